@@ -1,0 +1,35 @@
+"""What can go wrong, as a catalogue: who pays for a fault and whether trying again can help.
+
+SedmError
+├── FrameFault           the data are at fault: costs that frame only, never retried
+│   └── HeaderFault      a header card is missing, ill-typed or impossible
+├── CalibrationFault     a calibration was made from usable frames but is not good enough to use
+├── NeedsObserver        nothing is wrong, but a person has to place the aperture
+└── ConfigError          the configuration file cannot be used
+"""
+
+from __future__ import annotations
+
+
+class SedmError(Exception):
+    """Base of every error that sedmd raises on purpose; its text is one line for an operator."""
+
+
+class FrameFault(SedmError):
+    """A frame cannot be used; the same bytes will fail again, so it is quarantined with this text."""
+
+
+class HeaderFault(FrameFault):
+    """A header card that the reduction needs is missing, of the wrong type or out of range."""
+
+
+class CalibrationFault(SedmError):
+    """A calibration product failed its own quality gate; the text says which figure and which limit."""
+
+
+class NeedsObserver(SedmError):
+    """The automatic extraction is not safe (no object, several, at the edge); the cube waits for a person."""
+
+
+class ConfigError(SedmError):
+    """The configuration cannot be used; the text names the key, the rule and the nearest valid key."""

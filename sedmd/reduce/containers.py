@@ -1,0 +1,97 @@
+"""The data that travel between the steps; variance and mask never leave the data's side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.integer]
+
+
+class Mask(IntFlag):
+    """Why a pixel or sample is not to be trusted (bits of a uint8 mask; 0 is good)."""
+
+    SATURATED = 1
+    COSMIC = 2
+    BAD_PIXEL = 4
+    NO_DATA = 8
+    OUTLIER = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A CCD frame in electrons.
+
+    Attributes
+    ----------
+    data, variance : (n_y, n_x) float32, electron and electron**2
+    mask : (n_y, n_x) uint8, bits of `Mask`
+    read_noise : float, electron rms of one pixel of this image
+    """
+
+    data: FloatArray
+    variance: FloatArray
+    mask: NDArray[np.uint8]
+    read_noise: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spaxels:
+    """Where each spaxel sits: lattice and sky.
+
+    Attributes
+    ----------
+    ident : (n,) int32, number of the spaxel in the trace table
+    q, r : (n,) int32, axial hexagonal coordinates (neighbours differ by (1,0), (0,1), (1,-1))
+    x_arcsec, y_arcsec : (n,) offset from the field centre, East and North positive
+    """
+
+    ident: IntArray
+    q: IntArray
+    r: IntArray
+    x_arcsec: FloatArray
+    y_arcsec: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cube:
+    """Spaxel spectra of one exposure on a common wavelength grid.
+
+    Attributes
+    ----------
+    wavelength : (n_wave,) Angstrom in air, increasing, bin centres (the grid need not be linear)
+    flux, variance : (n_wave, n_spaxel) float32, electron/Angstrom of the whole exposure and its square; flat-fielded
+    mask : (n_wave, n_spaxel) uint8, bits of `Mask`; flux there is not to be used
+    spaxels : Spaxels
+    """
+
+    wavelength: FloatArray
+    flux: FloatArray
+    variance: FloatArray
+    mask: NDArray[np.uint8]
+    spaxels: Spaxels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spectrum:
+    """One extracted spectrum.
+
+    Attributes
+    ----------
+    wavelength : (n,) Angstrom in air, increasing
+    flux, error : (n,) in `unit`; NaN where there is no data
+    sky : (n,) sky level per arcsec**2 in `unit` / arcsec**2
+    unit : str, ``"electron / (s Angstrom)"`` or ``"erg / (s cm2 Angstrom)"``
+    meta : dict of plain values: figures that end in the header (see products.spectrum.META_CARDS)
+    """
+
+    wavelength: FloatArray
+    flux: FloatArray
+    error: FloatArray
+    sky: FloatArray
+    unit: str
+    meta: dict[str, float | int | str | bool | None] = field(default_factory=dict)

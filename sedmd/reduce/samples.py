@@ -1,0 +1,106 @@
+"""All (spaxel, column) samples of the detector as flat arrays, so that no step needs a loop over spaxels.
+
+A sample is one column of one trace: the smallest piece of light the detector resolves. Samples are sorted by column,
+then by row, so that samples whose profiles overlap are neighbours in the arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Where each sample sits and how wide it is.
+
+    Attributes
+    ----------
+    trace : (n,) int, index of the trace (row of the trace table)
+    x : (n,) int, column
+    y : (n,) float, row of the trace's centre at that column
+    sigma : (n,) float, rms half-width of the core across the dispersion, pixel
+    shape : (n_y, n_x) of the detector
+    """
+
+    trace: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    shape: tuple[int, int]
+
+    def rows(self, half_height: int) -> NDArray[np.int64]:
+        """Rows of the (2 half_height + 1) pixels around each sample: (n, 2 half_height + 1) int, may leave the chip."""
+        return np.rint(self.y).astype(np.int64)[:, None] + np.arange(-half_height, half_height + 1)
+
+    def pixels(self, half_height: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Flat pixel index of those rows (clipped to the chip) and whether the pixel is on the chip."""
+        rows = self.rows(half_height)
+        inside = (rows >= 0) & (rows < self.shape[0])
+        return np.clip(rows, 0, self.shape[0] - 1) * self.shape[1] + self.x[:, None], inside
+
+    def select(self, keep: NDArray[np.bool_]) -> Samples:
+        """The samples where `keep`; the order stays."""
+        return Samples(
+            trace=self.trace[keep], x=self.x[keep], y=self.y[keep], sigma=self.sigma[keep], shape=self.shape
+        )
+
+    def moved(self, dy_px: float | NDArray[np.floating]) -> Samples:
+        """The samples with every centre moved by `dy_px` rows (positive = towards higher row numbers)."""
+        return Samples(trace=self.trace, x=self.x, y=self.y + dy_px, sigma=self.sigma, shape=self.shape)
+
+
+def polynomial(coefficients: NDArray[np.floating], trace: NDArray[np.integer], u: NDArray[np.floating]) -> NDArray:
+    """Evaluate one polynomial per trace at scattered points by Horner's rule.
+
+    Parameters
+    ----------
+    coefficients : (n_trace, order + 1), lowest power first
+    trace, u : (n,) trace index and abscissa of each point
+
+    Returns
+    -------
+    (n,) float
+    """
+    value = np.zeros(np.shape(u))
+    for power in range(coefficients.shape[1] - 1, -1, -1):
+        value = value * u + coefficients[trace, power]
+    return value
+
+
+def make_samples(
+    *,
+    x_first: NDArray[np.integer],
+    x_last: NDArray[np.integer],
+    centre: NDArray[np.floating],
+    y_coeff: NDArray[np.floating],
+    sigma: object,
+    shape: tuple[int, int],
+) -> Samples:
+    """Lay samples over the columns ``x_first .. x_last`` (inclusive) of every trace.
+
+    Parameters
+    ----------
+    x_first, x_last : (n_trace,) columns, clipped to the chip; an empty range gives no sample
+    centre : (n_trace,) column about which `y_coeff` is expanded
+    y_coeff : (n_trace, order + 1) row of the trace, powers of ``(x - centre) / 100``
+    sigma : callable (trace, x, y) -> (n,) width in pixel
+    shape : (n_y, n_x) of the detector
+
+    Returns
+    -------
+    Samples sorted by column, then row; samples whose centre is off the chip are left out
+    """
+    first = np.clip(x_first, 0, shape[1])
+    count = np.maximum(np.clip(x_last, -1, shape[1] - 1) - first + 1, 0)
+    trace = np.repeat(np.arange(first.size), count)
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    x = np.arange(trace.size) - start[trace] + first[trace]
+    y = polynomial(y_coeff, trace, (x - centre[trace]) / 100.0)
+    keep = (y > -0.5) & (y < shape[0] - 0.5)
+    trace, x, y = trace[keep], x[keep], y[keep]
+    order = np.lexsort((y, x))
+    trace, x, y = trace[order], x[order], y[order]
+    return Samples(trace=trace, x=x, y=y, sigma=sigma(trace, x, y), shape=shape)  # type: ignore[operator]

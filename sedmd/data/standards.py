@@ -1,0 +1,147 @@
+"""Spectrophotometric standard stars: their names and their spectra."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.data._files import frozen, rows_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """One star of the table.
+
+    Attributes
+    ----------
+    key : str
+        Canonical key, as in the names of the ESO tables.
+    name : str
+        As written in the observing log after ``STD-``.
+    ra_deg, dec_deg : float
+        ICRS position.
+    v_mag : float
+        Johnson V.
+    source : str
+        Table its spectrum comes from.
+    doubtful : str
+        Why the spectrum should not be trusted to a few per cent; empty when nothing speaks against it.
+    """
+
+    key: str
+    name: str
+    ra_deg: float
+    dec_deg: float
+    v_mag: float
+    source: str
+    doubtful: str
+
+
+# names in use that the rules of `_squeeze` do not reach
+_ALIASES = {
+    "eggr247": "g191b2b",
+    "wd0501527": "g191b2b",
+    "gr70d5824": "grw70d5824",
+    "wd1337705": "grw70d5824",
+    "wd2149021": "g93_48",
+    "sa9542": "sa95_42",
+    "58aqr": "hr8634",
+    "zetapeg": "hr8634",
+    "29psc": "hr9087",
+}
+
+
+def lookup(name: str) -> str | None:
+    """Canonical key of a standard star, or None when it is not in the table.
+
+    Exact after normalisation, never a fuzzy match: a wrong star would be a silent disaster.
+
+    Parameters
+    ----------
+    name : str
+        As in OBJECT, NAME or a file name: ``STD-BD+25d4655``, ``BD+28 4211``, ``FEIGE34``, ``G191-B2B``,
+        ``STD-Feige34_obs2``, ``STD-HZ44 [A]``.
+    """
+    return _names().get(_squeeze(name))
+
+
+def load(key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Spectrum of a standard star.
+
+    Parameters
+    ----------
+    key : str
+        Canonical key, from `lookup`.
+
+    Returns
+    -------
+    wavelength : (n,) ndarray
+        Bin centres, Angstrom in air, evenly spaced (4 Angstrom; 16 for the HR stars).
+    flux : (n,) ndarray
+        Mean flux density in each bin, erg / (s cm2 Angstrom).
+
+    Raises
+    ------
+    KeyError
+        For a key that is not in `STANDARDS`.
+    """
+    try:
+        return _spectra()[key]
+    except KeyError:
+        raise KeyError(f"no standard star {key!r}; use sedmd.data.standards.lookup(name) to get a key") from None
+
+
+def _squeeze(name: str) -> str:
+    """Letters and digits that identify a star: no prefix, no series suffix, no signs, lower case."""
+    text = re.sub(r"\[.*?\]|\(.*?\)", " ", name).strip().strip('"').strip()
+    text = re.sub(r"^STD[-_ ]+", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"_obs\d+$", "", text, flags=re.IGNORECASE)
+    squeezed = re.sub(r"[^a-z0-9]", "", text.lower())
+    # BD+28 4211, BD+28d4211 and BD+284211 are one star; so with GRW+70d5824
+    return re.sub(r"^(bd|grw)(\d{2})(\d{3,4})$", r"\1\2d\3", squeezed)
+
+
+@cache
+def _spectra() -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    from astropy.io import fits  # here, because most users of this module only want `lookup`
+
+    spectra: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    with (resources.files(__package__) / "standards.fits").open("rb") as stream, fits.open(stream) as hdus:
+        for hdu in hdus[1:]:
+            header = hdu.header
+            pixel = np.arange(int(header["NAXIS1"]))
+            key = str(header["EXTNAME"]).lower()
+            spectra[key] = (frozen(header["CRVAL1"] + header["CDELT1"] * pixel), frozen(hdu.data))
+    return spectra
+
+
+@cache
+def _names() -> dict[str, str]:
+    names = {_squeeze(key): key for key in STANDARDS} | {_squeeze(star.name): star.key for star in STANDARDS.values()}
+    return names | _ALIASES
+
+
+def _stars() -> dict[str, Standard]:
+    return {
+        key: Standard(
+            key=key,
+            name=name,
+            ra_deg=float(ra),
+            dec_deg=float(dec),
+            v_mag=float(v_mag),
+            source=source.replace("_", " "),
+            doubtful="" if doubt == ["-"] else " ".join(doubt),
+        )
+        for key, name, ra, dec, v_mag, source, *doubt in rows_of("standards.txt")
+    }
+
+
+#: Every star of the table by its key.
+STANDARDS: Mapping[str, Standard] = MappingProxyType(_stars())

@@ -40,35 +40,39 @@ SCIENCE_RANGE = (4000.0, 9000.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispersionGuess:
-    """A published wavelength scale: a starting point for the search, scaled and bent until the lamps agree.
+    """A published wavelength scale: a starting point for the search, stretched and bent until the lamps agree.
 
     Attributes
     ----------
     name : str
-    pixel, wavelength : pixels from an arbitrary origin (increasing column) and Angstrom (air) there
+    wavelength : (n,) Angstrom in air, increasing
+    column : (n,) column of the detector relative to 5461 Angstrom (blue light falls on higher columns)
     """
 
     name: str
-    pixel: tuple[float, ...]
-    wavelength: tuple[float, ...]
+    wavelength: np.ndarray
+    column: np.ndarray
 
 
-#: Line offsets from 546.1 nm seen on real frames, in columns (kpy, Wavelength.py fit_*_lines; table of kpy-facts 2.2),
-#: with the fiducial polynomial filling the ends; and pysedm's LINES table (b.1/b.2), column = -mu.
-DISPERSION_GUESSES = (
-    DispersionGuess(
-        name="kpy",
-        pixel=(-126.3, -106.5, -90.5, -74.6, -42.8, -18.3, -13.9, 0.0, 18.3, 33.9, 41.0, 61.0, 82.0, 109.5),
-        wavelength=(
-            10000.0, 9200.0, 8280.0, 7640.0, 6563.0, 5890.0, 5780.0, 5461.0, 5086.0, 4800.0, 4678.0, 4358.0, 4047.0,
-            3650.0,
-        ),
-    ),
-    DispersionGuess(
-        name="pysedm",
-        pixel=(-116.0, -107.0, -77.0, -40.0, -14.0, 0.0, 18.0, 34.0, 41.0, 60.0, 82.0, 110.0),
-        wavelength=(
-            9165.0, 8822.0, 7642.0, 6438.0, 5780.0, 5461.0, 5086.0, 4800.0, 4678.0, 4358.0, 4047.0, 3650.0,
-        ),
-    ),
-)
+def _kpy_dispersion() -> DispersionGuess:
+    """kpy's fiducial solution (Wavelength.py:fiducial_spectrum): wavelength [nm] as powers of the column."""
+    column = np.arange(-6.0, 262.0, 2.0)
+    nm = np.polynomial.polynomial.polyval(
+        column, [1066.963, -5.829229, 0.01825482, -2.33659969e-5, -6.12127e-9]
+    )
+    return _about_5461("kpy", 10.0 * nm[::-1], column[::-1])
+
+
+def _pysedm_dispersion() -> DispersionGuess:
+    """The quartic through pysedm's line table (wavesolution.py:LINES; u = (wavelength - 6500) / 2500)."""
+    wavelength = np.arange(3600.0, 9301.0, 50.0)
+    mu = np.polynomial.polynomial.polyval((wavelength - 6500) / 2500, [159.91, 86.97, -28.04, 11.31, -0.69])
+    return _about_5461("pysedm", wavelength, -mu)
+
+
+def _about_5461(name: str, wavelength: np.ndarray, column: np.ndarray) -> DispersionGuess:
+    return DispersionGuess(name=name, wavelength=wavelength, column=column - np.interp(5460.74, wavelength, column))
+
+
+#: Starting points for the wavelength solution, tried in turn.
+DISPERSION_GUESSES = (_kpy_dispersion(), _pysedm_dispersion())

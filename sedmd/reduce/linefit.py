@@ -1,0 +1,207 @@
+"""Fit groups of lamp lines in all spaxels at once: one shift, one brightness and one floor per spaxel and group.
+
+Lines closer than the resolution are fitted together with their relative intensities, which are common to all spaxels
+and determined from all of them; so a blend has no effective wavelength that somebody has to believe in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+#: Columns on each side of the outermost line of a group that take part in its fit.
+MARGIN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFit:
+    """Result of one group in n spaxels.
+
+    Attributes
+    ----------
+    shift, error : (n,) column: measured minus predicted place of the group, and its 1-sigma error; NaN where unusable
+    amplitude : (n,) electron, flux of the whole group
+    stretch : (n,) fitted width in units of the predicted width
+    intensity : (m,) relative intensities of the lines, unit sum
+    model : (n, n_column) electron, light of the group without its floor; zero where unusable
+    """
+
+    shift: NDArray[np.float64]
+    error: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    stretch: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    model: NDArray[np.float32]
+
+
+def group_lines(
+    place: NDArray[np.floating], intensity: NDArray[np.floating], separation: float, strong: float = 0.05
+) -> list[NDArray[np.int64]]:
+    """Split lines into groups that have to be fitted together.
+
+    Parameters
+    ----------
+    place : (m,) column of each line
+    intensity : (m,) relative intensities
+    separation : lines closer than this many columns belong together
+    strong : lines above this share of the strongest form the groups; a weaker one joins the nearest strong line within
+        `separation`, so that a forest of weak lines does not tie everything together; the rest are groups of their own
+
+    Returns
+    -------
+    list of index arrays, each sorted by column
+    """
+    leader = intensity > strong * intensity.max()
+    label = np.full(place.size, -1)
+    label[leader] = _chain(place[leader], separation)
+    strong_place, strong_label = place[leader], label[leader]
+    for i in np.flatnonzero(~leader):
+        distance = np.abs(strong_place - place[i])
+        if distance.min() < separation:
+            label[i] = strong_label[np.argmin(distance)]
+    rest = label < 0
+    label[rest] = label.max() + 1 + _chain(place[rest], separation)
+    return [g[np.argsort(place[g])] for g in (np.flatnonzero(label == k) for k in np.unique(label))]
+
+
+def blends(
+    place: NDArray[np.floating], intensity: NDArray[np.floating], resolution: float, strong: float = 0.05
+) -> NDArray[np.int64]:
+    """Number of the unresolved blend that each line of a group belongs to.
+
+    Strong lines closer than `resolution` columns are one blend; each weak line belongs to the nearest strong line.
+    """
+    leader = intensity >= min(strong, intensity.max())
+    number = _chain(place[leader], resolution)
+    return number[np.argmin(np.abs(place[:, None] - place[leader][None, :]), axis=1)]
+
+
+def _chain(place: NDArray[np.floating], separation: float) -> NDArray[np.int64]:
+    """Number of the chain of each point, a chain being points with no gap above `separation`."""
+    order = np.argsort(place)
+    label = np.zeros(place.size, int)
+    label[order[1:]] = np.cumsum(np.diff(place[order]) > separation)
+    return label
+
+
+def fit_group(
+    spectra: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    place: NDArray[np.floating],
+    width: NDArray[np.floating],
+    intensity: NDArray[np.floating],
+    *,
+    blend: NDArray[np.integer],
+    rounds: int = 8,
+    max_shift: float = 3.0,
+) -> GroupFit:
+    """Fit one group of lines in every spaxel (batched Gauss-Newton).
+
+    Parameters
+    ----------
+    spectra, variance : (n, n_column) electron and electron**2; NaN where there is no data
+    place : (n, m) predicted column of each line (fractional index into `spectra`)
+    width : (n, m) predicted Gaussian sigma of each line, column
+    intensity : (m,) starting relative intensities
+    blend : (m,) lines with the same number keep their relative intensities, because in a tight blend these and the
+        shift say the same; the intensities of different blends are determined from all spaxels together
+    rounds : Gauss-Newton rounds; intensities are re-determined after half of them
+    max_shift : fits that wander further are marked unusable
+
+    Returns
+    -------
+    GroupFit
+    """
+    n, n_column = spectra.shape
+    low = np.floor(np.nan_to_num(place.min(axis=1), nan=-1e6)).astype(int) - MARGIN
+    size = int(np.ceil(np.nanmax(place.max(axis=1) - place.min(axis=1)))) + 2 * MARGIN + 2
+    column = low[:, None] + np.arange(size)
+    usable = (column[:, 0] >= 0) & (column[:, -1] < n_column)
+    column = np.clip(column, 0, n_column - 1)
+    data = np.take_along_axis(spectra, column, axis=1).astype(float)
+    var = np.take_along_axis(variance, column, axis=1).astype(float)
+    usable &= np.isfinite(data).all(axis=1)
+    data, var = np.nan_to_num(data), np.nan_to_num(var, nan=1.0)
+    intensity = np.asarray(intensity, float) / np.sum(intensity)
+    shift, stretch = np.zeros(n), np.ones(n)
+    floor = np.percentile(data, 10, axis=1)
+    amplitude = np.maximum((data - floor[:, None]).sum(axis=1), 1.0)
+    covariance = np.zeros((n, 4, 4))
+    for round_ in range(rounds):
+        shape, d_shift, d_stretch = _shapes(column, place, width, shift, stretch, intensity)
+        model = floor[:, None] + amplitude[:, None] * shape
+        # Weights from the model, with 3 per cent for the line shape, which is not quite a Gaussian.
+        weight = 1.0 / (np.maximum(var, 1.0) + (0.03 * amplitude[:, None] * shape) ** 2)
+        design = np.stack(
+            [shape, amplitude[:, None] * d_shift, np.ones_like(shape), amplitude[:, None] * d_stretch], axis=-1
+        )
+        residual = data - model
+        normal = np.einsum("nij,ni,nik->njk", design, weight, design)
+        right = np.einsum("nij,ni,ni->nj", design, weight, residual)
+        # The width may stray by a few per cent only; that keeps faint and blended fits stable.
+        normal[:, 3, 3] += 1 / 0.1**2
+        right[:, 3] += (1.0 - stretch) / 0.1**2
+        normal += 1e-12 * np.eye(4) * np.trace(normal, axis1=1, axis2=2)[:, None, None]
+        covariance = np.linalg.inv(normal)
+        step = np.einsum("njk,nk->nj", covariance, right)
+        amplitude = np.maximum(amplitude + step[:, 0], 1e-3)
+        shift += np.clip(step[:, 1], -1.0, 1.0)
+        floor += step[:, 2]
+        stretch = np.clip(stretch + np.clip(step[:, 3], -0.2, 0.2), 0.6, 1.6)
+        if round_ >= rounds // 2 and np.ptp(blend) > 0:
+            intensity = _intensities(
+                data, floor, amplitude, column, place, width, shift, stretch, usable, intensity, blend
+            )
+    error = np.sqrt(covariance[:, 1, 1])
+    bad = ~usable | (np.abs(shift) > max_shift) | ~(amplitude > 5 * np.sqrt(covariance[:, 0, 0]))
+    shape, _, _ = _shapes(column, place, width, shift, stretch, intensity)
+    model = np.zeros(spectra.shape, np.float32)
+    np.put_along_axis(model, column, np.where(bad[:, None], 0.0, amplitude[:, None] * shape).astype(np.float32), axis=1)
+    return GroupFit(
+        shift=np.where(bad, np.nan, shift), error=np.where(bad, np.nan, error), amplitude=amplitude,
+        stretch=np.where(bad, np.nan, stretch), intensity=intensity, model=model,
+    )
+
+
+def _line_shapes(
+    column: NDArray, place: NDArray, width: NDArray, shift: NDArray, stretch: NDArray
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Unit-flux Gaussians of every line, (n, size, m), with the normalised distance and the width used."""
+    sigma = (width * stretch[:, None])[:, None, :]
+    t = (column[:, :, None] - place[:, None, :] - shift[:, None, None]) / sigma
+    return np.exp(-0.5 * t**2) / (np.sqrt(2 * np.pi) * sigma), t, sigma
+
+
+def _shapes(
+    column: NDArray, place: NDArray, width: NDArray, shift: NDArray, stretch: NDArray, intensity: NDArray
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Shape of the group and its derivatives with respect to shift and stretch: (n, size) each."""
+    gauss, t, sigma = _line_shapes(column, place, width, shift, stretch)
+    return (
+        gauss @ intensity,
+        (gauss * t / sigma) @ intensity,
+        (gauss * (t**2 - 1) / stretch[:, None, None]) @ intensity,
+    )
+
+
+def _intensities(
+    data: NDArray, floor: NDArray, amplitude: NDArray, column: NDArray, place: NDArray, width: NDArray,
+    shift: NDArray, stretch: NDArray, usable: NDArray, intensity: NDArray, blend: NDArray,
+) -> NDArray[np.float64]:
+    """Relative intensities of the blends that fit all bright spaxels best (non-negative least squares)."""
+    bright = usable & (amplitude > np.median(amplitude[usable]) if usable.any() else usable)
+    rows = np.flatnonzero(bright)[:400]
+    if rows.size < 5:
+        return intensity
+    gauss, _, _ = _line_shapes(column[rows], place[rows], width[rows], shift[rows], stretch[rows])
+    target = (data[rows] - floor[rows, None]) / amplitude[rows, None]
+    member = (blend[:, None] == np.unique(blend)[None, :]) * intensity[:, None]
+    member = member / np.maximum(member.sum(axis=0), 1e-12)
+    design = (gauss @ member).reshape(-1, member.shape[1])
+    solution, _ = nnls(design.T @ design, design.T @ target.ravel())
+    # A blend that vanished once keeps a trace of light, so that a better place can bring it back.
+    solution = np.maximum(solution, 1e-3 * solution.sum())
+    return member @ solution / solution.sum() if solution.sum() > 0 else intensity

@@ -1,0 +1,386 @@
+"""The wavelength solution: one smooth model over the field, refined per spaxel as far as the lines allow.
+
+A spaxel's column is a polynomial in the *prism coordinate* xi: the published column-against-wavelength curve of the
+instrument. The curve carries the shape that the prism gives; what is left to the fit is a shift, a stretch and
+small, slowly varying higher terms, so that a few lines fix a solution from 3700 to 9300 Angstrom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from sedmd.reduce.arcs import HALF_SPAN, Lines
+from sedmd.reduce.field import FieldModel, fit_field, terms
+from sedmd.reduce.linefit import GroupFit, blends, fit_group, group_lines
+
+#: Degree over the field of each power of xi (the zeroth, the shift, is free for every spaxel).
+FIELD_ORDERS = (4, 3, 2, 1, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The prism coordinate: a smooth monotonic function of wavelength.
+
+    Attributes
+    ----------
+    wavelength : (m,) Angstrom in air, increasing, fine grid
+    xi : (m,) coordinate in units of 100 columns, decreasing (blue light falls on high columns)
+    """
+
+    wavelength: NDArray[np.float64]
+    xi: NDArray[np.float64]
+
+    def to_xi(self, wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Prism coordinate of wavelengths."""
+        return np.interp(wavelength, self.wavelength, self.xi)
+
+    def to_wavelength(self, xi: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Wavelength [Angstrom, air] of prism coordinates."""
+        return np.interp(-np.asarray(xi), -self.xi, self.wavelength)
+
+
+def make_scale(
+    wavelength: NDArray[np.floating], column: NDArray[np.floating], low: float = 3300.0, high: float = 10900.0
+) -> Scale:
+    """Spline a published curve; beyond its ends it goes on with the slope it had.
+
+    Parameters
+    ----------
+    wavelength, column : (m,) Angstrom increasing, columns decreasing
+    low, high : range of the result, Angstrom
+
+    Returns
+    -------
+    Scale
+    """
+    spline = CubicSpline(wavelength, column / 100.0)
+    grid = np.arange(low, high + 1.0, 2.0)
+    xi = spline(np.clip(grid, wavelength[0], wavelength[-1]))
+    below, above = grid < wavelength[0], grid > wavelength[-1]
+    xi[below] += spline(wavelength[0], 1) * (grid[below] - wavelength[0])
+    xi[above] += spline(wavelength[-1], 1) * (grid[above] - wavelength[-1])
+    return Scale(wavelength=grid, xi=xi)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WavelengthSolution:
+    """Column of every wavelength in every spaxel.
+
+    Attributes
+    ----------
+    scale : Scale
+    coeff : (n, order + 1) column as powers of xi, lowest first
+    rms : (n,) column, weighted rms of the lines about the solution; NaN where too few lines were seen
+    n_lines : (n,) number of line groups used
+    line_sigma : FieldModel of the Gaussian sigma of a line, column
+    line_sigma_slope : float, relative change of that sigma per unit xi
+    groups : tuple of (lamp, mean wavelength, median residual [column], rms residual [column])
+    """
+
+    scale: Scale
+    coeff: NDArray[np.float64]
+    rms: NDArray[np.float64]
+    n_lines: NDArray[np.int64]
+    line_sigma: FieldModel
+    line_sigma_slope: float
+    groups: tuple[tuple[str, float, float, float], ...]
+
+    def column(self, wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Column of each wavelength [Angstrom, air] in each spaxel: (n, n_wave)."""
+        xi = self.scale.to_xi(np.atleast_1d(wavelength))
+        return np.polynomial.polynomial.polyval(xi, self.coeff.T)
+
+    def wavelength(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Wavelength [Angstrom, air] at points given by trace and column: (n_points,)."""
+        return self.scale.to_wavelength(self._xi(trace, column))
+
+    def dispersion(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Width of a column in Angstrom at points given by trace and column, positive."""
+        xi = self._xi(trace, column)
+        step = 0.005
+        return np.abs(
+            (self.scale.to_wavelength(xi + step) - self.scale.to_wavelength(xi - step))
+            / (_horner(self.coeff, trace, xi + step) - _horner(self.coeff, trace, xi - step))
+        )
+
+    def _xi(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Invert the polynomial by Newton's rule; it is monotonic and nearly linear."""
+        xi = (column - self.coeff[trace, 0]) / self.coeff[trace, 1]
+        for _ in range(6):
+            value = _horner(self.coeff, trace, xi) - column
+            slope = _horner(self.coeff[:, 1:] * np.arange(1, self.coeff.shape[1]), trace, xi)
+            xi = xi - value / np.where(np.abs(slope) > 20.0, slope, 20.0 * np.sign(slope) + (slope == 0))
+        return xi
+
+
+def _horner(coeff: NDArray, trace: NDArray, xi: NDArray) -> NDArray[np.float64]:
+    value = np.zeros(np.shape(xi))
+    for power in range(coeff.shape[1] - 1, -1, -1):
+        value = value * xi + coeff[trace, power]
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """One group of lines of one lamp, as measured in all spaxels."""
+
+    lamp: str
+    wavelength: float
+    xi: float
+    #: How far its mean wavelength may be off, in columns: the same for all spaxels.
+    doubt: float
+    #: Strong and single enough to tell the width of a line.
+    clean: bool
+    column: NDArray[np.float64]
+    error: NDArray[np.float64]
+    stretch: NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _LampState:
+    """What one round of fits hands to the next: line intensities and the light of each group."""
+
+    lines: Lines
+    table: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    models: dict[int, NDArray[np.float32]]
+
+
+def fit_wavelengths(
+    spectra: Mapping[str, NDArray[np.floating]],
+    variance: Mapping[str, NDArray[np.floating]],
+    lines: Mapping[str, Lines],
+    scale: Scale,
+    centre: NDArray[np.floating],
+    row: NDArray[np.floating],
+    start: NDArray[np.floating],
+    *,
+    rounds: int = 4,
+) -> WavelengthSolution:
+    """Fit the solution from straightened arc spectra.
+
+    Parameters
+    ----------
+    spectra, variance : lamp -> (n, 2 HALF_SPAN + 1) electron, electron**2, on columns relative to `centre`
+    lines : lamp -> its lines
+    scale : the prism coordinate
+    centre, row : (n,) reference column and row of the spaxels
+    start : (n, order + 1) starting polynomials column(xi); NaN for spaxels without a start
+    rounds : measure-and-fit rounds
+
+    Returns
+    -------
+    WavelengthSolution
+
+    Raises
+    ------
+    ValueError
+        If fewer than five line groups are seen in at least half of the spaxels.
+    """
+    coeff = np.array(start, float)
+    n = coeff.shape[0]
+    line_sigma = FieldModel(order=0, coefficients=np.array([1.3]), scatter=np.asarray(0.0))
+    slope = 0.0
+    states = {lamp: _strong(table) for lamp, table in lines.items()}
+    good: list[_Group] = []
+    for round_ in range(rounds):
+        measured: list[_Group] = []
+        for lamp, state in states.items():
+            measured += _measure(
+                lamp, state, spectra[lamp], variance[lamp], scale, coeff, centre, row, line_sigma, slope,
+                max_shift=5.0 if round_ == 0 else 2.0,
+            )
+        good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n]
+        if len(good) < 5:
+            seen = ", ".join(f"{g.lamp} {g.wavelength:.0f}" for g in good) or "none"
+            raise ValueError(
+                f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
+                "were the Hg, Cd and Xe lamps on and the exposures long enough?"
+            )
+        coeff, residual, weight = _fit_model(good, centre, row)
+        line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
+    used = weight > 0
+    n_lines = used.sum(axis=1)
+    rms = np.sqrt((weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
+    groups = tuple(
+        (g.lamp, g.wavelength, float(np.median(r)), float(1.4826 * np.median(np.abs(r - np.median(r)))))
+        for g, r in ((g, residual[used[:, i], i]) for i, g in enumerate(good))
+    )
+    return WavelengthSolution(
+        scale=scale, coeff=coeff, rms=np.where(n_lines >= 4, rms, np.nan), n_lines=n_lines,
+        line_sigma=line_sigma, line_sigma_slope=slope, groups=groups,
+    )
+
+
+def _strong(table: Lines, threshold: float = 0.008) -> _LampState:
+    """The lines that matter at this resolution; the forest of weak ones would tie everything into one group."""
+    keep = table.intensity > threshold * table.intensity.max()
+    lines = Lines(wavelength=table.wavelength[keep], intensity=table.intensity[keep])
+    relative = lines.intensity / lines.intensity.max()
+    return _LampState(lines, relative, relative.copy(), {})
+
+
+def _blend_spread(place: NDArray, share: NDArray, blend: NDArray) -> float:
+    """Mean over the blends of the rms distance of their lines from their centroid, columns."""
+    variance = 0.0
+    for number in np.unique(blend):
+        own = blend == number
+        weight = share[own] / max(share[own].sum(), 1e-12)
+        variance += share[own].sum() * float((weight * (place[own] - (weight * place[own]).sum()) ** 2).sum())
+    return float(np.sqrt(variance))
+
+
+def line_width(
+    line_sigma: FieldModel, slope: float, centre: NDArray, row: NDArray, xi: NDArray
+) -> NDArray[np.float64]:
+    """Gaussian sigma of a line [column] in each spaxel (n,) at each xi (m,): (n, m)."""
+    base = line_sigma(np.clip(centre, 0, 2048), np.clip(row, 0, 2048))
+    return np.clip(base[:, None] * (1 + slope * np.asarray(xi)[None, :]), 0.6, 5.0)
+
+
+def _measure(
+    lamp: str, state: _LampState, spectra: NDArray, variance: NDArray, scale: Scale, coeff: NDArray,
+    centre: NDArray, row: NDArray, line_sigma: FieldModel, slope: float, *, max_shift: float,
+) -> list[_Group]:
+    """Fit every group of one lamp in every spaxel, the light of the other groups taken off."""
+    xi = scale.to_xi(state.lines.wavelength)
+    place = np.polynomial.polynomial.polyval(xi, coeff.T) - centre[:, None] + HALF_SPAN
+    width = line_width(line_sigma, slope, centre, row, xi)
+    typical = np.polynomial.polynomial.polyval(xi, np.nanmedian(coeff, axis=0))
+    total = sum(state.models.values(), np.zeros(spectra.shape, np.float32))
+    groups = []
+    line_px = float(np.median(width))
+    for group in group_lines(typical, state.table, 2.6 * line_px):
+        strength = state.intensity[group].sum()
+        if strength <= 0:
+            continue
+        blend = blends(typical[group], state.table[group], 1.6 * line_px)
+        own = state.models.get(int(group[0]), np.float32(0.0))
+        fit: GroupFit = fit_group(
+            spectra - (total - own), variance, place[:, group], width[:, group], state.intensity[group],
+            blend=blend, max_shift=max_shift,
+        )
+        state.intensity[group] = fit.intensity * strength
+        state.models[int(group[0])] = fit.model
+        share = fit.intensity
+        mean_xi = float((share * xi[group]).sum())
+        # The wavelength of an unresolved blend is as good as the table's intensities: a third of its spread is left
+        # in doubt, and more for a faint line, which an unlisted neighbour moves easily.
+        spread = _blend_spread(100.0 * xi[group], share, blend)
+        peculiar = abs(np.nanmedian(fit.stretch) - 1) > 0.2 if np.isfinite(fit.stretch).any() else True
+        doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if strength > 0.015 and not peculiar else 0.3)
+        groups.append(
+            _Group(
+                lamp=lamp, wavelength=float(scale.to_wavelength(np.array(mean_xi))), xi=mean_xi, doubt=doubt,
+                clean=strength > 0.15 and np.ptp(typical[group]) < 0.5 * line_px,
+                column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + fit.shift,
+                error=fit.error, stretch=fit.stretch,
+            )
+        )
+    return groups
+
+
+def _fit_model(
+    groups: list[_Group], centre: NDArray, row: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
+
+    Returns coefficients (n, order + 1), residuals (n, m) and the weights (n, m) that were used. Every group has one
+    offset common to the field, held by its doubt: so a blend with a wrong wavelength, measured in 1500 spaxels, does
+    not bend the solution.
+    """
+    column = np.stack([g.column for g in groups], axis=1)
+    error = np.stack([g.error for g in groups], axis=1)
+    xi = np.array([g.xi for g in groups])
+    doubt = np.array([g.doubt for g in groups])
+    weight = np.where(np.isfinite(column), 1.0 / (np.nan_to_num(error, nan=1e3) ** 2 + 0.02**2), 0.0)
+    target = np.where(weight > 0, column - centre[:, None], 0.0)
+    x, y = np.clip(centre, 0, 2048), np.clip(row, 0, 2048)
+    orders = FIELD_ORDERS[: max(1, min(len(FIELD_ORDERS), len(groups) - 4))]
+    basis = [terms(x, y, order) for order in orders]
+    # (n, m, p): every power of xi times the field terms of its order, then one column per group offset.
+    design = np.concatenate(
+        [b[:, None, :] * (xi[None, :, None] ** (j + 1)) for j, b in enumerate(basis)]
+        + [np.broadcast_to(np.eye(xi.size), (len(centre), xi.size, xi.size))],
+        axis=2,
+    )
+    n_poly = design.shape[2] - xi.size
+    # The published curve is right to a few columns at the ends; its higher terms are not free to follow a blend.
+    prior = np.r_[np.full(n_poly, 1e-4), 1.0 / doubt**2]
+    prior[np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]] = 1.0 / 1.5**2
+    keep = weight.copy()
+    residual = np.zeros_like(target)
+    shift = np.zeros(len(centre))
+    solution = np.zeros(design.shape[2])
+    for _ in range(6):
+        total = np.maximum(keep.sum(axis=1), 1e-12)
+        # A free shift per spaxel is the same as removing each spaxel's weighted mean from both sides.
+        mean_design = np.einsum("nm,nmp->np", keep, design) / total[:, None]
+        mean_target = (keep * target).sum(axis=1) / total
+        used = keep > 0
+        d = (design - mean_design[:, None, :])[used]
+        t = (target - mean_target[:, None])[used]
+        a = d * keep[used][:, None]
+        solution = np.linalg.solve(a.T @ d + np.diag(prior), a.T @ t)
+        shift = mean_target - mean_design @ solution
+        residual = target - design @ solution - shift[:, None]
+        scatter = np.array([1.4826 * np.median(np.abs(residual[u, g])) if u.any() else 1.0 for g, u in enumerate(used.T)])
+        keep = np.where(np.abs(residual) < np.maximum(5.0 * scatter, 0.1)[None, :], weight, 0.0)
+    coeff = np.zeros((len(centre), len(orders) + 1))
+    coeff[:, 0] = shift + centre
+    start = 0
+    for j, b in enumerate(basis):
+        coeff[:, j + 1] = b @ solution[start : start + b.shape[1]]
+        start += b.shape[1]
+    coeff[keep.sum(axis=1) == 0] = np.nan
+    coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
+    left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
+    return coeff, left, keep
+
+
+def _refine(coeff: NDArray, xi: NDArray, residual: NDArray, weight: NDArray) -> NDArray[np.float64]:
+    """Per-spaxel shift, stretch and bend from what the field model leaves, shrunk by what their scatter justifies."""
+    k = 3 if coeff.shape[1] > 2 else 2
+    powers = np.stack([xi**i for i in range(k)], axis=-1)
+    normal = np.einsum("nm,mi,mj->nij", weight, powers, powers)
+    right = np.einsum("nm,mi,nm->ni", weight, powers, residual)
+    full = (weight > 0).sum(axis=1) >= max(k + 2, int(0.6 * (weight > 0).any(axis=0).sum()))
+    prior = np.full(k, 1e-6)
+    prior[0] = 1.0**2
+    if full.sum() > 20:
+        inverse = np.linalg.inv(normal[full] + 1e-9 * np.eye(k))
+        raw = np.einsum("nij,nj->ni", inverse, right[full])
+        noise = np.einsum("nii->ni", inverse)
+        for i in range(1, k):
+            spread = (1.4826 * np.median(np.abs(raw[:, i] - np.median(raw[:, i])))) ** 2
+            # What scatters more than the measuring error does is real and may be followed.
+            prior[i] = max(spread - float(np.median(noise[:, i])), 1e-6)
+    step = np.linalg.solve(normal + np.diag(1.0 / prior), right[..., None])[..., 0]
+    result = coeff.copy()
+    result[:, :k] += np.where(np.isfinite(step), step, 0.0)
+    return result
+
+
+def _fit_line_sigma(
+    groups: list[_Group], centre: NDArray, row: NDArray, old: FieldModel, old_slope: float
+) -> tuple[FieldModel, float]:
+    """Width of the lines over the field and along the spectrum from the fitted stretches of single, strong lines."""
+    clean = [g for g in groups if g.clean] or groups
+    xi = np.array([g.xi for g in clean])
+    width = line_width(old, old_slope, centre, row, xi) * np.stack([g.stretch for g in clean], axis=1)
+    relative = old_slope
+    if len(clean) > 2:
+        slope, level = np.polyfit(xi, np.nanmedian(width, axis=0), 1)
+        relative = float(np.clip(slope / level, -0.3, 0.3))
+    seen = np.isfinite(width).any(axis=1)
+    per_spaxel = np.full(len(centre), np.nan)
+    per_spaxel[seen] = np.nanmedian(width[seen] / (1 + relative * xi), axis=1)
+    return fit_field(centre, row, per_spaxel, order=3), relative
+
+
+__all__ = ["Scale", "WavelengthSolution", "fit_field", "fit_wavelengths", "line_width", "make_scale"]

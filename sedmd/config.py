@@ -1,0 +1,246 @@
+"""One TOML file, typed: every key known, every unit in its name, every value with its origin."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sedmd.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where things are. `state_dir` is the ledger's directory (local disk); empty: redux_root/.sedmd."""
+
+    raw_root: Path
+    redux_root: Path
+    state_dir: Path | None = None
+
+    @property
+    def state(self) -> Path:
+        return self.state_dir or self.redux_root / ".sedmd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How new frames are found."""
+
+    pattern: str = "ifu*.fits"
+    mode: str = "auto"
+    scan_interval_s: float = 10.0
+    settle_s: float = 2.0
+    settle_timeout_s: float = 300.0
+    nights_back: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrations:
+    """When a calibration series may be used."""
+
+    bias_min_frames: int = 5
+    lamp_min_frames: int = 3
+    quiet_s: float = 120.0
+    dome_min_exptime_s: float = 60.0
+    lamp_min_exptime_s: float = 25.0
+    until_ut_hour: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """When a night is over."""
+
+    closes_ut_hour: float = 15.0
+    quiet_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """How the work is done."""
+
+    workers: int = 0
+    timeout_s: float = 900.0
+    retry_after_s: tuple[float, ...] = (60.0, 300.0, 1500.0)
+    drain_timeout_s: float = 120.0
+    steps_module: str = "sedmd.steps"
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or max(1, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings; `origins` maps ``section.key`` to where the value comes from."""
+
+    paths: Paths
+    watch: Watch = field(default_factory=Watch)
+    calibrations: Calibrations = field(default_factory=Calibrations)
+    night: Night = field(default_factory=Night)
+    jobs: Jobs = field(default_factory=Jobs)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+SECTIONS: Mapping[str, type] = {
+    "paths": Paths,
+    "watch": Watch,
+    "calibrations": Calibrations,
+    "night": Night,
+    "jobs": Jobs,
+}
+#: Legal values of the settings that are a choice.
+CHOICES = {"watch.mode": ("auto", "inotify", "poll")}
+#: Settings that may be zero; every other number must be above it.
+MAY_BE_ZERO = {
+    "watch.settle_s",
+    "calibrations.quiet_s",
+    "calibrations.dome_min_exptime_s",
+    "calibrations.lamp_min_exptime_s",
+    "night.quiet_s",
+    "night.closes_ut_hour",
+    "jobs.workers",
+    "jobs.drain_timeout_s",
+}
+
+
+def load(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Relative paths are relative to the file's directory.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, has an unknown key, or a value of the wrong type or range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror}); expected a TOML file with [paths] raw_root and redux_root"
+        raise ConfigError(msg) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path}: not valid TOML: {error}. Mend the line and run: sedmd config check --config {path}"
+        raise ConfigError(msg) from None
+    return from_table(table, origin=str(path), base=path.absolute().parent)
+
+
+def from_table(table: Mapping[str, Any], *, origin: str, base: Path) -> Settings:
+    """Settings from a parsed TOML table; `origin` names it in messages, `base` resolves relative paths.
+
+    Raises
+    ------
+    ConfigError
+        As `load`.
+    """
+    _refuse_unknown(table, SECTIONS, origin, "section")
+    origins: dict[str, str] = {}
+    parts: dict[str, Any] = {}
+    for section, cls in SECTIONS.items():
+        given = table.get(section, {})
+        if not isinstance(given, Mapping):
+            msg = f"{origin}: [{section}] must be a table of settings, got {given!r}"
+            raise ConfigError(msg)
+        fields = {entry.name: entry for entry in dataclasses.fields(cls)}
+        _refuse_unknown(given, fields, origin, "key", section)
+        hints = typing.get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for key, entry in fields.items():
+            name = f"{section}.{key}"
+            if key in given:
+                values[key] = _checked(given[key], hints[key], name, origin, base)
+                origins[name] = origin
+            elif entry.default is dataclasses.MISSING:
+                msg = f"{origin}: [{section}] {key} is missing; expected at least [paths] with raw_root and redux_root"
+                raise ConfigError(msg)
+            else:
+                origins[name] = "default"
+        parts[section] = cls(**values)
+    paths: Paths = parts["paths"]
+    if paths.raw_root == paths.redux_root or paths.raw_root in paths.redux_root.parents:
+        msg = f"{origin}: redux_root {paths.redux_root} lies in raw_root; raw data stay untouched: choose another place"
+        raise ConfigError(msg)
+    return Settings(**parts, origins=origins)
+
+
+def show(settings: Settings) -> str:
+    """The effective settings as TOML, each with its origin as a comment."""
+    lines: list[str] = []
+    for section in SECTIONS:
+        lines.append(f"[{section}]")
+        part = getattr(settings, section)
+        for entry in dataclasses.fields(part):
+            value = getattr(part, entry.name)
+            if value is None:
+                continue
+            origin = settings.origins.get(f"{section}.{entry.name}", "default")
+            lines.append(f"{entry.name} = {_toml(value)}  # {origin}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _refuse_unknown(
+    given: Mapping[str, Any], known: Mapping[str, Any], origin: str, what: str, section: str = ""
+) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, list(known), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            where = f"[{section}] has no {what}" if section else f"there is no {what}"
+            msg = f"{origin}: {where} {key!r}; {hint}"
+            raise ConfigError(msg)
+
+
+def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
+    kind = _plain(hint)
+    if kind is Path and isinstance(value, str) and value:
+        path = Path(value).expanduser()
+        return Path(os.path.normpath(path if path.is_absolute() else base / path))
+    if kind is str and isinstance(value, str):
+        if name in CHOICES and value not in CHOICES[name]:
+            _refuse(name, origin, value, f"one of {', '.join(CHOICES[name])}")
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return _in_range(value, name, origin)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return _in_range(float(value), name, origin)
+    if typing.get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_checked(item, float, name, origin, base) for item in value)
+    words = {Path: "a path in quotes", str: "text in quotes", int: "a whole number", float: "a number"}
+    _refuse(name, origin, value, words.get(kind, "a list of numbers"))
+
+
+def _in_range(value: float, name: str, origin: str) -> float:
+    if not (value > 0 or (value == 0 and name in MAY_BE_ZERO)) or value == float("inf"):
+        _refuse(name, origin, value, "zero or more" if name in MAY_BE_ZERO else "more than zero")
+    if name.endswith("_ut_hour") and value > 24:
+        _refuse(name, origin, value, "an hour, 0 to 24")
+    return value
+
+
+def _refuse(name: str, origin: str, value: Any, expected: str) -> typing.NoReturn:
+    section, _, key = name.partition(".")
+    msg = f"{origin}: [{section}] {key} is {value!r}; expected {expected}"
+    raise ConfigError(msg)
+
+
+def _plain(hint: Any) -> Any:
+    """The type without ``| None``."""
+    if isinstance(hint, types.UnionType):
+        return next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str | Path):
+        text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{text}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return repr(value)

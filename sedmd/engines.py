@@ -1,0 +1,145 @@
+"""Where jobs run: the one interface is ``submit(job, timeout_s) -> Future[Outcome]``.
+
+`ProcessEngine` gives each job a process of its own from a fork server that has the steps already loaded; a job that crashes
+or overruns is killed with its whole process group and costs nobody else. `InlineEngine` runs the job where it stands, for
+tests and debuggers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Protocol, Self
+
+from sedmd import worker
+from sedmd.job import Job
+from sedmd.worker import Outcome
+
+
+class Engine(Protocol):
+    """Where jobs run."""
+
+    workers: int
+
+    def submit(self, job: Job, *, timeout_s: float) -> Future[Outcome]: ...
+
+    def close(self, *, kill: bool = False) -> None: ...
+
+
+class InlineEngine:
+    """Runs each job at once in the calling thread."""
+
+    def __init__(self, steps_module: str, workers: int = 1) -> None:
+        self.workers = workers
+        self._steps_module = steps_module
+
+    def submit(self, job: Job, *, timeout_s: float) -> Future[Outcome]:
+        future: Future[Outcome] = Future()
+        future.set_result(worker.run_job(self._steps_module, job))
+        return future
+
+    def close(self, *, kill: bool = False) -> None:
+        pass
+
+
+class ProcessEngine:
+    """One process per job, `workers` at a time.
+
+    Parameters
+    ----------
+    steps_module : str
+        Dotted name of the module with the table ``STEPS``; loaded once, in the fork server.
+    workers : int
+        Jobs at work at the same time; more are queued.
+    """
+
+    def __init__(self, steps_module: str, workers: int) -> None:
+        self.workers = workers
+        self._steps_module = steps_module
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["sedmd.worker", steps_module])
+        self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="job")
+        self._lock = threading.Lock()
+        self._alive: set[int] = set()
+        self._killed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(kill=True)
+
+    def submit(self, job: Job, *, timeout_s: float) -> Future[Outcome]:
+        """Queue a job; its future ends with an `Outcome`, never with an exception of the step."""
+        return self._threads.submit(self._supervise, job, timeout_s)
+
+    def close(self, *, kill: bool = False) -> None:
+        """Wait for what runs, or kill it."""
+        if kill:
+            with self._lock:
+                self._killed = True
+                for pid in self._alive:
+                    _kill_group(pid)
+        self._threads.shutdown(wait=True, cancel_futures=kill)
+
+    def _supervise(self, job: Job, timeout_s: float) -> Outcome:
+        begun = time.monotonic()
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=worker.serve, args=(theirs, self._steps_module, job), daemon=True)
+        with self._lock:
+            if self._killed:
+                return Outcome(state="transient", reason="stopped before it began")
+            process.start()
+            pid = process.pid or 0
+            self._alive.add(pid)
+        theirs.close()
+        try:
+            ready = wait([ours, process.sentinel], timeout=timeout_s)
+            if not ready:
+                _kill_group(pid)
+                reason = f"step {job.step} took longer than {timeout_s:g} s and was stopped"
+                return Outcome(state="transient", reason=reason, seconds=time.monotonic() - begun)
+            with suppress(EOFError, OSError):
+                if ours.poll():
+                    outcome: Outcome = ours.recv()
+                    return outcome
+            process.join(5)
+            reason = f"the process of step {job.step} died ({_exit_text(process.exitcode)})"
+            return Outcome(state="transient", reason=reason, seconds=time.monotonic() - begun)
+        finally:
+            ours.close()
+            process.join(5)
+            if process.is_alive():
+                _kill_group(pid)
+                process.join()
+            with self._lock:
+                self._alive.discard(pid)
+            process.close()
+
+
+def _kill_group(pid: int) -> None:
+    # the worker makes itself the leader of a group; before it has, only its own number can be signalled
+    for send in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            send(pid, signal.SIGKILL)
+            return
+
+
+def _exit_text(code: int | None) -> str:
+    if code is None:
+        return "no exit status"
+    if code < 0:
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+    return f"exit status {code}"

@@ -1,0 +1,457 @@
+"""From a header to a Frame: what a raw file is, decided once, from its cards.
+
+The rules are those of the observatory's labels (OBJECT ``Calib:  dome 2 of 5``, ``STD-Feige34``, ``ZTF19abc [A]``), with
+four decisions of our own:
+
+* a card that is missing is its own case: needed -> `HeaderFault`, optional -> None; never a default that decides;
+* ``test``, ``dark``, ``Focus:`` and ``STOW`` count where a word begins, so that ZTF19aatestx stays a target;
+* ``bias`` in OBJECT without ``Calib`` is a target only when light fell on the detector: an exposure time, an open dome,
+  and no IMGTYPE that says otherwise;
+* a dome frame is refused when its lamp current is zero, accepted when the header does not know the current.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from sedmd.errors import FrameFault, HeaderFault
+from sedmd.fitsfile import Extent, examine, header_values, primary_extent
+
+
+class Kind(StrEnum):
+    """What a raw frame is; the values of the lamps are the names of their products."""
+
+    BIAS = "bias"
+    DOME = "dome"
+    HG = "Hg"
+    CD = "Cd"
+    XE = "Xe"
+    NE = "Ne"
+    TWILIGHT = "twilight"
+    STANDARD = "standard"
+    SCIENCE = "science"
+    IGNORED = "ignored"
+
+    @property
+    def on_sky(self) -> bool:
+        return self in (Kind.STANDARD, Kind.SCIENCE)
+
+
+LAMPS = (Kind.DOME, Kind.HG, Kind.CD, Kind.XE, Kind.TWILIGHT)
+#: Words of OBJECT that name a calibration. "Hal" was the label of the dome lamp until January 2017.
+CALIBRATION_WORDS = {
+    "bias": Kind.BIAS,
+    "dome": Kind.DOME,
+    "hal": Kind.DOME,
+    "hg": Kind.HG,
+    "cd": Kind.CD,
+    "xe": Kind.XE,
+    "ne": Kind.NE,
+    "twilight": Kind.TWILIGHT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a calibration must satisfy to be used; seconds."""
+
+    dome_min_exptime_s: float = 60.0
+    lamp_min_exptime_s: float = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One raw frame.
+
+    Attributes
+    ----------
+    path : Path
+    stem : str
+        File name without suffix.
+    kind : Kind
+    start : datetime
+        UTC, shutter opens.
+    exptime_s : float or None
+        None only for ignored frames.
+    adc_speed_mhz : float or None
+        Read-out speed; None only for ignored frames.
+    object, name : str
+        Label of the frame, and the target without nod tokens.
+    nod : str
+        "A", "B" or empty.
+    airmass : float or None
+    series_index, series_total : int or None
+        From "n of N" in OBJECT.
+    reason : str
+        Why the frame is ignored; empty otherwise.
+    notes : tuple of str
+        Oddities that do not keep the frame from being used.
+    checksum, data_checksum : str
+        SHA-256 of header and data, and of the pixel bytes alone; empty for a frame made from a header only.
+    """
+
+    path: Path
+    stem: str
+    kind: Kind
+    start: datetime
+    exptime_s: float | None = None
+    adc_speed_mhz: float | None = None
+    object: str = ""
+    name: str = ""
+    nod: str = ""
+    airmass: float | None = None
+    series_index: int | None = None
+    series_total: int | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    checksum: str = ""
+    data_checksum: str = ""
+
+
+def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limits | None = None) -> Frame:
+    """Say what a frame is.
+
+    Parameters
+    ----------
+    header : mapping of keyword to value
+        Cards of the primary header as plain values.
+    path : Path
+        Its name is the last resort for the start time and is quoted in messages.
+
+    Raises
+    ------
+    HeaderFault
+        If a card that the reduction of this kind of frame needs is missing, of the wrong type, NaN or impossible.
+    """
+    limits = limits or Limits()
+    stem = path.name.removesuffix(".fits")
+    label = _label(header, stem)
+    start, notes = _start(header, stem)
+    ignored = Frame(path=path, stem=stem, kind=Kind.IGNORED, start=start, object=label)
+    name = _name(header, label)
+
+    if reason := _never_reduced(label, name):
+        return replace(ignored, name=name, reason=reason)
+    if re.search(r"\bcalib", label, re.IGNORECASE):
+        return _calibration(header, replace(ignored, notes=tuple(notes)), limits)
+    if reason := _not_on_sky(header, label):
+        return replace(ignored, name=name, reason=reason)
+
+    exptime = needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0)
+    speed = needed_number(header, "ADCSPEED", stem, "read-out speed in MHz", minimum=0.01)
+    if exptime == 0:
+        return replace(ignored, name=name, exptime_s=exptime, adc_speed_mhz=speed, reason="exposure time 0 s: no light")
+    if not name:
+        msg = f"{stem}: neither NAME nor OBJECT names a target (OBJECT is {label!r}); {MEND}"
+        raise HeaderFault(msg)
+    airmass, note = _airmass(header)
+    notes += note
+    standard = name.upper().startswith("STD-") or label.upper().startswith("STD-")
+    if standard and not name.upper().startswith("STD-"):
+        name = _without_nod(label)
+    return Frame(
+        path=path,
+        stem=stem,
+        kind=Kind.STANDARD if standard else Kind.SCIENCE,
+        start=start,
+        exptime_s=exptime,
+        adc_speed_mhz=speed,
+        object=label,
+        name=name,
+        nod=_nod(label),
+        airmass=airmass,
+        notes=tuple(notes),
+    )
+
+
+def read_frame(path: Path, *, shape: tuple[int, int] = (2048, 2048), limits: Limits | None = None) -> Frame:
+    """Read a whole raw file once: cards, checksums and a look at the pixels.
+
+    Parameters
+    ----------
+    shape : (n_y, n_x)
+        The detector's shape; the array must be 16-bit integers.
+
+    Raises
+    ------
+    FrameFault
+        If the file is cut, not FITS, of another shape, blank, constant or saturated all over.
+    HeaderFault
+        As `frame_from_header`.
+    OSError
+        If the file cannot be read.
+    """
+    verdict = examine(path)
+    if not verdict.whole:
+        msg = f"{path.name} is cut: {verdict.reason}; expected a whole FITS file. Copy it again"
+        raise FrameFault(msg)
+    content = path.read_bytes()
+    extent = primary_extent(content)
+    header = header_values(content[: extent.header_bytes])
+    _check_shape(header, path, shape)
+    data = memoryview(content)[extent.header_bytes : extent.header_bytes + extent.data_bytes]
+    frame = frame_from_header(header, path, limits=limits)
+    if frame.kind is not Kind.IGNORED:
+        _check_pixels(np.frombuffer(data, dtype=">i2").reshape(shape), header, path)
+    data_digest = hashlib.sha256(data)
+    whole = hashlib.sha256(content[: extent.header_bytes])
+    whole.update(data_digest.digest())
+    return replace(frame, checksum=whole.hexdigest(), data_checksum=data_digest.hexdigest())
+
+
+#: What an operator does about a bad header; ends each header message.
+MEND = "mend the card in a copy and put that in the raw directory, or leave the frame out"
+
+
+def needed_number(header: Mapping[str, object], key: str, stem: str, meaning: str, *, minimum: float) -> float:
+    """A finite number from a card that the reduction cannot do without.
+
+    Raises
+    ------
+    HeaderFault
+        If the card is missing, not a number, not finite or below `minimum`.
+    """
+    value = header.get(key)
+    if value is None:
+        fault = "is missing"
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        fault = f"is {value!r}, which is not a number"
+    elif not math.isfinite(value):
+        fault = f"is {value}"
+    elif value < minimum:
+        fault = f"is {value:g}, below {minimum:g}"
+    else:
+        return float(value)
+    msg = f"{stem}: {key} {fault}; expected the {meaning}; {MEND}"
+    raise HeaderFault(msg)
+
+
+def _label(header: Mapping[str, object], stem: str) -> str:
+    label = header.get("OBJECT")
+    if label is None:
+        msg = f"{stem}: OBJECT is missing; expected the label that says what the frame is; {MEND}"
+        raise HeaderFault(msg)
+    if not isinstance(label, str):
+        msg = f"{stem}: OBJECT is {label!r}, which is not text; expected the label that says what the frame is; {MEND}"
+        raise HeaderFault(msg)
+    return label.strip()
+
+
+def _name(header: Mapping[str, object], label: str) -> str:
+    name = header.get("NAME")
+    return _without_nod(name if isinstance(name, str) and name.strip() else label)
+
+
+def _without_nod(text: str) -> str:
+    return " ".join(re.sub(r"\[\s*[AB]\s*\]", " ", text).split())
+
+
+def _nod(label: str) -> str:
+    found = re.search(r"\[\s*([AB])\s*\]", label)
+    return found.group(1) if found else ""
+
+
+def _begins_word(word: str, text: str) -> bool:
+    return re.search(rf"(?<![A-Za-z0-9]){word}", text, re.IGNORECASE) is not None
+
+
+def _never_reduced(label: str, name: str) -> str:
+    if not label:
+        return "OBJECT is blank"
+    if _begins_word("test", label):
+        return "a test"
+    if _begins_word(r"focus\s*:", label):
+        return "a focus frame"
+    if _begins_word(r"darks?(?![A-Za-z0-9])", label):
+        return "a dark: no step uses darks"
+    if _begins_word(r"stow(ed)?(?![a-z0-9])", name) or _begins_word(r"stow(ed)?(?![a-z0-9])", label):
+        return "the telescope was stowed"
+    return ""
+
+
+def _not_on_sky(header: Mapping[str, object], label: str) -> str:
+    dome = header.get("DOMEST")
+    closed = isinstance(dome, str) and "closed" in dome.lower()
+    if re.search(r"\bbias\b", label, re.IGNORECASE):
+        image_type = header.get("IMGTYPE")
+        said = isinstance(image_type, str) and image_type.strip().lower() == "bias"
+        if closed or said or header.get("EXPTIME") == 0:
+            return "a bias outside a calibration series (OBJECT lacks 'Calib')"
+    return "the dome was closed" if closed else ""
+
+
+def _calibration(header: Mapping[str, object], frame: Frame, limits: Limits) -> Frame:
+    """A frame whose OBJECT says Calib; `frame` carries what is known of it so far."""
+    label, stem = frame.object, frame.stem
+    words = re.findall(r"[a-z]+", label.lower())
+    kinds = {CALIBRATION_WORDS[word] for word in words if word in CALIBRATION_WORDS}
+    if not kinds:
+        return replace(frame, reason=f"OBJECT {label!r} names no known calibration")
+    if len(kinds) > 1:
+        names = " and ".join(sorted(kinds))
+        return replace(frame, reason=f"OBJECT {label!r} names {names}: not one calibration")
+    (kind,) = kinds
+    series = re.search(r"(\d+)\s+of\s+(\d+)", label)
+    index, total = (int(series.group(1)), int(series.group(2))) if series else (None, None)
+    if kind is not Kind.TWILIGHT:
+        if index is None or total is None:
+            return replace(frame, reason="a one-off calibration (OBJECT lacks 'n of N')")
+        if not 1 <= index <= total:
+            return replace(frame, reason=f"impossible series number {index} of {total}")
+    exptime = needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0)
+    speed = needed_number(header, "ADCSPEED", stem, "read-out speed in MHz", minimum=0.01)
+    frame = replace(frame, exptime_s=exptime, adc_speed_mhz=speed, series_index=index, series_total=total)
+    if reason := _unusable_calibration(header, kind, exptime, limits):
+        return replace(frame, reason=reason)
+    return replace(frame, kind=kind)
+
+
+def _unusable_calibration(header: Mapping[str, object], kind: Kind, exptime: float, limits: Limits) -> str:
+    if kind is Kind.BIAS:
+        return f"labelled bias but exposed {exptime:g} s" if exptime > 0 else ""
+    if kind is Kind.DOME:
+        current = header.get("LAMPCUR")
+        known = isinstance(current, int | float) and not isinstance(current, bool)
+        if known and not current > 0:  # type: ignore[operator]  # also true for NaN, which no lit lamp reports
+            return f"the dome lamp was off (LAMPCUR {current})"
+        minimum = limits.dome_min_exptime_s
+    elif kind is Kind.TWILIGHT:
+        minimum = 0.0
+    else:
+        minimum = limits.lamp_min_exptime_s
+    if exptime < minimum or exptime == 0:
+        return f"{kind} exposed only {exptime:g} s; {minimum:g} s needed"
+    return ""
+
+
+def _airmass(header: Mapping[str, object]) -> tuple[float | None, list[str]]:
+    value = header.get("AIRMASS")
+    if value is None:
+        return None, ["AIRMASS is missing"]
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not 0.99 <= value < 40
+    ):
+        return None, [f"AIRMASS {value!r} is not an airmass; taken as unknown"]
+    return float(value), []
+
+
+def _start(header: Mapping[str, object], stem: str) -> tuple[datetime, list[str]]:
+    """Start of the exposure, UTC: UTC card, OBSDATE + OBSTIME, JD, MJD_OBS, file name, in this order."""
+    named = _time_in_name(stem)
+    for source, value in (
+        ("UTC", _day_of_year(header.get("UTC"))),
+        ("OBSDATE and OBSTIME", _calendar(header.get("OBSDATE"), header.get("OBSTIME"))),
+        ("JD", _julian(header.get("JD"), 2400000.5)),
+        ("MJD_OBS", _julian(header.get("MJD_OBS"), 0.0)),
+    ):
+        if value is None:
+            continue
+        notes = [] if source == "UTC" else [f"start time taken from {source}: the UTC card is missing or unreadable"]
+        if named is not None and abs(value - named) > timedelta(hours=1):
+            notes.append(
+                f"the header's start {value:%Y-%m-%d %H:%M:%S} UT differs from the file name's by more than an hour"
+            )
+        return value, notes
+    if named is not None:
+        return named, ["start time taken from the file name: no time card is readable"]
+    msg = f"{stem}: no start time in UTC, OBSDATE and OBSTIME, JD or MJD_OBS, nor in the file name; {MEND}"
+    raise HeaderFault(msg)
+
+
+def _day_of_year(value: object) -> datetime | None:
+    """``YYYY:DDD:HH:MM:SS.s``."""
+    if not isinstance(value, str):
+        return None
+    found = re.fullmatch(r"(\d{4}):(\d{1,3}):(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d*)?)", value.strip())
+    if not found:
+        return None
+    year, day, hour, minute = (int(text) for text in found.groups()[:4])
+    second = float(found.group(5))
+    if not (1990 <= year < 2100 and 1 <= day <= 366 and hour < 24 and minute < 60 and second < 61):
+        return None
+    return datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour, minutes=minute, seconds=second)
+
+
+def _calendar(date: object, time: object) -> datetime | None:
+    if not isinstance(date, str) or not isinstance(time, str):
+        return None
+    try:
+        return _plausible(datetime.fromisoformat(f"{date.strip()}T{_iso_time(time)}").replace(tzinfo=UTC))
+    except ValueError:
+        return None
+
+
+def _iso_time(text: str) -> str:
+    """HH:MM:SS with any number of decimals, as fromisoformat wants it (6 decimals or none)."""
+    whole, _, fraction = text.strip().partition(".")
+    return f"{whole}.{(fraction + '000000')[:6]}" if fraction else whole
+
+
+def _julian(value: object, offset: float) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    days = value - offset
+    if not 0 < days < 100000:
+        return None
+    # a JD in a float64 resolves 40 microseconds: keep the milliseconds that it can carry
+    return _plausible(datetime(1858, 11, 17, tzinfo=UTC) + timedelta(milliseconds=round(days * 86_400_000)))
+
+
+def _plausible(when: datetime) -> datetime | None:
+    return when if 1990 <= when.year < 2100 else None
+
+
+def _time_in_name(stem: str) -> datetime | None:
+    found = re.search(r"(\d{8}_\d{2}_\d{2}_\d{2})", stem)
+    if not found:
+        return None
+    try:
+        return _plausible(datetime.strptime(found.group(1), "%Y%m%d_%H_%M_%S").replace(tzinfo=UTC))
+    except ValueError:
+        return None
+
+
+def _check_shape(header: Mapping[str, object], path: Path, shape: tuple[int, int]) -> None:
+    axes = header.get("NAXIS")
+    got = tuple(header.get(f"NAXIS{axis}") for axis in (2, 1)) if axes == 2 else (f"{axes} axes",)
+    if got != shape:
+        msg = f"{path.name}: the array is {_times(got)}; expected {_times(shape)} pixels. Is it a frame of this instrument?"
+        raise FrameFault(msg)
+    if header.get("BITPIX") != 16:
+        msg = f"{path.name}: BITPIX is {header.get('BITPIX')}; expected 16-bit integers. Is it a raw frame?"
+        raise FrameFault(msg)
+
+
+def _times(shape: tuple[object, ...]) -> str:
+    return " x ".join(str(length) for length in shape)
+
+
+def _check_pixels(stored: np.ndarray, header: Mapping[str, object], path: Path) -> None:
+    """Refuse a frame in which nothing can be seen; every 16th row is enough to know. Stored integers."""
+    rows = stored[::16]
+    zero = header.get("BZERO", 0)
+    offset = int(zero) if isinstance(zero, int | float) and math.isfinite(zero) else 0
+    low, high = int(rows.min()), int(rows.max())
+    if low == high:
+        what = "zero" if low + offset == 0 else f"{low + offset} ADU"
+        msg = f"{path.name}: every pixel is {what}; expected an exposure. The detector did not read out; take it again"
+        raise FrameFault(msg)
+    top = 32767  # of the 16-bit converter, as stored
+    if np.count_nonzero(rows == top) > 0.98 * rows.size:
+        msg = f"{path.name}: saturated all over ({top + offset} ADU); expected an exposure. Take it again, shorter"
+        raise FrameFault(msg)
+
+
+__all__ = ["LAMPS", "Extent", "Frame", "Kind", "Limits", "frame_from_header", "needed_number", "read_frame"]

@@ -1,0 +1,137 @@
+"""From a path to a row of the ledger: read the frame once, or say why it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from sedmd import __version__
+from sedmd.config import Settings
+from sedmd.errors import FrameFault
+from sedmd.frames import Limits, read_frame
+from sedmd.instrument import CCD_SHAPE
+from sedmd.ledger import FrameRow, KnownFile, Ledger
+from sedmd.night import night_of
+
+
+def limits(settings: Settings) -> Limits:
+    """The limits on calibrations that the configuration sets."""
+    rules = settings.calibrations
+    return Limits(dome_min_exptime_s=rules.dome_min_exptime_s, lamp_min_exptime_s=rules.lamp_min_exptime_s)
+
+
+def take_in(path: Path, settings: Settings, *, now: datetime, shape: tuple[int, int] = CCD_SHAPE) -> FrameRow:
+    """Read a raw file that is not expected to grow any more.
+
+    Returns
+    -------
+    FrameRow
+        "good", or "quarantined" with the sentence that says what is wrong.
+    """
+    try:
+        status = path.stat()
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+    except OSError as error:
+        return quarantined(path, f"{path.name} cannot be read: {error.strerror}", settings, now=now)
+    try:
+        frame = read_frame(path, shape=shape, limits=limits(settings))
+    except FrameFault as fault:
+        return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns)
+    except OSError as error:
+        reason = (
+            f"{path.name} cannot be read: {error.strerror or error}; expected a readable file. Check its permissions"
+        )
+        return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns)
+    return FrameRow(
+        path=path,
+        night=night_of(frame.start),
+        state="good",
+        reason="",
+        size=size,
+        mtime_ns=mtime_ns,
+        arrived=now,
+        rules=rules(settings),
+        frame=frame,
+    )
+
+
+def rules(settings: Settings) -> str:
+    """What decides how a file is read besides its bytes: when it changes, files are read again."""
+    return f"{__version__} {limits(settings)}"
+
+
+def unchanged(path: Path, known: Mapping[Path, KnownFile], settings: Settings) -> bool:
+    """True if this very file was read before, by the same rules."""
+    seen = known.get(path)
+    if seen is None:
+        return False
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return seen == KnownFile(size=status.st_size, mtime_ns=status.st_mtime_ns, rules=rules(settings), state=seen.state)
+
+
+def register(ledger: Ledger, row: FrameRow) -> None:
+    """Put a row into the ledger; rows of the same frame at a place where it no longer is are dropped."""
+    ledger.put_frame(row)
+    if row.frame is not None:
+        for other in ledger.frames(row.night):
+            same = other.frame is not None and other.frame.checksum == row.frame.checksum and other.path != row.path
+            if same and other.path.name == row.path.name and not other.path.exists():
+                ledger.drop_frame(other, f"moved to {row.path.parent.name}")
+
+
+def quarantined(
+    path: Path,
+    reason: str,
+    settings: Settings,
+    *,
+    now: datetime,
+    size: int = -1,
+    mtime_ns: int = -1,
+    state: str = "quarantined",
+) -> FrameRow:
+    """The row of a file that cannot be used and costs only itself.
+
+    Parameters
+    ----------
+    state : str
+        "quarantined", or "incomplete" for one that stopped growing too early; it is read again when it changes.
+    """
+    return FrameRow(
+        path=path,
+        night=night_by_name(path),
+        state=state,
+        reason=reason,
+        size=size,
+        mtime_ns=mtime_ns,
+        arrived=now,
+        rules=rules(settings),
+    )
+
+
+def night_by_name(path: Path) -> str:
+    """The night of a file whose header cannot be read: from the time in its name, else its directory."""
+    text = path.name.removeprefix("ifu")[:17]
+    try:
+        return night_of(datetime.strptime(text + "+0000", "%Y%m%d_%H_%M_%S%z"))
+    except ValueError:
+        return path.parent.name if is_night_name(path.parent.name) else ""
+
+
+def is_night_name(name: str) -> bool:
+    """True for ``YYYYMMDD``."""
+    return len(name) == 8 and name.isascii() and name.isdigit() and name.startswith("20")
+
+
+def raw_files(directories: Iterable[Path], pattern: str) -> list[Path]:
+    """Raw frames in night directories: names that match, no hidden or temporary ones, sorted."""
+    return sorted(path for folder in directories for path in folder.glob(pattern) if is_frame_name(path))
+
+
+def is_frame_name(path: Path) -> bool:
+    """False for the names that copying programs use while they work."""
+    name = path.name
+    return not name.startswith(".") and not name.endswith(("~", ".tmp", ".part", ".partial"))

@@ -1,0 +1,86 @@
+"""What an operator reads: one event, one line; UT, night, step, subject, figures, seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from sedmd.job import Job
+from sedmd.worker import Outcome
+
+#: syslog levels, for journald's ``<N>`` prefix
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+
+
+class Report:
+    """Writes events to a stream and to ``redux/NIGHT/sedmd.log``.
+
+    Parameters
+    ----------
+    clock : callable
+        The time now, UTC.
+    redux_root : Path or None
+        Where the nights' log files go; None writes none.
+    stream : text stream or None
+        Usually standard error; None keeps it quiet.
+    journal : bool
+        Prefix lines with their level for systemd's journal; by default when standard error is the journal.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime],
+        redux_root: Path | None = None,
+        stream: TextIO | None = sys.stderr,
+        journal: bool | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._redux_root = redux_root
+        self._stream = stream
+        self._journal = "JOURNAL_STREAM" in os.environ if journal is None else journal
+        self._verbose = verbose
+
+    def event(self, night: str, step: str, subject: str, text: str, *, level: int = INFO, minor: bool = False) -> None:
+        """Write one line; a minor one goes to the night's file only, unless this report is verbose."""
+        line = f"{self._clock():%Y-%m-%d %H:%M:%S} UT  {night or '-':8}  {step:10} {subject:44} {text}".rstrip()
+        if self._stream is not None and (not minor or self._verbose):
+            print(f"<{level}>{line}" if self._journal else line, file=self._stream, flush=True)
+        if self._redux_root is not None and night:
+            # a full or missing log disk must not stop the reduction; the line went to the stream already
+            with suppress(OSError):
+                folder = self._redux_root / night
+                folder.mkdir(parents=True, exist_ok=True)
+                with (folder / "sedmd.log").open("a", encoding="utf-8") as file:
+                    print(line, file=file)
+
+    def started(self, job: Job) -> None:
+        """A job was handed to a worker."""
+        self.event(job.night, job.step, job.label, "begins", minor=True)
+
+    def job(self, job: Job, outcome: Outcome, state: str) -> None:
+        """A job ended."""
+        if state == "done":
+            self.event(job.night, job.step, job.label, f"done in {outcome.seconds:.1f} s  {figures(outcome.figures)}")
+        elif state == "awaiting observer":
+            self.event(job.night, job.step, job.label, f"awaiting observer: {outcome.reason}", level=NOTICE)
+        else:
+            level = WARNING if state in ("retry", "quarantined") else ERROR
+            self.event(job.night, job.step, job.label, f"{state}: {outcome.reason}", level=level)
+            for line in outcome.detail.splitlines():
+                self.event(job.night, job.step, job.label, f"  | {line}", minor=True)
+        for warning in outcome.warnings:
+            self.event(job.night, job.step, job.label, f"warning: {warning}", level=WARNING)
+
+
+def figures(values: Mapping[str, object]) -> str:
+    """``name=value`` for each figure, floats with four significant digits."""
+    return " ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )

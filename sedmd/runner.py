@@ -1,0 +1,185 @@
+"""`sedmd reduce`: whole nights in one shot, with the parts of the daemon and none of its waiting."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sedmd.config import Settings
+from sedmd.dispatch import Dispatcher, all_fates, standard_key
+from sedmd.engines import Engine
+from sedmd.errors import ConfigError
+from sedmd.frames import Kind
+from sedmd.ingest import is_night_name, raw_files, register, take_in, unchanged
+from sedmd.job import Job
+from sedmd.ledger import Ledger
+from sedmd.planner import Plan, State
+from sedmd.report import Report
+from sedmd.worker import Outcome
+
+#: Exit codes of `sedmd reduce`.
+ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A line of the table at the end: a raw file, what it is, what became of it, and why."""
+
+    night: str
+    frame: str
+    what: str
+    became: str
+    why: str
+    good: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How a reduction ended: the exit code, the table, and the calibrations that were missing."""
+
+    code: int
+    rows: tuple[Row, ...]
+    missing: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+
+
+def raw_directories(given: Sequence[Path]) -> list[Path]:
+    """The night directories meant by the user: each directory itself, or the nights inside a raw root.
+
+    Raises
+    ------
+    ConfigError
+        If a directory does not exist.
+    """
+    found: list[Path] = []
+    for folder in given:
+        if not folder.is_dir():
+            msg = f"{folder}: no such directory; expected a night directory YYYYMMDD with raw frames"
+            raise ConfigError(msg)
+        nights = sorted(path for path in folder.iterdir() if path.is_dir() and is_night_name(path.name))
+        found += nights if nights and not any(folder.glob("*.fits")) else [folder]
+    return list(dict.fromkeys(path.absolute() for path in found))
+
+
+def reduce_nights(
+    raw: Sequence[Path],
+    *,
+    settings: Settings,
+    ledger: Ledger,
+    engine: Engine,
+    clock: Callable[[], datetime],
+    report: Report,
+    only_night: str | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None,
+    standard: Callable[[str], str | None] = standard_key,
+) -> Summary:
+    """Reduce every night that has frames in the directories `raw`.
+
+    Parameters
+    ----------
+    only_night : str or None
+        Reduce this UT night only.
+    progress : callable
+        Told (jobs done, jobs in all, label of the last).
+
+    Returns
+    -------
+    Summary
+        Exit code 0 all good, 1 some frames or jobs lost, 3 calibrations missing.
+    """
+    ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
+    # a passing fault is tried once more, at once: nobody waits half an hour at a terminal
+    settings = dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
+    dispatcher = Dispatcher(
+        settings=settings,
+        ledger=ledger,
+        engine=engine,
+        clock=clock,
+        report=report,
+        on_done=lambda key, job, future: ended.put((key, job, future)),
+        standard=standard,
+    )
+    paths = raw_files(raw_directories(raw), settings.watch.pattern)
+    nights = _take_in_all(paths, settings, ledger, clock, report, progress)
+    nights = [night for night in nights if only_night in (None, night)]
+    dispatcher.recover(nights)
+    ledger.forget_failures(nights)
+    plans = {night: dispatcher.plan(night, final=True) for night in nights}
+    while True:
+        dispatcher.launch(list(plans.values()))
+        if not dispatcher.running:
+            break
+        key, job, future = ended.get()
+        dispatcher.finished(key, future)
+        plans[job.night] = dispatcher.plan(job.night, final=True)
+        nodes = [node for plan in plans.values() for node in plan.nodes]
+        progress(sum(node.state is State.DONE for node in nodes), len(nodes), f"{job.step} {job.label}")
+    return summarise(plans, ledger)
+
+
+def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
+    """The table, the missing calibrations and the exit code of finished nights."""
+    rows: list[Row] = []
+    missing: list[str] = []
+    failed: list[str] = []
+    for night, plan in plans.items():
+        for path, what, fate, reason in all_fates(plan, ledger.frames(night)):
+            if fate is None:
+                rows.append(Row(night=night, frame=path.name, what=what, became="quarantined", why=reason, good=False))
+            else:
+                rows.append(
+                    Row(night=night, frame=path.name, what=what, became=fate.became, why=fate.why, good=fate.good)
+                )
+        missing += [f"{night}: {lack}" for lack in plan.missing]
+        failed += [
+            f"{night}: {node.job.step} {node.job.label}: {node.reason}"
+            for node in plan.nodes
+            if node.state in (State.FAILED, State.QUARANTINED)
+        ]
+    if missing:
+        code = CALIBRATIONS_MISSING
+    elif failed or not all(row.good for row in rows):
+        code = SOME_LOST
+    else:
+        code = ALL_GOOD
+    return Summary(code=code, rows=tuple(rows), missing=tuple(missing), failed=tuple(failed))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as aligned text, ignored frames last within each night."""
+    head = ("frame", "what it is", "what became of it", "why")
+    cells = [(row.frame, row.what, row.became, row.why) for row in rows]
+    widths = [max(len(line[column]) for line in [head, *cells]) for column in range(3)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0])).rstrip() for line in [head, *cells]
+    ]
+    return "\n".join([lines[0], "-" * min(110, max(map(len, lines))), *lines[1:]])
+
+
+def _take_in_all(
+    paths: Sequence[Path],
+    settings: Settings,
+    ledger: Ledger,
+    clock: Callable[[], datetime],
+    report: Report,
+    progress: Callable[[int, int, str], None],
+) -> list[str]:
+    """Register the files that are new or changed; the nights that all of them belong to."""
+    known = ledger.known_files()
+    for number, path in enumerate(paths):
+        progress(number, len(paths), f"reading {path.name}")
+        if unchanged(path, known, settings):
+            continue
+        row = take_in(path, settings, now=clock())
+        register(ledger, row)
+        if row.frame is None:
+            report.event(row.night, "frame", path.name, f"quarantined: {row.reason}", level=4)
+        elif row.frame.kind is Kind.IGNORED:
+            report.event(row.night, "frame", path.name, f"ignored: {row.frame.reason}", minor=True)
+    wanted = set(paths)
+    return sorted({row.night for row in ledger.frames() if row.path in wanted})

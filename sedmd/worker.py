@@ -1,0 +1,138 @@
+"""What runs inside a worker process: one job, and an answer made of plain values.
+
+Imported first in the fork server, before numpy, because the thread counts below are read when numpy loads: one process is
+one processor, parallel work is several processes.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import ctypes
+import faulthandler
+import hashlib
+import importlib
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver, SedmError
+from sedmd.job import Job, Result
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A file that a job made: name in the night's directory, SHA-256 of its bytes, size in bytes, mtime in ns."""
+
+    role: str
+    path: Path
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes
+    ----------
+    state : str
+        "done", "quarantined", "awaiting observer", "failed", or "transient": trying again may help.
+    reason : str
+        One line for an operator; empty when done.
+    detail : str
+        Traceback of an unexpected error.
+    """
+
+    state: str
+    reason: str = ""
+    detail: str = ""
+    figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    products: tuple[Product, ...] = ()
+    seconds: float = 0.0
+
+
+def run_job(steps_module: str, job: Job) -> Outcome:
+    """Run one step here and judge how it ended; never raises."""
+    begun = time.monotonic()
+    try:
+        before = {role: _identity(path) for role, path in job.outputs.items()}
+        for path in job.outputs.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        result = importlib.import_module(steps_module).STEPS[job.step](job)
+        if not isinstance(result, Result):
+            outcome = Outcome(state="failed", reason=f"step {job.step} returned no Result: a fault of the program")
+        else:
+            outcome = _verified(job, result, before)
+    except NeedsObserver as fault:
+        outcome = Outcome(state="awaiting observer", reason=_line(fault))
+    except FrameFault as fault:
+        outcome = Outcome(state="quarantined", reason=_line(fault))
+    except (CalibrationFault, SedmError) as fault:
+        outcome = Outcome(state="failed", reason=_line(fault))
+    except (OSError, MemoryError) as error:
+        outcome = Outcome(
+            state="transient", reason=f"{type(error).__name__}: {_line(error)}", detail=traceback.format_exc()
+        )
+    except Exception as error:
+        # the border of the worker: whatever a step raises costs that job only
+        reason = f"step {job.step} stopped with {type(error).__name__}: {_line(error)}"
+        outcome = Outcome(state="failed", reason=reason, detail=traceback.format_exc())
+    return Outcome(
+        state=outcome.state,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        figures=outcome.figures,
+        warnings=outcome.warnings,
+        products=outcome.products,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def serve(pipe: Connection, steps_module: str, job: Job) -> None:
+    """Entry point of a worker process: a group of its own, dead when its parent dies, one job, one answer."""
+    os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    faulthandler.enable()
+    pipe.send(run_job(steps_module, job))
+    pipe.close()
+
+
+def _verified(job: Job, result: Result, before: Mapping[str, tuple[int, int] | None]) -> Outcome:
+    products = []
+    for role, path in job.outputs.items():
+        now = _identity(path)
+        if now is None or now == before[role]:
+            reason = f"step {job.step} ended well but did not write {path.name}: a fault of the program"
+            return Outcome(state="failed", reason=reason)
+        status = path.stat()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        products.append(Product(role=role, path=path, sha256=digest, size=status.st_size, mtime_ns=status.st_mtime_ns))
+    return Outcome(state="done", figures=dict(result.figures), warnings=result.warnings, products=tuple(products))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Inode and time stamp: an atomic write changes the inode even within one clock tick."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

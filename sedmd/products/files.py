@@ -1,0 +1,78 @@
+"""Whole file or no file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from sedmd.errors import SedmError
+
+#: Operating-system errors that mean: no room. Nothing is wrong with the data; try again when there is room.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(SedmError):
+    """A product could not be written for lack of room; nothing was left behind and the frame is not at fault."""
+
+
+def write_bytes_atomic(content: bytes, path: Path) -> str:
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    The bytes go to a hidden file in the same directory, are forced to the disk, and take the name in one step; then the
+    directory is forced to the disk too. Missing directories are made.
+
+    Parameters
+    ----------
+    content : bytes
+    path : Path
+        Final name; an existing file is replaced.
+
+    Returns
+    -------
+    str
+        SHA-256 of the content, hexadecimal.
+
+    Raises
+    ------
+    DiskFull
+        No room, or the quota is used up.
+    OSError
+        Any other trouble with the disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(
+                f"{path.name}: {len(content) / 1e6:.1f} MB do not fit into {path.parent}; make room, then retry the job"
+            ) from error
+        raise
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+    _sync_directory(path.parent)
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal, as ``sha256sum`` prints it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""FITS files: written atomically with checksums, read back only when the checksums hold."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.card import Undefined
+from astropy.utils.exceptions import AstropyUserWarning
+from numpy.typing import NDArray
+
+from sedmd.errors import SedmError
+from sedmd.products.files import write_bytes_atomic
+
+#: Cards of our products that hold a time of writing and may differ between two runs on the same inputs: none.
+TIME_STAMP_CARDS: tuple[str, ...] = ()
+
+#: Value of a header card in our own terms; None is a card without value.
+CardValue = float | int | str | bool | None
+#: Cards to add: keyword to value, or to (value, comment).
+Cards = Mapping[str, CardValue | tuple[CardValue, str]]
+
+_STRUCTURAL = frozenset(
+    {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "TFIELDS", "THEAP"}
+    | {"BZERO", "BSCALE", "BLANK", "CHECKSUM", "DATASUM", "ZHECKSUM", "ZDATASUM"}
+    | {"EXTNAME", "EXTVER", "EXTLEVEL", "LONGSTRN"}
+)
+_NUMBERED = ("NAXIS", "TTYPE", "TFORM", "TUNIT", "TDIM", "TCOMM", "TNULL", "TSCAL", "TZERO", "TDISP")
+
+
+class ProductFault(SedmError):
+    """A product on disk is damaged or not what its name says; it has to be made again."""
+
+
+def write_fits_atomic(hdul: fits.HDUList, path: Path) -> str:
+    """Write a FITS file whole or not at all, with CHECKSUM and DATASUM in every extension.
+
+    Parameters
+    ----------
+    hdul : HDUList
+        Gets its checksum cards as a side effect.
+    path : Path
+        Final name; an existing file is replaced.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file, hexadecimal.
+
+    Raises
+    ------
+    DiskFull
+        No room; nothing is left behind.
+    """
+    hdul.update_extend()
+    for hdu in hdul:
+        # astropy would put the time of day into the comments, and with it into the checksum itself
+        hdu.add_checksum(when="this extension, see FITS standard 4.4.2.7", override_datasum=False)
+    buffer = io.BytesIO()
+    hdul.writeto(buffer)
+    return write_bytes_atomic(buffer.getvalue(), path)
+
+
+def read_checked(path: Path) -> fits.HDUList:
+    """Read a whole product into memory.
+
+    Raises
+    ------
+    ProductFault
+        The file is cut, is not FITS, or a checksum does not match. A missing file raises FileNotFoundError.
+    """
+    content = path.read_bytes()
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "error", message=".*(Checksum|Datasum) verification failed", category=AstropyUserWarning
+        )
+        warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
+        try:
+            hdul = fits.open(io.BytesIO(content), checksum=True, memmap=False, lazy_load_hdus=False)
+            for hdu in hdul:
+                _ = hdu.data
+        except (OSError, TypeError, ValueError, AstropyUserWarning) as error:
+            raise ProductFault(
+                f"{path.name}: {' '.join(str(error).split())}; a whole FITS file with matching checksums was expected. "
+                "Remove it and make it again"
+            ) from error
+    return hdul
+
+
+def carried_header(header: fits.Header) -> fits.Header:
+    """Copy of a header without the cards that describe the layout of the file it came from."""
+    kept = fits.Header()
+    for card in header.cards:
+        name = card.keyword
+        numbered = any(name.startswith(stem) and name[len(stem) :].isdigit() for stem in _NUMBERED)
+        if name and name not in _STRUCTURAL and not numbered:
+            kept.append(card, end=True)
+    return kept
+
+
+def add_cards(header: fits.Header, cards: Cards) -> None:
+    """Set cards, with the values FITS cannot hold made harmless.
+
+    NaN and infinity become a card without value; text keeps printable ASCII only. A name longer than 8 characters goes
+    under ``HIERARCH SEDM``.
+    """
+    for name, given in cards.items():
+        value, comment = given if isinstance(given, tuple) else (given, "")
+        plain = _plain(value)
+        keyword = name.upper()
+        if len(keyword) > 8:
+            keyword = keyword if keyword.startswith("HIERARCH ") else f"HIERARCH SEDM {keyword}"
+            if isinstance(plain, str):  # such a card cannot be continued on the next
+                plain = plain[: max(0, 80 - len(keyword) - 6)]
+            comment = ""
+        # a comment that does not fit is cut here, quietly; astropy would warn each time
+        room = 67 - max(20, len(plain) + 2 + plain.count("'") if isinstance(plain, str) else len(repr(plain)))
+        header[keyword] = (plain, comment[: max(room, 0)].rstrip())
+
+
+def card_value(header: fits.Header, keyword: str) -> CardValue:
+    """Value of a card; None when it is absent or has no value."""
+    value = header.get(keyword)
+    return None if isinstance(value, Undefined) else value
+
+
+def native(array: NDArray) -> NDArray:  # type: ignore[type-arg]
+    """The array in the machine's byte order, contiguous and writable, cut loose from the file."""
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def _plain(value: CardValue) -> CardValue:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str):
+        return "".join(char if " " <= char <= "~" else "?" for char in value)
+    return value

@@ -1,0 +1,96 @@
+"""What went into a product: its inputs by checksum, the code by version, the settings by hash, the figures reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+import sedmd
+from sedmd.job import Job
+from sedmd.products.files import sha256_of
+from sedmd.products.fitsio import CardValue, add_cards
+
+_LIBRARIES = (("NUMPYVER", "numpy"), ("SCIPYVER", "scipy"), ("ASTPYVER", "astropy"), ("ASCRVER", "astroscrappy"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Cards for the primary header, and a table of inputs."""
+
+    header: fits.Header
+    table: fits.BinTableHDU
+
+
+def provenance(job: Job, figures: Mapping[str, CardValue] | None = None) -> Provenance:
+    """Provenance of the products of one job.
+
+    Parameters
+    ----------
+    job : Job
+        Its input files are read for their checksums.
+    figures : mapping, optional
+        Quality figures; names longer than 8 characters become ``HIERARCH SEDM`` cards.
+
+    Returns
+    -------
+    Provenance
+        Cards STEP, NIGHT, SEDMVER, NUMPYVER, SCIPYVER, ASTPYVER, ASCRVER, OPTHASH, NINPUT and the figures; a table
+        PROVENANCE with a row per input: ROLE, FILE (its name, no directory), SHA256, STEP (that made it; ``raw``).
+        Neither host, user, directory nor time: the same job gives the same bytes.
+    """
+    rows = [
+        (role, path.name, sha256_of(path), _step_of(path))
+        for role, paths in sorted(job.inputs.items())
+        for path in paths
+    ]
+    header = fits.Header()
+    add_cards(
+        header,
+        {
+            "STEP": (job.step, "step of the recipe that made this file"),
+            "NIGHT": (job.night, "UT night"),
+            "SEDMVER": (sedmd.__version__, "sedmd version"),
+            **{card: (_version(library), f"{library} version") for card, library in _LIBRARIES},
+            "OPTHASH": (options_hash(job.options), "hash of the settings of the step"),
+            "NINPUT": (len(rows), "input files, see extension PROVENANCE"),
+            **(figures or {}),
+        },
+    )
+    names = ("ROLE", "FILE", "SHA256", "STEP")
+    columns = [_text_column(name, tuple(row[place] for row in rows)) for place, name in enumerate(names)]
+    return Provenance(header=header, table=fits.BinTableHDU.from_columns(columns, name="PROVENANCE"))
+
+
+def options_hash(options: Mapping[str, object]) -> str:
+    """Twelve hexadecimal digits that change when any setting of a step does; the order of the keys does not count."""
+    text = json.dumps(dict(options), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _text_column(name: str, values: tuple[str, ...]) -> fits.Column:
+    width = max((len(value) for value in values), default=1)
+    return fits.Column(name=name, format=f"{max(width, 1)}A", array=np.array(values, dtype=f"U{max(width, 1)}"))
+
+
+def _step_of(path: Path) -> str:
+    """Step that made an input, from its own header; ``raw`` for what no step made."""
+    try:
+        return str(fits.getheader(path).get("STEP", "raw")) if path.suffix == ".fits" else "raw"
+    except OSError:
+        return "raw"
+
+
+@cache
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "absent"

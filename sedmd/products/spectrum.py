@@ -1,0 +1,165 @@
+"""One extracted spectrum as a FITS table: ``ext_*.fits`` (instrumental) and ``sp_*.fits`` (calibrated)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from sedmd.products.fitsio import (
+    Cards,
+    CardValue,
+    ProductFault,
+    add_cards,
+    card_value,
+    carried_header,
+    native,
+    read_checked,
+    write_fits_atomic,
+)
+from sedmd.products.provenance import Provenance
+from sedmd.products.tables import Column, table_hdu
+from sedmd.reduce.containers import Spectrum
+
+#: Keys of `Spectrum.meta`, the card each one becomes, and what it means. Other keys go under ``HIERARCH SEDM``.
+META_CARDS: dict[str, tuple[str, str]] = {
+    "target": ("TARGET", "name of the target as it was typed"),
+    "ra": ("OBJRA", "right ascension as in the raw header"),
+    "dec": ("OBJDEC", "declination as in the raw header"),
+    "utc": ("OBSUTC", "start, YYYY-MM-DD HH:MM:SS.s"),
+    "mjd": ("MJD_OBS", "[d] start of the (first) exposure"),
+    "exptime_s": ("EXPTIME", "[s] on the target, both frames of a pair"),
+    "airmass": ("AIRMASS", "mean over the exposures"),
+    "parallactic_deg": ("PARANG", "[deg] parallactic angle, N through E"),
+    "req_id": ("REQ_ID", "observation request; 0 for none"),
+    "program": ("P60PRID", "program of the request"),
+    "is_pair": ("ABPAIR", "made from an A/B pair"),
+    "is_standard": ("STDSTAR", "a tabulated standard star"),
+    "standard": ("STDKEY", "key of the standard star"),
+    "skysub": ("SKYSUB", "sky was subtracted"),
+    "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 auto"),
+    "reducer": ("REDUCER", "who placed the aperture"),
+    "method": ("EXTRMETH", "how the spectrum was extracted"),
+    "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),
+    "y_arcsec": ("YPOS", "[arcsec] aperture, North of the field centre"),
+    "x_b_arcsec": ("XPOSB", "[arcsec] the same in frame B"),
+    "y_b_arcsec": ("YPOSB", "[arcsec] the same in frame B"),
+    "radius_arcsec": ("APRADIUS", "[arcsec] semi-major axis of the aperture"),
+    "axis_ratio": ("APRATIO", "minor / major axis of the aperture"),
+    "angle_deg": ("APANGLE", "[deg] major axis, N through E"),
+    "n_spaxels": ("NSPAXEL", "spaxels in the aperture, parts counted"),
+    "seeing_arcsec": ("SEEING", "[arcsec] FWHM of the object in the cube"),
+    "sky_line_fwhm_nm": ("SKYFWHM", "[nm] FWHM of the sky lines"),
+    "trace_fwhm_px": ("TRFWHM", "[px] FWHM of the traces across dispersion"),
+    "flexure_x_px": ("FLEXX", "[px] shift along dispersion, applied"),
+    "flexure_y_px": ("FLEXY", "[px] shift across dispersion, applied"),
+    "wavelength_rms": ("WAVERMS", "[Angstrom] rms of the lamp lines"),
+    "fluxcal": ("FLUXCAL", "flux-calibrated"),
+    "fluxcal_source": ("CALSRC", "sensitivity that was used"),
+    "frame": ("FRAME", "raw frame"),
+    "frame_b": ("FRAMEB", "raw frame of position B"),
+}
+
+_MIRRORED = {card: key for key, (card, _) in META_CARDS.items()}
+_OTHER = "SEDM "
+
+
+def write_spectrum(
+    path: Path,
+    spectrum: Spectrum,
+    *,
+    header: fits.Header | None = None,
+    cards: Cards | None = None,
+    provenance: Provenance | None = None,
+) -> str:
+    """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY; figures in the primary header.
+
+    Parameters
+    ----------
+    path : Path
+    spectrum : Spectrum
+    header : Header, optional
+        Of the raw frame or the cube; carried over without structural cards. `spectrum.meta` wins where both speak.
+    cards : mapping, optional
+        Further cards.
+    provenance : Provenance, optional
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+    """
+    carried = carried_header(header) if header is not None else fits.Header()
+    for card in _MIRRORED:  # what the figures do not say must not come back from the raw frame as if they had
+        carried.remove(card, ignore_missing=True)
+    add_cards(carried, cards or {})
+    add_cards(carried, meta_cards(spectrum))
+    primary = fits.PrimaryHDU(header=carried)
+    # a cube's header says what its own rows and columns are; there is no image here
+    for stale in ("CTYPE1", "CTYPE2", "EXTLBDA", "BUNIT"):
+        primary.header.remove(stale, ignore_missing=True)
+    table = table_hdu(
+        [
+            Column(name="WAVELENGTH", array=np.asarray(spectrum.wavelength, float), unit="Angstrom", comment="in air"),
+            Column(name="FLUX", array=np.asarray(spectrum.flux, float), unit=spectrum.unit, comment="flux density"),
+            Column(name="ERROR", array=np.asarray(spectrum.error, float), unit=spectrum.unit, comment="1 sigma"),
+            Column(
+                name="SKY",
+                array=np.asarray(spectrum.sky, float),
+                unit=f"{spectrum.unit} / arcsec2",
+                comment="level of the sky",
+            ),
+        ],
+        name="SPECTRUM",
+    )
+    hdus = [primary, table]
+    if provenance is not None:
+        primary.header.update(provenance.header)
+        hdus.append(provenance.table)
+    return write_fits_atomic(fits.HDUList(hdus), path)
+
+
+def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
+    """Read a spectrum written by `write_spectrum`, and its primary header.
+
+    Raises
+    ------
+    ProductFault
+        Damaged file, or not a spectrum.
+    """
+    hdul = read_checked(path)
+    header = hdul[0].header
+    try:
+        table = hdul["SPECTRUM"]
+        columns = {name: native(table.data[name]) for name in ("WAVELENGTH", "FLUX", "ERROR", "SKY")}
+        unit = str(table.columns["FLUX"].unit)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ProductFault(f"{path.name}: not a spectrum with wavelength, flux, error and sky ({error})") from error
+    meta: dict[str, CardValue] = {}
+    for keyword in header:
+        if keyword in _MIRRORED:
+            meta[_MIRRORED[keyword]] = card_value(header, keyword)
+        elif keyword.startswith(_OTHER):
+            meta[keyword.removeprefix(_OTHER).lower()] = card_value(header, keyword)
+    spectrum = Spectrum(
+        wavelength=columns["WAVELENGTH"],
+        flux=columns["FLUX"],
+        error=columns["ERROR"],
+        sky=columns["SKY"],
+        unit=unit,
+        meta=meta,
+    )
+    return spectrum, header
+
+
+def meta_cards(spectrum: Spectrum) -> Cards:
+    """Header cards of a spectrum's figures."""
+    cards: dict[str, CardValue | tuple[CardValue, str]] = {}
+    for key, value in spectrum.meta.items():
+        if key in META_CARDS:
+            card, comment = META_CARDS[key]
+            cards[card] = (value, comment)
+        else:  # short names too go under HIERARCH SEDM, so that they come back as what they were
+            cards[f"HIERARCH {_OTHER}{key}" if len(key) <= 8 else key] = value
+    return cards

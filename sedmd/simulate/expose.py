@@ -1,0 +1,137 @@
+"""Render one exposure: the light that enters, the electrons expected, the digitised frame and its truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+
+from .atmosphere import telluric, transmission
+from .detector import read_out
+from .headers import build_header
+from .optics import Optics, lenslet_area
+from .plan import Exposure, Instrument, NightPlan
+from .render import Expected, Light, expected_electrons
+from .sources import POSITION_WAVELENGTH, lenslet_shares
+from .spectra import GRID, dome_shape, moon_flux, photons, sky_continuum, sky_lines, solar_shape
+from .tables import lamp_lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rendered:
+    """One raw frame and its truth.
+
+    Attributes
+    ----------
+    data : ndarray of uint16 (2048, 2048)
+    header : astropy.io.fits.Header
+    expected : Expected
+        Electrons before noise; scattered part.
+    cosmic_mask : ndarray of bool
+    cosmic_count : int
+    """
+
+    data: np.ndarray
+    header: fits.Header
+    expected: Expected
+    cosmic_mask: np.ndarray
+    cosmic_count: int
+
+
+def efficiency(instrument: Instrument) -> np.ndarray:
+    """Electrons per photon of telescope, spectrograph and camera on ``spectra.GRID``, a lenslet of mean throughput."""
+    t = instrument.profile.throughput
+    return np.interp(GRID, t.wavelength, t.efficiency)
+
+
+def sky_brightness(exposure: Exposure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Night sky of an exposure as it reaches the telescope.
+
+    Returns
+    -------
+    continuum : ndarray
+        erg/s/cm2/A/arcsec2 on ``spectra.GRID``: airglow and moonlight.
+    wavelength, rate : ndarray
+        Lines: air A, photon/s/cm2/arcsec2.
+    """
+    phase, zenith, distance = exposure.moon
+    airmass = exposure.airmass
+    continuum = sky_continuum() * exposure.sky.get("continuum", 1.0) * (1.0 + 0.25 * (airmass - 1.0))
+    target = float(np.rad2deg(np.arccos(1.0 / max(airmass, 1.0))))
+    moonlight = moon_flux(phase, zenith, target, distance) * telluric(GRID, airmass, water_mm=exposure.water_mm)
+    wavelength, rate = sky_lines(exposure.sky, airmass)
+    return continuum + moonlight, wavelength, rate
+
+
+def _field_tilt(optics: Optics, size: float, angle: float) -> np.ndarray:
+    return 1.0 + size * (optics.sky_x * np.cos(angle) + optics.sky_y * np.sin(angle)) / 13.0
+
+
+def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
+    """Everything that enters the lenslets during an exposure."""
+    optics, profile = instrument.optics, instrument.profile
+    lamps, area = profile.lamps, profile.throughput.area_cm2
+    eff = efficiency(instrument)
+    seconds = exposure.exptime * exposure.level
+    out: list[Light] = []
+    if exposure.light == "dark" or seconds <= 0.0:
+        return out
+    if exposure.light == "dome":
+        shape = dome_shape(lamps.dome_temperature) * eff / np.interp(6500.0, GRID, eff)
+        return [Light(continuum=lamps.dome_rate * shape * seconds, factor=optics.dome)]
+    if exposure.light in ("Hg", "Cd", "Xe"):
+        wavelength, strength = lamp_lines(exposure.light)
+        rate = {"Hg": lamps.hg_rate, "Cd": lamps.cd_rate, "Xe": lamps.xe_rate}[exposure.light]
+        electrons = strength * rate * np.interp(wavelength, GRID, eff) * seconds
+        shape = dome_shape(lamps.dome_temperature) * eff / np.interp(6500.0, GRID, eff)
+        return [
+            Light(line_wavelength=wavelength, line_electrons=electrons, factor=optics.lamp),
+            Light(continuum=lamps.arc_continuum * lamps.dome_rate * shape * seconds, factor=optics.lamp),
+        ]
+    lenslet = lenslet_area(optics)
+    if exposure.light == "twilight":
+        sunlight = solar_shape() * (0.5 + 0.5 * (5500.0 / GRID) ** 3) * telluric(GRID, 2.5, water_mm=exposure.water_mm)
+        flux = 1.1e-14 * sunlight
+        out.append(Light(continuum=photons(GRID, flux) * eff * area * lenslet * seconds, factor=_field_tilt(optics, 0.01, exposure.start)))
+        seconds = exposure.exptime
+    continuum, wavelength, rate = sky_brightness(exposure)
+    tilt = _field_tilt(optics, profile.night.sky_gradient, exposure.start * 6.0)
+    collect = area * exposure.exptime
+    out.append(Light(continuum=photons(GRID, continuum) * eff * collect * lenslet, factor=tilt))
+    out.append(Light(line_wavelength=wavelength, line_electrons=rate * np.interp(wavelength, GRID, eff) * collect * lenslet, factor=tilt))
+    air = transmission(GRID, exposure.airmass, water_mm=exposure.water_mm, extinction_scale=exposure.extinction) * exposure.transparency
+    for source in exposure.sources:
+        shares = lenslet_shares(optics, source, exposure.seeing, exposure.pointings)
+        out.append(Light(continuum=photons(GRID, source.flux) * air * eff * collect, shares=shares))
+    return out
+
+
+def render_exposure(instrument: Instrument, exposure: Exposure, *, rng: np.random.Generator | int = 0, night: str = "", sunset: float = 0.0, sunrise: float = 0.0) -> Rendered:
+    """Render any exposure with a given instrument.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        From `build_instrument`.
+    exposure : Exposure
+        What to observe; build one by hand for a test, or take it from a `NightPlan`.
+    rng : Generator or int
+        Noise of this frame.
+    """
+    generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
+    expected = expected_electrons(instrument.optics, lights_of(instrument, exposure), flexure=exposure.flexure, breathing=exposure.breathing)
+    frame = read_out(
+        instrument.profile, instrument.chip, expected.image, exptime=exposure.exptime, mhz=exposure.speed, drift=exposure.drift, rng=generator
+    )
+    header = build_header(instrument.profile, exposure, sunset=sunset, sunrise=sunrise)
+    return Rendered(data=frame.data, header=header, expected=expected, cosmic_mask=frame.cosmic_mask, cosmic_count=frame.cosmic_count)
+
+
+def render_frame(plan: NightPlan, index: int) -> Rendered:
+    """Render frame `index` of a plan; the same bytes whatever was rendered before it."""
+    rng = np.random.default_rng(np.random.SeedSequence([plan.seed, 404, index]))
+    return render_exposure(plan.instrument, plan.exposures[index], rng=rng, night=plan.night, sunset=plan.sunset, sunrise=plan.sunrise)
+
+
+__all__ = ["POSITION_WAVELENGTH", "Rendered", "efficiency", "lights_of", "render_exposure", "render_frame", "sky_brightness"]

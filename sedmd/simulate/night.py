@@ -1,0 +1,102 @@
+"""Write a simulated night: raw frames into ``raw/YYYYMMDD`` directories and the truth beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from ..errors import SedmError
+from . import truth
+from .expose import render_frame
+from .headers import to_hdu
+from .plan import NightPlan
+from .profiles import Profile, load_profile
+
+Progress = Callable[[int, int, str], None]
+
+
+def write_frame(plan: NightPlan, index: int, out: Path) -> dict[str, float | int | str]:
+    """Render frame `index` and write its raw file and truth files under `out`; returns its row of the frame table."""
+    exposure = plan.exposures[index]
+    rendered = render_frame(plan, index)
+    folder = out / "raw" / exposure.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{exposure.file}.part"
+    to_hdu(rendered.data, rendered.header).writeto(partial, overwrite=True, output_verify="exception")
+    os.replace(partial, folder / exposure.file)
+    return truth.write_frame_truth(plan, index, rendered, out / "truth")
+
+
+_PLANS: dict[tuple[str, int, str, Profile], NightPlan] = {}
+
+
+def _work(task: tuple[str, int, str, Profile, int, str]) -> tuple[int, dict[str, float | int | str]]:
+    night, seed, size, profile, index, out = task
+    key = (night, seed, size, profile)
+    if key not in _PLANS:
+        _PLANS[key] = NightPlan.build(night=night, seed=seed, size=size, profile=profile)
+    return index, write_frame(_PLANS[key], index, Path(out))
+
+
+def simulate_night(
+    out: str | Path, *, night: str, seed: int = 1, size: str = "full", profile: str | Profile = "kpy", progress: Progress | None = None, workers: int = 1
+) -> Path:
+    """Simulate a whole night.
+
+    Parameters
+    ----------
+    out : path
+        Directory that receives ``raw/`` and ``truth/``; frames already there under the same names are replaced.
+    night : str
+        YYYYMMDD, UT date of the morning hours; afternoon calibrations begin the UT day before.
+    seed : int
+        The same seed gives the same bytes, on any machine order and number of workers.
+    size : {"full", "mini"}
+    profile : str or Profile
+        One of ``PROFILES``, or the path of a TOML file.
+    progress : callable, optional
+        Called as ``progress(done, total, file name)`` after each frame, in order of completion.
+    workers : int
+        Processes that render; 1 renders here.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    ConfigError
+        If night, size or profile cannot be used.
+    SedmError
+        If the number of workers is not positive.
+    """
+    if workers < 1:
+        raise SedmError(f"workers must be at least 1, got {workers}")
+    out = Path(out)
+    loaded = load_profile(profile)
+    plan = NightPlan.build(night=night, seed=seed, size=size, profile=loaded)
+    (out / "raw").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / "truth", ignore_errors=True)
+    (out / "truth").mkdir()
+    rows: dict[int, dict[str, float | int | str]] = {}
+    for index, row in _rendered(plan, out, loaded, workers):
+        rows[index] = row
+        if progress is not None:
+            progress(len(rows), len(plan), plan.exposures[index].file)
+    truth.write_night_truth(plan, [rows[i] for i in range(len(plan))], out / "truth")
+    return out
+
+
+def _rendered(plan: NightPlan, out: Path, profile: Profile, workers: int) -> Iterator[tuple[int, dict[str, float | int | str]]]:
+    if workers == 1:
+        for index in range(len(plan)):
+            yield index, write_frame(plan, index, out)
+        return
+    tasks = [(plan.night, plan.seed, plan.size, profile, index, str(out)) for index in range(len(plan))]
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_work, tasks)

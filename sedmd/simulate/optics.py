@@ -1,0 +1,240 @@
+"""Where light of each lenslet lands: lattice, sky positions, traces, wavelengths, widths and throughput.
+
+Pixel convention: integer coordinates are pixel centres, data[y, x]; x is the dispersion axis and wavelength falls
+with x. Field coordinates (u, v) are (x - 1024)/1024, (y - 1024)/1024 of the lenslet's reference point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import ConfigError
+from .atmosphere import vacuum_to_air
+from .profiles import Profile
+
+BLUE_END, RED_END = 3300.0, 10700.0  # A: no light of the instrument outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optics:
+    """Truth of the optics for one seed; arrays run over lenslets (n).
+
+    Attributes
+    ----------
+    q, r : ndarray of int
+        Axial lattice coordinates.
+    x0, y0 : ndarray
+        Chip position of the reference wavelength, px.
+    sky_x, sky_y : ndarray
+        Direction on the sky: East and North of the field axis, arcsec.
+    slope, bow, curl : ndarray
+        Trace: y = y0 + slope d + bow (d/130)^2 + curl (d/130)^3 with d = x - x0 in px.
+    stretch : ndarray (3, n)
+        x - x0 = s + a t + b t^2 + c t^3 with t = s/130 and s the fiducial pixel scale at that wavelength.
+    sigma_trace, sigma_line : ndarray
+        Core widths at 6500 A, px.
+    gain, colour : ndarray
+        Throughput gain (1 + colour (wavelength - 6500)/2500).
+    dome, lamp : ndarray
+        Illumination by the dome screen and by the arc lamps relative to the sky.
+    fiducial_wavelength, fiducial_pixel : ndarray (m,)
+        Common dispersion: air wavelength [A], ascending, and s [px], descending, zero at the reference.
+    cell : ndarray (2, 2)
+        Lattice steps on the sky: rows are the (East, North) steps of q and r, arcsec.
+    """
+
+    profile: Profile
+    q: np.ndarray
+    r: np.ndarray
+    x0: np.ndarray
+    y0: np.ndarray
+    sky_x: np.ndarray
+    sky_y: np.ndarray
+    slope: np.ndarray
+    bow: np.ndarray
+    curl: np.ndarray
+    stretch: np.ndarray
+    sigma_trace: np.ndarray
+    sigma_line: np.ndarray
+    gain: np.ndarray
+    colour: np.ndarray
+    dome: np.ndarray
+    lamp: np.ndarray
+    fiducial_wavelength: np.ndarray
+    fiducial_pixel: np.ndarray
+    cell: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    def x_of(self, wavelength: np.ndarray | float) -> np.ndarray:
+        """Column where each lenslet puts a wavelength [A]: shape (n,) + shape of `wavelength`."""
+        s = np.interp(wavelength, self.fiducial_wavelength, self.fiducial_pixel)
+        t = s / 130.0
+        a, b, c = (coefficient.reshape((-1,) + (1,) * np.ndim(s)) for coefficient in self.stretch)
+        return self.x0.reshape((-1,) + (1,) * np.ndim(s)) + s + t * (a + t * (b + t * c))
+
+    def wavelength_of(self, x: np.ndarray) -> np.ndarray:
+        """Air wavelength [A] at columns `x`, shape (n, m): the inverse of `x_of`, by Newton steps."""
+        d = x - self.x0[:, None]
+        a, b, c = (coefficient[:, None] for coefficient in self.stretch)
+        s = d.copy()
+        for _ in range(3):
+            t = s / 130.0
+            s -= (s + t * (a + t * (b + t * c)) - d) / (1.0 + (a + t * (2.0 * b + 3.0 * t * c)) / 130.0)
+        return np.interp(-s, -self.fiducial_pixel, self.fiducial_wavelength)
+
+    def y_of(self, x: np.ndarray) -> np.ndarray:
+        """Row of the trace centre at columns `x`, shape (n, m)."""
+        d = (x - self.x0[:, None]) / 130.0
+        return self.y0[:, None] + d * (130.0 * self.slope[:, None] + d * (self.bow[:, None] + d * self.curl[:, None]))
+
+    def trace_sigma(self, wavelength: np.ndarray) -> np.ndarray:
+        """Cross-dispersion sigma of the core [px] at wavelengths of shape (m,) or (n, m); returns (n, m)."""
+        chroma = 1.0 + self.profile.width.trace_chroma * (np.atleast_1d(wavelength) - 6500.0) / 3000.0
+        return self.sigma_trace[:, None] * chroma
+
+    def line_sigma(self, wavelength: np.ndarray) -> np.ndarray:
+        """Dispersion-direction sigma of monochromatic light [px], same shapes as `trace_sigma`."""
+        chroma = 1.0 + self.profile.width.line_chroma * (np.atleast_1d(wavelength) - 6500.0) / 3000.0
+        return self.sigma_line[:, None] * chroma
+
+    def throughput(self, wavelength: np.ndarray) -> np.ndarray:
+        """Throughput of each lenslet relative to the instrument's mean, wavelengths (m,) or (n, m); returns (n, m)."""
+        u = (np.atleast_1d(wavelength) - 6500.0) / 2500.0
+        return self.gain[:, None] * (1.0 + self.colour[:, None] * u)
+
+    def complete(self, blue: float = 3800.0, red: float = 9200.0, margin: float = 4.0) -> np.ndarray:
+        """Lenslets whose whole trace from `blue` to `red` [A] is on the light-sensitive part of the chip."""
+        size = self.profile.frame.size
+        x = self.x_of(np.linspace(blue, red, 15))
+        y = self.y_of(x)
+        right = size - self.profile.frame.overscan - 1
+        return np.all((x >= 0.0) & (x <= right) & (y >= margin) & (y <= size - 1 - margin), axis=1)
+
+
+def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
+    d = profile.dispersion
+    if d.kind == "chebyshev_of_pixel":
+        pixel = np.linspace(-12.0, 330.0, 6000)
+        wavelength = 10.0 * np.polynomial.chebyshev.chebval(pixel, d.coefficients)
+    elif d.kind == "polynomial_of_wavelength":
+        wavelength = np.linspace(11000.0, 3100.0, 6000)
+        pixel = -np.polynomial.polynomial.polyval((wavelength - 6500.0) / 2500.0, d.coefficients)
+    else:
+        raise ConfigError(f"dispersion.kind must be chebyshev_of_pixel or polynomial_of_wavelength, got {d.kind!r}")
+    falling = np.concatenate(([True], np.diff(wavelength) < 0.0))
+    keep = np.cumprod(falling).astype(bool)
+    wavelength, pixel = wavelength[keep][::-1], pixel[keep][::-1]
+    if d.medium == "vacuum":
+        wavelength = vacuum_to_air(wavelength)
+    if wavelength[0] > BLUE_END or wavelength[-1] < RED_END - 100.0:
+        raise ConfigError(f"the dispersion of this profile covers only {wavelength[0]:.0f}-{wavelength[-1]:.0f} A; it must cover {BLUE_END:.0f}-{RED_END:.0f} A and fall with x")
+    pixel = (pixel - np.interp(profile.lattice.reference, wavelength, pixel)) * d.scale
+    return wavelength, pixel
+
+
+def build_optics(profile: Profile, seed: int) -> Optics:
+    """The instrument of one seed: the profile's figures, each disturbed a little, and lenslet-to-lenslet scatter."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 101]))
+    lattice, sky, trace, width = profile.lattice, profile.sky, profile.trace, profile.width
+    turn = np.deg2rad(lattice.rotation_deg + rng.normal(0.0, 0.05))
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    steps = np.array([lattice.step_q, lattice.step_r]) @ rotation.T * (1.0 + rng.normal(0.0, 0.001))
+    origin = np.array(lattice.origin) + rng.normal(0.0, 4.0, 2)
+
+    reach = 60
+    q, r = (a.ravel() for a in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    ideal = np.stack([q, r], axis=1) @ steps
+    centre = np.array(lattice.field_centre) - np.array(lattice.origin)
+    off = ideal - centre
+    lit = (np.hypot(*off.T) < lattice.field_radius) & np.all(np.abs(off) < lattice.field_half_width, axis=1)
+    q, r, ideal = q[lit], r[lit], ideal[lit]
+    n = len(q)
+
+    # distortion moves light on the chip, not on the sky
+    radial, keystone, bow_y = np.array(lattice.distortion) * (1.0 + rng.normal(0.0, 0.1, 3))
+    unit = ideal / 1000.0
+    square = np.sum(unit**2, axis=1, keepdims=True)
+    shift = radial * unit * square + keystone * np.stack([unit[:, 0] * unit[:, 1], np.zeros(n)], 1) + bow_y * np.stack([np.zeros(n), unit[:, 0] ** 2], 1)
+    position = origin + ideal + shift + rng.normal(0.0, lattice.jitter, (n, 2))
+    x0, y0 = position.T
+    u, v = (x0 - 1024.0) / 1024.0, (y0 - 1024.0) / 1024.0
+    bowl = u**2 + v**2 - 0.6
+
+    angle = np.deg2rad(sky.rotation_deg + rng.normal(0.0, 0.1))
+    scale = sky.arcsec_per_pixel * (1.0 + rng.normal(0.0, 0.001))
+    axes = np.array([[-np.cos(angle), np.sin(angle)], [-np.sin(angle), -np.cos(angle)]])
+    if sky.parity < 0:
+        axes[0] *= -1.0
+    cell = steps @ axes.T * scale
+    field = np.stack([q, r], axis=1) @ cell + np.array(sky.axis_offset)
+
+    def wobble(size: float) -> float:
+        return float(rng.normal(0.0, size))
+
+    tilt = trace.tilt_deg + wobble(0.02) + trace.tilt_x * u + trace.tilt_y * v + rng.normal(0.0, trace.tilt_rms, n)
+    bow = trace.sag + wobble(0.02) + trace.sag_x * u + trace.sag_y * v + 0.02 * rng.standard_normal(n)
+    curl = 0.03 * (u - v) + wobble(0.01) + 0.005 * rng.standard_normal(n)
+
+    def field_term(values: tuple[float, ...]) -> np.ndarray:
+        constant, linear, rms = values
+        direction = rng.uniform(0.0, 2.0 * np.pi)
+        quadratic = 0.4 * linear * (u * v + 0.5 * (u**2 - v**2))
+        return constant * (1.0 + wobble(0.15)) + linear * (u * np.cos(direction) + v * np.sin(direction)) + quadratic + rms * rng.standard_normal(n)
+
+    d = profile.dispersion
+    stretch = np.stack([field_term(d.stretch), field_term(d.bend), field_term(d.twist)])
+
+    def width_map(base: float, shape: tuple[float, ...]) -> np.ndarray:
+        gx, gy, gb = shape
+        return base * (1.0 + wobble(0.01)) * (1.0 + gx * u + gy * v + gb * bowl + 0.02 * u * v + width.rms * rng.standard_normal(n))
+
+    t = profile.throughput
+    gain = (1.0 + t.spaxel_rms * rng.standard_normal(n)) * (1.0 - t.vignetting * np.sum(unit**2, axis=1))
+    gain = np.clip(gain, 0.2, None)
+    direction = rng.uniform(0.0, 2.0 * np.pi)
+    colour = t.colour_rms * rng.standard_normal(n) + t.colour_field * (u * np.cos(direction) + v * np.sin(direction))
+
+    def tilt_of_light(size: float) -> np.ndarray:
+        direction = rng.uniform(0.0, 2.0 * np.pi)
+        return 1.0 + size * (u * np.cos(direction) + v * np.sin(direction)) - 0.4 * size * bowl
+
+    fiducial_wavelength, fiducial_pixel = _fiducial(profile)
+    return Optics(
+        profile=profile, q=q, r=r, x0=x0, y0=y0, sky_x=field[:, 0], sky_y=field[:, 1],
+        slope=np.tan(np.deg2rad(tilt)), bow=bow, curl=curl, stretch=stretch,
+        sigma_trace=width_map(width.trace, width.trace_field), sigma_line=width_map(width.line, width.line_field),
+        gain=gain, colour=colour, dome=tilt_of_light(profile.lamps.dome_gradient), lamp=tilt_of_light(profile.lamps.lamp_gradient),
+        fiducial_wavelength=fiducial_wavelength, fiducial_pixel=fiducial_pixel, cell=cell,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _tile(key: tuple[float, ...], divisions: int) -> tuple[np.ndarray, np.ndarray]:
+    cell = np.array(key).reshape(2, 2)
+    half = divisions
+    i, j = (a.ravel() for a in np.mgrid[-half : half + 1, -half : half + 1])
+    points = np.stack([i, j], axis=1) @ cell / divisions
+    neighbours = np.array([[1, 0], [0, 1], [-1, 1], [-1, 0], [0, -1], [1, -1]]) @ cell
+    nearest = np.min(np.sum((points[:, None] - neighbours) ** 2, axis=2), axis=1)
+    inside = np.sum(points**2, axis=1) < nearest - 1e-9
+    return points[inside, 0], points[inside, 1]
+
+
+def lenslet_samples(optics: Optics, divisions: int = 7) -> tuple[np.ndarray, np.ndarray, float]:
+    """Points that tile one hexagonal lenslet: offsets East, North [arcsec] and the area of each [arcsec^2].
+
+    A sub-lattice of the lens lattice, restricted to the points nearest to the lenslet's centre, so that the lenslets
+    tile the sky without gap or overlap.
+    """
+    east, north = _tile(tuple(optics.cell.ravel()), divisions)
+    return east, north, lenslet_area(optics) / len(east)
+
+
+def lenslet_area(optics: Optics) -> float:
+    """Sky area of one lenslet, arcsec^2."""
+    return float(abs(np.linalg.det(optics.cell)))

@@ -1,0 +1,76 @@
+"""Read the simulator's own small data tables (``tables/*.csv``); each file states its source in its head."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..errors import SedmError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """A flux standard: its name as after ``STD-``, its table, J2000 position and V magnitude."""
+
+    name: str
+    file: str
+    ra: str
+    dec: str
+    v: float
+
+
+def read_csv(name: str) -> list[dict[str, str]]:
+    """Rows of ``tables/<name>`` as dictionaries; lines that begin with ``#`` are its source statement."""
+    path = files(__package__) / "tables" / name
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return list(csv.DictReader(lines))
+
+
+@lru_cache(maxsize=None)
+def columns(name: str) -> dict[str, np.ndarray]:
+    """Numeric columns of ``tables/<name>`` as read-only float arrays."""
+    rows = read_csv(name)
+    out: dict[str, np.ndarray] = {}
+    for key in rows[0]:
+        try:
+            values = np.array([float(row[key]) for row in rows])
+        except ValueError:
+            continue
+        values.setflags(write=False)
+        out[key] = values
+    return out
+
+
+@lru_cache(maxsize=None)
+def lamp_lines(lamp: str) -> tuple[np.ndarray, np.ndarray]:
+    """Air wavelengths [A] and relative photon rates of the lines of one lamp (``Hg``, ``Cd`` or ``Xe``)."""
+    rows = [row for row in read_csv("lamps.csv") if row["lamp"] == lamp]
+    if not rows:
+        raise SedmError(f"unknown lamp {lamp!r}; the simulator has Hg, Cd and Xe")
+    return (np.array([float(row["wavelength"]) for row in rows]), np.array([float(row["photons"]) for row in rows]))
+
+
+@lru_cache(maxsize=None)
+def airglow_lines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Component name, air wavelength [A] and zenith brightness [rayleigh] of every night-sky line."""
+    rows = read_csv("airglow.csv")
+    return (
+        np.array([row["component"] for row in rows]),
+        np.array([float(row["wavelength"]) for row in rows]),
+        np.array([float(row["rayleigh"]) for row in rows]),
+    )
+
+
+@lru_cache(maxsize=None)
+def standards() -> dict[str, Standard]:
+    """Every flux standard the simulator knows, by name."""
+
+    def one(row: dict[str, Any]) -> Standard:
+        return Standard(name=row["name"], file=row["file"], ra=row["ra"], dec=row["dec"], v=float(row["v"]))
+
+    return {row["name"]: one(row) for row in read_csv("standards.csv")}

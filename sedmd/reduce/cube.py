@@ -1,0 +1,99 @@
+"""From samples on the detector to spectra on one wavelength grid, keeping flux and variance."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.containers import Mask
+from sedmd.reduce.samples import Samples
+from sedmd.reduce.wavelength import WavelengthSolution
+
+
+def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Edges of the bins around given centres: half way between, the outer ones by extrapolation. (n + 1,)"""
+    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
+    return np.concatenate([[2 * wavelength[0] - middle[0]], middle, [2 * wavelength[-1] - middle[-1]]])
+
+
+def to_matrix(
+    samples: Samples, values: NDArray[np.floating], n_trace: int, fill: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sample values as a matrix (n_trace, n_column) starting at each trace's first column, and that column."""
+    first = np.full(n_trace, samples.shape[1], int)
+    last = np.full(n_trace, -1, int)
+    np.minimum.at(first, samples.trace, samples.x)
+    np.maximum.at(last, samples.trace, samples.x)
+    matrix = np.full((n_trace, int(max((last - first).max(), 0)) + 1), fill)
+    matrix[samples.trace, samples.x - first[samples.trace]] = values
+    return matrix, first
+
+
+def rebin(
+    samples: Samples,
+    flux: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    bad: NDArray[np.bool_],
+    solution: WavelengthSolution,
+    n_trace: int,
+    wavelength: NDArray[np.floating],
+    *,
+    dx_px: float = 0.0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """Spectra of all spaxels on a common grid, as flux per Angstrom.
+
+    Parameters
+    ----------
+    samples, flux, variance, bad : samples, electron, electron**2, not to be trusted
+    solution : wavelength solution
+    n_trace : number of spaxels
+    wavelength : (n_wave,) Angstrom, bin centres, increasing
+    dx_px : flexure along the dispersion: the light lies at columns this much higher than the solution says
+
+    Returns
+    -------
+    flux, variance : (n_wave, n_trace) float32, electron/Angstrom and its square
+    mask : (n_wave, n_trace) uint8; NO_DATA off the chip, OUTLIER where more than a fifth of a bin is bad
+
+    Notes
+    -----
+    A bin receives from each column the share that overlaps it, so the sum over bins is the sum over columns. The
+    variance of a bin is exact; neighbouring bins share columns and are therefore correlated (about 0.25 where a bin
+    is as wide as a column).
+    """
+    edges = solution.column(bin_edges(wavelength)) + dx_px
+    # A column covers its number minus to plus one half. Blue is at high columns: the low edge is the redder one.
+    low, high = edges[:, 1:] + 0.5, edges[:, :-1] + 0.5
+    value, first = to_matrix(samples, np.nan_to_num(flux), n_trace, 0.0)
+    var, _ = to_matrix(samples, np.nan_to_num(variance), n_trace, 0.0)
+    usable, _ = to_matrix(samples, (~bad & np.isfinite(flux)).astype(float), n_trace, 0.0)
+    n_column = value.shape[1]
+    low = np.nan_to_num(low - first[:, None], nan=-1e6)
+    high = np.nan_to_num(high - first[:, None], nan=-1e6)
+    start = np.floor(low).astype(np.int64)
+    reach = int(np.ceil(np.clip(high - low, 0, 50).max())) + 1
+    total = np.zeros(low.shape)
+    total_var = np.zeros(low.shape)
+    covered = np.zeros(low.shape)
+    for j in range(reach):
+        column = start + j
+        overlap = np.clip(np.minimum(high, column + 1) - np.maximum(low, column), 0, 1)
+        on = (column >= 0) & (column < n_column)
+        column = np.clip(column, 0, n_column - 1)
+        overlap = np.where(on, overlap, 0.0)
+        # Only good columns count; the gap they leave is filled by scaling below.
+        weight = overlap * np.take_along_axis(usable, column, axis=1)
+        total += weight * np.take_along_axis(value, column, axis=1)
+        total_var += weight**2 * np.take_along_axis(var, column, axis=1)
+        covered += weight
+    size = np.maximum(high - low, 1e-9)
+    share = covered / size
+    scale = 1.0 / np.maximum(share, 0.2)
+    step = np.diff(bin_edges(wavelength))
+    mask = np.where(share < 0.8, np.uint8(Mask.OUTLIER), np.uint8(0))
+    mask = np.where(share < 0.05, np.uint8(Mask.NO_DATA), mask).astype(np.uint8)
+    out = (total * scale / step).T.astype(np.float32)
+    out_var = (total_var * scale**2 / step**2).T.astype(np.float32)
+    out[mask.T == Mask.NO_DATA] = np.nan
+    out_var[mask.T == Mask.NO_DATA] = np.nan
+    return out, out_var, np.ascontiguousarray(mask.T)

@@ -1,0 +1,192 @@
+"""From ADU to electrons: overscan, master bias, read noise, and the combination of repeated exposures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sedmd.reduce.containers import Image, Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterBias:
+    """What the camera adds at a read-out speed, and how noisily.
+
+    Attributes
+    ----------
+    level : (n_y, n_x) float32, ADU above the overscan of the same row
+    read_noise_adu : float, rms of one pixel of one frame
+    bad : (n_y, n_x) bool, pixels that scatter or stand out far more than the others
+    n_frames : int
+    """
+
+    level: NDArray[np.float32]
+    read_noise_adu: float
+    bad: NDArray[np.bool_]
+    n_frames: int
+
+
+def overscan_level(raw: NDArray[np.floating], first_column: int, *, window: int = 51) -> NDArray[np.float32]:
+    """Level of each row from its overscan columns, smoothed along the rows.
+
+    Parameters
+    ----------
+    raw : (n_y, n_x) ADU
+    first_column : first column of the overscan at the right edge
+    window : rows of the running median, then of a running mean, that take the read noise off
+
+    Returns
+    -------
+    (n_y,) float32, ADU. kpy (Debias.py) used the median over the columns and a median filter of 50 rows.
+    """
+    rows = np.median(np.asarray(raw[:, first_column:], np.float32), axis=1)
+    smooth = ndimage.median_filter(rows, size=window, mode="nearest")
+    return ndimage.uniform_filter1d(smooth, window, mode="nearest").astype(np.float32)
+
+
+def combine_bias(frames: Sequence[NDArray[np.integer]], first_column: int) -> MasterBias:
+    """Robust mean of bias frames above their own overscan, and the read noise from their differences.
+
+    Parameters
+    ----------
+    frames : n arrays (n_y, n_x) ADU, n >= 2
+    first_column : first overscan column
+
+    Returns
+    -------
+    MasterBias
+
+    Raises
+    ------
+    ValueError
+        With fewer than two frames, because the read noise cannot be measured then.
+    """
+    if len(frames) < 2:
+        raise ValueError(f"{len(frames)} bias frame given; at least 2 are needed to measure the read noise")
+    stack = np.stack([np.asarray(f, np.float32) - overscan_level(f, first_column)[:, None] for f in frames])
+    active = stack[:, :, :first_column]
+    differences = active[1:, ::4, ::4] - active[:-1, ::4, ::4]
+    sigma = [robust_sigma(d) / np.sqrt(2) for d in differences]
+    read_noise = float(np.median(sigma))
+    middle = np.median(stack, axis=0)
+    # Cosmic rays hit biases too: what lies more than five sigma off the median has no say.
+    keep = np.abs(stack - middle) < 5 * read_noise
+    count = keep.sum(axis=0)
+    level = np.where(count > 0, (stack * keep).sum(axis=0) / np.maximum(count, 1), middle)
+    smooth = ndimage.median_filter(level, size=(1, 9))
+    bad = (np.abs(level - smooth) > 10 * read_noise) | (count < len(frames) / 2)
+    return MasterBias(level=level.astype(np.float32), read_noise_adu=read_noise, bad=bad, n_frames=len(frames))
+
+
+def robust_sigma(values: NDArray[np.floating]) -> float:
+    """Standard deviation of the core of a distribution: half the 16-84 percentile range.
+
+    Whole-number ADU make the median absolute deviation jump by whole steps; percentiles of dithered values do not.
+    """
+    flat = np.asarray(values, float).ravel()
+    if np.allclose(flat[:50], np.rint(flat[:50])):
+        flat = flat + (np.arange(flat.size) * 0.618034 % 1.0) - 0.5
+        low, high = np.percentile(flat, [15.865, 84.135])
+        return float(np.sqrt(max(((high - low) / 2) ** 2 - 1 / 12, 0.0)))
+    low, high = np.percentile(flat, [15.865, 84.135])
+    return float((high - low) / 2)
+
+
+def debias(
+    raw: NDArray[np.integer], master: MasterBias, *, gain: float, first_column: int, saturation_adu: float
+) -> Image:
+    """Turn a raw frame into electrons with variance and mask.
+
+    Parameters
+    ----------
+    raw : (n_y, n_x) ADU
+    master : bias of the same read-out speed
+    gain : electron per ADU
+    first_column : first overscan column
+    saturation_adu : raw value from which a pixel is marked saturated
+
+    Returns
+    -------
+    Image; overscan columns are marked NO_DATA
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if raw.shape != master.level.shape:
+        raise ValueError(f"frame of shape {raw.shape} and master bias of shape {master.level.shape} do not go together")
+    counts = np.asarray(raw, np.float32)
+    data = (counts - overscan_level(counts, first_column)[:, None] - master.level) * np.float32(gain)
+    read_noise = master.read_noise_adu * gain
+    # The master's own noise stays in every frame that it is taken from.
+    floor = read_noise**2 * (1 + 1 / master.n_frames)
+    mask = np.zeros(raw.shape, np.uint8)
+    saturated = ndimage.binary_dilation(raw >= saturation_adu, iterations=1) if (raw >= saturation_adu).any() else None
+    if saturated is not None:
+        mask[saturated] |= Mask.SATURATED
+    mask[master.bad] |= Mask.BAD_PIXEL
+    mask[:, first_column:] |= Mask.NO_DATA
+    variance = np.maximum(data, 0) + np.float32(floor)
+    return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor)))
+
+
+def combine_exposures(images: Sequence[Image]) -> tuple[Image, tuple[float, ...]]:
+    """Mean of repeated exposures that one cosmic ray or one bad frame does not spoil.
+
+    Parameters
+    ----------
+    images : n exposures of the same lamp, electron
+
+    Returns
+    -------
+    combined : Image of the mean exposure
+    scales : brightness of each exposure in units of the typical one; 0 for an exposure that was left out
+
+    Raises
+    ------
+    ValueError
+        If no exposure shows any light.
+
+    Notes
+    -----
+    A lamp flickers, so the exposures are brought to a common level first. An exposure darker than half the typical one
+    (lamp not yet lit) is left out. Pixels above the lowest exposure's prediction by more than six sigma are cosmic rays.
+    """
+    if not images:
+        raise ValueError("no exposure to combine")
+    bright = [float(np.percentile(i.data[:, : -8 or None][::3, ::3], 99.5)) for i in images]
+    typical = float(np.median([b for b in bright if b > 0] or [0.0]))
+    read_noise = images[0].read_noise
+    if typical <= 3 * read_noise:
+        raise ValueError(
+            f"the brightest half per cent of the pixels stands only {typical:.1f} electrons above bias "
+            f"(read noise {read_noise:.1f}); was the lamp on?"
+        )
+    used = [i for i, b in enumerate(bright) if 0.5 * typical < b < 2.0 * typical]
+    reference = images[used[int(np.argsort([bright[i] for i in used])[len(used) // 2])]]
+    lit = reference.data > 0.3 * typical
+    scales = [0.0] * len(images)
+    for i in used:
+        ratio = images[i].data[lit] / reference.data[lit]
+        scales[i] = float(np.median(ratio))
+    stack = np.stack([images[i].data / np.float32(scales[i]) for i in used])
+    masks = np.stack([images[i].mask for i in used])
+    good = (masks & ~np.uint8(0)) == 0
+    level = np.median(stack, axis=0) if len(used) > 2 else stack.min(axis=0)
+    sigma = np.sqrt(np.maximum(level, 0) + read_noise**2)
+    good &= np.abs(stack - level) < 6 * sigma + 0.1 * np.maximum(level, 0)
+    count = good.sum(axis=0)
+    data = np.where(count > 0, (stack * good).sum(axis=0) / np.maximum(count, 1), level)
+    variance = (np.maximum(data, 0) + read_noise**2) / np.maximum(count, 1)
+    common = np.bitwise_and.reduce(masks, axis=0)
+    mask = np.where(count == 0, common | np.uint8(Mask.OUTLIER), np.uint8(0)).astype(np.uint8)
+    combined = Image(
+        data=data.astype(np.float32), variance=variance.astype(np.float32), mask=mask,
+        read_noise=float(read_noise / np.sqrt(len(used))),
+    )
+    return combined, tuple(scales)

@@ -1,0 +1,207 @@
+"""Flexure along the dispersion: where the night-sky lines fall against where the lamps say they should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.samples import Samples
+from sedmd.reduce.wavelength import WavelengthSolution, line_width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkyFeature:
+    """A stretch of the night-sky spectrum with emission of known shape.
+
+    Attributes
+    ----------
+    name : str
+    wavelength : (m,) Angstrom in air, increasing: fine grid or single lines
+    intensity : (m,) relative photon rate at those wavelengths
+    low, high : Angstrom, window of the fit (continuum included)
+    doubt_px : how far the centroid of the shape may be off, in columns
+    """
+
+    name: str
+    wavelength: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    low: float
+    high: float
+    doubt_px: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureShift:
+    """Shift of one feature: columns towards higher numbers, its error, significance and fitted width (relative)."""
+
+    name: str
+    shift_px: float
+    error_px: float
+    significance: float
+    stretch: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flexure:
+    """Common shift along the dispersion.
+
+    Attributes
+    ----------
+    dx_px : float, towards higher columns (to the blue); 0 if nothing could be measured
+    error_px : float, 1 sigma; infinite if nothing could be measured
+    features : the single measurements
+    """
+
+    dx_px: float
+    error_px: float
+    features: tuple[FeatureShift, ...]
+
+
+def measure_flexure(
+    samples: Samples,
+    flux: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    solution: WavelengthSolution,
+    centre: NDArray[np.floating],
+    row: NDArray[np.floating],
+    sky: NDArray[np.bool_],
+    features: tuple[SkyFeature, ...],
+    *,
+    reach_px: float = 4.0,
+) -> Flexure:
+    """Measure the shift of the spectra along the dispersion from several sky lines.
+
+    Parameters
+    ----------
+    samples, flux, variance : extracted samples, electron and electron**2
+    solution : wavelength solution of the lamps
+    centre, row : (n_trace,) reference position of the traces, for the line width
+    sky : (n_trace,) traces that hold sky only
+    features : what to look for
+    reach_px : largest shift looked for
+
+    Returns
+    -------
+    Flexure; positive means that the lines lie at higher columns than the lamps predict
+    """
+    fits = []
+    usable = sky[samples.trace] & np.isfinite(flux) & (variance > 0)
+    wavelength = solution.wavelength(samples.trace[usable], samples.x[usable])
+    flux_u, variance_u, trace_u = flux[usable], variance[usable], samples.trace[usable]
+    dispersion = solution.dispersion(trace_u, samples.x[usable])
+    for feature in features:
+        mid = 0.5 * (feature.low + feature.high)
+        inside = (wavelength > feature.low) & (wavelength < feature.high)
+        if inside.sum() < 200:
+            continue
+        # In columns of the mean spaxel: local dispersions differ by a few per cent only, and linearly.
+        mean_dispersion = float(np.median(dispersion[inside & (np.abs(wavelength - mid) < 100)]))
+        u = (mid - wavelength[inside]) / mean_dispersion
+        xi = solution.scale.to_xi(np.array([mid]))
+        width = float(np.median(line_width(solution.line_sigma, solution.line_sigma_slope, centre, row, xi)))
+        profile = _binned(u, flux_u[inside], variance_u[inside], step=0.25)
+        fit = _fit_feature(feature, profile, (mid - feature.wavelength) / mean_dispersion, width, reach_px)
+        if fit is not None:
+            fits.append(fit)
+    return _combine(tuple(fits))
+
+
+def _binned(
+    u: NDArray, flux: NDArray, variance: NDArray, step: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Clipped mean of all spaxels' samples in fine bins of the distance from the feature: place, mean, error."""
+    low = np.floor(u.min() / step)
+    index = (np.floor(u / step) - low).astype(int)
+    n = index.max() + 1
+    keep = np.ones(u.size, bool)
+    mean = np.zeros(n)
+    spread = np.ones(n)
+    for _ in range(4):
+        count = np.maximum(np.bincount(index[keep], minlength=n), 1)
+        mean = np.bincount(index[keep], flux[keep], n) / count
+        spread = np.sqrt(np.bincount(index[keep], (flux[keep] - mean[index[keep]]) ** 2, n) / count)
+        keep = np.abs(flux - mean[index]) < 4 * spread[index] + 1e-9
+    count = np.bincount(index[keep], minlength=n)
+    place = np.bincount(index[keep], u[keep], n) / np.maximum(count, 1)
+    ok = count > 10
+    return place[ok], mean[ok], (np.maximum(spread, 1e-6) / np.sqrt(np.maximum(count, 1)))[ok]
+
+
+def _fit_feature(
+    feature: SkyFeature,
+    profile: tuple[NDArray, NDArray, NDArray],
+    lines_u: NDArray,
+    width: float,
+    reach_px: float,
+) -> FeatureShift | None:
+    """Scan the shift of the feature's shape over the binned spectrum, amplitude and a sloping continuum free."""
+    u, mean, error = profile
+    if u.size < 20:
+        return None
+    error = np.hypot(error, 0.01 * np.abs(mean))
+    intensity = feature.intensity / feature.intensity.sum()
+    grid = np.arange(u.min() - reach_px - 8, u.max() + reach_px + 8, 0.1)
+    centred = (u - u.mean()) / (np.ptp(u) / 2)
+
+    def solve(shift: float, stretch: float) -> tuple[float, float, float]:
+        table = (
+            intensity[None, :]
+            * np.exp(-0.5 * ((grid[:, None] - lines_u[None, :]) / (width * stretch)) ** 2)
+            / (width * stretch)
+        ).sum(axis=1)
+        shape = np.interp(u - shift, grid, table)
+        design = np.column_stack([shape, np.ones_like(u), centred]) / error[:, None]
+        normal = design.T @ design
+        solution = np.linalg.solve(normal + 1e-12 * np.eye(3) * np.trace(normal), design.T @ (mean / error))
+        chi2 = float((((mean / error) - design @ solution) ** 2).sum())
+        return chi2, float(solution[0]), float(np.sqrt(np.linalg.inv(normal)[0, 0]))
+
+    shifts = np.arange(-reach_px, reach_px + 0.01, 0.25)
+    stretches = (0.9, 1.0, 1.15, 1.35)
+    table = np.array([[solve(s, w)[0] for s in shifts] for w in stretches])
+    # A line is positive: shapes that fit only upside down do not count.
+    amplitude = np.array([[solve(s, w)[1] for s in shifts] for w in stretches])
+    table = np.where(amplitude > 0, table, np.inf)
+    if not np.isfinite(table).any():
+        return None
+    w_index, s_index = np.unravel_index(int(np.argmin(table)), table.shape)
+    shift, stretch = float(shifts[s_index]), float(stretches[w_index])
+    step = 0.1
+    for _ in range(3):
+        trial = shift + step * np.arange(-2, 3)
+        chi2 = np.array([solve(float(s), stretch)[0] for s in trial])
+        a, b, _ = np.polyfit(trial - shift, chi2, 2)
+        if a <= 0:
+            return None
+        shift += float(np.clip(-b / (2 * a), -2 * step, 2 * step))
+        step /= 2
+    chi2_best, amplitude_best, amplitude_error = solve(shift, stretch)
+    reduced = max(chi2_best / max(u.size - 5, 1), 1.0)
+    curvature = a
+    error_px = float(np.sqrt(reduced / max(curvature, 1e-12)))
+    significance = amplitude_best / (amplitude_error * np.sqrt(reduced))
+    if significance < 5 or abs(shift) > reach_px - 0.3:
+        return None
+    return FeatureShift(
+        name=feature.name, shift_px=shift, error_px=float(np.hypot(error_px, feature.doubt_px)),
+        significance=float(significance), stretch=stretch,
+    )
+
+
+def _combine(features: tuple[FeatureShift, ...]) -> Flexure:
+    """Weighted mean of the features; one that is far off the weighted median has no say."""
+    if not features:
+        return Flexure(dx_px=0.0, error_px=float("inf"), features=())
+    shift = np.array([f.shift_px for f in features])
+    error = np.array([f.error_px for f in features])
+    order = np.argsort(shift)
+    half = np.searchsorted(np.cumsum((error**-2)[order]), 0.5 * (error**-2).sum())
+    median = shift[order][min(int(half), shift.size - 1)]
+    weight = np.where(np.abs(shift - median) < np.maximum(4 * error, 0.3), error**-2, 0.0)
+    dx = float((weight * shift).sum() / weight.sum())
+    # Features that disagree make the result less sure than their own errors say.
+    used = weight > 0
+    chi2 = float((weight * (shift - dx) ** 2).sum()) / max(int(used.sum()) - 1, 1)
+    return Flexure(dx_px=dx, error_px=float(np.sqrt(max(chi2, 1.0) / weight.sum())), features=features)

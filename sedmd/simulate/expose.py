@@ -92,7 +92,7 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
     lenslet = lenslet_area(optics)
     if exposure.light == "twilight":
         sunlight = solar_shape() * (0.5 + 0.5 * (5500.0 / GRID) ** 3) * telluric(GRID, 2.5, water_mm=exposure.water_mm)
-        flux = 1.1e-14 * sunlight
+        flux = 9.0e-14 * sunlight
         out.append(Light(continuum=photons(GRID, flux) * eff * area * lenslet * seconds, factor=_field_tilt(optics, 0.01, exposure.start)))
         seconds = exposure.exptime
     continuum, wavelength, rate = sky_brightness(exposure)

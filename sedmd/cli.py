@@ -96,7 +96,8 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("simulate", verb_simulate)
     command.add_argument("out", metavar="OUT", type=Path, help="gets raw/YYYYMMDD/ and truth/")
-    command.add_argument("--night", type=_night, help="UT night (YYYYMMDD)")
+    command.add_argument("--night", type=_night, default="20190612", help="UT night (default 20190612)")
+    command.add_argument("--workers", type=_positive, default=1, help="processes that render (default 1)")
     command.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default 1)")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--mini", dest="size", action="store_const", const="mini", help="a small night (default)")
@@ -118,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
 def verb_reduce(options: argparse.Namespace) -> int:
     """Reduce raw night directories in one shot.
 
-    Afternoon calibrations lie in the directory of the day before: give both. Work that is already done is not done again.
+    Afternoon calibrations lie in the directory of the day before: give both. Work already done is not done again.
     """
     from sedmd.engines import ProcessEngine
     from sedmd.ledger import Ledger
@@ -198,10 +199,17 @@ def verb_simulate(options: argparse.Namespace) -> int:
     """Write a physically honest raw night with its truth beside it."""
     from sedmd.simulate import simulate_night
 
-    made = simulate_night(
-        options.out, night=options.night, seed=options.seed, size=options.size, profile=options.profile
-    )
-    print(f"raw night and truth in {made if made is not None else options.out}")
+    with _Bar(shown=sys.stderr.isatty()) as bar:
+        simulate_night(
+            options.out,
+            night=options.night,
+            seed=options.seed,
+            size=options.size,
+            profile=options.profile,
+            workers=options.workers,
+            progress=bar.show,
+        )
+    print(f"raw frames in {options.out / 'raw'}, truth in {options.out / 'truth'}")
     return 0
 
 

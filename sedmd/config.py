@@ -213,7 +213,7 @@ def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
     if typing.get_origin(kind) is tuple and isinstance(value, list):
         return tuple(_checked(item, float, name, origin, base) for item in value)
     words = {Path: "a path in quotes", str: "text in quotes", int: "a whole number", float: "a number"}
-    _refuse(name, origin, value, words.get(kind, "a list of numbers"))
+    return _refuse(name, origin, value, words.get(kind, "a list of numbers"))
 
 
 def _in_range(value: float, name: str, origin: str) -> float:

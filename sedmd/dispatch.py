@@ -1,4 +1,4 @@
-"""Between planner and engine: plans nights, starts what is due, books what ended. Shared by `sedmd reduce` and `sedmd run`."""
+"""Between planner and engine: plan a night, start what is due, book what ended; for `sedmd reduce` and `sedmd run`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Dispatcher:
     report : Report
         Told one event at a time.
     on_done : callable
-        Called from any thread with (key, job, future) when a job ends; must hand over to the thread that owns the ledger.
+        Called from any thread with (key, job, future) when a job ends; hands over to the thread that owns the ledger.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Dispatcher:
         self._nights: dict[str, _Night] = {}
 
     def recover(self, nights: Iterable[str]) -> None:
-        """After a start: what ran when the last process died becomes due, unfinished files go, lost products are noticed."""
+        """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed."""
         if count := self.ledger.release_running():
             self.report.event("", "service", "", f"{count} interrupted jobs start again")
         for night in nights:
@@ -172,7 +173,7 @@ class Dispatcher:
         self.running[node.key] = node.job
         self.report.started(node.job)
         future = self.engine.submit(node.job, timeout_s=self.settings.jobs.timeout_s)
-        future.add_done_callback(lambda done, key=node.key, job=node.job: self.on_done(key, job, done))
+        future.add_done_callback(partial(self.on_done, node.key, node.job))
 
     def _retire(self, plan: Plan) -> None:
         """Move aside what the plan no longer wants, or what a failed remake would leave out of date."""

@@ -1,8 +1,8 @@
 """Where jobs run: the one interface is ``submit(job, timeout_s) -> Future[Outcome]``.
 
-`ProcessEngine` gives each job a process of its own from a fork server that has the steps already loaded; a job that crashes
-or overruns is killed with its whole process group and costs nobody else. `InlineEngine` runs the job where it stands, for
-tests and debuggers.
+`ProcessEngine` gives each job a process of its own from a fork server that has the steps already loaded; a job that
+crashes or overruns is killed with its whole process group and costs nobody else. `InlineEngine` runs the job where it
+stands, for tests and debuggers.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class ProcessEngine:
         self.workers = workers
         self._steps_module = steps_module
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["sedmd.worker", steps_module])
+        # sedmd.cli: each worker imports the program's main module again, which is then free
+        self._context.set_forkserver_preload(["sedmd.single_thread", "sedmd.worker", "sedmd.cli", steps_module])
         self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._alive: set[int] = set()

@@ -119,7 +119,8 @@ def header_values(header_bytes: bytes) -> Mapping[str, object]:
         values: dict[str, object] = {}
         for card in header.cards:
             try:
-                key, value = card.keyword, card.value
+                # the raw pair: astropy reads OBJECT 'Focus: 16.3' as a record-valued card and would hide OBJECT
+                key, value = card.rawkeyword, card.rawvalue
             except (fits.VerifyError, ValueError):
                 key, value = card.image[:8].strip(), card.image[10:].split("/")[0].strip()
             if (

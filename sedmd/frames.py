@@ -1,7 +1,7 @@
 """From a header to a Frame: what a raw file is, decided once, from its cards.
 
-The rules are those of the observatory's labels (OBJECT ``Calib:  dome 2 of 5``, ``STD-Feige34``, ``ZTF19abc [A]``), with
-four decisions of our own:
+The rules are those of the observatory's labels (OBJECT ``Calib:  dome 2 of 5``, ``STD-Feige34``, ``ZTF19abc [A]``),
+with four decisions of our own:
 
 * a card that is missing is its own case: needed -> `HeaderFault`, optional -> None; never a default that decides;
 * ``test``, ``dark``, ``Focus:`` and ``STOW`` count where a word begins, so that ZTF19aatestx stays a target;
@@ -427,7 +427,7 @@ def _check_shape(header: Mapping[str, object], path: Path, shape: tuple[int, int
     axes = header.get("NAXIS")
     got = tuple(header.get(f"NAXIS{axis}") for axis in (2, 1)) if axes == 2 else (f"{axes} axes",)
     if got != shape:
-        msg = f"{path.name}: the array is {_times(got)}; expected {_times(shape)} pixels. Is it a frame of this instrument?"
+        msg = f"{path.name}: the array is {_times(got)}; expected {_times(shape)} pixels. Is it of this instrument?"
         raise FrameFault(msg)
     if header.get("BITPIX") != 16:
         msg = f"{path.name}: BITPIX is {header.get('BITPIX')}; expected 16-bit integers. Is it a raw frame?"

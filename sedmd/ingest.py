@@ -21,7 +21,7 @@ def limits(settings: Settings) -> Limits:
     return Limits(dome_min_exptime_s=rules.dome_min_exptime_s, lamp_min_exptime_s=rules.lamp_min_exptime_s)
 
 
-def take_in(path: Path, settings: Settings, *, now: datetime, shape: tuple[int, int] = CCD_SHAPE) -> FrameRow:
+def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
     """Read a raw file that is not expected to grow any more.
 
     Returns
@@ -35,7 +35,7 @@ def take_in(path: Path, settings: Settings, *, now: datetime, shape: tuple[int, 
     except OSError as error:
         return quarantined(path, f"{path.name} cannot be read: {error.strerror}", settings, now=now)
     try:
-        frame = read_frame(path, shape=shape, limits=limits(settings))
+        frame = read_frame(path, shape=CCD_SHAPE, limits=limits(settings))
     except FrameFault as fault:
         return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns)
     except OSError as error:

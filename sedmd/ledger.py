@@ -238,8 +238,8 @@ class Ledger:
         with self._write() as db:
             db.execute(
                 "INSERT INTO job (key, night, step, label, state, started) VALUES (?, ?, ?, ?, 'running', ?)"
-                " ON CONFLICT (key) DO UPDATE SET state = 'running', reason = '', detail = '', started = excluded.started,"
-                " ended = NULL, not_before = NULL",
+                " ON CONFLICT (key) DO UPDATE SET state = 'running', reason = '', detail = '',"
+                " started = excluded.started, ended = NULL, not_before = NULL",
                 (key, job.night, job.step, job.label, now),
             )
 
@@ -385,7 +385,9 @@ class Ledger:
             raise LedgerError(msg)
         if read_only:
             if version < len(MIGRATIONS):
-                msg = f"ledger {path} has version {version}, {len(MIGRATIONS)} expected; run the service once to migrate it"
+                msg = (
+                    f"ledger {path} has version {version}, {len(MIGRATIONS)} expected; start the service to migrate it"
+                )
                 raise LedgerError(msg)
             return
         for number in range(version, len(MIGRATIONS)):

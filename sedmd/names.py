@@ -18,9 +18,9 @@ HASH_LENGTH = 6
 def safe_name(name: str) -> str:
     """`name` as part of a file name: ASCII letters, digits and ``+ - . _``, at most `MAX_LENGTH` characters.
 
-    Quotes vanish; blanks and every other character become an underscore, as the observers know it from the pipeline this
-    one replaces. A name that would lose its identity (empty, too long, dots in front, or ending like a numbered product)
-    carries a short hash of the original.
+    Quotes vanish; blanks and every other character become an underscore, as the observers know it from the pipeline
+    this one replaces. A name that would lose its identity (empty, too long, or ending like a numbered product) carries
+    a short hash of the original.
     """
     plain = unicodedata.normalize("NFKD", name.strip())
     plain = re.sub(r"[\"'`]", "", plain)

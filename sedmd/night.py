@@ -160,8 +160,8 @@ def lamp_series(frames: Iterable[Frame], *, minimum: int, until_ut_hour: float) 
 def observations(frames: Iterable[Frame], standard_key: Callable[[str], str | None]) -> list[Observation]:
     """The visits of a night, numbered per target in time order.
 
-    An [A] is joined by the next [B] of the same target; a new [A] gives up the one before it. Frames without a token, and
-    every frame of a tabulated standard, stand alone.
+    An [A] is joined by the next [B] of the same target; a new [A] gives up the one before it. Frames without a token,
+    and every frame of a tabulated standard, stand alone.
 
     Parameters
     ----------
@@ -254,3 +254,17 @@ def _with_left_out(series: Series, more: Sequence[tuple[Frame, str]]) -> Series:
         minimum=series.minimum,
         left_out=(*series.left_out, *more),
     )
+
+
+def night_is_over(night: str, *, now: datetime, last_arrival: datetime, closes_ut_hour: float, quiet_s: float) -> bool:
+    """True when no more frames of `night` are expected.
+
+    Parameters
+    ----------
+    closes_ut_hour : float
+        UT hour on the night's date after which the Sun is up.
+    quiet_s : float
+        Seconds since the last frame came.
+    """
+    closes = night_begin(night) + NIGHT_OFFSET + timedelta(hours=closes_ut_hour)
+    return now >= closes and now - last_arrival >= timedelta(seconds=quiet_s)

@@ -1,8 +1,9 @@
 """What is due, what waits and for what: a pure function of frames, products, clock and settings.
 
-Every job has a key made of what goes into it: the step and its version, the checksums of raw frames, the keys of the jobs
-that made its other inputs, its options and the names of its outputs. The same night therefore gives the same keys whatever
-the order of arrival, the number of workers or the restarts; "done" means that the ledger holds a product with that key.
+Every job has a key made of what goes into it: the step and its version, the checksums of raw frames, the keys of the
+jobs that made its other inputs, its options and the names of its outputs. The same night therefore gives the same keys
+whatever the order of arrival, the number of workers or the restarts; "done" means that the ledger holds a product with
+that key.
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ class _Planner:
 
     # calibrations
 
-    def _bias(self, series: Series) -> Node | _Absent:
+    def _bias(self, series: Series) -> Node:
         label = f"bias {series.adc_speed_mhz:.1f} MHz"
         raw = [_Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         node = self._node(
@@ -245,7 +246,7 @@ class _Planner:
         )
         return self._tell(series, node)
 
-    def _lamp(self, series: Series, masters: Mapping[float, Node | _Absent]) -> Node | _Absent:
+    def _lamp(self, series: Series, masters: Mapping[float, Node]) -> Node:
         raw = [_Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         bias = self._bias_for(series.adc_speed_mhz, masters)
         node = self._node(
@@ -259,7 +260,7 @@ class _Planner:
         )
         return self._tell(series, node)
 
-    def _tell(self, series: Series, node: Node | _Absent) -> Node | _Absent:
+    def _tell(self, series: Series, node: Node) -> Node:
         for frame in series.frames:
             self.fates[frame.path] = _calibration_fate(frame, node)
         return node
@@ -280,11 +281,11 @@ class _Planner:
         why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
         return _Absent(why=why, missing=False, active=True)
 
-    def _chain(self, lamps: Mapping[Kind, Node | _Absent], *, anything_on_sky: bool) -> dict[str, _Source | _Absent]:
+    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, _Source | _Absent]:
         """Traces, wavelength and flat of the night."""
         roles: dict[str, _Source | _Absent] = {}
         for kind in (Kind.DOME, Kind.HG, Kind.CD, Kind.XE):
-            made = lamps.get(kind)
+            made: Node | _Absent | None = lamps.get(kind)
             if made is None:
                 made = _Absent(why=f"{kind}: no frames (at least {self.context.rules.lamp_min_frames} needed)")
             if anything_on_sky or lamps:
@@ -298,8 +299,8 @@ class _Planner:
             roles[name] = self._output(node, name)
         return roles
 
-    def _bias_for(self, speed: float, masters: Mapping[float, Node | _Absent]) -> _Source | _Absent:
-        made = masters.get(speed)
+    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> _Source | _Absent:
+        made: Node | _Absent | None = masters.get(speed)
         if made is None:
             made = _Absent(
                 why=f"bias {speed:.1f} MHz: no frames (at least {self.context.rules.bias_min_frames} needed)"
@@ -312,7 +313,7 @@ class _Planner:
     def _observations(
         self,
         frames: Sequence[Frame],
-        masters: Mapping[float, Node | _Absent],
+        masters: Mapping[float, Node],
         chain: Mapping[str, _Source | _Absent],
     ) -> None:
         on_sky = [frame for frame in frames if frame.kind.on_sky]
@@ -517,11 +518,11 @@ def _lost(node: Node) -> bool:
     return node.state in (State.FAILED, State.QUARANTINED)
 
 
-def _calibration_fate(frame: Frame, node: Node | _Absent) -> Fate:
-    if isinstance(node, _Absent):
-        return Fate(frame=frame, became="waiting", why=node.why)
+def _calibration_fate(frame: Frame, node: Node) -> Fate:
     if node.state is State.DONE:
         return Fate(frame=frame, became=f"part of {next(iter(node.job.outputs.values())).name}")
+    if node.state is State.WAITING and not node.active:
+        return Fate(frame=frame, became="not used", why=node.reason)
     return Fate(frame=frame, became=str(node.state), why=node.reason, good=not _lost(node))
 
 
@@ -532,4 +533,7 @@ def _on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
         if node.state is State.AWAITING:
             return Fate(frame=frame, became="cube; awaiting observer", why=node.reason)
         return Fate(frame=frame, became=f"{made}{node.job.step} {node.state}", why=node.reason, good=not _lost(node))
-    return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(frame.notes))
+    notes = list(frame.notes)
+    if ext.job.options.get("partial_pair"):
+        notes.insert(0, f"only the [{frame.nod}] exposure of a pair: sky subtraction is inferior")
+    return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(notes))

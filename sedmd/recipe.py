@@ -1,7 +1,7 @@
 """The night's recipe, as data: each step, what it needs, what it makes. Reads like the Makefile it replaces.
 
-A role with ``?`` may be absent. ``{...}`` in a product's name is filled by the planner: the read-out speed, the lamp, the
-raw frame's stem, the target's safe name, the observation's product name.
+A role with ``?`` may be absent. ``{...}`` in a product's name is filled by the planner: the read-out speed, the lamp,
+the raw frame's stem, the target's safe name, the observation's product name.
 """
 
 from __future__ import annotations

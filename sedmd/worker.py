@@ -1,21 +1,13 @@
-"""What runs inside a worker process: one job, and an answer made of plain values.
-
-Imported first in the fork server, before numpy, because the thread counts below are read when numpy loads: one process is
-one processor, parallel work is several processes.
-"""
+"""What runs inside a worker process: one job, and an answer made of plain values."""
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-os.environ.setdefault("MPLBACKEND", "Agg")
-
 import ctypes
+import errno
 import faulthandler
 import hashlib
 import importlib
+import os
 import signal
 import time
 import traceback
@@ -24,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver, SedmError
+from sedmd.errors import FrameFault, NeedsObserver, SedmError
 from sedmd.job import Job, Result
 
 PR_SET_PDEATHSIG = 1
@@ -80,8 +72,9 @@ def run_job(steps_module: str, job: Job) -> Outcome:
         outcome = Outcome(state="awaiting observer", reason=_line(fault))
     except FrameFault as fault:
         outcome = Outcome(state="quarantined", reason=_line(fault))
-    except (CalibrationFault, SedmError) as fault:
-        outcome = Outcome(state="failed", reason=_line(fault))
+    except SedmError as fault:
+        state = "transient" if _no_room(fault) else "failed"
+        outcome = Outcome(state=state, reason=_line(fault))
     except (OSError, MemoryError) as error:
         outcome = Outcome(
             state="transient", reason=f"{type(error).__name__}: {_line(error)}", detail=traceback.format_exc()
@@ -110,6 +103,12 @@ def serve(pipe: Connection, steps_module: str, job: Job) -> None:
     faulthandler.enable()
     pipe.send(run_job(steps_module, job))
     pipe.close()
+
+
+def _no_room(fault: SedmError) -> bool:
+    """A full disk is nobody's data: it is tried again when there may be room."""
+    cause = fault.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _verified(job: Job, result: Result, before: Mapping[str, tuple[int, int] | None]) -> Outcome:

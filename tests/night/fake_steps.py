@@ -1,7 +1,7 @@
 """A table of steps that is quick and honest: each product tells what went into it, so that nights can be compared.
 
-A product holds the step's name and, for each input role, a digest of its content; two runs agree on every byte if and only
-if they did the same work on the same input.
+A product holds the step's name and, for each input role, a digest of its content; two runs agree on every byte if and
+only if they did the same work on the same input.
 """
 
 from __future__ import annotations

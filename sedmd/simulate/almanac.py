@@ -6,7 +6,7 @@ Low-precision series of the Astronomical Almanac: good enough to make honest hea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def julian_date(when: datetime) -> float:
 
 def from_julian(jd: float) -> datetime:
     """UTC time of a Julian date."""
-    return datetime.fromtimestamp((jd - 2440587.5) * 86400.0, tz=timezone.utc)
+    return datetime.fromtimestamp((jd - 2440587.5) * 86400.0, tz=UTC)
 
 
 def sidereal_time(jd: float) -> float:
@@ -87,9 +87,13 @@ def moon(jd: float) -> tuple[float, float, float]:
     def s(a: float, b: float) -> float:
         return float(np.sin(np.deg2rad(a + b * t)))
 
-    lon = 218.32 + 481267.881 * t + 6.29 * s(135.0, 477198.87) - 1.27 * s(259.3, -413335.36) + 0.66 * s(235.7, 890534.22)
+    lon = (
+        218.32 + 481267.881 * t + 6.29 * s(135.0, 477198.87) - 1.27 * s(259.3, -413335.36) + 0.66 * s(235.7, 890534.22)
+    )
     lon += 0.21 * s(269.9, 954397.74) - 0.19 * s(357.5, 35999.05) - 0.11 * s(186.5, 966404.03)
-    lat = 5.13 * s(93.3, 483202.02) + 0.28 * s(228.2, 960400.89) - 0.28 * s(318.3, 6003.15) - 0.17 * s(217.6, -407332.21)
+    lat = (
+        5.13 * s(93.3, 483202.02) + 0.28 * s(228.2, 960400.89) - 0.28 * s(318.3, 6003.15) - 0.17 * s(217.6, -407332.21)
+    )
     ra, dec = _equatorial(lon % 360.0, lat)
     elongation = np.arccos(np.cos(np.deg2rad(lat)) * np.cos(np.deg2rad(lon - _sun_longitude(jd))))
     return ra, dec, float(180.0 - np.rad2deg(elongation))
@@ -117,7 +121,7 @@ def sun_event(jd_noon: float, altitude: float, *, rising: bool) -> float:
 def sexagesimal(degrees: float, *, hours: bool = False, digits: int = 2, sign: bool = False) -> str:
     """Degrees as ``dd:mm:ss.s`` (or hours), rounded once so that 60 seconds never appear."""
     value = abs(degrees) / (15.0 if hours else 1.0)
-    ticks = int(round(value * 3600.0 * 10**digits))
+    ticks = round(value * 3600.0 * 10**digits)
     seconds, fraction = divmod(ticks, 10**digits)
     minutes, seconds = divmod(seconds, 60)
     whole, minutes = divmod(minutes, 60)

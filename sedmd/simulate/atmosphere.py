@@ -7,7 +7,9 @@ import numpy as np
 from .tables import columns
 
 
-def refractivity(wavelength: np.ndarray | float, *, pressure_mbar: float, temperature_c: float, humidity: float) -> np.ndarray:
+def refractivity(
+    wavelength: np.ndarray | float, *, pressure_mbar: float, temperature_c: float, humidity: float
+) -> np.ndarray:
     """Refractive index of moist air minus one (Ciddor 1996, Appl. Opt. 35, 1566; 450 ppm of CO2).
 
     Parameters
@@ -33,7 +35,13 @@ def refractivity(wavelength: np.ndarray | float, *, pressure_mbar: float, temper
 
     def density(p: float, t: float, x: float, molar: float) -> float:
         c = t - 273.15
-        z = 1.0 - p / t * (1.58123e-6 - 2.9331e-8 * c + 1.1043e-10 * c**2 + (5.707e-6 - 2.051e-8 * c) * x + (1.9898e-4 - 2.376e-6 * c) * x**2)
+        z = 1.0 - p / t * (
+            1.58123e-6
+            - 2.9331e-8 * c
+            + 1.1043e-10 * c**2
+            + (5.707e-6 - 2.051e-8 * c) * x
+            + (1.9898e-4 - 2.376e-6 * c) * x**2
+        )
         z += (p / t) ** 2 * (1.83e-11 - 0.765e-8 * x**2)
         return p * molar / (z * 8.314510 * t)
 
@@ -42,7 +50,10 @@ def refractivity(wavelength: np.ndarray | float, *, pressure_mbar: float, temper
     full_wet = density(1333.0, 293.15, 1.0, water)
     mixture = density(pascal, kelvin, vapour, air * (1.0 - vapour) + water * vapour)
     weight = air * (1.0 - vapour) + water * vapour
-    return dry * (mixture * air * (1.0 - vapour) / weight) / full_dry + wet * (mixture * water * vapour / weight) / full_wet
+    return (
+        dry * (mixture * air * (1.0 - vapour) / weight) / full_dry
+        + wet * (mixture * water * vapour / weight) / full_wet
+    )
 
 
 def refraction(wavelength: np.ndarray | float, zenith_angle: float, **air: float) -> np.ndarray:
@@ -65,7 +76,9 @@ def refraction(wavelength: np.ndarray | float, zenith_angle: float, **air: float
     return 206264.806 * (gamma * (1.0 - beta) * tan - gamma * (beta - gamma / 2.0) * tan**3)
 
 
-def differential_refraction(wavelength: np.ndarray | float, reference: float, airmass: float, parallactic_deg: float, **air: float) -> tuple[np.ndarray, np.ndarray]:
+def differential_refraction(
+    wavelength: np.ndarray | float, reference: float, airmass: float, parallactic_deg: float, **air: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Offset of the image at `wavelength` from that at `reference`: (East, North) in arcsec.
 
     Blue light is lifted more, so its image lies towards the zenith, whose position angle (North through East) is the
@@ -77,16 +90,18 @@ def differential_refraction(wavelength: np.ndarray | float, reference: float, ai
     return lift * np.sin(angle), lift * np.cos(angle)
 
 
-def transmission(wavelength: np.ndarray, airmass: float, *, water_mm: float, extinction_scale: float = 1.0) -> np.ndarray:
+def transmission(
+    wavelength: np.ndarray, airmass: float, *, water_mm: float, extinction_scale: float = 1.0
+) -> np.ndarray:
     """Fraction of the light that reaches the telescope: Palomar extinction times telluric bands, shape of `wavelength` [A]."""
-    table = columns("extinction.csv")
+    table = columns("extinction.dat")
     magnitudes = np.interp(wavelength, table["wavelength"], table["magnitude"]) * extinction_scale
     return 10.0 ** (-0.4 * magnitudes * airmass) * telluric(wavelength, airmass, water_mm=water_mm)
 
 
 def telluric(wavelength: np.ndarray, airmass: float, *, water_mm: float) -> np.ndarray:
-    """Transmission of the oxygen and water bands alone; saturated lines make the depth grow slower than the airmass."""
-    table = columns("telluric.csv")
+    """Transmission of the oxygen and water bands alone; their saturated lines grow slower than the airmass."""
+    table = columns("telluric.dat")
     oxygen = np.interp(wavelength, table["wavelength"], table["tau_o2"], left=0.0, right=0.0)
     water = np.interp(wavelength, table["wavelength"], table["tau_h2o"], left=0.0, right=0.0)
     return np.exp(-oxygen * airmass**0.55 - water * (airmass * water_mm / 3.0) ** 0.6)

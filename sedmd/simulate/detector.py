@@ -11,7 +11,7 @@ from .profiles import Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chip:
-    """Fixed pattern of one camera: `sensitivity` (1 = mean, 0 = dead), `hot` [electron/s] at flat indices, `bias` [ADU]."""
+    """Fixed pattern of one camera: sensitivity (1 = mean, 0 = dead), hot pixels [electron/s] at flat indices, bias [ADU]."""
 
     sensitivity: np.ndarray
     hot_index: np.ndarray
@@ -33,7 +33,9 @@ def build_chip(profile: Profile, seed: int) -> Chip:
     hot_rate = 10.0 ** rng.uniform(-1.0, 2.2, d.hot_pixels)
     low = _smooth_noise(rng, size, 20)[:, None] * 0.4 + _smooth_noise(rng, size, 60)[None, :] * 0.8
     edge = 1.5 * np.exp(-np.arange(size) / 25.0)[None, :]
-    bias = (d.bias_structure * (low + edge) + 0.25 * d.bias_structure * rng.standard_normal(size)[None, :]).astype(np.float32)
+    bias = (d.bias_structure * (low + edge) + 0.25 * d.bias_structure * rng.standard_normal(size)[None, :]).astype(
+        np.float32
+    )
     # the overscan columns carry the rows' pattern but no column pattern, as the masters of both must agree
     bias[:, size - profile.frame.overscan :] = (d.bias_structure * 0.4 * _row_part(low))[:, None]
     return Chip(sensitivity=sensitivity, hot_index=hot_index, hot_rate=hot_rate, bias=bias)
@@ -86,7 +88,9 @@ def cosmic_rays(profile: Profile, seconds: float, rng: np.random.Generator) -> t
             along = (np.arange(steps) + 0.5) / steps * length_px
             path = start[:, None] + np.stack([np.sin(angle) * along, np.cos(angle) * along])
             micron = np.hypot(length_px * d.pixel_um, d.thickness_um) / steps
-            energy = micron * 80.0 * rng.lognormal(0.0, 0.35) * np.clip(1.0 + 0.4 * rng.standard_normal(steps), 0.1, None)
+            energy = (
+                micron * 80.0 * rng.lognormal(0.0, 0.35) * np.clip(1.0 + 0.4 * rng.standard_normal(steps), 0.1, None)
+            )
         # charge diffuses a little before it is collected
         spread_px = 0.22 * rng.standard_normal(path.shape)
         pixel = np.floor(path + spread_px).astype(int)
@@ -126,7 +130,16 @@ class Readout:
     cosmic_count: int
 
 
-def read_out(profile: Profile, chip: Chip, expected: np.ndarray, *, exptime: float, mhz: float, drift: float, rng: np.random.Generator) -> Readout:
+def read_out(
+    profile: Profile,
+    chip: Chip,
+    expected: np.ndarray,
+    *,
+    exptime: float,
+    mhz: float,
+    drift: float,
+    rng: np.random.Generator,
+) -> Readout:
     """Turn expected electrons into a raw frame of unsigned 16-bit ADU.
 
     Parameters
@@ -152,7 +165,11 @@ def read_out(profile: Profile, chip: Chip, expected: np.ndarray, *, exptime: flo
     mean[:, light:] = 0.0
     electrons = _poisson(mean, rng)
     index, charge, count = cosmic_rays(profile, exptime + 0.5 * speed.readout_s, rng)
-    hits = np.bincount(index, weights=charge, minlength=size * size).reshape(size, size) if len(index) else np.zeros((size, size))
+    hits = (
+        np.bincount(index, weights=charge, minlength=size * size).reshape(size, size)
+        if len(index)
+        else np.zeros((size, size))
+    )
     hits[:, light:] = 0.0
     electrons += hits.astype(np.float32)
     mask = hits > 3.0 * speed.read_noise

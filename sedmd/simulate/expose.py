@@ -93,21 +93,42 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
     if exposure.light == "twilight":
         sunlight = solar_shape() * (0.5 + 0.5 * (5500.0 / GRID) ** 3) * telluric(GRID, 2.5, water_mm=exposure.water_mm)
         flux = 9.0e-14 * sunlight
-        out.append(Light(continuum=photons(GRID, flux) * eff * area * lenslet * seconds, factor=_field_tilt(optics, 0.01, exposure.start)))
-        seconds = exposure.exptime
+        out.append(
+            Light(
+                continuum=photons(GRID, flux) * eff * area * lenslet * seconds,
+                factor=_field_tilt(optics, 0.01, exposure.start),
+            )
+        )
     continuum, wavelength, rate = sky_brightness(exposure)
     tilt = _field_tilt(optics, profile.night.sky_gradient, exposure.start * 6.0)
     collect = area * exposure.exptime
     out.append(Light(continuum=photons(GRID, continuum) * eff * collect * lenslet, factor=tilt))
-    out.append(Light(line_wavelength=wavelength, line_electrons=rate * np.interp(wavelength, GRID, eff) * collect * lenslet, factor=tilt))
-    air = transmission(GRID, exposure.airmass, water_mm=exposure.water_mm, extinction_scale=exposure.extinction) * exposure.transparency
+    out.append(
+        Light(
+            line_wavelength=wavelength,
+            line_electrons=rate * np.interp(wavelength, GRID, eff) * collect * lenslet,
+            factor=tilt,
+        )
+    )
+    air = (
+        transmission(GRID, exposure.airmass, water_mm=exposure.water_mm, extinction_scale=exposure.extinction)
+        * exposure.transparency
+    )
     for source in exposure.sources:
         shares = lenslet_shares(optics, source, exposure.seeing, exposure.pointings)
         out.append(Light(continuum=photons(GRID, source.flux) * air * eff * collect, shares=shares))
     return out
 
 
-def render_exposure(instrument: Instrument, exposure: Exposure, *, rng: np.random.Generator | int = 0, night: str = "", sunset: float = 0.0, sunrise: float = 0.0) -> Rendered:
+def render_exposure(
+    instrument: Instrument,
+    exposure: Exposure,
+    *,
+    rng: np.random.Generator | int = 0,
+    night: str = "",
+    sunset: float = 0.0,
+    sunrise: float = 0.0,
+) -> Rendered:
     """Render any exposure with a given instrument.
 
     Parameters
@@ -120,18 +141,42 @@ def render_exposure(instrument: Instrument, exposure: Exposure, *, rng: np.rando
         Noise of this frame.
     """
     generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
-    expected = expected_electrons(instrument.optics, lights_of(instrument, exposure), flexure=exposure.flexure, breathing=exposure.breathing)
+    expected = expected_electrons(
+        instrument.optics, lights_of(instrument, exposure), flexure=exposure.flexure, breathing=exposure.breathing
+    )
     frame = read_out(
-        instrument.profile, instrument.chip, expected.image, exptime=exposure.exptime, mhz=exposure.speed, drift=exposure.drift, rng=generator
+        instrument.profile,
+        instrument.chip,
+        expected.image,
+        exptime=exposure.exptime,
+        mhz=exposure.speed,
+        drift=exposure.drift,
+        rng=generator,
     )
     header = build_header(instrument.profile, exposure, sunset=sunset, sunrise=sunrise)
-    return Rendered(data=frame.data, header=header, expected=expected, cosmic_mask=frame.cosmic_mask, cosmic_count=frame.cosmic_count)
+    return Rendered(
+        data=frame.data,
+        header=header,
+        expected=expected,
+        cosmic_mask=frame.cosmic_mask,
+        cosmic_count=frame.cosmic_count,
+    )
 
 
 def render_frame(plan: NightPlan, index: int) -> Rendered:
     """Render frame `index` of a plan; the same bytes whatever was rendered before it."""
     rng = np.random.default_rng(np.random.SeedSequence([plan.seed, 404, index]))
-    return render_exposure(plan.instrument, plan.exposures[index], rng=rng, night=plan.night, sunset=plan.sunset, sunrise=plan.sunrise)
+    return render_exposure(
+        plan.instrument, plan.exposures[index], rng=rng, night=plan.night, sunset=plan.sunset, sunrise=plan.sunrise
+    )
 
 
-__all__ = ["POSITION_WAVELENGTH", "Rendered", "efficiency", "lights_of", "render_exposure", "render_frame", "sky_brightness"]
+__all__ = [
+    "POSITION_WAVELENGTH",
+    "Rendered",
+    "efficiency",
+    "lights_of",
+    "render_exposure",
+    "render_frame",
+    "sky_brightness",
+]

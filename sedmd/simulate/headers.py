@@ -101,9 +101,17 @@ def build_header(profile: Profile, exposure: Exposure, *, sunset: float = 0.0, s
     card("XE_LAMP", "on" if lamp == "Xe" else "off")
     card("CD_LAMP", "on" if lamp == "Cd" else "off")
     for key, value in (
-        ("TELPOWST", "READY"), ("OILSTAT", "READY"), ("WEASTAT", "OK"), ("SUNSTAT", "OK"), ("REMOTST", "ENABLED"), ("TELRDST", "READY"),
-        ("HAAX_ST", "OK"), ("FOCSTAT", "OK"), ("DEC_AX", "OK"), ("TEL_MO", "TRACKING" if sky else "STOPPED"),
-    ):  # fmt: skip
+        ("TELPOWST", "READY"),
+        ("OILSTAT", "READY"),
+        ("WEASTAT", "OK"),
+        ("SUNSTAT", "OK"),
+        ("REMOTST", "ENABLED"),
+        ("TELRDST", "READY"),
+        ("HAAX_ST", "OK"),
+        ("FOCSTAT", "OK"),
+        ("DEC_AX", "OK"),
+        ("TEL_MO", "TRACKING" if sky else "STOPPED"),
+    ):
         card(key, value)
     card("OBJECT", exposure.object)
     card("NAME", exposure.target)
@@ -130,7 +138,16 @@ def build_header(profile: Profile, exposure: Exposure, *, sunset: float = 0.0, s
     card("IN_AIR", temperature + 0.4)
     card("IN_HUM", n.humidity - 1.5)
     card("IN_DEW", dew)
-    for key, extra in (("MIR_TEMP", 1.4), ("TOP_AIR", 0.3), ("PRI_TEMP", 1.4), ("SEC_TEMP", 0.2), ("FLO_TEMP", 2.1), ("BOT_TEMP", 0.4), ("MID_TEMP", 0.3), ("TOP_TEMP", 0.1)):
+    for key, extra in (
+        ("MIR_TEMP", 1.4),
+        ("TOP_AIR", 0.3),
+        ("PRI_TEMP", 1.4),
+        ("SEC_TEMP", 0.2),
+        ("FLO_TEMP", 2.1),
+        ("BOT_TEMP", 0.4),
+        ("MID_TEMP", 0.3),
+        ("TOP_TEMP", 0.1),
+    ):
         card(key, temperature + extra)
     card("WETNESS", 0.0)
     card("BARPRESS", n.pressure_mbar, "mbar")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +12,7 @@ from ..errors import SedmError
 from . import truth
 from .expose import render_frame
 from .headers import to_hdu
+from .observe import plan_night
 from .plan import NightPlan
 from .profiles import Profile, load_profile
 
@@ -27,7 +27,7 @@ def write_frame(plan: NightPlan, index: int, out: Path) -> dict[str, float | int
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{exposure.file}.part"
     to_hdu(rendered.data, rendered.header).writeto(partial, overwrite=True, output_verify="exception")
-    os.replace(partial, folder / exposure.file)
+    partial.replace(folder / exposure.file)
     return truth.write_frame_truth(plan, index, rendered, out / "truth")
 
 
@@ -38,12 +38,19 @@ def _work(task: tuple[str, int, str, Profile, int, str]) -> tuple[int, dict[str,
     night, seed, size, profile, index, out = task
     key = (night, seed, size, profile)
     if key not in _PLANS:
-        _PLANS[key] = NightPlan.build(night=night, seed=seed, size=size, profile=profile)
+        _PLANS[key] = plan_night(night=night, seed=seed, size=size, profile=profile)
     return index, write_frame(_PLANS[key], index, Path(out))
 
 
 def simulate_night(
-    out: str | Path, *, night: str, seed: int = 1, size: str = "full", profile: str | Profile = "kpy", progress: Progress | None = None, workers: int = 1
+    out: str | Path,
+    *,
+    night: str,
+    seed: int = 1,
+    size: str = "full",
+    profile: str | Profile = "kpy",
+    progress: Progress | None = None,
+    workers: int = 1,
 ) -> Path:
     """Simulate a whole night.
 
@@ -79,7 +86,7 @@ def simulate_night(
         raise SedmError(f"workers must be at least 1, got {workers}")
     out = Path(out)
     loaded = load_profile(profile)
-    plan = NightPlan.build(night=night, seed=seed, size=size, profile=loaded)
+    plan = plan_night(night=night, seed=seed, size=size, profile=loaded)
     (out / "raw").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "truth", ignore_errors=True)
     (out / "truth").mkdir()
@@ -92,7 +99,9 @@ def simulate_night(
     return out
 
 
-def _rendered(plan: NightPlan, out: Path, profile: Profile, workers: int) -> Iterator[tuple[int, dict[str, float | int | str]]]:
+def _rendered(
+    plan: NightPlan, out: Path, profile: Profile, workers: int
+) -> Iterator[tuple[int, dict[str, float | int | str]]]:
     if workers == 1:
         for index in range(len(plan)):
             yield index, write_frame(plan, index, out)

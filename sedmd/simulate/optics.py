@@ -126,13 +126,17 @@ def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
         pixel = -np.polynomial.polynomial.polyval((wavelength - 6500.0) / 2500.0, d.coefficients)
     else:
         raise ConfigError(f"dispersion.kind must be chebyshev_of_pixel or polynomial_of_wavelength, got {d.kind!r}")
+    wavelength, pixel = np.asarray(wavelength), np.asarray(pixel)
     falling = np.concatenate(([True], np.diff(wavelength) < 0.0))
     keep = np.cumprod(falling).astype(bool)
     wavelength, pixel = wavelength[keep][::-1], pixel[keep][::-1]
     if d.medium == "vacuum":
         wavelength = vacuum_to_air(wavelength)
     if wavelength[0] > BLUE_END or wavelength[-1] < RED_END - 100.0:
-        raise ConfigError(f"the dispersion of this profile covers only {wavelength[0]:.0f}-{wavelength[-1]:.0f} A; it must cover {BLUE_END:.0f}-{RED_END:.0f} A and fall with x")
+        raise ConfigError(
+            f"the dispersion of this profile covers only {wavelength[0]:.0f}-{wavelength[-1]:.0f} A; "
+            f"it must cover {BLUE_END:.0f}-{RED_END:.0f} A and fall with x"
+        )
     pixel = (pixel - np.interp(profile.lattice.reference, wavelength, pixel)) * d.scale
     return wavelength, pixel
 
@@ -159,7 +163,11 @@ def build_optics(profile: Profile, seed: int) -> Optics:
     radial, keystone, bow_y = np.array(lattice.distortion) * (1.0 + rng.normal(0.0, 0.1, 3))
     unit = ideal / 1000.0
     square = np.sum(unit**2, axis=1, keepdims=True)
-    shift = radial * unit * square + keystone * np.stack([unit[:, 0] * unit[:, 1], np.zeros(n)], 1) + bow_y * np.stack([np.zeros(n), unit[:, 0] ** 2], 1)
+    shift = (
+        radial * unit * square
+        + keystone * np.stack([unit[:, 0] * unit[:, 1], np.zeros(n)], 1)
+        + bow_y * np.stack([np.zeros(n), unit[:, 0] ** 2], 1)
+    )
     position = origin + ideal + shift + rng.normal(0.0, lattice.jitter, (n, 2))
     x0, y0 = position.T
     u, v = (x0 - 1024.0) / 1024.0, (y0 - 1024.0) / 1024.0
@@ -184,14 +192,23 @@ def build_optics(profile: Profile, seed: int) -> Optics:
         constant, linear, rms = values
         direction = rng.uniform(0.0, 2.0 * np.pi)
         quadratic = 0.4 * linear * (u * v + 0.5 * (u**2 - v**2))
-        return constant * (1.0 + wobble(0.15)) + linear * (u * np.cos(direction) + v * np.sin(direction)) + quadratic + rms * rng.standard_normal(n)
+        return (
+            constant * (1.0 + wobble(0.15))
+            + linear * (u * np.cos(direction) + v * np.sin(direction))
+            + quadratic
+            + rms * rng.standard_normal(n)
+        )
 
     d = profile.dispersion
     stretch = np.stack([field_term(d.stretch), field_term(d.bend), field_term(d.twist)])
 
     def width_map(base: float, shape: tuple[float, ...]) -> np.ndarray:
         gx, gy, gb = shape
-        return base * (1.0 + wobble(0.01)) * (1.0 + gx * u + gy * v + gb * bowl + 0.02 * u * v + width.rms * rng.standard_normal(n))
+        return (
+            base
+            * (1.0 + wobble(0.01))
+            * (1.0 + gx * u + gy * v + gb * bowl + 0.02 * u * v + width.rms * rng.standard_normal(n))
+        )
 
     t = profile.throughput
     gain = (1.0 + t.spaxel_rms * rng.standard_normal(n)) * (1.0 - t.vignetting * np.sum(unit**2, axis=1))
@@ -205,12 +222,27 @@ def build_optics(profile: Profile, seed: int) -> Optics:
 
     fiducial_wavelength, fiducial_pixel = _fiducial(profile)
     return Optics(
-        profile=profile, q=q, r=r, x0=x0, y0=y0, sky_x=field[:, 0], sky_y=field[:, 1],
-        slope=np.tan(np.deg2rad(tilt)), bow=bow, curl=curl, stretch=stretch,
-        sigma_trace=width_map(width.trace, width.trace_field), sigma_line=width_map(width.line, width.line_field),
-        gain=gain, colour=colour, dome=tilt_of_light(profile.lamps.dome_gradient), lamp=tilt_of_light(profile.lamps.lamp_gradient),
-        fiducial_wavelength=fiducial_wavelength, fiducial_pixel=fiducial_pixel, cell=cell,
-    )  # fmt: skip
+        profile=profile,
+        q=q,
+        r=r,
+        x0=x0,
+        y0=y0,
+        sky_x=field[:, 0],
+        sky_y=field[:, 1],
+        slope=np.tan(np.deg2rad(tilt)),
+        bow=bow,
+        curl=curl,
+        stretch=stretch,
+        sigma_trace=width_map(width.trace, width.trace_field),
+        sigma_line=width_map(width.line, width.line_field),
+        gain=gain,
+        colour=colour,
+        dome=tilt_of_light(profile.lamps.dome_gradient),
+        lamp=tilt_of_light(profile.lamps.lamp_gradient),
+        fiducial_wavelength=fiducial_wavelength,
+        fiducial_pixel=fiducial_pixel,
+        cell=cell,
+    )
 
 
 @lru_cache(maxsize=8)

@@ -268,7 +268,9 @@ def load_profile(profile: str | Path | Profile) -> Profile:
     else:
         path = Path(profile)
         if not path.is_file():
-            raise ConfigError(f"no simulator profile {str(profile)!r}; take one of {', '.join(PROFILES)} or the path of a TOML file")
+            raise ConfigError(
+                f"no simulator profile {str(profile)!r}; take one of {', '.join(PROFILES)} or the path of a TOML file"
+            )
         text, name = path.read_text(), path.stem
     try:
         mapping = tomllib.loads(text)

@@ -49,7 +49,10 @@ class Light:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Columns:
-    """Electrons per column of every lenslet's spectrum before they are spread in y: `flux` (n, w) from column `first` (n,)."""
+    """Electrons per column of every lenslet's spectrum, not yet spread in y.
+
+    `flux` and `wavelength` have shape (n, w); column 0 of row i is chip column ``first[i]``.
+    """
 
     first: np.ndarray
     flux: np.ndarray
@@ -116,7 +119,9 @@ def column_flux(optics: Optics, lights: list[Light], *, flexure_x: float = 0.0, 
         if light.line_wavelength is not None and len(light.line_wavelength):
             flux += _lines(optics, light, first, width, flexure_x, breathing)
     wing = optics.profile.width
-    flux = (1.0 - wing.wing_fraction) * flux + wing.wing_fraction * gaussian_filter1d(flux, 1.3 * wing.wing_scale, axis=1, mode="constant", truncate=4.0)
+    flux = (1.0 - wing.wing_fraction) * flux + wing.wing_fraction * gaussian_filter1d(
+        flux, 1.3 * wing.wing_scale, axis=1, mode="constant", truncate=4.0
+    )
     return Columns(first=first, flux=flux, wavelength=centre)
 
 
@@ -135,7 +140,9 @@ def _variable_blur(bins: np.ndarray, sigma: np.ndarray, nodes: int = 4) -> np.nd
     return out
 
 
-def _lines(optics: Optics, light: Light, first: np.ndarray, width: int, flexure_x: float, breathing: float, half: int = 8) -> np.ndarray:
+def _lines(
+    optics: Optics, light: Light, first: np.ndarray, width: int, flexure_x: float, breathing: float, half: int = 8
+) -> np.ndarray:
     """Monochromatic lines, integrated over the pixels with the error function."""
     assert light.line_wavelength is not None and light.line_electrons is not None
     n = len(first)
@@ -161,8 +168,8 @@ def _lines(optics: Optics, light: Light, first: np.ndarray, width: int, flexure_
     return flux.reshape(n, width)
 
 
-def _cross_profile(offset: np.ndarray, sigma: np.ndarray, fraction: float, scale: float) -> np.ndarray:
-    """Share of the light below `offset` (px from the centre): Gaussian core and Moffat (beta 2) wings in closed form."""
+def _cross_profile(offset: np.ndarray, sigma: np.ndarray, fraction: float | np.float32, scale: float) -> np.ndarray:
+    """Share of the light below `offset` px from the centre: Gaussian core, Moffat (beta 2) wings in closed form."""
     u = offset / np.float32(scale)
     wings = np.float32(0.5) + (np.arctan(u) + u / (1.0 + u * u)) * np.float32(1.0 / np.pi)
     return (1.0 - fraction) * ndtr(offset / sigma) + fraction * wings
@@ -175,7 +182,9 @@ def wings_beyond_reach(optics: Optics) -> float:
     return float(width.wing_fraction * (1.0 - 2.0 / np.pi * (np.arctan(u) + u / (1.0 + u * u))))
 
 
-def spread(optics: Optics, columns: Columns, *, flexure_y: float = 0.0, flexure_x: float = 0.0, breathing: float = 1.0) -> np.ndarray:
+def spread(
+    optics: Optics, columns: Columns, *, flexure_y: float = 0.0, flexure_x: float = 0.0, breathing: float = 1.0
+) -> np.ndarray:
     """Spread the column sums across the dispersion onto the chip; expected electrons, float32 (size, size)."""
     size = optics.profile.frame.size
     image = np.zeros((size, size), dtype=np.float64)
@@ -194,7 +203,9 @@ def spread(optics: Optics, columns: Columns, *, flexure_y: float = 0.0, flexure_
         sigma = (_sigma_of(optics, rows, columns.wavelength[rows])[use] * breathing).astype(np.float32)
         distance = (base - 0.5 - y[use]).astype(np.float32)[:, None] + offsets
         wing = optics.profile.width
-        share = np.diff(_cross_profile(distance, sigma[:, None], np.float32(wing.wing_fraction), wing.wing_scale), axis=1)
+        share = np.diff(
+            _cross_profile(distance, sigma[:, None], np.float32(wing.wing_fraction), wing.wing_scale), axis=1
+        )
         share *= (columns.flux[rows][use].astype(np.float32) * kept)[:, None]
         lowest, highest = int(base.min()), int(base.max()) + 2 * REACH + 1
         flat = (base[:, None] - lowest + np.arange(2 * REACH + 1)) * size + x[use][:, None]
@@ -206,7 +217,9 @@ def spread(optics: Optics, columns: Columns, *, flexure_y: float = 0.0, flexure_
 
 def _rows_of(optics: Optics, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
     d = (x - optics.x0[rows, None]) / 130.0
-    return optics.y0[rows, None] + d * (130.0 * optics.slope[rows, None] + d * (optics.bow[rows, None] + d * optics.curl[rows, None]))
+    return optics.y0[rows, None] + d * (
+        130.0 * optics.slope[rows, None] + d * (optics.bow[rows, None] + d * optics.curl[rows, None])
+    )
 
 
 def _sigma_of(optics: Optics, rows: np.ndarray, wavelength: np.ndarray) -> np.ndarray:
@@ -232,7 +245,7 @@ def scattered_light(optics: Optics, image: np.ndarray, missed: float = 0.0) -> n
 
 
 def enlarge(coarse: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear enlargement of a coarse map of cell means to (size, size), float32; flat beyond the outer cell centres."""
+    """Bilinear enlargement of a map of cell means to (size, size), float32; flat beyond the outer cell centres."""
     cell = size // coarse.shape[0]
     position = np.clip((np.arange(size) - (cell - 1) / 2.0) / cell, 0.0, coarse.shape[0] - 1.0)
     i = np.minimum(position.astype(int), coarse.shape[0] - 2)
@@ -243,7 +256,9 @@ def enlarge(coarse: np.ndarray, size: int) -> np.ndarray:
     return matrix @ coarse.astype(np.float32) @ matrix.T
 
 
-def expected_electrons(optics: Optics, lights: list[Light], *, flexure: tuple[float, float] = (0.0, 0.0), breathing: float = 1.0) -> Expected:
+def expected_electrons(
+    optics: Optics, lights: list[Light], *, flexure: tuple[float, float] = (0.0, 0.0), breathing: float = 1.0
+) -> Expected:
     """Expected electrons of an exposure without detector effects.
 
     Parameters
@@ -259,7 +274,9 @@ def expected_electrons(optics: Optics, lights: list[Light], *, flexure: tuple[fl
     """
     size = optics.profile.frame.size
     if not lights:
-        return Expected(image=np.zeros((size, size), dtype=np.float32), scattered=np.zeros((size // BLOCK, size // BLOCK)))
+        return Expected(
+            image=np.zeros((size, size), dtype=np.float32), scattered=np.zeros((size // BLOCK, size // BLOCK))
+        )
     columns = column_flux(optics, lights, flexure_x=flexure[0], breathing=breathing)
     direct = spread(optics, columns, flexure_x=flexure[0], flexure_y=flexure[1], breathing=breathing)
     missed = wings_beyond_reach(optics)

@@ -9,7 +9,9 @@ import numpy as np
 from .atmosphere import differential_refraction
 from .optics import Optics, lenslet_samples
 
-NODES = np.array([3300.0, 3500, 3700, 3900, 4150, 4400, 4700, 5000, 5400, 5800, 6300, 6800, 7400, 8000, 8700, 9400, 10100, 10700])  # fmt: skip
+NODES = np.array(
+    [3300.0, 3500, 3700, 3900, 4150, 4400, 4700, 5000, 5400, 5800, 6300, 6800, 7400, 8000, 8700, 9400, 10100, 10700]
+)
 POSITION_WAVELENGTH = 6500.0
 
 
@@ -110,7 +112,9 @@ def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     j = np.clip(np.floor(y).astype(int), 0, image.shape[0] - 2)
     inside = (x >= 0) & (y >= 0) & (x <= image.shape[1] - 1) & (y <= image.shape[0] - 1)
     fx, fy = x - i, y - j
-    value = (image[j, i] * (1 - fx) + image[j, i + 1] * fx) * (1 - fy) + (image[j + 1, i] * (1 - fx) + image[j + 1, i + 1] * fx) * fy
+    value = (image[j, i] * (1 - fx) + image[j, i + 1] * fx) * (1 - fy) + (
+        image[j + 1, i] * (1 - fx) + image[j + 1, i + 1] * fx
+    ) * fy
     return np.where(inside, value, 0.0)
 
 
@@ -131,11 +135,21 @@ def lenslet_shares(optics: Optics, source: Source, seeing: Seeing, pointings: tu
         image = _galaxy_image(source, seeing, wavelength, step, half) if source.radius > 0.0 else None
         for p in pointings:
             lift = differential_refraction(
-                wavelength, POSITION_WAVELENGTH, p.airmass, p.parallactic_deg, pressure_mbar=p.pressure_mbar, temperature_c=p.temperature_c, humidity=p.humidity
+                wavelength,
+                POSITION_WAVELENGTH,
+                p.airmass,
+                p.parallactic_deg,
+                pressure_mbar=p.pressure_mbar,
+                temperature_c=p.temperature_c,
+                humidity=p.humidity,
             )
             dx = px - (source.x + p.guide_x + lift[0])
             dy = py - (source.y + p.guide_y + lift[1])
-            value = moffat(dx, dy, seeing, wavelength) if image is None else _bilinear(image, dx / step + half, dy / step + half)
+            value = (
+                moffat(dx, dy, seeing, wavelength)
+                if image is None
+                else _bilinear(image, dx / step + half, dy / step + half)
+            )
             shares[:, k] += value.reshape(len(optics), -1).sum(axis=1)
     return shares * area / len(pointings)
 

@@ -62,13 +62,37 @@ def standard_flux(name: str) -> np.ndarray:
 
 # rest wavelength, depth of the trough, height of the peak, width in 1000 km/s, blueshift in 1000 km/s
 _FEATURES = {
-    "Ia": [(3945.0, 0.60, 0.20, 4.2, 14.0), (4130.0, 0.18, 0.05, 2.5, 10.5), (4500.0, 0.42, 0.14, 6.0, 11.0), (5020.0, 0.40, 0.20, 5.5, 10.5),
-           (5454.0, 0.16, 0.02, 2.2, 9.5), (5640.0, 0.22, 0.08, 2.2, 9.5), (6355.0, 0.45, 0.16, 3.2, 10.8), (7774.0, 0.20, 0.05, 4.5, 11.0), (8579.0, 0.42, 0.25, 5.0, 12.5)],
-    "II": [(3945.0, 0.35, 0.10, 3.5, 8.0), (4340.5, 0.28, 0.12, 3.2, 7.5), (4861.3, 0.34, 0.18, 3.2, 7.5), (5018.4, 0.15, 0.03, 2.4, 6.0),
-           (5169.0, 0.20, 0.05, 2.4, 6.0), (5892.0, 0.22, 0.12, 3.0, 6.5), (6562.8, 0.28, 0.85, 3.6, 7.5), (8579.0, 0.30, 0.35, 4.2, 7.0)],
-    "Ic": [(3945.0, 0.40, 0.12, 4.0, 12.0), (4570.0, 0.35, 0.15, 5.5, 10.0), (5020.0, 0.38, 0.16, 5.5, 10.0), (5892.0, 0.30, 0.12, 3.5, 9.5),
-           (6355.0, 0.20, 0.08, 3.5, 8.5), (7774.0, 0.35, 0.15, 4.5, 9.0), (8579.0, 0.45, 0.40, 5.0, 10.5)],
-}  # fmt: skip
+    "Ia": [
+        (3945.0, 0.60, 0.20, 4.2, 14.0),
+        (4130.0, 0.18, 0.05, 2.5, 10.5),
+        (4500.0, 0.42, 0.14, 6.0, 11.0),
+        (5020.0, 0.40, 0.20, 5.5, 10.5),
+        (5454.0, 0.16, 0.02, 2.2, 9.5),
+        (5640.0, 0.22, 0.08, 2.2, 9.5),
+        (6355.0, 0.45, 0.16, 3.2, 10.8),
+        (7774.0, 0.20, 0.05, 4.5, 11.0),
+        (8579.0, 0.42, 0.25, 5.0, 12.5),
+    ],
+    "II": [
+        (3945.0, 0.35, 0.10, 3.5, 8.0),
+        (4340.5, 0.28, 0.12, 3.2, 7.5),
+        (4861.3, 0.34, 0.18, 3.2, 7.5),
+        (5018.4, 0.15, 0.03, 2.4, 6.0),
+        (5169.0, 0.20, 0.05, 2.4, 6.0),
+        (5892.0, 0.22, 0.12, 3.0, 6.5),
+        (6562.8, 0.28, 0.85, 3.6, 7.5),
+        (8579.0, 0.30, 0.35, 4.2, 7.0),
+    ],
+    "Ic": [
+        (3945.0, 0.40, 0.12, 4.0, 12.0),
+        (4570.0, 0.35, 0.15, 5.5, 10.0),
+        (5020.0, 0.38, 0.16, 5.5, 10.0),
+        (5892.0, 0.30, 0.12, 3.5, 9.5),
+        (6355.0, 0.20, 0.08, 3.5, 8.5),
+        (7774.0, 0.35, 0.15, 4.5, 9.0),
+        (8579.0, 0.45, 0.40, 5.0, 10.5),
+    ],
+}
 
 
 def supernova_flux(kind: str, temperature: float, redshift: float, magnitude: float) -> np.ndarray:
@@ -93,7 +117,11 @@ def supernova_flux(kind: str, temperature: float, redshift: float, magnitude: fl
     flux = flux * blanket
     for centre, trough, peak, width, speed in _FEATURES[kind]:
         sigma = centre * width / 299.8
-        flux = flux * (1.0 - trough * _line(rest, centre * (1.0 - speed / 299.8), 0.8 * sigma)) * (1.0 + peak * _line(rest, centre, 1.2 * sigma))
+        flux = (
+            flux
+            * (1.0 - trough * _line(rest, centre * (1.0 - speed / 299.8), 0.8 * sigma))
+            * (1.0 + peak * _line(rest, centre, 1.2 * sigma))
+        )
     return _normalise(flux, magnitude)
 
 
@@ -103,14 +131,31 @@ def smooth_flux(temperature: float, magnitude: float) -> np.ndarray:
 
 
 def galaxy_flux(redshift: float, magnitude: float, star_formation: float = 0.5) -> np.ndarray:
-    """A galaxy: old population with break, metal and Balmer absorption, plus nebular lines scaled by `star_formation`."""
+    """A galaxy: old population with break and metal lines, plus nebular lines scaled by `star_formation`."""
     rest = GRID / (1.0 + redshift)
     old = planck(rest, 4700.0) * (1.0 - 0.5 / (1.0 + np.exp((rest - 4000.0) / 25.0)))
-    for centre, depth, sigma in ((3934.0, 0.35, 14.0), (3968.0, 0.33, 14.0), (4304.0, 0.18, 20.0), (5175.0, 0.16, 35.0), (5892.0, 0.10, 12.0), (8542.0, 0.10, 14.0)):
+    for centre, depth, sigma in (
+        (3934.0, 0.35, 14.0),
+        (3968.0, 0.33, 14.0),
+        (4304.0, 0.18, 20.0),
+        (5175.0, 0.16, 35.0),
+        (5892.0, 0.10, 12.0),
+        (8542.0, 0.10, 14.0),
+    ):
         old = old * (1.0 - depth * _line(rest, centre, sigma))
     young = planck(rest, 11000.0) * 0.6
     flux = (1.0 - 0.5 * star_formation) * old + 0.5 * star_formation * young
-    for centre, strength in ((3727.4, 1.1), (4861.3, 0.5), (4958.9, 0.25), (5006.8, 0.75), (6548.0, 0.25), (6562.8, 1.9), (6583.5, 0.75), (6716.4, 0.35), (6730.8, 0.28)):
+    for centre, strength in (
+        (3727.4, 1.1),
+        (4861.3, 0.5),
+        (4958.9, 0.25),
+        (5006.8, 0.75),
+        (6548.0, 0.25),
+        (6562.8, 1.9),
+        (6583.5, 0.75),
+        (6716.4, 0.35),
+        (6730.8, 0.28),
+    ):
         flux = flux + star_formation * strength * _line(rest, centre, centre * 0.0006)
     return _normalise(flux, magnitude)
 
@@ -124,10 +169,26 @@ def solar_shape() -> np.ndarray:
     """Sunlight on `GRID`, 1 at 6500 A in its continuum: a 5800 K black body with its strongest absorption features."""
     flux = planck(GRID, 5800.0)
     for centre, depth, sigma in (
-        (3581.0, 0.35, 14.0), (3735.0, 0.40, 15.0), (3820.0, 0.35, 14.0), (3933.7, 0.72, 9.0), (3968.5, 0.68, 9.0), (4045.8, 0.18, 5.0), (4101.7, 0.22, 5.0),
-        (4226.7, 0.24, 5.0), (4307.9, 0.34, 10.0), (4340.5, 0.22, 6.0), (4383.6, 0.20, 5.0), (4861.3, 0.22, 5.0), (5172.7, 0.26, 10.0), (5270.0, 0.14, 7.0),
-        (5893.0, 0.12, 4.5), (6562.8, 0.22, 5.0), (8498.0, 0.10, 4.0), (8542.1, 0.17, 5.0), (8662.1, 0.14, 5.0),
-    ):  # fmt: skip
+        (3581.0, 0.35, 14.0),
+        (3735.0, 0.40, 15.0),
+        (3820.0, 0.35, 14.0),
+        (3933.7, 0.72, 9.0),
+        (3968.5, 0.68, 9.0),
+        (4045.8, 0.18, 5.0),
+        (4101.7, 0.22, 5.0),
+        (4226.7, 0.24, 5.0),
+        (4307.9, 0.34, 10.0),
+        (4340.5, 0.22, 6.0),
+        (4383.6, 0.20, 5.0),
+        (4861.3, 0.22, 5.0),
+        (5172.7, 0.26, 10.0),
+        (5270.0, 0.14, 7.0),
+        (5893.0, 0.12, 4.5),
+        (6562.8, 0.22, 5.0),
+        (8498.0, 0.10, 4.0),
+        (8542.1, 0.17, 5.0),
+        (8662.1, 0.14, 5.0),
+    ):
         flux = flux * (1.0 - depth * _line(GRID, centre, sigma))
     return flux
 
@@ -138,8 +199,14 @@ def dome_shape(temperature: float) -> np.ndarray:
     return light / (1.0 + np.exp(-(GRID - 3700.0) / 110.0))
 
 
-def moon_flux(phase_deg: float, moon_zenith_deg: float, target_zenith_deg: float, separation_deg: float, extinction_v: float = 0.15) -> np.ndarray:
-    """Moonlight scattered by the air: Krisciunas & Schaefer (1991, PASP 103, 1033) in V, solar colour made bluer by Rayleigh.
+def moon_flux(
+    phase_deg: float,
+    moon_zenith_deg: float,
+    target_zenith_deg: float,
+    separation_deg: float,
+    extinction_v: float = 0.15,
+) -> np.ndarray:
+    """Moonlight scattered by the air: Krisciunas & Schaefer (1991, PASP 103, 1033) in V, sunlight made bluer.
 
     Parameters
     ----------
@@ -162,7 +229,12 @@ def moon_flux(phase_deg: float, moon_zenith_deg: float, target_zenith_deg: float
     def path(z: float) -> float:
         return float((1.0 - 0.96 * np.sin(np.deg2rad(z)) ** 2) ** -0.5)
 
-    nanolambert = scattering * illuminance * 10.0 ** (-0.4 * extinction_v * path(moon_zenith_deg)) * (1.0 - 10.0 ** (-0.4 * extinction_v * path(target_zenith_deg)))
+    nanolambert = (
+        scattering
+        * illuminance
+        * 10.0 ** (-0.4 * extinction_v * path(moon_zenith_deg))
+        * (1.0 - 10.0 ** (-0.4 * extinction_v * path(target_zenith_deg)))
+    )
     magnitude = (20.7233 - np.log(nanolambert / 34.08)) / 0.92104
     at_v = 3.63e-9 * 10.0 ** (-0.4 * magnitude)
     shape = solar_shape() * (0.45 + 0.55 * (5500.0 / GRID) ** 3)
@@ -184,5 +256,5 @@ def sky_lines(strength: dict[str, float], airmass: float) -> tuple[np.ndarray, n
 
 def sky_continuum() -> np.ndarray:
     """Moonless continuum at zenith on `GRID`, erg/s/cm2/A/arcsec2, before the profile's factor."""
-    table = columns("night_sky.csv")
+    table = columns("night_sky.dat")
     return np.interp(GRID, table["wavelength"], table["flux"]) * 1e-18

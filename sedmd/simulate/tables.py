@@ -1,10 +1,10 @@
-"""Read the simulator's own small data tables (``tables/*.csv``); each file states its source in its head."""
+"""Read the simulator's own small tables (``tables/*.dat``, comma-separated); each states its source in its head."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -24,17 +24,17 @@ class Standard:
     v: float
 
 
-def read_csv(name: str) -> list[dict[str, str]]:
+def read_table(name: str) -> list[dict[str, str]]:
     """Rows of ``tables/<name>`` as dictionaries; lines that begin with ``#`` are its source statement."""
     path = files(__package__) / "tables" / name
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     return list(csv.DictReader(lines))
 
 
-@lru_cache(maxsize=None)
+@cache
 def columns(name: str) -> dict[str, np.ndarray]:
     """Numeric columns of ``tables/<name>`` as read-only float arrays."""
-    rows = read_csv(name)
+    rows = read_table(name)
     out: dict[str, np.ndarray] = {}
     for key in rows[0]:
         try:
@@ -46,19 +46,19 @@ def columns(name: str) -> dict[str, np.ndarray]:
     return out
 
 
-@lru_cache(maxsize=None)
+@cache
 def lamp_lines(lamp: str) -> tuple[np.ndarray, np.ndarray]:
     """Air wavelengths [A] and relative photon rates of the lines of one lamp (``Hg``, ``Cd`` or ``Xe``)."""
-    rows = [row for row in read_csv("lamps.csv") if row["lamp"] == lamp]
+    rows = [row for row in read_table("lamps.dat") if row["lamp"] == lamp]
     if not rows:
         raise SedmError(f"unknown lamp {lamp!r}; the simulator has Hg, Cd and Xe")
     return (np.array([float(row["wavelength"]) for row in rows]), np.array([float(row["photons"]) for row in rows]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def airglow_lines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Component name, air wavelength [A] and zenith brightness [rayleigh] of every night-sky line."""
-    rows = read_csv("airglow.csv")
+    rows = read_table("airglow.dat")
     return (
         np.array([row["component"] for row in rows]),
         np.array([float(row["wavelength"]) for row in rows]),
@@ -66,11 +66,11 @@ def airglow_lines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def standards() -> dict[str, Standard]:
     """Every flux standard the simulator knows, by name."""
 
     def one(row: dict[str, Any]) -> Standard:
         return Standard(name=row["name"], file=row["file"], ra=row["ra"], dec=row["dec"], v=float(row["v"]))
 
-    return {row["name"]: one(row) for row in read_csv("standards.csv")}
+    return {row["name"]: one(row) for row in read_table("standards.dat")}

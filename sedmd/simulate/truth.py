@@ -85,8 +85,14 @@ def write_frame_truth(plan: NightPlan, index: int, rendered: Rendered, folder: P
         header = fits.Header()
         header["BLOCK"] = (16, "cell of the map, px")
         header["BUNIT"] = "electron"
-        header["DARK"] = (detector.dark * (exposure.exptime + 0.5 * detector.speed(exposure.speed).readout_s), "electron/pixel, not included")
-        _write(folder / f"{stem}_scattered.fits.gz", fits.HDUList([fits.PrimaryHDU(rendered.expected.scattered.astype(np.float32), header)]))
+        header["DARK"] = (
+            detector.dark * (exposure.exptime + 0.5 * detector.speed(exposure.speed).readout_s),
+            "electron/pixel, not included",
+        )
+        _write(
+            folder / f"{stem}_scattered.fits.gz",
+            fits.HDUList([fits.PrimaryHDU(rendered.expected.scattered.astype(np.float32), header)]),
+        )
     mask = fits.CompImageHDU(rendered.cosmic_mask.astype(np.uint8), compression_type="RICE_1", name="COSMICS")
     _write(folder / f"{stem}_cosmics.fits", fits.HDUList([fits.PrimaryHDU(), mask]))
     if exposure.light in ("sky", "twilight"):
@@ -97,7 +103,10 @@ def write_frame_truth(plan: NightPlan, index: int, rendered: Rendered, folder: P
         ]
         _write(folder / f"{stem}_sky.fits", fits.HDUList([fits.PrimaryHDU(), *pieces]))
     if exposure.sources and exposure.light == "sky":
-        air = transmission(GRID, exposure.airmass, water_mm=exposure.water_mm, extinction_scale=exposure.extinction) * exposure.transparency
+        air = (
+            transmission(GRID, exposure.airmass, water_mm=exposure.water_mm, extinction_scale=exposure.extinction)
+            * exposure.transparency
+        )
         table = Table({"wavelength": GRID, "atmosphere": air.astype(np.float32)})
         head = fits.Header()
         head["NSOURCE"] = len(exposure.sources)
@@ -107,7 +116,10 @@ def write_frame_truth(plan: NightPlan, index: int, rendered: Rendered, folder: P
             head[f"ROLE{i}"] = source.role
             head[f"X{i}"] = (source.x, "arcsec East at 6500 A")
             head[f"Y{i}"] = (source.y, "arcsec North at 6500 A")
-        _write(folder / f"{stem}_spectra.fits", fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, header=head, name="SPECTRA")]))
+        _write(
+            folder / f"{stem}_spectra.fits",
+            fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, header=head, name="SPECTRA")]),
+        )
     return _row(plan, index, rendered)
 
 
@@ -115,14 +127,36 @@ def _row(plan: NightPlan, index: int, rendered: Rendered) -> Row:
     e = plan.exposures[index]
     middle = e.pointings[len(e.pointings) // 2]
     return {
-        "index": index, "file": e.file, "folder": e.folder, "kind": e.kind, "object": e.object, "name": e.target, "ignore": e.ignore,
-        "light": e.light, "jd": e.start, "exptime": e.exptime, "speed": e.speed, "airmass": e.airmass, "parallactic": middle.parallactic_deg,
-        "flexure_x": e.flexure[0], "flexure_y": e.flexure[1], "breathing": e.breathing, "seeing": e.seeing.fwhm,
-        "moon_phase": e.moon[0], "moon_zenith": e.moon[1], "moon_separation": e.moon[2], "transparency": e.transparency,
-        "ra_off": e.offset[0], "dec_off": e.offset[1], "cosmics": rendered.cosmic_count, "n_source": len(e.sources),
-        "source_names": " ".join(s.name.replace(" ", "_") for s in e.sources), "source_roles": " ".join(s.role for s in e.sources),
-        "source_x": " ".join(f"{s.x:.4f}" for s in e.sources), "source_y": " ".join(f"{s.y:.4f}" for s in e.sources),
-    }  # fmt: skip
+        "index": index,
+        "file": e.file,
+        "folder": e.folder,
+        "kind": e.kind,
+        "object": e.object,
+        "name": e.target,
+        "ignore": e.ignore,
+        "light": e.light,
+        "jd": e.start,
+        "exptime": e.exptime,
+        "speed": e.speed,
+        "airmass": e.airmass,
+        "parallactic": middle.parallactic_deg,
+        "flexure_x": e.flexure[0],
+        "flexure_y": e.flexure[1],
+        "breathing": e.breathing,
+        "seeing": e.seeing.fwhm,
+        "moon_phase": e.moon[0],
+        "moon_zenith": e.moon[1],
+        "moon_separation": e.moon[2],
+        "transparency": e.transparency,
+        "ra_off": e.offset[0],
+        "dec_off": e.offset[1],
+        "cosmics": rendered.cosmic_count,
+        "n_source": len(e.sources),
+        "source_names": " ".join(s.name.replace(" ", "_") for s in e.sources),
+        "source_roles": " ".join(s.role for s in e.sources),
+        "source_x": " ".join(f"{s.x:.4f}" for s in e.sources),
+        "source_y": " ".join(f"{s.y:.4f}" for s in e.sources),
+    }
 
 
 def write_night_truth(plan: NightPlan, rows: list[Row], folder: Path) -> None:
@@ -131,20 +165,39 @@ def write_night_truth(plan: NightPlan, rows: list[Row], folder: Path) -> None:
     head = fits.Header()
     head["PROFILE"], head["SEED"], head["NIGHT"], head["SIZE"] = profile.name, plan.seed, plan.night, plan.size
     primary = fits.PrimaryHDU(header=head)
-    _write(folder / "spaxels.fits", fits.HDUList([primary, fits.BinTableHDU(spaxel_table(optics), name="SPAXELS"), fits.BinTableHDU(Table({"wavelength": WAVELENGTHS}), name="WAVELENGTH")]))
-    _write(folder / "frames.fits", fits.HDUList([fits.PrimaryHDU(header=head), fits.BinTableHDU(Table(rows=rows), name="FRAMES")]))
-    extinction = columns("extinction.csv")
+    _write(
+        folder / "spaxels.fits",
+        fits.HDUList(
+            [
+                primary,
+                fits.BinTableHDU(spaxel_table(optics), name="SPAXELS"),
+                fits.BinTableHDU(Table({"wavelength": WAVELENGTHS}), name="WAVELENGTH"),
+            ]
+        ),
+    )
+    _write(
+        folder / "frames.fits",
+        fits.HDUList([fits.PrimaryHDU(header=head), fits.BinTableHDU(Table(rows=rows), name="FRAMES")]),
+    )
+    extinction = columns("extinction.dat")
     scale = next((e.extinction for e in plan.exposures if e.light == "sky"), 1.0)
     water = next((e.water_mm for e in plan.exposures if e.light == "sky"), profile.night.water_mm)
-    table = Table({
-        "wavelength": GRID, "efficiency": efficiency(plan.instrument),
-        "extinction": np.interp(GRID, extinction["wavelength"], extinction["magnitude"]) * scale, "telluric": telluric(GRID, 1.0, water_mm=water),
-    })  # fmt: skip
+    table = Table(
+        {
+            "wavelength": GRID,
+            "efficiency": efficiency(plan.instrument),
+            "extinction": np.interp(GRID, extinction["wavelength"], extinction["magnitude"]) * scale,
+            "telluric": telluric(GRID, 1.0, water_mm=water),
+        }
+    )
     head = fits.Header()
     head["AREA"] = (profile.throughput.area_cm2, "cm2")
     head["LENSLET"] = (lenslet_area(optics), "arcsec2")
     head["GAIN"] = (profile.detector.gain, "electron/ADU")
-    _write(folder / "sensitivity.fits", fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, header=head, name="SENSITIVITY")]))
+    _write(
+        folder / "sensitivity.fits",
+        fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, header=head, name="SENSITIVITY")]),
+    )
 
 
 def _write(path: Path, hdus: fits.HDUList) -> None:

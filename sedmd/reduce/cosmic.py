@@ -29,7 +29,7 @@ def clean_cosmics(image: Image) -> Image:
     Image with COSMIC set in the mask; the cleaned pixels hold the average of their good neighbours, for people who look
     at the frame. No later step uses the value of a masked pixel.
     """
-    bad = (image.mask & (Mask.NO_DATA | Mask.BAD_PIXEL)) != 0
+    bad = (image.mask & np.uint8(Mask.NO_DATA | Mask.BAD_PIXEL)) != 0
     hit, clean = astroscrappy.detect_cosmics(
         np.ascontiguousarray(image.data, np.float32), inmask=bad, gain=1.0, readnoise=float(image.read_noise),
         satlevel=np.inf, verbose=False, **PARAMETERS,

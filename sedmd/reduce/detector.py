@@ -128,9 +128,9 @@ def debias(
     mask = np.zeros(raw.shape, np.uint8)
     saturated = ndimage.binary_dilation(raw >= saturation_adu, iterations=1) if (raw >= saturation_adu).any() else None
     if saturated is not None:
-        mask[saturated] |= Mask.SATURATED
-    mask[master.bad] |= Mask.BAD_PIXEL
-    mask[:, first_column:] |= Mask.NO_DATA
+        mask[saturated] |= np.uint8(Mask.SATURATED)
+    mask[master.bad] |= np.uint8(Mask.BAD_PIXEL)
+    mask[:, first_column:] |= np.uint8(Mask.NO_DATA)
     variance = np.maximum(data, 0) + np.float32(floor)
     return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor)))
 

@@ -81,8 +81,16 @@ def fit_fluxes(
     matrix = np.zeros((len(bands) + 1, diagonal.size))
     matrix[0] = 1.0
     schur = np.zeros(diagonal.size)
-    for m, band in enumerate(bands, start=1):
-        scaled = band / (scale[:-m] * scale[m:])
+    correlation = [band / (scale[:-m] * scale[m:]) for m, band in enumerate(bands, start=1)]
+    # Two traces on top of each other cannot be told apart: their correlation is held below one so that both keep a
+    # finite, very uncertain flux instead of ending the fit for everybody.
+    load = np.zeros(diagonal.size)
+    for m, scaled in enumerate(correlation, start=1):
+        load[:-m] += np.abs(scaled)
+        load[m:] += np.abs(scaled)
+    ease = np.minimum(1.0, 0.95 / np.maximum(load, 1e-9))
+    for m, scaled in enumerate(correlation, start=1):
+        scaled = scaled * np.minimum(ease[:-m], ease[m:])
         matrix[m, :-m] = scaled
         schur[:-m] += scaled**2
         schur[m:] += scaled**2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.extract import HALF_HEIGHT, Stamps, fit_fluxes, gather, model_image
-from sedmd.reduce.field import FieldModel, fit_field, terms
+from sedmd.reduce.background import gap_weight, smooth_background
+from sedmd.reduce.extract import Stamps, fit_fluxes, gather, model_image
+from sedmd.reduce.field import fit_field, terms
 from sedmd.reduce.profile import Profile, gaussian_profile, measure_profile
 from sedmd.reduce.ridges import Chains, find_chains
 from sedmd.reduce.samples import Samples, make_samples
@@ -172,96 +174,136 @@ def _width_terms(traces: Traces, trace: NDArray, x: NDArray, y: NDArray) -> NDAr
     return np.concatenate([terms(x, y, traces.width_order), along[:, None], along[:, None] ** 2], axis=1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """What one frame says about the traces: residuals around every sample, with weights, and the sample's flux."""
+
+    flux: NDArray[np.float64]
+    residual: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
 def refine_traces(
     traces: Traces,
-    data: NDArray[np.floating],
+    frames: Sequence[tuple[NDArray[np.floating], float]],
     *,
-    read_noise: float,
     every: int = 3,
-    rounds: int = 4,
+    rounds: int = 5,
     width_order: int = 4,
-) -> Traces:
-    """Improve rows, widths and profile together from a well-exposed frame, neighbours and wings modelled.
+) -> tuple[Traces, float]:
+    """Improve rows, widths and profile together, with neighbours, wings and scattered light modelled.
 
     Parameters
     ----------
     traces : first guess, good to a pixel
-    data : (n_y, n_x) electron, dome frame without scattered light
-    read_noise : electron rms per pixel
+    frames : (data, read_noise) in electron of the dome, first, then of the lamps; unusable pixels are NaN. The lamps'
+        lines show where a trace runs beyond the colours in which the dome lamp shines
     every : columns between the samples that are used
     rounds : Gauss-Newton rounds
     width_order : degree of the width model over the field
 
     Returns
     -------
-    Traces
+    traces : Traces
+    chi2 : reduced chi-square of the dome
     """
-    shape = data.shape
+    shape = frames[0][0].shape
+    backgrounds: list[NDArray | float] = [float(np.nanpercentile(data[::5, ::5], 5)) for data, _ in frames]
+    chi2 = float("nan")
     for round_ in range(rounds):
         samples = traces.samples(shape, every)
         stamps = gather(samples, traces.profile)
-        # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
-        flux = fit_fluxes(samples, stamps, data, np.full(shape, 1.0 / read_noise**2, np.float32)).flux
-        flux = np.maximum(np.nan_to_num(flux), 0.0)
-        residual = (data - model_image(samples, stamps, flux)).ravel()[stamps.pixel]
-        # Weight: photon and read noise of the model, and two per cent of it for what the model does not know.
-        expected = stamps.share * flux[:, None].astype(np.float32)
-        weight = stamps.inside / (expected + read_noise**2 + (0.02 * flux[:, None] * stamps.share.max()) ** 2)
-        weight *= np.abs(residual) < 6.0 / np.sqrt(np.maximum(weight, 1e-12)) + 0.3 * flux[:, None] * stamps.share
-        traces = _shift_traces(traces, samples, stamps, flux, residual, weight)
-        traces = _fit_width(traces, samples, stamps, flux, residual, weight, width_order if round_ else 1)
+        gap = gap_weight(samples, stamps)
+        gap[:, np.arange(shape[1]) % every != every // 2] = 0.0
+        misfits = []
+        for i, (data, read_noise) in enumerate(frames):
+            misfit, backgrounds[i] = _misfit(data, read_noise, samples, stamps, gap, backgrounds[i])
+            misfits.append(misfit)
+        chi2 = float((misfits[0].weight * misfits[0].residual ** 2).sum() / max((misfits[0].weight > 0).sum(), 1))
+        traces = _shift_traces(traces, samples, stamps, misfits)
+        traces = _fit_width(traces, samples, stamps, misfits, width_order if round_ else 1)
         if round_ >= 1:
-            traces = replace(traces, profile=_fit_profile(traces, samples, stamps, flux, residual, weight))
-    return traces
+            traces = replace(traces, profile=_fit_profile(traces, samples, stamps, misfits[0]))
+    return traces, chi2
 
 
-def _shift_traces(
-    traces: Traces, samples: Samples, stamps: Stamps, flux: NDArray, residual: NDArray, weight: NDArray
-) -> Traces:
-    """One Gauss-Newton step in the rows."""
-    slope = traces.profile.slope(stamps.dy, samples.sigma[:, None]) * flux[:, None]
-    info = np.einsum("ij,ij->i", weight * slope, slope, dtype=float)
-    dy = np.einsum("ij,ij->i", weight * slope, residual, dtype=float) / np.maximum(info, 1e-9)
-    # No sample is trusted better than 0.1 px: the profile is not known that well.
-    info = np.where(np.abs(dy) < 1.5, 1.0 / (1.0 / np.maximum(info, 1e-9) + 0.1**2), 0.0)
-    u = (samples.x - traces.centre[samples.trace]) / 100.0
-    y_coeff = solve_traces(
-        traces.y_coeff, traces.centre, samples.trace, u, np.clip(dy, -0.8, 0.8), info,
-        prior_sigma=np.array([np.inf, 0.1, 0.1]),
+def _misfit(
+    data: NDArray, read_noise: float, samples: Samples, stamps: Stamps, gap: NDArray, background: NDArray | float
+) -> tuple[_Misfit, NDArray]:
+    """Fluxes, residuals and weights of one frame under the present traces, and its improved background."""
+    good = np.isfinite(data)
+    light = np.where(good, data - background, 0.0).astype(np.float32)
+    # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
+    flat = np.where(good, 1.0 / read_noise**2, 0.0).astype(np.float32)
+    flux = np.maximum(np.nan_to_num(fit_fluxes(samples, stamps, light, flat).flux), 0.0)
+    left = light - model_image(samples, stamps, flux)
+    update = smooth_background(left, flat * gap)
+    residual = (left - update).ravel()[stamps.pixel]
+    # Photon and read noise of the model, and two per cent of the trace for what the profile does not know.
+    expected = stamps.share * flux[:, None].astype(np.float32)
+    weight = stamps.inside * (flat.ravel()[stamps.pixel] > 0) / (
+        expected + read_noise**2 + (0.02 * flux[:, None] * stamps.share.max()) ** 2
     )
-    left = dy - (_rows(y_coeff, samples.trace, u) - _rows(traces.y_coeff, samples.trace, u))
-    total = np.bincount(samples.trace, info, traces.n)
-    rms = np.sqrt(np.bincount(samples.trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
+    weight *= np.abs(residual) < 6.0 / np.sqrt(np.maximum(weight, 1e-12)) + 0.3 * expected
+    return _Misfit(flux, residual.astype(np.float32), weight.astype(np.float32)), background + update
+
+
+def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.float64]:
+    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours, whose wings it feels."""
+    typical = np.percentile(flux, 75) + 1e-9
+    return floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
+
+
+def _shift_traces(traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequence[_Misfit]) -> Traces:
+    """One Gauss-Newton step in the rows."""
+    unit = traces.profile.slope(stamps.dy, samples.sigma[:, None])
+    offsets, infos = [], []
+    for m in misfits:
+        slope = unit * m.flux[:, None].astype(np.float32)
+        info = np.einsum("ij,ij->i", m.weight * slope, slope, dtype=float)
+        dy = np.einsum("ij,ij->i", m.weight * slope, m.residual, dtype=float) / np.maximum(info, 1e-9)
+        error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
+        offsets.append(np.clip(dy, -0.8, 0.8))
+        infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), 1.0 / error2, 0.0))
+    trace = np.tile(samples.trace, len(misfits))
+    dy, info = np.concatenate(offsets), np.concatenate(infos)
+    u = np.tile((samples.x - traces.centre[samples.trace]) / 100.0, len(misfits))
+    y_coeff = solve_traces(
+        traces.y_coeff, traces.centre, trace, u, dy, info, prior_sigma=np.array([np.inf, 0.1, 0.1])
+    )
+    left = dy - (_rows(y_coeff, trace, u) - _rows(traces.y_coeff, trace, u))
+    total = np.bincount(trace, info, traces.n)
+    rms = np.sqrt(np.bincount(trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
     return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan))
 
 
 def _fit_width(
-    traces: Traces, samples: Samples, stamps: Stamps, flux: NDArray, residual: NDArray, weight: NDArray, order: int
+    traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequence[_Misfit], order: int
 ) -> Traces:
     """One Gauss-Newton step in the width of the core, as one smooth function of field and position along the trace."""
-    stretch = traces.profile.stretch(stamps.dy, samples.sigma[:, None]) * flux[:, None]
-    info = np.einsum("ij,ij->i", weight * stretch, stretch, dtype=float)
-    ds = np.einsum("ij,ij->i", weight * stretch, residual, dtype=float) / np.maximum(info, 1e-9)
-    measured = samples.sigma + np.clip(ds, -0.4, 0.4)
-    info = np.where(np.abs(ds) < 1.0, 1.0 / (1.0 / np.maximum(info, 1e-9) + 0.1**2), 0.0)
     new = replace(traces, width_order=order)
     design = _width_terms(new, samples.trace, samples.x, samples.y)
-    a = design * info[:, None]
-    normal = a.T @ design
+    unit = traces.profile.stretch(stamps.dy, samples.sigma[:, None])
+    normal = np.zeros((design.shape[1], design.shape[1]))
+    right = np.zeros(design.shape[1])
+    for m in misfits:
+        stretch = unit * m.flux[:, None].astype(np.float32)
+        info = np.einsum("ij,ij->i", m.weight * stretch, stretch, dtype=float)
+        ds = np.einsum("ij,ij->i", m.weight * stretch, m.residual, dtype=float) / np.maximum(info, 1e-9)
+        error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
+        weight = np.where((np.abs(ds) < 1.0) & (info > 4.0), 1.0 / error2, 0.0)
+        a = design * weight[:, None]
+        normal += a.T @ design
+        right += a.T @ (samples.sigma + np.clip(ds, -0.4, 0.4))
     normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
-    return replace(new, width=np.linalg.solve(normal, a.T @ measured))
+    return replace(new, width=np.linalg.solve(normal, right))
 
 
-def _fit_profile(
-    traces: Traces, samples: Samples, stamps: Stamps, flux: NDArray, residual: NDArray, weight: NDArray
-) -> Profile:
+def _fit_profile(traces: Traces, samples: Samples, stamps: Stamps, dome: _Misfit) -> Profile:
     """The profile that the residuals ask for: what is left plus what was modelled, in units of the flux."""
-    bright = flux > np.percentile(flux, 50)
+    bright = dome.flux > np.percentile(dome.flux, 50)
     sigma = samples.sigma[bright, None]
-    f = flux[bright, None]
-    share = (residual[bright] + stamps.share[bright] * f) / f * sigma
-    w = weight[bright] * (f / sigma) ** 2
+    f = dome.flux[bright, None]
+    share = (dome.residual[bright] + stamps.share[bright] * f) / f * sigma
+    w = dome.weight[bright] * (f / sigma) ** 2
     return measure_profile((stamps.dy[bright] / sigma).ravel(), share.ravel(), w.ravel(), traces.profile)
-
-
-__all__ = ["FieldModel", "HALF_HEIGHT", "Traces", "find_traces", "refine_traces", "solve_traces"]

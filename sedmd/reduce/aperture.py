@@ -1,0 +1,365 @@
+"""Extraction of one object through an elliptical aperture that follows the refraction with wavelength.
+
+The pipeline and the observer's viewer call the same functions: the spectrum on the screen is the one that is saved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from sedmd.reduce.containers import Cube, FloatArray, Spaxels, Spectrum
+from sedmd.reduce.hexagon import cell_area, lattice_vectors
+
+#: Points per lattice step when a spaxel's share in the aperture is counted: 81 points a spaxel, area good to 0.3 %.
+_FINE = 9
+#: The sky annulus, in units of the semi-major axis and in arcsec beyond it (kpy Extractor: f = 1.5, a f + 3 f).
+SKY_INNER, SKY_WIDTH_ARCSEC = 1.5, 4.5
+#: Fewer sky spaxels than this do not make a sky.
+MIN_SKY_SPAXELS = 12
+#: Bins on either side over which an object's profile is averaged to replace what a masked sample held.
+_PROFILE_REACH = 20
+#: A bin that lost more than this share of the object's light is not repaired.
+_MAX_LOST = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ellipse:
+    """An aperture on the sky; `angle_deg` is the direction of the major axis, N through E."""
+
+    x_arcsec: float
+    y_arcsec: float
+    semi_major_arcsec: float
+    axis_ratio: float = 1.0
+    angle_deg: float = 0.0
+
+    def radius2(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Square of the elliptical radius of offsets from the centre [arcsec]: below 1 is inside."""
+        angle = np.deg2rad(self.angle_deg)
+        along = x * np.sin(angle) + y * np.cos(angle)
+        across = x * np.cos(angle) - y * np.sin(angle)
+        major = self.semi_major_arcsec
+        return np.asarray((along / major) ** 2 + (across / (major * self.axis_ratio)) ** 2)
+
+
+def extract_ellipse(
+    cube: Cube,
+    *,
+    x_arcsec: float,
+    y_arcsec: float,
+    semi_major_arcsec: float,
+    axis_ratio: float = 1.0,
+    angle_deg: float = 0.0,
+    dx_dispersion: FloatArray | None = None,
+    dy_dispersion: FloatArray | None = None,
+    sky: Literal["annulus", "none"] = "annulus",
+    exptime_s: float,
+) -> Spectrum:
+    """Light of a cube inside an ellipse.
+
+    Parameters
+    ----------
+    cube : Cube
+    x_arcsec, y_arcsec : float
+        Centre at the reference wavelength, East and North of the field centre.
+    semi_major_arcsec, axis_ratio, angle_deg : float
+        Shape; the angle of the major axis runs from North through East.
+    dx_dispersion, dy_dispersion : (n_wave,), optional
+        Where the image lies at each wavelength relative to the reference wavelength, arcsec East and North.
+    sky : {"annulus", "none"}
+        Subtract the clipped mean of the spaxels around the aperture (`sky_spaxels`), or nothing.
+    exptime_s : float
+        Exposure of the cube.
+
+    Returns
+    -------
+    Spectrum
+        electron / (s Angstrom), with the aperture, its number of spaxels (``n_spaxels``) and its part that lies on the
+        field (``aperture_inside``) in `meta`. A bin is NaN when more than half of the object's light was masked.
+
+    Raises
+    ------
+    ValueError
+        The aperture lies off the field, or there are too few spaxels for a sky.
+
+    Notes
+    -----
+    A spaxel counts by the share of its area inside the ellipse; error = sqrt(sum share**2 variance + (sum share)**2
+    variance of the sky). Masked samples inside the aperture are replaced by their expected share of the light, from
+    the object's profile in the neighbouring bins, and the error grows accordingly.
+    """
+    _check(semi_major_arcsec, axis_ratio, exptime_s)
+    shift_x = np.zeros(len(cube.wavelength)) if dx_dispersion is None else np.asarray(dx_dispersion, dtype=float)
+    shift_y = np.zeros(len(cube.wavelength)) if dy_dispersion is None else np.asarray(dy_dispersion, dtype=float)
+    ellipse = Ellipse(
+        x_arcsec=x_arcsec,
+        y_arcsec=y_arcsec,
+        semi_major_arcsec=semi_major_arcsec,
+        axis_ratio=axis_ratio,
+        angle_deg=angle_deg,
+    )
+    members, share = coverage(cube.spaxels, ellipse, shift_x, shift_y)
+    if len(members) == 0:
+        raise ValueError(
+            f"the aperture at {x_arcsec:+.1f}, {y_arcsec:+.1f} arcsec lies off the field; move it onto spaxels"
+        )
+
+    if sky == "annulus":
+        level, level_variance = _sky_level(cube, sky_spaxels(cube.spaxels, ellipse, shift_x, shift_y))
+    else:
+        level, level_variance = np.zeros(len(cube.wavelength)), np.zeros(len(cube.wavelength))
+
+    good = _good(cube, members)
+    light = np.where(good, cube.flux[:, members] - level[:, None], 0.0)
+    kept = _kept_light(cube.spaxels, members, light, good, share)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        repair = np.where(kept >= 1 - _MAX_LOST, 1 / kept, np.nan)
+    seen = share * good
+    flux = seen * light
+    variance = np.sum(seen**2 * np.where(good, cube.variance[:, members], 0.0), axis=1)
+    variance += seen.sum(axis=1) ** 2 * level_variance
+    area = cell_area(cube.spaxels)
+    return Spectrum(
+        wavelength=np.asarray(cube.wavelength, dtype=float),
+        flux=flux.sum(axis=1) * repair / exptime_s,
+        error=np.sqrt(variance) * repair / exptime_s,
+        sky=level / area / exptime_s,
+        unit="electron / (s Angstrom)",
+        meta={
+            "exptime_s": float(exptime_s),
+            "skysub": sky != "none",
+            "method": "ellipse",
+            "x_arcsec": float(x_arcsec),
+            "y_arcsec": float(y_arcsec),
+            "radius_arcsec": float(semi_major_arcsec),
+            "axis_ratio": float(axis_ratio),
+            "angle_deg": float(angle_deg % 180.0),
+            "n_spaxels": float(np.mean(share.sum(axis=1))),
+            "aperture_inside": float(np.min(share.sum(axis=1)) * area / (np.pi * semi_major_arcsec**2 * axis_ratio)),
+        },
+    )
+
+
+def coverage(
+    spaxels: Spaxels, ellipse: Ellipse, shift_x: FloatArray, shift_y: FloatArray
+) -> tuple[NDArray[np.intp], FloatArray]:
+    """Share of each spaxel's area inside an ellipse that moves with wavelength.
+
+    Parameters
+    ----------
+    spaxels : Spaxels
+    ellipse : Ellipse
+    shift_x, shift_y : (n_wave,)
+        Offset of the ellipse's centre at each wavelength, arcsec.
+
+    Returns
+    -------
+    members : (m,) indices of the spaxels that have a share at any wavelength
+    share : (n_wave, m) between 0 and 1
+    """
+    step_q, step_r = lattice_vectors(spaxels)
+    points, weights = _cell_points(_FINE)
+    fine = points @ np.stack([step_q, step_r])
+    reach = ellipse.semi_major_arcsec + np.hypot(*fine.T).max()
+    x = spaxels.x_arcsec[None, :] - ellipse.x_arcsec - shift_x[:, None]
+    y = spaxels.y_arcsec[None, :] - ellipse.y_arcsec - shift_y[:, None]
+    members = np.flatnonzero(np.any(x * x + y * y < reach * reach, axis=0))
+    x, y = x[:, members], y[:, members]
+    # only a spaxel that the outline may cross is counted point by point
+    slack = np.hypot(*fine.T).max() / (ellipse.semi_major_arcsec * ellipse.axis_ratio)
+    radius = np.sqrt(ellipse.radius2(x, y))
+    share = (radius <= 1 - slack).astype(float)
+    crossed = np.abs(radius - 1) < slack
+    x, y = x[crossed], y[crossed]
+    part = np.zeros(x.shape)
+    for (dx, dy), weight in zip(fine, weights, strict=True):
+        part += weight * (ellipse.radius2(x + dx, y + dy) < 1)
+    share[crossed] = part
+    touched = share.any(axis=0)
+    return members[touched], share[:, touched]
+
+
+def sky_spaxels(spaxels: Spaxels, ellipse: Ellipse, shift_x: FloatArray, shift_y: FloatArray) -> NDArray[np.intp]:
+    """Spaxels between 1.5 times the ellipse, at every wavelength, and an ellipse 4.5 arcsec beyond that.
+
+    Returns
+    -------
+    (n_sky,) indices
+    """
+    inner = SKY_INNER * ellipse.semi_major_arcsec
+    ratio = ellipse.axis_ratio
+    x, y = spaxels.x_arcsec - ellipse.x_arcsec, spaxels.y_arcsec - ellipse.y_arcsec
+    scale = ellipse.semi_major_arcsec
+    beyond = np.ones(len(x), dtype=bool)
+    for wave in np.unique(
+        np.linspace(0, len(shift_x) - 1, 12).astype(int)
+    ):  # the shift is smooth: twelve places will do
+        dx, dy = shift_x[wave], shift_y[wave]
+        beyond &= ellipse.radius2(x - dx, y - dy) >= (inner / scale) ** 2
+    outer = Ellipse(
+        x_arcsec=0.0,
+        y_arcsec=0.0,
+        semi_major_arcsec=inner + SKY_WIDTH_ARCSEC,
+        axis_ratio=(inner * ratio + SKY_WIDTH_ARCSEC) / (inner + SKY_WIDTH_ARCSEC),
+        angle_deg=ellipse.angle_deg,
+    )
+    return np.flatnonzero(beyond & (outer.radius2(x, y) < 1))
+
+
+def difference(cube_a: Cube, cube_b: Cube, *, exptime_a_s: float, exptime_b_s: float) -> Cube:
+    """Cube A minus cube B, B scaled to the exposure of A; sky and scattered light drop out.
+
+    Raises
+    ------
+    ValueError
+        The cubes do not hold the same spaxels at the same wavelengths.
+    """
+    if not (
+        np.array_equal(cube_a.wavelength, cube_b.wavelength)
+        and np.array_equal(cube_a.spaxels.ident, cube_b.spaxels.ident)
+    ):
+        raise ValueError("A and B must hold the same spaxels and wavelengths; reduce both with the same calibrations")
+    scale = exptime_a_s / exptime_b_s
+    return Cube(
+        wavelength=cube_a.wavelength,
+        flux=cube_a.flux - scale * cube_b.flux,
+        variance=cube_a.variance + scale**2 * cube_b.variance,
+        mask=cube_a.mask | cube_b.mask,
+        spaxels=cube_a.spaxels,
+    )
+
+
+def negated(cube: Cube) -> Cube:
+    """The cube with the sign of its flux turned: in A minus B the object at B becomes positive."""
+    return Cube(
+        wavelength=cube.wavelength, flux=-cube.flux, variance=cube.variance, mask=cube.mask, spaxels=cube.spaxels
+    )
+
+
+def mean_of_pair(spectrum_a: Spectrum, spectrum_b: Spectrum) -> Spectrum:
+    """One spectrum from the two positions of a pair, both in the same unit per second.
+
+    The plain mean, not a weighted one: both hold the same object and nearly the same noise, and weights that follow
+    the noise would follow the spectrum too. Where one position has no data the other stands alone.
+
+    Returns
+    -------
+    Spectrum
+        ``exptime_s`` is the sum; the aperture of B stands in ``x_b_arcsec`` and ``y_b_arcsec``.
+    """
+    both = np.stack([spectrum_a.flux, spectrum_b.flux])
+    errors = np.stack([spectrum_a.error, spectrum_b.error])
+    good = np.isfinite(both) & np.isfinite(errors)
+    count = good.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        flux = np.where(good, both, 0).sum(axis=0) / np.where(count, count, np.nan)
+        error = np.sqrt(np.where(good, errors**2, 0).sum(axis=0)) / np.where(count, count, np.nan)
+    exposures = [float(part.meta["exptime_s"]) for part in (spectrum_a, spectrum_b)]  # type: ignore[arg-type]
+    meta = dict(spectrum_a.meta)
+    meta |= {
+        "is_pair": True,
+        "exptime_s": sum(exposures),
+        "x_b_arcsec": spectrum_b.meta.get("x_arcsec"),
+        "y_b_arcsec": spectrum_b.meta.get("y_arcsec"),
+    }
+    return Spectrum(
+        wavelength=spectrum_a.wavelength,
+        flux=flux,
+        error=error,
+        sky=0.5 * (spectrum_a.sky + spectrum_b.sky),
+        unit=spectrum_a.unit,
+        meta=meta,
+    )
+
+
+def _check(semi_major_arcsec: float, axis_ratio: float, exptime_s: float) -> None:
+    if not semi_major_arcsec > 0:
+        raise ValueError(f"semi_major_arcsec must be positive, got {semi_major_arcsec}")
+    if not 0 < axis_ratio <= 1:
+        raise ValueError(f"axis_ratio must lie in (0, 1], got {axis_ratio}")
+    if not exptime_s > 0:
+        raise ValueError(f"exptime_s must be positive, got {exptime_s}")
+
+
+def _cell_points(fine: int) -> tuple[FloatArray, FloatArray]:
+    """Evenly spread points of one cell in units of the lattice steps, and their weights, which add up to 1.
+
+    A point on an edge belongs to two cells and one on a corner to three, so it counts for a half or a third.
+    """
+    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(-fine, fine + 1), np.arange(-fine, fine + 1)))
+    conditions = np.abs(np.stack([2 * u + v, u + 2 * v, u - v]))
+    inside = np.all(conditions <= fine, axis=0)
+    edges = np.sum(conditions == fine, axis=0)[inside]
+    return np.stack([u, v], axis=1)[inside] / fine, 1.0 / (1 + edges) / fine**2
+
+
+def _good(cube: Cube, members: NDArray[np.intp]) -> NDArray[np.bool_]:
+    return (cube.mask[:, members] == 0) & np.isfinite(cube.flux[:, members]) & np.isfinite(cube.variance[:, members])
+
+
+def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+    """Clipped mean over the sky spaxels and its variance, bin by bin; NaN where too few are good."""
+    if len(members) < MIN_SKY_SPAXELS:
+        raise ValueError(
+            f"only {len(members)} spaxels around the aperture for the sky, {MIN_SKY_SPAXELS} are needed; "
+            "make it smaller, move it inwards, or switch the sky subtraction off"
+        )
+    good = _good(cube, members)
+    values = np.where(good, cube.flux[:, members], np.inf)
+    middle = _lower_median(values)
+    spread = 1.4826 * _lower_median(np.abs(np.where(good, values - middle[:, None], np.inf)))
+    kept = good & (np.abs(np.where(good, values, 0) - middle[:, None]) <= 3 * spread[:, None])
+    count = kept.sum(axis=1)
+    enough = np.where(count >= MIN_SKY_SPAXELS // 2, count, np.nan)
+    level = np.sum(np.where(kept, cube.flux[:, members], 0.0), axis=1) / enough
+    variance = np.sum(np.where(kept, cube.variance[:, members], 0.0), axis=1) / enough**2
+    return level, variance
+
+
+def _lower_median(values: FloatArray) -> FloatArray:
+    """Median along the rows of what is finite; rows without anything finite give 0. Infinity marks what is not good."""
+    ordered = np.sort(values, axis=1)
+    count = np.isfinite(ordered).sum(axis=1)
+    rows = np.arange(len(ordered))
+    low, high = (
+        ordered[rows, np.maximum(count - 1, 0) // 2],
+        ordered[rows, np.minimum(count // 2, np.maximum(count - 1, 0))],
+    )
+    return np.where(count > 0, 0.5 * (np.where(count > 0, low, 0.0) + np.where(count > 0, high, 0.0)), 0.0)
+
+
+def _kept_light(
+    spaxels: Spaxels, members: NDArray[np.intp], light: FloatArray, good: NDArray[np.bool_], share: FloatArray
+) -> FloatArray:
+    """Share of the object's light in the aperture that good samples hold, by its profile in the bins around."""
+    if good.all():
+        return np.ones(len(light))
+    width = 2 * _PROFILE_REACH + 1
+    weight = uniform_filter1d(good.astype(float), width, axis=0, mode="nearest")
+    seen = uniform_filter1d(np.where(good, light, 0.0), width, axis=0, mode="nearest")
+    known = weight > 0.5 / width
+    profile = np.where(known, np.maximum(seen, 0.0) / np.where(known, weight, 1.0), np.nan)
+    profile = _fill_from_neighbours(spaxels, members, profile)
+    total = np.sum(share * profile, axis=1)
+    # no object to speak of: then each spaxel is expected to hold as much as any other
+    flat = total <= 0
+    profile[flat] = 1.0
+    total = np.sum(share * profile, axis=1)
+    return np.asarray(np.sum(share * profile * good, axis=1) / total)
+
+
+def _fill_from_neighbours(spaxels: Spaxels, members: NDArray[np.intp], profile: FloatArray) -> FloatArray:
+    """A spaxel without any good sample holds what its neighbours hold on average."""
+    dead = np.isnan(profile)
+    if not dead.any():
+        return profile
+    dq = spaxels.q[members][:, None] - spaxels.q[members][None, :]
+    dr = spaxels.r[members][:, None] - spaxels.r[members][None, :]
+    touching = ((np.abs(dq) + np.abs(dr) + np.abs(dq + dr)) == 2).astype(float)
+    neighbours = (~dead).astype(float) @ touching
+    around = np.where(dead, 0.0, profile) @ touching / np.where(neighbours > 0, neighbours, 1.0)
+    return np.where(dead, around, profile)

@@ -1,0 +1,206 @@
+"""The night's geometry from its dome and lamp frames: which traces there are, where they run, what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.instrument import FULL_RANGE, DispersionGuess
+from sedmd.reduce.arcs import HALF_SPAN, Lines, align, identify, mean_aligned, straighten
+from sedmd.reduce.containers import Image
+from sedmd.reduce.frame import separate
+from sedmd.reduce.geometry import Lattice, find_lattice
+from sedmd.reduce.traces import Traces, find_traces, refine_traces
+from sedmd.reduce.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
+
+#: Wavelengths between which a trace is extracted [Angstrom]: a little more than any product holds, so that the light
+#: at the ends is not taken for background.
+EXTRACTION_RANGE = (3550.0, 10400.0)
+#: Wavelength at which a spaxel's place on the detector is quoted.
+REFERENCE_WAVELENGTH = 6500.0
+#: Lowest correlation of the lamp spectra with the line lists that counts as identified.
+MIN_IDENTIFICATION = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Traces of the spaxels with their place in the array.
+
+    Attributes
+    ----------
+    traces : Traces, sorted by spaxel number
+    solution : first wavelength solution, rows as in `traces`
+    lattice : Lattice, rows as in `traces`
+    x_ref, y_ref : (n,) detector position of the reference wavelength
+    complete : (n,) bool, the whole range 3800-9200 Angstrom is on the chip
+    score : correlation of the lamps with their line lists
+    chi2 : reduced chi-square of the dome under the trace model
+    """
+
+    traces: Traces
+    solution: WavelengthSolution
+    lattice: Lattice
+    x_ref: NDArray[np.float64]
+    y_ref: NDArray[np.float64]
+    complete: NDArray[np.bool_]
+    score: float
+    chi2: float
+
+
+def solve_geometry(
+    dome: Image,
+    lamps: Mapping[str, Image],
+    lines: Mapping[str, Lines],
+    guesses: Sequence[DispersionGuess],
+) -> Geometry:
+    """Find the traces on the dome, identify the lamps' lines, and lay the hexagonal lattice through the spaxels.
+
+    Parameters
+    ----------
+    dome : Image, combined dome exposures
+    lamps : lamp -> Image, combined lamp exposures
+    lines : lamp -> its lines
+    guesses : published wavelength scales to start from
+
+    Returns
+    -------
+    Geometry
+
+    Raises
+    ------
+    ValueError
+        If traces, lines or the lattice are not found; the text says which and what to look at.
+    """
+    traces = find_traces(np.where(dome.mask == 0, dome.data, 0.0).astype(np.float32), read_noise=dome.read_noise)
+    frames = [(np.where(i.mask == 0, i.data, np.nan), i.read_noise) for i in (dome, *lamps.values())]
+    traces, _ = refine_traces(traces, frames[:1], rounds=2, width_order=2)
+    solution, score = _first_solution(traces, lamps, lines, guesses)
+    x_ref, y_ref = reference_positions(traces, solution)
+    known = solution.n_lines >= 5
+    lattice = find_lattice(np.where(known, x_ref, np.nan), np.where(known, y_ref, np.nan))
+    keep = np.flatnonzero(lattice.on_lattice)
+    keep = keep[np.lexsort((lattice.q[keep], lattice.r[keep]))]
+    traces = with_windows(traces.select(keep), solution.coeff[keep], solution)
+    traces, chi2 = refine_traces(traces, frames)
+    solution = _fit(traces, lamps, lines, solution.scale, solution.coeff[keep], rounds=2)
+    sure = solution.n_lines >= 5
+    traces, solution = traces.select(sure), select_spaxels(solution, sure)
+    traces = with_windows(traces, solution.coeff, solution)
+    x_ref, y_ref = reference_positions(traces, solution)
+    lattice = find_lattice(x_ref, y_ref)
+    return Geometry(
+        traces=traces, solution=solution, lattice=lattice, x_ref=x_ref, y_ref=y_ref,
+        complete=complete_spaxels(traces, solution, dome.data.shape), score=score, chi2=chi2,
+    )
+
+
+def refine_wavelengths(
+    traces: Traces,
+    start: WavelengthSolution,
+    lamps: Mapping[str, Image],
+    lines: Mapping[str, Lines],
+) -> WavelengthSolution:
+    """Wavelength solution from arc spectra extracted with the profile, neighbours taken apart.
+
+    Parameters
+    ----------
+    traces : refined traces
+    start : first solution, rows as in `traces`
+    lamps : lamp -> Image
+    lines : lamp -> its lines
+
+    Returns
+    -------
+    WavelengthSolution
+    """
+    spectra, variances = {}, {}
+    for lamp, image in lamps.items():
+        separated = separate(image, traces.samples(image.data.shape), traces.profile, dy_px=0.0, rounds=2)
+        samples = separated.samples
+        shape = (traces.n, 2 * HALF_SPAN + 1)
+        flux, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+        column = samples.x - np.rint(traces.centre[samples.trace]).astype(int) + HALF_SPAN
+        inside = (column >= 0) & (column < shape[1])
+        good = inside & (separated.extracted.bad_fraction < 0.3)
+        flux[samples.trace[good], column[good]] = separated.extracted.flux[good]
+        variance[samples.trace[good], column[good]] = separated.extracted.variance[good]
+        spectra[lamp], variances[lamp] = flux, variance
+    return fit_wavelengths(
+        spectra, variances, {lamp: lines[lamp] for lamp in lamps}, start.scale, np.rint(traces.centre),
+        traces.y_coeff[:, 0], start.coeff, rounds=2,
+    )
+
+
+def reference_positions(traces: Traces, solution: WavelengthSolution) -> tuple[NDArray, NDArray]:
+    """Column and row of the reference wavelength in every trace: (n,), (n,)."""
+    x = solution.column(np.array([REFERENCE_WAVELENGTH]))[:, 0]
+    u = (x - traces.centre) / 100.0
+    return x, traces.y_coeff[:, 0] + u * (traces.y_coeff[:, 1] + u * traces.y_coeff[:, 2])
+
+
+def with_windows(traces: Traces, coeff: NDArray[np.floating], solution: WavelengthSolution) -> Traces:
+    """The traces with their column ranges set by wavelength instead of by where the dome was bright."""
+    xi = solution.scale.to_xi(np.array(EXTRACTION_RANGE))
+    edges = np.polynomial.polynomial.polyval(xi, coeff.T)
+    known = np.isfinite(edges).all(axis=1)
+    first = np.where(known, np.floor(np.nan_to_num(edges[:, 1])), traces.x_first).astype(int)
+    last = np.where(known, np.ceil(np.nan_to_num(edges[:, 0])), traces.x_last).astype(int)
+    return replace(traces, x_first=first, x_last=last)
+
+
+def complete_spaxels(traces: Traces, solution: WavelengthSolution, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which spaxels have their whole spectrum, with its profile, on the chip: (n,) bool."""
+    ends = solution.column(np.array([FULL_RANGE[1], FULL_RANGE[0]]))
+    u = (ends - traces.centre[:, None]) / 100.0
+    y = traces.y_coeff[:, :1] + u * (traces.y_coeff[:, 1:2] + u * traces.y_coeff[:, 2:3])
+    inside = (ends[:, 0] >= 0) & (ends[:, 1] <= shape[1] - 4)
+    return inside & (y.min(axis=1) >= 0) & (y.max(axis=1) <= shape[0] - 1)
+
+
+def _first_solution(
+    traces: Traces, lamps: Mapping[str, Image], lines: Mapping[str, Lines], guesses: Sequence[DispersionGuess]
+) -> tuple[WavelengthSolution, float]:
+    """Identify the lines in simple row sums and fit a solution to them."""
+    names = [lamp for lamp in lamps if lamp in lines]
+    spectra = np.stack([straighten(traces, lamps[lamp].data) for lamp in names])
+    length = traces.x_last - traces.x_first
+    distance = np.hypot(traces.centre - 1024, traces.y_coeff[:, 0] - 1024)
+    reference = int(np.argmin(distance + 1e4 * (length < 0.8 * np.percentile(length, 80))))
+    shift, stretch = align(spectra, reference)
+    template = dict(zip(names, mean_aligned(np.nan_to_num(spectra), shift, stretch), strict=True))
+    fits = [identify(template, lines, g.wavelength, g.column) for g in guesses]
+    best = int(np.argmax([score for _, score in fits]))
+    p, score = fits[best]
+    if score < MIN_IDENTIFICATION:
+        raise ValueError(
+            f"the lamp lines could not be identified: correlation {score:.2f} with the line lists, at least "
+            f"{MIN_IDENTIFICATION} expected; look at the combined {', '.join(names)} frames"
+        )
+    scale = make_scale(guesses[best].wavelength, guesses[best].column)
+    start = np.zeros((traces.n, 5))
+    start[:, 0] = traces.centre + shift + stretch * p[0]
+    start[:, 1] = stretch * p[1] * 100
+    start[:, 2], start[:, 3] = stretch * p[2], stretch * p[3]
+    start[np.abs(shift - np.median(shift)) > 80] = np.nan
+    return _fit(traces, lamps, lines, scale, start, rounds=3), score
+
+
+def _fit(
+    traces: Traces, lamps: Mapping[str, Image], lines: Mapping[str, Lines], scale: Scale, start: NDArray, rounds: int
+) -> WavelengthSolution:
+    """Solution from simple row sums."""
+    names = [lamp for lamp in lamps if lamp in lines]
+    spectra = {lamp: straighten(traces, lamps[lamp].data) for lamp in names}
+    variance = {lamp: np.maximum(s, 0) + 5 * lamps[lamp].read_noise ** 2 for lamp, s in spectra.items()}
+    return fit_wavelengths(
+        spectra, variance, {lamp: lines[lamp] for lamp in names}, scale, traces.centre, traces.y_coeff[:, 0], start,
+        rounds=rounds,
+    )
+
+
+def select_spaxels(solution: WavelengthSolution, keep: NDArray) -> WavelengthSolution:
+    """The rows of a solution that belong to a selection of spaxels."""
+    return replace(solution, coeff=solution.coeff[keep], rms=solution.rms[keep], n_lines=solution.n_lines[keep])

@@ -1,0 +1,94 @@
+"""Differential atmospheric refraction: where the image of an object lies at each wavelength."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C
+from sedmd.reduce.containers import FloatArray
+
+_ARCSEC = 206264.806
+_MBAR_TO_MMHG = 0.750062
+
+
+def refractivity(
+    wavelength: ArrayLike,
+    *,
+    pressure_mbar: float = DEFAULT_PRESSURE_MBAR,
+    temperature_c: float = DEFAULT_TEMPERATURE_C,
+    humidity: float = DEFAULT_HUMIDITY,
+) -> FloatArray:
+    """Index of refraction of moist air minus 1.
+
+    Parameters
+    ----------
+    wavelength : array_like
+        Angstrom (air or vacuum: the difference does not matter here).
+    pressure_mbar, temperature_c : float
+    humidity : float
+        Relative, 0 to 1.
+
+    Returns
+    -------
+    ndarray, shape of `wavelength`
+
+    Notes
+    -----
+    Edlen 1953 and Barrell 1951 in the form of Filippenko 1982, PASP 94, 715, eqs. 1-3; saturation pressure of water by
+    Magnus' formula (WMO 2008).
+    """
+    inverse2 = (1e4 / np.asarray(wavelength, dtype=float)) ** 2
+    standard = 64.328 + 29498.1 / (146 - inverse2) + 255.4 / (41 - inverse2)
+    pressure = pressure_mbar * _MBAR_TO_MMHG
+    thermal = 1 + 0.003661 * temperature_c
+    dry = standard * pressure * (1 + (1.049 - 0.0157 * temperature_c) * 1e-6 * pressure) / (720.883 * thermal)
+    vapour = humidity * 6.112 * np.exp(17.62 * temperature_c / (243.12 + temperature_c)) * _MBAR_TO_MMHG
+    wet = (0.0624 - 0.000680 * inverse2) / thermal * vapour
+    return np.asarray((dry - wet) * 1e-6)
+
+
+def displacement(
+    wavelength: ArrayLike,
+    *,
+    reference: float,
+    airmass: float,
+    parallactic_deg: float,
+    pressure_mbar: float = DEFAULT_PRESSURE_MBAR,
+    temperature_c: float = DEFAULT_TEMPERATURE_C,
+    humidity: float = DEFAULT_HUMIDITY,
+) -> tuple[FloatArray, FloatArray]:
+    """Offset of the image at each wavelength from where it lies at the reference wavelength.
+
+    Parameters
+    ----------
+    wavelength : array_like
+        Angstrom.
+    reference : float
+        Angstrom.
+    airmass : float
+        1 or more.
+    parallactic_deg : float
+        Direction from the object to the zenith, N through E.
+
+    Returns
+    -------
+    dx, dy : ndarrays, shape of `wavelength`
+        Arcsec East and North. Bluer light lies nearer to the zenith.
+
+    Raises
+    ------
+    ValueError
+        Airmass below 1.
+
+    Notes
+    -----
+    Plane-parallel atmosphere: R = (n - 1) tan z, sec z = airmass (Filippenko 1982, eq. 4).
+    """
+    if not airmass >= 1:
+        raise ValueError(f"airmass must be at least 1, got {airmass}")
+    air = {"pressure_mbar": pressure_mbar, "temperature_c": temperature_c, "humidity": humidity}
+    tangent = np.sqrt(airmass**2 - 1)
+    towards_zenith = _ARCSEC * tangent * (refractivity(wavelength, **air) - refractivity(reference, **air))
+    angle = np.deg2rad(parallactic_deg)
+    return towards_zenith * np.sin(angle), towards_zenith * np.cos(angle)

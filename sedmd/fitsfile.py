@@ -122,7 +122,7 @@ def header_values(header_bytes: bytes) -> Mapping[str, object]:
                 # the raw pair: astropy reads OBJECT 'Focus: 16.3' as a record-valued card and would hide OBJECT
                 key, value = card.rawkeyword, card.rawvalue
             except (fits.VerifyError, ValueError):
-                key, value = card.image[:8].strip(), card.image[10:].split("/")[0].strip()
+                key, value = card.image[:8].strip(), card.image[10:].split("/")[0].strip(" '")
             if (
                 key
                 and key not in values

@@ -175,7 +175,8 @@ class Ledger:
                     body,
                 ),
             )
-            self._event(db, row.night, row.path.name.removesuffix(".fits"), _frame_text(row))
+            name = f" {row.frame.name}" if row.frame is not None and row.frame.kind.on_sky else ""
+            self._event(db, row.night, row.path.name.removesuffix(".fits") + name, _frame_text(row))
 
     def frames(self, night: str | None = None) -> list[FrameRow]:
         """All files of a night, or of all nights."""

@@ -1,0 +1,75 @@
+"""Steps for the tests of the engines, each with one vice."""
+
+import os
+import signal
+import sys
+import time
+
+from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver
+from sedmd.job import Result
+
+
+def write(job):
+    for path in job.outputs.values():
+        temporary = path.with_suffix(".part")
+        temporary.write_text(f"made by {os.getpid()} in group {os.getpgid(0)} with {os.environ.get('OMP_NUM_THREADS')}")
+        temporary.replace(path)
+    return Result(figures={"pid": os.getpid()}, warnings=("mind the gap",))
+
+
+def fault(job):
+    raise FrameFault("the frame is\nbad")
+
+
+def gate(job):
+    raise CalibrationFault("rms 3.1 px, at most 1.0 allowed")
+
+
+def observer(job):
+    raise NeedsObserver("two objects")
+
+
+def bug(job):
+    return 1 / 0
+
+
+def disk(job):
+    raise OSError(28, "No space left on device")
+
+
+def wrapped_disk(job):
+    from sedmd.errors import SedmError
+
+    try:
+        raise OSError(28, "No space left on device")
+    except OSError as error:
+        raise SedmError("4.2 MB do not fit") from error
+
+
+def crash(job):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def leave(job):
+    sys.exit(3)
+
+
+def hang(job):
+    if os.fork() == 0:  # a child of the step must die with it
+        time.sleep(60)
+    time.sleep(60)
+
+
+def forget(job):
+    return Result()
+
+
+def nothing(job):
+    return None
+
+
+STEPS = {
+    step.__name__: step
+    for step in (write, fault, gate, observer, bug, disk, wrapped_disk, crash, leave, hang, forget, nothing)
+}
+STEP_VERSIONS = dict.fromkeys(STEPS, 1)

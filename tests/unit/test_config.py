@@ -1,0 +1,91 @@
+"""The configuration: typed, no unknown key, a suggestion for the likely one, the origin of each value."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sedmd.config import SECTIONS, Settings, from_table, load, show
+from sedmd.errors import ConfigError
+
+SMALLEST = {"paths": {"raw_root": "/raw", "redux_root": "/redux"}}
+SHIPPED = Path(__file__).parents[2] / "config" / "sedmd.toml"
+
+
+def table(**sections):
+    return from_table(SMALLEST | sections, origin="test.toml", base=Path("/etc"))
+
+
+def test_two_paths_are_enough():
+    settings = table()
+    assert settings.paths.raw_root == Path("/raw")
+    assert settings.paths.state == Path("/redux/.sedmd")
+    assert settings.watch.scan_interval_s == 10.0
+
+
+@pytest.mark.parametrize(
+    "sections, message",
+    [
+        ({"wacth": {}}, "no section 'wacth'; did you mean 'watch'"),
+        ({"watch": {"settle": 3}}, "has no key 'settle'; did you mean 'settle_s'"),
+        ({"watch": {"zzz": 3}}, "known: pattern"),
+        ({"watch": {"settle_s": "3"}}, r"\[watch\] settle_s is '3'; expected a number"),
+        ({"watch": {"settle_s": True}}, "expected a number"),
+        ({"watch": {"settle_s": -1}}, "expected zero or more"),
+        ({"watch": {"scan_interval_s": 0}}, "expected more than zero"),
+        ({"watch": {"scan_interval_s": float("nan")}}, "expected more than zero"),
+        ({"watch": {"nights_back": 1.5}}, "expected a whole number"),
+        ({"watch": {"mode": "magic"}}, "expected one of auto, inotify, poll"),
+        ({"night": {"closes_ut_hour": 25.0}}, "expected an hour"),
+        ({"jobs": {"retry_after_s": 5}}, "expected a list of numbers"),
+        ({"jobs": {"retry_after_s": ["x"]}}, "expected a number"),
+        ({"paths": {"raw_root": "/raw"}}, "redux_root is missing"),
+        ({"paths": {"raw_root": 1, "redux_root": "/r"}}, "expected a path"),
+        ({"paths": {"raw_root": "/raw", "redux_root": "/raw/redux"}}, "lies in raw_root"),
+        ({"watch": 3}, "must be a table"),
+    ],
+)
+def test_refusals_name_the_key_the_rule_and_the_likely_key(sections, message):
+    with pytest.raises(ConfigError, match=message):
+        table(**sections)
+
+
+def test_relative_paths_start_at_the_file(tmp_path):
+    file = tmp_path / "sedmd.toml"
+    file.write_text('[paths]\nraw_root = "raw"\nredux_root = "../redux"\n')
+    settings = load(file)
+    assert settings.paths.raw_root == tmp_path / "raw"
+    assert settings.paths.redux_root == tmp_path.parent / "redux"
+
+
+@pytest.mark.parametrize("text, message", [("[paths", "not valid TOML"), (None, "cannot be read")])
+def test_unreadable_file(tmp_path, text, message):
+    file = tmp_path / "sedmd.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(file)
+
+
+def test_origins_are_kept_and_shown():
+    settings = table(watch={"settle_s": 3})
+    assert settings.origins["watch.settle_s"] == "test.toml"
+    text = show(settings)
+    assert "settle_s = 3.0  # test.toml" in text
+    assert "scan_interval_s = 10.0  # default" in text
+    assert from_table(tomllib.loads(text), origin="again", base=Path("/")) == settings
+
+
+def test_the_shipped_file_holds_every_setting_with_its_default():
+    shipped = load(SHIPPED)
+    defaults = Settings(paths=shipped.paths)
+    assert shipped == defaults
+    text = SHIPPED.read_text()
+    for section, cls in SECTIONS.items():
+        assert f"[{section}]" in text
+        for entry in dataclasses.fields(cls):
+            assert f"{entry.name} = " in text, f"[{section}] {entry.name} is not in {SHIPPED.name}"
+    # every setting is explained
+    lines = [line for line in text.splitlines() if " = " in line and not line.startswith("# Check")]
+    assert [line for line in lines if "#" not in line] == []

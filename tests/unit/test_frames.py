@@ -1,0 +1,251 @@
+"""What a raw frame is, from its cards: every label of the observatory and every way in which a header can be wrong."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from night.raw_night import SHAPE, cards, frame_bytes, raw
+
+from sedmd.errors import FrameFault, HeaderFault
+from sedmd.frames import Kind, Limits, frame_from_header, read_frame
+
+START = datetime(2019, 6, 12, 4, 28, 2, tzinfo=UTC)
+PATH = Path("ifu20190612_04_28_02.fits")
+
+
+def frame(label: str = "ZTF19abc", **changes: object):
+    return frame_from_header(cards(START, label, **changes), PATH)
+
+
+@pytest.mark.parametrize(
+    "label, changes, kind",
+    [
+        ("Calib:  bias 1 of 10", {"EXPTIME": 0.0}, Kind.BIAS),
+        ("Calib:  dome 2 of 5", {"EXPTIME": 120.0, "LAMPCUR": 1.0}, Kind.DOME),
+        ("Calib:  Hal 2 of 5", {"EXPTIME": 120.0, "LAMPCUR": 1.0}, Kind.DOME),
+        ("Calib:  dome 2 of 5", {"EXPTIME": 60.0, "LAMPCUR": 1.0}, Kind.DOME),
+        ("Calib:  dome 2 of 5", {"EXPTIME": 120.0, "LAMPCUR": None}, Kind.DOME),
+        ("Calib:  Hg 1 of 5", {"EXPTIME": 30.0}, Kind.HG),
+        ("Calib:  Cd 1 of 5", {"EXPTIME": 30.0}, Kind.CD),
+        ("Calib:  Xe 5 of 5", {"EXPTIME": 30.0}, Kind.XE),
+        ("Calib:  Ne 5 of 5", {"EXPTIME": 30.0}, Kind.NE),
+        ("Calib: twilight", {"EXPTIME": 30.0}, Kind.TWILIGHT),
+        ("STD-Feige34", {}, Kind.STANDARD),
+        ("ZTF19abc [A]", {}, Kind.SCIENCE),
+        ("   ZTF19abc", {}, Kind.SCIENCE),
+        ("ZTF19aatestx", {}, Kind.SCIENCE),
+        ("Tobias 7", {}, Kind.SCIENCE),
+        ("Darkwing", {}, Kind.SCIENCE),
+        ("bias study field", {"EXPTIME": 300.0}, Kind.SCIENCE),
+        ("target", {"DOMEST": None}, Kind.SCIENCE),
+    ],
+)
+def test_kind(label, changes, kind):
+    assert frame(label, **changes).kind is kind
+
+
+@pytest.mark.parametrize(
+    "label, changes, reason",
+    [
+        ("", {"NAME": "x"}, "blank"),
+        ("Focus: 16.32", {}, "focus"),
+        ("test", {}, "test"),
+        ("flexure Test 2", {}, "test"),
+        ("Calib: TEST dome 1 of 5", {}, "test"),
+        ("dark 3 of 5", {}, "dark"),
+        ("something", {"NAME": "STOW"}, "stowed"),
+        ("STOW", {}, "stowed"),
+        ("ZTF19abc", {"DOMEST": "CLOSED"}, "dome was closed"),
+        ("ZTF19abc", {"DOMEST": "closed"}, "dome was closed"),
+        ("ZTF19abc", {"EXPTIME": 0.0}, "no light"),
+        ("bias", {"EXPTIME": 0.0}, "lacks 'Calib'"),
+        ("bias 3", {"EXPTIME": 10.0, "IMGTYPE": "BIAS"}, "lacks 'Calib'"),
+        ("Calib:  bias 1 of 10", {"EXPTIME": 30.0}, "labelled bias but exposed 30 s"),
+        ("Calib:  dome", {"EXPTIME": 120.0, "LAMPCUR": 1.0}, "one-off"),
+        ("Calib:  dome 1 of 5", {"EXPTIME": 120.0, "LAMPCUR": 0.0}, "lamp was off"),
+        ("Calib:  dome 1 of 5", {"EXPTIME": 30.0, "LAMPCUR": 1.0}, "only 30 s"),
+        ("Calib:  Hg 1 of 5", {"EXPTIME": 20.0}, "only 20 s"),
+        ("Calib:  Hg 6 of 5", {"EXPTIME": 30.0}, "impossible series"),
+        ("Calib:  dome Xe 1 of 5", {"EXPTIME": 120.0}, "not one calibration"),
+        ("Calib:  laser 1 of 5", {"EXPTIME": 120.0}, "no known calibration"),
+    ],
+)
+def test_ignored_with_its_reason(label, changes, reason):
+    got = frame(label, **changes)
+    assert got.kind is Kind.IGNORED
+    assert reason in got.reason
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"OBJECT": None}, "OBJECT is missing"),
+        ({"OBJECT": 12}, "OBJECT is 12, which is not text"),
+        ({"EXPTIME": None}, "EXPTIME is missing"),
+        ({"EXPTIME": "900"}, "EXPTIME is '900', which is not a number"),
+        ({"EXPTIME": True}, "not a number"),
+        ({"EXPTIME": float("nan")}, "EXPTIME is nan"),
+        ({"EXPTIME": float("inf")}, "EXPTIME is inf"),
+        ({"EXPTIME": -1.0}, "EXPTIME is -1, below 0"),
+        ({"ADCSPEED": None}, "ADCSPEED is missing"),
+        ({"ADCSPEED": "slow"}, "ADCSPEED is 'slow'"),
+        ({"ADCSPEED": 0.0}, "ADCSPEED is 0, below"),
+        ({"OBJECT": "[A]", "NAME": None}, "neither NAME nor OBJECT names a target"),
+    ],
+)
+def test_header_fault_says_what_was_expected_and_what_to_do(changes, message):
+    with pytest.raises(HeaderFault) as fault:
+        frame(**changes)
+    assert message in str(fault.value)
+    assert "mend the card" in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"REQ_ID": "none"},
+        {"LAMPCUR": None, "AIRMASS": None, "GAIN": None},
+        {"LAMPCUR": "n/a"},
+        {"NAME": None},
+        {"NAME": 7},
+        {"UTC": None},
+        {"UTC": None, "JD": None},
+        {"UTC": "2019:999:99:99:99"},
+        {"JD": -1.0},
+    ],
+)
+def test_optional_cards_may_be_missing_or_odd(changes):
+    got = frame(**changes)
+    assert got.kind is Kind.SCIENCE
+    assert abs((got.start - START).total_seconds()) < 0.01
+
+
+@pytest.mark.parametrize("airmass", ["1.2", float("nan"), 0.3, True, 99.0])
+def test_impossible_airmass_is_unknown_and_noted(airmass):
+    got = frame(AIRMASS=airmass)
+    assert got.airmass is None
+    assert any("AIRMASS" in note for note in got.notes)
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        {"UTC": "2019:163:04:28:02.0"},
+        {"UTC": None, "OBSDATE": "2019-06-12", "OBSTIME": "04:28:02.0", "JD": None},
+        {"UTC": None, "JD": 2458646.6861343},
+        {"UTC": None, "JD": None, "MJD_OBS": 58646.1861343},
+        {"UTC": None, "JD": None},
+    ],
+)
+def test_start_time_from_whatever_card_there_is(clock):
+    assert abs((frame(**clock).start - START).total_seconds()) < 0.01
+
+
+def test_no_time_anywhere_is_a_fault():
+    with pytest.raises(HeaderFault, match="no start time"):
+        frame_from_header(cards(START, "x", UTC=None, JD=None), Path("frame.fits"))
+
+
+def test_a_name_that_contradicts_the_clock_is_noted():
+    got = frame_from_header(cards(START, "x"), Path("ifu20190614_04_28_02.fits"))
+    assert got.start == START
+    assert any("differs from the file name" in note for note in got.notes)
+
+
+@pytest.mark.parametrize(
+    "label, name, nod",
+    [("ZTF19abc [A]", "ZTF19abc", "A"), ("ZTF19abc [B]", "ZTF19abc", "B"), ("M 31 [ A ] x", "M 31 x", "A"), ("a", "a", "")],
+)
+def test_nod_token_is_not_part_of_the_name(label, name, nod):
+    got = frame(label, NAME=None)
+    assert (got.name, got.nod) == (name, nod)
+
+
+def test_series_numbers():
+    got = frame("Calib:  Hg 2 of 5", EXPTIME=30.0)
+    assert (got.series_index, got.series_total) == (2, 5)
+
+
+def test_limits_are_settings():
+    header = cards(START, "Calib:  Hg 1 of 5", EXPTIME=15.0)
+    assert frame_from_header(header, PATH).kind is Kind.IGNORED
+    assert frame_from_header(header, PATH, limits=Limits(lamp_min_exptime_s=15.0)).kind is Kind.HG
+
+
+# whole files
+
+
+def test_read_frame_checks_and_sums(tmp_path):
+    first = read_frame(raw(START, "ZTF19abc", seed=1).write(tmp_path), shape=SHAPE)
+    again = read_frame(raw(START, "ZTF19abc", seed=1, AIRMASS=1.3).write(tmp_path), shape=SHAPE)
+    other = read_frame(raw(START, "ZTF19abc", seed=2).write(tmp_path), shape=SHAPE)
+    assert first.data_checksum == again.data_checksum != other.data_checksum
+    assert len({first.checksum, again.checksum, other.checksum}) == 3
+
+
+def test_focus_label_is_not_read_as_a_record_valued_card(tmp_path):
+    # astropy takes "Focus: 16.3" for a field and a number, and then knows no OBJECT
+    got = read_frame(raw(START, "Focus: 16.3").write(tmp_path), shape=SHAPE)
+    assert (got.kind, got.object) == (Kind.IGNORED, "Focus: 16.3")
+
+
+def stored(value: int, header: dict[str, object] | None = None) -> bytes:
+    """A frame all of whose pixels hold the physical `value`."""
+    whole = frame_bytes(header or cards(START, "ZTF19abc"), seed=1)
+    pixels = SHAPE[0] * SHAPE[1]
+    head = len(whole) - (-(-2 * pixels // 2880) * 2880)
+    data = np.full(pixels, value - 32768, ">i2").tobytes()
+    return whole[:head] + data + b"\0" * (len(whole) - head - len(data))
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (frame_bytes(cards(START, "x"), seed=1)[:-3000], "is cut"),
+        (b"", "is cut: 0 bytes"),
+        (b"hello, this is no frame", "SIMPLE"),
+        (frame_bytes(cards(START, "x"), seed=1, shape=(32, 64)), "the array is 32 x 64; expected 64 x 64"),
+        (stored(0), "every pixel is zero"),
+        (stored(700), "every pixel is 700 ADU"),
+        (stored(65535), "every pixel is 65535"),
+    ],
+)
+def test_unusable_files_say_why(tmp_path, content, message):
+    path = tmp_path / PATH
+    path.write_bytes(content)
+    with pytest.raises(FrameFault, match=message):
+        read_frame(path, shape=SHAPE)
+
+
+def test_saturated_all_over(tmp_path):
+    path = tmp_path / PATH
+    content = bytearray(stored(65535))
+    at = content.index(b"END" + b" " * 77) // 2880 * 2880 + 2880
+    content[at : at + 2] = b"\0\0"
+    path.write_bytes(content)
+    with pytest.raises(FrameFault, match="saturated all over"):
+        read_frame(path, shape=SHAPE)
+
+
+def test_float_frames_are_not_raw_frames(tmp_path):
+    content = frame_bytes(cards(START, "x"), seed=1).replace(
+        b"BITPIX  =                   16", b"BITPIX  =                  -32"
+    )
+    path = tmp_path / PATH
+    path.write_bytes(content + b"\1" * (2880 * 3))
+    with pytest.raises(FrameFault, match="BITPIX is -32"):
+        read_frame(path, shape=SHAPE)
+
+
+def test_unparsable_card_costs_only_itself(tmp_path):
+    content = frame_bytes(cards(START, "ZTF19abc"), seed=1)
+    at = content.index(b"AIRMASS =")
+    path = tmp_path / PATH
+    path.write_bytes(content[:at] + b"AIRMASS = NaN".ljust(80) + content[at + 80 :])
+    got = read_frame(path, shape=SHAPE)
+    assert got.airmass is None
+    at = content.index(b"EXPTIME =")
+    path.write_bytes(content[:at] + b"EXPTIME = NaN".ljust(80) + content[at + 80 :])
+    with pytest.raises(HeaderFault, match="EXPTIME is 'NaN'"):
+        read_frame(path, shape=SHAPE)

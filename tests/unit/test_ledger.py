@@ -1,0 +1,164 @@
+"""The ledger: what it is told it tells again, after any restart; a transaction is whole or not at all."""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sedmd.frames import Kind
+from sedmd.job import Job
+from sedmd.ledger import MIGRATIONS, FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.worker import Outcome, Product
+
+from .test_night import make
+
+NOW = datetime(2019, 6, 12, 12, tzinfo=UTC)
+JOB = Job(
+    step="bias",
+    night="20190612",
+    label="bias 0.1 MHz",
+    inputs={"raw": (Path("/raw/a.fits"),)},
+    outputs={"bias": Path("/redux/20190612/bias0.1.fits")},
+)
+PRODUCT = Product(role="bias", path=JOB.outputs["bias"], sha256="ab", size=3, mtime_ns=5)
+DONE = Outcome(state="done", figures={"rms": 1.5, "n": 5}, warnings=("a warning",), products=(PRODUCT,), seconds=2.0)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path / "state" / "ledger.sqlite", clock=lambda: NOW) as opened:
+        yield opened
+
+
+def row(**changes) -> FrameRow:
+    frame = changes.pop("frame", make(0, "x [A]", airmass=1.2, notes=("n",)))
+    values = {
+        "path": Path("/raw/20190612/ifu20190612_04_00_00.fits"),
+        "night": "20190612",
+        "state": "good" if frame else "quarantined",
+        "reason": "" if frame else "it is cut",
+        "size": 8400960,
+        "mtime_ns": 17,
+        "arrived": NOW,
+        "rules": "r",
+        "frame": frame,
+    }
+    return FrameRow(**(values | changes))
+
+
+def test_frames_come_back_as_they_went_in(ledger):
+    ledger.put_frame(row())
+    ledger.put_frame(row(path=Path("/raw/20190612/bad.fits"), frame=None))
+    bad, good = ledger.frames("20190612")
+    assert good == row()
+    assert (bad.state, bad.reason, bad.frame) == ("quarantined", "it is cut", None)
+    assert ledger.frames("20190613") == []
+    assert ledger.nights() == ["20190612"]
+    assert ledger.known_files()[good.path] == KnownFile(size=8400960, mtime_ns=17, rules="r", state="good")
+    assert set(ledger.known_files(Path("/raw/20190612"))) == {good.path, bad.path}
+    assert ledger.known_files(Path("/raw/2019061")) == {}
+
+
+def test_a_frame_put_twice_is_one_frame(ledger):
+    ledger.put_frame(row())
+    ledger.put_frame(row(mtime_ns=18))
+    (only,) = ledger.frames()
+    assert only.mtime_ns == 18
+
+
+def test_life_of_a_job(ledger):
+    ledger.start("k", JOB)
+    assert ledger.records("20190612")["k"].state == "running"
+    again = NOW + timedelta(minutes=1)
+    ledger.finish("k", JOB, Outcome(state="transient", reason="disk"), state="retry", not_before=again)
+    record = ledger.records("20190612")["k"]
+    assert (record.state, record.reason, record.tries, record.not_before) == ("retry", "disk", 1, again)
+    ledger.start("k", JOB)
+    ledger.finish("k", JOB, DONE, state="done")
+    (job,) = ledger.jobs("20190612")
+    assert (job.state, job.tries, job.seconds, job.figures, job.warnings) == (
+        "done",
+        2,
+        2.0,
+        {"rms": 1.5, "n": 5},
+        ("a warning",),
+    )
+    assert ledger.products("20190612") == {"bias0.1.fits": "k"}
+    assert ledger.product_files("20190612") == {PRODUCT.path: (3, 5, "ab")}
+    assert [text for *_, text in ledger.story("bias 0.1")] == ["bias retry: disk", "bias done in 2.0 s"]
+
+
+def test_interrupted_jobs_become_due(ledger):
+    ledger.start("k", JOB)
+    assert ledger.release_running() == 1
+    assert ledger.records("20190612") == {}
+    ledger.start("k", JOB)
+    ledger.release("k")
+    assert ledger.records("20190612") == {}
+
+
+def test_a_job_stopped_on_its_second_try_keeps_its_first(ledger):
+    ledger.start("k", JOB)
+    ledger.finish("k", JOB, Outcome(state="transient", reason="disk"), state="retry")
+    ledger.start("k", JOB)
+    ledger.release("k")
+    record = ledger.records("20190612")["k"]
+    assert (record.state, record.tries, record.not_before) == ("retry", 1, None)
+
+
+def test_failures_are_forgotten_on_request_but_quarantine_is_not(ledger):
+    for key, state in (("a", "failed"), ("b", "quarantined"), ("c", "retry")):
+        ledger.start(key, JOB)
+        ledger.finish(key, JOB, Outcome(state=state, reason="r"), state=state)
+    assert ledger.forget_failures(["20190612"]) == 2
+    assert list(ledger.records("20190612")) == ["b"]
+
+
+def test_products_can_be_forgotten(ledger):
+    ledger.start("k", JOB)
+    ledger.finish("k", JOB, DONE, state="done")
+    ledger.forget_product(PRODUCT.path, "20190612", "the file is gone")
+    assert ledger.products("20190612") == {}
+    assert ledger.story("bias0.1.fits")[0][3] == "the file is gone"
+
+
+def test_a_failed_transaction_leaves_nothing(ledger):
+    ledger.start("k", JOB)
+    broken = Outcome(state="done", products=(PRODUCT, Product(role="x", path=Path("/y"), sha256=None, size=1, mtime_ns=1)))
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.finish("k", JOB, broken, state="done")
+    assert ledger.products("20190612") == {}
+    assert ledger.records("20190612")["k"].state == "running"
+
+
+def test_the_ledger_survives_its_process(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(path, clock=lambda: NOW) as first:
+        first.put_frame(row())
+        first.start("k", JOB)
+    with Ledger.open(path, clock=lambda: NOW, read_only=True) as second:
+        assert second.frames()[0].frame.kind is Kind.SCIENCE
+        assert second.records("20190612")["k"].state == "running"
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            second.note("n", "s", "t")
+
+
+def test_no_ledger_newer_or_other_than_ours(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"this is no database, and long enough to be seen as none" * 100)
+    with pytest.raises(LedgerError, match="Move it away"):
+        Ledger.open(path, clock=lambda: NOW)
+    newer = tmp_path / "newer.sqlite"
+    with sqlite3.connect(newer) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(LedgerError, match="install the newer sedmd"):
+        Ledger.open(newer, clock=lambda: NOW)
+
+
+def test_story_finds_parts_of_names_and_takes_wildcards_literally(ledger):
+    ledger.note("20190612", "M_31", "one")
+    ledger.note("20190612", "Mx31", "two")
+    assert [text for *_, text in ledger.story("M_31")] == ["one"]
+    assert ledger.story("%") == []

@@ -64,7 +64,7 @@ def write_cube(
             raise ValueError(f"cube {name}: shape {array.shape}, expected (n_wave, n_spaxel) = {shape}")
     if np.any(np.diff(cube.spaxels.ident) <= 0):
         raise ValueError("cube: spaxels must be in the order of their numbers, each number once")
-    carried = carried_header(header) if header is not None else fits.Header()
+    carried = carried_header(header, world_coordinates=False) if header is not None else fits.Header()
     add_cards(
         carried,
         {

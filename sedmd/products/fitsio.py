@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ _STRUCTURAL = frozenset(
     | {"BZERO", "BSCALE", "BLANK", "CHECKSUM", "DATASUM", "ZHECKSUM", "ZDATASUM"}
     | {"EXTNAME", "EXTVER", "EXTLEVEL", "LONGSTRN"}
 )
+_WORLD = re.compile(r"(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA)\d|(CD|PC)\d_\d|WCSAXES|LONPOLE|LATPOLE|RADESYSA?")
 _NUMBERED = ("NAXIS", "TTYPE", "TFORM", "TUNIT", "TDIM", "TCOMM", "TNULL", "TSCAL", "TZERO", "TDISP")
 
 
@@ -92,13 +94,17 @@ def read_checked(path: Path) -> fits.HDUList:
     return hdul
 
 
-def carried_header(header: fits.Header) -> fits.Header:
-    """Copy of a header without the cards that describe the layout of the file it came from."""
+def carried_header(header: fits.Header, *, world_coordinates: bool = True) -> fits.Header:
+    """Copy of a header without the cards that describe the layout of the file it came from.
+
+    A raw frame's world coordinates mean nothing in a cube or a spectrum: leave them behind there.
+    """
     kept = fits.Header()
     for card in header.cards:
         name = card.keyword
         numbered = any(name.startswith(stem) and name[len(stem) :].isdigit() for stem in _NUMBERED)
-        if name and name not in _STRUCTURAL and not numbered:
+        coordinates = not world_coordinates and _WORLD.fullmatch(name)
+        if name and name not in _STRUCTURAL and not numbered and not coordinates:
             kept.append(card, end=True)
     return kept
 

@@ -90,7 +90,7 @@ def write_spectrum(
     str
         SHA-256 of the file.
     """
-    carried = carried_header(header) if header is not None else fits.Header()
+    carried = carried_header(header, world_coordinates=False) if header is not None else fits.Header()
     for card in _MIRRORED:  # what the figures do not say must not come back from the raw frame as if they had
         carried.remove(card, ignore_missing=True)
     add_cards(carried, cards or {})

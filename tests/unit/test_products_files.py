@@ -105,6 +105,12 @@ def test_layout_cards_do_not_travel():
     assert kept.comments["OBJECT"] == "name"
 
 
+def test_world_coordinates_of_the_raw_frame_stay_behind():
+    header = fits.Header({"CTYPE1": "RA---TAN", "CRVAL2": 1.0, "CD1_1": 1.0, "RA": "12:00", "CDATE": "x"})
+    assert list(carried_header(header, world_coordinates=False)) == ["RA", "CDATE"]
+    assert list(carried_header(header)) == list(header)
+
+
 def test_values_that_fits_cannot_hold_become_harmless():
     header = fits.Header()
     add_cards(

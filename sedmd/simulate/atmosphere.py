@@ -93,14 +93,14 @@ def differential_refraction(
 def transmission(
     wavelength: np.ndarray, airmass: float, *, water_mm: float, extinction_scale: float = 1.0
 ) -> np.ndarray:
-    """Fraction of the light that reaches the telescope: Palomar extinction times telluric bands, shape of `wavelength` [A]."""
+    """Fraction of the light that reaches the telescope: extinction and telluric bands at wavelengths [A]."""
     table = columns("extinction.dat")
     magnitudes = np.interp(wavelength, table["wavelength"], table["magnitude"]) * extinction_scale
     return 10.0 ** (-0.4 * magnitudes * airmass) * telluric(wavelength, airmass, water_mm=water_mm)
 
 
 def telluric(wavelength: np.ndarray, airmass: float, *, water_mm: float) -> np.ndarray:
-    """Transmission of the oxygen and water bands alone; their saturated lines grow slower than the airmass."""
+    """Transmission of the oxygen and water bands; their saturated lines grow slower than the airmass."""
     table = columns("telluric.dat")
     oxygen = np.interp(wavelength, table["wavelength"], table["tau_o2"], left=0.0, right=0.0)
     water = np.interp(wavelength, table["wavelength"], table["tau_h2o"], left=0.0, right=0.0)

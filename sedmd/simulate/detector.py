@@ -11,7 +11,7 @@ from .profiles import Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chip:
-    """Fixed pattern of one camera: sensitivity (1 = mean, 0 = dead), hot pixels [electron/s] at flat indices, bias [ADU]."""
+    """Fixed pattern of one camera: sensitivity (1 is the mean), hot pixels [electron/s] at flat indices, bias [ADU]."""
 
     sensitivity: np.ndarray
     hot_index: np.ndarray

@@ -82,8 +82,8 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
         return [Light(continuum=lamps.dome_rate * shape * seconds, factor=optics.dome)]
     if exposure.light in ("Hg", "Cd", "Xe"):
         wavelength, strength = lamp_lines(exposure.light)
-        rate = {"Hg": lamps.hg_rate, "Cd": lamps.cd_rate, "Xe": lamps.xe_rate}[exposure.light]
-        electrons = strength * rate * np.interp(wavelength, GRID, eff) * seconds
+        scale = {"Hg": lamps.hg_rate, "Cd": lamps.cd_rate, "Xe": lamps.xe_rate}[exposure.light]
+        electrons = strength * scale * np.interp(wavelength, GRID, eff) * seconds
         shape = dome_shape(lamps.dome_temperature) * eff / np.interp(6500.0, GRID, eff)
         return [
             Light(line_wavelength=wavelength, line_electrons=electrons, factor=optics.lamp),

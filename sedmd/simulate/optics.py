@@ -118,6 +118,8 @@ class Optics:
 
 def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
     d = profile.dispersion
+    wavelength: np.ndarray
+    pixel: np.ndarray
     if d.kind == "chebyshev_of_pixel":
         pixel = np.linspace(-12.0, 330.0, 6000)
         wavelength = 10.0 * np.polynomial.chebyshev.chebval(pixel, d.coefficients)
@@ -126,7 +128,6 @@ def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
         pixel = -np.polynomial.polynomial.polyval((wavelength - 6500.0) / 2500.0, d.coefficients)
     else:
         raise ConfigError(f"dispersion.kind must be chebyshev_of_pixel or polynomial_of_wavelength, got {d.kind!r}")
-    wavelength, pixel = np.asarray(wavelength), np.asarray(pixel)
     falling = np.concatenate(([True], np.diff(wavelength) < 0.0))
     keep = np.cumprod(falling).astype(bool)
     wavelength, pixel = wavelength[keep][::-1], pixel[keep][::-1]

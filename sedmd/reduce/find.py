@@ -1,0 +1,145 @@
+"""Is there one clear object in the field, and where?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.containers import Cube, Spaxels
+from sedmd.reduce.hexagon import cell_area, cell_vertices
+from sedmd.reduce.psf import DEFAULT_BETA, PSF_REFERENCE, Bands, Psf, Refraction, _image, condense, fit_psf
+
+#: Edges of the bands in which a source is looked for [Angstrom]; between strong sky lines and telluric bands.
+BAND_EDGES = np.array([4200.0, 4800.0, 5500.0, 6250.0, 6850.0, 7550.0, 8250.0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source in the field.
+
+    Attributes
+    ----------
+    psf : Psf
+    significance : detection in units of the noise, all bands together
+    chi2 : reduced chi-square of the image fit
+    position_error : arcsec
+    edge_arcsec : distance of the nearest edge of the array
+    """
+
+    psf: Psf
+    significance: float
+    chi2: float
+    position_error: float
+    edge_arcsec: float
+
+
+def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, threshold: float = 6.0) -> list[Source]:
+    """Find point sources, the brightest first.
+
+    Parameters
+    ----------
+    cube : Cube
+    refraction : Refraction of the exposure on the cube's grid
+    max_sources : stop after so many
+    threshold : significance below which a peak is noise
+
+    Returns
+    -------
+    list of Source
+
+    Notes
+    -----
+    A matched filter: the image of a source of typical seeing is slid over all spaxels in all bands together, with the
+    sky level of each band free; the best place is then fitted, taken off, and the search repeated.
+    """
+    bands = condense(cube, refraction, BAND_EDGES)
+    spaxels = cube.spaxels
+    flux = bands.flux.copy()
+    noise = _sky_noise(flux, bands.variance)
+    sources: list[Source] = []
+    corners, area = cell_vertices(spaxels), cell_area(spaxels)
+    for _ in range(max_sources):
+        work = Bands(
+            wavelength=bands.wavelength, flux=flux, variance=noise, east=bands.east, north=bands.north
+        )
+        index, significance = _best_place(work, spaxels, corners, area)
+        if significance < threshold:
+            break
+        start = Psf(x_arcsec=float(spaxels.x_arcsec[index]), y_arcsec=float(spaxels.y_arcsec[index]), fwhm_arcsec=2.0)
+        fit_bands = Bands(
+            wavelength=bands.wavelength, flux=flux, variance=bands.variance, east=bands.east, north=bands.north
+        )
+        psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
+        if significance > 60:
+            psf, chi2, error = fit_psf(fit_bands, spaxels, psf, free_shape=True)
+        sources.append(
+            Source(
+                psf=psf, significance=significance, chi2=chi2, position_error=error,
+                edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
+            )
+        )
+        shape = _image(psf, spaxels, corners, area, bands.wavelength, bands.east, bands.north)
+        near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
+        amplitude = _amplitudes(shape[:, near], flux[:, near], noise[:, near])
+        flux = flux - amplitude[:, None] * shape
+        # What is left under a bright source is the error of its shape, not another source.
+        noise = noise + (0.1 * amplitude[:, None] * shape) ** 2
+    return sources
+
+
+def edge_distance(spaxels: Spaxels, x_arcsec: float, y_arcsec: float) -> float:
+    """Distance from a place to the nearest missing neighbour of the array, arcsec; negative outside the array."""
+    nodes = {(int(q), int(r)) for q, r in zip(spaxels.q, spaxels.r, strict=True)}
+    steps = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
+    rim = np.array([sum((q + a, r + b) in nodes for a, b in steps) < 5 for q, r in zip(spaxels.q, spaxels.r)])
+    distance = np.hypot(spaxels.x_arcsec - x_arcsec, spaxels.y_arcsec - y_arcsec)
+    inside = distance.min() < 0.7
+    gap = float(distance[rim].min()) if rim.any() else float("inf")
+    return gap if inside else -gap
+
+
+def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.float64]:
+    """Variance of each spaxel in each band, at least what the quiet part of the field really scatters by."""
+    noise = variance.copy()
+    for band in range(len(flux)):
+        ok = np.isfinite(variance[band])
+        middle = np.median(flux[band][ok])
+        low = flux[band][ok] - middle
+        real = 1.4826 * np.median(np.abs(low[low < 0])) if (low < 0).any() else 0.0
+        expected = np.median(np.sqrt(variance[band][ok]))
+        noise[band] *= max(1.0, (real / expected) ** 2 if expected > 0 else 1.0)
+    return noise
+
+
+def _best_place(bands: Bands, spaxels: Spaxels, corners: NDArray, area: float) -> tuple[int, float]:
+    """Spaxel at which a source of 2 arcsec FWHM is most significant, and that significance."""
+    level = np.array(
+        [np.median(f[np.isfinite(v)]) if np.isfinite(v).any() else 0.0 for f, v in zip(bands.flux, bands.variance)]
+    )
+    signal = np.where(np.isfinite(bands.variance), bands.flux - level[:, None], 0.0)
+    weight = np.where(np.isfinite(bands.variance), 1.0 / bands.variance, 0.0)
+    x, y = spaxels.x_arcsec, spaxels.y_arcsec
+    alpha = 2.0 / (2 * np.sqrt(2 ** (1 / DEFAULT_BETA) - 1))
+    total, norm = np.zeros(x.size), np.zeros(x.size)
+    for b in range(len(bands.wavelength)):
+        width = alpha * (bands.wavelength[b] / PSF_REFERENCE) ** -0.2
+        dx = x[None, :] - x[:, None] - bands.east[b]
+        dy = y[None, :] - y[:, None] - bands.north[b]
+        kernel = (1 + (dx * dx + dy * dy) / width**2) ** -DEFAULT_BETA
+        kernel[dx * dx + dy * dy > 9.0] = 0.0
+        total += kernel @ (weight[b] * signal[b])
+        norm += (kernel**2) @ weight[b]
+    # Half an aperture at the edge collects little and says little: it must not win by its small norm.
+    score = np.where(norm > 0.3 * np.median(norm), total / np.sqrt(np.maximum(norm, 1e-300)), -np.inf)
+    index = int(np.argmax(score))
+    return index, float(score[index])
+
+
+def _amplitudes(shape: NDArray, flux: NDArray, variance: NDArray) -> NDArray[np.float64]:
+    """Amplitude of the shape in each band with a free level."""
+    w = np.where(np.isfinite(variance) & (variance > 0), 1.0 / variance, 0.0)
+    s0, s1, s2 = w.sum(1), (w * shape).sum(1), (w * shape**2).sum(1)
+    t0, t1 = (w * flux).sum(1), (w * shape * flux).sum(1)
+    return np.asarray((s0 * t1 - s1 * t0) / np.maximum(s0 * s2 - s1**2, 1e-300))

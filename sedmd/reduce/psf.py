@@ -1,0 +1,308 @@
+"""The image of a point source on the lenslet array, and the spectrum that fits it best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from sedmd.reduce.containers import Cube, Spaxels
+from sedmd.reduce.hexagon import cell_area, cell_vertices
+
+#: Seeing falls with the fifth root of the wavelength (Kolmogorov turbulence; Fried 1966).
+SEEING_EXPONENT = -0.2
+#: Wavelength at which the width of the image is quoted [Angstrom].
+PSF_REFERENCE = 6500.0
+#: Shape of a seeing-limited image's wings when the source is too faint to show them (Trujillo et al. 2001: 2.5-4.8).
+DEFAULT_BETA = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Psf:
+    """A Moffat profile, elliptical, that widens to the blue and follows refraction.
+
+    Attributes
+    ----------
+    x_arcsec, y_arcsec : place at the reference wavelength
+    fwhm_arcsec : geometric mean FWHM at the reference wavelength
+    beta : Moffat exponent
+    e1, e2 : ellipticity components: the axes are stretched by exp(+-sqrt(e1^2 + e2^2) / 2)
+    dispersion : factor on the predicted refraction, 1 when it is as predicted
+    """
+
+    x_arcsec: float
+    y_arcsec: float
+    fwhm_arcsec: float
+    beta: float = DEFAULT_BETA
+    e1: float = 0.0
+    e2: float = 0.0
+    dispersion: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refraction:
+    """Offsets (n_wave,) East and North [arcsec] of a source on the cube's wavelength grid."""
+
+    east: NDArray[np.float64]
+    north: NDArray[np.float64]
+
+
+def image(
+    psf: Psf, spaxels: Spaxels, wavelength: NDArray[np.floating], east: NDArray[np.floating],
+    north: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Share of the source's light that falls into each spaxel.
+
+    Parameters
+    ----------
+    psf : Psf
+    spaxels : Spaxels of the whole lattice or a part of it
+    wavelength, east, north : (n_wave,) Angstrom and refraction offsets, arcsec
+
+    Returns
+    -------
+    (n_wave, n_spaxel); the sum over an endless lattice is 1
+
+    Notes
+    -----
+    The Moffat surface brightness is averaged over the hexagonal cell with the seven-point rule of degree five
+    (Stroud 1971, H2: 5-1).
+    """
+    return _image(psf, spaxels, cell_vertices(spaxels), cell_area(spaxels), wavelength, east, north)
+
+
+def _image(
+    psf: Psf, spaxels: Spaxels, corners: NDArray, area: float, wavelength: NDArray, east: NDArray, north: NDArray
+) -> NDArray[np.float64]:
+    points = np.concatenate([[[0.0, 0.0]], np.sqrt(14) / 5 * corners])
+    weights = np.array([258.0] + [125.0] * 6) / 1008
+    scale = (wavelength / PSF_REFERENCE) ** SEEING_EXPONENT
+    alpha = psf.fwhm_arcsec * scale / (2 * np.sqrt(2 ** (1 / psf.beta) - 1))
+    dx = spaxels.x_arcsec[None, :] - psf.x_arcsec - psf.dispersion * east[:, None]
+    dy = spaxels.y_arcsec[None, :] - psf.y_arcsec - psf.dispersion * north[:, None]
+    stretch = np.hypot(psf.e1, psf.e2)
+    # Squared distance in the frame of the ellipse: (1 + e1) dx^2 + (1 - e1) dy^2 + 2 e2 dx dy for small ellipticity.
+    c, s = np.cosh(stretch), np.sinh(stretch)
+    u1, u2 = (psf.e1 / stretch, psf.e2 / stretch) if stretch > 0 else (1.0, 0.0)
+    total = np.zeros(dx.shape)
+    for (px, py), w in zip(points, weights, strict=True):
+        x, y = dx + px, dy + py
+        r2 = (c - s * u1) * x * x + (c + s * u1) * y * y - 2 * s * u2 * x * y
+        total += w * (1 + r2 / alpha[:, None] ** 2) ** -psf.beta
+    return total * (area * (psf.beta - 1) / np.pi / alpha[:, None] ** 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bands:
+    """A cube condensed to a few broad bands, for finding and shaping a source.
+
+    Attributes
+    ----------
+    wavelength : (n_band,) Angstrom
+    flux, variance : (n_band, n_spaxel) mean flux density and its variance; NaN variance-infinite where unusable
+    east, north : (n_band,) refraction offsets
+    """
+
+    wavelength: NDArray[np.float64]
+    flux: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    east: NDArray[np.float64]
+    north: NDArray[np.float64]
+
+
+def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) -> Bands:
+    """Average a cube over bands; samples that stand out among their neighbours in wavelength do not count."""
+    width = np.gradient(cube.wavelength)[:, None]
+    good = (cube.mask == 0) & np.isfinite(cube.flux) & (cube.variance > 0)
+    rows = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = (cube.wavelength >= low) & (cube.wavelength < high)
+        flux, var = cube.flux[inside].astype(float), cube.variance[inside].astype(float)
+        ok, w = good[inside], np.broadcast_to(width[inside], flux.shape)
+        middle = np.nanmedian(np.where(ok, flux, np.nan), axis=0) if ok.any() else np.zeros(flux.shape[1])
+        level = np.nanmedian(np.where(ok, flux - middle, np.nan), axis=1)[:, None]
+        spread = np.sqrt(var) + 0.3 * np.abs(middle)
+        ok = ok & (np.abs(flux - middle - level) < 6 * spread)
+        weight = np.where(ok, w, 0.0)
+        total = weight.sum(axis=0)
+        enough = ok.sum(axis=0) > 0.6 * inside.sum()
+        norm = np.where(enough, total, 1.0)
+        rows.append(
+            (
+                float(cube.wavelength[inside].mean()),
+                np.where(enough, (weight * np.nan_to_num(flux)).sum(axis=0) / norm, 0.0),
+                np.where(enough, (weight**2 * np.nan_to_num(var)).sum(axis=0) / norm**2, np.inf),
+                float(refraction.east[inside].mean()),
+                float(refraction.north[inside].mean()),
+            )
+        )
+    columns = [np.array(c) for c in zip(*rows, strict=True)]
+    return Bands(wavelength=columns[0], flux=columns[1], variance=columns[2], east=columns[3], north=columns[4])
+
+
+def fit_psf(
+    bands: Bands, spaxels: Spaxels, start: Psf, *, free_shape: bool, radius_arcsec: float = 7.0
+) -> tuple[Psf, float, float]:
+    """Fit place, width and, for a bright source, shape of the image, all bands together.
+
+    Parameters
+    ----------
+    bands : Bands
+    spaxels : Spaxels
+    start : first guess
+    free_shape : fit beta, ellipticity and the strength of refraction too
+    radius_arcsec : spaxels farther from the start do not take part
+
+    Returns
+    -------
+    psf : Psf
+    chi2 : reduced chi-square, two per cent of the model granted as error of the shape
+    position_error : arcsec, 1 sigma of the place (mean of the two axes)
+    """
+    near = np.hypot(spaxels.x_arcsec - start.x_arcsec, spaxels.y_arcsec - start.y_arcsec) < radius_arcsec
+    part = _part(spaxels, near)
+    corners, area = cell_vertices(spaxels), cell_area(spaxels)
+    flux, variance = bands.flux[:, near], bands.variance[:, near]
+    weight0 = np.where(np.isfinite(variance) & (variance > 0), 1.0 / np.where(variance > 0, variance, 1.0), 0.0)
+    names = ["x_arcsec", "y_arcsec", "fwhm_arcsec"] + (["beta", "e1", "e2", "dispersion"] if free_shape else [])
+    low = {"x_arcsec": -99, "y_arcsec": -99, "fwhm_arcsec": 0.7, "beta": 1.6, "e1": -0.6, "e2": -0.6, "dispersion": 0.5}
+    high = {"x_arcsec": 99, "y_arcsec": 99, "fwhm_arcsec": 6.0, "beta": 8.0, "e1": 0.6, "e2": 0.6, "dispersion": 1.5}
+
+    def linear(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
+        shape = _image(psf, part, corners, area, bands.wavelength, bands.east, bands.north)
+        return (shape, *_two_terms(shape, flux, weight))
+
+    def misfit(p: NDArray) -> NDArray:
+        shape, amplitude, level = linear(p, weight)
+        return ((flux - amplitude[:, None] * shape - level[:, None]) * np.sqrt(weight)).ravel()
+
+    p = np.array([getattr(start, n) for n in names])
+    weight = weight0
+    fit = None
+    for _ in range(3):
+        shape, amplitude, level = linear(p, weight)
+        # The model's own shape is not known better than two per cent: bright cores must not decide alone.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = np.where(weight0 > 0, 1.0 / (1.0 / weight0 + (0.02 * amplitude[:, None] * shape) ** 2), 0.0)
+        pull = np.abs(flux - amplitude[:, None] * shape - level[:, None]) * np.sqrt(weight)
+        if fit is not None:
+            weight = np.where(pull > 8.0, 0.0, weight)
+        fit = least_squares(
+            misfit, p, bounds=([low[n] for n in names], [high[n] for n in names]), x_scale=[0.3, 0.3, 0.3, 1, 0.1, 0.1, 0.1][: len(p)]
+        )
+        p = fit.x
+    assert fit is not None
+    freedom = max(int((weight > 0).sum()) - len(p) - 2 * len(bands.wavelength), 1)
+    chi2 = float(2 * fit.cost / freedom)
+    covariance = np.linalg.pinv(fit.jac.T @ fit.jac)
+    error = float(np.sqrt(max(chi2, 1.0) * 0.5 * (covariance[0, 0] + covariance[1, 1])))
+    return replace(start, **dict(zip(names, (float(v) for v in p), strict=True))), chi2, error
+
+
+def _two_terms(shape: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Weighted least-squares amplitude of `shape` and constant level, row by row."""
+    s0, s1, s2 = weight.sum(axis=1), (weight * shape).sum(axis=1), (weight * shape**2).sum(axis=1)
+    t0, t1 = (weight * flux).sum(axis=1), (weight * shape * flux).sum(axis=1)
+    determinant = np.maximum(s0 * s2 - s1**2, 1e-300)
+    return (s0 * t1 - s1 * t0) / determinant, (s2 * t0 - s1 * t1) / determinant
+
+
+def _part(spaxels: Spaxels, keep: NDArray) -> Spaxels:
+    return Spaxels(
+        ident=spaxels.ident[keep], q=spaxels.q[keep], r=spaxels.r[keep], x_arcsec=spaxels.x_arcsec[keep],
+        y_arcsec=spaxels.y_arcsec[keep],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointSpectrum:
+    """Spectrum of a point source.
+
+    Attributes
+    ----------
+    flux, error : (n_wave,) total flux density of the source, unit of the cube; NaN where nothing could be measured
+    sky : (n_wave,) level of the sky per arcsec**2
+    residual_chi2 : (n_wave,) reduced chi-square of the fit
+    """
+
+    flux: NDArray[np.float64]
+    error: NDArray[np.float64]
+    sky: NDArray[np.float64]
+    residual_chi2: NDArray[np.float64]
+
+
+def extract_point(
+    cube: Cube, psf: Psf, refraction: Refraction, *, radius_arcsec: float = 8.0, rounds: int = 3
+) -> PointSpectrum:
+    """Fit amplitude and local sky at every wavelength with the image held fixed.
+
+    Parameters
+    ----------
+    cube : Cube
+    psf : Psf
+    refraction : Refraction on the cube's grid
+    radius_arcsec : spaxels within this distance take part
+    rounds : outliers are rejected and weights renewed this many times
+
+    Returns
+    -------
+    PointSpectrum
+
+    Notes
+    -----
+    The weights use the variance expected from the model (a straight line variance = a + b flux fitted to all spaxels
+    at a wavelength), because a variance that contains the noise of its own pixel draws the flux down (Horne 1986).
+    The error is the propagated one, scaled up where the residuals are larger than expected.
+    """
+    spaxels = cube.spaxels
+    near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < radius_arcsec
+    shape = _image(
+        psf, _part(spaxels, near), cell_vertices(spaxels), cell_area(spaxels), cube.wavelength, refraction.east,
+        refraction.north,
+    )
+    flux = cube.flux[:, near].astype(float)
+    observed = cube.variance[:, near].astype(float)
+    good = (cube.mask[:, near] == 0) & np.isfinite(flux) & (observed > 0)
+    flux, observed = np.nan_to_num(flux), np.nan_to_num(observed, nan=1.0)
+    floor, slope = _variance_law(flux, observed, good)
+    variance = np.where(good, np.median(np.where(good, observed, np.nan_to_num(observed)), axis=1)[:, None], 1.0)
+    amplitude = np.zeros(len(flux))
+    level = np.zeros(len(flux))
+    weight = np.zeros(flux.shape)
+    for _ in range(rounds):
+        weight = np.where(good, 1.0 / np.maximum(variance, 1e-12), 0.0)
+        amplitude, level = _two_terms(shape, flux, weight)
+        model = amplitude[:, None] * shape + level[:, None]
+        variance = np.maximum(floor[:, None] + slope[:, None] * np.maximum(model, 0.0), 1e-12)
+        tolerance = 5.0 * np.sqrt(variance) + 0.1 * np.abs(amplitude[:, None] * shape)
+        good &= np.abs(flux - model) < tolerance
+    residual = flux - amplitude[:, None] * shape - level[:, None]
+    count = good.sum(axis=1)
+    weight = np.where(good, 1.0 / variance, 0.0)
+    s0, s1, s2 = weight.sum(axis=1), (weight * shape).sum(axis=1), (weight * shape**2).sum(axis=1)
+    determinant = np.maximum(s0 * s2 - s1**2, 1e-300)
+    # The shape's own error shows in the residuals of a bright source but averages out over its spaxels: not counted.
+    pattern = np.where(good, weight * residual**2 / (1 + weight * (0.03 * amplitude[:, None] * shape) ** 2), 0.0)
+    chi2 = pattern.sum(axis=1) / np.maximum(count - 2, 1)
+    error = np.sqrt(s0 / determinant)
+    captured = np.where(good, shape, 0.0).sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-12)
+    poor = (count < 10) | (captured < 0.5)
+    return PointSpectrum(
+        flux=np.where(poor, np.nan, amplitude), error=np.where(poor, np.nan, error),
+        sky=np.where(poor, np.nan, level / cell_area(spaxels)), residual_chi2=chi2,
+    )
+
+
+def _variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
+    """Straight line of variance against flux over the spaxels of each wavelength: intercept and slope, (n_wave,)."""
+    w = good / np.maximum(variance, 1e-12) ** 2
+    s0, s1, s2 = w.sum(axis=1), (w * flux).sum(axis=1), (w * flux**2).sum(axis=1)
+    t0, t1 = (w * variance).sum(axis=1), (w * flux * variance).sum(axis=1)
+    determinant = s0 * s2 - s1**2
+    sure = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
+    slope = np.where(sure, (s0 * t1 - s1 * t0) / np.where(sure, determinant, 1.0), 0.0)
+    slope = np.maximum(slope, 0.0)
+    return np.where(s0 > 0, (t0 - slope * s1) / np.where(s0 > 0, s0, 1.0), 1.0), slope

@@ -1,0 +1,228 @@
+"""From electrons to flux: extinction, the response measured on standard stars, and the telluric bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+
+#: How absorption grows with airmass in saturated bands (Buton et al. 2013: 0.58 for O2 and 0.4-0.6 for water).
+TELLURIC_EXPONENT = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One standard star's answer.
+
+    Attributes
+    ----------
+    star : str
+    ratio : (n_wave,) electron/s/Angstrom per erg/s/cm2/Angstrom, corrected for extinction; NaN outside the table
+    error : (n_wave,) 1 sigma
+    airmass : float
+    """
+
+    star: str
+    ratio: NDArray[np.float64]
+    error: NDArray[np.float64]
+    airmass: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """What the instrument makes of one unit of flux above the atmosphere, continuous extinction apart.
+
+    Attributes
+    ----------
+    wavelength : (n_wave,) Angstrom
+    value : (n_wave,) electron/s/Angstrom per erg/s/cm2/Angstrom; NaN where no standard reaches
+    error : (n_wave,) 1 sigma of the mean of the standards, fraction of `value`
+    telluric : (n_wave,) optical depth of the bands at airmass 1 as the instrument sees them
+    stars : names of the standards that were used
+    scales : brightness of each star relative to the typical one
+    scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
+    """
+
+    wavelength: NDArray[np.float64]
+    value: NDArray[np.float64]
+    error: NDArray[np.float64]
+    telluric: NDArray[np.float64]
+    stars: tuple[str, ...]
+    scales: tuple[float, ...]
+    scatter: NDArray[np.float64]
+
+
+def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.float64]:
+    """Factor that brings a flux above the atmosphere: 10^(0.4 k X)."""
+    return np.asarray(10 ** (0.4 * np.asarray(mag_per_airmass) * airmass))
+
+
+def blur_to_bins(
+    fine_wavelength: NDArray[np.floating],
+    fine_flux: NDArray[np.floating],
+    wavelength: NDArray[np.floating],
+    sigma: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """A fine spectrum as the instrument would see it: Gaussian line profile, then averaged over the bins.
+
+    Parameters
+    ----------
+    fine_wavelength, fine_flux : (m,) Angstrom, increasing, evenly or unevenly spaced
+    wavelength : (n,) bin centres, Angstrom
+    sigma : (n,) Gaussian sigma of the line profile, Angstrom
+
+    Returns
+    -------
+    (n,); NaN for bins not fully inside the fine spectrum
+    """
+    step = np.gradient(fine_wavelength)
+    width = np.gradient(wavelength)
+    # The bin is part of what blurs: add its variance to the line's.
+    total = np.sqrt(np.asarray(sigma) ** 2 + width**2 / 12)
+    distance = (fine_wavelength[None, :] - wavelength[:, None]) / total[:, None]
+    kernel = np.where(np.abs(distance) < 5, np.exp(-0.5 * distance**2), 0.0) * step[None, :]
+    norm = kernel.sum(axis=1)
+    result = (kernel @ fine_flux) / np.maximum(norm, 1e-300)
+    inside = (wavelength - 2 * total > fine_wavelength[0]) & (wavelength + 2 * total < fine_wavelength[-1])
+    return np.where(inside, result, np.nan)
+
+
+def fit_sensitivity(
+    wavelength: NDArray[np.floating],
+    responses: Sequence[Response],
+    band: NDArray[np.bool_],
+    depth_o2: NDArray[np.floating],
+    depth_h2o: NDArray[np.floating],
+    *,
+    knots: int = 18,
+) -> Sensitivity:
+    """Combine the standards of a night.
+
+    Parameters
+    ----------
+    wavelength : (n,) Angstrom
+    responses : one per standard exposure, at least one
+    band : (n,) True in telluric bands
+    depth_o2, depth_h2o : (n,) optical depth of the bands at airmass 1 as the instrument sees them, of typical air
+    knots : spline intervals over the range
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    ValueError
+        If no response has data.
+
+    Notes
+    -----
+    Each star may be too bright or faint by a common factor (thin cloud, light lost around the array); the shape is
+    common. Logarithms of the responses are fitted with one cubic spline, the amounts of oxygen and water of each
+    star, and each star's scale, by least squares with outliers held down. The scale of the result is the median
+    star's among those not more than 20 per cent below the best: clouds only ever take light away.
+    """
+    usable = [r for r in responses if np.isfinite(r.ratio).sum() > 20 and (np.nan_to_num(r.ratio) > 0).sum() > 20]
+    if not usable:
+        raise ValueError("no standard star with a usable spectrum; the flux calibration needs at least one")
+    log_ratio = np.stack([np.log(np.where(np.nan_to_num(r.ratio) > 0, r.ratio, np.nan)) for r in usable])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.stack([r.error / r.ratio for r in usable])
+    weight = np.where(
+        np.isfinite(log_ratio) & np.isfinite(error) & (np.abs(error) < 0.5), 1.0 / (error**2 + 0.01**2), 0.0
+    )
+    covered = np.flatnonzero((weight > 0).any(axis=0))
+    first, last = covered[0], covered[-1]
+    basis = _spline_basis(wavelength, wavelength[first], wavelength[last], knots)
+    amount = np.array([r.airmass for r in usable]) ** TELLURIC_EXPONENT
+    n_star, n_base = len(usable), basis.shape[1]
+    keep = weight.copy()
+    # Wiggles of the bands' exact shape: a sample deep in a band is worth less.
+    keep /= 1 + 9 * np.clip(depth_o2 + depth_h2o, 0, 1)[None, :]
+    solution = np.zeros(n_base + n_star + 2)
+    design = np.concatenate(
+        [
+            np.concatenate(
+                [
+                    basis,
+                    np.broadcast_to(np.eye(n_star)[i], (len(wavelength), n_star)),
+                    -amount[i] * depth_o2[:, None],
+                    -amount[i] * depth_h2o[:, None],
+                ],
+                axis=1,
+            )
+            for i in range(n_star)
+        ]
+    )
+    target = np.nan_to_num(log_ratio).ravel()
+    # Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
+    second = np.diff(np.eye(n_base), 2, axis=0)
+    prior = np.zeros((len(solution), len(solution)))
+    prior[:n_base, :n_base] = second.T @ second * 1.0
+    prior[n_base : n_base + n_star, n_base : n_base + n_star] = np.eye(n_star) * 1e-2
+    prior[-2:, -2:] = np.eye(2) / 0.3**2
+    goal = np.zeros(len(solution))
+    goal[-2:] = 1 / 0.3**2
+    w = keep.ravel()
+    for _ in range(8):
+        normal = (design * w[:, None]).T @ design + prior
+        solution = np.linalg.solve(normal, (design * w[:, None]).T @ target + goal)
+        left = target - design @ solution
+        pull = np.abs(left) * np.sqrt(keep.ravel())
+        w = keep.ravel() / (1 + (pull / 3.0) ** 2)
+    scales = np.exp(solution[n_base : n_base + n_star])
+    clear = scales[scales > 0.8 * scales.max()]
+    level = float(np.median(clear))
+    value = np.exp(basis @ solution[:n_base]) * level
+    residual = np.where(keep > 0, left.reshape(n_star, -1), np.nan)
+    covered_mask = np.zeros(len(wavelength), bool)
+    covered_mask[first : last + 1] = True
+    scatter = _rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan)
+    single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
+    return Sensitivity(
+        wavelength=np.asarray(wavelength), value=np.where(covered_mask, value, np.nan),
+        error=np.clip(single, 0, 1), telluric=np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o,
+        stars=tuple(r.star for r in usable), scales=tuple(float(s / level) for s in scales), scatter=scatter,
+    )
+
+
+def _rms(residual: NDArray) -> NDArray[np.float64]:
+    good = np.isfinite(residual)
+    return np.asarray(np.sqrt(np.where(good, residual, 0.0).__pow__(2).sum(axis=0) / np.maximum(good.sum(axis=0), 1)))
+
+
+def _spline_basis(wavelength: NDArray, low: float, high: float, intervals: int) -> NDArray[np.float64]:
+    """Cubic B-splines on evenly spaced knots of log wavelength: (n, intervals + 3); constant beyond the ends."""
+    u = np.log(np.clip(wavelength, low, high))
+    inner = np.linspace(np.log(low), np.log(high), intervals + 1)
+    step = inner[1] - inner[0]
+    knots = np.concatenate([inner[0] - step * np.arange(3, 0, -1), inner, inner[-1] + step * np.arange(1, 4)])
+    return np.asarray(BSpline.design_matrix(np.clip(u, inner[0], inner[-1]), knots, 3).toarray())
+
+
+def calibrate(
+    flux: NDArray[np.floating],
+    error: NDArray[np.floating],
+    sensitivity: Sensitivity,
+    mag_per_airmass: NDArray[np.floating],
+    airmass: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Flux above the atmosphere.
+
+    Parameters
+    ----------
+    flux, error : (n_wave,) electron/s/Angstrom on the sensitivity's grid
+    sensitivity : Sensitivity
+    mag_per_airmass : (n_wave,) continuous extinction
+    airmass : of the exposure, mean
+
+    Returns
+    -------
+    flux, error : (n_wave,) erg/s/cm2/Angstrom; NaN where the sensitivity is not known
+    """
+    factor = extinction_factor(mag_per_airmass, airmass) * np.exp(sensitivity.telluric * airmass**TELLURIC_EXPONENT)
+    factor = factor / sensitivity.value
+    return np.asarray(flux) * factor, np.asarray(error) * factor

@@ -125,8 +125,9 @@ def verb_reduce(options: argparse.Namespace) -> int:
     from sedmd.ledger import Ledger
     from sedmd.lock import single_instance
     from sedmd.report import Report
-    from sedmd.runner import reduce_nights, table
+    from sedmd.runner import raw_directories, reduce_nights, table
 
+    raw_directories(options.raw)  # complain before anything is made
     settings = _reduce_settings(options)
     report = Report(
         clock=utc_now,

@@ -14,6 +14,7 @@ from typing import Any
 
 from sedmd.config import Settings
 from sedmd.engines import Engine
+from sedmd.errors import ConfigError
 from sedmd.job import Job
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.planner import Context, Fate, Node, Plan, State, plan_night
@@ -32,7 +33,11 @@ def standard_key(name: str) -> str | None:
 
 def step_versions(steps_module: str) -> Mapping[str, object]:
     """Version of each step: part of every job's identity."""
-    versions: Mapping[str, object] = importlib.import_module(steps_module).STEP_VERSIONS
+    try:
+        versions: Mapping[str, object] = importlib.import_module(steps_module).STEP_VERSIONS
+    except ModuleNotFoundError as error:
+        msg = f"[jobs] steps_module {steps_module!r} cannot be loaded ({error}); expected a module with STEPS"
+        raise ConfigError(msg) from error
     return versions
 
 

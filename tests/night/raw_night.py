@@ -105,7 +105,7 @@ def whole_night() -> list[Raw]:
     cut = raw(EVENING + timedelta(hours=6), "cut short")
     night.append(Raw(place=cut.place, content=cut.content[: len(cut.content) // 2]))
     night.append(raw(EVENING + timedelta(hours=6, minutes=20), "no speed", ADCSPEED=None))
-    twin = night[-4]
+    (twin,) = [frame for frame in night if b"'single" in frame.content]
     night.append(Raw(place=twin.place.replace(".fits", "_copy.fits"), content=twin.content))
     return night
 

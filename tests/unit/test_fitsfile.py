@@ -13,9 +13,7 @@ from sedmd.fitsfile import examine, primary_extent
 
 FRAME = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x"), seed=1)
 HEADER = primary_extent(FRAME).header_bytes
-LONG = frame_bytes(
-    cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x") | {f"CARD{n}": n for n in range(60)}, seed=1
-)
+LONG = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x") | {f"CARD{n}": n for n in range(60)}, seed=1)
 
 
 def two_hdus() -> bytes:

@@ -155,7 +155,12 @@ def test_a_name_that_contradicts_the_clock_is_noted():
 
 @pytest.mark.parametrize(
     "label, name, nod",
-    [("ZTF19abc [A]", "ZTF19abc", "A"), ("ZTF19abc [B]", "ZTF19abc", "B"), ("M 31 [ A ] x", "M 31 x", "A"), ("a", "a", "")],
+    [
+        ("ZTF19abc [A]", "ZTF19abc", "A"),
+        ("ZTF19abc [B]", "ZTF19abc", "B"),
+        ("M 31 [ A ] x", "M 31 x", "A"),
+        ("a", "a", ""),
+    ],
 )
 def test_nod_token_is_not_part_of_the_name(label, name, nod):
     got = frame(label, NAME=None)

@@ -125,7 +125,9 @@ def test_products_can_be_forgotten(ledger):
 
 def test_a_failed_transaction_leaves_nothing(ledger):
     ledger.start("k", JOB)
-    broken = Outcome(state="done", products=(PRODUCT, Product(role="x", path=Path("/y"), sha256=None, size=1, mtime_ns=1)))
+    broken = Outcome(
+        state="done", products=(PRODUCT, Product(role="x", path=Path("/y"), sha256=None, size=1, mtime_ns=1))
+    )
     with pytest.raises(sqlite3.IntegrityError):
         ledger.finish("k", JOB, broken, state="done")
     assert ledger.products("20190612") == {}

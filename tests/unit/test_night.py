@@ -22,7 +22,9 @@ EVENING = datetime(2019, 6, 12, 4, tzinfo=UTC)
 AFTERNOON = datetime(2019, 6, 11, 23, tzinfo=UTC)
 
 
-def make(minute: float = 0, label: str = "x", *, kind: Kind = Kind.SCIENCE, base: datetime = EVENING, **changes) -> Frame:
+def make(
+    minute: float = 0, label: str = "x", *, kind: Kind = Kind.SCIENCE, base: datetime = EVENING, **changes
+) -> Frame:
     start = base + timedelta(minutes=minute)
     stem = start.strftime("ifu%Y%m%d_%H_%M_%S")
     nod = "A" if "[A]" in label else "B" if "[B]" in label else ""
@@ -44,7 +46,8 @@ def make(minute: float = 0, label: str = "x", *, kind: Kind = Kind.SCIENCE, base
 
 def series(count: int, total: int, *, kind: Kind = Kind.BIAS, first: float = 0, **changes) -> list[Frame]:
     return [
-        make(first + n, kind=kind, base=AFTERNOON, series_index=n + 1, series_total=total, **changes) for n in range(count)
+        make(first + n, kind=kind, base=AFTERNOON, series_index=n + 1, series_total=total, **changes)
+        for n in range(count)
     ]
 
 

@@ -1,0 +1,107 @@
+"""Shared by the tests of whole nights: a configuration, a look at the products, a running service."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sedmd
+from sedmd.config import Settings, load
+from sedmd.status import snapshot
+
+NOW = datetime(2019, 6, 13, 12, tzinfo=UTC)
+TESTS = Path(__file__).parents[1]
+
+CONFIG = """
+[paths]
+raw_root = "raw"
+redux_root = "redux"
+[watch]
+scan_interval_s = 0.5
+settle_s = 0.1
+settle_timeout_s = 0.5
+mode = "{mode}"
+[night]
+quiet_s = 0.4
+[calibrations]
+quiet_s = 0.2
+[jobs]
+workers = 2
+steps_module = "night.fake_steps"
+"""
+
+
+def configure(folder: Path, *, mode: str = "auto") -> Settings:
+    """A raw root, a redux root and a configuration below `folder`."""
+    (folder / "raw").mkdir(parents=True)
+    (folder / "sedmd.toml").write_text(CONFIG.format(mode=mode))
+    return load(folder / "sedmd.toml")
+
+
+def products(settings: Settings) -> dict[str, str]:
+    """Every product below the redux root with the digest of its content; logs and the ledger apart."""
+    root = settings.paths.redux_root
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "sedmd.log" and ".sedmd" not in path.parts and "superseded" not in path.parts
+    }
+
+
+@contextmanager
+def service(settings: Settings, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A real daemon in a process of its own, for the small detector."""
+    config = settings.paths.raw_root.parent / "sedmd.toml"
+    path = os.pathsep.join([str(Path(sedmd.__file__).parents[1]), str(TESTS), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "night.small", "run", "--config", str(config)],
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str]:
+    """Send a signal and wait; the exit code and what was logged."""
+    process.send_signal(number)
+    _, log = process.communicate(timeout=60)
+    return process.returncode, log
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], *, patience_s: float = 60) -> None:
+    """Look every few hundredths of a second until `condition` holds."""
+    until = time.monotonic() + patience_s
+    while not condition():
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            _, log = process.communicate()
+            raise AssertionError(f"exit code {process.returncode}; the service said:\n{log}")
+        time.sleep(0.05)
+
+
+def night_is_done(settings: Settings, frames: int) -> bool:
+    """All `frames` files are in the ledger, the night is closed and nothing is left to do."""
+    if not (settings.paths.state / "ledger.sqlite").exists():
+        return False
+    try:
+        state = snapshot(settings, night=None, now=datetime.now(UTC))
+    except Exception as error:
+        if "no frames" in str(error) or "version 0" in str(error):
+            return False
+        raise
+    seen = sum(state["frames"].values())
+    return seen == frames and bool(state["closed"]) and bool(state["idle"])

@@ -1,0 +1,336 @@
+"""Whole nights through the one-shot reduction, with quick steps that tell what they were given."""
+
+import dataclasses
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import sedmd.ingest
+from sedmd import cli
+from sedmd.engines import InlineEngine
+from sedmd.ledger import Ledger
+from sedmd.report import Report
+from sedmd.runner import CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
+
+from .helpers import NOW, configure, products
+from .raw_night import NIGHT, SHAPE, calibrations, on_sky, shuffled, whole_night
+
+pytestmark = pytest.mark.usefixtures("small_detector")
+
+
+@pytest.fixture
+def small_detector(monkeypatch):
+    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return configure(tmp_path)
+
+
+def reduce(settings, *, raw=None, **changes) -> Summary:
+    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
+        return reduce_nights(
+            raw or [settings.paths.raw_root],
+            settings=settings,
+            ledger=ledger,
+            engine=InlineEngine(settings.jobs.steps_module),
+            clock=lambda: NOW,
+            report=report,
+            **changes,
+        )
+
+
+def write(settings, frames):
+    for frame in frames:
+        frame.write(settings.paths.raw_root)
+
+
+def test_every_frame_has_its_fate(settings):
+    write(settings, whole_night())
+    summary = reduce(settings)
+    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    assert len(became) == len(whole_night())
+    assert summary.code == SOME_LOST
+    assert summary.missing == ()
+    assert became["ifu20190612_04_20_00.fits"][0] == became["ifu20190612_04_40_00.fits"][0] == "ZTF19aapair_SEDM.txt"
+    assert became["ifu20190612_05_20_00.fits"] == ("cube; awaiting observer", "no object stands out")
+    assert became["ifu20190612_06_20_00.fits"] == ("ignored", "a focus frame")
+    assert became["ifu20190612_06_40_00.fits"][0] == "cube quarantined"
+    assert "duplicate" in became["ifu20190612_05_00_00_copy.fits"][1]
+    assert "is cut" in became["ifu20190612_10_00_00.fits"][1]
+    assert "ADCSPEED is missing" in became["ifu20190612_10_20_00.fits"][1]
+    text = table(summary.rows)
+    assert re.search(r"ifu20190612_04_20_00.fits +science +ZTF19aapair_SEDM.txt", text)
+
+
+def test_products_have_the_names_of_the_recipe(settings):
+    write(settings, whole_night())
+    reduce(settings)
+    made = {Path(name).name for name in products(settings)}
+    assert made >= {
+        "bias0.1.fits",
+        "bias2.0.fits",
+        "dome.fits",
+        "std-correction.fits",
+        "e3d_crr_b_ifu20190612_04_20_00_ZTF19aapair.fits",
+        "sp_ZTF19aapair.fits",
+        "ZTF19aapair_SEDM.txt",
+        "ZTF19aapair_SEDM.pdf",
+        "STD-BD+33d2642_obs1_SEDM.txt",
+        "lonely_obs1_SEDM.txt",
+        "M_31__nucleus__x_y_obs1_SEDM.txt",
+    }
+    assert "ifu20190612_05_00_00_copy" not in " ".join(made)
+
+
+def test_running_again_does_nothing(settings):
+    write(settings, whole_night())
+    first = reduce(settings)
+    before = {path: path.stat().st_mtime_ns for path in settings.paths.redux_root.rglob("*.fits")}
+    labels = []
+    again = reduce(settings, progress=lambda done, total, label: labels.append(label))
+    assert again == first
+    assert before == {path: path.stat().st_mtime_ns for path in settings.paths.redux_root.rglob("*.fits")}
+    assert not [label for label in labels if not label.startswith("reading")]
+
+
+def test_a_lost_product_is_made_again(settings):
+    write(settings, whole_night())
+    reduce(settings)
+    before = products(settings)
+    (settings.paths.redux_root / NIGHT / "Hg.fits").unlink()
+    (settings.paths.redux_root / NIGHT / "sp_ZTF19aapair.fits").write_text("trampled on")
+    reduce(settings)
+    assert products(settings) == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_that_come_in_portions_and_any_order_give_the_same_products(settings, tmp_path, seed):
+    night = [frame for frame in whole_night() if "_copy" not in frame.place]
+    write(settings, night)
+    reduce(settings)
+    other = configure(tmp_path / "other")
+    portion = shuffled(night, seed)
+    for number in range(0, len(portion), 9):
+        write(other, portion[number : number + 9])
+        reduce(other)
+    assert products(other) == products(settings)
+
+
+def test_what_later_frames_make_obsolete_is_set_aside(settings):
+    write(settings, [*calibrations(), *on_sky("x [A]")])
+    reduce(settings)
+    assert f"{NIGHT}/sp_x_obs1.fits" in products(settings)
+    write(settings, on_sky("x [A]", "x [B]"))
+    summary = reduce(settings)
+    made = products(settings)
+    assert f"{NIGHT}/sp_x.fits" in made
+    assert f"{NIGHT}/sp_x_obs1.fits" not in made
+    assert (settings.paths.redux_root / NIGHT / "superseded" / "sp_x_obs1.fits").exists()
+    assert summary.code == 0
+
+
+def test_missing_calibrations_are_listed_and_have_a_code_of_their_own(settings):
+    frames = [frame for frame in calibrations() if b"Calib:  Cd" not in frame.content]
+    write(settings, [*frames, *on_sky("x", "fast one", ADCSPEED=1.0)])
+    summary = reduce(settings)
+    assert summary.code == CALIBRATIONS_MISSING
+    assert summary.missing == (
+        "20190612: Cd: no frames (at least 3 needed)",
+        "20190612: bias 1.0 MHz: no frames (at least 5 needed)",
+    )
+    assert {row.became for row in summary.rows if row.what == "science"} == {"cube waiting"}
+
+
+def test_failed_calibration_is_named_as_the_cause(settings, monkeypatch):
+    monkeypatch.setenv("FAKE_BAD_CD", "1")
+    write(settings, [*calibrations(), *on_sky("x")])
+    summary = reduce(settings)
+    assert summary.code == CALIBRATIONS_MISSING
+    assert summary.missing == ("20190612: Cd: Cd: 0 lines found, at least 3 expected",)
+    monkeypatch.delenv("FAKE_BAD_CD")
+    assert reduce(settings).code == 0, "a failed job is tried again by the next run"
+
+
+def test_a_fault_of_the_program_costs_that_target_only(settings):
+    write(settings, [*calibrations(), *on_sky("Bug", "x")])
+    summary = reduce(settings)
+    assert summary.code == SOME_LOST
+    assert [line for line in summary.failed if "ZeroDivisionError" in line]
+    assert f"{NIGHT}/sp_x_obs1.fits" in products(settings)
+
+
+def test_raw_data_that_moved_are_the_same_frames(settings, tmp_path):
+    write(settings, [*calibrations(), *on_sky("x")])
+    reduce(settings)
+    before = {path: path.stat().st_mtime_ns for path in settings.paths.redux_root.rglob("*.fits")}
+    elsewhere = tmp_path / "archive"
+    settings.paths.raw_root.rename(elsewhere)
+    summary = reduce(settings, raw=[elsewhere])
+    assert summary.code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in settings.paths.redux_root.rglob("*.fits")}
+
+
+def test_one_night_of_several(settings):
+    write(settings, [*calibrations(), *on_sky("x")])
+    assert {row.night for row in reduce(settings, only_night=NIGHT).rows} == {NIGHT}
+    assert reduce(settings, only_night="20190613").rows == ()
+
+
+def test_night_log_tells_each_step(settings):
+    write(settings, [*calibrations(), *on_sky("x")])
+    reduce(settings)
+    log = (settings.paths.redux_root / NIGHT / "sedmd.log").read_text()
+    assert re.search(r"2019-06-13 12:00:00 UT  20190612  calibrate +x_obs1 +done in \d+\.\d s", log)
+
+
+# the command
+
+
+def run(*arguments) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    import sedmd.engines
+
+    class Engine(InlineEngine):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(sedmd.engines, "ProcessEngine", Engine)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_reduce_command_ends_with_the_table_and_the_code(settings, tmp_path, capsys):
+    write(settings, [*calibrations(), *on_sky("x")])
+    code = run("reduce", settings.paths.raw_root, "--redux", tmp_path / "out", "--config", tmp_path / "sedmd.toml")
+    assert code == 0
+    assert re.search(r"ifu20190612_04_00_00.fits +science +x_obs1_SEDM.txt", capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_reduce_command_names_what_is_missing(settings, tmp_path, capsys):
+    write(settings, on_sky("x"))
+    code = run(
+        "reduce", settings.paths.raw_root / NIGHT, "--redux", tmp_path / "out", "--config", tmp_path / "sedmd.toml"
+    )
+    out = capsys.readouterr().out
+    assert code == CALIBRATIONS_MISSING
+    assert "Calibrations missing:\n  20190612: dome: no frames" in out
+    assert "Give the directory of the day before too" in out
+
+
+@pytest.mark.usefixtures("one_process")
+def test_status_and_why_without_a_service(settings, tmp_path, capsys):
+    write(settings, whole_night())
+    reduce(settings)
+    assert run("status", "--config", tmp_path / "sedmd.toml") == 0
+    out = capsys.readouterr().out
+    assert "service not running" in out
+    assert re.search(r"ZTF19aapair +spectrum", out)
+    assert run("status", "--config", tmp_path / "sedmd.toml", "--json") == 0
+    assert '"night": "20190612"' in capsys.readouterr().out
+    assert run("why", "lonely", "--config", tmp_path / "sedmd.toml") == 0
+    out = capsys.readouterr().out
+    assert "found whole: science" in out
+    assert "calibrate done" in out
+    assert run("why", "nobody", "--config", tmp_path / "sedmd.toml") == 1
+
+
+def test_two_writers_are_refused(settings, tmp_path, capsys):
+    from sedmd.lock import holder, single_instance
+
+    write(settings, on_sky("x"))
+    with single_instance(settings.paths.state):
+        assert holder(settings.paths.state) is not None
+        assert run("reduce", settings.paths.raw_root, "--redux", settings.paths.redux_root) == 2
+    assert "another sedmd (process" in capsys.readouterr().err
+    assert holder(settings.paths.state) is None
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["reduce", "/nowhere/at/all", "--redux", "REDUX"], "no such directory"),
+        (["status", "--redux", "REDUX"], "no ledger"),
+        (["run", "--config", "/nowhere.toml"], "cannot be read"),
+        (["config", "check", "--config", "/nowhere.toml"], "cannot be read"),
+    ],
+)
+def test_usage_errors_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
+    assert run(*[str(tmp_path / "redux") if word == "REDUX" else word for word in arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("night", ["2019", "20191301", "night"])
+def test_nights_are_checked(night, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run("reduce", "/tmp", "--redux", "/tmp/x", "--night", night)
+    assert stopped.value.code == 2
+    assert "is not a night; expected YYYYMMDD" in capsys.readouterr().err
+
+
+def test_config_show_and_check(settings, tmp_path, capsys):
+    assert run("config", "check", "--config", tmp_path / "sedmd.toml") == 0
+    assert run("config", "show", "--config", tmp_path / "sedmd.toml") == 0
+    out = capsys.readouterr().out
+    assert "good" in out
+    assert "settle_s = 0.1  # " in out
+
+
+@pytest.mark.parametrize("verb", ["reduce", "run", "status", "why", "simulate", "demo", "config"])
+def test_every_command_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(verb, "--help")
+    assert stopped.value.code == 0
+    assert "exit codes:" in capsys.readouterr().out
+
+
+def test_passing_faults_are_tried_again(settings, monkeypatch):
+    import night.fake_steps as steps
+
+    failures = iter([OSError(5, "Input/output error")])
+
+    def sometimes(job):
+        for error in failures:
+            raise error
+        return steps._make(job)
+
+    monkeypatch.setitem(steps.STEPS, "flat", sometimes)
+    write(settings, [*calibrations(), *on_sky("x")])
+    assert reduce(settings).code == 0
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
+        (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
+    assert (flat.state, flat.tries) == ("done", 2)
+
+
+def test_faults_that_do_not_pass_are_given_up(settings, monkeypatch):
+    import night.fake_steps as steps
+
+    def never(job):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setitem(steps.STEPS, "flat", never)
+    write(settings, [*calibrations(), *on_sky("x")])
+    summary = reduce(settings)
+    assert any("given up after 2 tries" in line for line in summary.failed)
+
+
+def test_changed_limits_read_the_frames_again(settings):
+    write(settings, [*calibrations(), *on_sky("x")])
+    assert reduce(settings).code == 0
+    stricter = dataclasses.replace(
+        settings, calibrations=dataclasses.replace(settings.calibrations, lamp_min_exptime_s=200.0)
+    )
+    assert reduce(stricter).code == CALIBRATIONS_MISSING

@@ -8,7 +8,7 @@ from .expose import Rendered, efficiency, render_exposure, render_frame
 from .headers import to_hdu
 from .night import simulate_night
 from .observe import plan_night
-from .plan import Exposure, Instrument, NightPlan, build_instrument
+from .plan import Exposure, Instrument, NightPlan, build_instrument, exposure_of
 from .profiles import PROFILES, Profile, load_profile
 from .sources import Pointing, Seeing, Source
 
@@ -24,6 +24,7 @@ __all__ = [
     "Source",
     "build_instrument",
     "efficiency",
+    "exposure_of",
     "load_profile",
     "plan_night",
     "render_exposure",

@@ -41,7 +41,8 @@ class Place:
     def airmass(self) -> float:
         if self.altitude <= 0.5:
             return 40.0
-        return float(1.0 / (np.sin(np.deg2rad(self.altitude)) + 0.50572 * (self.altitude + 6.07995) ** -1.6364))
+        formula = np.sin(np.deg2rad(self.altitude)) + 0.50572 * (self.altitude + 6.07995) ** -1.6364
+        return float(1.0 / min(formula, 1.0))
 
 
 def place(ra: float, dec: float, jd: float) -> Place:

@@ -84,7 +84,7 @@ def differential_refraction(
     Blue light is lifted more, so its image lies towards the zenith, whose position angle (North through East) is the
     parallactic angle.
     """
-    zenith = float(np.arccos(1.0 / airmass))
+    zenith = float(np.arccos(1.0 / max(airmass, 1.0)))
     lift = refraction(wavelength, zenith, **air) - refraction(reference, zenith, **air)
     angle = np.deg2rad(parallactic_deg)
     return lift * np.sin(angle), lift * np.cos(angle)

@@ -91,10 +91,14 @@ class Conditions:
         """Factors of the components of the night sky for one exposure."""
         n = self.profile.night
         names = ("oh", "green", "red", "na", "city", "continuum")
-        factors = {name: float(np.exp(n.line_scatter * rng.standard_normal())) for name in names}
+        hours = (jd - self.dusk) * 24.0
+        # each component waves on its own within hours; from one frame to the next it changes by some percent only
+        waves = [1.2 * np.sin(0.9 * hours + self.phases[0] + 1.3 * i) for i in range(len(names))]
+        noise = 0.25 * rng.standard_normal(len(names))
+        factors = {name: float(np.exp(n.line_scatter * (w + e))) for name, w, e in zip(names, waves, noise)}
         factors["city"] *= n.city
         factors["na"] *= n.sodium
-        factors["oh"] *= float(1.0 - 0.03 * (jd - self.dusk) * 24.0)
+        factors["oh"] *= float(1.0 - 0.03 * hours)
         factors["continuum"] = n.sky_continuum * factors["continuum"] ** 0.4
         return factors
 

@@ -30,7 +30,7 @@ def build_chip(profile: Profile, seed: int) -> Chip:
         top = int(rng.integers(size // 3, size))
         sensitivity[top:, column] *= np.float32(rng.uniform(0.1, 0.5))
     hot_index = rng.integers(0, size * size, d.hot_pixels)
-    hot_rate = 10.0 ** rng.uniform(-1.0, 2.2, d.hot_pixels)
+    hot_rate = 10.0 ** rng.uniform(-1.0, 1.9, d.hot_pixels)
     low = _smooth_noise(rng, size, 20)[:, None] * 0.4 + _smooth_noise(rng, size, 60)[None, :] * 0.8
     edge = 1.5 * np.exp(-np.arange(size) / 25.0)[None, :]
     bias = (d.bias_structure * (low + edge) + 0.25 * d.bias_structure * rng.standard_normal(size)[None, :]).astype(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from . import almanac
 from .detector import Chip, build_chip
 from .optics import Optics, build_optics
@@ -147,3 +148,92 @@ def build_instrument(profile: str | Profile, seed: int = 1) -> Instrument:
     """Optics and camera of a profile and seed."""
     loaded = load_profile(profile)
     return Instrument(profile=loaded, seed=seed, optics=build_optics(loaded, seed), chip=build_chip(loaded, seed))
+
+
+def exposure_of(
+    instrument: Instrument,
+    sources: tuple[Source, ...] = (),
+    *,
+    exptime: float = 600.0,
+    airmass: float = 1.0,
+    west: bool = True,
+    dec: float = almanac.LATITUDE,
+    flexure: tuple[float, float] = (0.0, 0.0),
+    seeing: float = 1.6,
+    start: float = 2457916.75,
+    label: str = "target",
+    speed: float | None = None,
+) -> Exposure:
+    """One exposure of the sky by hand, for tests and scoring; its header, airmass and parallactic angle agree.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        From `build_instrument`.
+    sources : tuple of Source
+        Positions at 6500 A, arcsec East and North of the field axis.
+    exptime : float
+        Seconds.
+    airmass : float
+        At the middle of the exposure.
+    west : bool
+        On which side of the meridian.
+    dec : float
+        Declination [degrees]; decides the parallactic angle that goes with the airmass.
+    flexure : (float, float)
+        dx, dy of the image on the chip, px.
+    seeing : float
+        FWHM at 5500 A, arcsec.
+    start : float
+        Julian date.
+    label : str
+        OBJECT and NAME.
+    speed : float, optional
+        MHz; the profile's science speed when not given.
+
+    Raises
+    ------
+    ConfigError
+        If the field never reaches that airmass.
+    """
+    profile = instrument.profile
+    middle = start + 0.5 * exptime / 86400.0
+    lst = almanac.sidereal_time(middle)
+    hours = np.linspace(0.0, 120.0, 4801) * (1.0 if west else -1.0)
+    reached = np.array([almanac.place((lst - h) % 360.0, dec, middle).airmass for h in hours])
+    if not reached[0] - 2e-3 <= airmass <= 10.0:
+        raise ConfigError(f"a field at declination {dec:.1f} has airmass {reached[0]:.3f} or more, not {airmass}")
+    h = float(hours[int(np.argmin(np.abs(reached - airmass)))])
+    ra = (lst - h) % 360.0
+    count = 1 if exptime <= 120.0 else 5
+    places = [almanac.place(ra, dec, start + f * exptime / 86400.0) for f in np.linspace(0.1, 0.9, count)]
+    if count == 1:
+        places = [almanac.place(ra, dec, middle)]
+    n = profile.night
+    return Exposure(
+        kind="science",
+        start=start,
+        object=label,
+        target=label,
+        exptime=exptime,
+        speed=profile.detector.science_speed if speed is None else speed,
+        light="sky",
+        sources=sources,
+        ra=ra,
+        dec=dec,
+        seeing=Seeing(fwhm=seeing, beta=n.moffat_beta),
+        pointings=tuple(
+            Pointing(
+                airmass=p.airmass,
+                parallactic_deg=p.parallactic,
+                pressure_mbar=n.pressure_mbar,
+                temperature_c=n.temperature_c,
+                humidity=n.humidity,
+            )
+            for p in places
+        ),
+        flexure=flexure,
+        sky={"continuum": n.sky_continuum, "city": n.city, "na": n.sodium},
+        water_mm=n.water_mm,
+        dome_open=True,
+    )

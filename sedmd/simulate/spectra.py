@@ -248,7 +248,7 @@ def sky_lines(strength: dict[str, float], airmass: float) -> tuple[np.ndarray, n
     layer at 90 km (van Rhijn 1921).
     """
     component, wavelength, rayleigh = airglow_lines()
-    zenith = np.arccos(1.0 / airmass)
+    zenith = np.arccos(1.0 / max(airmass, 1.0))
     slant = 1.0 / np.sqrt(1.0 - (6371.0 / (6371.0 + 90.0) * np.sin(zenith)) ** 2)
     factor = np.array([strength.get(str(c), 1.0) for c in component])
     return wavelength, rayleigh * RAYLEIGH * factor * slant

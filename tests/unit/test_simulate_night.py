@@ -23,6 +23,7 @@ from sedmd.simulate import (
     Pointing,
     Source,
     build_instrument,
+    exposure_of,
     plan_night,
     render_exposure,
     render_frame,
@@ -240,6 +241,34 @@ def test_one_exposure_by_hand() -> None:
     assert np.array_equal(frame.data, render_exposure(made, exposure, rng=3).data)
     dark = replace(exposure, light="dark", sources=())
     assert not render_exposure(made, dark, rng=3).expected.image.any()
+
+
+@pytest.mark.parametrize(("airmass", "west"), [(1.0, True), (1.3, False), (2.0, True)])
+def test_an_exposure_by_hand_is_consistent(airmass: float, west: bool) -> None:
+    exposure = exposure_of(instrument(), exptime=600.0, airmass=airmass, west=west)
+    assert exposure.airmass == pytest.approx(airmass, abs=0.01)
+    header = build_header(instrument().profile, exposure)
+    assert header["AIRMASS"] == pytest.approx(airmass, abs=0.06)
+    assert header["HA"].startswith("-" if airmass == 1.0 or not west else "+")
+    if airmass > 1.1:
+        assert all((p.parallactic_deg > 0.0) is west for p in exposure.pointings)
+
+
+def test_an_airmass_out_of_reach_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"airmass 1\.\d+ or more"):
+        exposure_of(instrument(), airmass=1.05, dec=-20.0)
+
+
+def test_flux_on_the_chip_grows_with_time_and_falls_with_airmass() -> None:
+    made = instrument()
+    star = Source(name="s", x=0.0, y=0.0, flux=standard_flux("Feige34"))
+
+    def electrons(exptime: float, airmass: float) -> float:
+        light = lights_of(made, exposure_of(made, (star,), exptime=exptime, airmass=airmass))[-1]
+        return float(column_flux(made.optics, [light]).flux.sum())
+
+    assert electrons(600.0, 1.0) / electrons(60.0, 1.0) == pytest.approx(10.0, rel=5e-3)
+    assert 0.75 < electrons(60.0, 2.0) / electrons(60.0, 1.0) < 0.92
 
 
 def test_spaxel_truth_is_the_optics() -> None:

@@ -77,9 +77,8 @@ def register(ledger: Ledger, row: FrameRow) -> None:
     """Put a row into the ledger; rows of the same frame at a place where it no longer is are dropped."""
     ledger.put_frame(row)
     if row.frame is not None:
-        for other in ledger.frames(row.night):
-            same = other.frame is not None and other.frame.checksum == row.frame.checksum and other.path != row.path
-            if same and other.path.name == row.path.name and not other.path.exists():
+        for other in ledger.places_of(row.frame.checksum):
+            if other.path != row.path and other.path.name == row.path.name and not other.path.exists():
                 ledger.drop_frame(other, f"moved to {row.path.parent.name}")
 
 

@@ -27,8 +27,9 @@ MIGRATIONS = (
         CREATE TABLE frame (
             path TEXT PRIMARY KEY, night TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
             size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, arrived TEXT NOT NULL,
-            rules TEXT NOT NULL, body TEXT
+            rules TEXT NOT NULL, checksum TEXT NOT NULL, body TEXT
         );
+        CREATE INDEX frame_checksum ON frame (checksum);
         CREATE INDEX frame_night ON frame (night);
         CREATE TABLE job (
             key TEXT PRIMARY KEY, night TEXT NOT NULL, step TEXT NOT NULL, label TEXT NOT NULL, state TEXT NOT NULL,
@@ -129,7 +130,10 @@ class Ledger:
         """
         try:
             if read_only:
-                connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+                # without a -wal file nobody writes, and a reader without write permission needs no shared memory
+                quiet = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+                connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro{quiet}", uri=True)
+                connection.isolation_level = None
             else:
                 if path != ":memory:":
                     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -161,8 +165,8 @@ class Ledger:
         body = None if row.frame is None else _frame_to_json(row.frame)
         with self._write() as db:
             db.execute(
-                "INSERT OR REPLACE INTO frame (path, night, state, reason, size, mtime_ns, arrived, rules, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO frame (path, night, state, reason, size, mtime_ns, arrived, rules, checksum, body)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     str(row.path),
                     row.night,
@@ -172,6 +176,7 @@ class Ledger:
                     row.mtime_ns,
                     row.arrived.isoformat(),
                     row.rules,
+                    row.frame.checksum if row.frame is not None else "",
                     body,
                 ),
             )
@@ -183,6 +188,10 @@ class Ledger:
         where, values = ("WHERE night = ?", (night,)) if night is not None else ("", ())
         rows = self._db.execute(f"SELECT * FROM frame {where} ORDER BY path", values)
         return [_frame_row(row) for row in rows]
+
+    def places_of(self, checksum: str) -> list[FrameRow]:
+        """Every place at which a frame of this checksum was found."""
+        return [_frame_row(row) for row in self._db.execute("SELECT * FROM frame WHERE checksum = ?", (checksum,))]
 
     def drop_frame(self, row: FrameRow, why: str) -> None:
         """Forget a file that is no longer where it was."""

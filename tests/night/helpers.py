@@ -57,12 +57,12 @@ def products(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def service(settings: Settings, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A real daemon in a process of its own, for the small detector."""
+def service(settings: Settings, *, module: str = "night.small", **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A real daemon in a process of its own; for the small detector unless `module` is sedmd itself."""
     config = settings.paths.raw_root.parent / "sedmd.toml"
     path = os.pathsep.join([str(Path(sedmd.__file__).parents[1]), str(TESTS), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
-        [sys.executable, "-m", "night.small", "run", "--config", str(config)],
+        [sys.executable, "-m", module, "run", "--config", str(config)],
         env=os.environ | {"PYTHONPATH": path} | environment,
         stderr=subprocess.PIPE,
         text=True,

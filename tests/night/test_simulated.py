@@ -1,0 +1,84 @@
+"""Simulated nights: every frame is taken for what it is, and (slow) one shot and service give the same bytes."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from sedmd import cli
+from sedmd.config import load
+from sedmd.demo import drop
+from sedmd.fitsfile import header_values
+from sedmd.frames import frame_from_header
+from sedmd.night import night_of, observations
+from sedmd.simulate.headers import build_header
+from sedmd.simulate.observe import plan_night
+from sedmd.simulate.profiles import PROFILES, load_profile
+
+from .helpers import night_is_done, products, service, stop, wait_for
+
+NIGHT = "20190612"
+
+
+def frames_of(profile: str, *, seed: int = 1, size: str = "full"):
+    plan = plan_night(night=NIGHT, seed=seed, size=size, profile=profile)
+    loaded = load_profile(profile)
+    for exposure in plan.exposures:
+        header = build_header(loaded, exposure)
+        values = header_values(header.tostring(sep="", endcard=True, padding=True).encode("latin-1"))
+        yield exposure, frame_from_header(values, Path(exposure.folder) / exposure.file)
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_every_frame_of_a_full_night_is_taken_for_what_it_is(profile):
+    wrong = []
+    for exposure, frame in frames_of(profile):
+        expected = "ignored" if exposure.ignore else exposure.kind
+        if frame.kind != expected or night_of(frame.start) != NIGHT or frame.notes:
+            wrong.append((exposure.file, exposure.object, expected, str(frame.kind), frame.reason, frame.notes))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_pairs_of_a_full_night_are_joined(profile):
+    frames = [frame for _, frame in frames_of(profile)]
+    visits = observations(frames, lambda name: name)
+    tokens = [frame for frame in frames if frame.nod and frame.kind == "science"]
+    assert sum(visit.pair for visit in visits) == len(tokens) // 2 > 0
+    assert len({visit.product for visit in visits}) == len(visits)
+
+
+@pytest.mark.slow
+def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, capsys):
+    simulated = tmp_path / "simulated"
+    assert cli.main(["simulate", str(simulated), "--mini", "--night", NIGHT, "--profile", "kpy", "--workers", "2"]) == 0
+    once = tmp_path / "once"
+    assert cli.main(["reduce", str(simulated / "raw"), "--redux", str(once)]) in (0, 1)
+    table = capsys.readouterr().out
+    made = {path.name for path in (once / NIGHT).iterdir()}
+    assert {"bias0.1.fits", "traces.fits", "wavelength.fits", "flat.fits", "std-correction.fits"} <= made, table
+    assert [name for name in made if re.fullmatch(r"sp_STD-.*\.fits", name)], table
+
+    live = tmp_path / "live"
+    (live / "raw").mkdir(parents=True)
+    (live / "sedmd.toml").write_text(
+        '[paths]\nraw_root = "raw"\nredux_root = "redux"\n[watch]\nscan_interval_s = 1.0\nsettle_s = 0.2\n'
+        "[night]\nquiet_s = 10.0\n[calibrations]\nquiet_s = 10.0\n"
+    )
+    settings = load(live / "sedmd.toml")
+    frames = sorted(
+        (simulated / "raw").glob("*/ifu*.fits"), key=lambda path: hashlib.sha256(path.name.encode()).digest()
+    )
+    with service(settings, module="sedmd") as daemon:
+        for path in frames:
+            drop(path, settings.paths.raw_root / path.parent.name / path.name, pause_s=0.02)
+        wait_for(lambda: night_is_done(settings, len(frames)), daemon, patience_s=1200)
+        code, log = stop(daemon)
+    assert code == 0, log
+    expected = {
+        f"{NIGHT}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((once / NIGHT).iterdir())
+        if path.is_file() and path.name != "sedmd.log"
+    }
+    assert products(settings) == expected

@@ -125,7 +125,6 @@ def render_exposure(
     exposure: Exposure,
     *,
     rng: np.random.Generator | int = 0,
-    night: str = "",
     sunset: float = 0.0,
     sunrise: float = 0.0,
 ) -> Rendered:
@@ -166,9 +165,7 @@ def render_exposure(
 def render_frame(plan: NightPlan, index: int) -> Rendered:
     """Render frame `index` of a plan; the same bytes whatever was rendered before it."""
     rng = np.random.default_rng(np.random.SeedSequence([plan.seed, 404, index]))
-    return render_exposure(
-        plan.instrument, plan.exposures[index], rng=rng, night=plan.night, sunset=plan.sunset, sunrise=plan.sunrise
-    )
+    return render_exposure(plan.instrument, plan.exposures[index], rng=rng, sunset=plan.sunset, sunrise=plan.sunrise)
 
 
 __all__ = [

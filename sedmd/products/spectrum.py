@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from sedmd.products.fitsio import (
 )
 from sedmd.products.provenance import Provenance
 from sedmd.products.tables import Column, table_hdu
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.containers import FloatArray, Spectrum
 
 #: Keys of `Spectrum.meta`, the card each one becomes, and what it means. Other keys go under ``HIERARCH SEDM``.
 META_CARDS: dict[str, tuple[str, str]] = {
@@ -65,6 +66,55 @@ _MIRRORED = {card: key for key, (card, _) in META_CARDS.items()}
 _OTHER = "SEDM "
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A picture of the field that a spectrum was taken from: a value per spaxel, NaN where there is none.
+
+    Attributes
+    ----------
+    x_arcsec, y_arcsec, values : (n,)
+    corners : (6, 2) of one spaxel about its centre, arcsec
+    label : what the values are
+    """
+
+    x_arcsec: FloatArray
+    y_arcsec: FloatArray
+    values: FloatArray
+    corners: FloatArray
+    label: str
+
+
+def read_field(path: Path) -> Field | None:
+    """The picture of the field in a spectrum's file; None if it has none."""
+    hdul = read_checked(path)
+    try:
+        if "FIELD" not in hdul:
+            return None
+        hdu = hdul["FIELD"]
+        corners = [[hdu.header[f"CORNX{i}"], hdu.header[f"CORNY{i}"]] for i in range(6)]
+        return Field(
+            x_arcsec=native(hdu.data["X"]), y_arcsec=native(hdu.data["Y"]), values=native(hdu.data["VALUE"]),
+            corners=np.array(corners, float), label=str(hdu.header["LABEL"]),
+        )
+    finally:
+        hdul.close()
+
+
+def _field_hdu(field: Field) -> fits.BinTableHDU:
+    hdu = table_hdu(
+        [
+            Column(name="X", array=np.asarray(field.x_arcsec, float), unit="arcsec", comment="East"),
+            Column(name="Y", array=np.asarray(field.y_arcsec, float), unit="arcsec", comment="North"),
+            Column(name="VALUE", array=np.asarray(field.values, np.float32), comment="mean flux density"),
+        ],
+        name="FIELD",
+    )
+    hdu.header["LABEL"] = (field.label, "what the values are")
+    for i, (x, y) in enumerate(np.asarray(field.corners, float)):
+        hdu.header[f"CORNX{i}"], hdu.header[f"CORNY{i}"] = float(x), float(y)
+    return hdu
+
+
 def write_spectrum(
     path: Path,
     spectrum: Spectrum,
@@ -72,6 +122,7 @@ def write_spectrum(
     header: fits.Header | None = None,
     cards: Cards | None = None,
     provenance: Provenance | None = None,
+    field: Field | None = None,
 ) -> str:
     """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY; figures in the primary header.
 
@@ -114,6 +165,8 @@ def write_spectrum(
         name="SPECTRUM",
     )
     hdus = [primary, table]
+    if field is not None:
+        hdus.append(_field_hdu(field))
     if provenance is not None:
         primary.header.update(provenance.header)
         hdus.append(provenance.table)

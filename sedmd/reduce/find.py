@@ -26,10 +26,12 @@ class Source:
     chi2 : reduced chi-square of the image fit
     position_error : arcsec
     edge_arcsec : distance of the nearest edge of the array
+    brightness : mean flux density over the bands, unit of the cube
     """
 
     psf: Psf
     significance: float
+    brightness: float
     chi2: float
     position_error: float
     edge_arcsec: float
@@ -74,19 +76,55 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
         psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
         if significance > 60:
             psf, chi2, error = fit_psf(fit_bands, spaxels, psf, free_shape=True)
-        sources.append(
-            Source(
-                psf=psf, significance=significance, chi2=chi2, position_error=error,
-                edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
-            )
-        )
         shape = _image(psf, spaxels, corners, area, bands.wavelength, bands.east, bands.north)
         near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
         amplitude = _amplitudes(shape[:, near], flux[:, near], noise[:, near])
+        sources.append(
+            Source(
+                psf=psf, significance=significance, brightness=float(np.mean(amplitude)), chi2=chi2,
+                position_error=error, edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
+            )
+        )
         flux = flux - amplitude[:, None] * shape
         # What is left under a bright source is the error of its shape, not another source.
         noise = noise + (0.1 * amplitude[:, None] * shape) ** 2
     return sources
+
+
+def clear_object(sources: list[Source], *, standard: bool = False) -> tuple[Source | None, str]:
+    """The one object that may be extracted without asking, or the reason to ask an observer.
+
+    Parameters
+    ----------
+    sources : from `find_sources`, brightest first
+    standard : a standard star is always the brightest source, and may have neighbours
+
+    Returns
+    -------
+    source : Source, or None
+    reason : empty, or what an observer should look at
+    """
+    if not sources:
+        return None, "no object stands out from the sky"
+    first = sources[0]
+    where = f"at ({first.psf.x_arcsec:+.1f}, {first.psf.y_arcsec:+.1f}) arcsec"
+    if first.edge_arcsec < 1.0 * first.psf.fwhm_arcsec:
+        return None, f"the brightest object, {where}, is cut by the edge of the field"
+    if first.significance < 12.0 and not standard:
+        return None, f"the brightest object, {where}, is faint ({first.significance:.0f} sigma in the broad bands)"
+    if standard:
+        return first, ""
+    # A companion inside the wings is the error of the image's shape as often as it is real: judge it by its share.
+    others = [s for s in sources[1:] if s.brightness > 0.2 * first.brightness and s.significance > 8.0]
+    if others:
+        places = ", ".join(f"({s.psf.x_arcsec:+.1f}, {s.psf.y_arcsec:+.1f})" for s in others)
+        return None, f"more than one object: {where} and at {places} arcsec"
+    if first.psf.fwhm_arcsec > 4.0 or first.chi2 > 6.0:
+        return None, (
+            f"the object {where} is not a point source (FWHM {first.psf.fwhm_arcsec:.1f} arcsec, chi2 "
+            f"{first.chi2:.1f}): a host galaxy, or a blend?"
+        )
+    return first, ""
 
 
 def edge_distance(spaxels: Spaxels, x_arcsec: float, y_arcsec: float) -> float:

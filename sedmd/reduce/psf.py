@@ -121,8 +121,8 @@ def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) ->
         inside = (cube.wavelength >= low) & (cube.wavelength < high)
         flux, var = cube.flux[inside].astype(float), cube.variance[inside].astype(float)
         ok, w = good[inside], np.broadcast_to(width[inside], flux.shape)
-        middle = np.nanmedian(np.where(ok, flux, np.nan), axis=0) if ok.any() else np.zeros(flux.shape[1])
-        level = np.nanmedian(np.where(ok, flux - middle, np.nan), axis=1)[:, None]
+        middle = masked_median(flux, ok, axis=0)
+        level = masked_median(flux - middle, ok, axis=1)[:, None]
         spread = np.sqrt(var) + 0.3 * np.abs(middle)
         ok = ok & (np.abs(flux - middle - level) < 6 * spread)
         weight = np.where(ok, w, 0.0)
@@ -140,6 +140,11 @@ def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) ->
         )
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     return Bands(wavelength=columns[0], flux=columns[1], variance=columns[2], east=columns[3], north=columns[4])
+
+
+def masked_median(values: NDArray, good: NDArray, axis: int) -> NDArray[np.float64]:
+    """Median of the good values along an axis; 0 where there is none."""
+    return np.ma.median(np.ma.masked_array(values, ~good), axis=axis).filled(0.0)
 
 
 def fit_psf(
@@ -267,7 +272,7 @@ def extract_point(
     observed = cube.variance[:, near].astype(float)
     good = (cube.mask[:, near] == 0) & np.isfinite(flux) & (observed > 0)
     flux, observed = np.nan_to_num(flux), np.nan_to_num(observed, nan=1.0)
-    floor, slope = _variance_law(flux, observed, good)
+    floor, slope = variance_law(flux, observed, good)
     variance = np.where(good, np.median(np.where(good, observed, np.nan_to_num(observed)), axis=1)[:, None], 1.0)
     amplitude = np.zeros(len(flux))
     level = np.zeros(len(flux))
@@ -296,7 +301,7 @@ def extract_point(
     )
 
 
-def _variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
+def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
     """Straight line of variance against flux over the spaxels of each wavelength: intercept and slope, (n_wave,)."""
     w = good / np.maximum(variance, 1e-12) ** 2
     s0, s1, s2 = w.sum(axis=1), (w * flux).sum(axis=1), (w * flux**2).sum(axis=1)

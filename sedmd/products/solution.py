@@ -1,0 +1,239 @@
+"""The night's calibrations as FITS tables: traces, wavelength solution, spaxel flat, sensitivity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from sedmd.products.fitsio import Cards, add_cards
+from sedmd.products.provenance import Provenance
+from sedmd.products.tables import Column, Table, read_table, table_hdu, write_table
+from sedmd.reduce.containers import Spaxels
+from sedmd.reduce.field import FieldModel
+from sedmd.reduce.profile import Profile
+from sedmd.reduce.sensitivity import Sensitivity
+from sedmd.reduce.traces import Traces
+from sedmd.reduce.wavelength import Scale, WavelengthSolution
+
+#: Wavelengths at which the column of each spaxel is tabulated for people and other programs [Angstrom].
+SAMPLED_WAVELENGTHS = np.arange(3600.0, 9901.0, 100.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSet:
+    """Contents of ``traces.fits``.
+
+    Attributes
+    ----------
+    traces : Traces
+    spaxels : Spaxels, rows as in `traces`
+    complete : (n,) bool
+    start : WavelengthSolution, the first one, found together with the traces
+    """
+
+    traces: Traces
+    spaxels: Spaxels
+    complete: NDArray[np.bool_]
+    start: WavelengthSolution
+
+
+def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Provenance | None = None) -> str:
+    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, and the first wavelength solution."""
+    t = found.traces
+    columns = [
+        *_spaxel_columns(found.spaxels),
+        Column(name="CENTRE", array=t.centre, unit="pixel", comment="column about which the trace is expanded"),
+        Column(name="YCOEFF", array=t.y_coeff, unit="pixel", comment="row: powers of (x - CENTRE)/100"),
+        Column(name="XFIRST", array=t.x_first.astype(np.int32), unit="pixel", comment="first column extracted"),
+        Column(name="XLAST", array=t.x_last.astype(np.int32), unit="pixel", comment="last column extracted"),
+        Column(name="RMS", array=t.rms, unit="pixel", comment="scatter of the ridge about the trace"),
+        Column(name="COMPLETE", array=found.complete, comment="3800-9200 Angstrom on the chip"),
+        *_solution_columns(found.start),
+    ]
+    profile = table_hdu(
+        [
+            Column(name="T", array=t.profile.t, comment="distance from the centre / width"),
+            Column(name="VALUE", array=t.profile.value, comment="share of the light in a pixel x width"),
+        ],
+        name="PROFILE",
+    )
+    width = table_hdu([Column(name="COEFF", array=t.width, unit="pixel", comment="see reduce.traces")], name="WIDTH")
+    width.header["ORDER"] = (t.width_order, "degree over the field")
+    header = fits.Header()
+    add_cards(header, cards)
+    return write_table(
+        path, columns, header, [profile, width, *_solution_hdus(found.start)], provenance=provenance
+    )
+
+
+def read_traces(path: Path) -> TraceSet:
+    """Read ``traces.fits``."""
+    table = read_table(path)
+    profile, width = table.extra["PROFILE"].data, table.extra["WIDTH"]
+    t = np.asarray(profile["T"], float)
+    traces = Traces(
+        centre=table["CENTRE"].astype(float), y_coeff=table["YCOEFF"].astype(float),
+        x_first=table["XFIRST"].astype(np.int64), x_last=table["XLAST"].astype(np.int64),
+        width=np.asarray(width.data["COEFF"], float), width_order=int(width.header["ORDER"]),
+        profile=Profile(step=float(t[1] - t[0]), value=np.asarray(profile["VALUE"], float)),
+        rms=table["RMS"].astype(float),
+    )
+    return TraceSet(
+        traces=traces, spaxels=_spaxels(table), complete=table["COMPLETE"].astype(bool), start=_solution(table)
+    )
+
+
+def write_wavelength(
+    path: Path, solution: WavelengthSolution, spaxels: Spaxels, *, cards: Cards, provenance: Provenance | None = None
+) -> str:
+    """Write ``wavelength.fits``: TABLE (a row per spaxel), SCALE, LINEWIDTH, GROUPS and the sampled WAVELENGTH."""
+    columns = [
+        *_spaxel_columns(spaxels),
+        *_solution_columns(solution),
+        Column(
+            name="XSAMPLE", array=solution.column(SAMPLED_WAVELENGTHS), unit="pixel",
+            comment="column of each wavelength of extension WAVELENGTH",
+        ),
+        Column(name="FLAG", array=(~(solution.n_lines >= 6)).astype(np.int16), comment="1: fewer than 6 line groups"),
+    ]
+    sampled = table_hdu(
+        [Column(name="WAVELENGTH", array=SAMPLED_WAVELENGTHS, unit="Angstrom", comment="in air")], name="WAVELENGTH"
+    )
+    header = fits.Header()
+    add_cards(header, cards)
+    return write_table(path, columns, header, [*_solution_hdus(solution), sampled], provenance=provenance)
+
+
+def read_wavelength(path: Path) -> WavelengthSolution:
+    """Read ``wavelength.fits``."""
+    return _solution(read_table(path))
+
+
+def write_flat(
+    path: Path, wavelength: NDArray, flat: NDArray, spaxels: Spaxels, *, cards: Cards,
+    provenance: Provenance | None = None,
+) -> str:
+    """Write ``flat.fits``: TABLE with FLAT (n_wave per spaxel) and extension WAVELENGTH."""
+    columns = [
+        *_spaxel_columns(spaxels),
+        Column(name="FLAT", array=np.ascontiguousarray(flat.T, np.float32), comment="throughput, field mean 1"),
+    ]
+    waves = table_hdu(
+        [Column(name="WAVELENGTH", array=wavelength, unit="Angstrom", comment="in air")], name="WAVELENGTH"
+    )
+    header = fits.Header()
+    add_cards(header, cards)
+    return write_table(path, columns, header, [waves], provenance=provenance)
+
+
+def read_flat(path: Path) -> NDArray[np.float32]:
+    """Read the flat: (n_wave, n_spaxel)."""
+    return np.ascontiguousarray(read_table(path)["FLAT"].T, np.float32)
+
+
+def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: Provenance | None = None) -> str:
+    """Write ``std-correction.fits``: TABLE (a row per wavelength) and STARS (a row per standard)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correction = 1.0 / s.value
+    columns = [
+        Column(name="WAVELENGTH", array=s.wavelength, unit="Angstrom", comment="in air"),
+        Column(
+            name="SENSITIVITY", array=s.value, unit="electron cm2 / erg", comment="electron/s/A per erg/s/cm2/A"
+        ),
+        Column(name="CORRECTION", array=correction, unit="erg / (electron cm2)", comment="its inverse"),
+        Column(name="ERROR", array=s.error, comment="fractional 1 sigma of the mean"),
+        Column(name="SCATTER", array=s.scatter, comment="fractional rms between the stars"),
+        Column(name="TELLURIC", array=s.telluric, comment="optical depth of the bands at airmass 1"),
+    ]
+    stars = table_hdu(
+        [
+            Column(name="STAR", array=np.array(s.stars), comment="exposure of a standard"),
+            Column(name="SCALE", array=np.array(s.scales), comment="brightness relative to the adopted level"),
+        ],
+        name="STARS",
+    )
+    header = fits.Header()
+    add_cards(header, cards)
+    return write_table(path, columns, header, [stars], provenance=provenance)
+
+
+def read_sensitivity(path: Path) -> Sensitivity:
+    """Read ``std-correction.fits``."""
+    table = read_table(path)
+    stars = table.extra["STARS"].data
+    return Sensitivity(
+        wavelength=table["WAVELENGTH"], value=table["SENSITIVITY"], error=table["ERROR"], telluric=table["TELLURIC"],
+        stars=tuple(str(s) for s in stars["STAR"]), scales=tuple(float(s) for s in stars["SCALE"]),
+        scatter=table["SCATTER"],
+    )
+
+
+def _spaxel_columns(spaxels: Spaxels) -> list[Column]:
+    return [
+        Column(name="ID", array=spaxels.ident.astype(np.int32), comment="number of the spaxel"),
+        Column(name="Q", array=spaxels.q.astype(np.int32), comment="axial hexagonal coordinate"),
+        Column(name="R", array=spaxels.r.astype(np.int32), comment="axial hexagonal coordinate"),
+        Column(name="X", array=spaxels.x_arcsec, unit="arcsec", comment="East of the field centre"),
+        Column(name="Y", array=spaxels.y_arcsec, unit="arcsec", comment="North of the field centre"),
+    ]
+
+
+def _spaxels(table: Table) -> Spaxels:
+    return Spaxels(ident=table["ID"], q=table["Q"], r=table["R"], x_arcsec=table["X"], y_arcsec=table["Y"])
+
+
+def _solution_columns(solution: WavelengthSolution) -> list[Column]:
+    return [
+        Column(name="XCOEFF", array=solution.coeff, unit="pixel", comment="column: powers of XI of extension SCALE"),
+        Column(name="WAVERMS", array=solution.rms, unit="pixel", comment="rms of the lamp lines"),
+        Column(name="NLINES", array=solution.n_lines.astype(np.int32), comment="groups of lamp lines used"),
+    ]
+
+
+def _solution_hdus(solution: WavelengthSolution) -> list[fits.BinTableHDU]:
+    scale = table_hdu(
+        [
+            Column(name="WAVELENGTH", array=solution.scale.wavelength, unit="Angstrom", comment="in air"),
+            Column(name="XI", array=solution.scale.xi, comment="prism coordinate"),
+        ],
+        name="SCALE",
+    )
+    width = table_hdu(
+        [Column(name="COEFF", array=solution.line_sigma.coefficients, unit="pixel", comment="see reduce.field")],
+        name="LINEWIDTH",
+    )
+    width.header["ORDER"] = (solution.line_sigma.order, "degree over the field")
+    width.header["SLOPE"] = (solution.line_sigma_slope, "relative change per unit XI")
+    lamp, wave, offset, scatter = zip(*solution.groups, strict=True)
+    groups = table_hdu(
+        [
+            Column(name="LAMP", array=np.array(lamp), comment="lamp"),
+            Column(name="WAVELENGTH", array=np.array(wave), unit="Angstrom", comment="mean of the group, air"),
+            Column(name="OFFSET", array=np.array(offset), unit="pixel", comment="median residual"),
+            Column(name="SCATTER", array=np.array(scatter), unit="pixel", comment="robust rms over the spaxels"),
+        ],
+        name="GROUPS",
+    )
+    return [scale, width, groups]
+
+
+def _solution(table: Table) -> WavelengthSolution:
+    scale, width, groups = (table.extra[name] for name in ("SCALE", "LINEWIDTH", "GROUPS"))
+    sigma = FieldModel(
+        order=int(width.header["ORDER"]), coefficients=np.asarray(width.data["COEFF"], float), scatter=np.asarray(0.0)
+    )
+    return WavelengthSolution(
+        scale=Scale(
+            wavelength=np.asarray(scale.data["WAVELENGTH"], float), xi=np.asarray(scale.data["XI"], float)
+        ),
+        coeff=table["XCOEFF"].astype(float), rms=table["WAVERMS"].astype(float),
+        n_lines=table["NLINES"].astype(np.int64), line_sigma=sigma,
+        line_sigma_slope=float(width.header["SLOPE"]),
+        groups=tuple(
+            (str(r["LAMP"]), float(r["WAVELENGTH"]), float(r["OFFSET"]), float(r["SCATTER"])) for r in groups.data
+        ),
+    )

@@ -1,0 +1,72 @@
+"""Reading raw frames for the steps: pixels, gain, and electrons."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from sedmd.errors import FrameFault
+from sedmd.instrument import DEFAULT_GAIN, OVERSCAN_FIRST_COLUMN, SATURATION_ADU
+from sedmd.products.image import read_image
+from sedmd.reduce.containers import Image
+from sedmd.reduce.detector import MasterBias, debias
+
+
+def read_raw(path: Path) -> tuple[NDArray[np.integer], fits.Header]:
+    """Pixels [ADU] and header of a raw frame.
+
+    Raises
+    ------
+    FrameFault
+        If the file cannot be read as FITS or holds no image.
+    """
+    try:
+        with fits.open(path, memmap=False) as hdul:
+            data, header = hdul[0].data, hdul[0].header
+    except (OSError, ValueError, TypeError) as error:
+        raise FrameFault(f"{path.name} cannot be read: {error}; expected a whole FITS file. Copy it again") from error
+    if data is None or data.ndim != 2:
+        raise FrameFault(f"{path.name} holds no image in its primary array; expected 2048 x 2048 pixels")
+    return data, header
+
+
+def gain_of(header: fits.Header) -> tuple[float, bool]:
+    """Gain [electron/ADU] and whether it had to be assumed because the header has none that can be."""
+    value = header.get("GAIN")
+    try:
+        gain = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return DEFAULT_GAIN, True
+    return (gain, False) if math.isfinite(gain) and 0.1 < gain < 20 else (DEFAULT_GAIN, True)
+
+
+def read_master_bias(path: Path) -> MasterBias:
+    """The master bias as the pure functions want it."""
+    image, header = read_image(path)
+    return MasterBias(
+        level=image.data, read_noise_adu=float(image.read_noise), bad=(image.mask != 0), n_frames=int(header["NCOMBINE"])
+    )
+
+
+def to_electrons(path: Path, master: MasterBias) -> tuple[Image, fits.Header, tuple[str, ...]]:
+    """A raw frame in electrons, with its header and what had to be assumed.
+
+    Raises
+    ------
+    FrameFault
+        If its shape is not that of the master bias.
+    """
+    data, header = read_raw(path)
+    gain, assumed = gain_of(header)
+    try:
+        image = debias(
+            data, master, gain=gain, first_column=OVERSCAN_FIRST_COLUMN, saturation_adu=SATURATION_ADU
+        )
+    except ValueError as error:
+        raise FrameFault(f"{path.name}: {error}") from error
+    warnings = (f"{path.name} has no usable GAIN card; {DEFAULT_GAIN} electron/ADU assumed",) if assumed else ()
+    return image, header, warnings

@@ -1,0 +1,57 @@
+"""Reference tables in the form that the reduction wants them: lamp lines, features of the night sky."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sedmd.data.lines import airglow_spectrum, lamp_lines
+from sedmd.reduce.arcs import Lines
+from sedmd.reduce.flexure import SkyFeature
+
+#: Range in which lamp lines can be of use [Angstrom].
+LAMP_RANGE = (3550.0, 10100.0)
+#: Bands of OH whose shape hardly changes from night to night, as windows of the fit [Angstrom].
+OH_BANDS = ((7210.0, 7560.0), (7690.0, 8130.0), (8230.0, 8560.0), (8700.0, 9100.0))
+
+
+def lamp_tables(lamps: tuple[str, ...] = ("Hg", "Cd", "Xe")) -> dict[str, Lines]:
+    """Line lists of the lamps within the range of the detector."""
+    tables = {}
+    for lamp in lamps:
+        wavelength, intensity = lamp_lines(lamp)
+        inside = (wavelength > LAMP_RANGE[0]) & (wavelength < LAMP_RANGE[1])
+        tables[lamp] = Lines(wavelength=wavelength[inside], intensity=intensity[inside])
+    return tables
+
+
+def sky_features() -> tuple[SkyFeature, ...]:
+    """What flexure is measured on: atomic lines, whose wavelengths are known, and bands of OH, whose shape is typical.
+
+    The doubts are what the shape leaves open: none for a single line; the ratio of the sodium doublet changes between
+    mesosphere and street lamps; OH bands change with the temperature of the upper atmosphere.
+    """
+    wavelength, energy = airglow_spectrum()
+    photons = energy * wavelength
+    features = [
+        SkyFeature(
+            name="OI 5577", wavelength=np.array([5577.34]), intensity=np.array([1.0]), low=5420.0, high=5730.0,
+            doubt_px=0.02,
+        ),
+        SkyFeature(
+            name="Na D", wavelength=np.array([5889.95, 5895.92]), intensity=np.array([1.7, 1.0]), low=5760.0,
+            high=6030.0, doubt_px=0.1,
+        ),
+        SkyFeature(
+            name="OI 6300", wavelength=np.array([6300.30, 6363.78]), intensity=np.array([3.0, 1.0]), low=6180.0,
+            high=6470.0, doubt_px=0.1,
+        ),
+    ]
+    for low, high in OH_BANDS:
+        inside = (wavelength > low - 60) & (wavelength < high + 60)
+        features.append(
+            SkyFeature(
+                name=f"OH {0.5 * (low + high):.0f}", wavelength=wavelength[inside], intensity=photons[inside],
+                low=low, high=high, doubt_px=0.12,
+            )
+        )
+    return tuple(features)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sedmd import __version__
 from sedmd.config import Settings, from_table, load, show
-from sedmd.errors import ConfigError, SedmError
+from sedmd.errors import SedmError
 
 EXIT_CODES = """\
 exit codes:
@@ -36,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb: Callable[[argparse.Namespace], int] = options.verb
     try:
         return verb(options)
-    except ConfigError as error:
-        print(f"sedmd: {error}", file=sys.stderr)
-        return 2
     except SedmError as error:
         print(f"sedmd: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("sedmd: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # the reader of our output went away (| head); standard output must not be flushed into nothing at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,6 +24,8 @@ from sedmd.worker import Outcome
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
+#: Name of a product that was being written when its process died (see `sedmd.products.files`).
+UNFINISHED = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
 
 
 def standard_key(name: str) -> str | None:
@@ -100,11 +103,10 @@ class Dispatcher:
         """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed."""
         if count := self.ledger.release_running():
             self.report.event("", "service", "", f"{count} interrupted jobs start again")
-        for night in nights:
+        for night in filter(None, nights):
             folder = self.settings.paths.redux_root / night
             for leftover in folder.glob(".*") if folder.is_dir() else ():
-                # hidden files of a night's directory are unfinished products; their jobs start again
-                if leftover.is_file():
+                if UNFINISHED.fullmatch(leftover.name):
                     with suppress(OSError):
                         leftover.unlink()
             self.check_products(night)

@@ -129,24 +129,22 @@ class Ledger:
             If the file is no ledger, is newer than this program, or cannot be written.
         """
         try:
-            if read_only:
-                # without a -wal file nobody writes, and a reader without write permission needs no shared memory
-                quiet = "" if Path(f"{path}-wal").exists() else "&immutable=1"
-                connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro{quiet}", uri=True)
-                connection.isolation_level = None
-            else:
-                if path != ":memory:":
-                    Path(path).parent.mkdir(parents=True, exist_ok=True)
-                connection = sqlite3.connect(path, isolation_level=None)
+            connection = _connect(path, read_only=read_only)
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(_unusable(path, error)) from error
+        try:
+            if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA busy_timeout = 10000")
-            connection.row_factory = sqlite3.Row
             ledger = cls(connection, clock)
             ledger._migrate(path, read_only=read_only)
-        except (sqlite3.Error, OSError) as error:
-            msg = f"ledger {path}: {error}; expected a SQLite file on a local disk. Move it away to start anew"
-            raise LedgerError(msg) from error
+        except sqlite3.Error as error:
+            connection.close()
+            raise LedgerError(_unusable(path, error)) from error
+        except LedgerError:
+            connection.close()
+            raise
         return ledger
 
     def __enter__(self) -> Self:
@@ -165,7 +163,8 @@ class Ledger:
         body = None if row.frame is None else _frame_to_json(row.frame)
         with self._write() as db:
             db.execute(
-                "INSERT OR REPLACE INTO frame (path, night, state, reason, size, mtime_ns, arrived, rules, checksum, body)"
+                "INSERT OR REPLACE INTO frame"
+                " (path, night, state, reason, size, mtime_ns, arrived, rules, checksum, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     str(row.path),
@@ -402,6 +401,23 @@ class Ledger:
             return
         for number in range(version, len(MIGRATIONS)):
             self._db.executescript(f"BEGIN; {MIGRATIONS[number][1]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+
+def _connect(path: Path | str, *, read_only: bool) -> sqlite3.Connection:
+    if read_only:
+        # without a -wal file nobody writes, and a reader without write permission needs no shared memory
+        quiet = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro{quiet}", uri=True, isolation_level=None)
+    else:
+        if path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _unusable(path: Path | str, error: Exception) -> str:
+    return f"ledger {path}: {error}; expected a SQLite file on a local disk. Move it away to start anew"
 
 
 def _frame_to_json(frame: Frame) -> str:

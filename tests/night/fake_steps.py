@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver
 from sedmd.job import Job, Result
+from sedmd.products.files import write_bytes_atomic
 
 
 def _digest(path: Path) -> str:
@@ -26,9 +27,7 @@ def _make(job: Job) -> Result:
     for role in sorted(job.inputs):
         lines += [f"{role} {path.name} {_digest(path)}" for path in job.inputs[role]]
     for role, path in job.outputs.items():
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text("\n".join([role, *lines]) + "\n")
-        temporary.replace(path)
+        write_bytes_atomic("\n".join([role, *lines, ""]).encode(), path)
     return Result(figures={"inputs": len(lines) - 1, "rms_px": 0.0123})
 
 

@@ -1,0 +1,246 @@
+"""Cubes from disk, spectra to disk: all the viewer's dealings with files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+from astropy.io import fits
+
+from sedmd.data import standards
+from sedmd.errors import SedmError
+from sedmd.frames import Frame, frame_from_header
+from sedmd.job import Job
+from sedmd.night import observations
+from sedmd.products.ascii import write_ascii
+from sedmd.products.conditions import conditions_of, refraction
+from sedmd.products.cube import read_cube
+from sedmd.products.fitsio import CardValue, card_value
+from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
+from sedmd.products.provenance import provenance
+from sedmd.products.spectrum import META_CARDS, write_spectrum
+from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.hexagon import cell_vertices
+from sedmview.model import WINDOWS, Choice, Target, subtract_pair
+
+_STEM = re.compile(r"e3d_(?:crr_b_)?(ifu\d{8}_\d\d_\d\d_\d\d)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One observation that can be opened: its product name, its cube or cubes, and what became of it so far."""
+
+    product: str
+    cubes: tuple[Path, ...]
+    state: str = "waiting"
+
+
+def entries_of(directory: Path) -> tuple[list[Entry], list[str]]:
+    """The observations in a redux directory, in time order, and what could not be read.
+
+    A and B of a pair are joined, and products named, by the rules of the pipeline.
+    """
+    cubes: dict[str, Path] = {}
+    frames: list[Frame] = []
+    troubles: list[str] = []
+    for path in sorted(directory.glob("e3d_*.fits")):
+        try:
+            frame = _frame_of(path, fits.getheader(path))
+        except (SedmError, OSError) as error:
+            troubles.append(f"{path.name}: {error}")
+            continue
+        cubes[frame.stem] = path
+        frames.append(frame)
+    visits = sorted(observations(frames, standards.lookup), key=lambda visit: visit.frames[0].start)
+    entries = [
+        Entry(
+            product=visit.product,
+            cubes=tuple(cubes[frame.stem] for frame in visit.frames),
+            state=state_of(directory, visit.product),
+        )
+        for visit in visits
+    ]
+    return entries, troubles
+
+
+def entry_of(cubes: Sequence[Path]) -> Entry:
+    """A single cube, or the cubes of A and B, named as they would be in a directory of their own."""
+    frames = [_frame_of(path, fits.getheader(path)) for path in cubes]
+    visit = observations(frames[:1], standards.lookup)
+    safe = visit[0].safe if visit else frames[0].stem
+    product = safe if len(cubes) == 2 else f"{safe}_obs1"
+    return Entry(product=product, cubes=tuple(cubes), state=state_of(cubes[0].parent, product))
+
+
+def state_of(directory: Path, product: str) -> str:
+    """What became of an observation: waiting, automatic, or graded by whom."""
+    path = directory / f"sp_{product}.fits"
+    try:
+        header = fits.getheader(path)
+    except OSError:
+        return "waiting"
+    grade, reducer = card_value(header, "QUALITY"), card_value(header, "REDUCER")
+    return f"{grade} {reducer}" if isinstance(grade, int) and grade > 0 else "automatic"
+
+
+def load(entry: Entry) -> Target:
+    """Read the cubes of an observation.
+
+    Raises
+    ------
+    SedmError, OSError, ValueError
+        A cube cannot be read, or A and B do not fit each other.
+    """
+    cube_a, header_a = read_cube(entry.cubes[0])
+    frame_a = _frame_of(entry.cubes[0], header_a)
+    exptime = _exposure(frame_a)
+    target = Target(
+        product=entry.product,
+        field_cube=cube_a,
+        exptime_s=exptime,
+        refraction_a=refraction(conditions_of(header_a), cube_a.wavelength),
+        meta=_meta(header_a, frame_a),
+        paths=entry.cubes,
+    )
+    if len(entry.cubes) == 1:
+        return target
+    cube_b, header_b = read_cube(entry.cubes[1])
+    frame_b = _frame_of(entry.cubes[1], header_b)
+    airmass = [frame.airmass for frame in (frame_a, frame_b) if frame.airmass is not None]
+    return Target(
+        product=entry.product,
+        field_cube=subtract_pair(cube_a, cube_b, exptime, _exposure(frame_b)),
+        exptime_s=exptime,
+        refraction_a=target.refraction_a,
+        refraction_b=refraction(conditions_of(header_b), cube_b.wavelength),
+        meta=dict(target.meta)
+        | {"frame_b": frame_b.stem, "airmass": sum(airmass) / len(airmass) if airmass else None, "is_pair": True},
+        paths=entry.cubes,
+    )
+
+
+def save(target: Target, choice: Choice, spectrum: Spectrum, *, reducer: str) -> tuple[Path, ...]:
+    """Write ``sp_<product>.fits``, ``<product>_SEDM.txt`` and ``<product>_SEDM.pdf`` beside the cube, the FITS last.
+
+    Parameters
+    ----------
+    target, choice, spectrum
+        As shown; `choice.grade` must be set.
+    reducer : str
+        The observer's name.
+
+    Returns
+    -------
+    tuple of Path
+        The files that were written.
+
+    Raises
+    ------
+    SedmError, OSError
+        The disk is full or not writable.
+    ValueError
+        No grade or no name.
+    """
+    if choice.grade is None:
+        raise ValueError("no grade yet: press 1 to 5")
+    if not reducer.strip():
+        raise ValueError("no name yet: type yours in the field below the spectrum")
+    named = Spectrum(
+        wavelength=spectrum.wavelength,
+        flux=spectrum.flux,
+        error=spectrum.error,
+        sky=spectrum.sky,
+        unit=spectrum.unit,
+        meta=dict(target.meta) | dict(spectrum.meta) | {"quality": choice.grade, "reducer": reducer.strip()},
+    )
+    directory = target.paths[0].parent
+    paths = tuple(
+        directory / name
+        for name in (f"{target.product}_SEDM.txt", f"{target.product}_SEDM.pdf", f"sp_{target.product}.fits")
+    )
+    write_ascii(paths[0], named)
+    plot_spectrum(
+        paths[1], named, name=target.product, image=_picture(target, choice), apertures=_marks(target, choice)
+    )
+    job = Job(
+        step="observer",
+        night=directory.name,
+        label=target.product,
+        inputs={"cube": target.paths},
+        outputs={},
+        options={"window": WINDOWS[choice.window][0]},
+    )
+    write_spectrum(paths[2], named, header=fits.getheader(target.paths[0]), provenance=provenance(job))
+    return paths
+
+
+def _picture(target: Target, choice: Choice) -> MapImage:
+    spaxels = target.field_cube.spaxels
+    _, low, high = WINDOWS[choice.window]
+    return MapImage(
+        x_arcsec=spaxels.x_arcsec,
+        y_arcsec=spaxels.y_arcsec,
+        values=target.picture(choice.window),
+        corners=cell_vertices(spaxels),
+        label=f"{low:.0f}-{high:.0f} Å",
+    )
+
+
+def _marks(target: Target, choice: Choice) -> list[ApertureMark]:
+    marks = []
+    for letter, aperture in (("A", choice.a), ("B", choice.b)):
+        if aperture is not None:
+            marks.append(
+                ApertureMark(
+                    x_arcsec=aperture.x_arcsec,
+                    y_arcsec=aperture.y_arcsec,
+                    semi_major_arcsec=aperture.semi_major_arcsec,
+                    axis_ratio=aperture.axis_ratio,
+                    angle_deg=aperture.angle_deg,
+                    label=letter if target.pair else "",
+                    negative=letter == "B",
+                )
+            )
+    return marks
+
+
+def _frame_of(path: Path, header: fits.Header) -> Frame:
+    """The raw frame a cube was made of: its cards travelled with it."""
+    found = _STEM.search(path.name)
+    stem = found.group(1) if found else path.stem
+    cards: Mapping[str, object] = {key: card_value(header, key) for key in header if key}
+    return frame_from_header(cards, path.with_name(f"{stem}.fits"))
+
+
+def _exposure(frame: Frame) -> float:
+    if frame.exptime_s is None:
+        raise SedmError(f"{frame.stem}: {frame.reason or 'no exposure time'}; there is nothing to extract")
+    return frame.exptime_s
+
+
+def _meta(header: fits.Header, frame: Frame) -> dict[str, CardValue]:
+    """Figures for the spectrum's header: those the cube already carries, and those of the frame."""
+    meta: dict[str, CardValue] = {
+        key: value for key, (card, _) in META_CARDS.items() if (value := card_value(header, card)) is not None
+    }
+    for key in ("quality", "reducer", "skysub", "is_pair"):
+        meta.pop(key, None)
+    request = card_value(header, "REQ_ID")
+    star = standards.lookup(frame.name)
+    meta |= {
+        "target": frame.name,
+        "frame": frame.stem,
+        "utc": frame.start.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-5],
+        "ra": meta.get("ra") or card_value(header, "RA") or card_value(header, "TEL_RA"),
+        "dec": meta.get("dec") or card_value(header, "DEC") or card_value(header, "TEL_DEC"),
+        "airmass": frame.airmass,
+        "req_id": request if isinstance(request, int) else 0,
+        "is_pair": False,
+        "is_standard": star is not None,
+        "standard": star,
+        "fluxcal": False,
+    }
+    return meta

@@ -62,7 +62,7 @@ class Aperture:
         return replace(self, axis_ratio=round(min(max(self.axis_ratio + step, 0.1), 1.0), 3))
 
     def turned(self, step: float) -> Aperture:
-        return replace(self, angle_deg=(self.angle_deg + step) % 180.0)
+        return replace(self, angle_deg=round(self.angle_deg + step, 3) % 180.0)
 
     @property
     def ellipse(self) -> Ellipse:
@@ -215,7 +215,7 @@ def first_choice(target: Target) -> Choice:
     """Apertures on the brightest (and, in A minus B, the most negative) spot of the field; robust colours."""
     values = target.picture(0)
     x, y = target.field_cube.spaxels.x_arcsec, target.field_cube.spaxels.y_arcsec
-    smooth = _neighbour_mean(target, values)
+    smooth = _neighbour_median(target, values)
     if np.isfinite(smooth).any():
         bright = int(np.nanargmax(smooth))
         a = Aperture(x_arcsec=float(x[bright]), y_arcsec=float(y[bright]))
@@ -257,8 +257,8 @@ def _one(
     )
 
 
-def _neighbour_mean(target: Target, values: FloatArray) -> FloatArray:
-    """Each spaxel averaged with its six neighbours, so that a cosmic ray or a dead spaxel is not taken for a star."""
+def _neighbour_median(target: Target, values: FloatArray) -> FloatArray:
+    """Median of each spaxel and its six neighbours: a single hot spaxel is not a star."""
     spaxels = target.field_cube.spaxels
     place = {(int(q), int(r)): index for index, (q, r) in enumerate(zip(spaxels.q, spaxels.r, strict=True))}
     steps = ((0, 0), (1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
@@ -267,6 +267,7 @@ def _neighbour_mean(target: Target, values: FloatArray) -> FloatArray:
         indices = [place.get((int(q) + dq, int(r) + dr), -1) for q, r in zip(spaxels.q, spaxels.r, strict=True)]
         found = np.array(indices)
         stack[row] = np.where(found >= 0, values[found], np.nan)
-    count = np.isfinite(stack).sum(axis=0)
-    mean = np.where(np.isfinite(stack), stack, 0.0).sum(axis=0) / np.maximum(count, 1)
-    return np.where(count >= 5, mean, np.nan)
+    enough = np.isfinite(stack).sum(axis=0) >= 5
+    median = np.full(len(values), np.nan)
+    median[enough] = np.nanmedian(stack[:, enough], axis=0)
+    return median

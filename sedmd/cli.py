@@ -242,9 +242,12 @@ class _Bar:
     def __init__(self, *, shown: bool) -> None:
         from tqdm import tqdm
 
-        width = shutil.get_terminal_size().columns
+        size = shutil.get_terminal_size()
         self._bar = tqdm(
-            disable=not shown, ncols=min(width, 110), bar_format="{percentage:3.0f}% |{bar}| {elapsed} {desc}"
+            disable=not shown,
+            ncols=min(size.columns, 110),
+            nrows=size.lines,  # some terminals claim zero lines, and tqdm then draws nothing
+            bar_format="{percentage:3.0f}% |{bar}| {elapsed} {desc}",
         )
 
     def __enter__(self) -> _Bar:

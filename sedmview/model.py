@@ -19,6 +19,7 @@ from sedmd.reduce.aperture import (
 )
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.containers import Cube, FloatArray, IntArray, Spectrum
+from sedmd.reduce.sensitivity import Sensitivity, calibrate
 
 #: What the observer can say about a spectrum; 1 and 2 are classified and uploaded.
 GRADES: Mapping[int, str] = {1: "good", 2: "acceptable", 3: "poor", 4: "no object visible", 5: "bogus target"}
@@ -140,6 +141,16 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The night's flux calibration: its file name, the sensitivity, the extinction (n_wave,), the mean airmass."""
+
+    source: str
+    sensitivity: Sensitivity
+    mag_per_airmass: FloatArray
+    airmass: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One observation, loaded.
 
@@ -154,6 +165,7 @@ class Target:
     refraction_a, refraction_b : (dx, dy), each (n_wave,), arcsec East and North
     meta : mapping
         Figures of the observation that go into the spectrum's header.
+    calibration : Calibration, or None: the spectrum then stays in electrons
     paths : tuple of Path
         The cube, or the cubes of A and B.
     """
@@ -164,6 +176,7 @@ class Target:
     refraction_a: tuple[FloatArray, FloatArray]
     refraction_b: tuple[FloatArray, FloatArray] | None = None
     meta: Mapping[str, float | int | str | bool | None] = field(default_factory=dict)
+    calibration: Calibration | None = None
     paths: tuple[Path, ...] = ()
 
     @property
@@ -202,13 +215,35 @@ def extract(target: Target, choice: Choice) -> Extraction:
     ValueError
         No spectrum can be made so; the text says what to do.
     """
-    part_a = _one(target.field_cube, choice.a, target.refraction_a, choice.skysub, target.exptime_s)
+    part_a = calibrated(
+        _one(target.field_cube, choice.a, target.refraction_a, choice.skysub, target.exptime_s), target.calibration
+    )
     members = sky_spaxels(target.field_cube.spaxels, choice.aperture.ellipse, *target.refraction_a)
     members = members if choice.skysub else members[:0]
     if target.refraction_b is None or choice.b is None:
         return Extraction(spectrum=part_a, sky_members=members)
-    part_b = _one(negated(target.field_cube), choice.b, target.refraction_b, choice.skysub, target.exptime_s)
+    part_b = calibrated(
+        _one(negated(target.field_cube), choice.b, target.refraction_b, choice.skysub, target.exptime_s),
+        target.calibration,
+    )
     return Extraction(spectrum=mean_of_pair(part_a, part_b), part_a=part_a, part_b=part_b, sky_members=members)
+
+
+def calibrated(spectrum: Spectrum, calibration: Calibration | None) -> Spectrum:
+    """The spectrum in erg / (s cm2 Angstrom), as the pipeline calibrates it; unchanged without a calibration."""
+    if calibration is None:
+        return spectrum
+    sensitivity, mag, airmass = calibration.sensitivity, calibration.mag_per_airmass, calibration.airmass
+    flux, error = calibrate(spectrum.flux, spectrum.error, sensitivity, mag, airmass)
+    sky, _ = calibrate(spectrum.sky, spectrum.sky, sensitivity, mag, airmass)
+    return Spectrum(
+        wavelength=spectrum.wavelength,
+        flux=flux,
+        error=error,
+        sky=sky,
+        unit="erg / (s cm2 Angstrom)",
+        meta=dict(spectrum.meta) | {"fluxcal": True, "fluxcal_source": calibration.source},
+    )
 
 
 def first_choice(target: Target) -> Choice:

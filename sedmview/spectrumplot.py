@@ -21,7 +21,7 @@ class SpectrumPlot(pg.PlotWidget):
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)
         self.setLabel("bottom", "Wavelength in air [Å]")
-        self.setLabel("left", "electron / s / Å")
+        self.setLabel("left", "flux density")
         self.getAxis("left").enableAutoSIPrefix(False)
         self.showGrid(x=True, y=True, alpha=0.12)
         for row, (name, low, high) in enumerate(BANDS):
@@ -56,6 +56,8 @@ class SpectrumPlot(pg.PlotWidget):
 
     def show_extraction(self, extraction: Extraction | None) -> None:
         """Draw a spectrum, or none."""
+        exponent = exponent_of(extraction.spectrum) if extraction else 0
+        scale = 10.0**exponent
         for curve, spectrum in (
             (self._part_a, extraction.part_a if extraction else None),
             (self._part_b, extraction.part_b if extraction else None),
@@ -64,17 +66,33 @@ class SpectrumPlot(pg.PlotWidget):
             if spectrum is None:
                 curve.setData([], [])
             else:
-                curve.setData(spectrum.wavelength, spectrum.flux)
+                curve.setData(spectrum.wavelength, spectrum.flux / scale)
         spectrum = extraction.spectrum if extraction else None
         if spectrum is None:
             self._low.setData([], [])
             self._high.setData([], [])
             return
-        flux, error = np.nan_to_num(spectrum.flux), np.nan_to_num(spectrum.error)
+        calibrated = spectrum.unit != "electron / (s Angstrom)"
+        unit = "erg / s / cm² / Å" if calibrated else "electron / s / Å   (no flux calibration)"
+        self.setLabel("left", f"{_power(exponent)}{unit}")
+        flux, error = np.nan_to_num(spectrum.flux) / scale, np.nan_to_num(spectrum.error) / scale
         self._low.setData(spectrum.wavelength, flux - error)
         self._high.setData(spectrum.wavelength, flux + error)
         self.setXRange(spectrum.wavelength[0], spectrum.wavelength[-1], padding=0.01)
-        self.setYRange(*flux_range(spectrum), padding=0.0)
+        low, high = flux_range(spectrum)
+        self.setYRange(low / scale, high / scale, padding=0.0)
+
+
+def exponent_of(spectrum: Spectrum) -> int:
+    """Power of ten that brings the flux to the order of 1; 0 where it is already near it."""
+    good = np.abs(spectrum.flux[np.isfinite(spectrum.flux)])
+    level = float(np.percentile(good, 90)) if len(good) else 0.0
+    return int(np.floor(np.log10(level))) if level > 0 and not 0.01 <= level < 1e4 else 0
+
+
+def _power(exponent: int) -> str:
+    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised} " if exponent else ""
 
 
 def flux_range(spectrum: Spectrum) -> tuple[float, float]:
@@ -84,7 +102,7 @@ def flux_range(spectrum: Spectrum) -> tuple[float, float]:
     if len(flux) == 0:
         return -1.0, 1.0
     low, high = min(0.0, float(np.percentile(flux, 1))), max(0.0, float(np.percentile(flux, 99.5)))
-    room = max(high - low, 1e-12)
+    room = max(high - low, 1e-30)
     return low - 0.06 * room, high + 0.12 * room
 
 

@@ -8,23 +8,32 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 
 from sedmd.data import standards
+from sedmd.data.extinction import extinction_mag
 from sedmd.errors import SedmError
 from sedmd.frames import Frame, frame_from_header
 from sedmd.job import Job
 from sedmd.night import observations
 from sedmd.products.ascii import write_ascii
-from sedmd.products.conditions import conditions_of, refraction
+from sedmd.products.conditions import Conditions, conditions_of, refraction
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import CardValue, card_value
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
+from sedmd.products.solution import read_sensitivity
 from sedmd.products.spectrum import META_CARDS, write_spectrum
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.containers import Cube, Spectrum
 from sedmd.reduce.hexagon import cell_vertices
-from sedmview.model import WINDOWS, Choice, Target, subtract_pair
+from sedmview.model import WINDOWS, Calibration, Choice, Target, subtract_pair
+
+#: Added to the name of a product that an observer made of a target which the pipeline had extracted too.
+REDONE = "_redo"
+
+#: Step that the header of an observer's spectrum names.
+STEP = "observer"
 
 _STEM = re.compile(r"e3d_(?:crr_b_)?(ifu\d{8}_\d\d_\d\d_\d\d)")
 
@@ -77,13 +86,15 @@ def entry_of(cubes: Sequence[Path]) -> Entry:
 
 def state_of(directory: Path, product: str) -> str:
     """What became of an observation: waiting, automatic, or graded by whom."""
-    path = directory / f"sp_{product}.fits"
-    try:
-        header = fits.getheader(path)
-    except OSError:
-        return "waiting"
-    grade, reducer = card_value(header, "QUALITY"), card_value(header, "REDUCER")
-    return f"{grade} {reducer}" if isinstance(grade, int) and grade > 0 else "automatic"
+    state = "waiting"
+    for name in (product, product + REDONE):
+        try:
+            header = fits.getheader(directory / f"sp_{name}.fits")
+        except OSError:
+            continue
+        grade, reducer = card_value(header, "QUALITY"), card_value(header, "REDUCER")
+        state = f"{grade} {reducer}" if isinstance(grade, int) and grade > 0 else "automatic"
+    return state
 
 
 def load(entry: Entry) -> Target:
@@ -97,33 +108,40 @@ def load(entry: Entry) -> Target:
     cube_a, header_a = read_cube(entry.cubes[0])
     frame_a = _frame_of(entry.cubes[0], header_a)
     exptime = _exposure(frame_a)
+    conditions = conditions_of(header_a)
     target = Target(
         product=entry.product,
         field_cube=cube_a,
         exptime_s=exptime,
-        refraction_a=refraction(conditions_of(header_a), cube_a.wavelength),
-        meta=_meta(header_a, frame_a),
+        refraction_a=refraction(conditions, cube_a.wavelength),
+        meta=_meta(header_a, frame_a, conditions),
+        calibration=_calibration(entry.cubes[0].parent, cube_a, conditions.airmass),
         paths=entry.cubes,
     )
     if len(entry.cubes) == 1:
         return target
     cube_b, header_b = read_cube(entry.cubes[1])
     frame_b = _frame_of(entry.cubes[1], header_b)
-    airmass = [frame.airmass for frame in (frame_a, frame_b) if frame.airmass is not None]
+    conditions_b = conditions_of(header_b)
+    airmasses = [value for value in (conditions.airmass, conditions_b.airmass) if value is not None]
+    airmass = sum(airmasses) / len(airmasses) if airmasses else None
     return Target(
         product=entry.product,
         field_cube=subtract_pair(cube_a, cube_b, exptime, _exposure(frame_b)),
         exptime_s=exptime,
         refraction_a=target.refraction_a,
-        refraction_b=refraction(conditions_of(header_b), cube_b.wavelength),
-        meta=dict(target.meta)
-        | {"frame_b": frame_b.stem, "airmass": sum(airmass) / len(airmass) if airmass else None, "is_pair": True},
+        refraction_b=refraction(conditions_b, cube_b.wavelength),
+        meta=dict(target.meta) | {"frame_b": frame_b.stem, "airmass": airmass, "is_pair": True},
+        calibration=_calibration(entry.cubes[0].parent, cube_a, airmass),
         paths=entry.cubes,
     )
 
 
 def save(target: Target, choice: Choice, spectrum: Spectrum, *, reducer: str) -> tuple[Path, ...]:
     """Write ``sp_<product>.fits``, ``<product>_SEDM.txt`` and ``<product>_SEDM.pdf`` beside the cube, the FITS last.
+
+    Where the pipeline has extracted the target itself, its files stay, since it would make them anew; the observer's
+    carry `REDONE` in their names.
 
     Parameters
     ----------
@@ -157,24 +175,44 @@ def save(target: Target, choice: Choice, spectrum: Spectrum, *, reducer: str) ->
         meta=dict(target.meta) | dict(spectrum.meta) | {"quality": choice.grade, "reducer": reducer.strip()},
     )
     directory = target.paths[0].parent
-    paths = tuple(
-        directory / name
-        for name in (f"{target.product}_SEDM.txt", f"{target.product}_SEDM.pdf", f"sp_{target.product}.fits")
-    )
+    product = target.product + (REDONE if _is_automatic(directory / f"sp_{target.product}.fits") else "")
+    paths = tuple(directory / name for name in (f"{product}_SEDM.txt", f"{product}_SEDM.pdf", f"sp_{product}.fits"))
     write_ascii(paths[0], named)
-    plot_spectrum(
-        paths[1], named, name=target.product, image=_picture(target, choice), apertures=_marks(target, choice)
-    )
+    plot_spectrum(paths[1], named, name=product, image=_picture(target, choice), apertures=_marks(target, choice))
     job = Job(
-        step="observer",
+        step=STEP,
         night=directory.name,
-        label=target.product,
+        label=product,
         inputs={"cube": target.paths},
         outputs={},
         options={"window": WINDOWS[choice.window][0]},
     )
     write_spectrum(paths[2], named, header=fits.getheader(target.paths[0]), provenance=provenance(job))
     return paths
+
+
+def _is_automatic(path: Path) -> bool:
+    """Is this a spectrum of the pipeline, not one of an observer?"""
+    try:
+        return card_value(fits.getheader(path), "STEP") != STEP
+    except FileNotFoundError:
+        return False
+
+
+def _calibration(directory: Path, cube: Cube, airmass: float | None) -> Calibration | None:
+    """The night's flux calibration, if there is one that fits the cube; without an airmass 1 is taken."""
+    path = directory / "std-correction.fits"
+    if not path.exists():
+        return None
+    sensitivity = read_sensitivity(path)
+    if not np.array_equal(sensitivity.wavelength, cube.wavelength):
+        return None
+    return Calibration(
+        source=path.name,
+        sensitivity=sensitivity,
+        mag_per_airmass=extinction_mag(cube.wavelength),
+        airmass=1.0 if airmass is None else airmass,
+    )
 
 
 def _picture(target: Target, choice: Choice) -> MapImage:
@@ -221,7 +259,7 @@ def _exposure(frame: Frame) -> float:
     return frame.exptime_s
 
 
-def _meta(header: fits.Header, frame: Frame) -> dict[str, CardValue]:
+def _meta(header: fits.Header, frame: Frame, conditions: Conditions) -> dict[str, CardValue]:
     """Figures for the spectrum's header: those the cube already carries, and those of the frame."""
     meta: dict[str, CardValue] = {
         key: value for key, (card, _) in META_CARDS.items() if (value := card_value(header, card)) is not None
@@ -236,7 +274,8 @@ def _meta(header: fits.Header, frame: Frame) -> dict[str, CardValue]:
         "utc": frame.start.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-5],
         "ra": meta.get("ra") or card_value(header, "RA") or card_value(header, "TEL_RA"),
         "dec": meta.get("dec") or card_value(header, "DEC") or card_value(header, "TEL_DEC"),
-        "airmass": frame.airmass,
+        "airmass": conditions.airmass,
+        "parallactic_deg": conditions.parallactic_deg,
         "req_id": request if isinstance(request, int) else 0,
         "is_pair": False,
         "is_standard": star is not None,

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from conftest import make_cube, make_target
 
+from sedmd.data.extinction import extinction_mag
 from sedmd.errors import SedmError
 from sedmd.products.ascii import read_ascii
-from sedmd.products.spectrum import read_spectrum
+from sedmd.products.solution import write_sensitivity
+from sedmd.products.spectrum import read_spectrum, write_spectrum
+from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.sensitivity import Sensitivity
 from sedmview import store
 from sedmview.actions import ACTIONS, action_for, help_text, press
-from sedmview.model import Stage, extract, subtract_pair
+from sedmview.model import Stage, extract, first_choice, subtract_pair
 from sedmview.presenter import Files, Presenter
 from sedmview.store import Entry
 
@@ -44,6 +48,17 @@ def make_presenter(*, pair=False, save=None, n=2):
     presenter = Presenter(entries=entries, files=files, view=NullView(), reducer="Ada")
     presenter.open(0)
     return presenter
+
+
+def make_spectrum(**meta):
+    wavelength = np.linspace(3800, 9200, 60)
+    ones = np.ones(60)
+    return Spectrum(wavelength=wavelength, flux=ones, error=ones, sky=ones, unit="electron / (s Angstrom)", meta=meta)
+
+
+def extract_entry(redux):
+    target = store.load(store.entries_of(redux)[0][2])
+    return extract(target, first_choice(target)).spectrum
 
 
 def do(presenter, keys):
@@ -263,6 +278,57 @@ def test_a_night_from_the_list_to_the_files(redux):
     assert (redux / "ZTF19abc_SEDM.pdf").read_bytes().startswith(b"%PDF")
     states = {entry.product: entry.state for entry in store.entries_of(redux)[0]}
     assert states == {"STD-Feige34_obs1": "waiting", "ZTF19abc": "2 Ada L.", "SN2019xyz_obs1": "waiting"}
+
+
+def test_a_spectrum_of_the_pipeline_is_never_overwritten(redux):
+    entries, _ = store.entries_of(redux)
+    automatic = redux / "sp_STD-Feige34_obs1.fits"
+    write_spectrum(automatic, make_spectrum(quality=0, reducer="sedmd"), cards={"STEP": "calibrate"})
+    before = automatic.read_bytes()
+    presenter = Presenter(
+        entries=store.entries_of(redux)[0],
+        files=Files(load=store.load, save=store.save),
+        view=NullView(),
+        reducer="Ada",
+    )
+    assert presenter.entries[0].state == "automatic"
+    presenter.open(0)
+    do(presenter, "X 1 Ctrl+S")
+    assert automatic.read_bytes() == before
+    assert (redux / "sp_STD-Feige34_obs1_redo.fits").exists() and (redux / "STD-Feige34_obs1_redo_SEDM.txt").exists()
+    do(presenter, "2 Ctrl+S")
+    assert store.state_of(redux, entries[0].product) == "2 Ada"
+
+
+def test_the_nights_flux_calibration_is_applied(redux):
+    cube = store.load(store.entries_of(redux)[0][2]).field_cube
+    n = len(cube.wavelength)
+    sensitivity = Sensitivity(
+        wavelength=cube.wavelength,
+        value=np.full(n, 2e15),
+        error=np.full(n, 0.02),
+        telluric=np.zeros(n),
+        stars=("Feige34",),
+        scales=(1.0,),
+        scatter=np.full(n, np.nan),
+    )
+    plain = extract_entry(redux)
+    write_sensitivity(redux / "std-correction.fits", sensitivity, cards={})
+    presenter = Presenter(
+        entries=store.entries_of(redux)[0],
+        files=Files(load=store.load, save=store.save),
+        view=NullView(),
+        reducer="Ada",
+    )
+    presenter.open(2)
+    spectrum = presenter.spectrum
+    assert spectrum.unit == "erg / (s cm2 Angstrom)"
+    airmass = presenter.target.meta["airmass"]
+    expected = plain.flux / 2e15 * 10 ** (0.4 * extinction_mag(cube.wavelength) * airmass)
+    assert np.allclose(spectrum.flux, expected, rtol=1e-12)
+    do(presenter, "X 1 Ctrl+S")
+    text = read_ascii(redux / "SN2019xyz_obs1_SEDM.txt")
+    assert text.header["FLUXCAL"] == "True"
 
 
 def test_a_damaged_cube_costs_that_cube_only(redux):

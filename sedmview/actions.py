@@ -63,6 +63,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(ident="aperture.left", title="turn counter-clockwise", keys=(",",), stages=PLACE, run=lambda p: p.turn(10)),
     Action(ident="aperture.right", title="turn clockwise", keys=(".",), stages=PLACE, run=lambda p: p.turn(-10)),
     Action(ident="aperture.sky", title="sky on or off", keys=("Y",), stages=PLACE, run=Presenter.toggle_sky),
+    Action(
+        ident="aperture.point",
+        title="point source or extended",
+        keys=("P",),
+        stages=PLACE,
+        run=Presenter.toggle_point_source,
+    ),
     Action(ident="aperture.swap", title="other aperture (A or B)", keys=("Tab",), stages=PLACE, run=Presenter.swap),
     Action(ident="nudge.east", title="0.1 arcsec East", keys=("Left",), stages=PLACE, run=lambda p: p.nudge(0.1, 0)),
     Action(ident="nudge.west", title="0.1 arcsec West", keys=("Right",), stages=PLACE, run=lambda p: p.nudge(-0.1, 0)),

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sedmd.reduce.aperture import (
     Ellipse,
     difference,
+    enclosed_fraction,
     extract_ellipse,
     mean_of_pair,
     negated,
@@ -19,6 +21,7 @@ from sedmd.reduce.aperture import (
 )
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.containers import Cube, FloatArray, IntArray, Spectrum
+from sedmd.reduce.psf import Psf
 from sedmd.reduce.sensitivity import Sensitivity, calibrate
 
 #: What the observer can say about a spectrum; 1 and 2 are classified and uploaded.
@@ -118,6 +121,7 @@ class Choice:
     a, b : Aperture, or None for `b` of a single exposure
     active : "A" or "B", the aperture that keys and clicks act on
     skysub : subtract the sky around the aperture
+    point_source : allow for the light of a point source that falls beyond the aperture
     scale : Scale of the picture
     window : index in `WINDOWS`
     grade : key of `GRADES`, or None
@@ -128,6 +132,7 @@ class Choice:
     scale: Scale
     active: str = "A"
     skysub: bool = True
+    point_source: bool = True
     window: int = 0
     grade: int | None = None
 
@@ -165,6 +170,7 @@ class Target:
     refraction_a, refraction_b : (dx, dy), each (n_wave,), arcsec East and North
     meta : mapping
         Figures of the observation that go into the spectrum's header.
+    psf : Psf of the brightest star in the field, or None: then light beyond the aperture cannot be allowed for
     calibration : Calibration, or None: the spectrum then stays in electrons
     paths : tuple of Path
         The cube, or the cubes of A and B.
@@ -176,6 +182,7 @@ class Target:
     refraction_a: tuple[FloatArray, FloatArray]
     refraction_b: tuple[FloatArray, FloatArray] | None = None
     meta: Mapping[str, float | int | str | bool | None] = field(default_factory=dict)
+    psf: Psf | None = None
     calibration: Calibration | None = None
     paths: tuple[Path, ...] = ()
 
@@ -215,17 +222,13 @@ def extract(target: Target, choice: Choice) -> Extraction:
     ValueError
         No spectrum can be made so; the text says what to do.
     """
-    part_a = calibrated(
-        _one(target.field_cube, choice.a, target.refraction_a, choice.skysub, target.exptime_s), target.calibration
-    )
+    part_a = calibrated(_one(target, target.field_cube, choice.a, target.refraction_a, choice), target.calibration)
     members = sky_spaxels(target.field_cube.spaxels, choice.aperture.ellipse, *target.refraction_a)
     members = members if choice.skysub else members[:0]
     if target.refraction_b is None or choice.b is None:
         return Extraction(spectrum=part_a, sky_members=members)
-    part_b = calibrated(
-        _one(negated(target.field_cube), choice.b, target.refraction_b, choice.skysub, target.exptime_s),
-        target.calibration,
-    )
+    turned = negated(target.field_cube)
+    part_b = calibrated(_one(target, turned, choice.b, target.refraction_b, choice), target.calibration)
     return Extraction(spectrum=mean_of_pair(part_a, part_b), part_a=part_a, part_b=part_b, sky_members=members)
 
 
@@ -276,9 +279,10 @@ def robust_scale(values: FloatArray, *, symmetric: bool) -> Scale:
 
 
 def _one(
-    cube: Cube, aperture: Aperture, refraction: tuple[FloatArray, FloatArray], skysub: bool, exptime_s: float
+    target: Target, cube: Cube, aperture: Aperture, refraction: tuple[FloatArray, FloatArray], choice: Choice
 ) -> Spectrum:
-    return extract_ellipse(
+    sky: Literal["annulus", "none"] = "annulus" if choice.skysub else "none"
+    spectrum = extract_ellipse(
         cube,
         x_arcsec=aperture.x_arcsec,
         y_arcsec=aperture.y_arcsec,
@@ -287,8 +291,21 @@ def _one(
         angle_deg=aperture.angle_deg,
         dx_dispersion=refraction[0],
         dy_dispersion=refraction[1],
-        sky="annulus" if skysub else "none",
-        exptime_s=exptime_s,
+        sky=sky,
+        exptime_s=target.exptime_s,
+    )
+    if target.psf is None or not choice.point_source:
+        return spectrum
+    share = enclosed_fraction(cube, target.psf, aperture.ellipse, *refraction, sky=sky)
+    whole = np.where(share > 0.1, share, np.nan)
+    return Spectrum(
+        wavelength=spectrum.wavelength,
+        flux=spectrum.flux / whole,
+        error=spectrum.error / whole,
+        sky=spectrum.sky,
+        unit=spectrum.unit,
+        meta=dict(spectrum.meta)
+        | {"aperture_share": float(np.median(share)), "seeing_arcsec": float(target.psf.fwhm_arcsec)},
     )
 
 

@@ -201,6 +201,11 @@ class Presenter:
         if self.choice is not None:
             self._choose(replace(self.choice, skysub=not self.choice.skysub))
 
+    def toggle_point_source(self) -> None:
+        """Allow for light beyond the aperture, or not (not, for a galaxy)."""
+        if self.choice is not None:
+            self._choose(replace(self.choice, point_source=not self.choice.point_source))
+
     def swap(self) -> None:
         """Keys and clicks act on the other aperture of a pair."""
         if self.choice is not None and self.choice.b is not None:
@@ -322,8 +327,7 @@ class Presenter:
         if picture:
             self.view.show_target()
         self.view.show_choice()
-        same = before is not None and (before.a, before.b, before.skysub) == (choice.a, choice.b, choice.skysub)
-        if not same or before is None or before.active != choice.active:
+        if before is None or _what_counts(before) != _what_counts(choice):
             self._extract_later()
 
     def _extract_later(self) -> None:
@@ -332,3 +336,8 @@ class Presenter:
     def _say(self, message: str) -> None:
         self.message = message
         self.view.show_choice()
+
+
+def _what_counts(choice: Choice) -> tuple[object, ...]:
+    """The part of a choice that the spectrum, or the sky spaxels shown with it, depends on."""
+    return (choice.a, choice.b, choice.active, choice.skysub, choice.point_source)

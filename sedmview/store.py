@@ -25,12 +25,17 @@ from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_sensitivity
 from sedmd.products.spectrum import META_CARDS, write_spectrum
-from sedmd.reduce.containers import Cube, Spectrum
+from sedmd.reduce.containers import Cube, FloatArray, Spectrum
+from sedmd.reduce.find import find_sources
 from sedmd.reduce.hexagon import cell_vertices
+from sedmd.reduce.psf import Psf, Refraction
 from sedmview.model import WINDOWS, Calibration, Choice, Target, subtract_pair
 
 #: Added to the name of a product that an observer made of a target which the pipeline had extracted too.
 REDONE = "_redo"
+
+#: Significance of a star whose width is trusted to tell how much light an aperture misses.
+CLEAR_STAR = 15.0
 
 #: Step that the header of an observer's spectrum names.
 STEP = "observer"
@@ -109,12 +114,14 @@ def load(entry: Entry) -> Target:
     frame_a = _frame_of(entry.cubes[0], header_a)
     exptime = _exposure(frame_a)
     conditions = conditions_of(header_a)
+    shift = refraction(conditions, cube_a.wavelength)
     target = Target(
         product=entry.product,
         field_cube=cube_a,
         exptime_s=exptime,
-        refraction_a=refraction(conditions, cube_a.wavelength),
+        refraction_a=shift,
         meta=_meta(header_a, frame_a, conditions),
+        psf=_psf(cube_a, shift),
         calibration=_calibration(entry.cubes[0].parent, cube_a, conditions.airmass),
         paths=entry.cubes,
     )
@@ -132,6 +139,7 @@ def load(entry: Entry) -> Target:
         refraction_a=target.refraction_a,
         refraction_b=refraction(conditions_b, cube_b.wavelength),
         meta=dict(target.meta) | {"frame_b": frame_b.stem, "airmass": airmass, "is_pair": True},
+        psf=target.psf,
         calibration=_calibration(entry.cubes[0].parent, cube_a, airmass),
         paths=entry.cubes,
     )
@@ -197,6 +205,17 @@ def _is_automatic(path: Path) -> bool:
         return card_value(fits.getheader(path), "STEP") != STEP
     except FileNotFoundError:
         return False
+
+
+def _psf(cube: Cube, shift: tuple[FloatArray, FloatArray]) -> Psf | None:
+    """Image of a point source, from the brightest star of the field; None when none is clear enough to tell."""
+    sources = find_sources(
+        cube,
+        Refraction(east=np.asarray(shift[0], float), north=np.asarray(shift[1], float)),
+        max_sources=1,
+        threshold=CLEAR_STAR,
+    )
+    return sources[0].psf if sources else None
 
 
 def _calibration(directory: Path, cube: Cube, airmass: float | None) -> Calibration | None:

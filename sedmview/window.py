@@ -117,7 +117,7 @@ class Window(QtWidgets.QMainWindow):
             f"{'Aperture ' + choice.active if choice.b is not None else 'Aperture'}   "
             f"E {aperture.x_arcsec:+.2f}″  N {aperture.y_arcsec:+.2f}″   "
             f"a {aperture.semi_major_arcsec:.1f}″   b/a {aperture.axis_ratio:.1f}   PA {aperture.angle_deg:.0f}°   "
-            f"sky {'on' if choice.skysub else 'OFF'}"
+            f"sky {'on' if choice.skysub else 'OFF'}   {'point source' if choice.point_source else 'extended'}"
         )
 
     def show_spectrum(self) -> None:
@@ -135,6 +135,9 @@ class Window(QtWidgets.QMainWindow):
         self._trouble.setStyleSheet(TROUBLE if cut else "")
         if cut:
             text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
+        share = extraction.spectrum.meta.get("aperture_share")
+        if isinstance(share, float):
+            text += f"     {100 * share:.0f} % of a point source in the aperture, allowed for"
         self._trouble.setText(text)
 
     def show_help(self) -> None:
@@ -255,7 +258,7 @@ class Window(QtWidgets.QMainWindow):
                 action is not None and action.ident.startswith(("scale.", "aperture.", "nudge.", "edit."))
                 for action in (action_for(name, stage) for stage in Stage)
             )
-            shortcut.setAutoRepeat(repeatable and name != "X" and name not in ("Y", "Q", "Tab"))
+            shortcut.setAutoRepeat(repeatable and name != "X" and name not in ("Y", "P", "Q", "Tab"))
 
     def key(self, name: str) -> None:
         """A key of the table was pressed."""

@@ -5,7 +5,7 @@ The pipeline and the observer's viewer call the same functions: the spectrum on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,11 +14,14 @@ from scipy.ndimage import uniform_filter1d
 
 from sedmd.reduce.containers import Cube, FloatArray, Spaxels, Spectrum
 from sedmd.reduce.hexagon import cell_area, lattice_vectors
+from sedmd.reduce.psf import Psf, image
 
 #: Points per lattice step when a spaxel's share in the aperture is counted: 81 points a spaxel, area good to 0.3 %.
 _FINE = 9
 #: The sky annulus, in units of the semi-major axis and in arcsec beyond it (kpy Extractor: f = 1.5, a f + 3 f).
 SKY_INNER, SKY_WIDTH_ARCSEC = 1.5, 4.5
+#: The annulus never begins closer than this: the wings of a star would pass for sky.
+MIN_SKY_INNER_ARCSEC = 3.0
 #: Fewer sky spaxels than this do not make a sky.
 MIN_SKY_SPAXELS = 12
 #: Bins on either side over which an object's profile is averaged to replace what a masked sample held.
@@ -184,13 +187,13 @@ def coverage(
 
 
 def sky_spaxels(spaxels: Spaxels, ellipse: Ellipse, shift_x: FloatArray, shift_y: FloatArray) -> NDArray[np.intp]:
-    """Spaxels between 1.5 times the ellipse, at every wavelength, and an ellipse 4.5 arcsec beyond that.
+    """Spaxels between 1.5 times the ellipse (3 arcsec at least), at every wavelength, and 4.5 arcsec beyond that.
 
     Returns
     -------
     (n_sky,) indices
     """
-    inner = SKY_INNER * ellipse.semi_major_arcsec
+    inner = max(SKY_INNER * ellipse.semi_major_arcsec, MIN_SKY_INNER_ARCSEC)
     ratio = ellipse.axis_ratio
     x, y = spaxels.x_arcsec - ellipse.x_arcsec, spaxels.y_arcsec - ellipse.y_arcsec
     scale = ellipse.semi_major_arcsec
@@ -208,6 +211,56 @@ def sky_spaxels(spaxels: Spaxels, ellipse: Ellipse, shift_x: FloatArray, shift_y
         angle_deg=ellipse.angle_deg,
     )
     return np.flatnonzero(beyond & (outer.radius2(x, y) < 1))
+
+
+def enclosed_fraction(
+    cube: Cube,
+    psf: Psf,
+    ellipse: Ellipse,
+    dx_dispersion: FloatArray,
+    dy_dispersion: FloatArray,
+    *,
+    sky: Literal["annulus", "none"] = "annulus",
+) -> FloatArray:
+    """Share of a point source's light that `extract_ellipse` finds when the source sits at the aperture's centre.
+
+    What the wings add to the sky annulus is taken off, as the extraction takes it off. Dividing by this share turns the
+    flux in the aperture into the flux of the source.
+
+    Parameters
+    ----------
+    cube : Cube
+    psf : Psf
+        Its place is ignored, its shape and width count.
+    ellipse : Ellipse
+    dx_dispersion, dy_dispersion : (n_wave,) arcsec
+    sky : as in `extract_ellipse`
+
+    Returns
+    -------
+    (n_wave,) ndarray, between 0 and 1 for any sensible aperture
+    """
+    n_wave = len(cube.wavelength)
+    sample = np.unique(np.linspace(0, n_wave - 1, 9).astype(int))  # it changes slowly with wavelength
+    dx, dy = np.asarray(dx_dispersion, dtype=float), np.asarray(dy_dispersion, dtype=float)
+    members, share = coverage(cube.spaxels, ellipse, dx[sample], dy[sample])
+    around = sky_spaxels(cube.spaxels, ellipse, dx, dy) if sky == "annulus" else members[:0]
+    both = np.concatenate([members, around])
+    spaxels = cube.spaxels
+    part = Spaxels(
+        ident=spaxels.ident[both],
+        q=spaxels.q[both],
+        r=spaxels.r[both],
+        x_arcsec=spaxels.x_arcsec[both],
+        y_arcsec=spaxels.y_arcsec[both],
+    )
+    centred = replace(psf, x_arcsec=ellipse.x_arcsec, y_arcsec=ellipse.y_arcsec)
+    light = image(centred, part, cube.wavelength[sample], dx[sample], dy[sample])
+    inside, outside = light[:, : len(members)], light[:, len(members) :]
+    found = np.sum(share * inside, axis=1)
+    if len(around):
+        found = found - share.sum(axis=1) * outside.mean(axis=1)
+    return np.interp(np.arange(n_wave), sample, found)
 
 
 def difference(cube_a: Cube, cube_b: Cube, *, exptime_a_s: float, exptime_b_s: float) -> Cube:

@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import make_cube, make_target
 from hypothesis import given
 from hypothesis import strategies as st
+from viewer_samples import make_cube, make_target
 
 from sedmd.reduce.aperture import extract_ellipse
 from sedmview.model import Aperture, Scale, extract, first_choice, robust_scale, subtract_pair

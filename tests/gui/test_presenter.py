@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_cube, make_target
+from viewer_samples import make_cube, make_target
 
 from sedmd.data.extinction import extinction_mag
 from sedmd.errors import SedmError

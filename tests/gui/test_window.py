@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_cube, make_target
+from viewer_samples import make_cube, make_target
 
 pytest.importorskip("pyqtgraph", exc_type=ImportError)
 

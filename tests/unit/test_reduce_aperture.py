@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.aperture import Ellipse, coverage, difference, extract_ellipse, mean_of_pair, negated
+from sedmd.reduce.aperture import (
+    Ellipse,
+    coverage,
+    difference,
+    enclosed_fraction,
+    extract_ellipse,
+    mean_of_pair,
+    negated,
+)
 from sedmd.reduce.containers import Cube, Mask, Spaxels
 from sedmd.reduce.hexagon import cell_area
+from sedmd.reduce.psf import Psf, image
 
 EXPTIME = 900.0
 
@@ -138,6 +147,30 @@ def test_error_bars_cover(sky):
 
 
 TRUE_FLUX = float(extract(make_cube([(0.0, 0.0, 3000.0, 0.8)]), a=2.5, sky="none").flux.mean())
+
+
+@pytest.mark.parametrize("sky", ["annulus", "none"])
+@pytest.mark.parametrize(("a", "ratio"), [(1.0, 1.0), (2.0, 1.0), (2.5, 0.6)])
+def test_enclosed_fraction_restores_the_whole_flux(a, ratio, sky):
+    psf = Psf(x_arcsec=0.4, y_arcsec=-0.7, fwhm_arcsec=1.8, beta=2.8, e1=0.1)
+    cube = make_cube(sky=10.0 if sky == "annulus" else 0.0)
+    shift = np.linspace(-0.4, 0.6, 30)
+    light = 5000.0 * image(psf, cube.spaxels, cube.wavelength, shift, -shift)
+    star = Cube(
+        wavelength=cube.wavelength,
+        flux=cube.flux + light,
+        variance=cube.variance,
+        mask=cube.mask,
+        spaxels=cube.spaxels,
+    )
+    ellipse = Ellipse(x_arcsec=0.4, y_arcsec=-0.7, semi_major_arcsec=a, axis_ratio=ratio, angle_deg=70.0)
+    found = extract(
+        star, 0.4, -0.7, a, axis_ratio=ratio, angle_deg=70.0, dx_dispersion=shift, dy_dispersion=-shift, sky=sky
+    )
+    share = enclosed_fraction(star, psf, ellipse, shift, -shift, sky=sky)
+    assert np.all((share > 0.05) & (share < 1))
+    # the clipped mean of the sky leaves out the steep inner edge of the wings
+    assert_allclose(found.flux * EXPTIME / share, 5000.0, rtol=0.02 if sky == "annulus" else 0.008)
 
 
 def test_exposure_time_drops_out():

@@ -97,6 +97,7 @@ class Dispatcher:
         self.running: dict[str, Job] = {}
         self._standard = standard
         self._versions = step_versions(settings.jobs.steps_module)
+        ledger.put_versions(self._versions)
         self._nights: dict[str, _Night] = {}
 
     def recover(self, nights: Iterable[str]) -> None:

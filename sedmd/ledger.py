@@ -49,6 +49,10 @@ MIGRATIONS = (
         CREATE INDEX event_subject ON event (subject);
         """,
     ),
+    (
+        "2: the versions of the steps, so that status need not load them",
+        "CREATE TABLE step (name TEXT PRIMARY KEY, version TEXT NOT NULL);",
+    ),
 )
 
 
@@ -313,6 +317,20 @@ class Ledger:
                     "DELETE FROM job WHERE night = ? AND state IN ('failed', 'retry')", (night,)
                 ).rowcount
         return count
+
+    # versions of the steps
+
+    def put_versions(self, versions: Mapping[str, object]) -> None:
+        """Remember the versions of the steps that this program runs."""
+        with self._write() as db:
+            db.execute("DELETE FROM step")
+            db.executemany(
+                "INSERT INTO step VALUES (?, ?)", [(name, str(version)) for name, version in versions.items()]
+            )
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the steps of the program that wrote here last."""
+        return {row["name"]: row["version"] for row in self._db.execute("SELECT name, version FROM step")}
 
     # products
 

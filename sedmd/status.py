@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sedmd.config import Settings
-from sedmd.dispatch import planner_context, step_versions
+from sedmd.dispatch import planner_context
 from sedmd.errors import SedmError
 from sedmd.ledger import Ledger
 from sedmd.lock import holder
@@ -42,9 +42,8 @@ def snapshot(settings: Settings, *, night: str | None, now: datetime) -> dict[st
             closes_ut_hour=settings.night.closes_ut_hour,
             quiet_s=settings.night.quiet_s,
         )
-        context = planner_context(
-            settings, ledger, chosen, rows, now=now, final=final, versions=step_versions(settings.jobs.steps_module)
-        )
+        # the versions of the program that did the work, not of the one that asks
+        context = planner_context(settings, ledger, chosen, rows, now=now, final=final, versions=ledger.versions())
         plan = plan_night([row.frame for row in rows if row.frame is not None], context)
         jobs = {row.key: row for row in ledger.jobs(chosen)}
     process = holder(settings.paths.state)

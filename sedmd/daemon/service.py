@@ -152,6 +152,7 @@ class Service:
         self._folders: list[Path] = []
         self._plans: dict[str, Plan] = {}
         self._final: dict[str, bool] = {}
+        self._ended: dict[str, str] = {}
         self._last_arrival: dict[str, datetime] = {}
         self._dirty: set[str] = set()
         self._raw_root_there = True
@@ -344,13 +345,24 @@ class Service:
                 self._dirty.add(night)
             if night in self._dirty or night not in self._plans:
                 self._plans[night] = self.dispatcher.plan(night, final=final)
-                if final and not self._final.get(night, False):
-                    self.report.event(night, "night", "", f"closed: {_census(self._plans[night])}", level=NOTICE)
                 self._final[night] = final
+                self._tell_end(night)
         self._dirty.clear()
         started = self.dispatcher.launch([self._plans[night] for night in nights])
         if started:
             self.notifier.send(STATUS=self.status_line())
+
+    def _tell_end(self, night: str) -> None:
+        """One line when the last job of a closed night has ended, and again if later frames change the result."""
+        plan = self._plans[night]
+        census = _census(plan) if self._final[night] and not plan.active else ""
+        if census and census != self._ended.get(night):
+            spectra = sum(node.state is State.DONE for node in plan.nodes if node.job.step == "calibrate")
+            text = f"finished: {spectra} spectra; jobs: {census}"
+            self.report.event(night, "night", "", text, level=NOTICE)
+            for lack in plan.missing:
+                self.report.event(night, "night", "", f"missing: {lack}", level=WARNING)
+        self._ended[night] = census or self._ended.get(night, "")
 
     def _plannable(self) -> list[str]:
         """Nights all of whose frames are in sight: those of the newest `nights_back` directories, and the one begun."""

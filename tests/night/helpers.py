@@ -100,7 +100,7 @@ def night_is_done(settings: Settings, frames: int) -> bool:
     try:
         state = snapshot(settings, night=None, now=datetime.now(UTC))
     except Exception as error:
-        if "no frames" in str(error) or "version 0" in str(error):
+        if "no frames" in str(error) or "to migrate it" in str(error):
             return False
         raise
     seen = sum(state["frames"].values())

@@ -130,7 +130,7 @@ def jobs(settings, state: str) -> int:
         with Ledger.open(path, clock=lambda: NOW, read_only=True) as ledger:
             return sum(record.state == state for record in ledger.records(NIGHT).values())
     except Exception as error:
-        if "version 0" in str(error):
+        if "to migrate it" in str(error):
             return 0
         raise
 

@@ -146,6 +146,26 @@ def test_the_ledger_survives_its_process(tmp_path):
             second.note("n", "s", "t")
 
 
+def test_versions_of_the_steps(ledger):
+    ledger.put_versions({"bias": 1, "flat": "2b"})
+    ledger.put_versions({"bias": 2})
+    assert ledger.versions() == {"bias": "2"}
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_content(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(MIGRATIONS[0][1] + "PRAGMA user_version = 1;")
+    connection.execute("INSERT INTO event (time, night, subject, text) VALUES ('t', 'n', 's', 'old')")
+    connection.commit()
+    connection.close()
+    with pytest.raises(LedgerError, match="start the service to migrate it"):
+        Ledger.open(path, clock=lambda: NOW, read_only=True)
+    with Ledger.open(path, clock=lambda: NOW) as ledger:
+        assert ledger.story("s")[0][3] == "old"
+        assert ledger.versions() == {}
+
+
 def test_no_ledger_newer_or_other_than_ours(tmp_path):
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"this is no database, and long enough to be seen as none" * 100)

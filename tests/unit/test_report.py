@@ -34,7 +34,8 @@ def test_warnings_and_faults_have_their_level_in_the_journal():
 def test_the_nights_log_has_the_details_too(tmp_path):
     lines(tmp_path, outcome=Outcome(state="failed", reason="r", detail="Traceback\n  x"), state="failed")
     log = (tmp_path / "20190612" / "sedmd.log").read_text().splitlines()
-    assert [line.split("  flat ")[-1].split(maxsplit=1)[-1] for line in log] == [
+    text = len("2019-06-12 04:28:02 UT  20190612  flat       ") + 45
+    assert [line[text:] for line in log] == [
         "begins",
         "failed: r",
         "| Traceback",

@@ -62,6 +62,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(ident="aperture.rounder", title="rounder", keys=("]",), stages=PLACE, run=lambda p: p.reshape(0.1)),
     Action(ident="aperture.left", title="turn counter-clockwise", keys=(",",), stages=PLACE, run=lambda p: p.turn(10)),
     Action(ident="aperture.right", title="turn clockwise", keys=(".",), stages=PLACE, run=lambda p: p.turn(-10)),
+    Action(ident="aperture.centre", title="centre on the object", keys=("C",), stages=PLACE, run=Presenter.centre),
     Action(ident="aperture.sky", title="sky on or off", keys=("Y",), stages=PLACE, run=Presenter.toggle_sky),
     Action(
         ident="aperture.point",

@@ -21,7 +21,8 @@ REDUCER_VARIABLE = "SEDM_USER"
 def main(argv: Sequence[str] | None = None) -> int:
     """Open the window; returns the exit status: 0 after a normal end, 2 when there is nothing to show."""
     given = _arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("sedmview").setLevel(logging.INFO)
     try:
         entries, troubles = _entries(given.paths)
     except (SedmError, OSError) as error:

@@ -17,6 +17,7 @@ from sedmview.model import (
     Extraction,
     Stage,
     Target,
+    centred,
     extract,
     first_choice,
     robust_scale,
@@ -197,6 +198,17 @@ class Presenter:
     def turn(self, step: float) -> None:
         self._reshape(lambda a: a.turned(step))
 
+    def centre(self) -> None:
+        """The active aperture goes to the middle of the light it holds."""
+        if self.choice is None or self.target is None:
+            return
+        aperture = centred(self.target, self.choice)
+        if aperture is None:
+            self._say("No object stands out in the aperture; place it by hand")
+            return
+        self.placed.add(self.choice.active)
+        self._choose(self.choice.with_aperture(aperture))
+
     def toggle_sky(self) -> None:
         if self.choice is not None:
             self._choose(replace(self.choice, skysub=not self.choice.skysub))
@@ -274,7 +286,7 @@ class Presenter:
             colour = "red (positive)" if self.choice.active == "A" else "blue (negative)"
             return f"Click the {colour} target with aperture {self.choice.active}   z x size   [ ] shape   , . turn"
         if not self.placed and self.choice.grade is None:
-            return "Click the target   z x size   [ ] shape   , . turn   y sky"
+            return "Click the target   c centre   z x size   [ ] shape   , . turn   y sky"
         if self.choice.grade is None:
             return "Grade the spectrum: 1 good  2 acceptable  3 poor  4 no object  5 bogus"
         if not self.reducer:

@@ -137,7 +137,7 @@ class Window(QtWidgets.QMainWindow):
             text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
         share = extraction.spectrum.meta.get("aperture_share")
         if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a point source in the aperture, allowed for"
+            text += f"     {100 * share:.0f} % of a star's light inside, rest allowed for"
         self._trouble.setText(text)
 
     def show_help(self) -> None:
@@ -178,6 +178,7 @@ class Window(QtWidgets.QMainWindow):
         self._list = QtWidgets.QListWidget()
         self._list.setAccessibleName("Targets")
         self._list.setMaximumWidth(230)
+        self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
         self._list.currentRowChanged.connect(self._row_chosen)
 

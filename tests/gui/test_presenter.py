@@ -166,6 +166,26 @@ def test_undo_restores_choice_and_spectrum():
     assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(("pair", "clicks"), [(False, [(2.2, -4.6)]), (True, [(3.6, -3.3), (-2.1, 4.4)])])
+def test_c_centres_on_the_object(pair, clicks):
+    presenter = make_presenter(pair=pair)
+    do(presenter, "X")
+    for x, y in clicks:
+        presenter.place(x, y)
+    do(presenter, "C")
+    if pair:
+        do(presenter, "Tab C")
+        assert (presenter.choice.b.x_arcsec, presenter.choice.b.y_arcsec) == pytest.approx((-3.0, 4.0), abs=0.1)
+    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.1)
+
+
+def test_c_on_empty_sky_stays_where_it_is():
+    presenter = make_presenter()
+    presenter.place(-5.0, 5.0)
+    do(presenter, "C")
+    assert presenter.choice.a.x_arcsec == -5.0 and "by hand" in presenter.message
+
+
 def test_sky_toggle_is_in_the_spectrum():
     presenter = make_presenter()
     do(presenter, "X Y")

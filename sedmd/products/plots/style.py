@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from matplotlib.figure import Figure
 import sedmd
 from sedmd.data.telluric import BANDS
 from sedmd.products.files import write_bytes_atomic
+
+# matplotlib has it cut the fonts for a PDF; it tells every glyph of it at level INFO
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 INK, SOFT, FAINT, BAND = "#1b2a3a", "#5d6b7a", "#d7dde4", "#eef1f4"
 SPECTRUM, ERROR, SKY = "#14507f", "#9cc3e0", "#c98a1b"

@@ -38,8 +38,8 @@ def test_the_nights_log_has_the_details_too(tmp_path):
     assert [line[text:] for line in log] == [
         "begins",
         "failed: r",
-        "| Traceback",
-        "|   x",
+        "  | Traceback",
+        "  |   x",
     ]
 
 

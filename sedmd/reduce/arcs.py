@@ -185,6 +185,23 @@ def identify(
     return start, score
 
 
+def peak_sigma(spectrum: NDArray[np.floating]) -> float:
+    """Gaussian sigma of the strongest peak of a mean arc spectrum, in columns, from where it falls to one half."""
+    up = spectrum - np.percentile(spectrum, 30)
+    top = int(np.argmax(up[5:-5])) + 5
+    half = 0.5 * up[top]
+    reach = np.arange(1, 12)
+    widths = []
+    for side in (-1, 1):
+        values = up[np.clip(top + side * reach, 0, up.size - 1)]
+        below = np.flatnonzero(values < half)
+        if below.size:
+            i = int(below[0])
+            before = up[top] if i == 0 else values[i - 1]
+            widths.append(i + (before - half) / max(before - values[i], 1e-9))
+    return float(np.clip(min(widths) * 2 / 2.3548, 0.7, 3.0)) if widths else 1.3
+
+
 def _compressed(spectrum: NDArray) -> NDArray[np.float64]:
     """Square root of what stands above the local floor, unit norm."""
     up = np.sqrt(np.maximum(spectrum - ndimage.percentile_filter(spectrum, 30, size=61), 0.0))

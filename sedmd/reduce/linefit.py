@@ -46,13 +46,13 @@ def group_lines(
     ----------
     place : (m,) column of each line
     intensity : (m,) relative intensities
-    separation : lines closer than this many columns belong together
-    strong : lines above this share of the strongest form the groups; a weaker one joins the nearest strong line within
-        `separation`, so that a forest of weak lines does not tie everything together; the rest are groups of their own
+    separation : strong lines closer than this many columns belong together
+    strong : lines above this share of the strongest form the groups; a weaker one joins the nearest strong
+        line whose fit it could disturb; but a forest of weak lines ties nothing together
 
     Returns
     -------
-    list of index arrays, each sorted by column
+    list of index arrays, each sorted by column; the groups without a strong line hold one weak chain each
     """
     leader = intensity > strong * intensity.max()
     label = np.full(place.size, -1)
@@ -60,7 +60,7 @@ def group_lines(
     strong_place, strong_label = place[leader], label[leader]
     for i in np.flatnonzero(~leader):
         distance = np.abs(strong_place - place[i])
-        if distance.min() < separation:
+        if distance.min() < MARGIN:
             label[i] = strong_label[np.argmin(distance)]
     rest = label < 0
     label[rest] = label.max() + 1 + _chain(place[rest], separation)
@@ -72,11 +72,18 @@ def blends(
 ) -> NDArray[np.int64]:
     """Number of the unresolved blend that each line of a group belongs to.
 
-    Strong lines closer than `resolution` columns are one blend; each weak line belongs to the nearest strong line.
+    Strong lines closer than `resolution` columns are one blend; a weak line within that distance of a strong one
+    belongs to it; the others form blends of their own, whose brightness the data tell better than any table.
     """
     leader = intensity >= min(strong, intensity.max())
-    number = _chain(place[leader], resolution)
-    return number[np.argmin(np.abs(place[:, None] - place[leader][None, :]), axis=1)]
+    number = np.full(place.size, -1)
+    number[leader] = _chain(place[leader], resolution)
+    distance = np.abs(place[:, None] - place[leader][None, :])
+    near = ~leader & (distance.min(axis=1) < resolution)
+    number[near] = number[leader][np.argmin(distance, axis=1)][near]
+    rest = number < 0
+    number[rest] = number.max() + 1 + _chain(place[rest], resolution)
+    return number
 
 
 def _chain(place: NDArray[np.floating], separation: float) -> NDArray[np.int64]:

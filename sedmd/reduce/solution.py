@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.instrument import FULL_RANGE, DispersionGuess
-from sedmd.reduce.arcs import HALF_SPAN, Lines, align, identify, mean_aligned, straighten
+from sedmd.reduce.arcs import HALF_SPAN, Lines, align, identify, mean_aligned, peak_sigma, straighten
 from sedmd.reduce.containers import Image
 from sedmd.reduce.frame import separate
 from sedmd.reduce.geometry import Lattice, find_lattice
@@ -85,10 +85,7 @@ def solve_geometry(
     keep = keep[np.lexsort((lattice.q[keep], lattice.r[keep]))]
     traces = with_windows(traces.select(keep), solution.coeff[keep], solution)
     traces, chi2 = refine_traces(traces, frames)
-    solution = _fit(traces, lamps, lines, solution.scale, solution.coeff[keep], rounds=2)
-    sure = solution.n_lines >= 5
-    traces, solution = traces.select(sure), select_spaxels(solution, sure)
-    traces = with_windows(traces, solution.coeff, solution)
+    solution = select_spaxels(solution, keep)
     x_ref, y_ref = reference_positions(traces, solution)
     lattice = find_lattice(x_ref, y_ref)
     return Geometry(
@@ -130,7 +127,7 @@ def refine_wavelengths(
         spectra[lamp], variances[lamp] = flux, variance
     return fit_wavelengths(
         spectra, variances, {lamp: lines[lamp] for lamp in lamps}, start.scale, np.rint(traces.centre),
-        traces.y_coeff[:, 0], start.coeff, rounds=2,
+        traces.y_coeff[:, 0], start.coeff, line_sigma_px=typical_sigma(start, traces), rounds=4,
     )
 
 
@@ -171,25 +168,38 @@ def _first_solution(
     reference = int(np.argmin(distance + 1e4 * (length < 0.8 * np.percentile(length, 80))))
     shift, stretch = align(spectra, reference)
     template = dict(zip(names, mean_aligned(np.nan_to_num(spectra), shift, stretch), strict=True))
-    fits = [identify(template, lines, g.wavelength, g.column) for g in guesses]
-    best = int(np.argmax([score for _, score in fits]))
-    p, score = fits[best]
-    if score < MIN_IDENTIFICATION:
+    sigma = float(np.median([peak_sigma(t) for t in template.values()]))
+    starts, scores = [], []
+    for guess in guesses:
+        p, score = identify(template, lines, guess.wavelength, guess.column)
+        start = np.zeros((traces.n, 5))
+        start[:, 0] = traces.centre + shift + stretch * p[0]
+        start[:, 1] = stretch * p[1] * 100
+        start[:, 2], start[:, 3] = stretch * p[2], stretch * p[3]
+        start[np.abs(shift - np.median(shift)) > 80] = np.nan
+        starts.append((make_scale(guess.wavelength, guess.column), start))
+        scores.append(score)
+    if max(scores) < MIN_IDENTIFICATION:
         raise ValueError(
-            f"the lamp lines could not be identified: correlation {score:.2f} with the line lists, at least "
+            f"the lamp lines could not be identified: correlation {max(scores):.2f} with the line lists, at least "
             f"{MIN_IDENTIFICATION} expected; look at the combined {', '.join(names)} frames"
         )
-    scale = make_scale(guesses[best].wavelength, guesses[best].column)
-    start = np.zeros((traces.n, 5))
-    start[:, 0] = traces.centre + shift + stretch * p[0]
-    start[:, 1] = stretch * p[1] * 100
-    start[:, 2], start[:, 3] = stretch * p[2], stretch * p[3]
-    start[np.abs(shift - np.median(shift)) > 80] = np.nan
-    return _fit(traces, lamps, lines, scale, start, rounds=3), score
+    # Every published curve is tried on a part of the spaxels; the one that has to be bent least is taken.
+    few = np.arange(0, traces.n, max(1, traces.n // 250))
+    strains = []
+    for scale, start in starts:
+        try:
+            strains.append(_fit(traces.select(few), lamps, lines, scale, start[few], sigma, rounds=4).strain)
+        except ValueError:
+            strains.append(np.inf)
+    best = int(np.argmin(strains)) if np.isfinite(strains).any() else int(np.argmax(scores))
+    scale, start = starts[best]
+    return _fit(traces, lamps, lines, scale, start, sigma, rounds=5), scores[best]
 
 
 def _fit(
-    traces: Traces, lamps: Mapping[str, Image], lines: Mapping[str, Lines], scale: Scale, start: NDArray, rounds: int
+    traces: Traces, lamps: Mapping[str, Image], lines: Mapping[str, Lines], scale: Scale, start: NDArray,
+    line_sigma_px: float, *, rounds: int,
 ) -> WavelengthSolution:
     """Solution from simple row sums."""
     names = [lamp for lamp in lamps if lamp in lines]
@@ -197,8 +207,14 @@ def _fit(
     variance = {lamp: np.maximum(s, 0) + 5 * lamps[lamp].read_noise ** 2 for lamp, s in spectra.items()}
     return fit_wavelengths(
         spectra, variance, {lamp: lines[lamp] for lamp in names}, scale, traces.centre, traces.y_coeff[:, 0], start,
-        rounds=rounds,
+        line_sigma_px=line_sigma_px, rounds=rounds,
     )
+
+
+def typical_sigma(solution: WavelengthSolution, traces: Traces) -> float:
+    """Median Gaussian sigma of a lamp line over the field, columns."""
+    rows, columns = np.clip(traces.y_coeff[:, 0], 0, 2048), np.clip(traces.centre, 0, 2048)
+    return float(np.median(solution.line_sigma(columns, rows)))
 
 
 def select_spaxels(solution: WavelengthSolution, keep: NDArray) -> WavelengthSolution:

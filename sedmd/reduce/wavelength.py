@@ -18,6 +18,12 @@ from sedmd.reduce.arcs import HALF_SPAN, Lines
 from sedmd.reduce.field import FieldModel, fit_field, terms
 from sedmd.reduce.linefit import GroupFit, blends, fit_group, group_lines
 
+#: Strong lines closer than this many times the width (sigma) of a line are fitted together.
+GROUP_SEPARATION = 3.2
+#: Wavelength up to which lamp lines are trusted [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
+REDDEST_TRUSTED = 9300.0
+#: How far a higher term of the solution may bend the published curve, columns at xi = 1.
+CURVE_FREEDOM = 4.0
 #: Degree over the field of each power of xi (the zeroth, the shift, is free for every spaxel).
 FIELD_ORDERS = (4, 3, 2, 1, 0, 0)
 
@@ -80,6 +86,8 @@ class WavelengthSolution:
     line_sigma : FieldModel of the Gaussian sigma of a line, column
     line_sigma_slope : float, relative change of that sigma per unit xi
     groups : tuple of (lamp, mean wavelength, median residual [column], rms residual [column])
+    strain : float, how hard the lines and the published curve had to be bent to agree: the penalty of the group offsets
+        in units of their doubts and of the higher terms in units of their prior, per group; about 1 when all is well
     """
 
     scale: Scale
@@ -89,6 +97,7 @@ class WavelengthSolution:
     line_sigma: FieldModel
     line_sigma_slope: float
     groups: tuple[tuple[str, float, float, float], ...]
+    strain: float = float("nan")
 
     def column(self, wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
         """Column of each wavelength [Angstrom, air] in each spaxel: (n, n_wave)."""
@@ -149,6 +158,7 @@ class _LampState:
     table: NDArray[np.float64]
     intensity: NDArray[np.float64]
     models: dict[int, NDArray[np.float32]]
+    groups: list[NDArray[np.int64]]
 
 
 def fit_wavelengths(
@@ -160,6 +170,7 @@ def fit_wavelengths(
     row: NDArray[np.floating],
     start: NDArray[np.floating],
     *,
+    line_sigma_px: float = 1.3,
     rounds: int = 4,
 ) -> WavelengthSolution:
     """Fit the solution from straightened arc spectra.
@@ -171,6 +182,7 @@ def fit_wavelengths(
     scale : the prism coordinate
     centre, row : (n,) reference column and row of the spaxels
     start : (n, order + 1) starting polynomials column(xi); NaN for spaxels without a start
+    line_sigma_px : first guess of the Gaussian sigma of a line
     rounds : measure-and-fit rounds
 
     Returns
@@ -184,7 +196,7 @@ def fit_wavelengths(
     """
     coeff = np.array(start, float)
     n = coeff.shape[0]
-    line_sigma = FieldModel(order=0, coefficients=np.array([1.3]), scatter=np.asarray(0.0))
+    line_sigma = FieldModel(order=0, coefficients=np.array([line_sigma_px]), scatter=np.asarray(0.0))
     slope = 0.0
     states = {lamp: _strong(table) for lamp, table in lines.items()}
     good: list[_Group] = []
@@ -193,7 +205,7 @@ def fit_wavelengths(
         for lamp, state in states.items():
             measured += _measure(
                 lamp, state, spectra[lamp], variance[lamp], scale, coeff, centre, row, line_sigma, slope,
-                max_shift=5.0 if round_ == 0 else 2.0,
+                max_shift=5.0 if round_ == 0 else 2.0, free_blends=round_ >= rounds - 2,
             )
         good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n]
         if len(good) < 5:
@@ -202,7 +214,7 @@ def fit_wavelengths(
                 f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
-        coeff, residual, weight = _fit_model(good, centre, row)
+        coeff, residual, weight, strain = _fit_model(good, centre, row)
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
     used = weight > 0
     n_lines = used.sum(axis=1)
@@ -213,16 +225,16 @@ def fit_wavelengths(
     )
     return WavelengthSolution(
         scale=scale, coeff=coeff, rms=np.where(n_lines >= 4, rms, np.nan), n_lines=n_lines,
-        line_sigma=line_sigma, line_sigma_slope=slope, groups=groups,
+        line_sigma=line_sigma, line_sigma_slope=slope, groups=groups, strain=strain,
     )
 
 
-def _strong(table: Lines, threshold: float = 0.008) -> _LampState:
+def _strong(table: Lines, threshold: float = 0.0015) -> _LampState:
     """The lines that matter at this resolution; the forest of weak ones would tie everything into one group."""
     keep = table.intensity > threshold * table.intensity.max()
     lines = Lines(wavelength=table.wavelength[keep], intensity=table.intensity[keep])
     relative = lines.intensity / lines.intensity.max()
-    return _LampState(lines, relative, relative.copy(), {})
+    return _LampState(lines, relative, relative.copy(), {}, [])
 
 
 def _blend_spread(place: NDArray, share: NDArray, blend: NDArray) -> float:
@@ -245,9 +257,13 @@ def line_width(
 
 def _measure(
     lamp: str, state: _LampState, spectra: NDArray, variance: NDArray, scale: Scale, coeff: NDArray,
-    centre: NDArray, row: NDArray, line_sigma: FieldModel, slope: float, *, max_shift: float,
+    centre: NDArray, row: NDArray, line_sigma: FieldModel, slope: float, *, max_shift: float, free_blends: bool,
 ) -> list[_Group]:
-    """Fit every group of one lamp in every spaxel, the light of the other groups taken off."""
+    """Fit every group of one lamp in every spaxel, the light of the other groups taken off.
+
+    Only when the places are good may the brightness of resolved blends be free: from a bad place, another ratio of the
+    lines is as good an explanation as a shift.
+    """
     xi = scale.to_xi(state.lines.wavelength)
     place = np.polynomial.polynomial.polyval(xi, coeff.T) - centre[:, None] + HALF_SPAN
     width = line_width(line_sigma, slope, centre, row, xi)
@@ -255,15 +271,19 @@ def _measure(
     total = sum(state.models.values(), np.zeros(spectra.shape, np.float32))
     groups = []
     line_px = float(np.median(width))
-    for group in group_lines(typical, state.table, 2.6 * line_px):
+    # The groups stay as they are first made: a group that splits when the lines turn out narrow loses its hold.
+    state.groups = state.groups or group_lines(typical, state.table, GROUP_SEPARATION * line_px)
+    for group in state.groups:
         strength = state.intensity[group].sum()
-        if strength <= 0:
+        # A chain of weak lines measures nothing; alone it disturbs nobody either.
+        if state.table[group].max() < 0.01:
             continue
-        blend = blends(typical[group], state.table[group], 1.6 * line_px)
+        blend = blends(typical[group], state.table[group], 1.4 * line_px)
+        fixed = np.zeros_like(blend)
         own = state.models.get(int(group[0]), np.float32(0.0))
         fit: GroupFit = fit_group(
             spectra - (total - own), variance, place[:, group], width[:, group], state.intensity[group],
-            blend=blend, max_shift=max_shift,
+            blend=blend if free_blends else fixed, max_shift=max_shift,
         )
         state.intensity[group] = fit.intensity * strength
         state.models[int(group[0])] = fit.model
@@ -274,10 +294,13 @@ def _measure(
         spread = _blend_spread(100.0 * xi[group], share, blend)
         peculiar = abs(np.nanmedian(fit.stretch) - 1) > 0.2 if np.isfinite(fit.stretch).any() else True
         doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if strength > 0.015 and not peculiar else 0.3)
+        wavelength = float(scale.to_wavelength(np.array(mean_xi)))
+        # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
+        doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
         groups.append(
             _Group(
-                lamp=lamp, wavelength=float(scale.to_wavelength(np.array(mean_xi))), xi=mean_xi, doubt=doubt,
-                clean=strength > 0.15 and np.ptp(typical[group]) < 0.5 * line_px,
+                lamp=lamp, wavelength=wavelength, xi=mean_xi, doubt=doubt,
+                clean=bool(strength > 0.15 and share.max() > 0.85),
                 column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + fit.shift,
                 error=fit.error, stretch=fit.stretch,
             )
@@ -287,10 +310,10 @@ def _measure(
 
 def _fit_model(
     groups: list[_Group], centre: NDArray, row: NDArray
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
-    Returns coefficients (n, order + 1), residuals (n, m) and the weights (n, m) that were used. Every group has one
+    Returns coefficients (n, order + 1), residuals (n, m), the weights (n, m) that were used and the strain. Every group has one
     offset common to the field, held by its doubt: so a blend with a wrong wavelength, measured in 1500 spaxels, does
     not bend the solution.
     """
@@ -312,7 +335,8 @@ def _fit_model(
     n_poly = design.shape[2] - xi.size
     # The published curve is right to a few columns at the ends; its higher terms are not free to follow a blend.
     prior = np.r_[np.full(n_poly, 1e-4), 1.0 / doubt**2]
-    prior[np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]] = 1.0 / 1.5**2
+    higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]
+    prior[higher] = 1.0 / CURVE_FREEDOM**2
     keep = weight.copy()
     residual = np.zeros_like(target)
     shift = np.zeros(len(centre))
@@ -329,6 +353,9 @@ def _fit_model(
         solution = np.linalg.solve(a.T @ d + np.diag(prior), a.T @ t)
         shift = mean_target - mean_design @ solution
         residual = target - design @ solution - shift[:, None]
+        # A group that is off by many times its doubt is not what it was taken for: it loses its say.
+        excess = solution[n_poly:] / (2.0 * doubt)
+        prior[n_poly:] = 1.0 / (doubt**2 * (1.0 + excess**2))
         scatter = np.array([1.4826 * np.median(np.abs(residual[u, g])) if u.any() else 1.0 for g, u in enumerate(used.T)])
         keep = np.where(np.abs(residual) < np.maximum(5.0 * scatter, 0.1)[None, :], weight, 0.0)
     coeff = np.zeros((len(centre), len(orders) + 1))
@@ -340,7 +367,8 @@ def _fit_model(
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
-    return coeff, left, keep
+    penalty = (prior[higher] * solution[higher] ** 2).sum() + ((solution[n_poly:] / doubt) ** 2).sum()
+    return coeff, left, keep, float(penalty / len(groups))
 
 
 def _refine(coeff: NDArray, xi: NDArray, residual: NDArray, weight: NDArray) -> NDArray[np.float64]:

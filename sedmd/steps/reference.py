@@ -9,7 +9,7 @@ from sedmd.reduce.arcs import Lines
 from sedmd.reduce.flexure import SkyFeature
 
 #: Range in which lamp lines can be of use [Angstrom].
-LAMP_RANGE = (3550.0, 10100.0)
+LAMP_RANGE = (3550.0, 9950.0)
 #: Bands of OH whose shape hardly changes from night to night, as windows of the fit [Angstrom].
 OH_BANDS = ((7210.0, 7560.0), (7690.0, 8130.0), (8230.0, 8560.0), (8700.0, 9100.0))
 

@@ -289,11 +289,13 @@ def _measure(
         state.models[int(group[0])] = fit.model
         share = fit.intensity
         mean_xi = float((share * xi[group]).sum())
-        # The wavelength of an unresolved blend is as good as the table's intensities: a third of its spread is left
-        # in doubt, and more for a faint line, which an unlisted neighbour moves easily.
+        # The wavelength of an unresolved blend is as good as the table's intensities: a third of its spread is left in
+        # doubt. A faint group means something only if one line of the right width clearly leads it.
         spread = _blend_spread(100.0 * xi[group], share, blend)
-        peculiar = abs(np.nanmedian(fit.stretch) - 1) > 0.2 if np.isfinite(fit.stretch).any() else True
-        doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if strength > 0.015 and not peculiar else 0.3)
+        lead = state.table[group].max() / state.table[group].sum()
+        width_seen = np.nanmedian(fit.stretch) if np.isfinite(fit.stretch).any() else 0.0
+        known = strength > 0.05 or (strength > 0.015 and lead > 0.7 and 0.8 < width_seen < 1.25)
+        doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if known else 0.8)
         wavelength = float(scale.to_wavelength(np.array(mean_xi)))
         # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
         doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
@@ -353,9 +355,6 @@ def _fit_model(
         solution = np.linalg.solve(a.T @ d + np.diag(prior), a.T @ t)
         shift = mean_target - mean_design @ solution
         residual = target - design @ solution - shift[:, None]
-        # A group that is off by many times its doubt is not what it was taken for: it loses its say.
-        excess = solution[n_poly:] / (2.0 * doubt)
-        prior[n_poly:] = 1.0 / (doubt**2 * (1.0 + excess**2))
         scatter = np.array([1.4826 * np.median(np.abs(residual[u, g])) if u.any() else 1.0 for g, u in enumerate(used.T)])
         keep = np.where(np.abs(residual) < np.maximum(5.0 * scatter, 0.1)[None, :], weight, 0.0)
     coeff = np.zeros((len(centre), len(orders) + 1))

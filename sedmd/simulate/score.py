@@ -1,0 +1,48 @@
+"""How near a reduced night comes to its truth: every figure that the reduction has to reach, as a table of rows.
+
+Only products on disk and the truth are read, never a raw frame; the reduction knows nothing of this.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import SedmError
+from .score_calibration import score_calibration
+from .score_exposures import score_exposures
+from .score_rows import Row
+from .score_spectra import score_spectra
+from .score_truth import NightTruth
+
+__all__ = ["Row", "score_night"]
+
+
+def score_night(truth: Path, redux: Path, night: str | None = None) -> list[Row]:
+    """Compare the products of a night with its truth.
+
+    Parameters
+    ----------
+    truth : Path
+        The simulator's ``OUT/truth``.
+    redux : Path
+        Directory with the products of the night; with `night`, the redux root that holds it.
+    night : str, optional
+        UT night, ``YYYYMMDD``.
+
+    Returns
+    -------
+    list of Row
+        Calibrations first, then exposures, then spectra. A product that should be there and is not makes a row that
+        did not pass.
+
+    Raises
+    ------
+    SedmError
+        If there is no truth or no such night directory.
+    """
+    folder = redux / night if night is not None else redux
+    if not folder.is_dir():
+        msg = f"{folder}: no such directory; expected the products of a reduced night"
+        raise SedmError(msg)
+    told = NightTruth(truth)
+    return [*score_calibration(told, folder), *score_exposures(told, folder), *score_spectra(told, folder)]

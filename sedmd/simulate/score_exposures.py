@@ -1,0 +1,80 @@
+"""Score what is measured on each exposure: flexure and scattered light."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from .render import BLOCK
+from .score_calibration import dome_flexure, lamp_flexure
+from .score_rows import Row, at_most, lacking, shown
+from .score_truth import NightTruth
+
+#: Cells with less scattered light than this [electron/pixel] are not compared: their relative error means nothing.
+MIN_LEVEL = 1.0
+SKY_KINDS = ("science", "standard")
+
+
+def score_exposures(truth: NightTruth, folder: Path) -> list[Row]:
+    """Rows on every exposure of the sky that a reduction must not skip."""
+    rows: list[Row] = []
+    for frame in truth.frames:
+        if str(frame["kind"]) not in SKY_KINDS or str(frame["ignore"]):
+            continue
+        stem = str(frame["file"]).removesuffix(".fits")
+        where = f"{stem} {frame['exptime']:.0f} s"
+        cubes = sorted(folder.glob(f"e3d_crr_b_{stem}_*.fits"))
+        if not cubes:
+            rows.append(lacking("flexure x, error", where, "no cube"))
+            continue
+        rows += _flexure_rows(truth, folder, fits.getheader(cubes[0]), where, frame)
+        rows += _scatter_rows(truth, folder, stem, where)
+    return rows
+
+
+def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray, NDArray] | None:
+    """Measured and true scattered light [electron/pixel] in cells of `BLOCK` px; None if a file is missing.
+
+    The last column of cells is left out, part of it being overscan.
+    """
+    before, after = folder / f"crr_b_{stem}.fits", folder / f"bs_crr_b_{stem}.fits"
+    true = truth.scattered(stem)
+    if true is None or not before.exists() or not after.exists():
+        return None
+    background = np.asarray(fits.getdata(before), float) - np.asarray(fits.getdata(after), float)
+    cells = background.reshape(background.shape[0] // BLOCK, BLOCK, -1, BLOCK).transpose(0, 2, 1, 3)
+    # the median forgives the pixels that a later mask replaced
+    measured = np.median(cells.reshape(*cells.shape[:2], -1), axis=2)
+    return measured[:, :-1], true[:, :-1]
+
+
+def _flexure_rows(
+    truth: NightTruth, folder: Path, header: fits.Header, where: str, frame: object
+) -> list[Row]:
+    # the calibrations have a small flexure of their own, which the solution takes for zero
+    dx = float(frame["flexure_x"]) - lamp_flexure(truth, folder)[0]  # type: ignore[index]
+    dy = float(frame["flexure_y"]) - dome_flexure(truth, folder)[1]  # type: ignore[index]
+    return [
+        at_most("flexure x, error", where, abs(float(header["FLEXX"]) - dx), 0.05, "px"),
+        at_most("flexure y, error", where, abs(float(header["FLEXY"]) - dy), 0.05, "px"),
+    ]
+
+
+def _scatter_rows(truth: NightTruth, folder: Path, stem: str, where: str) -> list[Row]:
+    maps = scatter_maps(truth, folder, stem)
+    if maps is None:
+        return [lacking("scattered light, median error", where, "no bs_crr_b frame")]
+    measured, true = maps
+    bright = true > MIN_LEVEL
+    level = shown("scattered light, level", where, float(np.median(true)), "electron")
+    if bright.mean() < 0.01:
+        return [level]
+    error = 100.0 * np.abs(measured - true)[bright] / true[bright]
+    return [
+        level,
+        at_most("scattered light, median error", where, float(np.median(error)), 3.0, "%"),
+        at_most("scattered light, 95th percentile", where, float(np.percentile(error, 95)), 3.0, "%"),
+    ]

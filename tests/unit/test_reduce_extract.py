@@ -1,0 +1,117 @@
+"""Extraction of all traces together: exact without noise, honest with it."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sedmd.reduce.extract import HALF_HEIGHT, fit_fluxes, gather, model_image
+from sedmd.reduce.profile import gaussian_profile
+from unit.reduce_scenes import lattice_scene, rng, rows_scene
+
+SIGMA = 4 / 3
+PROFILE = gaussian_profile()
+
+
+def true_image(scene, flux):
+    """The image under the profile that the fit uses, so that any difference is the fit's."""
+    samples = scene.samples()
+    rows = np.arange(scene.shape[0])
+    image = np.zeros(scene.shape)
+    for k in range(samples.x.size):
+        near = np.abs(rows - np.rint(samples.y[k])) <= HALF_HEIGHT
+        shares = PROFILE(rows[near] - samples.y[k], np.array(samples.sigma[k]))
+        image[near, samples.x[k]] += flux[k] * shares
+    return image
+
+
+def fit(scene, data, weight=None):
+    samples = scene.samples()
+    stamps = gather(samples, PROFILE)
+    weight = np.ones(scene.shape, np.float32) if weight is None else weight
+    return fit_fluxes(samples, stamps, data.astype(np.float32), weight.astype(np.float32))
+
+
+@pytest.mark.parametrize("distance", [12.0, 8.3, 5.0, 3.4, 2.6])
+@pytest.mark.parametrize("ratio", [1.0, 30.0])
+def test_two_overlapping_traces_are_told_apart_exactly(distance, ratio):
+    scene = rows_scene([25.3, 25.3 + distance], sigma=SIGMA)
+    flux = np.where(scene.samples().trace == 0, 1000.0, 1000.0 * ratio)
+    found = fit(scene, true_image(scene, flux))
+    assert_allclose(found.flux, flux, rtol=1e-3 * ratio**0.5)
+    assert_allclose(found.bad_fraction, 0, atol=1e-6)
+
+
+def test_a_whole_field_is_told_apart_and_the_model_gives_the_image_back():
+    scene = lattice_scene(sigma=SIGMA)
+    samples = scene.samples()
+    flux = rng(2).uniform(100, 5000, samples.x.size)
+    image = true_image(scene, flux)
+    stamps = gather(samples, PROFILE)
+    assert_allclose(model_image(samples, stamps, flux), image, atol=0.05)
+    well = (samples.y > 3) & (samples.y < scene.shape[0] - 4)
+    assert_allclose(fit(scene, image).flux[well], flux[well], rtol=1e-3, atol=0.5)
+
+
+def test_model_holds_all_the_light():
+    scene = rows_scene([20.2, 40.7], sigma=SIGMA)
+    samples = scene.samples()
+    flux = rng(3).uniform(100, 5000, samples.x.size)
+    image = model_image(samples, gather(samples, PROFILE), flux)
+    assert image.sum() == pytest.approx(flux.sum(), rel=1e-3)
+    assert_allclose(image.sum(axis=0), np.bincount(samples.x, flux), rtol=1e-3)
+
+
+@pytest.mark.parametrize("distance", [9.0, 5.0, 3.6])
+def test_variance_is_the_scatter_of_the_flux(distance):
+    scene = rows_scene([20.0, 20.4 + distance, 20.7 + 2 * distance], sigma=SIGMA, shape=(64, 3000))
+    samples = scene.samples()
+    truth = np.array([2000.0, 300.0, 900.0])[samples.trace]
+    expected = true_image(scene, truth)
+    variance = expected + 25.0
+    found = fit(scene, rng(4).normal(expected, np.sqrt(variance)), 1 / variance)
+    pull = (found.flux - truth) / np.sqrt(found.variance)
+    for k in range(3):
+        own = pull[samples.trace == k]
+        assert own.std() == pytest.approx(1, abs=0.05)
+        assert own.mean() == pytest.approx(0, abs=0.06)
+
+
+def test_masked_pixels_have_no_say():
+    scene = rows_scene([25.0, 31.0], sigma=SIGMA)
+    samples = scene.samples()
+    flux = np.where(samples.trace == 0, 1000.0, 3000.0)
+    image = true_image(scene, flux)
+    weight = np.ones(scene.shape)
+    image[25, 10], weight[25, 10] = 1e5, 0
+    image[26:28, 12], weight[26:28, 12] = -1e5, 0
+    found = fit(scene, image, weight)
+    assert_allclose(found.flux, flux, rtol=2e-3)
+    bad = found.bad_fraction
+    first = samples.trace == 0
+    assert bad[first][10] == pytest.approx(float(PROFILE(np.array([0.0]), np.array(SIGMA))[0]), abs=0.01)
+    assert bad[first][11] == pytest.approx(0, abs=1e-6)
+    # What is lost is known less well.
+    assert found.variance[first][10] > 1.3 * found.variance[first][11]
+
+
+def test_nothing_is_invented_where_no_pixel_is_left():
+    scene = rows_scene([25.0], sigma=SIGMA)
+    weight = np.ones(scene.shape)
+    weight[:, 5] = 0
+    found = fit(scene, true_image(scene, np.full(scene.shape[1], 500.0)), weight)
+    assert np.isnan(found.flux[5]) and np.isnan(found.variance[5]) and found.bad_fraction[5] == pytest.approx(1)
+    assert_allclose(np.delete(found.flux, 5), 500, rtol=1e-3)
+
+
+def test_traces_on_top_of_each_other_do_not_end_the_fit_of_the_others():
+    scene = rows_scene([12.0, 12.0, 12.05, 40.0], sigma=SIGMA)
+    samples = scene.samples()
+    found = fit(scene, true_image(scene, np.full(samples.x.size, 800.0)))
+    assert np.isfinite(found.flux).all()
+    assert_allclose(found.flux[samples.trace == 3], 800, rtol=1e-3)
+
+
+def test_half_a_trace_at_the_edge_of_the_chip_still_has_its_flux():
+    scene = rows_scene([0.2, 62.9], sigma=SIGMA)
+    flux = np.full(scene.samples().x.size, 1500.0)
+    assert_allclose(fit(scene, true_image(scene, flux)).flux, 1500, rtol=1e-3)

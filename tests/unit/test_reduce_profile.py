@@ -1,0 +1,80 @@
+"""The cross-dispersion profile: unit light, right width, derivatives that are derivatives."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sedmd.reduce.profile import gaussian_profile, measure_profile
+from unit.reduce_scenes import pixel_shares, rng
+
+ROWS = np.arange(-15, 16)
+SIGMAS = [1.0, 1.2, 4 / 3, 1.7]
+PHASES = np.linspace(-0.5, 0.5, 11)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_shares_sum_to_one_at_every_phase(sigma):
+    shares = gaussian_profile()(ROWS[None, :] - PHASES[:, None], np.array(sigma))
+    assert_allclose(shares.sum(axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_width_and_centre_are_those_asked_for(sigma):
+    shares = gaussian_profile()(ROWS[None, :] - PHASES[:, None], np.array(sigma)).astype(float)
+    centre = shares @ ROWS
+    assert_allclose(centre, PHASES, atol=2e-3)
+    rms = np.sqrt((shares * (ROWS - centre[:, None]) ** 2).sum(axis=1))
+    assert_allclose(rms, sigma, rtol=0.01)
+
+
+def test_gaussian_profile_is_the_integral_over_the_pixel():
+    dy = ROWS[None, :] - PHASES[:, None]
+    # The table is made for pixels of 0.75 sigma.
+    assert_allclose(gaussian_profile()(dy, np.array(4 / 3)), pixel_shares(dy, 4 / 3), atol=3e-4)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_slope_is_the_derivative_with_the_row_of_the_trace(sigma):
+    profile = gaussian_profile(step=0.02)
+    dy = np.linspace(-6, 6, 241)
+    h = 0.02 * sigma
+    # A trace moved towards higher rows leaves every pixel at a smaller distance dy.
+    numeric = (profile(dy - h, np.array(sigma)) - profile(dy + h, np.array(sigma))) / (2 * h)
+    assert_allclose(profile.slope(dy, np.array(sigma)), numeric, atol=2e-3)
+    assert profile.slope(np.array([1.0]), np.array(sigma))[0] > 0
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_stretch_is_the_derivative_with_the_width(sigma):
+    profile = gaussian_profile(step=0.02)
+    dy = np.linspace(-6, 6, 241)
+    h = 0.02 * sigma
+    numeric = (profile(dy, np.array(sigma + h)) - profile(dy, np.array(sigma - h))) / (2 * h)
+    assert_allclose(profile.stretch(dy, np.array(sigma)), numeric, atol=3e-3)
+    assert profile.stretch(np.array([0.0]), np.array(sigma))[0] < 0
+
+
+def test_nothing_beyond_the_table():
+    profile = gaussian_profile(t_max=4.0)
+    assert profile(np.array([4.01, -4.01, 30.0]), np.array(1.0)) == pytest.approx(0)
+    assert profile.t_max == pytest.approx(4.0)
+
+
+def test_a_profile_with_wings_is_measured_from_noisy_pixels():
+    random = rng(7)
+    n, sigma, flux = 40_000, 1.3, 5000.0
+    centre = random.uniform(-0.5, 0.5, n)
+    dy = np.arange(-9, 10)[None, :] - centre[:, None]
+
+    def truth(distance):
+        return 0.85 * pixel_shares(distance, sigma) + 0.15 * pixel_shares(distance, 3.0 * sigma)
+
+    light = flux * truth(dy)
+    data = light + random.normal(0, np.sqrt(light + 25))
+    weight = (flux / sigma) ** 2 / (light + 25)
+    found = measure_profile(
+        (dy / sigma).ravel(), (sigma * data / flux).ravel(), weight.ravel(), gaussian_profile()
+    )
+    shown = np.linspace(-7, 7, 57)
+    assert_allclose(found(shown, np.array(sigma)), truth(shown), atol=2e-3)
+    assert found.value.sum() * found.step == pytest.approx(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -59,3 +60,25 @@ def shown(what: str, where: str, value: float | str, unit: str = "") -> Row:
 def lacking(what: str, where: str, why: str) -> Row:
     """A figure that should be there and is not: never passes."""
     return Row(what=what, where=where, value=math.nan, target=why, unit="", passed=False)
+
+
+def worst(rows: Sequence[Row]) -> Row:
+    """The row of one figure that is farthest from what is required; one that did not pass before any that did.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Rows of the same figure, at least one.
+    """
+
+    def badness(row: Row) -> tuple[bool, float]:
+        if isinstance(row.value, str):
+            return not row.passed, 0.0
+        if math.isnan(row.value):
+            return not row.passed, math.inf
+        low, _, high = row.target.partition("..")
+        if high:
+            return not row.passed, abs(row.value - 0.5 * (float(low) + float(high)))
+        return not row.passed, -row.value if row.target.startswith(">=") else row.value
+
+    return max(rows, key=badness)

@@ -94,14 +94,15 @@ def smooth_background(
     w = weight.reshape(blocks).sum(axis=(1, 3))
     value = (weight * residual).reshape(blocks).sum(axis=(1, 3)) / np.maximum(w, 1e-12)
     sigma = scale_px / bin_px
+    norm = ndimage.gaussian_filter(w, sigma) + 1e-12 * w.max()
+    first = ndimage.gaussian_filter(w * value, sigma) / norm
+    # A cosmic ray or a bright wing must not make a hill: blocks far off a first smooth have no say in the final one.
+    pull = np.abs(value - first) * np.sqrt(w)
+    w = np.where(pull > 6.0 * 1.4826 * np.median(pull[w > 0]) if (w > 0).any() else False, 0.0, w)
+    norm = ndimage.gaussian_filter(w, sigma) + 1e-12 * w.max()
     smooth = np.zeros_like(value)
-    for pass_ in range(passes):
-        norm = ndimage.gaussian_filter(w, sigma) + 1e-12 * w.max()
+    for _ in range(passes):
         smooth += ndimage.gaussian_filter(w * (value - smooth), sigma) / norm
-        if pass_ == 0:
-            # A cosmic ray or a bright wing must not make a hill: blocks far off the first smooth have no further say.
-            pull = np.abs(value - smooth) * np.sqrt(w)
-            w = np.where(pull > 6.0 * 1.4826 * np.median(pull[w > 0]) if (w > 0).any() else False, 0.0, w)
     return upsample(smooth, bin_px, residual.shape)
 
 

@@ -302,12 +302,33 @@ def extract_point(
 
 
 def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
-    """Straight line of variance against flux over the spaxels of each wavelength: intercept and slope, (n_wave,)."""
-    w = good / np.maximum(variance, 1e-12) ** 2
-    s0, s1, s2 = w.sum(axis=1), (w * flux).sum(axis=1), (w * flux**2).sum(axis=1)
-    t0, t1 = (w * variance).sum(axis=1), (w * flux * variance).sum(axis=1)
-    determinant = s0 * s2 - s1**2
-    sure = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
-    slope = np.where(sure, (s0 * t1 - s1 * t0) / np.where(sure, determinant, 1.0), 0.0)
-    slope = np.maximum(slope, 0.0)
-    return np.where(s0 > 0, (t0 - slope * s1) / np.where(s0 > 0, s0, 1.0), 1.0), slope
+    """Straight line of variance against flux over the spaxels of each wavelength.
+
+    Parameters
+    ----------
+    flux, variance : (n_wave, n_spaxel)
+    good : (n_wave, n_spaxel) bool
+
+    Returns
+    -------
+    intercept, slope : (n_wave,), slope >= 0
+
+    Notes
+    -----
+    The weights come from the line itself, not from the single variances: those scatter with the phase of a bin against
+    the columns, and weighting by them would favour the small ones.
+    """
+    typical = np.where(good, variance, 0.0).sum(axis=1) / np.maximum(good.sum(axis=1), 1)
+    expected = np.broadcast_to(np.maximum(typical, 1e-12)[:, None], flux.shape)
+    intercept, slope = typical, np.zeros(len(flux))
+    for _ in range(3):
+        w = good / expected**2
+        s0, s1, s2 = w.sum(axis=1), (w * flux).sum(axis=1), (w * flux**2).sum(axis=1)
+        t0, t1 = (w * variance).sum(axis=1), (w * flux * variance).sum(axis=1)
+        determinant = s0 * s2 - s1**2
+        sure = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
+        slope = np.where(sure, (s0 * t1 - s1 * t0) / np.where(sure, determinant, 1.0), 0.0)
+        slope = np.maximum(slope, 0.0)
+        intercept = np.where(s0 > 0, (t0 - slope * s1) / np.where(s0 > 0, s0, 1.0), 1.0)
+        expected = np.maximum(intercept[:, None] + slope[:, None] * np.maximum(flux, 0.0), 0.2 * typical[:, None] + 1e-12)
+    return intercept, slope

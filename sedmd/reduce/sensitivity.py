@@ -178,15 +178,27 @@ def fit_sensitivity(
     level = float(np.median(clear))
     value = np.exp(basis @ solution[:n_base]) * level
     residual = np.where(keep > 0, left.reshape(n_star, -1), np.nan)
+    template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
+    telluric = template + _seen_in_bands(residual, weight, amount, band | (template > 0.002))
     covered_mask = np.zeros(len(wavelength), bool)
     covered_mask[first : last + 1] = True
     scatter = _rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan)
     single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
     return Sensitivity(
         wavelength=np.asarray(wavelength), value=np.where(covered_mask, value, np.nan),
-        error=np.clip(single, 0, 1), telluric=np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o,
+        error=np.clip(single, 0, 1), telluric=telluric,
         stars=tuple(r.star for r in usable), scales=tuple(float(s / level) for s in scales), scatter=scatter,
     )
+
+
+def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: NDArray) -> NDArray[np.float64]:
+    """Optical depth at airmass 1 that the stars show beyond the template, zero outside the bands, shrunk by its noise."""
+    w = np.where(np.isfinite(residual), weight, 0.0) * amount[:, None] ** 2
+    total = w.sum(axis=0)
+    seen = -(w * np.nan_to_num(residual) / amount[:, None]).sum(axis=0) / np.maximum(total, 1e-12)
+    # A one per cent misfit is worth following only where the stars' errors are smaller than that.
+    trust = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
+    return np.where(band & (total > 0), trust * seen, 0.0)
 
 
 def _rms(residual: NDArray) -> NDArray[np.float64]:

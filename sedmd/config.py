@@ -77,6 +77,43 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """What changes at the telescope's maintenance and no frame tells.
+
+    `field_centres` holds lines ``YYYYMMDD x y``: from that night on, light of 6500 Angstrom from the place where the
+    telescope points falls on this column and row.
+    """
+
+    field_centres: tuple[str, ...] = ("20130101 1024 1024",)
+
+    def field_centre(self, night: str) -> tuple[float, float]:
+        """Column and row of the field centre in a night: the last entry that is not later."""
+        entries = sorted(field_centre_of(line) for line in self.field_centres)
+        past = [entry for entry in entries if entry[0] <= night] or entries[:1]
+        return past[-1][1], past[-1][2]
+
+
+def field_centre_of(line: str) -> tuple[str, float, float]:
+    """One line of ``instrument.field_centres`` as night, column, row.
+
+    Raises
+    ------
+    ConfigError
+        If it is not of the form ``YYYYMMDD x y``.
+    """
+    parts = line.split()
+    try:
+        night, x, y = parts[0], float(parts[1]), float(parts[2])
+    except (IndexError, ValueError):
+        parts = []
+    if len(parts) != 3 or len(night) != 8 or not night.isdigit():
+        raise ConfigError(
+            f"instrument.field_centres: {line!r} is not a night, a column and a row; write it like '20130101 1024 1024'"
+        )
+    return night, x, y
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; `origins` maps ``section.key`` to where the value comes from."""
 
@@ -85,6 +122,7 @@ class Settings:
     calibrations: Calibrations = field(default_factory=Calibrations)
     night: Night = field(default_factory=Night)
     jobs: Jobs = field(default_factory=Jobs)
+    instrument: Instrument = field(default_factory=Instrument)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -94,6 +132,7 @@ SECTIONS: Mapping[str, type] = {
     "calibrations": Calibrations,
     "night": Night,
     "jobs": Jobs,
+    "instrument": Instrument,
 }
 #: Legal values of the settings that are a choice.
 CHOICES = {"watch.mode": ("auto", "inotify", "poll")}
@@ -211,7 +250,12 @@ def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return _in_range(float(value), name, origin)
     if typing.get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_checked(item, float, name, origin, base) for item in value)
+        (item_kind, *_) = typing.get_args(kind)
+        items = tuple(_checked(item, item_kind, name, origin, base) for item in value)
+        if name == "instrument.field_centres":
+            for line in items:
+                field_centre_of(line)
+        return items
     words = {Path: "a path in quotes", str: "text in quotes", int: "a whole number", float: "a number"}
     return _refuse(name, origin, value, words.get(kind, "a list of numbers"))
 

@@ -226,7 +226,9 @@ def planner_context(
     standard: Callable[[str], str | None] = standard_key,
 ) -> Context:
     """Everything the planner is told about a night, from the ledger and the settings."""
-    options: Mapping[str, Mapping[str, Any]] = {}
+    options: Mapping[str, Mapping[str, Any]] = {
+        "traces": {"field_centre": list(settings.instrument.field_centre(night))},
+    }
     return Context(
         night=night,
         folder=settings.paths.redux_root / night,

@@ -103,7 +103,8 @@ def make_traces(job: Job) -> Result:
             f"traces: only {geometry.traces.n} spaxels found, at least {MIN_SPAXELS} expected; look at dome.fits"
         )
     shape = dome.data.shape
-    origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (shape[1] / 2, shape[0] / 2))
+    where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
+    origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (float(where[0]), float(where[1])))
     x, y = sky_positions(
         geometry.lattice, pitch_arcsec=SPAXEL_PITCH_ARCSEC, ccd_to_sky=CCD_TO_SKY, origin_node=origin
     )
@@ -126,6 +127,8 @@ def make_traces(job: Job) -> Result:
         "PITCHPX": (geometry.lattice.pitch, "[pixel] distance of neighbouring spaxels"),
         "LATANGLE": (geometry.lattice.angle_deg, "[deg] q axis of the lattice from +x"),
         "TRFWHM": (2.355 * width, "[pixel] FWHM across the dispersion, median"),
+        "FIELDX": (float(where[0]), "[pixel] column of the field centre at 6500 A"),
+        "FIELDY": (float(where[1]), "[pixel] row of the field centre at 6500 A"),
         "LAMPCORR": (geometry.score, "correlation of the lamps with the line lists"),
         "DOMECHI2": (geometry.chi2, "reduced chi-square of the dome under the traces"),
     }

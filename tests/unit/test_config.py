@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.config import SECTIONS, Settings, from_table, load, show
+from sedmd.config import SECTIONS, Instrument, Settings, from_table, load, show
 from sedmd.errors import ConfigError
 
 SMALLEST = {"paths": {"raw_root": "/raw", "redux_root": "/redux"}}
@@ -89,3 +89,16 @@ def test_the_shipped_file_holds_every_setting_with_its_default():
     # every setting is explained
     lines = [line for line in text.splitlines() if " = " in line and not line.startswith("# Check")]
     assert [line for line in lines if "#" not in line] == []
+
+
+def test_field_centre_is_the_last_entry_that_is_not_later():
+    instrument = Instrument(field_centres=("20180926 1019.5 1014.5", "20130101 1024 1024"))
+    assert instrument.field_centre("20170612") == (1024.0, 1024.0)
+    assert instrument.field_centre("20180926") == (1019.5, 1014.5)
+    assert instrument.field_centre("20100101") == (1024.0, 1024.0)  # before all of them: the earliest serves
+
+
+def test_a_field_centre_that_is_no_place_is_refused(tmp_path):
+    table = {"paths": {"raw_root": "raw", "redux_root": "redux"}, "instrument": {"field_centres": ["soon 1 2"]}}
+    with pytest.raises(ConfigError, match="'soon 1 2' is not a night, a column and a row"):
+        from_table(table, origin="test", base=tmp_path)

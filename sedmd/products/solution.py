@@ -147,6 +147,7 @@ def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: P
         Column(name="CORRECTION", array=correction, unit="erg / (electron cm2)", comment="its inverse"),
         Column(name="ERROR", array=s.error, comment="fractional 1 sigma of the mean"),
         Column(name="SCATTER", array=s.scatter, comment="fractional rms between the stars"),
+        Column(name="FLOOR", array=s.floor, comment="fractional error no exposure time takes away"),
         Column(name="TELLURIC", array=s.telluric, comment="optical depth of the bands at airmass 1"),
     ]
     stars = table_hdu(
@@ -168,7 +169,7 @@ def read_sensitivity(path: Path) -> Sensitivity:
     return Sensitivity(
         wavelength=table["WAVELENGTH"], value=table["SENSITIVITY"], error=table["ERROR"], telluric=table["TELLURIC"],
         stars=tuple(str(s) for s in stars["STAR"]), scales=tuple(float(s) for s in stars["SCALE"]),
-        scatter=table["SCATTER"],
+        scatter=table["SCATTER"], floor=table["FLOOR"],
     )
 
 

@@ -75,9 +75,10 @@ def align(spectra: NDArray[np.floating], reference: int, rounds: int = 4) -> tup
     stretch : (n_trace,)
     """
     n_lamp, n_trace, n_column = spectra.shape
-    # The square root evens out strong and weak lines; a running median takes continuum and scattered light away.
+    # The square root evens out strong and weak lines; a running floor takes continuum and scattered light away.
     flat = np.nan_to_num(spectra)
-    flat = flat - ndimage.percentile_filter(flat, 30, size=(1, 1, 61))
+    floor = ndimage.uniform_filter1d(ndimage.minimum_filter1d(flat, 31, axis=-1), 31, axis=-1)
+    flat = flat - floor
     flat = np.sqrt(np.maximum(flat, 0.0))
     flat /= np.sqrt((flat**2).mean(axis=(1, 2), keepdims=True)) + 1e-9
     u = np.arange(n_column) - n_column // 2

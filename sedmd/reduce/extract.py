@@ -18,7 +18,7 @@ from sedmd.reduce.profile import Profile
 from sedmd.reduce.samples import Samples
 
 #: Rows on each side of a trace that take part in its fit; further out the profile belongs to the scattered light.
-HALF_HEIGHT = 7
+HALF_HEIGHT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ class Profile:
         return result
 
 
-def gaussian_profile(*, t_max: float = 8.0, step: float = 0.05, pixel_in_sigma: float = 0.75) -> Profile:
+def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: float = 0.75) -> Profile:
     """A Gaussian whose pixel-integrated rms is 1 in units of sigma.
 
     Parameters

@@ -53,7 +53,8 @@ def ridge_filter(
     impulse = np.zeros(41)
     impulse[20] = 1.0
     gain = sigma_px**2 * np.sqrt((ndimage.gaussian_filter1d(impulse, sigma_px, order=2) ** 2).sum() / along_px)
-    level = ndimage.uniform_filter1d(np.maximum(smooth, 0), 9, axis=0)
+    # A running sum in single precision may end a little below zero.
+    level = np.maximum(ndimage.uniform_filter1d(np.maximum(smooth, 0), 9, axis=0), 0)
     return response, (gain * np.sqrt(level)).astype(np.float32)
 
 

@@ -44,6 +44,8 @@ class Sensitivity:
     stars : names of the standards that were used
     scales : brightness of each star relative to the typical one
     scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
+    floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
+        themselves stray from the smooth curve beyond their photon noise, and a tenth of the telluric correction
     """
 
     wavelength: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Sensitivity:
     stars: tuple[str, ...]
     scales: tuple[float, ...]
     scatter: NDArray[np.float64]
+    floor: NDArray[np.float64]
 
 
 def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.float64]:
@@ -183,11 +186,13 @@ def fit_sensitivity(
     covered_mask = np.zeros(len(wavelength), bool)
     covered_mask[first : last + 1] = True
     scatter = _rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan)
+    floor = np.hypot(_stray(residual, error, ~(band | (template > 0.002))), 0.1 * np.clip(telluric, 0, 1))
     single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
     return Sensitivity(
         wavelength=np.asarray(wavelength), value=np.where(covered_mask, value, np.nan),
         error=np.clip(single, 0, 1), telluric=telluric,
         stars=tuple(r.star for r in usable), scales=tuple(float(s / level) for s in scales), scatter=scatter,
+        floor=floor,
     )
 
 
@@ -199,6 +204,16 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
     # A one per cent misfit is worth following only where the stars' errors are smaller than that.
     trust = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
     return np.where(band & (total > 0), trust * seen, 0.0)
+
+
+def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.float64]:
+    """Running rms of the stars' residuals outside the bands with their photon noise taken off, fraction."""
+    use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
+    excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)
+    kernel = np.ones(window)
+    total = np.convolve(excess, kernel, mode="same")
+    count = np.convolve(use.sum(axis=0).astype(float), kernel, mode="same")
+    return np.asarray(np.sqrt(np.clip(total / np.maximum(count, 1.0), 0.0, 0.1**2)))
 
 
 def _rms(residual: NDArray) -> NDArray[np.float64]:
@@ -233,8 +248,10 @@ def calibrate(
 
     Returns
     -------
-    flux, error : (n_wave,) erg/s/cm2/Angstrom; NaN where the sensitivity is not known
+    flux, error : (n_wave,) erg/s/cm2/Angstrom; NaN where the sensitivity is not known. The error holds the photon noise
+        and the floor of the calibration
     """
     factor = extinction_factor(mag_per_airmass, airmass) * np.exp(sensitivity.telluric * airmass**TELLURIC_EXPONENT)
     factor = factor / sensitivity.value
-    return np.asarray(flux) * factor, np.asarray(error) * factor
+    calibrated = np.asarray(flux) * factor
+    return calibrated, np.hypot(np.asarray(error) * factor, sensitivity.floor * np.abs(calibrated))

@@ -185,7 +185,7 @@ def _first_solution(
             f"{MIN_IDENTIFICATION} expected; look at the combined {', '.join(names)} frames"
         )
     # Every published curve is tried on a part of the spaxels; the one that has to be bent least is taken.
-    few = np.arange(0, traces.n, max(1, traces.n // 250))
+    few = np.arange(0, traces.n, max(1, traces.n // 150))
     strains = []
     for scale, start in starts:
         try:

@@ -164,7 +164,7 @@ def solve_traces(
         expected = field(np.clip(centre, 0, 2048), np.clip(y_coeff[:, 0], 0, 2048))
         normal[:, i, i] += 1 / prior_sigma[i] ** 2
         right[:, i] += (expected - y_coeff[:, i]) / prior_sigma[i] ** 2
-    normal += 1e-9 * np.eye(k)
+    normal = normal + 1e-9 * np.eye(k)
     return y_coeff + np.linalg.solve(normal, right[..., None])[..., 0]
 
 
@@ -187,8 +187,8 @@ def refine_traces(
     traces: Traces,
     frames: Sequence[tuple[NDArray[np.floating], float]],
     *,
-    every: int = 3,
-    rounds: int = 5,
+    every: int = 4,
+    rounds: int = 4,
     width_order: int = 4,
 ) -> tuple[Traces, float]:
     """Improve rows, widths and profile together, with neighbours, wings and scattered light modelled.
@@ -221,8 +221,10 @@ def refine_traces(
             misfits.append(misfit)
         chi2 = float((misfits[0].weight * misfits[0].residual ** 2).sum() / max((misfits[0].weight > 0).sum(), 1))
         traces = _shift_traces(traces, samples, stamps, misfits)
-        traces = _fit_width(traces, samples, stamps, misfits, width_order if round_ else 1)
-        if round_ >= 1:
+        # Width and profile in turn: both would answer the same residual, and together they overshoot and swing.
+        if round_ % 2 == 0:
+            traces = _fit_width(traces, samples, stamps, misfits, width_order if round_ else 1)
+        else:
             traces = replace(traces, profile=_fit_profile(traces, samples, stamps, misfits[0]))
     return traces, chi2
 
@@ -296,7 +298,7 @@ def _fit_width(
         normal += a.T @ design
         right += a.T @ (samples.sigma + np.clip(ds, -0.4, 0.4))
     normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
-    return replace(new, width=np.linalg.solve(normal, right))
+    return replace(new, width=np.asarray(np.linalg.solve(normal, right), float))
 
 
 def _fit_profile(traces: Traces, samples: Samples, stamps: Stamps, dome: _Misfit) -> Profile:

@@ -343,7 +343,7 @@ def _fit_model(
     residual = np.zeros_like(target)
     shift = np.zeros(len(centre))
     solution = np.zeros(design.shape[2])
-    for _ in range(6):
+    for _ in range(4):
         total = np.maximum(keep.sum(axis=1), 1e-12)
         # A free shift per spaxel is the same as removing each spaxel's weighted mean from both sides.
         mean_design = np.einsum("nm,nmp->np", keep, design) / total[:, None]

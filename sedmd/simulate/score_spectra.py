@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..products.spectrum import read_spectrum
 from .score_calibration import dome_flexure, match_traces
 from .score_exposures import SKY_KINDS
 from .score_rows import Row, at_most, between, lacking, shown
-from .score_truth import NightTruth, TrueSource
+from .score_truth import CLEAN_TRANSMISSION, NightTruth, TrueSource
 
 #: Ends and width of the broad bins in which flux is compared [Angstrom].
 BIN_LOW, BIN_HIGH, BIN_WIDTH = 4000.0, 9000.0, 200.0
@@ -37,6 +38,7 @@ class Compared:
     pair, standard : bool
     exptime : float, seconds per frame
     wavelength, flux, error, truth : (n,) ndarray, calibrated, outside telluric bands within the scored range
+    clean : (n,) ndarray of bool, outside the weak telluric bands too
     source : TrueSource
     positions : (k, 4) ndarray, a row per frame: measured x, y and true x, y [arcsec]
     """
@@ -50,6 +52,7 @@ class Compared:
     flux: NDArray[np.float64]
     error: NDArray[np.float64]
     truth: NDArray[np.float64]
+    clean: NDArray[np.bool_]
     source: TrueSource
     positions: NDArray[np.float64]
 
@@ -62,11 +65,11 @@ class Compared:
 def score_spectra(truth: NightTruth, folder: Path) -> list[Row]:
     """Rows on all ``sp_*.fits`` of a night and on the targets without one."""
     compared = compare_spectra(truth, folder)
-    zero = sky_zero(truth, folder)
+    zero = sky_zero(truth, folder) if compared else (0.0, 0.0)
     rows: list[Row] = []
     for one in compared:
         rows += [*_pull_rows(one), *_flux_rows(one), *_position_rows(one, zero)]
-    return [*rows, *_pair_rows(compared), *_fate_rows(truth, compared)]
+    return [*rows, *_pair_rows(compared), *_fate_rows(truth, compared, extracted_frames(folder))]
 
 
 def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
@@ -75,7 +78,7 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
     for path in sorted(folder.glob("sp_*.fits")):
         spectrum, _ = read_spectrum(path)
         meta = spectrum.meta
-        stems = [str(meta[key]).removesuffix(".fits") for key in ("frame", "frame_b") if meta.get(key)]
+        stems = _frames_of(meta)
         if not stems or not all(truth.knows(stem) for stem in stems) or not meta.get("fluxcal"):
             continue
         targets = [[s for s in truth.sources(stem) if s.role == "target"] for stem in stems]
@@ -95,11 +98,17 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
                 product=path.stem.removeprefix("sp_"), frames=tuple(stems), pair=len(stems) == 2,
                 standard=bool(meta.get("is_standard")), exptime=float(truth.frame(stems[0])["exptime"]),
                 wavelength=wave[use], flux=np.asarray(spectrum.flux, float)[use],
-                error=np.asarray(spectrum.error, float)[use], truth=expected[use], source=sources[0],
+                error=np.asarray(spectrum.error, float)[use], truth=expected[use],
+                clean=truth.outside_bands(wave[use], CLEAN_TRANSMISSION), source=sources[0],
                 positions=np.array(positions),
             )
         )
     return found
+
+
+def extracted_frames(folder: Path) -> set[str]:
+    """Stems of the raw frames from which any spectrum was made."""
+    return {stem for path in folder.glob("sp_*.fits") for stem in _frames_of(read_spectrum(path)[0].meta)}
 
 
 def sky_zero(truth: NightTruth, folder: Path) -> tuple[float, float]:
@@ -141,7 +150,7 @@ def pulls(one: Compared, *, smooth: bool) -> NDArray[np.float64]:
 
     The cubic takes up what the flux calibration got wrong, which the error bars of the extraction do not claim to hold.
     """
-    good = np.isfinite(one.flux) & np.isfinite(one.error) & (one.error > 0)
+    good = np.isfinite(one.flux) & np.isfinite(one.error) & (one.error > 0) & one.clean
     flux, error, truth = one.flux[good], one.error[good], one.truth[good]
     if smooth and good.sum() > 8:
         u = (one.wavelength[good] - 6500.0) / 2500.0
@@ -207,7 +216,7 @@ def _pair_rows(compared: list[Compared]) -> list[Row]:
     return rows
 
 
-def _fate_rows(truth: NightTruth, compared: list[Compared]) -> list[Row]:
+def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str]) -> list[Row]:
     """What became of every exposure of a target, against what stood in the field."""
     by_frame = {stem: one for one in compared for stem in one.frames}
     rows = []
@@ -218,7 +227,7 @@ def _fate_rows(truth: NightTruth, compared: list[Compared]) -> list[Row]:
         sources = truth.sources(stem)
         one = by_frame.get(stem)
         expected, why = _expected_fate(truth, sources)
-        became = "spectrum" if one is not None else "awaiting observer"
+        became = "spectrum" if stem in extracted else "awaiting observer"
         good = became in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
         rows.append(
             Row(
@@ -243,6 +252,10 @@ def _expected_fate(truth: NightTruth, sources: list[TrueSource]) -> tuple[tuple[
     if targets[0].magnitude > CLEAR_MAGNITUDE:
         return either, f"faint, {targets[0].magnitude:.1f} mag"
     return ("spectrum",), f"alone, {targets[0].magnitude:.1f} mag"
+
+
+def _frames_of(meta: Mapping[str, object]) -> list[str]:
+    return [str(meta[key]).removesuffix(".fits") for key in ("frame", "frame_b") if meta.get(key)]
 
 
 def _number(value: object) -> float:

@@ -16,8 +16,9 @@ from ..errors import ConfigError, SedmError
 from .profiles import load_profile
 from .spectra import photons
 
-#: Transmission of the telluric bands, seen at a resolution of 100, below which a wavelength counts as inside a band.
-BAND_TRANSMISSION = 0.98
+#: Transmission of the telluric bands at airmass 1, at the instrument's resolution, below which a wavelength counts as
+#: inside a band: for flux in broad bins, and for error bars, which claim nothing about the air.
+BAND_TRANSMISSION, CLEAN_TRANSMISSION = 0.98, 0.995
 #: Resolution at which the bands are looked at: lambda over the Gaussian sigma.
 BAND_RESOLUTION = 250.0
 #: A source counts as cut by the border if less than this share of a circle of `EDGE_ARCSEC` about it has lenslets.
@@ -149,11 +150,13 @@ class NightTruth:
             return 0.0, 1.0
         return width.wing_fraction, 1.3 * width.wing_scale
 
-    def outside_bands(self, wavelength: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Whether the telluric bands leave a wavelength [A] alone, at the instrument's resolution."""
+    def outside_bands(
+        self, wavelength: NDArray[np.floating], transmission: float = BAND_TRANSMISSION
+    ) -> NDArray[np.bool_]:
+        """Whether the telluric bands let more than `transmission` of a wavelength [A] pass, at its resolution."""
         fine, _, telluric = self._response
         seen = _gaussian_mean(fine, telluric, np.ones_like(fine), wavelength, np.asarray(wavelength) / BAND_RESOLUTION)
-        return np.asarray(seen > BAND_TRANSMISSION)
+        return np.asarray(seen > transmission)
 
     def expected(
         self, source: TrueSource, wavelength: NDArray[np.floating], *, breathing: float = 1.0

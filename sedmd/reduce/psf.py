@@ -172,8 +172,10 @@ def fit_psf(
     flux, variance = bands.flux[:, near], bands.variance[:, near]
     weight0 = np.where(np.isfinite(variance) & (variance > 0), 1.0 / np.where(variance > 0, variance, 1.0), 0.0)
     names = ["x_arcsec", "y_arcsec", "fwhm_arcsec"] + (["beta", "e1", "e2", "dispersion"] if free_shape else [])
-    low = {"x_arcsec": -99, "y_arcsec": -99, "fwhm_arcsec": 0.7, "beta": 1.6, "e1": -0.6, "e2": -0.6, "dispersion": 0.5}
-    high = {"x_arcsec": 99, "y_arcsec": 99, "fwhm_arcsec": 6.0, "beta": 8.0, "e1": 0.6, "e2": 0.6, "dispersion": 1.5}
+    # A fit that wanders off has lost its source: it may move by a few spaxels only.
+    x0, y0 = start.x_arcsec, start.y_arcsec
+    low = {"x_arcsec": x0 - 2.5, "y_arcsec": y0 - 2.5, "fwhm_arcsec": 0.7, "beta": 1.6, "e1": -0.6, "e2": -0.6, "dispersion": 0.5}
+    high = {"x_arcsec": x0 + 2.5, "y_arcsec": y0 + 2.5, "fwhm_arcsec": 6.0, "beta": 8.0, "e1": 0.6, "e2": 0.6, "dispersion": 1.5}
 
     def linear(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))

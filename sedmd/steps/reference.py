@@ -39,7 +39,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
         ),
         SkyFeature(
             name="Na D", wavelength=np.array([5889.95, 5895.92]), intensity=np.array([1.7, 1.0]), low=5760.0,
-            high=6030.0, doubt_px=0.1,
+            high=6030.0, doubt_px=0.15,
         ),
         SkyFeature(
             name="OI 6300", wavelength=np.array([6300.30, 6363.78]), intensity=np.array([3.0, 1.0]), low=6180.0,
@@ -51,7 +51,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
         features.append(
             SkyFeature(
                 name=f"OH {0.5 * (low + high):.0f}", wavelength=wavelength[inside], intensity=photons[inside],
-                low=low, high=high, doubt_px=0.12,
+                low=low, high=high, doubt_px=0.3,
             )
         )
     return tuple(features)

@@ -71,6 +71,9 @@ def find_basis(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArra
         for _ in range(5):
             close = np.hypot(*(left - centre).T) < radius
             centre = np.median(left[close], axis=0)
+        # Each of the three directions holds a third of the neighbours; scattered points have a per cent in any one.
+        if close.sum() < 0.08 * len(vectors):
+            break
         steps.append(centre)
         left = left[np.hypot(*(left - centre).T) > 2.5 * radius]
     if len(steps) < 3:

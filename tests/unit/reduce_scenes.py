@@ -127,11 +127,13 @@ def taper(scene: Scene, samples: Samples, edge_px=12.0):
 
 
 def prism_column(wavelength):
-    """Column, relative to 5460 Angstrom, of a made-up prism: about 24 Angstrom per column there, blue at high columns."""
-    def bend(w):
-        return 1.0 / (w / 1000.0 - 2.0)
+    """Column, relative to 5460 Angstrom, of a made-up prism: 15 Angstrom a column in the blue, which is at high
+    columns, 24 there, 55 in the far red."""
 
-    return 288.0 * (bend(np.asarray(wavelength, float)) - bend(5460.0))
+    def bend(w):
+        return 1.0 / (w / 1000.0 + 2.26)
+
+    return 2515.0 * (bend(np.asarray(wavelength, float)) - bend(5460.0))
 
 
 def prism_scale() -> Scale:

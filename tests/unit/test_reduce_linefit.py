@@ -1,0 +1,129 @@
+"""Lamp lines: places and error bars of single lines and blends, and which lines go together."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from sedmd.reduce.linefit import blends, fit_group, group_lines
+from unit.reduce_scenes import pixel_shares, rng
+
+N, N_COLUMN = 400, 60
+
+
+def arc(place, share, flux, *, shift, sigma=1.3, floor=8.0, seed=1, read_noise=5.0):
+    """Spectra of N spaxels with lines at `place` + shift; noise of photons and of read-out unless `seed` is None."""
+    column = np.arange(N_COLUMN)
+    light = np.full((N, N_COLUMN), floor)
+    for p, s in zip(place, share):
+        light = light + flux * s * pixel_shares(column[None, :] - p - shift[:, None], sigma)
+    variance = light + read_noise**2
+    spectra = light if seed is None else rng(seed).normal(light, np.sqrt(variance))
+    return spectra, variance
+
+
+def fit(spectra, variance, place, intensity, blend=None, sigma=1.3, **options):
+    m = len(place)
+    return fit_group(
+        spectra, variance, np.tile(np.asarray(place, float), (N, 1)), np.full((N, m), sigma), np.asarray(intensity),
+        blend=np.zeros(m, int) if blend is None else np.asarray(blend), **options,
+    )
+
+
+@pytest.mark.parametrize("flux", [400.0, 1500.0])
+def test_single_line_comes_back_with_its_error(flux):
+    shift = rng(3).uniform(-0.9, 0.9, N)
+    found = fit(*arc([30.0], [1.0], flux, shift=shift), [30.0], [1.0])
+    pull = (found.shift - shift) / found.error
+    assert np.isfinite(pull).mean() > 0.99
+    # The error also holds three per cent for the line's shape, which shows in bright lines.
+    assert 1 - (0.08 if flux < 500 else 0.2) < np.nanstd(pull) < 1.08
+    assert np.nanmean(pull) == pytest.approx(0, abs=0.2)
+    assert np.nanmean(found.amplitude) == pytest.approx(flux, rel=0.02)
+
+
+@pytest.mark.parametrize("shift", [-1.7, -0.3, 0.0, 0.4, 2.2])
+def test_shift_is_measured_minus_predicted(shift):
+    found = fit(*arc([30.0], [1.0], 5000.0, shift=np.full(N, shift), seed=None), [30.0], [1.0])
+    assert_allclose(found.shift, shift, atol=0.005)
+
+
+@pytest.mark.parametrize("sigma", [1.1, 1.5])
+def test_stretch_is_the_width_in_units_of_the_prediction(sigma):
+    found = fit(*arc([30.0], [1.0], 20000.0, shift=np.zeros(N), sigma=sigma), [30.0], [1.0], sigma=1.3)
+    assert np.median(found.stretch) == pytest.approx(sigma / 1.3, abs=0.02)
+
+
+def test_resolved_lines_find_their_own_ratio():
+    place, share = [26.0, 31.0], np.array([0.7, 0.3])
+    shift = rng(4).uniform(-0.8, 0.8, N)
+    found = fit(*arc(place, share, 4000.0, shift=shift), place, [0.5, 0.5], blend=[0, 1])
+    assert_allclose(found.intensity, share, atol=0.01)
+    assert np.sqrt(np.nanmean((found.shift - shift) ** 2)) < 0.05
+    assert np.nanmean(found.shift - shift) == pytest.approx(0, abs=0.005)
+
+
+def test_unresolved_blend_with_known_ratio_is_unbiased_and_keeps_the_ratio():
+    place, share = [29.5, 31.0], np.array([0.6, 0.4])
+    shift = rng(5).uniform(-0.8, 0.8, N)
+    found = fit(*arc(place, share, 4000.0, shift=shift), place, share, blend=[0, 0])
+    assert_allclose(found.intensity, share)
+    pull = (found.shift - shift) / found.error
+    assert np.nanmean(found.shift - shift) == pytest.approx(0, abs=0.005)
+    assert 0.75 < np.nanstd(pull) < 1.08
+
+
+def test_model_holds_the_light_of_the_line_without_its_floor():
+    found = fit(*arc([30.0], [1.0], 3000.0, shift=np.zeros(N)), [30.0], [1.0])
+    assert_allclose(found.model.sum(axis=1), found.amplitude, rtol=0.01)
+
+
+def test_what_is_not_there_is_not_measured():
+    spectra, variance = arc([30.0], [1.0], 0.0, shift=np.zeros(N))
+    assert np.isnan(fit(spectra, variance, [30.0], [1.0]).shift).mean() > 0.98
+    spectra, variance = arc([30.0], [1.0], 3000.0, shift=np.zeros(N))
+    spectra[7, 30] = np.nan
+    far = np.full(N, 30.0)
+    far[9] = 58.0
+    found = fit_group(
+        spectra, variance, far[:, None], np.full((N, 1), 1.3), np.ones(1), blend=np.zeros(1, int)
+    )
+    assert np.isnan(found.shift[[7, 9]]).all()
+    assert np.isfinite(np.delete(found.shift, [7, 9])).all()
+
+
+def test_fit_that_wanders_too_far_is_marked():
+    found = fit(*arc([34.5], [1.0], 5000.0, shift=np.zeros(N)), [30.0], [1.0], max_shift=2.0)
+    assert np.isnan(found.shift).all()
+
+
+def test_groups_by_distance_and_weak_lines_to_their_strong_neighbour():
+    place = np.array([40.0, 10.0, 12.5, 41.5, 80.0, 44.0, 120.0])
+    intensity = np.array([1.0, 0.8, 0.5, 0.9, 0.7, 0.01, 0.01])
+    groups = [sorted(g.tolist()) for g in group_lines(place, intensity, separation=4.0)]
+    assert sorted(groups) == [[0, 3, 5], [1, 2], [4], [6]]
+
+
+def test_blends_hold_what_cannot_be_resolved():
+    place = np.array([10.0, 11.0, 20.0, 20.5, 30.0])
+    intensity = np.array([1.0, 0.6, 0.8, 0.01, 0.01])
+    number = blends(place, intensity, resolution=2.0)
+    assert number[0] == number[1]
+    assert number[2] == number[3]
+    assert len({number[0], number[2], number[4]}) == 3
+
+
+lines = st.lists(st.tuples(st.floats(0, 400), st.floats(0.001, 1.0)), min_size=1, max_size=25)
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(lines, st.floats(0.5, 8.0))
+def test_every_line_is_in_one_group_and_sorted(table, separation):
+    place, intensity = (np.array(a) for a in zip(*table))
+    groups = group_lines(place, intensity, separation)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(place.size))
+    for group in groups:
+        assert (np.diff(place[group]) >= 0).all()
+    number = blends(place, intensity, separation)
+    assert (number >= 0).all() and number.size == place.size

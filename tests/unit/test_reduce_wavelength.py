@@ -1,0 +1,139 @@
+"""The wavelength solution: the scale, its inversion, and the fit against drawn arc spectra."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sedmd.instrument import DISPERSION_GUESSES
+from sedmd.reduce.arcs import HALF_SPAN, Lines
+from sedmd.reduce.wavelength import fit_wavelengths, make_scale
+from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
+
+WAVELENGTH = np.linspace(3800.0, 9200.0, 109)
+#: Three lamps of made-up lines, one with a blend of two.
+LAMPS = {
+    "one": Lines(wavelength=np.array([4046.6, 4358.3, 5460.7, 5780.0, 8650.0]), intensity=np.array([0.4, 1, 1, 0.3, 0.2])),
+    "two": Lines(wavelength=np.array([4680.0, 4800.0, 5085.8, 6438.5]), intensity=np.array([0.5, 0.7, 1.0, 0.6])),
+    "three": Lines(
+        wavelength=np.array([7119.6, 7400.0, 7642.0, 8231.6, 8280.1, 8819.4, 9045.4]),
+        intensity=np.array([0.3, 0.2, 0.4, 1.0, 0.9, 0.8, 0.3]),
+    ),
+}
+
+
+@pytest.mark.parametrize("guess", DISPERSION_GUESSES, ids=lambda g: g.name)
+def test_scale_of_a_published_curve_is_monotonic_and_runs_through_it(guess):
+    scale = make_scale(guess.wavelength, guess.column)
+    assert (np.diff(scale.wavelength) > 0).all()
+    assert (np.diff(scale.xi) < 0).all(), "two wavelengths on one column"
+    inside = guess.wavelength < scale.wavelength[-1]
+    assert_allclose(scale.to_xi(guess.wavelength[inside]), guess.column[inside] / 100, atol=1e-3)
+    assert_allclose(scale.to_wavelength(scale.to_xi(WAVELENGTH)), WAVELENGTH, atol=1e-6)
+
+
+def test_inversion_comes_back_to_the_column():
+    random = rng(2)
+    solution = prism_solution(np.linspace(100, 1900, 40), stretch=random.uniform(0.97, 1.03, 40))
+    solution.coeff[:, 2] = random.normal(0, 1.0, 40)
+    trace = random.integers(0, 40, 5000)
+    wavelength = random.uniform(3700, 9800, 5000)
+    column = solution.column(wavelength)[trace, np.arange(5000)]
+    assert_allclose(solution.wavelength(trace, column), wavelength, atol=0.01)
+
+
+def test_dispersion_is_the_derivative_and_blue_is_at_high_columns():
+    solution = prism_solution(np.array([500.0, 900.0]))
+    trace = np.zeros(50, int)
+    column = solution.column(np.linspace(4000, 9000, 50))[0]
+    h = 0.5
+    numeric = (solution.wavelength(trace, column + h) - solution.wavelength(trace, column - h)) / (2 * h)
+    assert (numeric < 0).all()
+    assert_allclose(solution.dispersion(trace, column), -numeric, rtol=0.02)
+
+
+N = 220
+
+
+@cache
+def scene(noise_seed=1):
+    """Arc spectra of N spaxels all over the chip; the truth is a stretch that varies over it, plus a bend."""
+    random = rng(8)
+    centre = np.rint(random.uniform(150, 1900, N))
+    row = random.uniform(20, 2030, N)
+    u, v = centre / 1024 - 1, row / 1024 - 1
+    coeff = np.column_stack([
+        centre + random.uniform(-2, 2, N) + 3 * u, 100 * (1 + 0.02 * u - 0.015 * v + 0.01 * u * v), 0.8 + 0.5 * v,
+    ])
+    xi = {lamp: prism_column(table.wavelength) / 100 for lamp, table in LAMPS.items()}
+    sigma = 1.25 * (1 + 0.08 * u * v)
+    column = np.arange(-HALF_SPAN, HALF_SPAN + 1)
+    spectra, variance = {}, {}
+    noise = rng(noise_seed)
+    for lamp, table in LAMPS.items():
+        light = np.full((N, column.size), 15.0)
+        place = np.polynomial.polynomial.polyval(xi[lamp], coeff.T) - centre[:, None]
+        for i, strength in enumerate(table.intensity):
+            light += 6000 * strength * pixel_shares(column[None, :] - place[:, i, None], sigma[:, None])
+        variance[lamp] = light + 60.0
+        spectra[lamp] = noise.normal(light, np.sqrt(variance[lamp]))
+    return centre, row, coeff, spectra, variance, sigma
+
+
+def start_of(coeff, seed=4):
+    random = rng(seed)
+    start = coeff.copy()
+    start[:, 0] += random.uniform(-1.5, 1.5, N)
+    start[:, 1] *= 1 + random.uniform(-0.008, 0.008, N)
+    start[:, 2] = 0.0
+    return start
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    centre, row, coeff, spectra, variance, _ = scene()
+    # The tables know the brightness of lines only roughly.
+    rough = {
+        lamp: Lines(wavelength=t.wavelength, intensity=t.intensity * rng(3).uniform(0.7, 1.4, t.intensity.size))
+        for lamp, t in LAMPS.items()
+    }
+    return fit_wavelengths(spectra, variance, rough, prism_scale(), centre, row, start_of(coeff))
+
+
+def test_fit_recovers_the_columns(fitted):
+    _, _, coeff, *_ = scene()
+    truth = np.polynomial.polynomial.polyval(prism_column(WAVELENGTH) / 100, coeff.T)
+    error = fitted.column(WAVELENGTH) - truth
+    inner = (WAVELENGTH > 4040) & (WAVELENGTH < 9050)
+    assert np.sqrt(np.mean(error[:, inner] ** 2)) < 0.03
+    assert np.median(np.abs(error)) < 0.02
+    assert np.percentile(np.abs(error), 95) < 0.08
+    assert abs(error[:, inner].mean()) < 0.01
+
+
+def test_fit_says_how_good_it_is(fitted):
+    *_, sigma = scene()
+    assert (fitted.n_lines >= 8).mean() > 0.98
+    assert np.nanmedian(fitted.rms) < 0.05
+    centre, row = scene()[:2]
+    assert_allclose(np.median(fitted.line_sigma(centre, row) / sigma), 1, atol=0.03)
+    assert fitted.strain < 3
+
+
+def test_spaxel_without_a_start_is_not_given_a_solution():
+    centre, row, coeff, spectra, variance, _ = scene()
+    start = start_of(coeff)
+    start[[3, 50]] = np.nan
+    solution = fit_wavelengths(spectra, variance, LAMPS, prism_scale(), centre, row, start, rounds=2)
+    assert np.isnan(solution.coeff[[3, 50]]).any(axis=1).all() or (solution.n_lines[[3, 50]] == 0).all()
+    assert np.isfinite(np.delete(solution.coeff, [3, 50], axis=0)).all()
+
+
+def test_too_few_lines_are_said():
+    centre, row, coeff, spectra, variance, _ = scene()
+    with pytest.raises(ValueError, match="at least 5 are needed"):
+        fit_wavelengths(
+            {"two": spectra["two"]}, {"two": variance["two"]}, {"two": LAMPS["two"]}, prism_scale(), centre, row,
+            start_of(coeff), rounds=2,
+        )

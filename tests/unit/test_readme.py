@@ -8,12 +8,16 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sedmd.cli import EXIT_CODES, parser
 from sedmd.config import SECTIONS
 from sedmd.frames import LAMPS
+from sedmd.products.ascii import write_ascii
+from sedmd.products.spectrum import META_CARDS
 from sedmd.recipe import RECIPE
+from sedmd.reduce.containers import Spectrum
 from sedmd.simulate import PROFILES
 from sedmview.actions import ACTIONS
 from sedmview.model import Stage
@@ -123,3 +127,26 @@ def test_links_and_pictures_exist_and_are_light() -> None:
     for target in targets:
         assert (ROOT / target).is_file(), target
     assert all(picture.stat().st_size < 300_000 for picture in (ROOT / "docs").iterdir())
+
+
+def test_every_column_of_the_products_is_told() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "sedmd" / "products").glob("*.py")]
+    columns = {name for source in sources for name in re.findall(r'Column\(\s*name="(\w+)"', source)}
+    assert len(columns) > 20
+    assert columns - set(code(section("## Products"))) == set()
+
+
+def test_every_card_of_a_spectrum_is_told() -> None:
+    cards = {card for card, _ in META_CARDS.values()}
+    assert cards - set(code(section("## Products"))) == set()
+
+
+def test_ascii_keys_stand_in_their_order(tmp_path: Path) -> None:
+    nothing = np.zeros(2)
+    wavelength, meta = np.array([5000.0, 5010.0]), dict.fromkeys(META_CARDS, 1.0)
+    spectrum = Spectrum(wavelength=wavelength, flux=nothing, error=nothing, sky=nothing, unit="", meta=meta)
+    written = tmp_path / "X_SEDM.txt"
+    write_ascii(written, spectrum)
+    keys = re.findall(r"^# (\w+):", written.read_text(), re.MULTILINE)
+    assert len(keys) > 10
+    assert " ".join(keys) in " ".join(section("## Products").split())

@@ -51,8 +51,10 @@ def kpy_background(
     return ndimage.gaussian_filter(filled, gauss_sigma_px)
 
 
-def gap_weight(samples: Samples, stamps: Stamps, *, share: float = 0.008) -> NDArray[np.float32]:
-    """How free of trace light each pixel is: near 1 far from all traces, small on them.
+def gap_weight(
+    samples: Samples, stamps: Stamps, *, share: float = 0.03
+) -> NDArray[np.float32]:
+    """How free of traces each pixel is, by geometry alone: near 1 far from all traces, small on their cores.
 
     Parameters
     ----------
@@ -62,9 +64,18 @@ def gap_weight(samples: Samples, stamps: Stamps, *, share: float = 0.008) -> NDA
     Returns
     -------
     (n_y, n_x) float32
+
+    Notes
+    -----
+    On the core of a trace the flux of the trace would take up any background, so such pixels tell nothing about it.
     """
     light = model_image(samples, stamps, np.ones(samples.x.size))
-    return 1.0 / (1.0 + (light / share) ** 2)
+    return 1.0 / (1.0 + (light / np.float32(share)) ** 4)
+
+
+def doubtful_light(model: NDArray[np.floating], share: float = 0.05) -> NDArray[np.floating]:
+    """Variance of a pixel's trace light that the profile does not know: (5 per cent of it)**2, electron**2."""
+    return (np.float32(share) * model) ** 2
 
 
 def smooth_background(
@@ -72,8 +83,7 @@ def smooth_background(
     weight: NDArray[np.floating],
     *,
     scale_px: float = 40.0,
-    bin_px: int = 4,
-    passes: int = 3,
+    bin_px: int = 8,
 ) -> NDArray[np.float32]:
     """Smooth what the trace model leaves over the frame, weighted pixel by pixel.
 
@@ -83,7 +93,6 @@ def smooth_background(
     weight : (n_y, n_x) statistical weight; 0 for masked pixels
     scale_px : sigma of the Gaussian window
     bin_px : pixels are averaged in blocks of this size first; the frame's sides must be multiples of it
-    passes : the smooth of the remainder is added again, which removes the bias of a weighted mean on a slope
 
     Returns
     -------
@@ -94,16 +103,43 @@ def smooth_background(
     w = weight.reshape(blocks).sum(axis=(1, 3))
     value = (weight * residual).reshape(blocks).sum(axis=(1, 3)) / np.maximum(w, 1e-12)
     sigma = scale_px / bin_px
-    norm = ndimage.gaussian_filter(w, sigma) + 1e-12 * w.max()
-    first = ndimage.gaussian_filter(w * value, sigma) / norm
-    # A cosmic ray or a bright wing must not make a hill: blocks far off a first smooth have no say in the final one.
-    pull = np.abs(value - first) * np.sqrt(w)
-    w = np.where(pull > 6.0 * 1.4826 * np.median(pull[w > 0]) if (w > 0).any() else False, 0.0, w)
-    norm = ndimage.gaussian_filter(w, sigma) + 1e-12 * w.max()
-    smooth = np.zeros_like(value)
-    for _ in range(passes):
-        smooth += ndimage.gaussian_filter(w * (value - smooth), sigma) / norm
+    if not (w > 0).any():
+        return np.zeros(residual.shape, np.float32)
+    first = _smooth(value, w, sigma)
+    # A cosmic ray or a bright wing must not make a hill: blocks far off the first smooth, by noise and by a quarter of
+    # the level, have no say in the final one.
+    off = np.abs(value - first)
+    pull = off * np.sqrt(w)
+    wild = (pull > 6.0 * 1.4826 * np.median(pull[w > 0])) & (off > 0.25 * np.abs(first))
+    smooth = _smooth(value, np.where(wild, 0.0, w), sigma)
     return upsample(smooth, bin_px, residual.shape)
+
+
+def _smooth(value: NDArray, weight: NDArray, sigma: float) -> NDArray[np.float64]:
+    """Plane through the neighbourhood of each block with Gaussian weights: follows slopes right up to the edges."""
+    scaled = weight / weight.max()
+    y, x = np.meshgrid(
+        (np.arange(value.shape[0]) - value.shape[0] / 2) / sigma,
+        (np.arange(value.shape[1]) - value.shape[1] / 2) / sigma,
+        indexing="ij",
+    )
+    basis = (np.ones_like(x), x, y)
+
+    def mean(values: NDArray) -> NDArray:
+        return np.asarray(ndimage.gaussian_filter(values, sigma, mode="constant", truncate=3.0))
+
+    normal = np.empty((*value.shape, 3, 3))
+    right = np.empty((*value.shape, 3))
+    for i in range(3):
+        right[..., i] = mean(scaled * value * basis[i])
+        for j in range(i, 3):
+            normal[..., i, j] = normal[..., j, i] = mean(scaled * basis[i] * basis[j])
+    # Where hardly anything is known the plane turns into a constant.
+    normal += 1e-9 * np.eye(3)
+    normal[..., 1, 1] += 1e-3 * normal[..., 0, 0]
+    normal[..., 2, 2] += 1e-3 * normal[..., 0, 0]
+    solution = np.linalg.solve(normal, right[..., None])[..., 0]
+    return np.asarray(sum(solution[..., i] * basis[i] for i in range(3)))
 
 
 def upsample(blocks: NDArray[np.floating], bin_px: int, shape: tuple[int, int]) -> NDArray[np.float32]:

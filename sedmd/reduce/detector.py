@@ -30,7 +30,7 @@ class MasterBias:
     n_frames: int
 
 
-def overscan_level(raw: NDArray[np.floating], first_column: int, *, sigma_rows: float = 60.0) -> NDArray[np.float32]:
+def overscan_level(raw: NDArray[np.floating], first_column: int, *, sigma_rows: float = 25.0) -> NDArray[np.float32]:
     """Level of each row from its overscan columns, smoothed along the rows.
 
     Parameters
@@ -46,7 +46,7 @@ def overscan_level(raw: NDArray[np.floating], first_column: int, *, sigma_rows: 
     Notes
     -----
     kpy (Debias.py) took the median of the columns and a running median over 50 rows, which leaves a tenth of the read
-    noise in every pixel of a row. The mean of what is not an outlier, smoothed over more rows, leaves a third of that;
+    noise in every pixel of a row. The mean of what is not an outlier, with a Gaussian window, leaves half of that;
     faster drifts go into the background between the traces.
     """
     columns = np.asarray(raw[:, first_column:], np.float32)

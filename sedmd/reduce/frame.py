@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.background import gap_weight, smooth_background
+from sedmd.reduce.background import doubtful_light, gap_weight, smooth_background
 from sedmd.reduce.containers import Image, Mask
 from sedmd.reduce.extract import Extracted, Stamps, fit_fluxes, gather, model_image
 from sedmd.reduce.profile import Profile
@@ -75,6 +75,7 @@ def separate(
         shift = scan_shift(data, good, samples, profile, image.read_noise)
     model_variance = np.full(data.shape, noise, np.float32)
     outliers = np.zeros(data.shape, bool)
+    gap = np.ones(data.shape, np.float32)
     error = 0.0
     for round_ in range(rounds):
         moved = samples.moved(shift)
@@ -83,7 +84,9 @@ def separate(
         extracted = fit_fluxes(moved, stamps, data - background, weight)
         model = model_image(moved, stamps, extracted.flux)
         residual = data - model
-        background = smooth_background(residual, weight * gap_weight(moved, stamps))
+        if round_ == 0:
+            gap = gap_weight(moved, stamps)
+        background = smooth_background(residual, gap * weight / (1.0 + weight * doubtful_light(model)))
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
         model_variance = noise + np.maximum(model, 0.0) + np.maximum(background, 0.0)
         residual -= background
@@ -97,7 +100,7 @@ def separate(
     extracted = fit_fluxes(moved, stamps, data - background, weight)
     residual = data - background - model_image(moved, stamps, extracted.flux)
     near = weight.copy()
-    near[gap_weight(moved, stamps) > 0.9] = 0.0
+    near[gap > 0.95] = 0.0
     # Each sample takes one degree of freedom from the pixels it covers.
     freedom = max(int((near > 0).sum()) - int(np.isfinite(extracted.flux).sum()), 1)
     return Separated(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.background import gap_weight, smooth_background
+from sedmd.reduce.background import doubtful_light, gap_weight, smooth_background
 from sedmd.reduce.extract import Stamps, fit_fluxes, gather, model_image
 from sedmd.reduce.field import fit_field, terms
 from sedmd.reduce.profile import Profile, gaussian_profile, measure_profile
@@ -238,8 +238,9 @@ def _misfit(
     # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
     flat = np.where(good, 1.0 / read_noise**2, 0.0).astype(np.float32)
     flux = np.maximum(np.nan_to_num(fit_fluxes(samples, stamps, light, flat).flux), 0.0)
-    left = light - model_image(samples, stamps, flux)
-    update = smooth_background(left, flat * gap)
+    model = model_image(samples, stamps, flux)
+    left = light - model
+    update = smooth_background(left, gap / (1.0 / np.maximum(flat, 1e-12) + model + doubtful_light(model)) * (flat > 0))
     residual = (left - update).ravel()[stamps.pixel]
     # Photon and read noise of the model, and two per cent of the trace for what the profile does not know.
     expected = stamps.share * flux[:, None].astype(np.float32)

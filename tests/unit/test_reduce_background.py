@@ -86,7 +86,7 @@ def test_gap_weight_falls_to_one_half_at_the_given_share():
     samples = scene.samples()
     weight = gap_weight(samples, gather(samples, gaussian_profile()), share=0.02)
     dy = np.arange(scene.shape[0]) - 30.0
-    assert_allclose(weight[:, 15], 1 / (1 + (pixel_shares(dy, 4 / 3) / 0.02) ** 2), atol=0.01)
+    assert_allclose(weight[:, 15], 1 / (1 + (pixel_shares(dy, 4 / 3) / 0.02) ** 4), atol=0.05)
     assert weight[30, 15] < 0.01
     assert_allclose(weight[[10, 50], :], 1)
 

@@ -65,10 +65,11 @@ class Compared:
 def score_spectra(truth: NightTruth, folder: Path) -> list[Row]:
     """Rows on all ``sp_*.fits`` of a night and on the targets without one."""
     compared = compare_spectra(truth, folder)
-    zero = sky_zero(truth, folder) if compared else (0.0, 0.0)
+    known = bool(compared) and (folder / "traces.fits").exists()
+    onto_product = sky_map(truth, folder) if known else np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     rows: list[Row] = []
     for one in compared:
-        rows += [*_pull_rows(one), *_flux_rows(one), *_position_rows(one, zero)]
+        rows += [*_pull_rows(one), *_flux_rows(one), *_position_rows(one, onto_product)]
     return [*rows, *_pair_rows(compared), *_fate_rows(truth, compared, extracted_frames(folder))]
 
 
@@ -111,18 +112,21 @@ def extracted_frames(folder: Path) -> set[str]:
     return {stem for path in folder.glob("sp_*.fits") for stem in _frames_of(read_spectrum(path)[0].meta)}
 
 
-def sky_zero(truth: NightTruth, folder: Path) -> tuple[float, float]:
-    """Where the product's zero of the sky positions lies in the truth's: median over the spaxels [arcsec].
+def sky_map(truth: NightTruth, folder: Path) -> NDArray[np.float64]:
+    """Affine map from true to the product's sky positions, fitted to the spaxels.
 
-    The frames do not say where the axis of the telescope meets the array, so positions are compared in the array.
+    Returns
+    -------
+    (3, 2) ndarray
+        Product (x, y) [arcsec] = (1, true x, true y) @ map. The frames do not say where the axis of the telescope meets
+        the array; how far the map turns and stretches is scored with the spaxels, so it must not count twice.
     """
-    if not (folder / "traces.fits").exists():
-        return 0.0, 0.0
     found = read_traces(folder / "traces.fits")
     matches = match_traces(truth, found, dome_flexure(truth, folder))
-    x = found.spaxels.x_arcsec[matches.found] - truth.column("x_arcsec")[matches.true]
-    y = found.spaxels.y_arcsec[matches.found] - truth.column("y_arcsec")[matches.true]
-    return float(np.median(x)), float(np.median(y))
+    true = np.column_stack([truth.column("x_arcsec"), truth.column("y_arcsec")])[matches.true]
+    seen = np.column_stack([found.spaxels.x_arcsec, found.spaxels.y_arcsec])[matches.found]
+    fitted, *_ = np.linalg.lstsq(np.column_stack([np.ones(len(true)), true]), seen, rcond=None)
+    return np.asarray(fitted)
 
 
 def broad_bins(one: Compared) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -193,10 +197,10 @@ def _flux_rows(one: Compared) -> list[Row]:
     ]
 
 
-def _position_rows(one: Compared, zero: tuple[float, float]) -> list[Row]:
+def _position_rows(one: Compared, onto_product: NDArray[np.float64]) -> list[Row]:
     rows = []
     for frame, (x, y, true_x, true_y) in zip(one.frames, one.positions):
-        off = float(np.hypot(x - zero[0] - true_x, y - zero[1] - true_y))
+        off = float(np.hypot(*(np.array([x, y]) - np.array([1.0, true_x, true_y]) @ onto_product)))
         rows.append(at_most("automatic position, error", f"{one.product} {frame}", off, 0.3, "arcsec"))
     return rows
 
@@ -242,9 +246,12 @@ def _expected_fate(truth: NightTruth, sources: list[TrueSource]) -> tuple[tuple[
     targets = [s for s in sources if s.role == "target"]
     if not targets:
         return ("awaiting observer",), "empty field"
-    if truth.near_border(targets[0]):
-        return ("awaiting observer",), "at the border"
+    border = truth.border(targets[0])
+    if border == "cut":
+        return ("awaiting observer",), "cut by the border"
     either = ("awaiting observer", "right spectrum")
+    if border == "near":
+        return either, "near the border"
     if any(s.role == "host" for s in sources):
         return either, "on a host"
     if len(sources) > 1:

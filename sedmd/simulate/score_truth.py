@@ -21,8 +21,9 @@ from .spectra import photons
 BAND_TRANSMISSION, CLEAN_TRANSMISSION = 0.98, 0.995
 #: Resolution at which the bands are looked at: lambda over the Gaussian sigma.
 BAND_RESOLUTION = 250.0
-#: A source counts as cut by the border if less than this share of a circle of `EDGE_ARCSEC` about it has lenslets.
-EDGE_SHARE, EDGE_ARCSEC = 0.9, 3.0
+#: Radius of a circle about a source [arcsec] and the share of it that must have lenslets, for light that is cut by the
+#: border of the array and for a source that is merely near it.
+CUT, NEAR = (3.0, 0.9), (5.0, 0.95)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +122,16 @@ class NightTruth:
                 for i in range(1, int(head["NSOURCE"]) + 1)
             ]
 
-    def near_border(self, source: TrueSource) -> bool:
-        """Whether the border of the lens array cuts into the light of a source."""
+    def border(self, source: TrueSource) -> str:
+        """How the border of the lens array treats a source: "cut", "near" or "far"."""
         distance = np.hypot(self.column("x_arcsec") - source.x_arcsec, self.column("y_arcsec") - source.y_arcsec)
-        inside = float((distance < EDGE_ARCSEC).sum()) * self._lenslet_arcsec2
-        return inside < EDGE_SHARE * np.pi * EDGE_ARCSEC**2
+
+        def missing(circle: tuple[float, float]) -> bool:
+            radius, share = circle
+            covered = float((distance < radius).sum()) * self._lenslet_arcsec2
+            return covered < share * np.pi * radius**2
+
+        return "cut" if missing(CUT) else "near" if missing(NEAR) else "far"
 
     @cached_property
     def _response(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -252,6 +252,18 @@ def test_flux_errors_and_positions_come_back(truth: NightTruth, tmp_path: Path) 
     assert not passed(rows, "flux in 20 nm bins, largest error") and not passed(rows, "automatic position, error")
 
 
+def test_positions_are_compared_in_the_array_wherever_its_zero_is(
+    plan: NightPlan, truth: NightTruth, tmp_path: Path
+) -> None:
+    found, solution = perfect(plan)
+    moved = replace(found.spaxels, x_arcsec=found.spaxels.x_arcsec + 1.5, y_arcsec=found.spaxels.y_arcsec - 0.7)
+    write_calibration(tmp_path, replace(found, spaxels=moved), solution)
+    write_target(truth, tmp_path, stems(truth, "science")[0], dx=1.5)
+    rows = score_night(truth.folder, tmp_path)
+    assert value(rows, "sky position of spaxels, rms") == pytest.approx(0.0, abs=1e-9)
+    assert value(rows, "automatic position, error") == pytest.approx(0.7)
+
+
 def test_pulls_are_noise_over_error_and_forgive_a_smooth_factor_only_when_told(
     truth: NightTruth, tmp_path: Path
 ) -> None:
@@ -291,8 +303,10 @@ def test_the_border_is_where_the_lenslets_end(truth: NightTruth) -> None:
     source = TrueSource(
         role="target", name="t", x_arcsec=0.0, y_arcsec=0.0, wavelength=GRID, flux=np.ones_like(GRID)
     )
-    assert not truth.near_border(source)
-    assert truth.near_border(replace(source, x_arcsec=float(truth.column("x_arcsec").max())))
+    edge = float(truth.column("x_arcsec").max())
+    assert truth.border(source) == "far"
+    assert truth.border(replace(source, x_arcsec=edge - 3.5)) == "near"
+    assert truth.border(replace(source, x_arcsec=edge)) == "cut"
 
 
 def test_ab_magnitude_of_a_known_flux() -> None:

@@ -57,9 +57,7 @@ class DispersionGuess:
 def _kpy_dispersion() -> DispersionGuess:
     """kpy's fiducial solution (Wavelength.py:fiducial_spectrum): wavelength [nm] as powers of the column."""
     column = np.arange(-6.0, 262.0, 2.0)
-    nm = np.polynomial.polynomial.polyval(
-        column, [1066.963, -5.829229, 0.01825482, -2.33659969e-5, -6.12127e-9]
-    )
+    nm = np.polynomial.polynomial.polyval(column, [1066.963, -5.829229, 0.01825482, -2.33659969e-5, -6.12127e-9])
     return _about_5461("kpy", 10.0 * nm[::-1], column[::-1])
 
 

@@ -65,9 +65,7 @@ def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Prove
     width.header["ORDER"] = (t.width_order, "degree over the field")
     header = fits.Header()
     add_cards(header, cards)
-    return write_table(
-        path, columns, header, [profile, width, *_solution_hdus(found.start)], provenance=provenance
-    )
+    return write_table(path, columns, header, [profile, width, *_solution_hdus(found.start)], provenance=provenance)
 
 
 def read_traces(path: Path) -> TraceSet:
@@ -76,9 +74,12 @@ def read_traces(path: Path) -> TraceSet:
     profile, width = table.extra["PROFILE"].data, table.extra["WIDTH"]
     t = np.asarray(profile["T"], float)
     traces = Traces(
-        centre=table["CENTRE"].astype(float), y_coeff=table["YCOEFF"].astype(float),
-        x_first=table["XFIRST"].astype(np.int64), x_last=table["XLAST"].astype(np.int64),
-        width=np.asarray(width.data["COEFF"], float), width_order=int(width.header["ORDER"]),
+        centre=table["CENTRE"].astype(float),
+        y_coeff=table["YCOEFF"].astype(float),
+        x_first=table["XFIRST"].astype(np.int64),
+        x_last=table["XLAST"].astype(np.int64),
+        width=np.asarray(width.data["COEFF"], float),
+        width_order=int(width.header["ORDER"]),
         profile=Profile(step=float(t[1] - t[0]), value=np.asarray(profile["VALUE"], float)),
         rms=table["RMS"].astype(float),
     )
@@ -95,7 +96,9 @@ def write_wavelength(
         *_spaxel_columns(spaxels),
         *_solution_columns(solution),
         Column(
-            name="XSAMPLE", array=solution.column(SAMPLED_WAVELENGTHS), unit="pixel",
+            name="XSAMPLE",
+            array=solution.column(SAMPLED_WAVELENGTHS),
+            unit="pixel",
             comment="column of each wavelength of extension WAVELENGTH",
         ),
         Column(name="FLAG", array=(~(solution.n_lines >= 6)).astype(np.int16), comment="1: fewer than 6 line groups"),
@@ -114,7 +117,12 @@ def read_wavelength(path: Path) -> WavelengthSolution:
 
 
 def write_flat(
-    path: Path, wavelength: NDArray, flat: NDArray, spaxels: Spaxels, *, cards: Cards,
+    path: Path,
+    wavelength: NDArray,
+    flat: NDArray,
+    spaxels: Spaxels,
+    *,
+    cards: Cards,
     provenance: Provenance | None = None,
 ) -> str:
     """Write ``flat.fits``: TABLE with FLAT (n_wave per spaxel) and extension WAVELENGTH."""
@@ -141,9 +149,7 @@ def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: P
         correction = 1.0 / s.value
     columns = [
         Column(name="WAVELENGTH", array=s.wavelength, unit="Angstrom", comment="in air"),
-        Column(
-            name="SENSITIVITY", array=s.value, unit="electron cm2 / erg", comment="electron/s/A per erg/s/cm2/A"
-        ),
+        Column(name="SENSITIVITY", array=s.value, unit="electron cm2 / erg", comment="electron/s/A per erg/s/cm2/A"),
         Column(name="CORRECTION", array=correction, unit="erg / (electron cm2)", comment="its inverse"),
         Column(name="ERROR", array=s.error, comment="fractional 1 sigma of the mean"),
         Column(name="SCATTER", array=s.scatter, comment="fractional rms between the stars"),
@@ -167,9 +173,14 @@ def read_sensitivity(path: Path) -> Sensitivity:
     table = read_table(path)
     stars = table.extra["STARS"].data
     return Sensitivity(
-        wavelength=table["WAVELENGTH"], value=table["SENSITIVITY"], error=table["ERROR"], telluric=table["TELLURIC"],
-        stars=tuple(str(s) for s in stars["STAR"]), scales=tuple(float(s) for s in stars["SCALE"]),
-        scatter=table["SCATTER"], floor=table["FLOOR"],
+        wavelength=table["WAVELENGTH"],
+        value=table["SENSITIVITY"],
+        error=table["ERROR"],
+        telluric=table["TELLURIC"],
+        stars=tuple(str(s) for s in stars["STAR"]),
+        scales=tuple(float(s) for s in stars["SCALE"]),
+        scatter=table["SCATTER"],
+        floor=table["FLOOR"],
     )
 
 
@@ -228,11 +239,11 @@ def _solution(table: Table) -> WavelengthSolution:
         order=int(width.header["ORDER"]), coefficients=np.asarray(width.data["COEFF"], float), scatter=np.asarray(0.0)
     )
     return WavelengthSolution(
-        scale=Scale(
-            wavelength=np.asarray(scale.data["WAVELENGTH"], float), xi=np.asarray(scale.data["XI"], float)
-        ),
-        coeff=table["XCOEFF"].astype(float), rms=table["WAVERMS"].astype(float),
-        n_lines=table["NLINES"].astype(np.int64), line_sigma=sigma,
+        scale=Scale(wavelength=np.asarray(scale.data["WAVELENGTH"], float), xi=np.asarray(scale.data["XI"], float)),
+        coeff=table["XCOEFF"].astype(float),
+        rms=table["WAVERMS"].astype(float),
+        n_lines=table["NLINES"].astype(np.int64),
+        line_sigma=sigma,
         line_sigma_slope=float(width.header["SLOPE"]),
         groups=tuple(
             (str(r["LAMP"]), float(r["WAVELENGTH"]), float(r["OFFSET"]), float(r["SCATTER"])) for r in groups.data

@@ -39,7 +39,7 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "is_standard": ("STDSTAR", "a tabulated standard star"),
     "standard": ("STDKEY", "key of the standard star"),
     "skysub": ("SKYSUB", "sky was subtracted"),
-    "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 auto"),
+    "quality": ("QUALITY", "1 good 2 acceptable 3 poor 4 no object 5 bogus 0 auto"),
     "reducer": ("REDUCER", "who placed the aperture"),
     "method": ("EXTRMETH", "how the spectrum was extracted"),
     "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),
@@ -93,8 +93,11 @@ def read_field(path: Path) -> Field | None:
         hdu = hdul["FIELD"]
         corners = [[hdu.header[f"CORNX{i}"], hdu.header[f"CORNY{i}"]] for i in range(6)]
         return Field(
-            x_arcsec=native(hdu.data["X"]), y_arcsec=native(hdu.data["Y"]), values=native(hdu.data["VALUE"]),
-            corners=np.array(corners, float), label=str(hdu.header["LABEL"]),
+            x_arcsec=native(hdu.data["X"]),
+            y_arcsec=native(hdu.data["Y"]),
+            values=native(hdu.data["VALUE"]),
+            corners=np.array(corners, float),
+            label=str(hdu.header["LABEL"]),
         )
     finally:
         hdul.close()

@@ -26,11 +26,11 @@ class Lines:
     intensity : (n,) relative, only a rough guide
     """
 
-    wavelength: NDArray[np.float64]
-    intensity: NDArray[np.float64]
+    wavelength: NDArray[np.floating]
+    intensity: NDArray[np.floating]
 
 
-def straighten(traces: Traces, image: NDArray[np.floating], half_height: int = 2) -> NDArray[np.float32]:
+def straighten(traces: Traces, image: NDArray[np.floating], half_height: int = 2) -> NDArray[np.floating]:
     """Sum each trace over a few rows into a spectrum on columns relative to the trace's middle.
 
     Parameters
@@ -74,7 +74,7 @@ def align(spectra: NDArray[np.floating], reference: int, rounds: int = 4) -> tup
     shift : (n_trace,) columns: a feature of the template at offset u lies at ``shift + stretch * u``
     stretch : (n_trace,)
     """
-    n_lamp, n_trace, n_column = spectra.shape
+    _, n_trace, n_column = spectra.shape
     # The square root evens out strong and weak lines; a running floor takes continuum and scattered light away.
     flat = np.nan_to_num(spectra)
     floor = ndimage.uniform_filter1d(ndimage.minimum_filter1d(flat, 31, axis=-1), 31, axis=-1)
@@ -107,14 +107,14 @@ def align(spectra: NDArray[np.floating], reference: int, rounds: int = 4) -> tup
     return shift, stretch
 
 
-def mean_aligned(spectra: NDArray, shift: NDArray, stretch: NDArray) -> NDArray[np.float64]:
+def mean_aligned(spectra: NDArray, shift: NDArray, stretch: NDArray) -> NDArray[np.floating]:
     """Median of the aligned spectra: (n_lamp, n_column)."""
-    n_lamp, n_trace, n_column = spectra.shape
+    _, n_trace, n_column = spectra.shape
     u = np.arange(n_column) - n_column // 2
-    step = max(1, n_trace // 400)
+    some = range(0, n_trace, max(1, n_trace // 400))
     aligned = np.stack(
         [
-            [np.interp(shift[k] + stretch[k] * u, u, lamp[k], left=np.nan, right=np.nan) for k in range(0, n_trace, step)]
+            [np.interp(shift[k] + stretch[k] * u, u, lamp[k], left=np.nan, right=np.nan) for k in some]
             for lamp in spectra
         ]
     )
@@ -126,7 +126,7 @@ def identify(
     lines: Mapping[str, Lines],
     wavelength: NDArray[np.floating],
     column: NDArray[np.floating],
-) -> tuple[NDArray[np.float64], float]:
+) -> tuple[NDArray[np.floating], float]:
     """Stretch and bend a published wavelength scale until its lines fall on the peaks of the mean arc spectra.
 
     Parameters
@@ -164,7 +164,7 @@ def identify(
                 best_score, best = float(total[k]), np.array([k - (n_column - 1), scale, bend])
     start = np.array([best[0], best[1], best[2], 0.0])
 
-    def misfit(p: NDArray) -> NDArray:
+    def misfit(p: NDArray, width: float) -> NDArray:
         residuals = []
         for lamp in lamps:
             c = published[lamp]
@@ -174,7 +174,7 @@ def identify(
         return np.concatenate(residuals)
 
     for width in (3.0, 2.0, 1.0):
-        fit = least_squares(misfit, start, x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3)
+        fit = least_squares(misfit, start, args=(width,), x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3)
         start = fit.x
     score = 0.0
     for lamp in lamps:
@@ -203,12 +203,12 @@ def peak_sigma(spectrum: NDArray[np.floating]) -> float:
     return float(np.clip(min(widths) * 2 / 2.3548, 0.7, 3.0)) if widths else 1.3
 
 
-def _compressed(spectrum: NDArray) -> NDArray[np.float64]:
+def _compressed(spectrum: NDArray) -> NDArray[np.floating]:
     """Square root of what stands above the local floor, unit norm."""
     up = np.sqrt(np.maximum(spectrum - ndimage.percentile_filter(spectrum, 30, size=61), 0.0))
     return up / (np.sqrt((up**2).sum()) + 1e-9)
 
 
-def _comb(place: NDArray, power: NDArray, u: NDArray, width: float) -> NDArray[np.float64]:
+def _comb(place: NDArray, power: NDArray, u: NDArray, width: float) -> NDArray[np.floating]:
     """Gaussians of the given width at the given columns."""
     return (power[:, None] * np.exp(-0.5 * ((u[None, :] - place[:, None]) / width) ** 2)).sum(axis=0)

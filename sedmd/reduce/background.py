@@ -18,7 +18,7 @@ def kpy_background(
     box_px: int = 17,
     iterations: int = 5,
     gauss_sigma_px: float = 100.0,
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Scattered light as kpy estimated it (SubtractBackground.py:estimate_background).
 
     Parameters
@@ -51,9 +51,7 @@ def kpy_background(
     return ndimage.gaussian_filter(filled, gauss_sigma_px)
 
 
-def gap_weight(
-    samples: Samples, stamps: Stamps, *, share: float = 0.03
-) -> NDArray[np.float32]:
+def gap_weight(samples: Samples, stamps: Stamps, *, share: float = 0.03) -> NDArray[np.floating]:
     """How free of traces each pixel is, by geometry alone: near 1 far from all traces, small on their cores.
 
     Parameters
@@ -84,7 +82,7 @@ def smooth_background(
     *,
     scale_px: float = 40.0,
     bin_px: int = 8,
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating]:
     """Smooth what the trace model leaves over the frame, weighted pixel by pixel.
 
     Parameters
@@ -115,7 +113,7 @@ def smooth_background(
     return upsample(smooth, bin_px, residual.shape)
 
 
-def _smooth(value: NDArray, weight: NDArray, sigma: float) -> NDArray[np.float64]:
+def _smooth(value: NDArray, weight: NDArray, sigma: float) -> NDArray[np.floating]:
     """Plane through the neighbourhood of each block with Gaussian weights: follows slopes right up to the edges."""
     scaled = weight / weight.max()
     y, x = np.meshgrid(
@@ -142,10 +140,11 @@ def _smooth(value: NDArray, weight: NDArray, sigma: float) -> NDArray[np.float64
     return np.asarray(sum(solution[..., i] * basis[i] for i in range(3)))
 
 
-def upsample(blocks: NDArray[np.floating], bin_px: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+def upsample(blocks: NDArray[np.floating], bin_px: int, shape: tuple[int, int]) -> NDArray[np.floating]:
     """Bilinear interpolation of block centres to pixels: (n_y, n_x) float32."""
+
     # Two separable interpolations by matrices are much faster than a general map.
-    def matrix(n: int, m: int) -> NDArray[np.float32]:
+    def matrix(n: int, m: int) -> NDArray[np.floating]:
         position = np.clip((np.arange(n) + 0.5) / bin_px - 0.5, 0, m - 1)
         low = np.minimum(position.astype(int), m - 2)
         result = np.zeros((n, m), np.float32)

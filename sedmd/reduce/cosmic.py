@@ -12,8 +12,15 @@ from sedmd.reduce.containers import Image, Mask
 MIN_EXPTIME_S = 60.0
 #: Parameters of kpy's Makefile; objlim was raised from 1.8, which ate real spectral lines.
 PARAMETERS = {
-    "sigclip": 8.0, "sigfrac": 0.3, "objlim": 4.8, "niter": 4, "sepmed": True, "cleantype": "meanmask",
-    "fsmode": "convolve", "psfmodel": "gaussy", "psffwhm": 2.0,
+    "sigclip": 8.0,
+    "sigfrac": 0.3,
+    "objlim": 4.8,
+    "niter": 4,
+    "sepmed": True,
+    "cleantype": "meanmask",
+    "fsmode": "convolve",
+    "psfmodel": "gaussy",
+    "psffwhm": 2.0,
 }
 
 
@@ -31,9 +38,14 @@ def clean_cosmics(image: Image) -> Image:
     """
     bad = (image.mask & np.uint8(Mask.NO_DATA | Mask.BAD_PIXEL)) != 0
     hit, clean = astroscrappy.detect_cosmics(
-        np.ascontiguousarray(image.data, np.float32), inmask=bad, gain=1.0, readnoise=float(image.read_noise),
-        satlevel=np.inf, verbose=False, **PARAMETERS,
+        np.ascontiguousarray(image.data, np.float32),
+        inmask=bad,
+        gain=1.0,
+        readnoise=float(image.read_noise),
+        satlevel=np.inf,
+        verbose=False,
+        **PARAMETERS,
     )
     mask = image.mask | np.where(hit, np.uint8(Mask.COSMIC), np.uint8(0))
-    variance: NDArray[np.float32] = np.maximum(clean, 0).astype(np.float32) + np.float32(image.read_noise**2)
+    variance: NDArray[np.floating] = np.maximum(clean, 0).astype(np.float32) + np.float32(image.read_noise**2)
     return Image(data=clean.astype(np.float32), variance=variance, mask=mask, read_noise=image.read_noise)

@@ -10,7 +10,7 @@ from sedmd.reduce.samples import Samples
 from sedmd.reduce.wavelength import WavelengthSolution
 
 
-def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
+def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
     """Edges of the bins around given centres: half way between, the outer ones by extrapolation. (n + 1,)"""
     middle = 0.5 * (wavelength[1:] + wavelength[:-1])
     return np.concatenate([[2 * wavelength[0] - middle[0]], middle, [2 * wavelength[-1] - middle[-1]]])
@@ -18,7 +18,7 @@ def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def to_matrix(
     samples: Samples, values: NDArray[np.floating], n_trace: int, fill: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
     """Sample values as a matrix (n_trace, n_column) starting at each trace's first column, and that column."""
     first = np.full(n_trace, samples.shape[1], int)
     last = np.full(n_trace, -1, int)
@@ -39,7 +39,7 @@ def rebin(
     wavelength: NDArray[np.floating],
     *,
     dx_px: float = 0.0,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.uint8]]:
     """Spectra of all spaxels on a common grid, as flux per Angstrom.
 
     Parameters

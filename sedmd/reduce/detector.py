@@ -24,13 +24,13 @@ class MasterBias:
     n_frames : int
     """
 
-    level: NDArray[np.float32]
+    level: NDArray[np.floating]
     read_noise_adu: float
     bad: NDArray[np.bool_]
     n_frames: int
 
 
-def overscan_level(raw: NDArray[np.floating], first_column: int, *, sigma_rows: float = 25.0) -> NDArray[np.float32]:
+def overscan_level(raw: NDArray, first_column: int, *, sigma_rows: float = 25.0) -> NDArray[np.floating]:
     """Level of each row from its overscan columns, smoothed along the rows.
 
     Parameters
@@ -58,7 +58,7 @@ def overscan_level(raw: NDArray[np.floating], first_column: int, *, sigma_rows: 
 
 def _local_line(
     total: NDArray[np.floating], count: NDArray[np.floating], fallback: NDArray[np.floating], sigma: float
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating]:
     """Straight line through the neighbourhood of each row, Gaussian weights: follows a slope right up to the edges."""
     x = (np.arange(count.size) - count.size / 2) / count.size
 
@@ -179,7 +179,7 @@ def combine_exposures(images: Sequence[Image]) -> tuple[Image, tuple[float, ...]
     Notes
     -----
     A lamp flickers, so the exposures are brought to a common level first. An exposure darker than half the typical one
-    (lamp not yet lit) is left out. Pixels above the lowest exposure's prediction by more than six sigma are cosmic rays.
+    (lamp not yet lit) is left out. Pixels far above the others' level are cosmic rays.
     """
     if not images:
         raise ValueError("no exposure to combine")
@@ -210,7 +210,9 @@ def combine_exposures(images: Sequence[Image]) -> tuple[Image, tuple[float, ...]
     common = np.bitwise_and.reduce(masks, axis=0)
     mask = np.where(count == 0, common | np.uint8(Mask.OUTLIER), np.uint8(0)).astype(np.uint8)
     combined = Image(
-        data=data.astype(np.float32), variance=variance.astype(np.float32), mask=mask,
+        data=data.astype(np.float32),
+        variance=variance.astype(np.float32),
+        mask=mask,
         read_noise=float(read_noise / np.sqrt(len(used))),
     )
     return combined, tuple(scales)

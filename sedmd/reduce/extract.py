@@ -1,7 +1,7 @@
 """Extraction of all spaxels at once: one linear least-squares fit of every trace's profile, neighbours included.
 
-In one column of the detector the light is ``data(y) = sum_k f_k P(y - y_k) + noise``. Neighbouring traces are some eight
-rows apart, so their wings overlap; the normal equations of the fit are banded when traces are sorted by row, and the
+In one column of the detector the light is ``data(y) = sum_k f_k P(y - y_k) + noise``. Neighbouring traces are some
+eight rows apart, so their wings overlap; the normal equations of the fit are banded when traces are sorted by row, and the
 columns are independent: the whole detector is one banded system (the optimal extraction of Horne 1986, generalised
 to many objects as in Robertson 1986 and Sharp & Birchall 2010).
 """
@@ -31,9 +31,9 @@ class Extracted:
     bad_fraction : (n,) share of the profile that fell on masked pixels
     """
 
-    flux: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    bad_fraction: NDArray[np.float64]
+    flux: NDArray[np.floating]
+    variance: NDArray[np.floating]
+    bad_fraction: NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Stamps:
 
     pixel: NDArray[np.int64]
     inside: NDArray[np.bool_]
-    dy: NDArray[np.float32]
-    share: NDArray[np.float32]
+    dy: NDArray[np.floating]
+    share: NDArray[np.floating]
 
 
 def gather(samples: Samples, profile: Profile, half_height: int = HALF_HEIGHT) -> Stamps:
@@ -55,9 +55,7 @@ def gather(samples: Samples, profile: Profile, half_height: int = HALF_HEIGHT) -
     return Stamps(pixel, inside, dy, share)
 
 
-def fit_fluxes(
-    samples: Samples, stamps: Stamps, data: NDArray[np.floating], weight: NDArray[np.floating]
-) -> Extracted:
+def fit_fluxes(samples: Samples, stamps: Stamps, data: NDArray[np.floating], weight: NDArray[np.floating]) -> Extracted:
     """Least-squares flux of every sample.
 
     Parameters
@@ -107,7 +105,7 @@ def fit_fluxes(
     )
 
 
-def model_image(samples: Samples, stamps: Stamps, flux: NDArray[np.floating]) -> NDArray[np.float32]:
+def model_image(samples: Samples, stamps: Stamps, flux: NDArray[np.floating]) -> NDArray[np.floating]:
     """The detector image that the fluxes predict: (n_y, n_x) electron; NaN fluxes count as none."""
     light = stamps.share * np.nan_to_num(flux, nan=0.0)[:, None].astype(np.float32)
     size = samples.shape[0] * samples.shape[1]
@@ -116,8 +114,8 @@ def model_image(samples: Samples, stamps: Stamps, flux: NDArray[np.floating]) ->
 
 
 def _overlaps(
-    samples: Samples, weighted: NDArray[np.float32], share: NDArray[np.float32], max_neighbours: int = 4
-) -> list[NDArray[np.float64]]:
+    samples: Samples, weighted: NDArray[np.floating], share: NDArray[np.floating], max_neighbours: int = 4
+) -> list[NDArray[np.floating]]:
     """Weighted overlap of each sample's profile with that of the m-th next sample of the same column, m = 1, 2, ..."""
     n, width = share.shape
     row = np.rint(samples.y).astype(np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def terms(x: NDArray[np.floating], y: NDArray[np.floating], order: int, size: float = 2048.0) -> NDArray[np.float64]:
+def terms(x: NDArray[np.floating], y: NDArray[np.floating], order: int, size: float = 2048.0) -> NDArray[np.floating]:
     """All products of Legendre polynomials in x and y of total degree up to `order`.
 
     Parameters
@@ -38,10 +38,10 @@ class FieldModel:
     """
 
     order: int
-    coefficients: NDArray[np.float64]
-    scatter: NDArray[np.float64]
+    coefficients: NDArray[np.floating]
+    scatter: NDArray[np.floating]
 
-    def __call__(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
+    def __call__(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
         """Value(s) at positions (n,): (n,) or (n, m)."""
         return terms(x, y, self.order) @ self.coefficients
 

@@ -63,9 +63,7 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
     sources: list[Source] = []
     corners, area = cell_vertices(spaxels), cell_area(spaxels)
     for _ in range(max_sources):
-        work = Bands(
-            wavelength=bands.wavelength, flux=flux, variance=noise, east=bands.east, north=bands.north
-        )
+        work = Bands(wavelength=bands.wavelength, flux=flux, variance=noise, east=bands.east, north=bands.north)
         index, significance = _best_place(work, spaxels, corners, area)
         if significance < threshold:
             break
@@ -81,8 +79,12 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
         amplitude = _amplitudes(shape[:, near], flux[:, near], noise[:, near])
         sources.append(
             Source(
-                psf=psf, significance=significance, brightness=float(np.mean(amplitude)), chi2=chi2,
-                position_error=error, edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
+                psf=psf,
+                significance=significance,
+                brightness=float(np.mean(amplitude)),
+                chi2=chi2,
+                position_error=error,
+                edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
             )
         )
         flux = flux - amplitude[:, None] * shape
@@ -138,7 +140,7 @@ def edge_distance(spaxels: Spaxels, x_arcsec: float, y_arcsec: float) -> float:
     return gap if inside else -gap
 
 
-def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.float64]:
+def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
     """Variance of each spaxel in each band, at least what the quiet part of the field really scatters by."""
     noise = variance.copy()
     for band in range(len(flux)):
@@ -175,7 +177,7 @@ def _best_place(bands: Bands, spaxels: Spaxels, corners: NDArray, area: float) -
     return index, float(score[index])
 
 
-def _amplitudes(shape: NDArray, flux: NDArray, variance: NDArray) -> NDArray[np.float64]:
+def _amplitudes(shape: NDArray, flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
     """Amplitude of the shape in each band with a free level."""
     w = np.where(np.isfinite(variance) & (variance > 0), 1.0 / variance, 0.0)
     s0, s1, s2 = w.sum(1), (w * shape).sum(1), (w * shape**2).sum(1)

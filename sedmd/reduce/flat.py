@@ -14,7 +14,7 @@ def spaxel_flat(
     *,
     order: int = 5,
     rounds: int = 4,
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating]:
     """Fit each spaxel's dome spectrum as the mean dome spectrum times a smooth curve.
 
     Parameters
@@ -53,8 +53,10 @@ def spaxel_flat(
         # High terms are held small where there is little light: a tenth of the mean level at most.
         trace = np.einsum("sii->s", normal)
         ridge = np.diag(np.r_[0.0, np.full(order, 1e-4)])
-        solution = np.linalg.solve(normal + (trace[:, None, None] + 1e-12) * (ridge + 1e-12 * np.eye(order + 1)), right[..., None])
-        curve = (basis @ solution[..., 0].T)
+        solution = np.linalg.solve(
+            normal + (trace[:, None, None] + 1e-12) * (ridge + 1e-12 * np.eye(order + 1)), right[..., None]
+        )
+        curve = basis @ solution[..., 0].T
         with np.errstate(invalid="ignore"):
             pull = np.abs(ratio - curve) * np.sqrt(weight)
         good &= pull < 6.0 * max(1.4826 * float(np.median(pull[good])), 1.0)

@@ -25,8 +25,8 @@ class SkyFeature:
     """
 
     name: str
-    wavelength: NDArray[np.float64]
-    intensity: NDArray[np.float64]
+    wavelength: NDArray[np.floating]
+    intensity: NDArray[np.floating]
     low: float
     high: float
     doubt_px: float
@@ -110,7 +110,7 @@ def measure_flexure(
 
 def _binned(
     u: NDArray, flux: NDArray, variance: NDArray, step: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
     """Clipped mean of all spaxels' samples in fine bins of the distance from the feature: place, mean, error."""
     low = np.floor(u.min() / step)
     index = (np.floor(u / step) - low).astype(int)
@@ -185,8 +185,11 @@ def _fit_feature(
     if significance < 5 or abs(shift) > reach_px - 0.3:
         return None
     return FeatureShift(
-        name=feature.name, shift_px=shift, error_px=float(np.hypot(error_px, feature.doubt_px)),
-        significance=float(significance), stretch=stretch,
+        name=feature.name,
+        shift_px=shift,
+        error_px=float(np.hypot(error_px, feature.doubt_px)),
+        significance=float(significance),
+        stretch=stretch,
     )
 
 

@@ -30,7 +30,7 @@ class Separated:
 
     samples: Samples
     extracted: Extracted
-    background: NDArray[np.float32]
+    background: NDArray[np.floating]
     dy_px: float
     dy_error_px: float
     outliers: NDArray[np.bool_]
@@ -104,8 +104,13 @@ def separate(
     # Each sample takes one degree of freedom from the pixels it covers.
     freedom = max(int((near > 0).sum()) - int(np.isfinite(extracted.flux).sum()), 1)
     return Separated(
-        samples=moved, extracted=extracted, background=background, dy_px=shift, dy_error_px=error,
-        outliers=outliers, chi2=float((near * residual**2).sum() / freedom),
+        samples=moved,
+        extracted=extracted,
+        background=background,
+        dy_px=shift,
+        dy_error_px=error,
+        outliers=outliers,
+        chi2=float((near * residual**2).sum() / freedom),
     )
 
 

@@ -29,9 +29,9 @@ class Lattice:
     q: NDArray[np.int64]
     r: NDArray[np.int64]
     on_lattice: NDArray[np.bool_]
-    residual: NDArray[np.float64]
-    step_q: NDArray[np.float64]
-    step_r: NDArray[np.float64]
+    residual: NDArray[np.floating]
+    step_q: NDArray[np.floating]
+    step_r: NDArray[np.floating]
     pitch: float
     angle_deg: float
 
@@ -132,12 +132,18 @@ def find_lattice(x: NDArray[np.floating], y: NDArray[np.floating]) -> Lattice:
     a, b = regular[use] - regular[use].mean(axis=0), points[use] - points[use].mean(axis=0)
     angle = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum())
     return Lattice(
-        q=q, r=r, on_lattice=use, residual=np.where(known, residual, np.nan), step_q=step_q, step_r=step_r,
-        pitch=pitch, angle_deg=float(np.degrees(angle)),
+        q=q,
+        r=r,
+        on_lattice=use,
+        residual=np.where(known, residual, np.nan),
+        step_q=step_q,
+        step_r=step_r,
+        pitch=pitch,
+        angle_deg=float(np.degrees(angle)),
     )
 
 
-def _terms(node: NDArray, order: int) -> NDArray[np.float64]:
+def _terms(node: NDArray, order: int) -> NDArray[np.floating]:
     """Powers of q and r up to total degree `order`: 1, q, r, then the higher ones."""
     q, r = node[:, 0], node[:, 1]
     columns = [np.ones_like(q), q, r]
@@ -146,7 +152,7 @@ def _terms(node: NDArray, order: int) -> NDArray[np.float64]:
     return np.column_stack(columns)
 
 
-def _invert(points: NDArray, model: NDArray, order: int) -> NDArray[np.float64]:
+def _invert(points: NDArray, model: NDArray, order: int) -> NDArray[np.floating]:
     """Fractional (q, r) of detector positions under the distorted lattice (Newton with the linear part)."""
     inverse = np.linalg.inv(model[1:3])
     node = (np.nan_to_num(points) - model[0]) @ inverse
@@ -157,7 +163,7 @@ def _invert(points: NDArray, model: NDArray, order: int) -> NDArray[np.float64]:
 
 def sky_positions(
     lattice: Lattice, *, pitch_arcsec: float, ccd_to_sky: NDArray[np.floating], origin_node: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Offsets on the sky of every spaxel.
 
     Parameters

@@ -29,12 +29,12 @@ class GroupFit:
     model : (n, n_column) electron, light of the group without its floor; zero where unusable
     """
 
-    shift: NDArray[np.float64]
-    error: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    stretch: NDArray[np.float64]
-    intensity: NDArray[np.float64]
-    model: NDArray[np.float32]
+    shift: NDArray[np.floating]
+    error: NDArray[np.floating]
+    amplitude: NDArray[np.floating]
+    stretch: NDArray[np.floating]
+    intensity: NDArray[np.floating]
+    model: NDArray[np.floating]
 
 
 def group_lines(
@@ -168,8 +168,12 @@ def fit_group(
     model = np.zeros(spectra.shape, np.float32)
     np.put_along_axis(model, column, np.where(bad[:, None], 0.0, amplitude[:, None] * shape).astype(np.float32), axis=1)
     return GroupFit(
-        shift=np.where(bad, np.nan, shift), error=np.where(bad, np.nan, error), amplitude=amplitude,
-        stretch=np.where(bad, np.nan, stretch), intensity=intensity, model=model,
+        shift=np.where(bad, np.nan, shift),
+        error=np.where(bad, np.nan, error),
+        amplitude=amplitude,
+        stretch=np.where(bad, np.nan, stretch),
+        intensity=intensity,
+        model=model,
     )
 
 
@@ -195,9 +199,18 @@ def _shapes(
 
 
 def _intensities(
-    data: NDArray, floor: NDArray, amplitude: NDArray, column: NDArray, place: NDArray, width: NDArray,
-    shift: NDArray, stretch: NDArray, usable: NDArray, intensity: NDArray, blend: NDArray,
-) -> NDArray[np.float64]:
+    data: NDArray,
+    floor: NDArray,
+    amplitude: NDArray,
+    column: NDArray,
+    place: NDArray,
+    width: NDArray,
+    shift: NDArray,
+    stretch: NDArray,
+    usable: NDArray,
+    intensity: NDArray,
+    blend: NDArray,
+) -> NDArray[np.floating]:
     """Relative intensities of the blends that fit all bright spaxels best (non-negative least squares)."""
     bright = usable & (amplitude > np.median(amplitude[usable]) if usable.any() else usable)
     rows = np.flatnonzero(bright)[:400]

@@ -40,10 +40,10 @@ def extract_pair(
 
     Notes
     -----
-    Every spaxel holds ``A = F P_A + a + c`` and ``B = g F P_B + b + c``, with sky levels a, b and a pattern c that stays
-    with the spaxel (errors of flat field and wavelength times the sky). The pattern's variance is what the residuals of
-    A and B have in common. Where there is none, this is the weighted mean of two single extractions, each with its own
-    sky; where it is large, it becomes A minus B. Subtracting always would double the noise of the sky for nothing.
+    Every spaxel holds ``A = F P_A + a + c`` and ``B = g F P_B + b + c``, with sky levels a, b and a pattern c that
+    stays with the spaxel (errors of flat field and wavelength times the sky). The pattern's variance is what the
+    residuals of A and B have in common. Where there is none, this is the weighted mean of two single extractions, each
+    with its own sky; where it is large, it becomes A minus B. Subtracting always would double the noise of the sky.
 
     Raises
     ------
@@ -103,9 +103,7 @@ def extract_pair(
         solution = np.einsum("wij,wj->wi", covariance, right)
         models = [np.einsum("wsi,wi->ws", d, solution) for d in design]
         residual = [f - m for f, m in zip(flux, models, strict=True)]
-        variance = [
-            np.maximum(a + b * np.maximum(m, 0.0), 1e-12) for a, b, m in zip(floor, slope, models, strict=True)
-        ]
+        variance = [np.maximum(a + b * np.maximum(m, 0.0), 1e-12) for a, b, m in zip(floor, slope, models, strict=True)]
         light = [np.abs(solution[:, :1]) * s for s in shapes]
         for r, v, s in zip(residual, variance, light, strict=True):
             ok &= np.abs(r) < 5.0 * np.sqrt(v + common) + 0.1 * s
@@ -117,10 +115,13 @@ def extract_pair(
         np.where(ok, r**2 / (v + common + (0.03 * s) ** 2), 0.0).sum(axis=1)
         for r, v, s in zip(residual, variance, light, strict=True)
     ) / np.maximum(2 * count - 3, 1)
-    captured = np.where(ok, shapes[0] + shapes[1], 0.0).sum(axis=1) / np.maximum(sum(shapes).sum(axis=1), 1e-12)
+    captured = np.where(ok, shapes[0] + shapes[1], 0.0).sum(axis=1) / np.maximum(
+        (shapes[0] + shapes[1]).sum(axis=1), 1e-12
+    )
     poor = (count < 10) | (captured < 0.5)
     return PointSpectrum(
-        flux=np.where(poor, np.nan, solution[:, 0]), error=np.where(poor, np.nan, np.sqrt(covariance[:, 0, 0])),
+        flux=np.where(poor, np.nan, solution[:, 0]),
+        error=np.where(poor, np.nan, np.sqrt(covariance[:, 0, 0])),
         sky=np.where(poor, np.nan, 0.5 * (solution[:, 1] + solution[:, 2] / gain[:, 0]) / cell_area(spaxels)),
         residual_chi2=np.asarray(chi2),
     )

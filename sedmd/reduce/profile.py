@@ -25,7 +25,7 @@ class Profile:
     """
 
     step: float
-    value: NDArray[np.float64]
+    value: NDArray[np.floating]
 
     @property
     def t_max(self) -> float:
@@ -33,26 +33,27 @@ class Profile:
         return self.step * (self.value.size - 1) / 2
 
     @property
-    def t(self) -> NDArray[np.float64]:
+    def t(self) -> NDArray[np.floating]:
         """(m,) abscissae of the table."""
         return self.step * (np.arange(self.value.size) - (self.value.size - 1) / 2)
 
-    def __call__(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.float32]:
+    def __call__(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Share of the light in a pixel whose centre is `dy` rows from the trace, width `sigma`; broadcasts."""
-        return self._lookup(self.value, dy, sigma) / np.asarray(sigma, np.float32)
+        return np.asarray(self._lookup(self.value, dy, sigma) / np.asarray(sigma, np.float32))
 
-    def slope(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.float32]:
+    def slope(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Derivative of the share with respect to a shift of the trace towards higher rows."""
-        return -self._lookup(np.gradient(self.value, self.step), dy, sigma) / np.asarray(sigma, np.float32) ** 2
+        table = np.asarray(np.gradient(self.value, self.step), float)
+        return np.negative(self._lookup(table, dy, sigma)) / np.asarray(sigma, np.float32) ** 2
 
-    def stretch(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.float32]:
+    def stretch(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Derivative of the share with respect to the width sigma."""
-        table = -(self.value + self.t * np.gradient(self.value, self.step))
+        table: NDArray[np.floating] = -(self.value + self.t * np.asarray(np.gradient(self.value, self.step), float))
         return self._lookup(table, dy, sigma) / np.asarray(sigma, np.float32) ** 2
 
     def _lookup(
         self, table: NDArray[np.floating], dy: NDArray[np.floating], sigma: NDArray[np.floating]
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.floating]:
         """Linear interpolation in the table, zero outside."""
         padded = np.concatenate([table, [0.0, 0.0]]).astype(np.float32)
         position = np.asarray(dy, np.float32) / np.asarray(sigma, np.float32)
@@ -80,7 +81,7 @@ def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: 
     -------
     Profile
     """
-    n = int(round(t_max / step))
+    n = round(t_max / step)
     t = step * np.arange(-n, n + 1)
     core = np.sqrt(1 - pixel_in_sigma**2 / 12)
     half = pixel_in_sigma / 2

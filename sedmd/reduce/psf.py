@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +46,17 @@ class Psf:
 class Refraction:
     """Offsets (n_wave,) East and North [arcsec] of a source on the cube's wavelength grid."""
 
-    east: NDArray[np.float64]
-    north: NDArray[np.float64]
+    east: NDArray[np.floating]
+    north: NDArray[np.floating]
 
 
 def image(
-    psf: Psf, spaxels: Spaxels, wavelength: NDArray[np.floating], east: NDArray[np.floating],
+    psf: Psf,
+    spaxels: Spaxels,
+    wavelength: NDArray[np.floating],
+    east: NDArray[np.floating],
     north: NDArray[np.floating],
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Share of the source's light that falls into each spaxel.
 
     Parameters
@@ -75,7 +79,7 @@ def image(
 
 def _image(
     psf: Psf, spaxels: Spaxels, corners: NDArray, area: float, wavelength: NDArray, east: NDArray, north: NDArray
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     points = np.concatenate([[[0.0, 0.0]], np.sqrt(14) / 5 * corners])
     weights = np.array([258.0] + [125.0] * 6) / 1008
     scale = (wavelength / PSF_REFERENCE) ** SEEING_EXPONENT
@@ -105,11 +109,11 @@ class Bands:
     east, north : (n_band,) refraction offsets
     """
 
-    wavelength: NDArray[np.float64]
-    flux: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    east: NDArray[np.float64]
-    north: NDArray[np.float64]
+    wavelength: NDArray[np.floating]
+    flux: NDArray[np.floating]
+    variance: NDArray[np.floating]
+    east: NDArray[np.floating]
+    north: NDArray[np.floating]
 
 
 def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) -> Bands:
@@ -117,7 +121,7 @@ def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) ->
     width = np.gradient(cube.wavelength)[:, None]
     good = (cube.mask == 0) & np.isfinite(cube.flux) & (cube.variance > 0)
     rows = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (cube.wavelength >= low) & (cube.wavelength < high)
         flux, var = cube.flux[inside].astype(float), cube.variance[inside].astype(float)
         ok, w = good[inside], np.broadcast_to(width[inside], flux.shape)
@@ -142,7 +146,7 @@ def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) ->
     return Bands(wavelength=columns[0], flux=columns[1], variance=columns[2], east=columns[3], north=columns[4])
 
 
-def masked_median(values: NDArray, good: NDArray, axis: int) -> NDArray[np.float64]:
+def masked_median(values: NDArray, good: NDArray, axis: int) -> NDArray[np.floating]:
     """Median of the good values along an axis; 0 where there is none."""
     return np.ma.median(np.ma.masked_array(values, ~good), axis=axis).filled(0.0)
 
@@ -174,8 +178,24 @@ def fit_psf(
     names = ["x_arcsec", "y_arcsec", "fwhm_arcsec"] + (["beta", "e1", "e2", "dispersion"] if free_shape else [])
     # A fit that wanders off has lost its source: it may move by a few spaxels only.
     x0, y0 = start.x_arcsec, start.y_arcsec
-    low = {"x_arcsec": x0 - 2.5, "y_arcsec": y0 - 2.5, "fwhm_arcsec": 0.7, "beta": 1.6, "e1": -0.6, "e2": -0.6, "dispersion": 0.5}
-    high = {"x_arcsec": x0 + 2.5, "y_arcsec": y0 + 2.5, "fwhm_arcsec": 6.0, "beta": 8.0, "e1": 0.6, "e2": 0.6, "dispersion": 1.5}
+    low = {
+        "x_arcsec": x0 - 2.5,
+        "y_arcsec": y0 - 2.5,
+        "fwhm_arcsec": 0.7,
+        "beta": 1.6,
+        "e1": -0.6,
+        "e2": -0.6,
+        "dispersion": 0.5,
+    }
+    high = {
+        "x_arcsec": x0 + 2.5,
+        "y_arcsec": y0 + 2.5,
+        "fwhm_arcsec": 6.0,
+        "beta": 8.0,
+        "e1": 0.6,
+        "e2": 0.6,
+        "dispersion": 1.5,
+    }
 
     def linear(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
@@ -198,7 +218,10 @@ def fit_psf(
         if fit is not None:
             weight = np.where(pull > 8.0, 0.0, weight)
         fit = least_squares(
-            misfit, p, bounds=([low[n] for n in names], [high[n] for n in names]), x_scale=[0.3, 0.3, 0.3, 1, 0.1, 0.1, 0.1][: len(p)]
+            misfit,
+            p,
+            bounds=([low[n] for n in names], [high[n] for n in names]),
+            x_scale=[0.3, 0.3, 0.3, 1, 0.1, 0.1, 0.1][: len(p)],
         )
         p = fit.x
     assert fit is not None
@@ -219,7 +242,10 @@ def _two_terms(shape: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray,
 
 def _part(spaxels: Spaxels, keep: NDArray) -> Spaxels:
     return Spaxels(
-        ident=spaxels.ident[keep], q=spaxels.q[keep], r=spaxels.r[keep], x_arcsec=spaxels.x_arcsec[keep],
+        ident=spaxels.ident[keep],
+        q=spaxels.q[keep],
+        r=spaxels.r[keep],
+        x_arcsec=spaxels.x_arcsec[keep],
         y_arcsec=spaxels.y_arcsec[keep],
     )
 
@@ -235,10 +261,10 @@ class PointSpectrum:
     residual_chi2 : (n_wave,) reduced chi-square of the fit
     """
 
-    flux: NDArray[np.float64]
-    error: NDArray[np.float64]
-    sky: NDArray[np.float64]
-    residual_chi2: NDArray[np.float64]
+    flux: NDArray[np.floating]
+    error: NDArray[np.floating]
+    sky: NDArray[np.floating]
+    residual_chi2: NDArray[np.floating]
 
 
 def extract_point(
@@ -267,7 +293,12 @@ def extract_point(
     spaxels = cube.spaxels
     near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < radius_arcsec
     shape = _image(
-        psf, _part(spaxels, near), cell_vertices(spaxels), cell_area(spaxels), cube.wavelength, refraction.east,
+        psf,
+        _part(spaxels, near),
+        cell_vertices(spaxels),
+        cell_area(spaxels),
+        cube.wavelength,
+        refraction.east,
         refraction.north,
     )
     flux = cube.flux[:, near].astype(float)
@@ -298,8 +329,10 @@ def extract_point(
     captured = np.where(good, shape, 0.0).sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-12)
     poor = (count < 10) | (captured < 0.5)
     return PointSpectrum(
-        flux=np.where(poor, np.nan, amplitude), error=np.where(poor, np.nan, error),
-        sky=np.where(poor, np.nan, level / cell_area(spaxels)), residual_chi2=chi2,
+        flux=np.where(poor, np.nan, amplitude),
+        error=np.where(poor, np.nan, error),
+        sky=np.where(poor, np.nan, level / cell_area(spaxels)),
+        residual_chi2=chi2,
     )
 
 
@@ -332,5 +365,7 @@ def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArr
         slope = np.where(sure, (s0 * t1 - s1 * t0) / np.where(sure, determinant, 1.0), 0.0)
         slope = np.maximum(slope, 0.0)
         intercept = np.where(s0 > 0, (t0 - slope * s1) / np.where(s0 > 0, s0, 1.0), 1.0)
-        expected = np.maximum(intercept[:, None] + slope[:, None] * np.maximum(flux, 0.0), 0.2 * typical[:, None] + 1e-12)
+        expected = np.maximum(
+            intercept[:, None] + slope[:, None] * np.maximum(flux, 0.0), 0.2 * typical[:, None] + 1e-12
+        )
     return intercept, slope

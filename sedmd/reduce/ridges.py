@@ -24,16 +24,16 @@ class Chains:
     n : int, number of chains
     """
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    height: NDArray[np.float64]
+    x: NDArray[np.floating]
+    y: NDArray[np.floating]
+    height: NDArray[np.floating]
     chain: NDArray[np.int64]
     n: int
 
 
 def ridge_filter(
     image: NDArray[np.floating], sigma_px: float = 1.4, along_px: int = 9
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Respond to narrow horizontal ridges and to nothing that is flat or sloping over a few rows.
 
     Parameters
@@ -89,7 +89,10 @@ def find_chains(
     """
     response, noise = ridge_filter(image)
     threshold = np.maximum(significance * np.hypot(noise, 0.35 * read_noise), contrast * np.percentile(response, 99))
-    xs, ys, hs, cs = [], [], [], []
+    xs: list[NDArray] = []
+    ys: list[NDArray] = []
+    hs: list[NDArray] = []
+    cs: list[NDArray] = []
     open_y, open_chain, open_age = np.empty(0), np.empty(0, int), np.empty(0, int)
     n_chains = 0
     for x in range(0, image.shape[1], step_px):
@@ -119,7 +122,7 @@ def find_chains(
 
 def _column_peaks(
     column: NDArray[np.floating], threshold: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Local maxima above `threshold` with a parabolic sub-pixel row."""
     centre = column[1:-1]
     peak = np.flatnonzero((centre > column[:-2]) & (centre >= column[2:]) & (centre > threshold[1:-1])) + 1
@@ -128,7 +131,7 @@ def _column_peaks(
     return (peak + shift).astype(float), mid.astype(float)
 
 
-def _nearest(sorted_values: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
+def _nearest(sorted_values: NDArray[np.floating], wanted: NDArray[np.floating]) -> NDArray[np.int64]:
     """Index of the nearest of `sorted_values` for each of `wanted`."""
     right = np.clip(np.searchsorted(sorted_values, wanted), 1, max(sorted_values.size - 1, 1))
     left = right - 1
@@ -138,8 +141,8 @@ def _nearest(sorted_values: NDArray[np.float64], wanted: NDArray[np.float64]) ->
 
 def _collect(xs: list, ys: list, hs: list, cs: list, min_length_px: int) -> Chains:
     """Drop short chains and sort the points by chain and column."""
-    x, y, h, c = (np.concatenate(a) if a else np.empty(0) for a in (xs, ys, hs, cs))
-    c = c.astype(int)
+    x, y, h, numbers = (np.concatenate(a) if a else np.empty(0) for a in (xs, ys, hs, cs))
+    c = numbers.astype(np.int64)
     if c.size:
         first = np.full(c.max() + 1, np.inf)
         last = np.full(c.max() + 1, -np.inf)

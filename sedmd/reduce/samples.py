@@ -27,8 +27,8 @@ class Samples:
 
     trace: NDArray[np.int64]
     x: NDArray[np.int64]
-    y: NDArray[np.float64]
-    sigma: NDArray[np.float64]
+    y: NDArray[np.floating]
+    sigma: NDArray[np.floating]
     shape: tuple[int, int]
 
     def rows(self, half_height: int) -> NDArray[np.int64]:
@@ -43,9 +43,7 @@ class Samples:
 
     def select(self, keep: NDArray[np.bool_]) -> Samples:
         """The samples where `keep`; the order stays."""
-        return Samples(
-            trace=self.trace[keep], x=self.x[keep], y=self.y[keep], sigma=self.sigma[keep], shape=self.shape
-        )
+        return Samples(trace=self.trace[keep], x=self.x[keep], y=self.y[keep], sigma=self.sigma[keep], shape=self.shape)
 
     def moved(self, dy_px: float | NDArray[np.floating]) -> Samples:
         """The samples with every centre moved by `dy_px` rows (positive = towards higher row numbers)."""

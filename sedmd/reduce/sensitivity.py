@@ -26,8 +26,8 @@ class Response:
     """
 
     star: str
-    ratio: NDArray[np.float64]
-    error: NDArray[np.float64]
+    ratio: NDArray[np.floating]
+    error: NDArray[np.floating]
     airmass: float
 
 
@@ -48,17 +48,17 @@ class Sensitivity:
         themselves stray from the smooth curve beyond their photon noise, and a tenth of the telluric correction
     """
 
-    wavelength: NDArray[np.float64]
-    value: NDArray[np.float64]
-    error: NDArray[np.float64]
-    telluric: NDArray[np.float64]
+    wavelength: NDArray[np.floating]
+    value: NDArray[np.floating]
+    error: NDArray[np.floating]
+    telluric: NDArray[np.floating]
     stars: tuple[str, ...]
     scales: tuple[float, ...]
-    scatter: NDArray[np.float64]
-    floor: NDArray[np.float64]
+    scatter: NDArray[np.floating]
+    floor: NDArray[np.floating]
 
 
-def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.float64]:
+def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.floating]:
     """Factor that brings a flux above the atmosphere: 10^(0.4 k X)."""
     return np.asarray(10 ** (0.4 * np.asarray(mag_per_airmass) * airmass))
 
@@ -68,7 +68,7 @@ def blur_to_bins(
     fine_flux: NDArray[np.floating],
     wavelength: NDArray[np.floating],
     sigma: NDArray[np.floating],
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """A fine spectrum as the instrument would see it: Gaussian line profile, then averaged over the bins.
 
     Parameters
@@ -189,15 +189,19 @@ def fit_sensitivity(
     floor = np.hypot(_stray(residual, error, ~(band | (template > 0.002))), 0.1 * np.clip(telluric, 0, 1))
     single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
     return Sensitivity(
-        wavelength=np.asarray(wavelength), value=np.where(covered_mask, value, np.nan),
-        error=np.clip(single, 0, 1), telluric=telluric,
-        stars=tuple(r.star for r in usable), scales=tuple(float(s / level) for s in scales), scatter=scatter,
+        wavelength=np.asarray(wavelength),
+        value=np.where(covered_mask, value, np.nan),
+        error=np.clip(single, 0, 1),
+        telluric=telluric,
+        stars=tuple(r.star for r in usable),
+        scales=tuple(float(s / level) for s in scales),
+        scatter=scatter,
         floor=floor,
     )
 
 
-def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: NDArray) -> NDArray[np.float64]:
-    """Optical depth at airmass 1 that the stars show beyond the template, zero outside the bands, shrunk by its noise."""
+def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: NDArray) -> NDArray[np.floating]:
+    """Optical depth at airmass 1 that the stars show beyond the template, zero outside the bands, shrunk by noise."""
     w = np.where(np.isfinite(residual), weight, 0.0) * amount[:, None] ** 2
     total = w.sum(axis=0)
     seen = -(w * np.nan_to_num(residual) / amount[:, None]).sum(axis=0) / np.maximum(total, 1e-12)
@@ -206,7 +210,7 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
     return np.where(band & (total > 0), trust * seen, 0.0)
 
 
-def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.float64]:
+def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise taken off, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)
@@ -216,12 +220,12 @@ def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) 
     return np.asarray(np.sqrt(np.clip(total / np.maximum(count, 1.0), 0.0, 0.1**2)))
 
 
-def _rms(residual: NDArray) -> NDArray[np.float64]:
+def _rms(residual: NDArray) -> NDArray[np.floating]:
     good = np.isfinite(residual)
     return np.asarray(np.sqrt(np.where(good, residual, 0.0).__pow__(2).sum(axis=0) / np.maximum(good.sum(axis=0), 1)))
 
 
-def _spline_basis(wavelength: NDArray, low: float, high: float, intervals: int) -> NDArray[np.float64]:
+def _spline_basis(wavelength: NDArray, low: float, high: float, intervals: int) -> NDArray[np.floating]:
     """Cubic B-splines on evenly spaced knots of log wavelength: (n, intervals + 3); constant beyond the ends."""
     u = np.log(np.clip(wavelength, low, high))
     inner = np.linspace(np.log(low), np.log(high), intervals + 1)
@@ -236,7 +240,7 @@ def calibrate(
     sensitivity: Sensitivity,
     mag_per_airmass: NDArray[np.floating],
     airmass: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Flux above the atmosphere.
 
     Parameters

@@ -43,8 +43,8 @@ class Geometry:
     traces: Traces
     solution: WavelengthSolution
     lattice: Lattice
-    x_ref: NDArray[np.float64]
-    y_ref: NDArray[np.float64]
+    x_ref: NDArray[np.floating]
+    y_ref: NDArray[np.floating]
     complete: NDArray[np.bool_]
     score: float
     chi2: float
@@ -89,8 +89,14 @@ def solve_geometry(
     x_ref, y_ref = reference_positions(traces, solution)
     lattice = find_lattice(x_ref, y_ref)
     return Geometry(
-        traces=traces, solution=solution, lattice=lattice, x_ref=x_ref, y_ref=y_ref,
-        complete=complete_spaxels(traces, solution, dome.data.shape), score=score, chi2=chi2,
+        traces=traces,
+        solution=solution,
+        lattice=lattice,
+        x_ref=x_ref,
+        y_ref=y_ref,
+        complete=complete_spaxels(traces, solution, dome.data.shape),
+        score=score,
+        chi2=chi2,
     )
 
 
@@ -126,8 +132,15 @@ def refine_wavelengths(
         variance[samples.trace[good], column[good]] = separated.extracted.variance[good]
         spectra[lamp], variances[lamp] = flux, variance
     return fit_wavelengths(
-        spectra, variances, {lamp: lines[lamp] for lamp in lamps}, start.scale, np.rint(traces.centre),
-        traces.y_coeff[:, 0], start.coeff, line_sigma_px=typical_sigma(start, traces), rounds=4,
+        spectra,
+        variances,
+        {lamp: lines[lamp] for lamp in lamps},
+        start.scale,
+        np.rint(traces.centre),
+        traces.y_coeff[:, 0],
+        start.coeff,
+        line_sigma_px=typical_sigma(start, traces),
+        rounds=4,
     )
 
 
@@ -198,16 +211,29 @@ def _first_solution(
 
 
 def _fit(
-    traces: Traces, lamps: Mapping[str, Image], lines: Mapping[str, Lines], scale: Scale, start: NDArray,
-    line_sigma_px: float, *, rounds: int,
+    traces: Traces,
+    lamps: Mapping[str, Image],
+    lines: Mapping[str, Lines],
+    scale: Scale,
+    start: NDArray,
+    line_sigma_px: float,
+    *,
+    rounds: int,
 ) -> WavelengthSolution:
     """Solution from simple row sums."""
     names = [lamp for lamp in lamps if lamp in lines]
     spectra = {lamp: straighten(traces, lamps[lamp].data) for lamp in names}
     variance = {lamp: np.maximum(s, 0) + 5 * lamps[lamp].read_noise ** 2 for lamp, s in spectra.items()}
     return fit_wavelengths(
-        spectra, variance, {lamp: lines[lamp] for lamp in names}, scale, traces.centre, traces.y_coeff[:, 0], start,
-        line_sigma_px=line_sigma_px, rounds=rounds,
+        spectra,
+        variance,
+        {lamp: lines[lamp] for lamp in names},
+        scale,
+        traces.centre,
+        traces.y_coeff[:, 0],
+        start,
+        line_sigma_px=line_sigma_px,
+        rounds=rounds,
     )
 
 

@@ -34,14 +34,14 @@ class Traces:
     rms : (n,) float, pixel, scatter of the ridge about the trace
     """
 
-    centre: NDArray[np.float64]
-    y_coeff: NDArray[np.float64]
+    centre: NDArray[np.floating]
+    y_coeff: NDArray[np.floating]
     x_first: NDArray[np.int64]
     x_last: NDArray[np.int64]
-    width: NDArray[np.float64]
+    width: NDArray[np.floating]
     width_order: int
     profile: Profile
-    rms: NDArray[np.float64]
+    rms: NDArray[np.floating]
 
     @property
     def n(self) -> int:
@@ -51,8 +51,12 @@ class Traces:
     def samples(self, shape: tuple[int, int], every: int = 1) -> Samples:
         """Samples of every trace (of every `every`-th column)."""
         samples = make_samples(
-            x_first=self.x_first, x_last=self.x_last, centre=self.centre, y_coeff=self.y_coeff,
-            sigma=self.width_at, shape=shape,
+            x_first=self.x_first,
+            x_last=self.x_last,
+            centre=self.centre,
+            y_coeff=self.y_coeff,
+            sigma=self.width_at,
+            shape=shape,
         )
         return samples if every == 1 else samples.select(samples.x % every == every // 2)
 
@@ -63,8 +67,12 @@ class Traces:
     def select(self, keep: NDArray) -> Traces:
         """The traces of a boolean or index selection."""
         return replace(
-            self, centre=self.centre[keep], y_coeff=self.y_coeff[keep], x_first=self.x_first[keep],
-            x_last=self.x_last[keep], rms=self.rms[keep],
+            self,
+            centre=self.centre[keep],
+            y_coeff=self.y_coeff[keep],
+            x_first=self.x_first[keep],
+            x_last=self.x_last[keep],
+            rms=self.rms[keep],
         )
 
 
@@ -104,7 +112,7 @@ def _from_chains(chains: Chains) -> Traces:
     np.maximum.at(last, chains.chain, chains.x)
     centre = np.rint((first + last) / 2)
     u = (chains.x - centre[chains.chain]) / 100.0
-    y_coeff = np.zeros((n, TRACE_TERMS))
+    y_coeff: NDArray[np.floating] = np.zeros((n, TRACE_TERMS))
     y_coeff[:, 0] = np.bincount(chains.chain, chains.y, n) / np.bincount(chains.chain, minlength=n)
     weight = np.ones(u.size)
     for _ in range(4):
@@ -118,8 +126,14 @@ def _from_chains(chains: Chains) -> Traces:
     width = np.zeros(1 + 2)
     width[0] = 1.4
     return Traces(
-        centre=centre, y_coeff=y_coeff, x_first=first.astype(int), x_last=last.astype(int), width=width,
-        width_order=0, profile=gaussian_profile(), rms=rms,
+        centre=centre,
+        y_coeff=y_coeff,
+        x_first=first.astype(int),
+        x_last=last.astype(int),
+        width=width,
+        width_order=0,
+        profile=gaussian_profile(),
+        rms=rms,
     )
 
 
@@ -128,15 +142,15 @@ def _rows(y_coeff: NDArray, trace: NDArray, u: NDArray) -> NDArray:
 
 
 def solve_traces(
-    y_coeff: NDArray[np.float64],
-    centre: NDArray[np.float64],
+    y_coeff: NDArray[np.floating],
+    centre: NDArray[np.floating],
     trace: NDArray[np.integer],
     u: NDArray[np.floating],
     dy: NDArray[np.floating],
     weight: NDArray[np.floating],
     *,
     prior_sigma: NDArray[np.floating],
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Improve trace polynomials by measured offsets, with slope and curvature tied loosely to a smooth field.
 
     Parameters
@@ -153,14 +167,14 @@ def solve_traces(
     n, k = y_coeff.shape
     powers = [np.ones_like(u), u, u**2, u**3, u**4]
     moment = [np.bincount(trace, weight * p, n) for p in powers]
-    normal = np.stack([np.stack([moment[i + j] for j in range(k)], -1) for i in range(k)], -2)
+    normal: NDArray[np.floating] = np.stack(
+        [np.stack([moment[i + j] for j in range(k)], -1) for i in range(k)], -2
+    ).astype(float)
     right = np.stack([np.bincount(trace, weight * powers[i] * dy, n) for i in range(k)], -1)
     count = np.bincount(trace, weight > 0, n)
     for i in np.flatnonzero(np.isfinite(prior_sigma)):
         well = count > 0.6 * np.median(count[count > 0])
-        field = fit_field(
-            np.where(well, centre, np.nan)[well], y_coeff[well, 0], y_coeff[well, i], order=3
-        )
+        field = fit_field(np.where(well, centre, np.nan)[well], y_coeff[well, 0], y_coeff[well, i], order=3)
         expected = field(np.clip(centre, 0, 2048), np.clip(y_coeff[:, 0], 0, 2048))
         normal[:, i, i] += 1 / prior_sigma[i] ** 2
         right[:, i] += (expected - y_coeff[:, i]) / prior_sigma[i] ** 2
@@ -178,9 +192,9 @@ def _width_terms(traces: Traces, trace: NDArray, x: NDArray, y: NDArray) -> NDAr
 class _Misfit:
     """What one frame says about the traces: residuals around every sample, with weights, and the sample's flux."""
 
-    flux: NDArray[np.float64]
-    residual: NDArray[np.float32]
-    weight: NDArray[np.float32]
+    flux: NDArray[np.floating]
+    residual: NDArray[np.floating]
+    weight: NDArray[np.floating]
 
 
 def refine_traces(
@@ -244,15 +258,17 @@ def _misfit(
     residual = (left - update).ravel()[stamps.pixel]
     # Photon and read noise of the model, and two per cent of the trace for what the profile does not know.
     expected = stamps.share * flux[:, None].astype(np.float32)
-    weight = stamps.inside * (flat.ravel()[stamps.pixel] > 0) / (
-        expected + read_noise**2 + (0.02 * flux[:, None] * stamps.share.max()) ** 2
+    weight = (
+        stamps.inside
+        * (flat.ravel()[stamps.pixel] > 0)
+        / (expected + read_noise**2 + (0.02 * flux[:, None] * stamps.share.max()) ** 2)
     )
     weight *= np.abs(residual) < 6.0 / np.sqrt(np.maximum(weight, 1e-12)) + 0.3 * expected
     return _Misfit(flux, residual.astype(np.float32), weight.astype(np.float32)), background + update
 
 
-def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.float64]:
-    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours, whose wings it feels."""
+def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.floating]:
+    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours."""
     typical = np.percentile(flux, 75) + 1e-9
     return floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
 
@@ -271,18 +287,14 @@ def _shift_traces(traces: Traces, samples: Samples, stamps: Stamps, misfits: Seq
     trace = np.tile(samples.trace, len(misfits))
     dy, info = np.concatenate(offsets), np.concatenate(infos)
     u = np.tile((samples.x - traces.centre[samples.trace]) / 100.0, len(misfits))
-    y_coeff = solve_traces(
-        traces.y_coeff, traces.centre, trace, u, dy, info, prior_sigma=np.array([np.inf, 0.1, 0.1])
-    )
+    y_coeff = solve_traces(traces.y_coeff, traces.centre, trace, u, dy, info, prior_sigma=np.array([np.inf, 0.1, 0.1]))
     left = dy - (_rows(y_coeff, trace, u) - _rows(traces.y_coeff, trace, u))
     total = np.bincount(trace, info, traces.n)
     rms = np.sqrt(np.bincount(trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
     return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan))
 
 
-def _fit_width(
-    traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequence[_Misfit], order: int
-) -> Traces:
+def _fit_width(traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequence[_Misfit], order: int) -> Traces:
     """One Gauss-Newton step in the width of the core, as one smooth function of field and position along the trace."""
     new = replace(traces, width_order=order)
     design = _width_terms(new, samples.trace, samples.x, samples.y)

@@ -38,14 +38,14 @@ class Scale:
     xi : (m,) coordinate in units of 100 columns, decreasing (blue light falls on high columns)
     """
 
-    wavelength: NDArray[np.float64]
-    xi: NDArray[np.float64]
+    wavelength: NDArray[np.floating]
+    xi: NDArray[np.floating]
 
-    def to_xi(self, wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
+    def to_xi(self, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
         """Prism coordinate of wavelengths."""
         return np.interp(wavelength, self.wavelength, self.xi)
 
-    def to_wavelength(self, xi: NDArray[np.floating]) -> NDArray[np.float64]:
+    def to_wavelength(self, xi: NDArray[np.floating]) -> NDArray[np.floating]:
         """Wavelength [Angstrom, air] of prism coordinates."""
         return np.interp(-np.asarray(xi), -self.xi, self.wavelength)
 
@@ -91,24 +91,24 @@ class WavelengthSolution:
     """
 
     scale: Scale
-    coeff: NDArray[np.float64]
-    rms: NDArray[np.float64]
+    coeff: NDArray[np.floating]
+    rms: NDArray[np.floating]
     n_lines: NDArray[np.int64]
     line_sigma: FieldModel
     line_sigma_slope: float
     groups: tuple[tuple[str, float, float, float], ...]
     strain: float = float("nan")
 
-    def column(self, wavelength: NDArray[np.floating]) -> NDArray[np.float64]:
+    def column(self, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
         """Column of each wavelength [Angstrom, air] in each spaxel: (n, n_wave)."""
         xi = self.scale.to_xi(np.atleast_1d(wavelength))
         return np.polynomial.polynomial.polyval(xi, self.coeff.T)
 
-    def wavelength(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.float64]:
+    def wavelength(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.floating]:
         """Wavelength [Angstrom, air] at points given by trace and column: (n_points,)."""
         return self.scale.to_wavelength(self._xi(trace, column))
 
-    def dispersion(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.float64]:
+    def dispersion(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.floating]:
         """Width of a column in Angstrom at points given by trace and column, positive."""
         xi = self._xi(trace, column)
         step = 0.005
@@ -117,7 +117,7 @@ class WavelengthSolution:
             / (_horner(self.coeff, trace, xi + step) - _horner(self.coeff, trace, xi - step))
         )
 
-    def _xi(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _xi(self, trace: NDArray[np.integer], column: NDArray[np.floating]) -> NDArray[np.floating]:
         """Invert the polynomial by Newton's rule; it is monotonic and nearly linear."""
         xi = (column - self.coeff[trace, 0]) / self.coeff[trace, 1]
         for _ in range(6):
@@ -127,7 +127,7 @@ class WavelengthSolution:
         return xi
 
 
-def _horner(coeff: NDArray, trace: NDArray, xi: NDArray) -> NDArray[np.float64]:
+def _horner(coeff: NDArray, trace: NDArray, xi: NDArray) -> NDArray[np.floating]:
     value = np.zeros(np.shape(xi))
     for power in range(coeff.shape[1] - 1, -1, -1):
         value = value * xi + coeff[trace, power]
@@ -145,9 +145,9 @@ class _Group:
     doubt: float
     #: Strong and single enough to tell the width of a line.
     clean: bool
-    column: NDArray[np.float64]
-    error: NDArray[np.float64]
-    stretch: NDArray[np.float64]
+    column: NDArray[np.floating]
+    error: NDArray[np.floating]
+    stretch: NDArray[np.floating]
 
 
 @dataclass(slots=True)
@@ -155,9 +155,9 @@ class _LampState:
     """What one round of fits hands to the next: line intensities and the light of each group."""
 
     lines: Lines
-    table: NDArray[np.float64]
-    intensity: NDArray[np.float64]
-    models: dict[int, NDArray[np.float32]]
+    table: NDArray[np.floating]
+    intensity: NDArray[np.floating]
+    models: dict[int, NDArray[np.floating]]
     groups: list[NDArray[np.int64]]
 
 
@@ -204,8 +204,18 @@ def fit_wavelengths(
         measured: list[_Group] = []
         for lamp, state in states.items():
             measured += _measure(
-                lamp, state, spectra[lamp], variance[lamp], scale, coeff, centre, row, line_sigma, slope,
-                max_shift=5.0 if round_ == 0 else 2.0, free_blends=round_ >= rounds - 2,
+                lamp,
+                state,
+                spectra[lamp],
+                variance[lamp],
+                scale,
+                coeff,
+                centre,
+                row,
+                line_sigma,
+                slope,
+                max_shift=5.0 if round_ == 0 else 2.0,
+                free_blends=round_ >= rounds - 2,
             )
         good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n]
         if len(good) < 5:
@@ -224,8 +234,14 @@ def fit_wavelengths(
         for g, r in ((g, residual[used[:, i], i]) for i, g in enumerate(good))
     )
     return WavelengthSolution(
-        scale=scale, coeff=coeff, rms=np.where(n_lines >= 4, rms, np.nan), n_lines=n_lines,
-        line_sigma=line_sigma, line_sigma_slope=slope, groups=groups, strain=strain,
+        scale=scale,
+        coeff=coeff,
+        rms=np.where(n_lines >= 4, rms, np.nan),
+        n_lines=n_lines,
+        line_sigma=line_sigma,
+        line_sigma_slope=slope,
+        groups=groups,
+        strain=strain,
     )
 
 
@@ -249,15 +265,26 @@ def _blend_spread(place: NDArray, share: NDArray, blend: NDArray) -> float:
 
 def line_width(
     line_sigma: FieldModel, slope: float, centre: NDArray, row: NDArray, xi: NDArray
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Gaussian sigma of a line [column] in each spaxel (n,) at each xi (m,): (n, m)."""
     base = line_sigma(np.clip(centre, 0, 2048), np.clip(row, 0, 2048))
     return np.clip(base[:, None] * (1 + slope * np.asarray(xi)[None, :]), 0.6, 5.0)
 
 
 def _measure(
-    lamp: str, state: _LampState, spectra: NDArray, variance: NDArray, scale: Scale, coeff: NDArray,
-    centre: NDArray, row: NDArray, line_sigma: FieldModel, slope: float, *, max_shift: float, free_blends: bool,
+    lamp: str,
+    state: _LampState,
+    spectra: NDArray,
+    variance: NDArray,
+    scale: Scale,
+    coeff: NDArray,
+    centre: NDArray,
+    row: NDArray,
+    line_sigma: FieldModel,
+    slope: float,
+    *,
+    max_shift: float,
+    free_blends: bool,
 ) -> list[_Group]:
     """Fit every group of one lamp in every spaxel, the light of the other groups taken off.
 
@@ -282,8 +309,13 @@ def _measure(
         fixed = np.zeros_like(blend)
         own = state.models.get(int(group[0]), np.float32(0.0))
         fit: GroupFit = fit_group(
-            spectra - (total - own), variance, place[:, group], width[:, group], state.intensity[group],
-            blend=blend if free_blends else fixed, max_shift=max_shift,
+            spectra - (total - own),
+            variance,
+            place[:, group],
+            width[:, group],
+            state.intensity[group],
+            blend=blend if free_blends else fixed,
+            max_shift=max_shift,
         )
         state.intensity[group] = fit.intensity * strength
         state.models[int(group[0])] = fit.model
@@ -301,10 +333,14 @@ def _measure(
         doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
         groups.append(
             _Group(
-                lamp=lamp, wavelength=wavelength, xi=mean_xi, doubt=doubt,
+                lamp=lamp,
+                wavelength=wavelength,
+                xi=mean_xi,
+                doubt=doubt,
                 clean=bool(strength > 0.15 and share.max() > 0.85),
                 column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + fit.shift,
-                error=fit.error, stretch=fit.stretch,
+                error=fit.error,
+                stretch=fit.stretch,
             )
         )
     return groups
@@ -312,10 +348,10 @@ def _measure(
 
 def _fit_model(
     groups: list[_Group], centre: NDArray, row: NDArray
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating], float]:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
-    Returns coefficients (n, order + 1), residuals (n, m), the weights (n, m) that were used and the strain. Every group has one
+    Returns coefficients (n, order + 1), residuals (n, m), the weights (n, m) used and the strain. Every group has one
     offset common to the field, held by its doubt: so a blend with a wrong wavelength, measured in 1500 spaxels, does
     not bend the solution.
     """
@@ -355,9 +391,11 @@ def _fit_model(
         solution = np.linalg.solve(a.T @ d + np.diag(prior), a.T @ t)
         shift = mean_target - mean_design @ solution
         residual = target - design @ solution - shift[:, None]
-        scatter = np.array([1.4826 * np.median(np.abs(residual[u, g])) if u.any() else 1.0 for g, u in enumerate(used.T)])
+        scatter = np.array(
+            [1.4826 * np.median(np.abs(residual[u, g])) if u.any() else 1.0 for g, u in enumerate(used.T)]
+        )
         keep = np.where(np.abs(residual) < np.maximum(5.0 * scatter, 0.1)[None, :], weight, 0.0)
-    coeff = np.zeros((len(centre), len(orders) + 1))
+    coeff: NDArray[np.floating] = np.zeros((len(centre), len(orders) + 1))
     coeff[:, 0] = shift + centre
     start = 0
     for j, b in enumerate(basis):
@@ -370,7 +408,7 @@ def _fit_model(
     return coeff, left, keep, float(penalty / len(groups))
 
 
-def _refine(coeff: NDArray, xi: NDArray, residual: NDArray, weight: NDArray) -> NDArray[np.float64]:
+def _refine(coeff: NDArray, xi: NDArray, residual: NDArray, weight: NDArray) -> NDArray[np.floating]:
     """Per-spaxel shift, stretch and bend from what the field model leaves, shrunk by what their scatter justifies."""
     k = 3 if coeff.shape[1] > 2 else 2
     powers = np.stack([xi**i for i in range(k)], axis=-1)

@@ -63,7 +63,9 @@ def make_bias(job: Job) -> Result:
         "RDNOISE": (master.read_noise_adu, "[adu] rms of one pixel of one frame"),
     }
     figures = {
-        "frames": master.n_frames, "read noise [adu]": round(master.read_noise_adu, 2), "bad pixels": int(master.bad.sum())
+        "frames": master.n_frames,
+        "read noise [adu]": round(master.read_noise_adu, 2),
+        "bad pixels": int(master.bad.sum()),
     }
     write_image(job.outputs["bias"], image, header=header, cards=cards, provenance=provenance(job))
     return Result(figures=figures)
@@ -105,21 +107,23 @@ def make_traces(job: Job) -> Result:
     shape = dome.data.shape
     where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
     origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (float(where[0]), float(where[1])))
-    x, y = sky_positions(
-        geometry.lattice, pitch_arcsec=SPAXEL_PITCH_ARCSEC, ccd_to_sky=CCD_TO_SKY, origin_node=origin
-    )
+    x, y = sky_positions(geometry.lattice, pitch_arcsec=SPAXEL_PITCH_ARCSEC, ccd_to_sky=CCD_TO_SKY, origin_node=origin)
     spaxels = Spaxels(
-        ident=np.arange(geometry.traces.n, dtype=np.int32) + 1, q=geometry.lattice.q, r=geometry.lattice.r,
-        x_arcsec=x, y_arcsec=y,
+        ident=np.arange(geometry.traces.n, dtype=np.int32) + 1,
+        q=geometry.lattice.q,
+        r=geometry.lattice.r,
+        x_arcsec=x,
+        y_arcsec=y,
     )
-    found = TraceSet(
-        traces=geometry.traces, spaxels=spaxels, complete=geometry.complete, start=geometry.solution
-    )
+    found = TraceSet(traces=geometry.traces, spaxels=spaxels, complete=geometry.complete, start=geometry.solution)
     width = float(np.median(geometry.traces.samples(shape, 16).sigma))
     figures = {
-        "spaxels": geometry.traces.n, "complete": int(geometry.complete.sum()),
-        "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3), "FWHM [px]": round(2.355 * width, 2),
-        "pitch [px]": round(geometry.lattice.pitch, 2), "dome chi2": round(geometry.chi2, 2),
+        "spaxels": geometry.traces.n,
+        "complete": int(geometry.complete.sum()),
+        "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3),
+        "FWHM [px]": round(2.355 * width, 2),
+        "pitch [px]": round(geometry.lattice.pitch, 2),
+        "dome chi2": round(geometry.chi2, 2),
     }
     cards: Cards = {
         "NSPAXEL": (geometry.traces.n, "spaxels found"),
@@ -153,7 +157,9 @@ def make_wavelength(job: Job) -> Result:
         )
     fwhm = 2.355 * float(np.median(solution.line_sigma(found.traces.centre, found.traces.y_coeff[:, 0])))
     figures = {
-        "lines": len(solution.groups), "rms [px]": round(rms, 3), "scatter [px]": round(single, 3),
+        "lines": len(solution.groups),
+        "rms [px]": round(rms, 3),
+        "scatter [px]": round(single, 3),
         "line FWHM [px]": round(fwhm, 2),
     }
     cards: Cards = {
@@ -175,7 +181,12 @@ def make_flat(job: Job) -> Result:
     separated = separate(dome, found.traces.samples(dome.data.shape), found.traces.profile, dy_px=0.0, rounds=2)
     bad = separated.extracted.bad_fraction > 0.3
     flux, variance, mask = rebin(
-        separated.samples, separated.extracted.flux, separated.extracted.variance, bad, solution, found.traces.n,
+        separated.samples,
+        separated.extracted.flux,
+        separated.extracted.variance,
+        bad,
+        solution,
+        found.traces.n,
         WAVELENGTH_GRID,
     )
     flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask)
@@ -183,14 +194,13 @@ def make_flat(job: Job) -> Result:
     if not np.isfinite(grey).any():
         raise FrameFault("flat: the dome shows no light in any spaxel")
     figures = {
-        "spread [%]": round(100 * float(np.nanstd(grey)), 1), "dark spaxels": int((~np.isfinite(grey)).sum()),
+        "spread [%]": round(100 * float(np.nanstd(grey)), 1),
+        "dark spaxels": int((~np.isfinite(grey)).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
     }
     cards: Cards = {
         "FLATSTD": (float(np.nanstd(grey)), "rms of the grey throughput over the spaxels"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] light between the traces on the dome"),
     }
-    write_flat(
-        job.outputs["flat"], WAVELENGTH_GRID, flat, found.spaxels, cards=cards, provenance=provenance(job)
-    )
+    write_flat(job.outputs["flat"], WAVELENGTH_GRID, flat, found.spaxels, cards=cards, provenance=provenance(job))
     return Result(figures=figures)

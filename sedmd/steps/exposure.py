@@ -39,19 +39,34 @@ def make_cube(job: Job) -> Result:
     traces = found.traces
     sky = _faint_spaxels(separated, traces.n)
     flexure = measure_flexure(
-        separated.samples, separated.extracted.flux, separated.extracted.variance, solution, traces.centre,
-        traces.y_coeff[:, 0], sky, sky_features(),
+        separated.samples,
+        separated.extracted.flux,
+        separated.extracted.variance,
+        solution,
+        traces.centre,
+        traces.y_coeff[:, 0],
+        sky,
+        sky_features(),
     )
     bad = separated.extracted.bad_fraction > 0.3
     flux, variance, mask = rebin(
-        separated.samples, separated.extracted.flux, separated.extracted.variance, bad, solution, traces.n,
-        WAVELENGTH_GRID, dx_px=flexure.dx_px,
+        separated.samples,
+        separated.extracted.flux,
+        separated.extracted.variance,
+        bad,
+        solution,
+        traces.n,
+        WAVELENGTH_GRID,
+        dx_px=flexure.dx_px,
     )
     dead = ~np.isfinite(flat)
     mask[dead] |= np.uint8(Mask.NO_DATA)
     cube = Cube(
-        wavelength=WAVELENGTH_GRID, flux=np.where(dead, np.nan, flux / flat).astype(np.float32),
-        variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32), mask=mask, spaxels=found.spaxels,
+        wavelength=WAVELENGTH_GRID,
+        flux=np.where(dead, np.nan, flux / flat).astype(np.float32),
+        variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
+        mask=mask,
+        spaxels=found.spaxels,
     )
     cards = _cards(separated, flexure, solution.line_sigma, found, n_cosmic)
     made = provenance(job)
@@ -67,9 +82,12 @@ def make_cube(job: Job) -> Result:
     write_cube(job.outputs["e3d"], cube, header=header, cards={**crr, **cards}, provenance=made)
     return Result(
         figures={
-            "flexure x [px]": round(flexure.dx_px, 3), "+-": round(flexure.error_px, 3),
-            "flexure y [px]": round(separated.dy_px, 3), "cosmic [px]": n_cosmic,
-            "scattered [e-]": round(float(np.median(separated.background)), 1), "chi2": round(separated.chi2, 2),
+            "flexure x [px]": round(flexure.dx_px, 3),
+            "+-": round(flexure.error_px, 3),
+            "flexure y [px]": round(separated.dy_px, 3),
+            "cosmic [px]": n_cosmic,
+            "scattered [e-]": round(float(np.median(separated.background)), 1),
+            "chi2": round(separated.chi2, 2),
         },
         warnings=warnings,
     )

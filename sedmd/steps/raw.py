@@ -48,7 +48,10 @@ def read_master_bias(path: Path) -> MasterBias:
     """The master bias as the pure functions want it."""
     image, header = read_image(path)
     return MasterBias(
-        level=image.data, read_noise_adu=float(image.read_noise), bad=(image.mask != 0), n_frames=int(header["NCOMBINE"])
+        level=image.data,
+        read_noise_adu=float(image.read_noise),
+        bad=(image.mask != 0),
+        n_frames=int(header["NCOMBINE"]),
     )
 
 
@@ -63,9 +66,7 @@ def to_electrons(path: Path, master: MasterBias) -> tuple[Image, fits.Header, tu
     data, header = read_raw(path)
     gain, assumed = gain_of(header)
     try:
-        image = debias(
-            data, master, gain=gain, first_column=OVERSCAN_FIRST_COLUMN, saturation_adu=SATURATION_ADU
-        )
+        image = debias(data, master, gain=gain, first_column=OVERSCAN_FIRST_COLUMN, saturation_adu=SATURATION_ADU)
     except ValueError as error:
         raise FrameFault(f"{path.name}: {error}") from error
     warnings = (f"{path.name} has no usable GAIN card; {DEFAULT_GAIN} electron/ADU assumed",) if assumed else ()

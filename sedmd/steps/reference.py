@@ -34,24 +34,40 @@ def sky_features() -> tuple[SkyFeature, ...]:
     photons = energy * wavelength
     features = [
         SkyFeature(
-            name="OI 5577", wavelength=np.array([5577.34]), intensity=np.array([1.0]), low=5420.0, high=5730.0,
+            name="OI 5577",
+            wavelength=np.array([5577.34]),
+            intensity=np.array([1.0]),
+            low=5420.0,
+            high=5730.0,
             doubt_px=0.02,
         ),
         SkyFeature(
-            name="Na D", wavelength=np.array([5889.95, 5895.92]), intensity=np.array([1.7, 1.0]), low=5760.0,
-            high=6030.0, doubt_px=0.15,
+            name="Na D",
+            wavelength=np.array([5889.95, 5895.92]),
+            intensity=np.array([1.7, 1.0]),
+            low=5760.0,
+            high=6030.0,
+            doubt_px=0.15,
         ),
         SkyFeature(
-            name="OI 6300", wavelength=np.array([6300.30, 6363.78]), intensity=np.array([3.0, 1.0]), low=6180.0,
-            high=6470.0, doubt_px=0.1,
+            name="OI 6300",
+            wavelength=np.array([6300.30, 6363.78]),
+            intensity=np.array([3.0, 1.0]),
+            low=6180.0,
+            high=6470.0,
+            doubt_px=0.1,
         ),
     ]
     for low, high in OH_BANDS:
         inside = (wavelength > low - 60) & (wavelength < high + 60)
         features.append(
             SkyFeature(
-                name=f"OH {0.5 * (low + high):.0f}", wavelength=wavelength[inside], intensity=photons[inside],
-                low=low, high=high, doubt_px=0.3,
+                name=f"OH {0.5 * (low + high):.0f}",
+                wavelength=wavelength[inside],
+                intensity=photons[inside],
+                low=low,
+                high=high,
+                doubt_px=0.3,
             )
         )
     return tuple(features)

@@ -83,8 +83,12 @@ def extract_spectrum(job: Job) -> Result:
     wavelength = exposures[0].cube.wavelength
     meta = _meta(job, exposures, sources) | {"method": method}
     spectrum = Spectrum(
-        wavelength=wavelength, flux=point.flux / exptime, error=point.error / exptime, sky=point.sky / exptime,
-        unit=INSTRUMENTAL, meta=meta,
+        wavelength=wavelength,
+        flux=point.flux / exptime,
+        error=point.error / exptime,
+        sky=point.sky / exptime,
+        unit=INSTRUMENTAL,
+        meta=meta,
     )
     good = (wavelength > 4500) & (wavelength < 8500)
     snr = float(np.nanmedian(spectrum.flux[good] / spectrum.error[good]))
@@ -101,14 +105,21 @@ def extract_spectrum(job: Job) -> Result:
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
     }
     write_spectrum(
-        job.outputs["ext"], spectrum, header=exposures[0].header, cards=cards, provenance=provenance(job),
+        job.outputs["ext"],
+        spectrum,
+        header=exposures[0].header,
+        cards=cards,
+        provenance=provenance(job),
         field=_picture(exposures),
     )
     psf = sources[0].psf
     return Result(
         figures={
-            "x [arcsec]": round(psf.x_arcsec, 2), "y [arcsec]": round(psf.y_arcsec, 2),
-            "FWHM [arcsec]": round(psf.fwhm_arcsec, 2), "S/N": round(snr, 1), "chi2": round(chi2, 2),
+            "x [arcsec]": round(psf.x_arcsec, 2),
+            "y [arcsec]": round(psf.y_arcsec, 2),
+            "FWHM [arcsec]": round(psf.fwhm_arcsec, 2),
+            "S/N": round(snr, 1),
+            "chi2": round(chi2, 2),
         },
         warnings=warnings,
     )
@@ -118,7 +129,7 @@ def make_fluxcal(job: Job) -> Result:
     """Fit the night's sensitivity to all its standard stars."""
     responses = []
     wavelength: NDArray | None = None
-    sigma = np.empty(0)
+    sigma: NDArray = np.empty(0)
     for path in sorted(job.inputs["standards"], key=lambda p: p.name):
         spectrum, header = read_spectrum(path)
         key = standards.lookup(str(spectrum.meta.get("standard") or spectrum.meta.get("target")))
@@ -131,7 +142,9 @@ def make_fluxcal(job: Job) -> Result:
         factor = extinction_factor(extinction_mag(wavelength), airmass) / reference
         responses.append(
             Response(
-                star=path.stem.removeprefix("ext_"), ratio=spectrum.flux * factor, error=spectrum.error * np.abs(factor),
+                star=path.stem.removeprefix("ext_"),
+                ratio=spectrum.flux * factor,
+                error=spectrum.error * np.abs(factor),
                 airmass=airmass,
             )
         )
@@ -180,13 +193,15 @@ def calibrate_spectrum(job: Job) -> Result:
         flux, error = calibrate(ext.flux, ext.error, sensitivity, mag, airmass)
         sky, _ = calibrate(ext.sky, ext.sky, sensitivity, mag, airmass)
         meta |= {"fluxcal": True, "fluxcal_source": job.one("fluxcal").name}
-        spectrum = Spectrum(
-            wavelength=ext.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta
-        )
+        spectrum = Spectrum(wavelength=ext.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta)
     else:
         warnings += (f"{job.label}: no standard star reduced yet, the spectrum is in electron/s/Angstrom",)
         spectrum = Spectrum(
-            wavelength=ext.wavelength, flux=ext.flux, error=ext.error, sky=ext.sky, unit=ext.unit,
+            wavelength=ext.wavelength,
+            flux=ext.flux,
+            error=ext.error,
+            sky=ext.sky,
+            unit=ext.unit,
             meta=meta | {"fluxcal": False},
         )
     good = (spectrum.wavelength > 4500) & (spectrum.wavelength < 8500)
@@ -197,7 +212,11 @@ def calibrate_spectrum(job: Job) -> Result:
     write_ascii(job.outputs["ascii"], spectrum)
     key = standards.lookup(str(meta.get("standard") or "")) if spectrum.unit == CALIBRATED else None
     plot_spectrum(
-        job.outputs["pdf"], spectrum, name=job.label, image=_map(field), apertures=_marks(spectrum),
+        job.outputs["pdf"],
+        spectrum,
+        name=job.label,
+        image=_map(field),
+        apertures=_marks(spectrum),
         reference=standards.load(key) if key else None,
     )
     at = int(np.argmin(np.abs(spectrum.wavelength - 5500)))
@@ -212,8 +231,11 @@ def _picture(exposures: list[_Exposure]) -> Field:
         scale = exposures[0].exptime_s / exposures[1].exptime_s
         values = values - scale * collapse(exposures[1].cube, 5000.0, 8000.0)
     return Field(
-        x_arcsec=cube.spaxels.x_arcsec, y_arcsec=cube.spaxels.y_arcsec, values=values,
-        corners=cell_vertices(cube.spaxels), label="5000-8000 Angstrom",
+        x_arcsec=cube.spaxels.x_arcsec,
+        y_arcsec=cube.spaxels.y_arcsec,
+        values=values,
+        corners=cell_vertices(cube.spaxels),
+        label="5000-8000 Angstrom",
     )
 
 
@@ -268,9 +290,7 @@ def _pair(exposures: list[_Exposure], sources: list[Source]) -> tuple[PointSpect
     mean = 0.5 * (air_a + air_b)
     # B's counts for one of A's: exposure time, and the little difference in extinction.
     gain = b.exptime_s / a.exptime_s * extinction_factor(mag, air_a - air_b)
-    point = extract_pair(
-        a.cube, b.cube, sources[0].psf, sources[1].psf, a.refraction, b.refraction, gain_b=gain
-    )
+    point = extract_pair(a.cube, b.cube, sources[0].psf, sources[1].psf, a.refraction, b.refraction, gain_b=gain)
     to_mean = extinction_factor(mag, air_a - mean)
     return PointSpectrum(
         flux=point.flux * to_mean, error=point.error * to_mean, sky=point.sky, residual_chi2=point.residual_chi2
@@ -293,8 +313,8 @@ def _check_nod(label: str, exposures: list[_Exposure], sources: list[Source]) ->
     wrong = min(float(np.hypot(*(seen - told))), float(np.hypot(*(seen + told))))
     if wrong > MAX_NOD_ERROR:
         raise NeedsObserver(
-            f"{label}: the brightest object moved by ({seen[0]:+.1f}, {seen[1]:+.1f}) arcsec from A to B, the telescope "
-            f"by ({told[0]:+.1f}, {told[1]:+.1f}): different objects?"
+            f"{label}: the brightest object moved by ({seen[0]:+.1f}, {seen[1]:+.1f}) arcsec from A to B, "
+            f"the telescope by ({told[0]:+.1f}, {told[1]:+.1f}): different objects?"
         )
 
 
@@ -315,25 +335,37 @@ def _meta(job: Job, exposures: list[_Exposure], sources: list[Source]) -> dict[s
     at = int(np.argmin(np.abs(first.cube.wavelength - 5577)))
     meta: dict[str, Any] = {
         "target": str(job.options.get("name") or header.get("NAME") or header.get("OBJECT")),
-        "ra": _text(header, "RA", "OBJRA", "TEL_RA"), "dec": _text(header, "DEC", "OBJDEC", "TEL_DEC"),
-        "utc": utc_of(header), "mjd": _number(header.get("MJD_OBS"), math.nan),
+        "ra": _text(header, "RA", "OBJRA", "TEL_RA"),
+        "dec": _text(header, "DEC", "OBJDEC", "TEL_DEC"),
+        "utc": utc_of(header),
+        "mjd": _number(header.get("MJD_OBS"), math.nan),
         "exptime_s": sum(e.exptime_s for e in exposures),
         "airmass": float(np.mean(airmasses)) if airmasses else None,
         "parallactic_deg": first.conditions.parallactic_deg,
         "req_id": header.get("REQ_ID") if isinstance(header.get("REQ_ID"), int) else 0,
-        "program": _text(header, "P60PRID"), "is_pair": len(exposures) == 2,
-        "is_standard": bool(job.options.get("standard")), "standard": job.options.get("standard") or "",
-        "skysub": True, "quality": 0, "reducer": "sedmd", "x_arcsec": psf.x_arcsec, "y_arcsec": psf.y_arcsec,
-        "seeing_arcsec": psf.fwhm_arcsec, "radius_arcsec": psf.fwhm_arcsec,
+        "program": _text(header, "P60PRID"),
+        "is_pair": len(exposures) == 2,
+        "is_standard": bool(job.options.get("standard")),
+        "standard": job.options.get("standard") or "",
+        "skysub": True,
+        "quality": 0,
+        "reducer": "sedmd",
+        "x_arcsec": psf.x_arcsec,
+        "y_arcsec": psf.y_arcsec,
+        "seeing_arcsec": psf.fwhm_arcsec,
+        "radius_arcsec": psf.fwhm_arcsec,
         "sky_line_fwhm_nm": fwhm_px * float(np.gradient(first.cube.wavelength)[at]) / 10,
-        "trace_fwhm_px": _number(header.get("TRFWHM"), math.nan), "flexure_x_px": _number(header.get("FLEXX"), 0.0),
-        "flexure_y_px": _number(header.get("FLEXY"), 0.0), "frame": _raw_name(first.path),
+        "trace_fwhm_px": _number(header.get("TRFWHM"), math.nan),
+        "flexure_x_px": _number(header.get("FLEXX"), 0.0),
+        "flexure_y_px": _number(header.get("FLEXY"), 0.0),
+        "frame": _raw_name(first.path),
     }
     if not math.isfinite(meta["mjd"]):
         meta["mjd"] = _number(header.get("JD"), math.nan) - 2400000.5
     if len(exposures) == 2:
         meta |= {
-            "frame_b": _raw_name(exposures[1].path), "x_b_arcsec": sources[1].psf.x_arcsec,
+            "frame_b": _raw_name(exposures[1].path),
+            "x_b_arcsec": sources[1].psf.x_arcsec,
             "y_b_arcsec": sources[1].psf.y_arcsec,
         }
     return {key: (None if isinstance(v, float) and not math.isfinite(v) else v) for key, v in meta.items()}

@@ -65,16 +65,14 @@ def extract_pair(
         image(psf, spaxels, wavelength, r.east, r.north)[:, near]
         for psf, r in ((psf_a, refraction_a), (psf_b, refraction_b))
     ]
-    flux, good, floor, slope, variance = [], [], [], [], []
+    flux, good, observed, variance = [], [], [], []
     for cube in (cube_a, cube_b):
         f, v = cube.flux[:, near].astype(float), cube.variance[:, near].astype(float)
         ok = (cube.mask[:, near] == 0) & np.isfinite(f) & (v > 0)
         f, v = np.nan_to_num(f), np.nan_to_num(v, nan=1.0)
-        a, b = variance_law(f, v, ok)
         flux.append(f)
         good.append(ok)
-        floor.append(a[:, None])
-        slope.append(b[:, None])
+        observed.append(v)
         variance.append(np.where(ok, np.median(v, axis=1)[:, None], 1.0))
     ok = good[0] & good[1]
     design = [
@@ -103,7 +101,11 @@ def extract_pair(
         solution = np.einsum("wij,wj->wi", covariance, right)
         models = [np.einsum("wsi,wi->ws", d, solution) for d in design]
         residual = [f - m for f, m in zip(flux, models, strict=True)]
-        variance = [np.maximum(a + b * np.maximum(m, 0.0), 1e-12) for a, b, m in zip(floor, slope, models, strict=True)]
+        laws = [variance_law(m, o, ok) for m, o in zip(models, observed, strict=True)]
+        variance = [
+            np.maximum(a[:, None] + b[:, None] * np.maximum(m, 0.0), 1e-12)
+            for (a, b), m in zip(laws, models, strict=True)
+        ]
         light = [np.abs(solution[:, :1]) * s for s in shapes]
         for r, v, s in zip(residual, variance, light, strict=True):
             ok &= np.abs(r) < 5.0 * np.sqrt(v + common) + 0.1 * s

@@ -175,7 +175,10 @@ def fit_psf(
     corners, area = cell_vertices(spaxels), cell_area(spaxels)
     flux, variance = bands.flux[:, near], bands.variance[:, near]
     weight0 = np.where(np.isfinite(variance) & (variance > 0), 1.0 / np.where(variance > 0, variance, 1.0), 0.0)
-    names = ["x_arcsec", "y_arcsec", "fwhm_arcsec"] + (["beta", "e1", "e2", "dispersion"] if free_shape else [])
+    names = ["x_arcsec", "y_arcsec", "fwhm_arcsec"] + (["beta", "e1", "e2"] if free_shape else [])
+    # Near the zenith there is no refraction to scale, and a parameter without effect keeps the fit from ending.
+    if free_shape and max(np.ptp(bands.east), np.ptp(bands.north)) > 0.1:
+        names.append("dispersion")
     # A fit that wanders off has lost its source: it may move by a few spaxels only.
     x0, y0 = start.x_arcsec, start.y_arcsec
     low = {
@@ -305,7 +308,6 @@ def extract_point(
     observed = cube.variance[:, near].astype(float)
     good = (cube.mask[:, near] == 0) & np.isfinite(flux) & (observed > 0)
     flux, observed = np.nan_to_num(flux), np.nan_to_num(observed, nan=1.0)
-    floor, slope = variance_law(flux, observed, good)
     variance = np.where(good, np.median(np.where(good, observed, np.nan_to_num(observed)), axis=1)[:, None], 1.0)
     amplitude = np.zeros(len(flux))
     level = np.zeros(len(flux))
@@ -314,6 +316,7 @@ def extract_point(
         weight = np.where(good, 1.0 / np.maximum(variance, 1e-12), 0.0)
         amplitude, level = _two_terms(shape, flux, weight)
         model = amplitude[:, None] * shape + level[:, None]
+        floor, slope = variance_law(model, observed, good)
         variance = np.maximum(floor[:, None] + slope[:, None] * np.maximum(model, 0.0), 1e-12)
         tolerance = 5.0 * np.sqrt(variance) + 0.1 * np.abs(amplitude[:, None] * shape)
         good &= np.abs(flux - model) < tolerance
@@ -341,7 +344,8 @@ def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArr
 
     Parameters
     ----------
-    flux, variance : (n_wave, n_spaxel)
+    flux : (n_wave, n_spaxel), of a model: noise in it would flatten the line
+    variance : (n_wave, n_spaxel)
     good : (n_wave, n_spaxel) bool
 
     Returns

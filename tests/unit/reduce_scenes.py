@@ -51,8 +51,12 @@ class Scene:
 
     def samples(self) -> Samples:
         return make_samples(
-            x_first=self.x_first, x_last=self.x_last, centre=self.centre, y_coeff=self.y_coeff,
-            sigma=lambda trace, x, y: np.full(x.shape, self.sigma), shape=self.shape,
+            x_first=self.x_first,
+            x_last=self.x_last,
+            centre=self.centre,
+            y_coeff=self.y_coeff,
+            sigma=lambda trace, x, y: np.full(x.shape, self.sigma),
+            shape=self.shape,
         )
 
     def columns_on_chip(self):
@@ -147,9 +151,13 @@ def prism_solution(centre, *, stretch=None, sigma_px=1.2) -> WavelengthSolution:
     stretch = np.ones(n) if stretch is None else np.asarray(stretch)
     coeff = np.column_stack([centre, 100.0 * stretch, np.zeros(n)])
     return WavelengthSolution(
-        scale=prism_scale(), coeff=coeff, rms=np.zeros(n), n_lines=np.full(n, 9),
+        scale=prism_scale(),
+        coeff=coeff,
+        rms=np.zeros(n),
+        n_lines=np.full(n, 9),
         line_sigma=FieldModel(order=0, coefficients=np.array([sigma_px]), scatter=np.asarray(0.0)),
-        line_sigma_slope=0.0, groups=(),
+        line_sigma_slope=0.0,
+        groups=(),
     )
 
 
@@ -164,8 +172,11 @@ def hex_spaxels(radius=14, pitch=PITCH) -> Spaxels:
     keep = np.abs(q + r) <= radius
     q, r = q[keep], r[keep]
     return Spaxels(
-        ident=np.arange(q.size, dtype=np.int32), q=q.astype(np.int32), r=r.astype(np.int32),
-        x_arcsec=pitch * (q + 0.5 * r), y_arcsec=pitch * r * np.sqrt(3) / 2,
+        ident=np.arange(q.size, dtype=np.int32),
+        q=q.astype(np.int32),
+        r=r.astype(np.int32),
+        x_arcsec=pitch * (q + 0.5 * r),
+        y_arcsec=pitch * r * np.sqrt(3) / 2,
     )
 
 
@@ -192,6 +203,9 @@ def make_cube(spaxels, wavelength, expected, *, seed=None, read_noise=6.0, patte
     variance = np.maximum(expected, 0) + read_noise**2
     flux = expected if seed is None else rng(seed).normal(expected, np.sqrt(variance))
     return Cube(
-        wavelength=wavelength, flux=flux.astype(np.float32), variance=variance.astype(np.float32),
-        mask=np.zeros(expected.shape, np.uint8), spaxels=spaxels,
+        wavelength=wavelength,
+        flux=flux.astype(np.float32),
+        variance=variance.astype(np.float32),
+        mask=np.zeros(expected.shape, np.uint8),
+        spaxels=spaxels,
     )

@@ -38,10 +38,14 @@ def hit_of(image):
 def test_tracks_are_found(sky):
     light = tracks(sky.shape)
     image = expose(sky)
-    clean = clean_cosmics(Image(
-        data=image.data + light.astype(np.float32), variance=image.variance, mask=image.mask,
-        read_noise=image.read_noise,
-    ))
+    clean = clean_cosmics(
+        Image(
+            data=image.data + light.astype(np.float32),
+            variance=image.variance,
+            mask=image.mask,
+            read_noise=image.read_noise,
+        )
+    )
     bright = light > 10 * np.sqrt(sky + 25)
     assert hit_of(clean)[bright].mean() > 0.9
     # What is masked is replaced by something near the light that should be there.

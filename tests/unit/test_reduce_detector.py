@@ -20,14 +20,16 @@ def bias_frames(n=10, *, read_noise=4.0, pedestal=1000.0, seed=1, pattern=None):
 
 
 def structure():
-    y, x = np.mgrid[:NY, :NX]
+    _y, x = np.mgrid[:NY, :NX]
     return np.where(x < FIRST, 6.0 * np.sin(2 * np.pi * x / 256.0), 0.0)
 
 
 def plain_master(level=0.0, read_noise=4.0, n=10, bad=None):
     return MasterBias(
-        level=np.full((NY, NX), level, np.float32), read_noise_adu=read_noise,
-        bad=np.zeros((NY, NX), bool) if bad is None else bad, n_frames=n,
+        level=np.full((NY, NX), level, np.float32),
+        read_noise_adu=read_noise,
+        bad=np.zeros((NY, NX), bool) if bad is None else bad,
+        n_frames=n,
     )
 
 
@@ -188,5 +190,5 @@ def test_pixel_that_is_bad_in_every_exposure_stays_marked():
 
 @pytest.mark.parametrize("images", [[], [expose(np.zeros((100, 100)), seed=k) for k in range(3)]])
 def test_no_light_at_all_is_said(images):
-    with pytest.raises(ValueError, match="no exposure|was the lamp on"):
+    with pytest.raises(ValueError, match=r"no exposure|was the lamp on"):
         combine_exposures(images)

@@ -17,9 +17,12 @@ def array(angle_deg=10.0, pitch=47.0, *, distortion=1.0, jitter=0.5, radius=19, 
     step_r = pitch * np.array([np.cos(a + np.pi / 3), np.sin(a + np.pi / 3)])
     place = q[:, None] * step_q + r[:, None] * step_r
     u = place / 1000.0
-    bent = place + distortion * np.column_stack([
-        14 * u[:, 0] * (u**2).sum(axis=1) + 9 * u[:, 1] ** 2, -11 * u[:, 1] * (u**2).sum(axis=1) + 7 * u[:, 0] * u[:, 1],
-    ])
+    bent = place + distortion * np.column_stack(
+        [
+            14 * u[:, 0] * (u**2).sum(axis=1) + 9 * u[:, 1] ** 2,
+            -11 * u[:, 1] * (u**2).sum(axis=1) + 7 * u[:, 0] * u[:, 1],
+        ]
+    )
     bent += 1024 + rng(seed).normal(0, jitter, bent.shape)
     keep = (np.abs(bent - 1024) < 960).all(axis=1)
     return bent[keep, 0], bent[keep, 1], q[keep], r[keep]
@@ -89,7 +92,13 @@ def perfect(angle_deg):
     q, r = (a.ravel() for a in np.meshgrid(np.arange(-3, 4), np.arange(-3, 4)))
     none = np.zeros(2)
     return Lattice(
-        q=q, r=r, on_lattice=np.ones(q.size, bool), residual=np.zeros(q.size), step_q=none, step_r=none, pitch=47.0,
+        q=q,
+        r=r,
+        on_lattice=np.ones(q.size, bool),
+        residual=np.zeros(q.size),
+        step_q=none,
+        step_r=none,
+        pitch=47.0,
         angle_deg=angle_deg,
     )
 
@@ -119,7 +128,7 @@ def test_neighbours_are_one_pitch_apart_and_the_origin_is_at_its_node():
 
 
 def test_node_of_a_place_between_spaxels():
-    x, y, q, r = array(distortion=1.0, jitter=0.0)
+    x, y, q, _r = array(distortion=1.0, jitter=0.0)
     lattice = find_lattice(x, y)
     k = int(np.argmin(np.hypot(x - 1200, y - 900)))
     found = node_at(lattice, x, y, (x[k], y[k]))

@@ -26,8 +26,13 @@ def arc(place, share, flux, *, shift, sigma=1.3, floor=8.0, seed=1, read_noise=5
 def fit(spectra, variance, place, intensity, blend=None, sigma=1.3, **options):
     m = len(place)
     return fit_group(
-        spectra, variance, np.tile(np.asarray(place, float), (N, 1)), np.full((N, m), sigma), np.asarray(intensity),
-        blend=np.zeros(m, int) if blend is None else np.asarray(blend), **options,
+        spectra,
+        variance,
+        np.tile(np.asarray(place, float), (N, 1)),
+        np.full((N, m), sigma),
+        np.asarray(intensity),
+        blend=np.zeros(m, int) if blend is None else np.asarray(blend),
+        **options,
     )
 
 
@@ -86,9 +91,7 @@ def test_what_is_not_there_is_not_measured():
     spectra[7, 30] = np.nan
     far = np.full(N, 30.0)
     far[9] = 58.0
-    found = fit_group(
-        spectra, variance, far[:, None], np.full((N, 1), 1.3), np.ones(1), blend=np.zeros(1, int)
-    )
+    found = fit_group(spectra, variance, far[:, None], np.full((N, 1), 1.3), np.ones(1), blend=np.zeros(1, int))
     assert np.isnan(found.shift[[7, 9]]).all()
     assert np.isfinite(np.delete(found.shift, [7, 9])).all()
 

@@ -72,9 +72,7 @@ def test_a_profile_with_wings_is_measured_from_noisy_pixels():
     light = flux * truth(dy)
     data = light + random.normal(0, np.sqrt(light + 25))
     weight = (flux / sigma) ** 2 / (light + 25)
-    found = measure_profile(
-        (dy / sigma).ravel(), (sigma * data / flux).ravel(), weight.ravel(), gaussian_profile()
-    )
+    found = measure_profile((dy / sigma).ravel(), (sigma * data / flux).ravel(), weight.ravel(), gaussian_profile())
     shown = np.linspace(-7, 7, 57)
     assert_allclose(found(shown, np.array(sigma)), truth(shown), atol=2e-3)
     assert found.value.sum() * found.step == pytest.approx(1)

@@ -46,7 +46,7 @@ def test_every_ridge_is_one_chain_and_noise_makes_none():
         distance = [np.median(np.abs(scene.row(t, x) - y)) for t in range(scene.n)]
         nearest = int(np.argmin(distance))
         # A ridge cut lengthwise by the edge of the chip leans inwards.
-        assert distance[nearest] < (0.1 if 5 < y.min() and y.max() < scene.shape[0] - 6 else 0.3)
+        assert distance[nearest] < (0.1 if y.min() > 5 and y.max() < scene.shape[0] - 6 else 0.3)
         assert nearest not in seen, "one trace became two chains"
         seen.add(nearest)
     assert set(np.flatnonzero(scene.columns_on_chip() >= 100)) <= seen

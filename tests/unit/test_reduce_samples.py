@@ -34,8 +34,12 @@ def test_every_column_of_every_trace_is_there_once_and_in_order():
 @pytest.mark.parametrize(("first", "last", "count"), [(5, 9, 5), (-10, 3, 4), (95, 300, 5), (120, 200, 0), (9, 5, 0)])
 def test_columns_are_inclusive_and_clipped_to_the_chip(first, last, count):
     samples = make_samples(
-        x_first=np.array([first]), x_last=np.array([last]), centre=np.array([50.0]), y_coeff=np.array([[20.0, 0.0]]),
-        sigma=lambda trace, x, y: np.ones(x.shape), shape=(40, 100),
+        x_first=np.array([first]),
+        x_last=np.array([last]),
+        centre=np.array([50.0]),
+        y_coeff=np.array([[20.0, 0.0]]),
+        sigma=lambda trace, x, y: np.ones(x.shape),
+        shape=(40, 100),
     )
     assert samples.x.size == count
 

@@ -1,0 +1,80 @@
+"""The spaxel flat returns a known, wavelength-dependent throughput."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sedmd.reduce.flat import spaxel_flat
+from unit.reduce_scenes import rng
+
+WAVELENGTH = np.linspace(3800.0, 9800.0, 200)
+N = 150
+
+
+def throughput(seed=1):
+    """Each spaxel's own level, tilt and bend over the wavelength; mean one at every wavelength."""
+    random = rng(seed)
+    u = np.log(WAVELENGTH / 6000.0)[:, None]
+    curve = random.uniform(0.7, 1.2, N) * (1 + random.normal(0, 0.1, N) * u + random.normal(0, 0.1, N) * u**2)
+    return curve / curve.mean(axis=1, keepdims=True)
+
+
+def dome(curve, *, level=3000.0, seed=None):
+    """A lamp that is a hundred times fainter in the blue than in the red."""
+    lamp = level * np.exp(-0.5 * ((WAVELENGTH - 7500.0) / 1250.0) ** 2)[:, None]
+    variance = lamp * curve / 20.0 + 1.0
+    flux = lamp * curve
+    return (flux if seed is None else rng(seed).normal(flux, np.sqrt(variance))), variance
+
+
+def test_throughput_is_recovered_exactly_without_noise():
+    curve = throughput()
+    flux, variance = dome(curve)
+    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int))
+    bright = WAVELENGTH > 4500
+    assert_allclose(found[bright], curve[bright], rtol=0.005)
+
+
+def test_throughput_is_recovered_through_noise():
+    curve = throughput()
+    flux, variance = dome(curve, seed=2)
+    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int))
+    error = found / curve - 1
+    assert np.sqrt(np.mean(error[WAVELENGTH > 5000] ** 2)) < 0.005
+    assert np.sqrt(np.mean(error**2)) < 0.03
+
+
+def test_mean_is_one_and_the_lamp_drops_out():
+    curve = throughput()
+    flux, variance = dome(curve)
+    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int))
+    assert_allclose(found.mean(axis=1), 1, atol=1e-4)
+    again = spaxel_flat(WAVELENGTH, 3 * flux, 3 * variance, np.zeros(flux.shape, int))
+    assert_allclose(again, found, rtol=0.01)
+
+
+def test_masked_and_wild_samples_have_no_say():
+    curve = throughput()
+    flux, variance = dome(curve, seed=3)
+    mask = np.zeros(flux.shape, int)
+    mask[80:90, 5] = 1
+    flux[80:90, 5] = 1e6
+    flux[120, 7] *= 4
+    flux[130, 9] = np.nan
+    found = spaxel_flat(WAVELENGTH, flux, variance, mask)
+    bright = WAVELENGTH > 5000
+    assert_allclose(found[bright][:, [5, 7, 9]], curve[bright][:, [5, 7, 9]], rtol=0.03)
+
+
+@pytest.mark.parametrize("what", ["dark", "no data"])
+def test_spaxel_without_light_has_no_flat(what):
+    curve = throughput()
+    flux, variance = dome(curve, seed=4)
+    mask = np.zeros(flux.shape, int)
+    if what == "dark":
+        flux[:, 3] = rng(5).normal(0, 1, WAVELENGTH.size)
+    else:
+        flux[:, 3], variance[:, 3], mask[:, 3] = np.nan, np.nan, 8
+    found = spaxel_flat(WAVELENGTH, flux, variance, mask)
+    assert np.isnan(found[:, 3]).all()
+    assert np.isfinite(np.delete(found, 3, axis=1)).all()

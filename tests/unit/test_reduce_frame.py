@@ -1,0 +1,113 @@
+"""A frame taken apart: the shift has the right sign, the scattered light its level, the fluxes their errors."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from sedmd.reduce.containers import Image, Mask
+from sedmd.reduce.frame import flagged, separate
+from sedmd.reduce.profile import gaussian_profile
+from unit.reduce_scenes import draw, expose, lattice_scene, rng, taper
+
+SHAPE = (320, 512)
+PROFILE = gaussian_profile()
+
+
+@cache
+def lights():
+    """Samples, true flux of each, and scattered light: a broad hill on a level, falling to one side."""
+    scene = lattice_scene(SHAPE, sigma=4 / 3)
+    samples = scene.samples()
+    level = rng(11).uniform(150, 900, scene.n)
+    colour = 1 + 0.4 * np.sin((samples.x - scene.centre[samples.trace]) / 25.0)
+    flux = level[samples.trace] * colour * taper(scene, samples)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    scattered = 40.0 + 25.0 * np.exp(-0.5 * (((x - 200) / 180) ** 2 + ((y - 150) / 160) ** 2)) + 0.01 * x
+    return samples, flux, scattered
+
+
+def frame(dy=0.0, seed=1, factor=1.0):
+    samples, flux, scattered = lights()
+    return expose(factor * draw(samples, flux, dy=dy) + scattered, seed)
+
+
+@pytest.mark.parametrize("dy", [-1.7, -0.3, 0.0, 0.4, 2.2])
+def test_shift_of_the_traces_returns_what_was_injected(dy):
+    found = separate(frame(dy), lights()[0], PROFILE)
+    assert found.dy_px == pytest.approx(dy, abs=0.02)
+    assert 0 < found.dy_error_px < 0.02
+    # The samples come back where the light is.
+    assert np.allclose(found.samples.y - lights()[0].y, found.dy_px)
+
+
+def test_known_shift_is_used_and_not_measured():
+    found = separate(frame(0.4), lights()[0], PROFILE, dy_px=0.4)
+    assert found.dy_px == 0.4 and found.dy_error_px == 0
+
+
+@pytest.mark.parametrize("dy", [0.0, -1.7])
+def test_scattered_light_is_within_three_per_cent(dy):
+    found = separate(frame(dy), lights()[0], PROFILE)
+    error = found.background / lights()[2] - 1
+    assert np.abs(np.median(error)) < 0.01
+    assert np.percentile(np.abs(error), 95) < 0.03
+
+
+def test_fluxes_have_the_errors_they_say():
+    samples, flux, _ = lights()
+    found = separate(frame(0.4), samples, PROFILE)
+    whole = (samples.y > 8) & (samples.y < SHAPE[0] - 8) & (samples.x < SHAPE[1] - 3) & (flux > 50)
+    pull = ((found.extracted.flux - flux) / np.sqrt(found.extracted.variance))[whole]
+    assert np.std(pull) == pytest.approx(1, abs=0.05)
+    assert np.mean(pull) == pytest.approx(0, abs=0.1)
+    assert found.chi2 == pytest.approx(1, abs=0.08)
+    assert found.outliers.mean() < 1e-3
+
+
+def test_a_cosmic_ray_is_an_outlier_and_costs_nothing_else():
+    samples, flux, _ = lights()
+    image = frame()
+    image.data[140:170, 200] += 3000
+    found = separate(image, samples, PROFILE)
+    beside = np.abs(np.arange(140, 170)[:, None] - samples.y[samples.x == 200]).min(axis=1) > 2.5
+    assert found.outliers[140:170, 200][beside].all()
+    # On a trace a track may pass for light of the trace; then its sides tell.
+    hit = (samples.x == 200) & (samples.y > 142) & (samples.y < 167)
+    assert found.extracted.bad_fraction[hit].min() > 0.2
+    assert found.outliers.sum() < 35
+    away = (np.abs(samples.x - 200) > 1) & (samples.y > 8) & (samples.y < SHAPE[0] - 8) & (samples.x < SHAPE[1] - 3)
+    pull = ((found.extracted.flux - flux) / np.sqrt(found.extracted.variance))[away]
+    assert np.std(pull) == pytest.approx(1, abs=0.06)
+
+
+def test_masked_pixels_have_no_say():
+    samples, _, _ = lights()
+    image = frame()
+    image.data[40:44, :] = 1e6
+    image.mask[40:44, :] = Mask.SATURATED
+    found = separate(image, samples, PROFILE)
+    assert found.dy_px == pytest.approx(0, abs=0.02)
+    assert np.percentile(np.abs(found.background / lights()[2] - 1), 95) < 0.04
+    lost = np.abs(samples.y - 41.5) < 2.0
+    assert lost.sum() > 20
+    assert found.extracted.bad_fraction[lost].min() > 0.5
+
+
+def test_a_frame_without_light_has_none():
+    found = separate(expose(np.full(SHAPE, 40.0)), lights()[0], PROFILE, dy_px=0.0)
+    pull = found.extracted.flux / np.sqrt(found.extracted.variance)
+    assert np.nanmean(pull) == pytest.approx(0, abs=0.1)
+    assert np.nanstd(pull) == pytest.approx(1, abs=0.07)
+
+
+def test_flagged_adds_a_mark_and_keeps_the_others():
+    image = frame()
+    image.mask[5, 5] = Mask.COSMIC
+    outliers = np.zeros(SHAPE, bool)
+    outliers[5, 5] = outliers[6, 6] = True
+    marked = flagged(image, outliers)
+    assert isinstance(marked, Image)
+    assert marked.mask[5, 5] == Mask.COSMIC | Mask.OUTLIER
+    assert marked.mask[6, 6] == Mask.OUTLIER
+    assert image.mask[6, 6] == 0

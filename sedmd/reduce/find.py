@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from sedmd.reduce.containers import Cube, Spaxels
 from sedmd.reduce.hexagon import cell_area, cell_vertices
@@ -13,6 +14,11 @@ from sedmd.reduce.psf import DEFAULT_BETA, PSF_REFERENCE, Bands, Psf, Refraction
 
 #: Edges of the bands in which a source is looked for [Angstrom]; between strong sky lines and telluric bands.
 BAND_EDGES = np.array([4200.0, 4800.0, 5500.0, 6250.0, 6850.0, 7550.0, 8250.0])
+
+#: Spaxels this near to the rim of the array are searched only if nothing else is found [arcsec].
+RIM_ARCSEC = 1.2
+#: Significance from which the shape of the image is fitted, not only its width: below, the shape is noise.
+BRIGHT = 150.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +60,8 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
     Notes
     -----
     A matched filter: the image of a source of typical seeing is slid over all spaxels in all bands together, with the
-    sky level of each band free; the best place is then fitted, taken off, and the search repeated.
+    sky level of each band free; the best place is then fitted, taken off, and the search repeated. Spaxels at the rim
+    of the array, which catch part of their light only, are searched last and only if nothing else was found.
     """
     bands = condense(cube, refraction, BAND_EDGES)
     spaxels = cube.spaxels
@@ -62,9 +69,14 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
     noise = _sky_noise(flux, bands.variance)
     sources: list[Source] = []
     corners, area = cell_vertices(spaxels), cell_area(spaxels)
+    inner = _rim_distance(spaxels) > RIM_ARCSEC
     for _ in range(max_sources):
         work = Bands(wavelength=bands.wavelength, flux=flux, variance=noise, east=bands.east, north=bands.north)
-        index, significance = _best_place(work, spaxels, corners, area)
+        score = _scores(work, spaxels)
+        index = int(np.argmax(np.where(inner, score, -np.inf)))
+        if score[index] < threshold and not sources:
+            index = int(np.argmax(score))
+        significance = float(score[index])
         if significance < threshold:
             break
         start = Psf(x_arcsec=float(spaxels.x_arcsec[index]), y_arcsec=float(spaxels.y_arcsec[index]), fwhm_arcsec=2.0)
@@ -72,7 +84,7 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
             wavelength=bands.wavelength, flux=flux, variance=bands.variance, east=bands.east, north=bands.north
         )
         psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
-        if significance > 60:
+        if significance > BRIGHT:
             psf, chi2, error = fit_psf(fit_bands, spaxels, psf, free_shape=True)
         shape = _image(psf, spaxels, corners, area, bands.wavelength, bands.east, bands.north)
         near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
@@ -116,8 +128,13 @@ def clear_object(sources: list[Source], *, standard: bool = False) -> tuple[Sour
         return None, f"the brightest object, {where}, is faint ({first.significance:.0f} sigma in the broad bands)"
     if standard:
         return first, ""
-    # A companion inside the wings is the error of the image's shape as often as it is real: judge it by its share.
-    others = [s for s in sources[1:] if s.brightness > 0.2 * first.brightness and s.significance > 8.0]
+    # A companion inside the wings is the error of the image's shape as often as it is real: judge it by its share. What
+    # glows beyond the rim is no object of this field.
+    others = [
+        s
+        for s in sources[1:]
+        if s.brightness > 0.2 * first.brightness and s.significance > 8.0 and s.edge_arcsec > RIM_ARCSEC
+    ]
     if others:
         places = ", ".join(f"({s.psf.x_arcsec:+.1f}, {s.psf.y_arcsec:+.1f})" for s in others)
         return None, f"more than one object: {where} and at {places} arcsec"
@@ -129,11 +146,28 @@ def clear_object(sources: list[Source], *, standard: bool = False) -> tuple[Sour
     return first, ""
 
 
-def edge_distance(spaxels: Spaxels, x_arcsec: float, y_arcsec: float) -> float:
-    """Distance from a place to the nearest missing neighbour of the array, arcsec; negative outside the array."""
+def _rim(spaxels: Spaxels) -> NDArray[np.bool_]:
+    """Spaxels with fewer than five neighbours."""
     nodes = {(int(q), int(r)) for q, r in zip(spaxels.q, spaxels.r, strict=True)}
     steps = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
-    rim = np.array([sum((q + a, r + b) in nodes for a, b in steps) < 5 for q, r in zip(spaxels.q, spaxels.r)])
+    return np.array(
+        [
+            sum((int(q) + a, int(r) + b) in nodes for a, b in steps) < 5
+            for q, r in zip(spaxels.q, spaxels.r, strict=True)
+        ]
+    )
+
+
+def _rim_distance(spaxels: Spaxels) -> NDArray[np.floating]:
+    """Distance of each spaxel from the nearest one at the rim, arcsec."""
+    rim = _rim(spaxels)
+    places = np.column_stack([spaxels.x_arcsec, spaxels.y_arcsec])
+    return np.asarray(cKDTree(places[rim]).query(places)[0]) if rim.any() else np.full(len(places), np.inf)
+
+
+def edge_distance(spaxels: Spaxels, x_arcsec: float, y_arcsec: float) -> float:
+    """Distance from a place to the nearest missing neighbour of the array, arcsec; negative outside the array."""
+    rim = _rim(spaxels)
     distance = np.hypot(spaxels.x_arcsec - x_arcsec, spaxels.y_arcsec - y_arcsec)
     inside = distance.min() < 0.7
     gap = float(distance[rim].min()) if rim.any() else float("inf")
@@ -153,8 +187,8 @@ def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
     return noise
 
 
-def _best_place(bands: Bands, spaxels: Spaxels, corners: NDArray, area: float) -> tuple[int, float]:
-    """Spaxel at which a source of 2 arcsec FWHM is most significant, and that significance."""
+def _scores(bands: Bands, spaxels: Spaxels) -> NDArray[np.floating]:
+    """Significance of a source of 2 arcsec FWHM at each spaxel."""
     level = np.array(
         [np.median(f[np.isfinite(v)]) if np.isfinite(v).any() else 0.0 for f, v in zip(bands.flux, bands.variance)]
     )
@@ -172,9 +206,7 @@ def _best_place(bands: Bands, spaxels: Spaxels, corners: NDArray, area: float) -
         total += kernel @ (weight[b] * signal[b])
         norm += (kernel**2) @ weight[b]
     # Half an aperture at the edge collects little and says little: it must not win by its small norm.
-    score = np.where(norm > 0.3 * np.median(norm), total / np.sqrt(np.maximum(norm, 1e-300)), -np.inf)
-    index = int(np.argmax(score))
-    return index, float(score[index])
+    return np.where(norm > 0.3 * np.median(norm), total / np.sqrt(np.maximum(norm, 1e-300)), -np.inf)
 
 
 def _amplitudes(shape: NDArray, flux: NDArray, variance: NDArray) -> NDArray[np.floating]:

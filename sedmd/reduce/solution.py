@@ -21,6 +21,8 @@ from sedmd.reduce.wavelength import Scale, WavelengthSolution, fit_wavelengths, 
 EXTRACTION_RANGE = (3550.0, 10400.0)
 #: Wavelength at which a spaxel's place on the detector is quoted.
 REFERENCE_WAVELENGTH = 6500.0
+#: Fewest groups of lamp lines that place a spaxel, the smooth field model giving the rest.
+MIN_LINE_GROUPS = 2
 #: Lowest correlation of the lamp spectra with the line lists that counts as identified.
 MIN_IDENTIFICATION = 0.5
 
@@ -79,7 +81,8 @@ def solve_geometry(
     traces, _ = refine_traces(traces, frames[:1], rounds=2, width_order=2)
     solution, score = _first_solution(traces, lamps, lines, guesses)
     x_ref, y_ref = reference_positions(traces, solution)
-    known = solution.n_lines >= 5
+    # A spaxel half off the chip shows few lines, but its light has to be modelled all the same: the lattice vouches.
+    known = solution.n_lines >= MIN_LINE_GROUPS
     lattice = find_lattice(np.where(known, x_ref, np.nan), np.where(known, y_ref, np.nan))
     keep = np.flatnonzero(lattice.on_lattice)
     keep = keep[np.lexsort((lattice.q[keep], lattice.r[keep]))]

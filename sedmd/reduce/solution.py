@@ -143,7 +143,7 @@ def refine_wavelengths(
         traces.y_coeff[:, 0],
         start.coeff,
         line_sigma_px=typical_sigma(start, traces),
-        rounds=4,
+        rounds=8,
     )
 
 
@@ -210,7 +210,7 @@ def _first_solution(
             strains.append(np.inf)
     best = int(np.argmin(strains)) if np.isfinite(strains).any() else int(np.argmax(scores))
     scale, start = starts[best]
-    return _fit(traces, lamps, lines, scale, start, sigma, rounds=5), scores[best]
+    return _fit(traces, lamps, lines, scale, start, sigma, rounds=6), scores[best]
 
 
 def _fit(

@@ -171,7 +171,7 @@ def fit_wavelengths(
     start: NDArray[np.floating],
     *,
     line_sigma_px: float = 1.3,
-    rounds: int = 4,
+    rounds: int = 8,
 ) -> WavelengthSolution:
     """Fit the solution from straightened arc spectra.
 
@@ -215,7 +215,7 @@ def fit_wavelengths(
                 line_sigma,
                 slope,
                 max_shift=5.0 if round_ == 0 else 2.0,
-                free_blends=round_ >= rounds - 2,
+                free_blends=round_ >= rounds - max(2, rounds // 2),
             )
         good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n]
         if len(good) < 5:

@@ -39,7 +39,7 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "is_standard": ("STDSTAR", "a tabulated standard star"),
     "standard": ("STDKEY", "key of the standard star"),
     "skysub": ("SKYSUB", "sky was subtracted"),
-    "quality": ("QUALITY", "1 good 2 acceptable 3 poor 4 no object 5 bogus 0 auto"),
+    "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 auto"),
     "reducer": ("REDUCER", "who placed the aperture"),
     "method": ("EXTRMETH", "how the spectrum was extracted"),
     "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),

@@ -1,9 +1,9 @@
 """Extraction of all spaxels at once: one linear least-squares fit of every trace's profile, neighbours included.
 
 In one column of the detector the light is ``data(y) = sum_k f_k P(y - y_k) + noise``. Neighbouring traces are some
-eight rows apart, so their wings overlap; the normal equations of the fit are banded when traces are sorted by row, and the
-columns are independent: the whole detector is one banded system (the optimal extraction of Horne 1986, generalised to
-many objects as in Robertson 1986 and Sharp & Birchall 2010).
+eight rows apart, so their wings overlap; the normal equations of the fit are banded when traces are sorted by row, and
+the columns are independent: the whole detector is one banded system. This is the optimal extraction of Horne (1986),
+generalised to many objects as in Robertson (1986) and Sharp & Birchall (2010).
 """
 
 from __future__ import annotations

@@ -331,6 +331,7 @@ def test_the_nights_flux_calibration_is_applied(redux):
         stars=("Feige34",),
         scales=(1.0,),
         scatter=np.full(n, np.nan),
+        floor=np.zeros(n),
     )
     plain = extract_entry(redux)
     write_sensitivity(redux / "std-correction.fits", sensitivity, cards={})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sedmd.demo import MARK, _prepare, compare, drop, passed
+from sedmd.demo import MARK, _prepare, compare, decides, drop, passed
 from sedmd.errors import SedmError
 
 
@@ -44,3 +44,10 @@ def test_only_an_earlier_demo_is_cleared(tmp_path):
     _prepare(tmp_path / "demo")
     assert list(settings.paths.raw_root.iterdir()) == []
     assert (tmp_path / "demo" / MARK).exists()
+
+
+def test_the_verdict_rests_on_what_one_night_can_tell():
+    assert decides({"what": "flux in 20 nm bins, largest error", "passed": False})
+    assert decides({"what": "fate", "where": "ifu20190612_04_11_25"})
+    assert not decides({"what": "scattered light, median error", "passed": False})
+    assert decides({"passed": False}), "a row that does not say what it is must not pass unseen"

@@ -9,8 +9,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sedmd.reduce.containers import Cube, Spaxels
-from sedmd.reduce.hexagon import cell_area, cell_vertices
-from sedmd.reduce.psf import DEFAULT_BETA, PSF_REFERENCE, Bands, Psf, Refraction, _image, condense, fit_psf
+from sedmd.reduce.psf import (
+    DEFAULT_BETA,
+    PSF_REFERENCE,
+    Bands,
+    Psf,
+    Refraction,
+    amplitude_and_level,
+    condense,
+    fit_psf,
+    image,
+)
 
 #: Edges of the bands in which a source is looked for [Angstrom]; between strong sky lines and telluric bands.
 BAND_EDGES = np.array([4200.0, 4800.0, 5500.0, 6250.0, 6850.0, 7550.0, 8250.0])
@@ -68,7 +77,6 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
     flux = bands.flux.copy()
     noise = _sky_noise(flux, bands.variance)
     sources: list[Source] = []
-    corners, area = cell_vertices(spaxels), cell_area(spaxels)
     inner = _rim_distance(spaxels) > RIM_ARCSEC
     for _ in range(max_sources):
         work = Bands(wavelength=bands.wavelength, flux=flux, variance=noise, east=bands.east, north=bands.north)
@@ -86,9 +94,10 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
         psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
         if significance > BRIGHT:
             psf, chi2, error = fit_psf(fit_bands, spaxels, psf, free_shape=True)
-        shape = _image(psf, spaxels, corners, area, bands.wavelength, bands.east, bands.north)
+        shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
         near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
-        amplitude = _amplitudes(shape[:, near], flux[:, near], noise[:, near])
+        weight = np.where(np.isfinite(noise) & (noise > 0), 1.0 / np.maximum(noise, 1e-300), 0.0)
+        amplitude, _ = amplitude_and_level(shape[:, near], flux[:, near], weight[:, near])
         sources.append(
             Source(
                 psf=psf,
@@ -207,11 +216,3 @@ def _scores(bands: Bands, spaxels: Spaxels) -> NDArray[np.floating]:
         norm += (kernel**2) @ weight[b]
     # Half an aperture at the edge collects little and says little: it must not win by its small norm.
     return np.where(norm > 0.3 * np.median(norm), total / np.sqrt(np.maximum(norm, 1e-300)), -np.inf)
-
-
-def _amplitudes(shape: NDArray, flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
-    """Amplitude of the shape in each band with a free level."""
-    w = np.where(np.isfinite(variance) & (variance > 0), 1.0 / variance, 0.0)
-    s0, s1, s2 = w.sum(1), (w * shape).sum(1), (w * shape**2).sum(1)
-    t0, t1 = (w * flux).sum(1), (w * shape * flux).sum(1)
-    return np.asarray((s0 * t1 - s1 * t0) / np.maximum(s0 * s2 - s1**2, 1e-300))

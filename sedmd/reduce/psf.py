@@ -203,7 +203,7 @@ def fit_psf(
     def linear(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
         shape = _image(psf, part, corners, area, bands.wavelength, bands.east, bands.north)
-        return (shape, *_two_terms(shape, flux, weight))
+        return (shape, *amplitude_and_level(shape, flux, weight))
 
     def misfit(p: NDArray) -> NDArray:
         shape, amplitude, level = linear(p, weight)
@@ -235,7 +235,7 @@ def fit_psf(
     return replace(start, **dict(zip(names, (float(v) for v in p), strict=True))), chi2, error
 
 
-def _two_terms(shape: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+def amplitude_and_level(shape: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
     """Weighted least-squares amplitude of `shape` and constant level, row by row."""
     s0, s1, s2 = weight.sum(axis=1), (weight * shape).sum(axis=1), (weight * shape**2).sum(axis=1)
     t0, t1 = (weight * flux).sum(axis=1), (weight * shape * flux).sum(axis=1)
@@ -314,7 +314,7 @@ def extract_point(
     weight = np.zeros(flux.shape)
     for _ in range(rounds):
         weight = np.where(good, 1.0 / np.maximum(variance, 1e-12), 0.0)
-        amplitude, level = _two_terms(shape, flux, weight)
+        amplitude, level = amplitude_and_level(shape, flux, weight)
         model = amplitude[:, None] * shape + level[:, None]
         floor, slope = variance_law(model, observed, good)
         variance = np.maximum(floor[:, None] + slope[:, None] * np.maximum(model, 0.0), 1e-12)

@@ -34,8 +34,6 @@ CCD_TO_SKY = np.array([[-1.0, 0.0], [0.0, -1.0]])
 
 #: Wavelengths every complete spaxel must hold [Angstrom]; kpy exports 3800-9200, pysedm 3700-9300.
 FULL_RANGE = (3800.0, 9200.0)
-#: Range over which the flux calibration is promised [Angstrom].
-SCIENCE_RANGE = (4000.0, 9000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

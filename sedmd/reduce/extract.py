@@ -19,6 +19,8 @@ from sedmd.reduce.samples import Samples
 
 #: Rows on each side of a trace that take part in its fit; further out the profile belongs to the scattered light.
 HALF_HEIGHT = 10
+#: Share of a sample's profile that may fall on masked pixels before its flux is no longer trusted.
+MAX_BAD_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,11 @@ class Extracted:
     flux: NDArray[np.floating]
     variance: NDArray[np.floating]
     bad_fraction: NDArray[np.floating]
+
+    @property
+    def bad(self) -> NDArray[np.bool_]:
+        """Samples of which too much fell on masked pixels to be trusted."""
+        return self.bad_fraction > MAX_BAD_SHARE
 
 
 @dataclass(frozen=True, slots=True)

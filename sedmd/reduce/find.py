@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +79,7 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
     sources: list[Source] = []
     inner = _rim_distance(spaxels) > RIM_ARCSEC
     for _ in range(max_sources):
-        work = Bands(wavelength=bands.wavelength, flux=flux, variance=noise, east=bands.east, north=bands.north)
-        score = _scores(work, spaxels)
+        score = _scores(replace(bands, flux=flux, variance=noise), spaxels)
         index = int(np.argmax(np.where(inner, score, -np.inf)))
         if score[index] < threshold and not sources:
             index = int(np.argmax(score))
@@ -88,9 +87,7 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
         if significance < threshold:
             break
         start = Psf(x_arcsec=float(spaxels.x_arcsec[index]), y_arcsec=float(spaxels.y_arcsec[index]), fwhm_arcsec=2.0)
-        fit_bands = Bands(
-            wavelength=bands.wavelength, flux=flux, variance=bands.variance, east=bands.east, north=bands.north
-        )
+        fit_bands = replace(bands, flux=flux)
         psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
         if significance > BRIGHT:
             psf, chi2, error = fit_psf(fit_bands, spaxels, psf, free_shape=True)

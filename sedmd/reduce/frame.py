@@ -65,7 +65,6 @@ def separate(
     down (e.g. Horne 1986, section III).
     """
     good = (image.mask == 0) & np.isfinite(image.data)
-    good[:, -3:] = False
     data = np.where(good, image.data, 0.0).astype(np.float32)
     noise = np.float32(image.read_noise**2)
     measure = dy_px is None

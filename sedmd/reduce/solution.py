@@ -130,7 +130,7 @@ def refine_wavelengths(
         flux, variance = np.full(shape, np.nan), np.full(shape, np.nan)
         column = samples.x - np.rint(traces.centre[samples.trace]).astype(int) + HALF_SPAN
         inside = (column >= 0) & (column < shape[1])
-        good = inside & (separated.extracted.bad_fraction < 0.3)
+        good = inside & (~separated.extracted.bad)
         flux[samples.trace[good], column[good]] = separated.extracted.flux[good]
         variance[samples.trace[good], column[good]] = separated.extracted.variance[good]
         spectra[lamp], variances[lamp] = flux, variance

@@ -446,6 +446,3 @@ def _fit_line_sigma(
     per_spaxel = np.full(len(centre), np.nan)
     per_spaxel[seen] = np.nanmedian(width[seen] / (1 + relative * xi), axis=1)
     return fit_field(centre, row, per_spaxel, order=3), relative
-
-
-__all__ = ["Scale", "WavelengthSolution", "fit_field", "fit_wavelengths", "line_width", "make_scale"]

@@ -179,12 +179,11 @@ def make_flat(job: Job) -> Result:
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     separated = separate(dome, found.traces.samples(dome.data.shape), found.traces.profile, dy_px=0.0, rounds=2)
-    bad = separated.extracted.bad_fraction > 0.3
     flux, variance, mask = rebin(
         separated.samples,
         separated.extracted.flux,
         separated.extracted.variance,
-        bad,
+        separated.extracted.bad,
         solution,
         found.traces.n,
         WAVELENGTH_GRID,

@@ -48,12 +48,11 @@ def make_cube(job: Job) -> Result:
         sky,
         sky_features(),
     )
-    bad = separated.extracted.bad_fraction > 0.3
     flux, variance, mask = rebin(
         separated.samples,
         separated.extracted.flux,
         separated.extracted.variance,
-        bad,
+        separated.extracted.bad,
         solution,
         traces.n,
         WAVELENGTH_GRID,

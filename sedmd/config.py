@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.errors import ConfigError
+from sedmd.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,29 +37,46 @@ class Watch:
     pattern: str = "ifu*.fits"
     mode: str = "auto"
     scan_interval_s: float = 10.0
+    archive_interval_s: float = 600.0
     settle_s: float = 2.0
     settle_timeout_s: float = 300.0
     nights_back: int = 2
+    min_hdus: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrations:
-    """When a calibration series may be used."""
+    """When a calibration series may be used, and what serves when it cannot."""
 
     bias_min_frames: int = 5
+    bias_ideal_frames: int = 10
     lamp_min_frames: int = 3
+    lamp_ideal_frames: int = 5
     quiet_s: float = 120.0
     dome_min_exptime_s: float = 60.0
     lamp_min_exptime_s: float = 25.0
     until_ut_hour: float = 10.0
+    fallback_after_sunset_s: float = 3600.0
+    fallback_max_age_nights: int = 30
+    fallback_redo: str = "offer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """When a night is over."""
+    """When a night is over, and how long one exposure of a pair waits for the other."""
 
-    closes_ut_hour: float = 15.0
+    closes_after_sunrise_s: float = 1800.0
     quiet_s: float = 900.0
+    partner_wait_s: float = 7200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where the telescope stands, for sunset and sunrise; East is positive."""
+
+    latitude_deg: float = LATITUDE_DEG
+    longitude_deg: float = LONGITUDE_DEG
+    height_m: float = HEIGHT_M
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +85,45 @@ class Jobs:
 
     workers: int = 0
     timeout_s: float = 900.0
+    memory_limit_mb: int = 0
     retry_after_s: tuple[float, ...] = (60.0, 300.0, 1500.0)
     drain_timeout_s: float = 120.0
+    engine: str = "local"
+    dask_scheduler: str = ""
     steps_module: str = "sedmd.steps"
 
     @property
     def worker_count(self) -> int:
         return self.workers or max(1, os.cpu_count() or 1)
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """What one worker may take; by default its share of nine tenths of the machine, and 2 GB at least."""
+        if self.memory_limit_mb:
+            return self.memory_limit_mb * 1_000_000
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return max(2_000_000_000, int(0.9 * whole / self.worker_count))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Below this much free space no new work is begun."""
+
+    min_free_mb: int = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Where health and metrics are served: a loopback address and port, or unix:PATH; empty serves nothing."""
+
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """How events are written to standard error: text for people, json for programs."""
+
+    format: str = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +172,10 @@ class Settings:
     calibrations: Calibrations = field(default_factory=Calibrations)
     night: Night = field(default_factory=Night)
     jobs: Jobs = field(default_factory=Jobs)
+    disk: Disk = field(default_factory=Disk)
+    health: Health = field(default_factory=Health)
+    log: Log = field(default_factory=Log)
+    site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -132,19 +186,47 @@ SECTIONS: Mapping[str, type] = {
     "calibrations": Calibrations,
     "night": Night,
     "jobs": Jobs,
+    "disk": Disk,
+    "health": Health,
+    "log": Log,
+    "site": Site,
     "instrument": Instrument,
 }
+#: Settings that only a restart can change: what is open already would not follow.
+NEEDS_RESTART = (
+    "paths.raw_root",
+    "paths.redux_root",
+    "paths.state_dir",
+    "jobs.workers",
+    "jobs.engine",
+    "jobs.dask_scheduler",
+    "jobs.steps_module",
+    "health.listen",
+    "log.format",
+)
+#: Settings between two bounds, whatever their sign.
+RANGES = {"site.latitude_deg": (-90.0, 90.0), "site.longitude_deg": (-180.0, 360.0)}
 #: Legal values of the settings that are a choice.
-CHOICES = {"watch.mode": ("auto", "inotify", "poll")}
+CHOICES = {
+    "watch.mode": ("auto", "inotify", "poll"),
+    "calibrations.fallback_redo": ("offer", "auto"),
+    "jobs.engine": ("local", "dask"),
+    "log.format": ("text", "json"),
+}
 #: Settings that may be zero; every other number must be above it.
 MAY_BE_ZERO = {
     "watch.settle_s",
     "calibrations.quiet_s",
     "calibrations.dome_min_exptime_s",
     "calibrations.lamp_min_exptime_s",
+    "calibrations.fallback_after_sunset_s",
+    "calibrations.fallback_max_age_nights",
     "night.quiet_s",
-    "night.closes_ut_hour",
+    "night.closes_after_sunrise_s",
     "jobs.workers",
+    "jobs.memory_limit_mb",
+    "disk.min_free_mb",
+    "site.height_m",
     "jobs.drain_timeout_s",
 }
 
@@ -201,6 +283,9 @@ def from_table(table: Mapping[str, Any], *, origin: str, base: Path) -> Settings
             else:
                 origins[name] = "default"
         parts[section] = cls(**values)
+    if parts["jobs"].engine == "dask" and not parts["jobs"].dask_scheduler:
+        msg = f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
+        raise ConfigError(msg)
     paths: Paths = parts["paths"]
     if paths.raw_root == paths.redux_root or paths.raw_root in paths.redux_root.parents:
         msg = f"{origin}: redux_root {paths.redux_root} lies in raw_root; raw data stay untouched: choose another place"
@@ -222,6 +307,16 @@ def show(settings: Settings) -> str:
             lines.append(f"{entry.name} = {_toml(value)}  # {origin}")
         lines.append("")
     return "\n".join(lines)
+
+
+def changed(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Names ``section.key`` of the settings that differ."""
+    return tuple(
+        f"{section}.{entry.name}"
+        for section, cls in SECTIONS.items()
+        for entry in dataclasses.fields(cls)
+        if getattr(getattr(old, section), entry.name) != getattr(getattr(new, section), entry.name)
+    )
 
 
 def _refuse_unknown(
@@ -261,6 +356,11 @@ def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
 
 
 def _in_range(value: float, name: str, origin: str) -> float:
+    if name in RANGES:
+        low, high = RANGES[name]
+        if not low <= value <= high:
+            _refuse(name, origin, value, f"{low:g} to {high:g}")
+        return value
     if not (value > 0 or (value == 0 and name in MAY_BE_ZERO)) or value == float("inf"):
         _refuse(name, origin, value, "zero or more" if name in MAY_BE_ZERO else "more than zero")
     if name.endswith("_ut_hour") and value > 24:

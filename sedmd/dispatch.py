@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sedmd.config import Settings
+from sedmd.context import REFUSED, night_context, night_is_final
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.job import Job
 from sedmd.ledger import FrameRow, Ledger
-from sedmd.planner import Context, Fate, Node, Plan, State, plan_night
-from sedmd.report import Report
+from sedmd.plan import Fate, Node, Plan, State
+from sedmd.planner import plan_night
+from sedmd.report import INFO, NOTICE, WARNING, Report
 from sedmd.worker import Outcome
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
+#: Added to a job's time limit: so late, nobody works on it any more.
+LEASE_GRACE_S = 60.0
 #: Name of a product that was being written when its process died (see `sedmd.products.files`).
 UNFINISHED = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
 
@@ -55,12 +60,6 @@ def conflicts(job: Job, running: Mapping[str, Job]) -> bool:
     return False
 
 
-@dataclass(slots=True, kw_only=True)
-class _Night:
-    plan: Plan
-    told: dict[str, str]
-
-
 class Dispatcher:
     """Keeps the workers busy with what the planner says is due.
 
@@ -75,6 +74,10 @@ class Dispatcher:
         Told one event at a time.
     on_done : callable
         Called from any thread with (key, job, future) when a job ends; hands over to the thread that owns the ledger.
+    on_booked : callable
+        Told (job, state, seconds) when the ledger has it.
+    pin_fallbacks : bool
+        Leave alone what was reduced with an earlier night's calibrations once tonight's are there.
     """
 
     def __init__(
@@ -86,7 +89,9 @@ class Dispatcher:
         clock: Callable[[], datetime],
         report: Report,
         on_done: Callable[[str, Job, Future[Outcome]], None],
+        on_booked: Callable[[Job, str, float], None] = lambda job, state, seconds: None,
         standard: Callable[[str], str | None] = standard_key,
+        pin_fallbacks: bool = True,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -95,14 +100,16 @@ class Dispatcher:
         self.report = report
         self.on_done = on_done
         self.running: dict[str, Job] = {}
+        self._on_booked = on_booked
+        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._standard = standard
+        self._pin_fallbacks = pin_fallbacks
         self._versions = step_versions(settings.jobs.steps_module)
         ledger.put_versions(self._versions)
-        self._nights: dict[str, _Night] = {}
 
     def recover(self, nights: Iterable[str]) -> None:
         """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed."""
-        if count := self.ledger.release_running():
+        if count := self.ledger.release_running(owner=self._owner):
             self.report.event("", "service", "", f"{count} interrupted jobs start again")
         for night in filter(None, nights):
             folder = self.settings.paths.redux_root / night
@@ -114,6 +121,10 @@ class Dispatcher:
 
     def check_products(self, night: str) -> None:
         """Forget products that were deleted or changed by somebody else, so that they are made again."""
+        folder = self.settings.paths.redux_root / night
+        if not folder.is_dir():
+            # the whole directory is away: an unmounted disk more likely than a deleted night
+            return
         for path, (size, mtime_ns, _) in self.ledger.product_files(night).items():
             try:
                 status = path.stat()
@@ -123,9 +134,19 @@ class Dispatcher:
             if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
                 self.ledger.forget_product(path, night, "the file was changed by another program")
 
-    def context(self, night: str, rows: list[FrameRow], *, final: bool) -> Context:
-        """What the planner is told about a night."""
-        return planner_context(
+    def plan(self, night: str, *, final: bool) -> Plan:
+        """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
+        plan = self.look(night, final=final)
+        self._retire(plan)
+        self._tell(plan)
+        return plan
+
+    def look(self, night: str, *, final: bool | None = None) -> Plan:
+        """Plan a night and change nothing; by default `final` is what the clock says."""
+        rows = self.ledger.frames(night)
+        if final is None:
+            final = night_is_final(self.settings, self.ledger, night, now=self.clock())
+        context = night_context(
             self.settings,
             self.ledger,
             night,
@@ -134,35 +155,33 @@ class Dispatcher:
             final=final,
             versions=self._versions,
             standard=self._standard,
+            pin_fallbacks=self._pin_fallbacks,
         )
+        return plan_night([row.frame for row in rows if row.frame is not None], context)
 
-    def plan(self, night: str, *, final: bool) -> Plan:
-        """Plan a night from the ledger, retire products that are no longer wanted, tell what waits anew."""
-        rows = self.ledger.frames(night)
-        plan = plan_night([row.frame for row in rows if row.frame is not None], self.context(night, rows, final=final))
-        kept = self._nights.setdefault(night, _Night(plan=plan, told={}))
-        kept.plan = plan
-        self._retire(plan)
-        self._tell_waiting(plan, kept.told)
-        return plan
-
-    def launch(self, plans: list[Plan]) -> int:
-        """Start due jobs while workers are free; how many were started."""
+    def launch(self, plans: Iterable[Plan]) -> int:
+        """Start due jobs while workers are free, those of the newest night first; how many were started."""
         started = 0
-        due = sorted((node for plan in plans for node in plan.due()), key=lambda node: (node.order, node.job.night))
-        for node in due:
-            if len(self.running) >= self.engine.workers:
-                break
-            if node.key in self.running or conflicts(node.job, self.running):
-                continue
-            self._start(node)
-            started += 1
+        for plan in sorted(plans, key=lambda plan: plan.night, reverse=True):
+            for node in plan.due():
+                if len(self.running) >= self.engine.workers:
+                    return started
+                if node.key in self.running or conflicts(node.job, self.running):
+                    continue
+                self._start(node)
+                started += 1
         return started
 
     def finished(self, key: str, future: Future[Outcome]) -> Outcome:
-        """Book the end of a job; call in the thread that owns the ledger."""
-        job = self.running.pop(key)
-        outcome = future.result()
+        """Book the end of a job; call in the thread that owns the ledger.
+
+        Raises
+        ------
+        LedgerFull
+            Nothing was booked; call again when there is room.
+        """
+        job = self.running[key]
+        outcome = outcome_of(future)
         state, not_before = outcome.state, None
         if state == "transient":
             tries = self.ledger.records(job.night)[key].tries
@@ -172,15 +191,29 @@ class Dispatcher:
             else:
                 state = "failed"
                 outcome = replace(outcome, reason=f"{outcome.reason} (given up after {tries + 1} tries)")
-        self.ledger.finish(key, job, outcome, state=state, not_before=not_before)
-        self.report.job(job, outcome, state)
+        booked = self.ledger.finish(key, job, outcome, state=state, not_before=not_before, owner=self._owner)
+        del self.running[key]
+        if booked:
+            self._on_booked(job, state, outcome.seconds)
+            self.report.job(job, outcome, state)
+        else:
+            self.report.event(job.night, job.step, job.label, "ended, but was taken back meanwhile: not booked")
         return outcome
 
+    def expire(self) -> int:
+        """Jobs whose lease ran out although nobody here works on them become due again; how many."""
+        if not self.running:
+            return self.ledger.release_running(expired_at=self.clock())
+        return 0
+
     def _start(self, node: Node) -> None:
-        self.ledger.start(node.key, node.job)
+        limit_s = self.settings.jobs.timeout_s
+        # the engine stops the job at its limit; the lease only matters when this process is not there to do it
+        until = self.clock() + timedelta(seconds=limit_s + LEASE_GRACE_S)
+        self.ledger.start(node.key, node.job, inputs=node.inputs, owner=self._owner, lease_until=until)
         self.running[node.key] = node.job
         self.report.started(node.job)
-        future = self.engine.submit(node.job, timeout_s=self.settings.jobs.timeout_s)
+        future = self.engine.submit(node.job, timeout_s=limit_s)
         future.add_done_callback(partial(self.on_done, node.key, node.job))
 
     def _retire(self, plan: Plan) -> None:
@@ -191,9 +224,7 @@ class Dispatcher:
         for name, key in self.ledger.products(plan.night).items():
             node = wanted.get(name)
             path = folder / name
-            stale = node is None or (
-                key != node.key and node.state in (State.FAILED, State.QUARANTINED, State.AWAITING)
-            )
+            stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
             if not stale or path in busy:
                 continue
             with suppress(FileNotFoundError):
@@ -202,46 +233,48 @@ class Dispatcher:
             self.ledger.forget_product(path, plan.night, f"superseded; kept in {SUPERSEDED}/")
             self.report.event(plan.night, "plan", name, f"superseded by later frames; kept in {SUPERSEDED}/")
 
-    def _tell_waiting(self, plan: Plan, told: dict[str, str]) -> None:
-        """One line when a target or calibration begins to wait for something else than before; never twice."""
+    def _tell(self, plan: Plan) -> None:
+        """What waits, which calibrations serve, what is offered: a line when it changes, never twice."""
         for node in plan.nodes:
-            name = f"{node.job.step} {node.job.label}"
-            waits = node.reason if node.state is State.WAITING and not node.active else ""
-            if waits != told.get(name, ""):
-                told[name] = waits
-                if waits:
-                    self.ledger.note(plan.night, node.job.label, f"{node.job.step} waits: {waits}")
-                    self.report.event(plan.night, node.job.step, node.job.label, f"waits for {waits}", minor=True)
+            if node.state is State.WAITING and not node.active:
+                self._once(plan.night, node.job.step, node.job.label, "waits", node.reason, minor=True)
+        if plan.fallback is not None:
+            age = "1 night" if plan.fallback.age_nights == 1 else f"{plan.fallback.age_nights} nights"
+            why = plan.lacking[0] if plan.lacking else "tonight's were not ready"
+            text = f"calibrations of {plan.fallback.night} ({age} old) serve; tonight: {why}"
+            self._once(plan.night, "night", "calibrations", "fall-back", text, level=WARNING)
+        if plan.flux_fallback is not None:
+            text = f"flux calibration of {plan.flux_fallback.night} serves until a standard star is reduced"
+            self._once(plan.night, "night", "flux calibration", "fall-back", text, level=NOTICE)
+        if plan.offers:
+            text = f"{', '.join(plan.offers)}: tonight's calibrations are there now; sedmd redo {plan.night} takes them"
+            self._once(plan.night, "night", "calibrations", "offer", text, level=NOTICE)
+        refused = bool(self.ledger.marks(plan.night, REFUSED))
+        if plan.departed and not refused:
+            self.ledger.mark(REFUSED, plan.night, "calibrations", plan.departed)
+            self._once(plan.night, "wavelength", "calibrations", "refused", plan.departed, level=WARNING)
+        elif refused and not plan.departed:
+            self.ledger.unmark(REFUSED, plan.night, "calibrations")
+
+    def _once(
+        self, night: str, step: str, subject: str, what: str, text: str, *, level: int = INFO, minor: bool = False
+    ) -> None:
+        """Note and report a sentence, unless it is the last that was said of this."""
+        begins = f"{step} {what}: "
+        if self.ledger.last_note(night, subject, begins) != begins + text:
+            self.ledger.note(night, subject, begins + text)
+            self.report.event(night, step, subject, f"{what}: {text}", level=level, minor=minor)
 
 
-def planner_context(
-    settings: Settings,
-    ledger: Ledger,
-    night: str,
-    rows: list[FrameRow],
-    *,
-    now: datetime,
-    final: bool,
-    versions: Mapping[str, object],
-    standard: Callable[[str], str | None] = standard_key,
-) -> Context:
-    """Everything the planner is told about a night, from the ledger and the settings."""
-    options: Mapping[str, Mapping[str, Any]] = {
-        "traces": {"field_centre": list(settings.instrument.field_centre(night))},
-    }
-    return Context(
-        night=night,
-        folder=settings.paths.redux_root / night,
-        now=now,
-        final=final,
-        arrived={row.frame.checksum: row.arrived for row in rows if row.frame is not None},
-        records=ledger.records(night),
-        products=ledger.products(night),
-        rules=settings.calibrations,
-        versions=versions,
-        standard_key=standard,
-        options=options,
-    )
+def outcome_of(future: Future[Outcome]) -> Outcome:
+    """How a job ended, also when its engine lost it."""
+    try:
+        return future.result()
+    except CancelledError:
+        return Outcome(state="transient", reason="stopped before it began")
+    except Exception as error:
+        # the border of the engine: a cluster that lost the job's worker raises what it likes
+        return Outcome(state="transient", reason=f"the engine lost the job ({type(error).__name__}: {error})")
 
 
 def all_fates(plan: Plan, rows: list[FrameRow]) -> list[tuple[Path, str, Fate | None, str]]:

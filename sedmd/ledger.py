@@ -1,112 +1,27 @@
 """The only memory: frames, jobs, products and events in one SQLite file. All SQL is here.
 
-Written by one process (the holder of the lock of the redux root), read by any number.
+Written by one process (the holder of the lock of the redux root), read by any number. Other processes may add a
+request, which the holder of the lock carries out.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sedmd.errors import SedmError
-from sedmd.frames import Frame, Kind
 from sedmd.job import Job
-from sedmd.planner import Record
+from sedmd.journal import Journal
+from sedmd.plan import Record
+from sedmd.rawname import stem_of
+from sedmd.rows import FrameRow, JobRow, KnownFile, Mark, Request, frame_row, frame_to_json, job_row
+from sedmd.sqlite import LedgerError, LedgerFull, insert, open_database, stamp, time_of, transaction
 from sedmd.worker import Outcome, Product
 
-MIGRATIONS = (
-    (
-        "1: frames, jobs, products, events",
-        """
-        CREATE TABLE frame (
-            path TEXT PRIMARY KEY, night TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
-            size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, arrived TEXT NOT NULL,
-            rules TEXT NOT NULL, checksum TEXT NOT NULL, body TEXT
-        );
-        CREATE INDEX frame_checksum ON frame (checksum);
-        CREATE INDEX frame_night ON frame (night);
-        CREATE TABLE job (
-            key TEXT PRIMARY KEY, night TEXT NOT NULL, step TEXT NOT NULL, label TEXT NOT NULL, state TEXT NOT NULL,
-            reason TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '', tries INTEGER NOT NULL DEFAULT 0,
-            not_before TEXT, started TEXT, ended TEXT, seconds REAL, figures TEXT NOT NULL DEFAULT '{}',
-            warnings TEXT NOT NULL DEFAULT '[]'
-        );
-        CREATE INDEX job_night ON job (night);
-        CREATE TABLE product (
-            path TEXT PRIMARY KEY, night TEXT NOT NULL, name TEXT NOT NULL, job TEXT NOT NULL, role TEXT NOT NULL,
-            sha256 TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, made TEXT NOT NULL
-        );
-        CREATE INDEX product_night ON product (night);
-        CREATE TABLE event (
-            id INTEGER PRIMARY KEY, time TEXT NOT NULL, night TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL
-        );
-        CREATE INDEX event_subject ON event (subject);
-        """,
-    ),
-    (
-        "2: the versions of the steps, so that status need not load them",
-        "CREATE TABLE step (name TEXT PRIMARY KEY, version TEXT NOT NULL);",
-    ),
-)
-
-
-class LedgerError(SedmError):
-    """The ledger cannot be used; the text names the file and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameRow:
-    """A raw file as the ledger knows it.
-
-    Attributes
-    ----------
-    state : str
-        "good" (`frame` is set), "quarantined" or "incomplete".
-    """
-
-    path: Path
-    night: str
-    state: str
-    reason: str
-    size: int
-    mtime_ns: int
-    arrived: datetime
-    rules: str = ""
-    frame: Frame | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownFile:
-    """By which a file is recognised as read already: size in bytes, mtime in ns, rules of reading; and its state."""
-
-    size: int
-    mtime_ns: int
-    rules: str
-    state: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRow:
-    """A job that was started at least once."""
-
-    key: str
-    night: str
-    step: str
-    label: str
-    state: str
-    reason: str
-    detail: str
-    tries: int
-    seconds: float | None
-    ended: str | None
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+Inputs = Iterable[tuple[str, str]]
 
 
 class Ledger:
@@ -117,39 +32,29 @@ class Ledger:
     connection : sqlite3.Connection
     clock : callable
         Returns the time now, UTC.
+    journal : Journal or None
+        Where the lines are written from which the ledger can be made again.
     """
 
-    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, clock: Callable[[], datetime], journal: Journal | None = None
+    ) -> None:
         self._db = connection
         self._clock = clock
+        self.journal = journal
 
     @classmethod
-    def open(cls, path: Path | str, *, clock: Callable[[], datetime], read_only: bool = False) -> Self:
-        """Open the ledger, make or migrate it; ``":memory:"`` gives one that is forgotten.
-
-        Raises
-        ------
-        LedgerError
-            If the file is no ledger, is newer than this program, or cannot be written.
-        """
-        try:
-            connection = _connect(path, read_only=read_only)
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(_unusable(path, error)) from error
-        try:
-            if not read_only:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA busy_timeout = 10000")
-            ledger = cls(connection, clock)
-            ledger._migrate(path, read_only=read_only)
-        except sqlite3.Error as error:
-            connection.close()
-            raise LedgerError(_unusable(path, error)) from error
-        except LedgerError:
-            connection.close()
-            raise
-        return ledger
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        clock: Callable[[], datetime],
+        read_only: bool = False,
+        journal: Journal | None = None,
+        check: bool = False,
+    ) -> Self:
+        """Open the ledger, make or migrate it; see `sedmd.sqlite.open_database`."""
+        return cls(open_database(path, read_only=read_only, check=check), clock, journal)
 
     def __enter__(self) -> Self:
         return self
@@ -160,47 +65,65 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def answers(self) -> bool:
+        """The file can still be read."""
+        try:
+            return self._db.execute("SELECT count(*) FROM step").fetchone() is not None
+        except sqlite3.Error:
+            return False
+
     # frames
 
     def put_frame(self, row: FrameRow) -> None:
         """Register a raw file, or replace what is known of it."""
-        body = None if row.frame is None else _frame_to_json(row.frame)
-        with self._write() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO frame"
-                " (path, night, state, reason, size, mtime_ns, arrived, rules, checksum, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    str(row.path),
-                    row.night,
-                    row.state,
-                    row.reason,
-                    row.size,
-                    row.mtime_ns,
-                    row.arrived.isoformat(),
-                    row.rules,
-                    row.frame.checksum if row.frame is not None else "",
-                    body,
-                ),
-            )
-            name = f" {row.frame.name}" if row.frame is not None and row.frame.kind.on_sky else ""
-            self._event(db, row.night, row.path.name.removesuffix(".fits") + name, _frame_text(row))
+        values = {
+            "path": str(row.path),
+            "night": row.night,
+            "state": row.state,
+            "reason": row.reason,
+            "size": row.size,
+            "mtime_ns": row.mtime_ns,
+            "arrived": row.arrived.isoformat(),
+            "rules": row.rules,
+            "checksum": row.frame.checksum if row.frame is not None else "",
+            "body": None if row.frame is None else frame_to_json(row.frame),
+        }
+        name = f" {row.frame.name}" if row.frame is not None and row.frame.kind.on_sky else ""
+        with transaction(self._db) as db:
+            insert(db, "frame", values)
+            self._event(db, row.night, stem_of(row.path) + name, row.told())
+        self._journal(row.night, "frame", row=values)
 
     def frames(self, night: str | None = None) -> list[FrameRow]:
         """All files of a night, or of all nights."""
         where, values = ("WHERE night = ?", (night,)) if night is not None else ("", ())
         rows = self._db.execute(f"SELECT * FROM frame {where} ORDER BY path", values)
-        return [_frame_row(row) for row in rows]
+        return [frame_row(row) for row in rows]
 
     def places_of(self, checksum: str) -> list[FrameRow]:
         """Every place at which a frame of this checksum was found."""
-        return [_frame_row(row) for row in self._db.execute("SELECT * FROM frame WHERE checksum = ?", (checksum,))]
+        return [frame_row(row) for row in self._db.execute("SELECT * FROM frame WHERE checksum = ?", (checksum,))]
+
+    def named(self, night: str, stem: str) -> list[FrameRow]:
+        """The files of a night whose name without suffixes is `stem`."""
+        rows = self._db.execute(
+            "SELECT * FROM frame WHERE night = ? AND instr(path, ?) > 0 ORDER BY path", (night, f"/{stem}.fits")
+        )
+        return [row for row in map(frame_row, rows) if stem_of(row.path) == stem]
 
     def drop_frame(self, row: FrameRow, why: str) -> None:
         """Forget a file that is no longer where it was."""
-        with self._write() as db:
+        with transaction(self._db) as db:
             db.execute("DELETE FROM frame WHERE path = ?", (str(row.path),))
-            self._event(db, row.night, row.path.name.removesuffix(".fits"), why)
+            self._event(db, row.night, stem_of(row.path), why)
+        self._journal(row.night, "drop frame", path=str(row.path))
+
+    def set_frame_state(self, row: FrameRow, state: str, reason: str) -> None:
+        """Take a frame out ("forgotten") or back ("good"); what was read of it stays."""
+        with transaction(self._db) as db:
+            db.execute("UPDATE frame SET state = ?, reason = ? WHERE path = ?", (state, reason, str(row.path)))
+            self._event(db, row.night, stem_of(row.path), f"{state}: {reason}" if reason else state)
+        self._journal(row.night, "frame state", path=str(row.path), state=state, reason=reason)
 
     def known_files(self, folder: Path | None = None) -> dict[Path, KnownFile]:
         """Every file ever registered, or those directly or deeper in `folder`."""
@@ -217,16 +140,47 @@ class Ledger:
 
     def nights(self) -> list[str]:
         """Nights that have frames, oldest first."""
-        return [row[0] for row in self._db.execute("SELECT DISTINCT night FROM frame WHERE night != '' ORDER BY night")]
+        # steps from night to night through the index; DISTINCT would read every frame of ten years
+        rows = self._db.execute(
+            "WITH RECURSIVE step(night) AS (SELECT min(night) FROM frame WHERE night > '' UNION ALL"
+            " SELECT (SELECT min(night) FROM frame WHERE frame.night > step.night) FROM step WHERE night IS NOT NULL)"
+            " SELECT night FROM step WHERE night IS NOT NULL"
+        )
+        return [row[0] for row in rows]
+
+    def last_arrival(self, night: str) -> datetime | None:
+        """When the newest frame of a night was found whole."""
+        (text,) = self._db.execute("SELECT max(arrived) FROM frame WHERE night = ?", (night,)).fetchone()
+        return time_of(text)
+
+    # raw directories
+
+    def folders(self) -> dict[str, int]:
+        """Raw night directories that were seen: path -> mtime in ns."""
+        return {row["path"]: row["mtime_ns"] for row in self._db.execute("SELECT path, mtime_ns FROM folder")}
+
+    def put_folders(self, seen: Mapping[str, int]) -> None:
+        """Remember raw night directories."""
+        with transaction(self._db) as db:
+            db.executemany("INSERT OR REPLACE INTO folder (path, mtime_ns) VALUES (?, ?)", list(seen.items()))
 
     # jobs
 
     def records(self, night: str) -> dict[str, Record]:
         """What the planner needs to know of the night's jobs."""
-        rows = self._db.execute("SELECT key, state, reason, tries, not_before FROM job WHERE night = ?", (night,))
+        rows = self._db.execute(
+            "SELECT key, state, reason, tries, not_before,"
+            " CASE WHEN step IN ('traces', 'wavelength') THEN figures ELSE '{}' END AS figures"
+            " FROM job WHERE night = ?",
+            (night,),
+        )
         return {
             row["key"]: Record(
-                state=row["state"], reason=row["reason"], tries=row["tries"], not_before=_time(row["not_before"])
+                state=row["state"],
+                reason=row["reason"],
+                tries=row["tries"],
+                not_before=time_of(row["not_before"]),
+                figures=json.loads(row["figures"]),
             )
             for row in rows
         }
@@ -234,26 +188,48 @@ class Ledger:
     def jobs(self, night: str) -> list[JobRow]:
         """All jobs of a night that were ever started, the last to end last."""
         rows = self._db.execute("SELECT * FROM job WHERE night = ? ORDER BY ended IS NULL, ended, key", (night,))
-        return [
-            JobRow(
-                **{name: row[name] for name in ("key", "night", "step", "label", "state", "reason", "detail", "tries")},
-                seconds=row["seconds"],
-                ended=row["ended"],
-                figures=json.loads(row["figures"]),
-                warnings=tuple(json.loads(row["warnings"])),
-            )
-            for row in rows
-        ]
+        return [job_row(row) for row in rows]
 
-    def start(self, key: str, job: Job) -> None:
-        """The job is handed to a worker."""
-        now = self._now()
-        with self._write() as db:
+    def nights_with(self, step: str, *, since: str, before: str) -> list[str]:
+        """Nights from `since` on and earlier than `before` in which a job of `step` was done, newest first."""
+        rows = self._db.execute(
+            "SELECT DISTINCT night FROM job WHERE step = ? AND night >= ? AND night < ? AND state = 'done'"
+            " ORDER BY night DESC",
+            (step, since, before),
+        )
+        return [row["night"] for row in rows]
+
+    def done_jobs(self, night: str, steps: Iterable[str]) -> list[JobRow]:
+        """Jobs of these steps that were done in a night and whose products are still the current ones."""
+        wanted = tuple(steps)
+        rows = self._db.execute(
+            f"SELECT * FROM job WHERE night = ? AND state = 'done' AND step IN ({','.join('?' * len(wanted))})"
+            " AND key IN (SELECT job FROM product WHERE night = ?)",
+            (night, *wanted, night),
+        )
+        return [job_row(row) for row in rows]
+
+    def start(
+        self, key: str, job: Job, *, inputs: Inputs = (), owner: str = "", lease_until: datetime | None = None
+    ) -> None:
+        """The job is handed to a worker: `owner` has it until `lease_until`."""
+        with transaction(self._db) as db:
             db.execute(
-                "INSERT INTO job (key, night, step, label, state, started) VALUES (?, ?, ?, ?, 'running', ?)"
+                "INSERT INTO job (key, night, step, label, state, started, inputs, owner, lease_until)"
+                " VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET state = 'running', reason = '', detail = '',"
-                " started = excluded.started, ended = NULL, not_before = NULL",
-                (key, job.night, job.step, job.label, now),
+                " started = excluded.started, owner = excluded.owner, lease_until = excluded.lease_until,"
+                " ended = NULL, not_before = NULL",
+                (
+                    key,
+                    job.night,
+                    job.step,
+                    job.label,
+                    stamp(self._clock),
+                    json.dumps(sorted(inputs)),
+                    owner,
+                    lease_until.isoformat() if lease_until else None,
+                ),
             )
 
     def finish(
@@ -265,7 +241,8 @@ class Ledger:
         state: str,
         not_before: datetime | None = None,
         charge: bool = True,
-    ) -> None:
+        owner: str = "",
+    ) -> bool:
         """The job ended: its row, its products and the event in one transaction.
 
         Parameters
@@ -274,55 +251,101 @@ class Ledger:
             "done", "retry", "failed", "quarantined" or "awaiting observer".
         charge : bool
             Count this as a try.
+        owner : str
+            Who started it.
+
+        Returns
+        -------
+        bool
+            False, and nothing is booked, if the job is no longer this owner's: its lease ran out and it was given to
+            somebody else, or an operator took it back.
         """
-        with self._write() as db:
-            db.execute(
-                "UPDATE job SET state = ?, reason = ?, detail = ?, tries = tries + ?, not_before = ?, ended = ?,"
-                " seconds = ?, figures = ?, warnings = ? WHERE key = ?",
-                (
-                    state,
-                    outcome.reason,
-                    outcome.detail,
-                    int(charge),
-                    not_before.isoformat() if not_before else None,
-                    self._now(),
-                    outcome.seconds,
-                    json.dumps(dict(outcome.figures), default=str),
-                    json.dumps(list(outcome.warnings)),
-                    key,
-                ),
-            )
+        values = {
+            "state": state,
+            "reason": outcome.reason,
+            "detail": outcome.detail,
+            "not_before": not_before.isoformat() if not_before else None,
+            "ended": stamp(self._clock),
+            "seconds": outcome.seconds,
+            "figures": json.dumps(dict(outcome.figures), default=str),
+            "warnings": json.dumps(list(outcome.warnings)),
+        }
+        with transaction(self._db) as db:
+            sets = ", ".join(f"{name} = :{name}" for name in values)
+            booked = db.execute(
+                f"UPDATE job SET {sets}, tries = tries + :charge, lease_until = NULL"
+                " WHERE key = :key AND state = 'running' AND owner = :owner",
+                values | {"charge": int(charge), "key": key, "owner": owner},
+            ).rowcount
+            if not booked:
+                return False
             for product in outcome.products:
                 self._register(db, key, job.night, product)
             text = f"{job.step} {state}" + (f": {outcome.reason}" if outcome.reason else f" in {outcome.seconds:.1f} s")
             self._event(db, job.night, job.label, text)
+            inputs = json.loads(db.execute("SELECT inputs FROM job WHERE key = ?", (key,)).fetchone()[0])
+        made = [
+            {"role": one.role, "name": one.path.name, "sha256": one.sha256, "size": one.size}
+            for one in outcome.products
+        ]
+        fixed = {"key": key, "step": job.step, "label": job.label, "inputs": inputs, "products": made}
+        self._journal(job.night, "job", **fixed, **values)
+        return True
 
-    def release_running(self) -> int:
-        """Jobs that were running when the last process died are forgotten, so that they become due; how many."""
-        with self._write() as db:
-            return db.execute("DELETE FROM job WHERE state = 'running'").rowcount
+    def release_running(self, *, owner: str | None = None, expired_at: datetime | None = None) -> int:
+        """Running jobs become due again, no try charged; how many.
+
+        Parameters
+        ----------
+        owner : str, optional
+            Only those of others than this one: they died with their process.
+        expired_at : datetime, optional
+            Only those whose lease ended before this time.
+        """
+        where, values = "state = 'running'", []
+        if owner is not None:
+            where, values = f"{where} AND owner != ?", [owner]
+        if expired_at is not None:
+            where, values = f"{where} AND lease_until < ?", [*values, expired_at.isoformat()]
+        with transaction(self._db) as db:
+            return self._release(db, where, values)
 
     def release(self, key: str) -> None:
         """A job that was stopped on purpose becomes due again; no try is charged."""
-        with self._write() as db:
-            db.execute("DELETE FROM job WHERE key = ? AND state = 'running' AND tries = 0", (key,))
-            db.execute("UPDATE job SET state = 'retry', not_before = NULL WHERE key = ? AND state = 'running'", (key,))
+        with transaction(self._db) as db:
+            self._release(db, "key = ? AND state = 'running'", [key])
+
+    def forget_jobs(self, night: str, keys: Iterable[str], why: str = "", *, states: Iterable[str] = ()) -> int:
+        """Jobs become due again as if they had never run (those in `states`, or in any but running); how many."""
+        wanted = tuple(states)
+        clause = f"state IN ({','.join('?' * len(wanted))})" if wanted else "state != 'running'"
+        gone: list[str] = []
+        with transaction(self._db) as db:
+            for key in keys:
+                row = db.execute(f"SELECT label FROM job WHERE key = ? AND {clause}", (key, *wanted)).fetchone()
+                if row is None:
+                    continue
+                db.execute("DELETE FROM job WHERE key = ?", (key,))
+                gone.append(key)
+                if why:
+                    self._event(db, night, row["label"], why)
+        for key in gone:
+            self._journal(night, "forget job", key=key)
+        return len(gone)
 
     def forget_failures(self, nights: Iterable[str]) -> int:
         """Failed jobs (not quarantined ones) of these nights become due again; how many."""
-        count = 0
-        with self._write() as db:
-            for night in nights:
-                count += db.execute(
-                    "DELETE FROM job WHERE night = ? AND state IN ('failed', 'retry')", (night,)
-                ).rowcount
-        return count
+        return sum(
+            self.forget_jobs(night, list(self.records(night)), states=("failed", "retry")) for night in nights
+        )
 
     # versions of the steps
 
     def put_versions(self, versions: Mapping[str, object]) -> None:
         """Remember the versions of the steps that this program runs."""
-        with self._write() as db:
+        if self.versions() == {name: str(version) for name, version in versions.items()}:
+            return
+        with transaction(self._db) as db:
             db.execute("DELETE FROM step")
             db.executemany(
                 "INSERT INTO step VALUES (?, ?)", [(name, str(version)) for name, version in versions.items()]
@@ -348,16 +371,93 @@ class Ledger:
 
     def forget_product(self, path: Path, night: str, why: str) -> None:
         """A product is gone or superseded; its job becomes due if the plan still wants it."""
-        with self._write() as db:
+        with transaction(self._db) as db:
             db.execute("DELETE FROM product WHERE path = ?", (str(path),))
             self._event(db, night, path.name, why)
+        self._journal(night, "forget product", name=path.name)
+
+    # what a journal tells
+
+    def restore_job(self, key: str, night: str, told: Mapping[str, Any]) -> None:
+        """A job as `finish` wrote it into the journal."""
+        texts = ("step", "label", "state", "reason", "detail", "ended", "seconds", "figures", "warnings")
+        values = {name: told[name] for name in texts}
+        with transaction(self._db) as db:
+            insert(db, "job", {"key": key, "night": night, "tries": 1, "inputs": json.dumps(told["inputs"]), **values})
+
+    def restore_product(self, path: Path, night: str, key: str, told: Mapping[str, Any]) -> None:
+        """A product as `finish` wrote it into the journal; its file must be there."""
+        status = path.stat()
+        made = {"role": told["role"], "path": path, "sha256": told["sha256"]}
+        with transaction(self._db) as db:
+            self._register(db, key, night, Product(**made, size=status.st_size, mtime_ns=status.st_mtime_ns))
+
+    # marks and requests
+
+    def mark(self, kind: str, night: str, subject: str, text: str) -> None:
+        """Keep a decision until `unmark`."""
+        now = stamp(self._clock)
+        with transaction(self._db) as db:
+            insert(db, "mark", {"kind": kind, "night": night, "subject": subject, "text": text, "time": now})
+        self._journal(night, "mark", kind=kind, subject=subject, text=text, time=now)
+
+    def unmark(self, kind: str, night: str, subject: str) -> bool:
+        """Take a decision back; False if there was none."""
+        with transaction(self._db) as db:
+            gone = db.execute(
+                "DELETE FROM mark WHERE kind = ? AND night = ? AND subject = ?", (kind, night, subject)
+            ).rowcount
+        if gone:
+            self._journal(night, "unmark", kind=kind, subject=subject)
+        return bool(gone)
+
+    def marks(self, night: str, kind: str | None = None) -> list[Mark]:
+        """Decisions about a night, the oldest first."""
+        rows = self._db.execute("SELECT * FROM mark WHERE night = ? ORDER BY time, subject", (night,))
+        return [Mark(**dict(row)) for row in rows if kind in (None, row["kind"])]
+
+    def ask(self, verb: str, night: str, subject: str, who: str) -> int:
+        """Leave a request for the holder of the lock; its number. Any process may."""
+        with transaction(self._db) as db:
+            row = db.execute(
+                "INSERT INTO request (time, verb, night, subject, who) VALUES (?, ?, ?, ?, ?)",
+                (stamp(self._clock), verb, night, subject, who),
+            )
+            return int(row.lastrowid or 0)
+
+    def requests(self) -> list[Request]:
+        """Requests that nobody has answered yet, the oldest first."""
+        rows = self._db.execute("SELECT * FROM request WHERE answer IS NULL ORDER BY id")
+        return [
+            Request(number=row["id"], **{name: row[name] for name in ("time", "verb", "night", "subject", "who")})
+            for row in rows
+        ]
+
+    def answer(self, number: int, text: str) -> None:
+        """A request was carried out, or refused."""
+        with transaction(self._db) as db:
+            db.execute("UPDATE request SET answer = ? WHERE id = ?", (text, number))
+
+    def answer_to(self, number: int) -> str | None:
+        """The answer to a request; None while it is open."""
+        row = self._db.execute("SELECT answer FROM request WHERE id = ?", (number,)).fetchone()
+        return None if row is None else row["answer"]
 
     # events
 
     def note(self, night: str, subject: str, text: str) -> None:
         """Add a sentence to the story of a frame, target or product."""
-        with self._write() as db:
+        with transaction(self._db) as db:
             self._event(db, night, subject, text)
+
+    def last_note(self, night: str, subject: str, begins: str) -> str | None:
+        """The newest sentence about exactly this subject that begins so."""
+        row = self._db.execute(
+            "SELECT text FROM event WHERE subject = ? AND night = ? AND substr(text, 1, ?) = ?"
+            " ORDER BY id DESC LIMIT 1",
+            (subject, night, len(begins), begins),
+        ).fetchone()
+        return None if row is None else row["text"]
 
     def story(self, subject: str) -> list[tuple[str, str, str, str]]:
         """Events (time, night, subject, text) in which `subject` is named, oldest first."""
@@ -369,116 +469,34 @@ class Ledger:
 
     # the inside
 
+    def _release(self, db: sqlite3.Connection, where: str, values: list[Any]) -> int:
+        fresh = db.execute(f"DELETE FROM job WHERE {where} AND tries = 0", values).rowcount
+        again = db.execute(f"UPDATE job SET state = 'retry', not_before = NULL WHERE {where}", values).rowcount
+        return fresh + again
+
     def _register(self, db: sqlite3.Connection, key: str, night: str, product: Product) -> None:
-        db.execute(
-            "INSERT OR REPLACE INTO product (path, night, name, job, role, sha256, size, mtime_ns, made)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                str(product.path),
-                night,
-                product.path.name,
-                key,
-                product.role,
-                product.sha256,
-                product.size,
-                product.mtime_ns,
-                self._now(),
-            ),
-        )
+        values = {
+            "path": str(product.path),
+            "night": night,
+            "name": product.path.name,
+            "job": key,
+            "role": product.role,
+            "sha256": product.sha256,
+            "size": product.size,
+            "mtime_ns": product.mtime_ns,
+            "made": stamp(self._clock),
+        }
+        insert(db, "product", values)
 
     def _event(self, db: sqlite3.Connection, night: str, subject: str, text: str) -> None:
         db.execute(
-            "INSERT INTO event (time, night, subject, text) VALUES (?, ?, ?, ?)", (self._now(), night, subject, text)
+            "INSERT INTO event (time, night, subject, text) VALUES (?, ?, ?, ?)",
+            (stamp(self._clock), night, subject, text),
         )
 
-    def _now(self) -> str:
-        return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    def _migrate(self, path: Path | str, *, read_only: bool) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            msg = f"ledger {path} has version {version}, this sedmd knows {len(MIGRATIONS)}; install the newer sedmd"
-            raise LedgerError(msg)
-        if read_only:
-            if version < len(MIGRATIONS):
-                msg = (
-                    f"ledger {path} has version {version}, {len(MIGRATIONS)} expected; start the service to migrate it"
-                )
-                raise LedgerError(msg)
-            return
-        for number in range(version, len(MIGRATIONS)):
-            self._db.executescript(f"BEGIN; {MIGRATIONS[number][1]} PRAGMA user_version = {number + 1}; COMMIT;")
+    def _journal(self, night: str, what: str, **values: Any) -> None:
+        if self.journal is not None:
+            self.journal.write(night, what, **values)
 
 
-def _connect(path: Path | str, *, read_only: bool) -> sqlite3.Connection:
-    if read_only:
-        # without a -wal file nobody writes, and a reader without write permission needs no shared memory
-        quiet = "" if Path(f"{path}-wal").exists() else "&immutable=1"
-        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro{quiet}", uri=True, isolation_level=None)
-    else:
-        if path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _unusable(path: Path | str, error: Exception) -> str:
-    return f"ledger {path}: {error}; expected a SQLite file on a local disk. Move it away to start anew"
-
-
-def _frame_to_json(frame: Frame) -> str:
-    body = asdict(frame)
-    body["path"] = str(frame.path)
-    body["start"] = frame.start.isoformat()
-    return json.dumps(body)
-
-
-def _frame_from_json(text: str) -> Frame:
-    body = json.loads(text)
-    known = {entry.name for entry in fields(Frame)}
-    body = {name: value for name, value in body.items() if name in known}
-    body |= {
-        "path": Path(body["path"]),
-        "kind": Kind(body["kind"]),
-        "start": datetime.fromisoformat(body["start"]),
-        "notes": tuple(body["notes"]),
-    }
-    return Frame(**body)
-
-
-def _frame_row(row: sqlite3.Row) -> FrameRow:
-    return FrameRow(
-        path=Path(row["path"]),
-        night=row["night"],
-        state=row["state"],
-        reason=row["reason"],
-        size=row["size"],
-        mtime_ns=row["mtime_ns"],
-        arrived=datetime.fromisoformat(row["arrived"]),
-        rules=row["rules"],
-        frame=_frame_from_json(row["body"]) if row["body"] else None,
-    )
-
-
-def _frame_text(row: FrameRow) -> str:
-    if row.frame is None:
-        return f"{row.state}: {row.reason}"
-    frame = row.frame
-    what = f"ignored: {frame.reason}" if frame.kind is Kind.IGNORED else f"{frame.kind}, {frame.object!r}"
-    return f"found whole: {what}" + (f" ({'; '.join(frame.notes)})" if frame.notes else "")
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+__all__ = ["FrameRow", "JobRow", "KnownFile", "Ledger", "LedgerError", "LedgerFull", "Mark", "Request"]

@@ -26,6 +26,11 @@ def night_begin(night: str) -> datetime:
     return datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC) - NIGHT_OFFSET
 
 
+def neighbour(night: str, days: int) -> str:
+    """The night so many days later (earlier when negative)."""
+    return (datetime.strptime(night, "%Y%m%d") + timedelta(days=days)).strftime("%Y%m%d")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """Frames that are combined into one calibration.
@@ -254,17 +259,3 @@ def _with_left_out(series: Series, more: Sequence[tuple[Frame, str]]) -> Series:
         minimum=series.minimum,
         left_out=(*series.left_out, *more),
     )
-
-
-def night_is_over(night: str, *, now: datetime, last_arrival: datetime, closes_ut_hour: float, quiet_s: float) -> bool:
-    """True when no more frames of `night` are expected.
-
-    Parameters
-    ----------
-    closes_ut_hour : float
-        UT hour on the night's date after which the Sun is up.
-    quiet_s : float
-        Seconds since the last frame came.
-    """
-    closes = night_begin(night) + NIGHT_OFFSET + timedelta(hours=closes_ut_hour)
-    return now >= closes and now - last_arrival >= timedelta(seconds=quiet_s)

@@ -8,16 +8,14 @@ that key.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sedmd.config import Calibrations
+from sedmd.calibrations import CalibrationSet, Reference, bias_label, output_checksum
+from sedmd.fates import calibration_fate, on_sky_fate
 from sedmd.frames import Frame, Kind
 from sedmd.job import Job
 from sedmd.names import product_names
@@ -31,144 +29,11 @@ from sedmd.night import (
     speed_of,
     split_duplicates,
 )
+from sedmd.plan import Context, Fate, Node, Plan, State, job_key
 from sedmd.recipe import RECIPE, Step
 
-
-class State(StrEnum):
-    """Where a job stands."""
-
-    DONE = "done"
-    DUE = "due"
-    RUNNING = "running"
-    WAITING = "waiting"
-    FAILED = "failed"
-    QUARANTINED = "quarantined"
-    AWAITING = "awaiting observer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What the ledger knows of a job that was started: running, done, retry, failed, quarantined, awaiting observer."""
-
-    state: str
-    reason: str = ""
-    tries: int = 0
-    not_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One job of the plan.
-
-    Attributes
-    ----------
-    job : Job
-    key : str
-        Identity of the work, hexadecimal.
-    state : State
-    reason : str
-        Why it waits, failed or was quarantined; for waiting jobs the first cause.
-    active : bool
-        It is due, running, or waits for something that is.
-    missing : bool
-        It waits for frames that did not come: a calibration is missing.
-    order : tuple
-        Urgency, then time.
-    """
-
-    job: Job
-    key: str
-    state: State
-    reason: str = ""
-    active: bool = False
-    missing: bool = False
-    order: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What became of a raw frame, in words for the table at the end."""
-
-    frame: Frame
-    became: str
-    why: str = ""
-    good: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Everything that a night should become, as far as its frames tell today."""
-
-    night: str
-    nodes: tuple[Node, ...]
-    fates: tuple[Fate, ...]
-    missing: tuple[str, ...] = ()
-
-    def due(self) -> list[Node]:
-        """Jobs to start, the most urgent first."""
-        return sorted((node for node in self.nodes if node.state is State.DUE), key=lambda node: node.order)
-
-    @property
-    def active(self) -> bool:
-        """Something is running, due or will be by itself."""
-        return any(node.active for node in self.nodes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What the planner is told besides the frames.
-
-    Attributes
-    ----------
-    night : str
-    folder : Path
-        Directory of the night's products.
-    now : datetime
-    final : bool
-        No more frames will come: take minimum sets, give up on partners.
-    arrived : mapping of checksum to datetime
-        When each frame was found whole.
-    records : mapping of job key to Record
-    products : mapping of file name to job key
-        What lies in `folder` according to the ledger.
-    rules : Calibrations
-    versions : mapping of step name to version
-    standard_key : callable
-        Target name -> key of the tabulated standard star, or None.
-    options : mapping of step name to options
-        Settings that change a step's result.
-    """
-
-    night: str
-    folder: Path
-    now: datetime
-    final: bool
-    arrived: Mapping[str, datetime] = field(default_factory=dict)
-    records: Mapping[str, Record] = field(default_factory=dict)
-    products: Mapping[str, str] = field(default_factory=dict)
-    rules: Calibrations = field(default_factory=Calibrations)
-    versions: Mapping[str, object] = field(default_factory=dict)
-    standard_key: Callable[[str], str | None] = lambda name: None
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-def job_key(
-    step: str,
-    version: object,
-    inputs: Iterable[tuple[str, str]],
-    outputs: Mapping[str, str],
-    options: Mapping[str, Any],
-) -> str:
-    """Identity of a piece of work: SHA-256 over what determines its result.
-
-    Parameters
-    ----------
-    inputs : iterable of (role, checksum)
-        In any order.
-    outputs : mapping of role to file name
-    """
-    told = [step, str(version), sorted(inputs), sorted(outputs.items()), options]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+#: Steps that make the geometry of a night.
+CHAIN = ("traces", "wavelength", "flat")
 
 
 def plan_night(frames: Sequence[Frame], context: Context) -> Plan:
@@ -200,6 +65,15 @@ class _Absent:
     active: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exposure:
+    """A frame on the sky, its target as file names carry it, and how much earlier than others it is reduced."""
+
+    frame: Frame
+    safe: str
+    first: int
+
+
 class _Planner:
     """Builds the plan in the order of the recipe; lives for one call."""
 
@@ -208,6 +82,10 @@ class _Planner:
         self.nodes: list[Node] = []
         self.fates: dict[Path, Fate] = {}
         self.lacking: list[str] = []
+        self.wake: list[datetime] = []
+        self.served: list[CalibrationSet] = []
+        self.offers: list[str] = []
+        self.departed = ""
 
     def plan(self, frames: Sequence[Frame]) -> Plan:
         usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
@@ -229,21 +107,28 @@ class _Planner:
         for series in (*biases.values(), *lamps.values()):
             for frame, why in series.left_out:
                 self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        lacking = tuple(dict.fromkeys(self.lacking))
+        flux = self.context.flux_fallback
         return Plan(
             night=self.context.night,
             nodes=tuple(self.nodes),
             fates=tuple(self.fates[frame.path] for frame in by_time(frames)),
-            missing=tuple(dict.fromkeys(self.lacking)),
+            missing=() if self.served else lacking,
+            lacking=lacking,
+            fallback=max(self.served, key=lambda one: one.night, default=None),
+            flux_fallback=flux if flux and any("fluxcal" in node.job.options for node in self.nodes) else None,
+            offers=tuple(dict.fromkeys(self.offers)),
+            departed=self.departed,
+            wake=min(self.wake, default=None),
         )
 
     # calibrations
 
     def _bias(self, series: Series) -> Node:
-        label = f"bias {series.adc_speed_mhz:.1f} MHz"
+        label = bias_label(series.adc_speed_mhz)
         raw = [_Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
-        node = self._node(
-            RECIPE["bias"], label, {"raw": raw}, {"speed": series.adc_speed_mhz}, hold=self._hold(series, label)
-        )
+        hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
+        node = self._node(RECIPE["bias"], label, {"raw": raw}, {"speed": series.adc_speed_mhz}, hold=hold)
         return self._tell(series, node)
 
     def _lamp(self, series: Series, masters: Mapping[float, Node]) -> Node:
@@ -254,7 +139,7 @@ class _Planner:
             str(series.kind),
             {"raw": raw, "bias": [bias]},
             {"lamp": str(series.kind)},
-            hold=self._hold(series, str(series.kind)),
+            hold=self._hold(series, str(series.kind), ideal=self.context.rules.lamp_ideal_frames),
             urgency=8 if series.kind is Kind.TWILIGHT else None,
             options={"kind": str(series.kind)},
         )
@@ -262,21 +147,22 @@ class _Planner:
 
     def _tell(self, series: Series, node: Node) -> Node:
         for frame in series.frames:
-            self.fates[frame.path] = _calibration_fate(frame, node)
+            self.fates[frame.path] = calibration_fate(frame, node)
         return node
 
-    def _hold(self, series: Series, label: str) -> _Absent | None:
+    def _hold(self, series: Series, label: str, *, ideal: int) -> _Absent | None:
         """Why this series is not combined yet, or None."""
         have, rules, now = len(series.frames), self.context.rules, self.context.now
         if not series.enough:
             why = f"{label}: {have} of at least {series.minimum} frames"
             return _Absent(why=why, active=False)
-        if series.complete or self.context.final:
+        if series.complete or self.context.final or have >= ideal:
             return None
         latest = max(self.context.arrived.get(frame.checksum, now) for frame in series.frames)
         until = latest + timedelta(seconds=rules.quiet_s)
         if now >= until:
             return None
+        self.wake.append(until)
         announced = max((frame.series_total or 0) for frame in series.frames)
         why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
         return _Absent(why=why, missing=False, active=True)
@@ -293,11 +179,31 @@ class _Planner:
             roles[str(kind)] = self._output(made, "lamp")
         if not lamps and not anything_on_sky:
             return roles
-        for name in ("traces", "wavelength", "flat"):
+        made = {}
+        for name in CHAIN:
             step = RECIPE[name]
             node = self._node(step, name, {role: [roles[role]] for role in step.needs}, {})
+            if name == "wavelength":
+                node = self._trusted(made["traces"], node)
+            self._note_failure(node)
+            made[name] = node
             roles[name] = self._output(node, name)
         return roles
+
+    def _trusted(self, traces: Node, wavelength: Node) -> Node:
+        """The wavelength job, quarantined if tonight's geometry is not that of the instrument as it was last known."""
+        if traces.state is not State.DONE or wavelength.state is not State.DONE:
+            return wavelength
+        records = self.context.records
+        found = self.context.departures(records[traces.key].figures, records[wavelength.key].figures)
+        if not found:
+            return wavelength
+        self.departed = "; ".join(found)
+        reason = (
+            f"departs from the last good night: {self.departed}. Look at the lamps; "
+            f"if the instrument was changed: sedmd accept {self.context.night}"
+        )
+        return self._replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
 
     def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> _Source | _Absent:
         made: Node | _Absent | None = masters.get(speed)
@@ -307,6 +213,8 @@ class _Planner:
             )
         self._note_lack(made)
         return self._output(made, "bias")
+
+    # earlier nights' calibrations
 
     # on-sky frames
 
@@ -319,43 +227,106 @@ class _Planner:
         on_sky = [frame for frame in frames if frame.kind.on_sky]
         safe = product_names(frame.name for frame in on_sky)
         visits = observations(on_sky, self.context.standard_key)
-        of_standard = {frame.path for visit in visits if visit.standard for frame in visit.frames}
-        cubes = {
-            frame.path: self._node(
-                RECIPE["cube"],
-                f"{frame.stem} {frame.name}",
-                {
-                    "raw": [_Source(path=frame.path, checksum=frame.checksum)],
-                    "bias": [self._bias_for(speed_of(frame), masters)],
-                    **{role: [chain[role]] for role in ("traces", "wavelength", "flat")},
-                },
-                {"stem": frame.stem, "target": safe[frame.name]},
-                urgency=RECIPE["cube"].urgency - (2 if frame.path in of_standard else 0),
-                when=frame,
-            )
-            for frame in by_time(on_sky)
-        }
+        # the target being observed comes before what was observed earlier
+        current = by_time(on_sky)[-1].name if on_sky else ""
+        cubes: dict[Path, Node] = {}
+        for visit in visits:
+            first = self._first(visit, current)
+            exposures = [_Exposure(frame=frame, safe=safe[frame.name], first=first) for frame in visit.frames]
+            for exposure, node in zip(exposures, self._cubes(visit, exposures, masters, chain), strict=True):
+                cubes[exposure.frame.path] = node
         visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
         extracted = [(visit, self._extract(visit, cubes)) for visit in visits]
         fluxcal = self._fluxcal([node for visit, node in extracted if visit.standard])
         for visit, node in extracted:
             spectrum = self._calibrate(visit, node, fluxcal)
             for frame in visit.frames:
-                self.fates[frame.path] = _on_sky_fate(frame, cubes[frame.path], node, spectrum)
+                self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
+
+    @staticmethod
+    def _first(visit: Observation, current: str) -> int:
+        """How much earlier than the others this visit's exposures are reduced."""
+        return 2 if visit.standard else 1 if visit.name == current else 0
+
+    def _cubes(
+        self,
+        visit: Observation,
+        exposures: Sequence[_Exposure],
+        masters: Mapping[float, Node],
+        chain: Mapping[str, _Source | _Absent],
+    ) -> list[Node]:
+        """The cube jobs of a visit: with tonight's calibrations, or all of them with one earlier night's."""
+        tonight = {name: chain[name] for name in CHAIN}
+        own = [self._cube(one, self._bias_for(speed_of(one.frame), masters), tonight) for one in exposures]
+        ready = all(_ready(source) for node in own for source in node[1])
+        hopeful = any(_hopeful(source) for node in own for source in node[1] if not _ready(source))
+        for one in self.context.fallbacks:
+            bias = [one.bias.get(bias_label(speed_of(exposure.frame))) for exposure in exposures]
+            if None in bias:
+                continue
+            other = [
+                self._cube(
+                    exposure,
+                    _source(given),
+                    {name: _source(getattr(one, name)) for name in CHAIN},
+                    fallback=one,
+                )[0]
+                for exposure, given in zip(exposures, bias, strict=True)
+            ]
+            begun = all(node.state in (State.DONE, State.RUNNING) for node in other)
+            if begun and (self.context.pin_fallbacks or not ready):
+                if ready:
+                    self.offers.append(visit.product)
+                return self._take(other, one)
+            if not ready and not hopeful and self.context.fallback_due:
+                return self._take(other, one)
+        return self._take([node for node, _ in own], None)
+
+    def _take(self, nodes: Sequence[Node], fallback: CalibrationSet | None) -> list[Node]:
+        self.nodes += nodes
+        if fallback is not None:
+            self.served.append(fallback)
+        return list(nodes)
+
+    def _cube(
+        self,
+        exposure: _Exposure,
+        bias: _Source | _Absent | None,
+        chain: Mapping[str, _Source | _Absent | None],
+        *,
+        fallback: CalibrationSet | None = None,
+    ) -> tuple[Node, list[_Source | _Absent]]:
+        """A cube job that is not yet part of the plan, and the calibrations it rests on."""
+        frame = exposure.frame
+        given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
+        node = self._make(
+            RECIPE["cube"],
+            f"{frame.stem} {frame.name}",
+            {
+                "raw": [_Source(path=frame.path, checksum=frame.checksum)],
+                **{role: [source] for role, source in given.items()},
+            },
+            {"stem": frame.stem, "target": exposure.safe},
+            urgency=RECIPE["cube"].urgency - exposure.first,
+            when=frame,
+            about=(frame.stem, frame.name, exposure.safe),
+            options={"calibrations": fallback.told()} if fallback is not None else None,
+        )
+        return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
 
     def _give_up_lost_partner(self, visit: Observation, cubes: Mapping[Path, Node]) -> list[Observation]:
         """A pair of which one exposure cannot be reduced becomes single exposures."""
-        if not visit.pair or not any(_lost(cubes[frame.path]) for frame in visit.frames):
+        if not visit.pair or not any(cubes[frame.path].lost for frame in visit.frames):
             return [visit]
         return [
             replace(visit, frames=(frame,), awaits_partner=False)
             for frame in visit.frames
-            if not _lost(cubes[frame.path])
+            if not cubes[frame.path].lost
         ] + [
             # the lost exposure keeps its place in the table, under a name that its partner cannot share
             replace(visit, frames=(frame,), safe=f"{visit.safe}_{frame.stem}", awaits_partner=False)
             for frame in visit.frames
-            if _lost(cubes[frame.path])
+            if cubes[frame.path].lost
         ]
 
     def _extract(self, visit: Observation, cubes: Mapping[Path, Node]) -> Node:
@@ -363,7 +334,11 @@ class _Planner:
         roles = {"cube_a": [made[0]], "cube_b": [made[1]]} if visit.pair else {"cube": made}
         hold = None
         if visit.awaits_partner and not self.context.final:
-            hold = _Absent(why=f"the [B] exposure of {visit.name}", missing=False)
+            arrived = self.context.arrived.get(visit.frames[0].checksum, self.context.now)
+            until = arrived + timedelta(seconds=self.context.partner_wait_s)
+            if self.context.now < until:
+                self.wake.append(until)
+                hold = _Absent(why=f"the [B] exposure of {visit.name}", missing=False)
         return self._node(
             RECIPE["extract"],
             visit.product,
@@ -372,6 +347,7 @@ class _Planner:
             hold=hold,
             urgency=RECIPE["extract"].urgency - (1 if visit.standard else 0),
             when=visit.frames[0],
+            about=_names(visit),
             options={
                 "name": visit.name,
                 "observation": visit.number,
@@ -398,10 +374,15 @@ class _Planner:
 
     def _calibrate(self, visit: Observation, ext: Node, fluxcal: Node | _Absent | None) -> Node:
         roles: dict[str, list[_Source | _Absent]] = {"ext": [self._output(ext, "ext")]}
+        options: dict[str, Any] = {"name": visit.name, "standard": visit.standard}
+        earlier = self.context.flux_fallback
         if isinstance(fluxcal, _Absent):
             roles["fluxcal"] = [fluxcal]
-        elif fluxcal is not None and not _lost(fluxcal):
+        elif fluxcal is not None and not fluxcal.lost:
             roles["fluxcal"] = [self._output(fluxcal, "fluxcal")]
+        elif earlier is not None:
+            roles["fluxcal"] = [_Source(path=earlier.fluxcal.path, checksum=earlier.fluxcal.checksum)]
+            options["fluxcal"] = earlier.told()
         return self._node(
             RECIPE["calibrate"],
             visit.product,
@@ -409,7 +390,8 @@ class _Planner:
             {"product": visit.product},
             urgency=RECIPE["calibrate"].urgency,
             when=visit.frames[0],
-            options={"name": visit.name, "standard": visit.standard},
+            about=_names(visit),
+            options=options,
         )
 
     # jobs
@@ -420,15 +402,29 @@ class _Planner:
             self.lacking.append(made.why)
         elif made.missing:
             self.lacking.append(made.reason)
-        elif _lost(made):
+        elif made.lost:
             self.lacking.append(f"{made.job.label}: {made.reason}")
+
+    def _note_failure(self, node: Node) -> None:
+        if node.lost:
+            self.lacking.append(f"{node.job.label}: {node.reason}")
 
     def _output(self, made: Node | _Absent, role: str) -> _Source | _Absent:
         if isinstance(made, _Absent):
             return made
-        return _Source(path=made.job.outputs[role], checksum=f"{made.key}/{role}", node=made)
+        return _Source(path=made.job.outputs[role], checksum=output_checksum(made.key, role), node=made)
 
-    def _node(
+    def _node(self, *given: Any, **more: Any) -> Node:
+        """Make a job and add it to the plan; see `_make`."""
+        node = self._make(*given, **more)
+        self.nodes.append(node)
+        return node
+
+    def _replace(self, old: Node, new: Node) -> Node:
+        self.nodes[self.nodes.index(old)] = new
+        return new
+
+    def _make(
         self,
         step: Step,
         label: str,
@@ -438,9 +434,10 @@ class _Planner:
         hold: _Absent | None = None,
         urgency: int | None = None,
         when: Frame | None = None,
+        about: Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
     ) -> Node:
-        """Add a job to the plan and say where it stands."""
+        """A job, and where it stands."""
         names = {role: template.format(**fill) for role, template in step.makes.items()}
         everything = dict(self.context.options.get(step.name, {})) | dict(options or {})
         sources = {
@@ -465,11 +462,11 @@ class _Planner:
             job=job,
             key=key,
             state=State.WAITING,
+            inputs=tuple(sorted(checksums)),
+            about=frozenset({self.context.night, step.name, label, *names.values(), *about}),
             order=(step.urgency if urgency is None else urgency, when.start.isoformat() if when else "", label),
         )
-        node = self._judge(node, names.values(), hold, absent, [one for given in sources.values() for one in given])
-        self.nodes.append(node)
-        return node
+        return self._judge(node, names.values(), hold, absent, [one for given in sources.values() for one in given])
 
     def _judge(
         self,
@@ -489,13 +486,17 @@ class _Planner:
         upstream = [one.node for one in sources if one.node is not None and one.node.state is not State.DONE]
         if upstream:
             return _blocked(node, upstream)
+        if record is not None and record.state == "running":
+            return replace(node, state=State.RUNNING, active=True)
+        held = sorted(node.about & self.context.holds.keys())
+        if held:
+            return replace(node, reason=f"{self.context.holds[held[0]]}; sedmd release {held[0]} lets it go on")
         if record is None:
             return replace(node, state=State.DUE, active=True)
-        if record.state == "running":
-            return replace(node, state=State.RUNNING, active=True)
         if record.state == "retry":
             if record.not_before is None or self.context.now >= record.not_before:
                 return replace(node, state=State.DUE, active=True)
+            self.wake.append(record.not_before)
             again = f"tries again at {record.not_before:%H:%M:%S} UT after: {record.reason}"
             return replace(node, reason=again, active=True)
         return replace(node, state=State(record.state), reason=record.reason)
@@ -514,26 +515,19 @@ def _blocked(node: Node, upstream: Sequence[Node]) -> Node:
     return replace(node, reason=reason, missing=any(other.missing for other in stuck), active=not stuck)
 
 
-def _lost(node: Node) -> bool:
-    return node.state in (State.FAILED, State.QUARANTINED)
+def _ready(source: _Source | _Absent) -> bool:
+    return isinstance(source, _Source) and (source.node is None or source.node.state is State.DONE)
 
 
-def _calibration_fate(frame: Frame, node: Node) -> Fate:
-    if node.state is State.DONE:
-        return Fate(frame=frame, became=f"part of {next(iter(node.job.outputs.values())).name}")
-    if node.state is State.WAITING and not node.active:
-        return Fate(frame=frame, became="not used", why=node.reason)
-    return Fate(frame=frame, became=str(node.state), why=node.reason, good=not _lost(node))
+def _hopeful(source: _Source | _Absent) -> bool:
+    """It will be ready without anybody's doing."""
+    return source.active if isinstance(source, _Absent) else source.node is not None and source.node.active
 
 
-def _on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
-    for node, made in ((cube, ""), (ext, "cube; "), (spectrum, "cube; ")):
-        if node.state is State.DONE:
-            continue
-        if node.state is State.AWAITING:
-            return Fate(frame=frame, became="cube; awaiting observer", why=node.reason)
-        return Fate(frame=frame, became=f"{made}{node.job.step} {node.state}", why=node.reason, good=not _lost(node))
-    notes = list(frame.notes)
-    if ext.job.options.get("partial_pair"):
-        notes.insert(0, f"only the [{frame.nod}] exposure of a pair: sky subtraction is inferior")
-    return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(notes))
+def _source(made: Reference | None) -> _Source | None:
+    return None if made is None else _Source(path=made.path, checksum=made.checksum)
+
+
+def _names(visit: Observation) -> tuple[str, ...]:
+    """Names by which an operator may mean a visit."""
+    return (visit.product, visit.name, visit.safe, *(frame.stem for frame in visit.frames))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from sedmd.worker import Outcome
 
 #: syslog levels, for journald's ``<N>`` prefix
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+LEVELS = {ERROR: "error", WARNING: "warning", NOTICE: "notice", INFO: "info"}
 
 
 class Report:
@@ -30,6 +32,8 @@ class Report:
         Usually standard error; None keeps it quiet.
     journal : bool
         Prefix lines with their level for systemd's journal; by default when standard error is the journal.
+    as_json : bool
+        One JSON object a line on the stream: time, level, night, step, subject, text. The nights' files stay text.
     """
 
     def __init__(
@@ -40,18 +44,26 @@ class Report:
         stream: TextIO | None = sys.stderr,
         journal: bool | None = None,
         verbose: bool = False,
+        as_json: bool = False,
     ) -> None:
         self._clock = clock
         self._redux_root = redux_root
         self._stream = stream
         self._journal = "JOURNAL_STREAM" in os.environ if journal is None else journal
         self._verbose = verbose
+        self._as_json = as_json
 
     def event(self, night: str, step: str, subject: str, text: str, *, level: int = INFO, minor: bool = False) -> None:
         """Write one line; a minor one goes to the night's file only, unless this report is verbose."""
-        line = f"{self._clock():%Y-%m-%d %H:%M:%S} UT  {night or '-':8}  {step:10} {subject:44} {text}".rstrip()
+        now = self._clock()
+        line = f"{now:%Y-%m-%d %H:%M:%S} UT  {night or '-':8}  {step:10} {subject:44} {text}".rstrip()
         if self._stream is not None and (not minor or self._verbose):
-            print(f"<{level}>{line}" if self._journal else line, file=self._stream, flush=True)
+            told = line
+            if self._as_json:
+                values = {"level": LEVELS[level], "night": night, "step": step, "subject": subject, "text": text}
+                told = json.dumps({"time": now.isoformat(timespec="milliseconds"), **values})
+            with suppress(OSError):  # nobody reads any more, or the disk behind it is full: the work goes on
+                print(f"<{level}>{told}" if self._journal else told, file=self._stream, flush=True)
         if self._redux_root is not None and night:
             # a full or missing log disk must not stop the reduction; the line went to the stream already
             with suppress(OSError):

@@ -18,7 +18,7 @@ from sedmd.frames import Kind
 from sedmd.ingest import is_night_name, raw_files, register, take_in, unchanged
 from sedmd.job import Job
 from sedmd.ledger import Ledger
-from sedmd.planner import Plan, State
+from sedmd.plan import Plan, State
 from sedmd.report import Report
 from sedmd.worker import Outcome
 
@@ -40,12 +40,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How a reduction ended: the exit code, the table, and the calibrations that were missing."""
+    """How a reduction ended: the exit code, the table, and the calibrations that were missing or from another night."""
 
     code: int
     rows: tuple[Row, ...]
     missing: tuple[str, ...]
     failed: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 def raw_directories(given: Sequence[Path]) -> list[Path]:
@@ -75,6 +76,7 @@ def reduce_nights(
     clock: Callable[[], datetime],
     report: Report,
     only_night: str | None = None,
+    strict: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
     standard: Callable[[str], str | None] = standard_key,
 ) -> Summary:
@@ -84,6 +86,8 @@ def reduce_nights(
     ----------
     only_night : str or None
         Reduce this UT night only.
+    strict : bool
+        Never take an earlier night's calibrations.
     progress : callable
         Told (jobs done, jobs in all, label of the last).
 
@@ -95,6 +99,9 @@ def reduce_nights(
     ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
     # a passing fault is tried once more, at once: nobody waits half an hour at a terminal
     settings = dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
+    if strict:
+        calibrations = dataclasses.replace(settings.calibrations, fallback_max_age_nights=0)
+        settings = dataclasses.replace(settings, calibrations=calibrations)
     dispatcher = Dispatcher(
         settings=settings,
         ledger=ledger,
@@ -103,6 +110,7 @@ def reduce_nights(
         report=report,
         on_done=lambda key, job, future: ended.put((key, job, future)),
         standard=standard,
+        pin_fallbacks=False,  # who reduces a night anew wants the best that there is by now
     )
     paths = raw_files(raw_directories(raw), settings.watch.pattern)
     nights = _take_in_all(paths, settings, ledger, clock, report, progress)
@@ -127,6 +135,7 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     rows: list[Row] = []
     missing: list[str] = []
     failed: list[str] = []
+    fallbacks: list[str] = []
     for night, plan in plans.items():
         for path, what, fate, reason in all_fates(plan, ledger.frames(night)):
             if fate is None:
@@ -136,6 +145,10 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
                     Row(night=night, frame=path.name, what=what, became=fate.became, why=fate.why, good=fate.good)
                 )
         missing += [f"{night}: {lack}" for lack in plan.missing]
+        if plan.fallback is not None:
+            fallbacks.append(f"{night}: calibrations of {plan.fallback.night}; its own: {'; '.join(plan.lacking)}")
+        if plan.flux_fallback is not None:
+            fallbacks.append(f"{night}: flux calibration of {plan.flux_fallback.night}")
         failed += [
             f"{night}: {node.job.step} {node.job.label}: {node.reason}"
             for node in plan.nodes
@@ -147,7 +160,9 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
         code = SOME_LOST
     else:
         code = ALL_GOOD
-    return Summary(code=code, rows=tuple(rows), missing=tuple(missing), failed=tuple(failed))
+    return Summary(
+        code=code, rows=tuple(rows), missing=tuple(missing), failed=tuple(failed), fallbacks=tuple(fallbacks)
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -173,7 +188,7 @@ def _take_in_all(
     known = ledger.known_files()
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
-        if unchanged(path, known, settings):
+        if unchanged(path, known, settings) or (path in known and known[path].state == "forgotten"):
             continue
         row = take_in(path, settings, now=clock())
         register(ledger, row)

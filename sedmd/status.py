@@ -2,72 +2,103 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sedmd.config import Settings
-from sedmd.dispatch import planner_context
+from sedmd.context import HOLD, night_context, night_is_final
+from sedmd.daemon.vitals import age
+from sedmd.deadlines import deadlines
+from sedmd.dispatch import standard_key
 from sedmd.errors import SedmError
-from sedmd.ledger import Ledger
+from sedmd.ledger import JobRow, Ledger
 from sedmd.lock import holder
-from sedmd.night import night_is_over
-from sedmd.planner import Plan, State, plan_night
+from sedmd.mounts import free_bytes
+from sedmd.plan import Node, Plan, State
+from sedmd.planner import plan_night
+from sedmd.rows import FrameRow
 
 CALIBRATIONS = ("bias", "lamp", "traces", "wavelength", "flat", "fluxcal")
 
 
-def snapshot(settings: Settings, *, night: str | None, now: datetime) -> dict[str, Any]:
+def snapshot(settings: Settings, *, night: str | None, now: datetime, ledger: Ledger | None = None) -> dict[str, Any]:
     """The state of one night as plain values (JSON-serialisable).
+
+    Parameters
+    ----------
+    ledger : Ledger or None
+        One that is open already; None opens it for reading.
 
     Raises
     ------
     SedmError
         If there is no ledger, or it does not know the night.
     """
-    path = settings.paths.state / "ledger.sqlite"
-    if not path.exists():
-        msg = f"no ledger {path}; nothing was reduced to {settings.paths.redux_root} yet"
-        raise SedmError(msg)
-    with Ledger.open(path, clock=lambda: now, read_only=True) as ledger:
+    with ExitStack() as stack:
+        if ledger is None:
+            path = settings.paths.state / "ledger.sqlite"
+            if not path.exists():
+                msg = f"no ledger {path}; nothing was reduced to {settings.paths.redux_root} yet"
+                raise SedmError(msg)
+            ledger = stack.enter_context(Ledger.open(path, clock=lambda: now, read_only=True))
         nights = ledger.nights()
         if not nights or night not in (None, *nights):
-            msg = f"no frames of night {night}; known: {', '.join(nights) or 'none'}"
+            msg = f"no frames of night {night}; known: {', '.join(nights[-10:]) or 'none'}"
             raise SedmError(msg)
-        chosen = night or nights[-1]
-        rows = ledger.frames(chosen)
-        final = night_is_over(
-            chosen,
-            now=now,
-            last_arrival=max(row.arrived for row in rows),
-            closes_ut_hour=settings.night.closes_ut_hour,
-            quiet_s=settings.night.quiet_s,
-        )
-        # the versions of the program that did the work, not of the one that asks
-        context = planner_context(settings, ledger, chosen, rows, now=now, final=final, versions=ledger.versions())
-        plan = plan_night([row.frame for row in rows if row.frame is not None], context)
-        jobs = {row.key: row for row in ledger.jobs(chosen)}
+        return _night(settings, ledger, night or nights[-1], now)
+
+
+def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dict[str, Any]:
+    rows = ledger.frames(night)
+    final = night_is_final(settings, ledger, night, now=now)
+    # the versions of the program that did the work, not of the one that asks
+    versions = ledger.versions()
+    context = night_context(
+        settings, ledger, night, rows, now=now, final=final, versions=versions, standard=standard_key
+    )
+    plan = plan_night([row.frame for row in rows if row.frame is not None], context)
+    jobs = {row.key: row for row in ledger.jobs(night)}
     process = holder(settings.paths.state)
-    kinds = sorted({str(row.frame.kind) for row in rows if row.frame is not None})
+    sun = deadlines(night, settings)
     return {
-        "night": chosen,
+        "night": night,
+        "now": now.isoformat(timespec="seconds"),
+        "sunset": sun.sunset.isoformat(timespec="seconds"),
+        "sunrise": sun.sunrise.isoformat(timespec="seconds"),
         "closed": final,
         "idle": not plan.active,
         "service": {"running": process is not None, "pid": process},
-        "frames": {
-            **{kind: sum(row.frame is not None and row.frame.kind == kind for row in rows) for kind in kinds},
-            **{state: sum(row.state == state for row in rows) for state in ("quarantined", "incomplete")},
-        },
-        "calibrations": [_entry(plan, index, jobs) for index in _of(plan, CALIBRATIONS)],
-        "targets": _targets(plan),
-        "waiting": [_entry(plan, index, jobs) for index, node in enumerate(plan.nodes) if node.state is State.WAITING],
-        "failed": [
-            _entry(plan, index, jobs)
-            for index, node in enumerate(plan.nodes)
-            if node.state in (State.FAILED, State.QUARANTINED)
+        "frames": _frames(rows),
+        "last_frame": max(row.arrived for row in rows).isoformat(timespec="seconds"),
+        "calibrations": [_entry(node, jobs) for node in plan.nodes if node.job.step in CALIBRATIONS],
+        "fallback": asdict(plan.fallback, dict_factory=_plain) if plan.fallback else None,
+        "flux_fallback": asdict(plan.flux_fallback, dict_factory=_plain) if plan.flux_fallback else None,
+        "offers": list(plan.offers),
+        "departed": plan.departed,
+        "targets": _targets(plan, jobs),
+        "running": [_entry(node, jobs) for node in plan.nodes if node.state is State.RUNNING],
+        "due": [_entry(node, jobs) for node in plan.due()],
+        "waiting": [_entry(node, jobs) for node in plan.nodes if node.state is State.WAITING],
+        "failed": [_entry(node, jobs) for node in plan.nodes if node.lost],
+        "held": [{"subject": mark.subject, "reason": mark.text} for mark in ledger.marks(night, HOLD)],
+        "requests": [asdict(request) for request in ledger.requests()],
+        "quarantined_frames": [
+            {"frame": row.path.name, "state": row.state, "reason": row.reason} for row in rows if row.state != "good"
+        ]
+        + [
+            {"frame": fate.frame.path.name, "state": "quarantined", "reason": fate.why}
+            for fate in plan.fates
+            if fate.became == "quarantined"
         ],
-        "quarantined_frames": [{"frame": row.path.name, "reason": row.reason} for row in rows if row.state != "good"]
-        + [{"frame": fate.frame.path.name, "reason": fate.why} for fate in plan.fates if fate.became == "quarantined"],
         "missing": list(plan.missing),
+        "lacking": list(plan.lacking),
+        "disk": {
+            name: free
+            for name, place in (("redux_root", settings.paths.redux_root), ("state_dir", settings.paths.state))
+            if (free := free_bytes(place)) is not None
+        },
     }
 
 
@@ -75,31 +106,56 @@ def render(state: dict[str, Any]) -> str:
     """The snapshot as text for a terminal."""
     service = state["service"]
     alive = f"running (process {service['pid']})" if service["running"] else "not running"
+    now = datetime.fromisoformat(state["now"])
+    since = (now - datetime.fromisoformat(state["last_frame"])).total_seconds()
     lines = [
         f"night {state['night']} ({'closed' if state['closed'] else 'open'}); service {alive}",
+        f"sunset {state['sunset'][11:16]}, sunrise {state['sunrise'][11:16]}, now {state['now'][11:16]} UT; "
+        f"last frame {age(since)} ago; free: "
+        + ", ".join(f"{name} {free / 1e9:.1f} GB" for name, free in state["disk"].items()),
         "frames: " + ", ".join(f"{count} {kind}" for kind, count in state["frames"].items() if count),
+        f"queue: {len(state['running'])} running, {len(state['due'])} due, {len(state['waiting'])} waiting"
+        + "".join(f"; {entry['step']} {entry['label']} runs" for entry in state["running"]),
         "",
-        "calibrations",
+        "calibrations" + _serving(state),
         *(_line(entry) for entry in state["calibrations"]),
         "",
         "targets",
-        *(f"  {target['name']:32} {target['state']:18} {target['reason']}".rstrip() for target in state["targets"]),
+        *(_target_line(target) for target in state["targets"]),
     ]
-    if state["missing"]:
-        lines += ["", "missing", *(f"  {lack}" for lack in state["missing"])]
-    if state["failed"]:
-        lines += ["", "failed", *(_line(entry) for entry in state["failed"])]
-    if state["quarantined_frames"]:
-        lines += ["", "quarantined", *(f"  {one['frame']}: {one['reason']}" for one in state["quarantined_frames"])]
+    sections = (
+        ("not trusted", [state["departed"]] if state["departed"] else []),
+        (f"offered (sedmd redo {state['night']}): tonight's calibrations are there now", state["offers"]),
+        ("held", [f"{one['subject']}: {one['reason']}" for one in state["held"]]),
+        ("asked, not yet done", [f"{one['verb']} {one['subject']} ({one['who']})" for one in state["requests"]]),
+        ("missing", state["missing"]),
+        ("failed", [_line(entry).strip() for entry in state["failed"]]),
+        ("not used", [f"{one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]),
+    )
+    for title, entries in sections:
+        if entries:
+            lines += ["", title, *(f"  {entry}" for entry in entries)]
     return "\n".join(lines)
 
 
-def _of(plan: Plan, steps: tuple[str, ...]) -> list[int]:
-    return [index for index, node in enumerate(plan.nodes) if node.job.step in steps]
+def _serving(state: dict[str, Any]) -> str:
+    told = []
+    for what, key in (("those", "fallback"), ("the flux calibration", "flux_fallback")):
+        if (one := state[key]) is not None:
+            nights = one["age_nights"]
+            told.append(f"{what} of {one['night']} ({nights} {'night' if nights == 1 else 'nights'} old)")
+    return f": {', '.join(told)} serve" if told else ""
 
 
-def _entry(plan: Plan, index: int, jobs: dict[str, Any]) -> dict[str, Any]:
-    node = plan.nodes[index]
+def _frames(rows: list[FrameRow]) -> dict[str, int]:
+    kinds = sorted({str(row.frame.kind) for row in rows if row.frame is not None})
+    return {
+        **{kind: sum(row.frame is not None and row.frame.kind == kind for row in rows) for kind in kinds},
+        **{state: sum(row.state == state for row in rows) for state in ("quarantined", "deferred", "forgotten")},
+    }
+
+
+def _entry(node: Node, jobs: dict[str, JobRow]) -> dict[str, Any]:
     row = jobs.get(node.key)
     return {
         "step": node.job.step,
@@ -107,25 +163,62 @@ def _entry(plan: Plan, index: int, jobs: dict[str, Any]) -> dict[str, Any]:
         "state": str(node.state),
         "reason": node.reason,
         "products": [path.name for path in node.job.outputs.values()],
+        "frames": len(node.job.inputs.get("raw", ())),
         "ended": row.ended if row is not None else None,
         "seconds": row.seconds if row is not None else None,
         "figures": dict(row.figures) if row is not None else {},
     }
 
 
-def _targets(plan: Plan) -> list[dict[str, str]]:
-    """One line per observation: where its spectrum stands."""
+def _targets(plan: Plan, jobs: dict[str, JobRow]) -> list[dict[str, Any]]:
+    """One line per observation: what was observed, and where its spectrum stands."""
     extractions = {node.job.label: node for node in plan.nodes if node.job.step == "extract"}
+    cubes = {path: node for node in plan.nodes if node.job.step == "cube" for path in node.job.outputs.values()}
+    frames = {fate.frame.path: fate.frame for fate in plan.fates}
     targets = []
     for node in plan.nodes:
-        if node.job.step == "calibrate":
-            ext = extractions[node.job.label]
-            at = node if ext.state is State.DONE else ext
-            stage = "spectrum" if node.state is State.DONE else f"{at.job.step} {at.state}"
-            targets.append({"name": node.job.label, "state": stage, "reason": at.reason})
+        if node.job.step != "calibrate":
+            continue
+        ext = extractions[node.job.label]
+        at = node if ext.state is State.DONE else ext
+        stage = "spectrum" if node.state is State.DONE else f"{at.job.step} {at.state}"
+        mine = [cubes[path] for given in ext.job.inputs.values() for path in given if path in cubes]
+        taken = [frames[path] for cube in mine for path in cube.job.inputs["raw"]]
+        airmasses = [frame.airmass for frame in taken if frame.airmass is not None]
+        row = jobs.get(ext.key)
+        targets.append(
+            {
+                "name": node.job.label,
+                "target": node.job.options["name"],
+                "standard": node.job.options["standard"],
+                "state": stage,
+                "reason": at.reason,
+                "pair": len(taken) == 2,
+                "partial_pair": bool(ext.job.options.get("partial_pair")),
+                "frames": [frame.stem for frame in taken],
+                "exptime_s": sum(frame.exptime_s or 0.0 for frame in taken),
+                "airmass": sum(airmasses) / len(airmasses) if airmasses else None,
+                "calibrations": next((cube.fallback for cube in mine if cube.fallback), plan.night),
+                "figures": dict(row.figures) if row is not None else {},
+            }
+        )
     return targets
+
+
+def _target_line(target: dict[str, Any]) -> str:
+    airmass = f"{target['airmass']:.2f}" if target["airmass"] is not None else "-"
+    snr = target["figures"].get("S/N")
+    told = target["reason"] or (f"S/N {snr}" if snr is not None else "")
+    return f"  {target['name']:32} {target['exptime_s']:6.0f} s  {airmass:>5}  {target['state']:18} {told}".rstrip()
 
 
 def _line(entry: dict[str, Any]) -> str:
     seconds = f"{entry['seconds']:.1f} s" if entry["seconds"] is not None else ""
-    return f"  {entry['step']:10} {entry['label']:32} {entry['state']:18} {entry['reason'] or seconds}".rstrip()
+    frames = f"{entry['frames']:2d} frames" if entry["frames"] else ""
+    told = entry["reason"] or seconds
+    return f"  {entry['step']:10} {entry['label']:24} {frames:9} {entry['state']:18} {told}".rstrip()
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Night and age of a set; its files are an inner matter."""
+    return {name: value for name, value in items if name in ("night", "age_nights")}

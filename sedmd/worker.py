@@ -8,15 +8,18 @@ import faulthandler
 import hashlib
 import importlib
 import os
+import resource
 import signal
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from sedmd.errors import FrameFault, NeedsObserver, SedmError
+from sedmd import __version__
+from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver, SedmError
 from sedmd.job import Job, Result
 
 PR_SET_PDEATHSIG = 1
@@ -70,7 +73,7 @@ def run_job(steps_module: str, job: Job) -> Outcome:
             outcome = _verified(job, result, before)
     except NeedsObserver as fault:
         outcome = Outcome(state="awaiting observer", reason=_line(fault))
-    except FrameFault as fault:
+    except (FrameFault, CalibrationFault) as fault:
         outcome = Outcome(state="quarantined", reason=_line(fault))
     except SedmError as fault:
         state = "transient" if _no_room(fault) else "failed"
@@ -94,14 +97,28 @@ def run_job(steps_module: str, job: Job) -> Outcome:
     )
 
 
-def serve(pipe: Connection, steps_module: str, job: Job) -> None:
-    """Entry point of a worker process: a group of its own, dead when its parent dies, one job, one answer."""
+def version() -> str:
+    """Version of sedmd on this machine."""
+    return __version__
+
+
+def serve(pipe: Connection, steps_module: str, job: Job, memory_bytes: int = 0) -> None:
+    """Entry point of a worker process: a group of its own, dead when its parent dies, one job, one answer.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        Most memory that the process may map; 0 sets no limit.
+    """
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable()
-    pipe.send(run_job(steps_module, job))
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    with suppress(BrokenPipeError):  # who asked died in the meantime
+        pipe.send(run_job(steps_module, job))
     pipe.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
 from sedmd.ingest import is_frame_name, is_night_name
+from sedmd.mounts import is_remote
 
-#: File systems on which changes made by another host raise no event here.
-REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "lustre", "gpfs", "afs", "vboxsf", "virtiofs")
+#: Seconds after which events are tried again where the kernel refused them.
+TRY_AGAIN_S = 600.0
+#: What the kernel says when it has no watches, descriptors or instances left.
+EXHAUSTED = (errno.ENOSPC, errno.EMFILE, errno.ENFILE)
+
+Identity = tuple[int, int]
 
 
 class Watcher:
@@ -30,31 +36,58 @@ class Watcher:
         Interval of polling, seconds.
     """
 
-    def __init__(self, hint: Callable[[Path], None], *, mode: str, poll_s: float) -> None:
-        self._hint = hint
+    def __init__(
+        self,
+        hint: Callable[[Path], None],
+        *,
+        mode: str,
+        poll_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._handler = _Handler(hint)
         self._mode = mode
         self._poll_s = poll_s
+        self._monotonic = monotonic
         self._observer: BaseObserver | None = None
-        self._watched: dict[Path, ObservedWatch] = {}
+        self._watched: dict[Path, tuple[Identity, ObservedWatch]] = {}
+        self._refused_s = float("-inf")
+        self.polling = False
+        #: Why events are not to be had; empty when they are, or were not wanted.
+        self.refused = ""
         self.restarts = 0
 
     def watch(self, folders: Iterable[Path]) -> str:
-        """Watch exactly these directories; returns a complaint when the kernel refuses, empty when all is well."""
-        wanted = sorted(folder for folder in folders if folder.is_dir())
+        """Watch exactly these directories; returns a complaint when something had to be mended, else nothing."""
+        wanted = {folder: identity for folder in sorted(folders) if (identity := _identity(folder)) is not None}
         complaint = ""
         if self._observer is not None and not self.healthy:
-            self.stop()
-            self.restarts += 1
+            self._begin_anew()
             complaint = "the observer of the raw directories had died; it is started anew"
+        if faults := self._handler.take_faults():
+            complaint = f"{faults} events could not be handled; the scan finds what they told"
+        polling = self._polls(wanted)
+        if polling != self.polling:
+            self.stop()
+            self.polling = polling
         try:
-            self._adjust(wanted, polling=self._polls(wanted))
+            self._adjust(wanted)
         except OSError as error:
             self.stop()
-            if error.errno not in (errno.ENOSPC, errno.EMFILE, errno.ENFILE):
+            if error.errno not in EXHAUSTED:
                 return f"cannot watch ({error.strerror}); frames are found by the scan"
-            self._adjust(wanted, polling=True)
-            return "no inotify watches left (fs.inotify.max_user_watches); polling instead"
+            self._refused_s = self._monotonic()
+            self.refused = "no inotify watches left (fs.inotify.max_user_watches, max_user_instances)"
+            self.polling = True
+            self._adjust(wanted)
+            return f"{self.refused}; polling instead"
+        if not self.polling:
+            self.refused = ""
         return complaint
+
+    def renew(self) -> None:
+        """Start over: files were found of which no event had told."""
+        if self._observer is not None:
+            self._begin_anew()
 
     @property
     def healthy(self) -> bool:
@@ -72,48 +105,36 @@ class Watcher:
             observer.stop()
             observer.join(5)
 
-    def _adjust(self, wanted: Iterable[Path], *, polling: bool) -> None:
+    def _begin_anew(self) -> None:
+        self.stop()
+        self.restarts += 1
+
+    def _adjust(self, wanted: dict[Path, Identity]) -> None:
         """Start if need be, then add and drop single directories: the others go on undisturbed."""
+        # the same name may be another directory by now (renamed, remounted): the old watch would stay silent
+        gone = {folder for folder, (identity, _) in self._watched.items() if wanted.get(folder) != identity}
         if self._observer is None:
-            self._observer = PollingObserver(timeout=self._poll_s) if polling else Observer()
+            self._observer = PollingObserver(timeout=self._poll_s) if self.polling else Observer()
             self._observer.start()
-        handler = _Handler(self._hint)
-        for folder in wanted:
+        for folder in gone:
+            self._observer.unschedule(self._watched.pop(folder)[1])
+        for folder, identity in wanted.items():
             if folder not in self._watched:
-                self._watched[folder] = self._observer.schedule(handler, str(folder), recursive=False)
-        for folder in set(self._watched) - set(wanted):
-            self._observer.unschedule(self._watched.pop(folder))
+                watch = self._observer.schedule(self._handler, str(folder), recursive=False)
+                self._watched[folder] = (identity, watch)
 
     def _polls(self, folders: Iterable[Path]) -> bool:
-        if self._mode == "auto":
-            return any(file_system(folder).startswith(REMOTE) for folder in folders)
-        return self._mode == "poll"
+        if self._mode == "auto" and any(is_remote(folder) for folder in folders):
+            return True
+        return self._mode == "poll" or self._monotonic() - self._refused_s < TRY_AGAIN_S
 
 
-def file_system(folder: Path, mounts: str | None = None) -> str:
-    """Type of the file system that holds `folder` ("ext4", "nfs4", ...), from /proc/self/mounts; empty if unknown.
-
-    Parameters
-    ----------
-    mounts : str or None
-        The content of the mount table; None reads it.
-    """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-    best, kind = -1, ""
-    place = folder.resolve()
-    for line in mounts.splitlines():
-        parts = line.split()
-        if len(parts) < 3:
-            continue
-        point = Path(parts[1].encode().decode("unicode_escape"))
-        # of mounts on the same point the last one hides the others
-        if (point == place or point in place.parents) and len(point.parts) >= best:
-            best, kind = len(point.parts), parts[2]
-    return kind
+def _identity(folder: Path) -> Identity | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class _Handler(FileSystemEventHandler):
@@ -121,11 +142,24 @@ class _Handler(FileSystemEventHandler):
 
     def __init__(self, hint: Callable[[Path], None]) -> None:
         self._hint = hint
+        self._faults = 0
+
+    def take_faults(self) -> int:
+        """Events that could not be handled since the last call."""
+        faults, self._faults = self._faults, 0
+        return faults
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        try:
+            self._pass_on(event)
+        except Exception:
+            # the border of watchdog's thread: it would die in silence
+            self._faults += 1
+
+    def _pass_on(self, event: FileSystemEvent) -> None:
         if event.event_type in ("opened", "closed_no_write", "deleted"):
             return
         for name in (event.src_path, event.dest_path):
             path = Path(name.decode(errors="surrogateescape") if isinstance(name, bytes) else str(name))
-            if name and ((is_frame_name(path) and path.suffix == ".fits") or is_night_name(path.name)):
+            if name and (is_frame_name(path) or is_night_name(path.name)):
                 self._hint(path)

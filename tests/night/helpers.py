@@ -33,6 +33,8 @@ mode = "{mode}"
 quiet_s = 0.4
 [calibrations]
 quiet_s = 0.2
+[disk]
+min_free_mb = 1
 [jobs]
 workers = 2
 steps_module = "night.fake_steps"

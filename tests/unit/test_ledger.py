@@ -8,7 +8,8 @@ import pytest
 
 from sedmd.frames import Kind
 from sedmd.job import Job
-from sedmd.ledger import MIGRATIONS, FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.schema import MIGRATIONS
 from sedmd.worker import Outcome, Product
 
 from .test_night import make
@@ -169,7 +170,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_content(tmp_path):
 def test_no_ledger_newer_or_other_than_ours(tmp_path):
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"this is no database, and long enough to be seen as none" * 100)
-    with pytest.raises(LedgerError, match="Move it away"):
+    with pytest.raises(LedgerError, match="doctor --rebuild"):
         Ledger.open(path, clock=lambda: NOW)
     newer = tmp_path / "newer.sqlite"
     with sqlite3.connect(newer) as connection:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedmd.frames import Frame, Kind
-from sedmd.planner import Context, Plan, Record, State, job_key, plan_night
+from sedmd.plan import Context, Plan, Record, State, job_key
+from sedmd.planner import plan_night
 
 from .test_night import AFTERNOON, make, series
 

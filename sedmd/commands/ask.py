@@ -1,0 +1,100 @@
+"""Commands that ask and change nothing: status, why, scan --dry-run, config, doctor. All work without a service."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
+from sedmd.config import load, show
+from sedmd.rawname import stem_of
+
+Add = Callable[..., argparse.ArgumentParser]
+#: Seconds between two looks of `status --watch`.
+WATCH_S = 2.0
+
+
+def add_to(add: Add) -> None:
+    """Add these commands to the program."""
+    command = add("status", verb_status)
+    add_where(command)
+    command.add_argument("--night", type=night_argument, help="this UT night (default: the newest)")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument("--watch", action="store_true", help=f"show it again every {WATCH_S:g} s until Ctrl-C")
+
+    command = add("why", verb_why)
+    command.add_argument("subject", metavar="FRAME|TARGET", help="file name, its time stamp, or a target's name")
+    add_where(command)
+
+    command = add("doctor", verb_doctor)
+    add_where(command)
+    command.add_argument(
+        "--rebuild", action="store_true", help="make the ledger again from the journals beside the products"
+    )
+
+    command = add("config", verb_config)
+    command.add_argument("action", choices=("check", "show"))
+    command.add_argument("--config", type=Path, required=True)
+
+
+def verb_status(options: argparse.Namespace) -> int:
+    """Show a night: calibrations, targets, queue, what waits and why; works without the service."""
+    from sedmd.status import render, snapshot
+
+    settings = settings_of(options)
+    while True:
+        state = snapshot(settings, night=options.night, now=utc_now())
+        text = json.dumps(state, indent=2) if options.json else render(state)
+        if not options.watch:
+            print(text)
+            return 0
+        # home, then clear to the end of each line and of the screen: no flicker
+        print("\033[H" + text.replace("\n", "\033[K\n") + "\033[K\033[J", flush=True)
+        time.sleep(WATCH_S)
+
+
+def verb_why(options: argparse.Namespace) -> int:
+    """Tell the whole story of a frame or target, one event a line."""
+    from sedmd.ledger import Ledger
+
+    settings = settings_of(options)
+    subject = stem_of(options.subject)
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
+        story = ledger.story(subject)
+    for when, night, name, text in story:
+        print(f"{when[:19].replace('T', ' ')} UT  {night:8}  {name:40} {text}")
+    if not story:
+        print(f"nothing is known of {subject!r}; see sedmd status for the names in the ledger")
+        return 1
+    return 0
+
+
+def verb_doctor(options: argparse.Namespace) -> int:
+    """Check mounts, rights, disks, clock, libraries, configuration and ledger, and say what to do.
+
+    With --rebuild a damaged ledger is put aside and made again from the journals; the service must be stopped.
+    """
+    from sedmd.doctor import examine, render
+    from sedmd.rebuild import rebuild
+
+    settings = settings_of(options)
+    if options.rebuild:
+        print(rebuild(settings, clock=utc_now))
+    findings = examine(settings)
+    print(render(findings))
+    return int(any(finding.level == "error" for finding in findings))
+
+
+def verb_config(options: argparse.Namespace) -> int:
+    """Check a configuration file, or show every setting with its origin."""
+    settings = load(options.config)
+    if options.action == "show":
+        print(show(settings))
+    else:
+        print(f"{options.config}: good")
+    return 0
+
+

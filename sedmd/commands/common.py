@@ -1,0 +1,51 @@
+"""What several commands share: settings from options, kinds of arguments, the time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sedmd.config import Settings, from_table, load
+
+
+def utc_now() -> datetime:
+    """The wall clock; the one place where the program reads it."""
+    return datetime.now(UTC)
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The service's settings, or the default ones for a redux root."""
+    if options.config is not None:
+        return load(options.config)
+    table = {"paths": {"raw_root": os.devnull, "redux_root": str(options.redux)}}
+    return from_table(table, origin="command line", base=Path.cwd())
+
+
+def add_where(command: argparse.ArgumentParser) -> None:
+    """Let a command be told which redux root it is about."""
+    group = command.add_mutually_exclusive_group(required=True)
+    group.add_argument("--config", type=Path, help="the service's configuration")
+    group.add_argument("--redux", metavar="DIR", type=Path, help="or just the redux root")
+
+
+def night_argument(text: str) -> str:
+    """An argument that is a night."""
+    try:
+        valid = bool(re.fullmatch(r"\d{8}", text)) and bool(datetime.strptime(text, "%Y%m%d"))
+    except ValueError:
+        valid = False
+    if not valid:
+        msg = f"{text!r} is not a night; expected YYYYMMDD"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
+def positive_argument(text: str) -> int:
+    """An argument that counts processes."""
+    if not text.isdigit() or int(text) < 1:
+        msg = f"{text!r} is not a number of processes; expected 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

@@ -1,0 +1,131 @@
+"""What the planner is told about a night, gathered from the ledger, the settings and the Sun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sedmd.calibrations import (
+    SET_STEPS,
+    CalibrationSet,
+    FluxCalibration,
+    calibration_set,
+    flux_calibration,
+)
+from sedmd.config import Settings
+from sedmd.deadlines import deadlines
+from sedmd.departure import Geometry, departures
+from sedmd.ledger import FrameRow, Ledger
+from sedmd.plan import Context
+
+#: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
+HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
+#: As many earlier sets are offered to the planner: one of them should have the bias of every read-out speed.
+MAX_SETS = 5
+
+Figures = Mapping[str, Any]
+
+
+def night_context(
+    settings: Settings,
+    ledger: Ledger,
+    night: str,
+    rows: Sequence[FrameRow],
+    *,
+    now: datetime,
+    final: bool,
+    versions: Mapping[str, object],
+    standard: Callable[[str], str | None],
+    pin_fallbacks: bool = True,
+) -> Context:
+    """Everything the planner is told about a night.
+
+    Parameters
+    ----------
+    rows : sequence of FrameRow
+        The night's frames.
+    final : bool
+        No more frames will come.
+    versions : mapping of step name to version
+        Of the program that does the work, not of the one that asks.
+    pin_fallbacks : bool
+        See `sedmd.plan.Context`.
+    """
+    marks = ledger.marks(night)
+    earlier = _earlier(settings, ledger, night)
+    reference = earlier.figures if all(mark.kind != ACCEPTED for mark in marks) else None
+    return Context(
+        night=night,
+        folder=settings.paths.redux_root / night,
+        now=now,
+        final=final,
+        arrived={row.frame.checksum: row.arrived for row in rows if row.frame is not None},
+        records=ledger.records(night),
+        products=ledger.products(night),
+        rules=settings.calibrations,
+        partner_wait_s=settings.night.partner_wait_s,
+        versions=versions,
+        standard_key=standard,
+        options={"traces": {"field_centre": list(settings.instrument.field_centre(night))}},
+        fallback_due=deadlines(night, settings).fallback_due(now, final=final),
+        fallbacks=earlier.sets,
+        flux_fallback=earlier.flux,
+        pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
+        departures=_departures(reference),
+        holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
+    )
+
+
+def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> bool:
+    """True when no more frames of a night are expected."""
+    last = ledger.last_arrival(night)
+    return last is not None and deadlines(night, settings).over(
+        now, last_arrival=last, quiet_s=settings.night.quiet_s
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Earlier:
+    """What earlier nights have to offer, and the figures of the newest good geometry."""
+
+    sets: tuple[CalibrationSet, ...]
+    flux: FluxCalibration | None
+    figures: tuple[Figures, Figures] | None
+
+
+def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
+    oldest = datetime.strptime(night, "%Y%m%d") - timedelta(days=settings.calibrations.fallback_max_age_nights)
+    since = oldest.strftime("%Y%m%d")
+    sets: list[CalibrationSet] = []
+    figures = None
+    for other in ledger.nights_with("flat", since=since, before=night):
+        if ledger.marks(other, REFUSED):
+            continue
+        jobs = ledger.done_jobs(other, SET_STEPS)
+        found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        if found is None:
+            continue
+        by_step = {job.step: job.figures for job in jobs}
+        figures = figures or (by_step["traces"], by_step["wavelength"])
+        sets.append(found)
+        if len(sets) == MAX_SETS:
+            break
+    flux = None
+    for other in ledger.nights_with("fluxcal", since=since, before=night):
+        jobs = ledger.done_jobs(other, ("fluxcal",))
+        flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        if flux is not None:
+            break
+    return _Earlier(sets=tuple(sets), flux=flux, figures=figures)
+
+
+def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
+    if reference is None:
+        return lambda traces, wavelength: ()
+    before = Geometry.from_figures(*reference)
+    return lambda traces, wavelength: departures(Geometry.from_figures(traces, wavelength), before)
+
+
+__all__ = ["ACCEPTED", "HOLD", "REFUSED", "night_context", "night_is_final"]

@@ -1,0 +1,40 @@
+"""No new work without room for its products: claims pause, frames still come in, and the operator is told."""
+
+from __future__ import annotations
+
+from sedmd.config import Settings
+from sedmd.mounts import free_bytes
+from sedmd.report import ERROR, NOTICE, Report
+
+
+class DiskGate:
+    """Closed while there is less free space than `disk.min_free_mb` where products or the ledger go."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self._report = report
+        #: What is lacking; empty when there is room.
+        self.complaint = ""
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings."""
+        self._least = settings.disk.min_free_mb * 1_000_000
+        self._least_mb = settings.disk.min_free_mb
+        self._places = {"redux_root": settings.paths.redux_root, "state_dir": settings.paths.state}
+
+    def free(self) -> dict[str, int]:
+        """Free bytes by the name of the place; one that does not answer is left out."""
+        found = {name: free_bytes(place) for name, place in self._places.items()}
+        return {name: free for name, free in found.items() if free is not None}
+
+    def room(self) -> bool:
+        """True if work may begin; tells once when the room runs out, and once when there is some again."""
+        short = [f"{name} has {free // 1_000_000} MB" for name, free in self.free().items() if free < self._least]
+        before = self.complaint
+        self.complaint = f"disk low: {', '.join(short)}; {self._least_mb} MB needed" if short else ""
+        if self.complaint and not before:
+            text = f"{self.complaint}: no new jobs begin until there is room. Make some; work goes on by itself"
+            self._report.event("", "disk", "", text, level=ERROR)
+        elif before and not self.complaint:
+            self._report.event("", "disk", "", "room again; work goes on", level=NOTICE)
+        return not self.complaint

@@ -1,0 +1,320 @@
+"""Raw files in: which directories are looked at, which files are whole, and what they are. The scan is the truth.
+
+Events only shorten the wait. Whatever they name, and whatever a scan finds, goes into one queue and is looked at in
+small slices, so that thousands of files at once neither stop the jobs nor the pings.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sedmd.config import Settings
+from sedmd.daemon.complete import Gate, Look
+from sedmd.fitsfile import examine
+from sedmd.frames import Kind
+from sedmd.ingest import is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
+from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.mounts import is_remote
+from sedmd.night import neighbour
+from sedmd.report import INFO, NOTICE, WARNING, Report
+
+
+@dataclass(slots=True)
+class Sight:
+    """What the last scan saw."""
+
+    folders: list[Path] = field(default_factory=list)
+    there: bool = True
+    scanned_s: float = 0.0
+
+
+class Intake:
+    """From directories to rows of the ledger.
+
+    Parameters
+    ----------
+    on_frame : callable
+        Told each row that was registered.
+    clock : callable
+        The time now, UTC.
+    monotonic : callable
+        Seconds for settling; never the wall clock, which may jump.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        report: Report,
+        on_frame: Callable[[FrameRow], None],
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ledger = ledger
+        self.report = report
+        self.clock = clock
+        self.monotonic = monotonic
+        self.sight = Sight(scanned_s=monotonic())
+        #: Files that a scan found although an event should have told of them long before.
+        self.hints_missed = 0
+        self._on_frame = on_frame
+        self._known: dict[Path, KnownFile] = {}
+        self._forgotten: set[Path] = set()
+        self._queue: list[tuple[int, str, Path]] = []
+        self._queued: set[Path] = set()
+        self._due_s: dict[Path, float] = {}
+        self._hinted: set[Path] = set()
+        self._awake: set[Path] = set()
+        self._archive_s = float("-inf")
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings; what is being looked at goes on."""
+        watch = settings.watch
+        self.settings = settings
+        self._rules = rules(settings)
+        settle_s = watch.settle_s
+        if is_remote(settings.paths.raw_root):
+            # attributes of a network file system are cached: two looks of the scan must agree
+            settle_s = max(settle_s, 2 * watch.scan_interval_s)
+        self._settle_s = settle_s
+        self.gate = Gate(
+            settle_s=settle_s,
+            timeout_s=watch.settle_timeout_s,
+            examine=lambda path: examine(path, min_hdus=watch.min_hdus),
+        )
+
+    # directories
+
+    def scan(self) -> bool:
+        """Look at every file of the directories in sight; False if the raw root cannot be read."""
+        root = self.settings.paths.raw_root
+        try:
+            nights = sorted(path for path in root.iterdir() if is_night_name(path.name))
+        except OSError as error:
+            return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
+        if not nights and self.sight.folders:
+            return self._away(f"raw root {root} is empty, but held nights before; is it mounted? Waiting for it")
+        if not self.sight.there:
+            self.sight.there = True
+            self.report.event("", "watch", "", f"raw root {root} is back", level=NOTICE)
+        watched = set(self.sight.folders)
+        self._look_at(nights)
+        for folder in self.sight.folders:
+            for path in self._files(folder):
+                if path not in self._due_s and path not in self._queued and self._is_new(path):
+                    self.hints_missed += folder in watched and path not in self._hinted
+                    self._push(path)
+        self._hinted.clear()
+        self.sight.scanned_s = self.monotonic()
+        return True
+
+    def wake_night(self, night: str) -> bool:
+        """Look at an old night's directories from now on; False if there are none."""
+        root = self.settings.paths.raw_root
+        found = [root / name for name in (neighbour(night, -1), night) if (root / name).is_dir()]
+        self._awake.update(found)
+        return bool(found)
+
+    def plannable(self, nights: Iterable[str]) -> list[str]:
+        """Of the ledger's nights those all of whose frames are in sight, and the night begun."""
+        names = {folder.name for folder in self.sight.folders}
+        if not names:
+            return []
+        newest = max(names)
+        root = self.settings.paths.raw_root
+        chosen = []
+        for night in nights:
+            before = neighbour(night, -1)
+            whole = before in names or not (root / before).is_dir()
+            if (night in names or night > newest) and whole:
+                chosen.append(night)
+        return chosen
+
+    def _look_at(self, nights: list[Path]) -> None:
+        """Newest directories always; older ones from the day on which something changes in them."""
+        newest = nights[-(self.settings.watch.nights_back + 1) :]
+        if self.monotonic() - self._archive_s >= self.settings.watch.archive_interval_s:
+            self._archive_s = self.monotonic()
+            self._wake_changed(nights, {path.name for path in newest})
+        folders = sorted({*newest, *(path for path in self._awake if path.is_dir())})
+        for folder in set(folders) - set(self.sight.folders):
+            for path, known in self.ledger.known_files(folder).items():
+                self._known[path] = known
+                if known.state == "forgotten":
+                    self._forgotten.add(path)
+        self.sight.folders = folders
+
+    def _wake_changed(self, nights: list[Path], newest: set[str]) -> None:
+        seen = self.ledger.folders()
+        now: dict[str, int] = {}
+        for folder in nights:
+            with suppress(OSError):
+                now[str(folder)] = folder.stat().st_mtime_ns
+        changed = {path: mtime for path, mtime in now.items() if seen.get(path) != mtime}
+        if changed:
+            self.ledger.put_folders(changed)
+        if not seen:
+            return  # the first start ever: what lies here already is an archive
+        for path in changed:
+            if Path(path).name not in newest and self.wake_night(Path(path).name):
+                self.report.event(Path(path).name, "watch", "", "frames came into an old night; it is looked at again")
+
+    def _away(self, text: str) -> bool:
+        """Say once that the raw root vanished; its absence deletes nothing."""
+        if self.sight.there:
+            self.sight.there = False
+            self.report.event("", "watch", "", text, level=WARNING)
+        return False
+
+    def _files(self, folder: Path) -> list[Path]:
+        try:
+            return raw_files([folder], self.settings.watch.pattern)
+        except OSError:
+            return []  # it went away, or may not be read: the next scan sees
+
+    # files
+
+    def hint(self, path: Path) -> None:
+        """Something happened to this path."""
+        if path.parent in self.sight.folders and is_frame_name(path, self.settings.watch.pattern):
+            self._hinted.add(path)
+            self._push(path)
+
+    def again(self) -> None:
+        """Look once more at files that stopped before they were whole."""
+        deferred = [path for path, known in self._known.items() if known.state == "deferred"]
+        for path in self.gate.again(deferred):
+            self._known.pop(path, None)
+            self._push(path)
+
+    def forget_known(self, path: Path) -> None:
+        """Read this file again."""
+        self._known.pop(path, None)
+        self._forgotten.discard(path)
+        self._push(path)
+
+    def leave_out(self, path: Path) -> None:
+        """Never read this file again, whatever happens to it."""
+        self._forgotten.add(path)
+
+    def work(self, budget_s: float) -> int:
+        """Look at queued files for at most about `budget_s` seconds; how many were registered."""
+        now = self.monotonic()
+        for path in [path for path, due in self._due_s.items() if due <= now]:
+            del self._due_s[path]
+            self._push(path)
+        taken = 0
+        until = now + budget_s
+        while self._queue:
+            *_, path = heapq.heappop(self._queue)
+            self._queued.discard(path)
+            taken += self._look(path)
+            if self.monotonic() >= until:
+                break
+        return taken
+
+    def census(self) -> dict[str, int]:
+        """How many files in sight are in each state."""
+        return dict(Counter(known.state for known in self._known.values()))
+
+    @property
+    def settled(self) -> bool:
+        """No file is being written or waits for a look."""
+        return not self._queue and not self._due_s
+
+    def wait_s(self) -> float | None:
+        """Seconds until a file must be looked at again; None if none must."""
+        if self._queue:
+            return 0.0
+        return max(0.0, min(self._due_s.values()) - self.monotonic()) if self._due_s else None
+
+    def _push(self, path: Path) -> None:
+        if path not in self._queued:
+            self._queued.add(path)
+            # the newest night first: somebody may be waiting for it
+            night = int(path.parent.name) if is_night_name(path.parent.name) else 0
+            heapq.heappush(self._queue, (-night, path.name, path))
+
+    def _is_new(self, path: Path) -> bool:
+        known = self._known.get(path)
+        if path in self._forgotten:
+            return False
+        if known is None:
+            return True
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        return (known.size, known.mtime_ns, known.rules) != (status.st_size, status.st_mtime_ns, self._rules)
+
+    def _look(self, path: Path) -> bool:
+        """Take in a file if it is new or changed, and whole."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            self.gate.forget(path)
+            self._due_s.pop(path, None)
+            return False
+        except OSError as error:
+            row = quarantined(path, f"{path.name} cannot be read: {error.strerror}", self.settings, now=self.clock())
+            return self._register(row)
+        if not self._is_new(path):
+            return False
+        try:
+            return self._judge(path, status.st_size, status.st_mtime_ns)
+        except (LedgerError, SystemExit):
+            raise
+        except Exception as error:
+            # the border of intake: whatever a file does to its reader costs that file only
+            what = f"{type(error).__name__}: {error}"
+            reason = f"{path.name} could not be read: {what}; a fault of the program, report it"
+            size, mtime_ns = status.st_size, status.st_mtime_ns
+            return self._register(
+                quarantined(path, reason, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns)
+            )
+
+    def _judge(self, path: Path, size: int, mtime_ns: int) -> bool:
+        """Look at a file that is new or changed; True if it came into the ledger.
+
+        """
+        look, reason = self.gate.look(path, size=size, mtime_ns=mtime_ns, now_s=self.monotonic())
+        if look is Look.SETTLING:
+            self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
+            return False
+        if look is Look.DEFERRED:
+            text = (
+                f"{path.name} is not whole: {reason}; nothing came for {self.settings.watch.settle_timeout_s:g} s. "
+                "Copy it again; it is looked at when it changes, and in the morning"
+            )
+            row = quarantined(
+                path, text, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns, state="deferred"
+            )
+            return self._register(row)
+        return self._register(take_in(path, self.settings, now=self.clock()))
+
+    def _register(self, row: FrameRow) -> bool:
+        known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
+        if self._known.get(row.path) == known:
+            return False  # an unreadable file is told once, not at every scan
+        register(self.ledger, row)
+        self._known[row.path] = known
+        name = row.path.name
+        if row.frame is None:
+            self.report.event(row.night, "frame", name, f"{row.state}: {row.reason}", level=WARNING)
+        else:
+            kind = row.frame.kind
+            text = f"ignored: {row.frame.reason}" if kind is Kind.IGNORED else f"{kind}: {row.frame.object}"
+            self.report.event(row.night, "frame", name, text, level=INFO)
+            for note in row.frame.notes:
+                self.report.event(row.night, "frame", name, f"note: {note}", minor=True)
+        self._on_frame(row)
+        return True

@@ -1,0 +1,148 @@
+"""The nights in work: their plans, when to plan anew, and the end of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from sedmd.config import Settings
+from sedmd.deadlines import deadlines
+from sedmd.dispatch import Dispatcher
+from sedmd.ledger import Ledger
+from sedmd.nightend import end_of_night
+from sedmd.plan import Plan, State
+from sedmd.report import NOTICE, WARNING, Report
+
+#: Kind of the mark that says what a night's end was told to be.
+ENDED = "ended"
+#: While files pour in, at most this share of the time goes into planning.
+PLANNING_SHARE = 0.2
+
+
+class Nights:
+    """Keeps a plan of each night in sight, and no more work than what changed.
+
+    Parameters
+    ----------
+    clock : callable
+        The time now, UTC.
+    monotonic : callable
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        report: Report,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.dispatcher = dispatcher
+        self.report = report
+        self.clock = clock
+        self.monotonic = monotonic
+        self.plans: dict[str, Plan] = {}
+        self._dirty: set[str] = set()
+        self._phases: dict[str, tuple[bool, bool]] = {}
+        self._last_arrival: dict[str, datetime] = {}
+        self._rest_until_s: dict[str, float] = {}
+
+    def touch(self, night: str, *, arrived: datetime | None = None) -> None:
+        """Something changed in a night: a frame arrived, or a job ended."""
+        self._dirty.add(night)
+        if arrived is not None:
+            self._last_arrival[night] = arrived
+
+    def touch_all(self) -> None:
+        """Plan every night anew."""
+        self._dirty.update(self.plans)
+
+    def replan(self, nights: Iterable[str], *, settled: bool) -> list[Plan]:
+        """Plan the nights in which something changed.
+
+        Parameters
+        ----------
+        nights : iterable of str
+            Those in sight.
+        settled : bool
+            No file is being written or waits to be read.
+
+        Returns
+        -------
+        list of Plan
+            Of all `nights`.
+        """
+        now = self.clock()
+        plans = []
+        for night in nights:
+            phase = self.phase(night, now, settled=settled)
+            wake = self.plans[night].wake if night in self.plans else now
+            if phase != self._phases.get(night) or (wake is not None and now >= wake):
+                self._dirty.add(night)
+            if night in self._dirty and (settled or self._may_plan(night)):
+                begun = self.monotonic()
+                self.plans[night] = self.dispatcher.plan(night, final=phase[0])
+                self._phases[night] = phase
+                self._dirty.discard(night)
+                took = self.monotonic() - begun
+                self._rest_until_s[night] = self.monotonic() + took * (1 / PLANNING_SHARE - 1)
+                if phase[0] and not self.plans[night].active:
+                    self._end(night)
+            if night in self.plans:
+                plans.append(self.plans[night])
+        return plans
+
+    def phase(self, night: str, now: datetime, *, settled: bool) -> tuple[bool, bool]:
+        """(no more frames are expected, an earlier night's calibrations may serve)."""
+        last = self._last_arrival.get(night) or self.ledger.last_arrival(night)
+        if last is None:
+            return False, False
+        self._last_arrival[night] = last
+        times = deadlines(night, self.settings)
+        over = settled and times.over(now, last_arrival=last, quiet_s=self.settings.night.quiet_s)
+        return over, times.fallback_due(now, final=over)
+
+    def next_wake(self, now: datetime) -> datetime | None:
+        """The next time at which a plan changes although nothing happens."""
+        times: list[datetime] = []
+        for night, plan in self.plans.items():
+            sun = deadlines(night, self.settings)
+            quiet_until = self._last_arrival[night] + timedelta(seconds=self.settings.night.quiet_s)
+            times += [sun.fallback_from, max(sun.closes, quiet_until), *([plan.wake] if plan.wake else [])]
+        return min((when for when in times if when > now), default=None)
+
+    def drop(self, nights: Iterable[str]) -> None:
+        """Forget the plans of nights that are no longer in sight."""
+        for night in nights:
+            for kept in (self.plans, self._phases, self._last_arrival, self._rest_until_s):
+                kept.pop(night, None)  # type: ignore[attr-defined]
+            self._dirty.discard(night)
+
+    def _may_plan(self, night: str) -> bool:
+        return self.monotonic() >= self._rest_until_s.get(night, float("-inf"))
+
+    def _end(self, night: str) -> None:
+        """When the last job of a closed night has ended: its report; again if later frames change the result."""
+        plan = self.plans[night]
+        outcome = census(plan)
+        if any(mark.text == outcome for mark in self.ledger.marks(night, ENDED)):
+            return
+        spectra = sum(node.state is State.DONE for node in plan.nodes if node.job.step == "calibrate")
+        self.report.event(night, "night", "", f"finished: {spectra} spectra; jobs: {outcome}", level=NOTICE)
+        for lack in plan.missing:
+            self.report.event(night, "night", "", f"missing: {lack}", level=WARNING)
+        for line in end_of_night(self.settings, self.ledger, plan, now=self.clock()):
+            self.report.event(night, "night", "", line, level=NOTICE)
+        self.ledger.mark(ENDED, night, "", outcome)
+
+
+def census(plan: Plan) -> str:
+    """How many jobs are in each state, as a phrase."""
+    counts = {state: sum(node.state is state for node in plan.nodes) for state in State}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no jobs"

@@ -1,0 +1,31 @@
+"""What became of a raw frame, told from the jobs that it went into."""
+
+from __future__ import annotations
+
+from sedmd.frames import Frame
+from sedmd.plan import Fate, Node, State
+
+
+def calibration_fate(frame: Frame, node: Node) -> Fate:
+    """What became of a frame that is combined with others by the job `node`."""
+    if node.state is State.DONE:
+        return Fate(frame=frame, became=f"part of {next(iter(node.job.outputs.values())).name}")
+    if node.state is State.WAITING and not node.active:
+        return Fate(frame=frame, became="not used", why=node.reason)
+    return Fate(frame=frame, became=str(node.state), why=node.reason, good=not node.lost)
+
+
+def on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
+    """What became of an exposure on the sky, from the jobs that reduce it."""
+    for node, made in ((cube, ""), (ext, "cube; "), (spectrum, "cube; ")):
+        if node.state is State.DONE:
+            continue
+        if node.state is State.AWAITING:
+            return Fate(frame=frame, became="cube; awaiting observer", why=node.reason)
+        return Fate(frame=frame, became=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost)
+    notes = list(frame.notes)
+    if cube.fallback:
+        notes.insert(0, f"calibrations of {cube.fallback}")
+    if ext.job.options.get("partial_pair"):
+        notes.insert(0, f"only the [{frame.nod}] exposure of a pair: sky subtraction is inferior")
+    return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(notes))

@@ -1,0 +1,60 @@
+"""What the ledger holds, once more as lines of text beside the products: from it a lost ledger is made again.
+
+``redux/NIGHT/journal.jsonl`` has one JSON object a line, in the order of what happened. The ledger is the truth; the
+journal is written after it and may lack its last line after a power cut, which costs a job done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """Appends lines to the journals of nights.
+
+    Parameters
+    ----------
+    redux_root : Path
+    """
+
+    def __init__(self, redux_root: Path) -> None:
+        self._redux_root = redux_root
+        #: Lines that could not be written (full disk, missing rights).
+        self.lost = 0
+
+    def write(self, night: str, what: str, **values: Any) -> None:
+        """Append one line to the journal of `night`; a failure is counted, it never stops the work."""
+        if not night:
+            return
+        folder = self._redux_root / night
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / NAME).open("a+b") as file:
+                # after a torn line a new one must not be glued to it
+                torn = file.tell() > 0 and not _ends_line(file)
+                line = json.dumps({"what": what, **values}, default=str, separators=(",", ":"))
+                file.write(b"\n" * torn + line.encode() + b"\n")
+        except OSError:
+            self.lost += 1
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a journal; torn ones are passed over."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and "what" in entry:
+                yield entry
+
+
+def _ends_line(file: Any) -> bool:
+    file.seek(-1, 2)
+    return bool(file.read(1) == b"\n")

@@ -1,0 +1,45 @@
+"""The morning: what came in against what came out, and the night's report beside its products."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from sedmd.config import Settings
+from sedmd.ingest import raw_files
+from sedmd.ledger import Ledger
+from sedmd.night import neighbour
+from sedmd.plan import Plan
+from sedmd.products.files import write_bytes_atomic
+from sedmd.reconcile import Reconciliation, reconcile
+from sedmd.status import render, snapshot
+
+REPORT = "night.txt"
+
+
+def account(settings: Settings, ledger: Ledger, plan: Plan) -> Reconciliation:
+    """The reconciliation of a night with the disks as they are now."""
+    folders = [settings.paths.raw_root / name for name in (neighbour(plan.night, -1), plan.night)]
+    on_disk: list[Path] = []
+    with suppress(OSError):
+        on_disk = raw_files([folder for folder in folders if folder.is_dir()], settings.watch.pattern)
+    rows = ledger.frames(plan.night)
+    # of the directory of the day before only the afternoon belongs to this night; the rest has its own account
+    known = {path for folder in folders for path in ledger.known_files(folder)}
+    sizes = {path: size for path, (size, *_) in ledger.product_files(plan.night).items()}
+    found = {}
+    for path in sizes:
+        with suppress(OSError):
+            found[path] = path.stat().st_size
+    return reconcile(plan, rows, on_disk=on_disk, known=known, product_sizes=sizes, found_sizes=found)
+
+
+def end_of_night(settings: Settings, ledger: Ledger, plan: Plan, *, now: datetime) -> list[str]:
+    """Write the night's report; the reconciliation as lines for the log."""
+    lines = account(settings, ledger, plan).lines()
+    state = snapshot(settings, night=plan.night, now=now, ledger=ledger)
+    text = "\n".join([render(state), "", "raw files and products", *(f"  {line}" for line in lines), ""])
+    with suppress(OSError):  # a full disk costs the report, not the night
+        write_bytes_atomic(text.encode(), settings.paths.redux_root / plan.night / REPORT)
+    return lines

@@ -1,0 +1,82 @@
+"""`sedmd scan --dry-run`: what would become of a night, without touching anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from datetime import datetime
+
+from sedmd.config import Settings
+from sedmd.context import night_context
+from sedmd.deadlines import deadlines
+from sedmd.dispatch import standard_key, step_versions
+from sedmd.errors import SedmError
+from sedmd.ingest import raw_files, take_in
+from sedmd.ledger import FrameRow, Ledger
+from sedmd.night import neighbour
+from sedmd.plan import Plan, State
+from sedmd.planner import plan_night
+from sedmd.runner import Row, table
+
+
+def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
+    """A table of the night's raw files, the jobs that would be done, and what is missing.
+
+    Every file is read as it is now; the ledger, where there is one, tells what is done already and which earlier
+    calibrations could serve.
+
+    Raises
+    ------
+    SedmError
+        If there are no raw directories of this night.
+    """
+    root = settings.paths.raw_root
+    folders = [root / name for name in (neighbour(night, -1), night) if (root / name).is_dir()]
+    if not folders:
+        msg = f"{root} has neither {neighbour(night, -1)} nor {night}; expected directories with raw frames"
+        raise SedmError(msg)
+    read = [take_in(path, settings, now=now) for path in raw_files(folders, settings.watch.pattern)]
+    rows = [row for row in read if row.night == night]
+    path = settings.paths.state / "ledger.sqlite"
+    with ExitStack() as stack:
+        there = path.exists()
+        ledger = stack.enter_context(
+            Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there)
+        )
+        context = night_context(
+            settings,
+            ledger,
+            night,
+            rows,
+            now=now,
+            final=now >= deadlines(night, settings).closes,
+            versions=step_versions(settings.jobs.steps_module),
+            standard=standard_key,
+        )
+    plan = plan_night([row.frame for row in rows if row.frame is not None], context)
+    return "\n".join([table(_rows(plan, rows)), "", *_jobs(plan)])
+
+
+def _rows(plan: Plan, rows: list[FrameRow]) -> list[Row]:
+    fates = {fate.frame.path: fate for fate in plan.fates}
+    answer = []
+    for row in sorted(rows, key=lambda row: row.path.name):
+        fate = fates.get(row.path)
+        what = str(row.frame.kind) if row.frame is not None else "?"
+        became, why = (fate.became, fate.why) if fate is not None else (row.state, row.reason)
+        answer.append(Row(night=plan.night, frame=row.path.name, what=what, became=became, why=why, good=True))
+    return answer
+
+
+def _jobs(plan: Plan) -> list[str]:
+    states = Counter(str(node.state) for node in plan.nodes)
+    lines = ["jobs: " + (", ".join(f"{count} {state}" for state, count in states.items()) or "none")]
+    lines += [
+        f"  {node.job.step:10} {node.job.label:32} {node.state:18} {node.reason}".rstrip()
+        for node in sorted(plan.nodes, key=lambda node: node.order)
+        if node.state is not State.DONE
+    ]
+    if plan.fallback is not None:
+        lines.append(f"calibrations of {plan.fallback.night} would serve ({plan.fallback.age_nights} nights old)")
+    lines += [f"missing: {lack}" for lack in plan.missing]
+    return lines

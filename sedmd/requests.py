@@ -1,0 +1,181 @@
+"""What operators ask for: do again, try again, leave out, hold back, accept, look at.
+
+A request is a row that any process may leave in the ledger; whoever holds the lock carries it out here. Without a
+service the command takes the lock itself and does so at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sedmd.context import ACCEPTED, HOLD
+from sedmd.dispatch import Dispatcher
+from sedmd.ingest import is_night_name
+from sedmd.ledger import FrameRow, Ledger, Request
+from sedmd.plan import Node
+from sedmd.rawname import stem_of
+
+#: States of jobs that `retry` starts again.
+STUCK = ("failed", "quarantined", "retry")
+#: Nights that are searched for a name, newest first, when none is given.
+NIGHTS_SEARCHED = 30
+
+
+class Eyes(Protocol):
+    """The part of the service that looks at raw files."""
+
+    def wake_night(self, night: str) -> bool: ...
+
+    def forget_known(self, path: Path) -> None: ...
+
+    def leave_out(self, path: Path) -> None: ...
+
+
+def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:
+    """Do what was asked; the answer for the operator, one line.
+
+    Parameters
+    ----------
+    eyes : Eyes or None
+        Told which files to read again or never again; None when nobody watches.
+    """
+    do = VERBS.get(request.verb)
+    if do is None:
+        return f"refused: there is no request {request.verb!r}"
+    subject = stem_of(request.subject) if request.subject.startswith("ifu") else request.subject
+    night = request.night or _night_of(subject, ledger, dispatcher)
+    if not night:
+        where = f"the newest {NIGHTS_SEARCHED} nights"
+        return f"refused: nothing of the name {request.subject!r} in {where}; see sedmd status"
+    asked = _Asked(
+        night=night,
+        subject=subject,
+        who=request.who,
+        time=request.time,
+        ledger=ledger,
+        dispatcher=dispatcher,
+        eyes=eyes,
+    )
+    answer = do(asked)
+    if eyes is not None:
+        eyes.wake_night(night)
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request with everything it needs."""
+
+    night: str
+    subject: str
+    who: str
+    time: str
+    ledger: Ledger
+    dispatcher: Dispatcher
+    eyes: Eyes | None
+
+    def jobs(self, *, downstream: bool = False) -> list[Node]:
+        return self.dispatcher.look(self.night).concerning(self.subject, downstream=downstream)
+
+    def files(self) -> list[FrameRow]:
+        return self.ledger.named(self.night, self.subject)
+
+    def unknown(self) -> str:
+        where = f"night {self.night}"
+        return f"refused: nothing of the name {self.subject!r} in {where}; see sedmd status --night {self.night}"
+
+
+def _redo(asked: _Asked) -> str:
+    """Jobs and all that rests on them are done again, with the best calibrations that there are."""
+    nodes = asked.jobs(downstream=True)
+    if not nodes:
+        return asked.unknown()
+    count = asked.ledger.forget_jobs(asked.night, [node.key for node in nodes], f"redo asked by {asked.who}")
+    return f"{count} of {len(nodes)} jobs are done again"
+
+
+def _retry(asked: _Asked) -> str:
+    """What failed or was quarantined is tried again; files are read again."""
+    files = [row for row in asked.files() if row.state != "good"]
+    if asked.subject == asked.night:
+        files = [row for row in asked.ledger.frames(asked.night) if row.state in ("quarantined", "deferred")]
+    for row in files:
+        asked.ledger.drop_frame(row, f"read again, asked by {asked.who}")
+        if asked.eyes is not None:
+            asked.eyes.forget_known(row.path)
+    keys = [node.key for node in asked.jobs()]
+    jobs = asked.ledger.forget_jobs(asked.night, keys, f"retry asked by {asked.who}", states=STUCK)
+    if not files and not keys:
+        return asked.unknown()
+    return f"{jobs} jobs are tried again, {len(files)} files are read again"
+
+
+def _forget(asked: _Asked) -> str:
+    """A raw file is left out, as if it had never come."""
+    files = [row for row in asked.files() if row.state != "forgotten"]
+    if not files:
+        return asked.unknown()
+    for row in files:
+        asked.ledger.set_frame_state(row, "forgotten", f"left out by {asked.who}")
+        if asked.eyes is not None:
+            asked.eyes.leave_out(row.path)
+    return f"{len(files)} files are left out; sedmd retry {asked.subject} takes them back"
+
+
+def _hold(asked: _Asked) -> str:
+    """Jobs are not begun until they are released."""
+    nodes = asked.jobs()
+    if not nodes:
+        return asked.unknown()
+    since = asked.time[:16].replace("T", " ")
+    asked.ledger.mark(HOLD, asked.night, asked.subject, f"held by {asked.who} since {since} UT")
+    return f"{len(nodes)} jobs are held; what runs already ends"
+
+
+def _release(asked: _Asked) -> str:
+    """Held jobs may begin."""
+    if not asked.ledger.unmark(HOLD, asked.night, asked.subject):
+        held = ", ".join(mark.subject for mark in asked.ledger.marks(asked.night, HOLD)) or "nothing"
+        return f"refused: {asked.subject} is not held; held in {asked.night}: {held}"
+    return f"{asked.subject} goes on"
+
+
+def _accept(asked: _Asked) -> str:
+    """The night's geometry is right although it departs from the one before."""
+    asked.ledger.mark(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
+    return f"the calibrations of {asked.night} are taken although they depart from the night before"
+
+
+def _scan(asked: _Asked) -> str:
+    """An old night is looked at."""
+    return f"night {asked.night} is looked at"
+
+
+VERBS: dict[str, Callable[[_Asked], str]] = {
+    "redo": _redo,
+    "retry": _retry,
+    "forget": _forget,
+    "hold": _hold,
+    "release": _release,
+    "accept": _accept,
+    "scan": _scan,
+}
+
+
+def _night_of(subject: str, ledger: Ledger, dispatcher: Dispatcher) -> str:
+    """The newest night in which a job or a file has this name."""
+    if is_night_name(subject):
+        return subject
+    for night in _newest(ledger.nights()):
+        if ledger.named(night, subject) or dispatcher.look(night).concerning(subject):
+            return night
+        if any(mark.subject == subject for mark in ledger.marks(night)):
+            return night
+    return ""
+
+
+def _newest(nights: Iterable[str]) -> list[str]:
+    return sorted(nights, reverse=True)[:NIGHTS_SEARCHED]

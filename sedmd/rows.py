@@ -1,0 +1,150 @@
+"""Rows of the ledger as plain values, and their JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sedmd.frames import Frame, Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRow:
+    """A raw file as the ledger knows it.
+
+    Attributes
+    ----------
+    state : str
+        "good" (`frame` is set), "quarantined", "deferred" (it stopped growing before it was whole) or "forgotten" (an
+        operator took it out).
+    """
+
+    path: Path
+    night: str
+    state: str
+    reason: str
+    size: int
+    mtime_ns: int
+    arrived: datetime
+    rules: str = ""
+    frame: Frame | None = None
+
+    def told(self) -> str:
+        """One sentence for the story of the frame."""
+        if self.frame is None:
+            return f"{self.state}: {self.reason}"
+        frame = self.frame
+        what = f"ignored: {frame.reason}" if frame.kind is Kind.IGNORED else f"{frame.kind}, {frame.object!r}"
+        return f"found whole: {what}" + (f" ({'; '.join(frame.notes)})" if frame.notes else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """By which a file is recognised as read already: size in bytes, mtime in ns, rules of reading; and its state."""
+
+    size: int
+    mtime_ns: int
+    rules: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job that was started at least once.
+
+    Attributes
+    ----------
+    inputs : tuple of (role, checksum)
+        What its key was made of.
+    """
+
+    key: str
+    night: str
+    step: str
+    label: str
+    state: str
+    reason: str
+    detail: str
+    tries: int
+    seconds: float | None
+    ended: str | None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A decision that stays: kind "hold", "forget", "accept", "ended" ...; a night, a subject, and a sentence."""
+
+    kind: str
+    night: str
+    subject: str
+    text: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an operator asked for on the command line, to be carried out by whoever holds the lock."""
+
+    number: int
+    time: str
+    verb: str
+    night: str
+    subject: str
+    who: str
+
+
+def frame_to_json(frame: Frame) -> str:
+    """A frame as JSON text."""
+    body = asdict(frame)
+    body["path"] = str(frame.path)
+    body["start"] = frame.start.isoformat()
+    return json.dumps(body)
+
+
+def frame_from_json(text: str) -> Frame:
+    """The frame of `frame_to_json`; fields of another version are left out."""
+    body = json.loads(text)
+    known = {entry.name for entry in fields(Frame)}
+    body = {name: value for name, value in body.items() if name in known}
+    body |= {
+        "path": Path(body["path"]),
+        "kind": Kind(body["kind"]),
+        "start": datetime.fromisoformat(body["start"]),
+        "notes": tuple(body["notes"]),
+    }
+    return Frame(**body)
+
+
+def job_row(row: Mapping[str, Any]) -> JobRow:
+    """A row of the table ``job``."""
+    return JobRow(
+        **{name: row[name] for name in ("key", "night", "step", "label", "state", "reason", "detail", "tries")},
+        seconds=row["seconds"],
+        ended=row["ended"],
+        figures=json.loads(row["figures"]),
+        warnings=tuple(json.loads(row["warnings"])),
+        inputs=tuple((role, checksum) for role, checksum in json.loads(row["inputs"])),
+    )
+
+
+def frame_row(row: Mapping[str, Any]) -> FrameRow:
+    """A row of the table ``frame``; a forgotten frame has no `frame`."""
+    usable = row["body"] and row["state"] == "good"
+    return FrameRow(
+        path=Path(row["path"]),
+        night=row["night"],
+        state=row["state"],
+        reason=row["reason"],
+        size=row["size"],
+        mtime_ns=row["mtime_ns"],
+        arrived=datetime.fromisoformat(row["arrived"]),
+        rules=row["rules"],
+        frame=frame_from_json(row["body"]) if usable else None,
+    )

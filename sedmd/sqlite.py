@@ -1,0 +1,134 @@
+"""SQLite as the ledger uses it: how a file is opened, brought to the newest tables, and written in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sedmd.errors import SedmError
+from sedmd.schema import MIGRATIONS
+
+
+class LedgerError(SedmError):
+    """The ledger cannot be used; the text names the file and what to do."""
+
+
+class LedgerFull(LedgerError):
+    """The ledger cannot be written now (disk full, quota, I/O error); nothing of the transaction was kept."""
+
+
+def open_database(path: Path | str, *, read_only: bool, check: bool) -> sqlite3.Connection:
+    """Open the file, make it or bring its tables to the newest version; ``":memory:"`` gives one that is forgotten.
+
+    Parameters
+    ----------
+    check : bool
+        Look through the whole file for damage first.
+
+    Raises
+    ------
+    LedgerError
+        If the file is no ledger, is damaged, is newer than this program, or cannot be written.
+    """
+    try:
+        connection = _connect(path, read_only=read_only)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(_unusable(path, error)) from error
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA busy_timeout = 10000")
+        if check and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise LedgerError(_unusable(path, found))
+        _migrate(connection, path, read_only=read_only)
+    except sqlite3.Error as error:
+        connection.close()
+        raise LedgerError(_unusable(path, error)) from error
+    except LedgerError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it or nothing.
+
+    Raises
+    ------
+    LedgerFull
+        If it cannot be written now.
+    LedgerError
+        If the file is damaged.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:  # a full disk rolls back by itself
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError):
+            msg = f"the ledger cannot be written now ({error}); expected free space and a disk that works"
+            raise LedgerFull(msg) from error
+        if isinstance(error, sqlite3.DatabaseError):
+            msg = f"the ledger is damaged ({error}); stop the service and run: sedmd doctor --rebuild"
+            raise LedgerError(msg) from error
+        raise
+
+
+def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> None:
+    """Add a row, or replace the one with the same primary key."""
+    names = ", ".join(values)
+    connection.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES (:{', :'.join(values)})", values)
+
+
+def stamp(clock: Callable[[], datetime]) -> str:
+    """The time now as it stands in the tables: ISO 8601, UTC, milliseconds."""
+    return clock().astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def time_of(text: str | None) -> datetime | None:
+    """The time of a cell, if there is one."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _migrate(connection: sqlite3.Connection, path: Path | str, *, read_only: bool) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        msg = f"ledger {path} has version {version}, this sedmd knows {len(MIGRATIONS)}; install the newer sedmd"
+        raise LedgerError(msg)
+    if read_only:
+        if version < len(MIGRATIONS):
+            msg = (
+                f"ledger {path} has version {version}, {len(MIGRATIONS)} expected; start the service to migrate it"
+            )
+            raise LedgerError(msg)
+        return
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN; {MIGRATIONS[number][1]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+
+def _connect(path: Path | str, *, read_only: bool) -> sqlite3.Connection:
+    if read_only:
+        # without a -wal file nobody writes, and a reader without write permission needs no shared memory
+        quiet = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro{quiet}", uri=True, isolation_level=None)
+    else:
+        if path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _unusable(path: Path | str, error: object) -> str:
+    return (
+        f"ledger {path}: {error}; expected a SQLite file on a local disk. "
+        "Stop the service and make it again from the journals: sedmd doctor --rebuild"
+    )

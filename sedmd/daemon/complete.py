@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sedmd.errors import FrameFault
-from sedmd.fitsfile import Verdict, examine, unreadable
+from sedmd.fitsfile import Verdict, examine
 
 #: Longest time between two examinations of a file that stands still but is not whole.
 MAX_PAUSE_S = 30.0
@@ -36,6 +36,14 @@ class _Seen:
     reason: str = "just seen"
     next_s: float = 0.0
     deferred: bool = False
+
+
+def deferral(path: Path, reason: str, *, timeout_s: float) -> str:
+    """The sentence for a deferred file: what it lacks, and what becomes of it."""
+    return (
+        f"{path.name} is deferred: {reason}; expected a whole FITS file, and nothing came for {timeout_s:g} s. "
+        "Copy it again; it is read when it changes, and once more in the morning"
+    )
 
 
 class Gate:
@@ -89,7 +97,8 @@ class Gate:
             self.forget(path)
             return Look.READY, ""
         except OSError as error:
-            verdict = Verdict(whole=False, size=size, expected=None, reason=unreadable(path, error), mtime_ns=mtime_ns)
+            reason = f"it cannot be read ({error.strerror or error}; check its permissions and its disk)"
+            verdict = Verdict(whole=False, size=size, expected=None, reason=reason, mtime_ns=mtime_ns)
         found = (verdict.size, verdict.mtime_ns or mtime_ns)
         if found not in (seen.told, seen.found):
             # the open file is ahead of what the directory says: it has to be still by its own account

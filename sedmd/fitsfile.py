@@ -1,32 +1,48 @@
-"""How many bytes a FITS file ought to have, read from its cards alone; and its header as plain values.
+"""Is a raw file whole? Read from its cards, sums and bytes alone, for plain, gzipped and fpacked frames.
 
 Completeness is never a fixed size: one more header block makes a whole frame longer, and a fixed limit then lets a
-cut frame pass.
+cut frame pass. A size that fits is not enough either: space may be reserved and not yet written, and a file cut
+between two extensions is valid FITS.
 """
 
 from __future__ import annotations
 
-import warnings
+import io
+import os
+import re
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from astropy.io import fits
+import numpy as np
 
 from sedmd.errors import FrameFault
+from sedmd.header import CARD, header_values
+from sedmd.rawname import Packing, packing_of
+from sedmd.unpack import BLOCK, MAX_BYTES, funpack, gunzip, is_packed_image
 
-BLOCK = 2880
-CARD = 80
 #: A header longer than this (360 000 bytes, 4500 cards) is damage, not a header.
 MAX_HEADER_BLOCKS = 125
-#: Bytes of data at the end of the primary array that must not all be zero in a file that claims to be whole.
+#: Bytes of data at the end of an array that must not all be zero in a file that claims to be whole.
 TAIL_BYTES = 4096
+#: An aligned run of zero bytes this long is no exposure when unsigned integers are stored with BZERO: 1024 pixels of
+#: exactly 32768 ADU.
+ZERO_RUN_BYTES = 2048
+
+_OTHER_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """What the cards of a file promise.
+    """What the cards of the primary array promise.
 
     Attributes
     ----------
@@ -35,58 +51,80 @@ class Extent:
     data_bytes : int
         Length of the primary array without padding.
     expected_bytes : int
-        Length of the whole file as far as its headers could be read.
-    missing : str
-        Empty, or what is still lacking for the walk to reach the end of the file.
+        Length of both, padding included.
     """
 
     header_bytes: int
     data_bytes: int
     expected_bytes: int
-    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Is the file whole? `reason` says in a sentence why not; sizes in bytes."""
+    """Is the file whole?
+
+    Attributes
+    ----------
+    whole : bool
+    size, mtime_ns : int
+        Of the open file: what was judged, whatever a cache of attributes says.
+    expected : int or None
+        Bytes that the headers promise; None while they cannot be read, and for gzip, which does not say.
+    reason : str
+        In a sentence why it is not whole; empty otherwise.
+    damaged : bool
+        All bytes seem to be there, but they are not the right ones.
+    """
 
     whole: bool
     size: int
     expected: int | None
     reason: str = ""
+    mtime_ns: int = 0
+    damaged: bool = False
 
 
-def examine(path: Path) -> Verdict:
-    """Judge from sizes, cards and the last bytes whether `path` holds a whole FITS file.
+def examine(path: Path, *, min_hdus: int = 1) -> Verdict:
+    """Judge whether `path` holds a whole raw frame, by the packing that its name tells.
+
+    Parameters
+    ----------
+    min_hdus : int
+        Headers with data that a frame of this camera has; a NEXTEND card may ask for more. The empty primary of an
+        fpacked file is not counted.
 
     Raises
     ------
     FrameFault
-        If the content can never become a FITS file, however much of it still arrives.
+        If the content can never become a raw frame, however much of it still arrives; also for what is no file.
     OSError
         If the file cannot be read.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        if size < BLOCK:
-            _refuse_other_formats(path, file.read(min(size, 9)))
-            return Verdict(
-                whole=False, size=size, expected=None, reason=f"{size} bytes, less than one FITS block of 2880"
-            )
-        _refuse_other_formats(path, file.read(9))
-        file.seek(0)
-        extent = _walk(file, size)
-        if extent.missing:
-            return Verdict(whole=False, size=size, expected=extent.expected_bytes or None, reason=extent.missing)
-        if _tail_is_blank(file, extent):
-            return Verdict(
-                whole=False,
-                size=size,
-                expected=extent.expected_bytes,
-                reason="the size is right but the last rows are zero bytes: space reserved, data not written",
-            )
-        return Verdict(whole=True, size=size, expected=extent.expected_bytes)
+    return _judge(path, min_hdus)[0]
+
+
+def read_plain(path: Path, *, min_hdus: int = 1) -> bytes:
+    """Content of a whole raw frame as a plain FITS file, out of whatever packing.
+
+    Raises
+    ------
+    FrameFault
+        If the file is not whole, or as `examine`.
+    OSError
+        If the file cannot be read.
+    """
+    verdict, content, hdus = _judge(path, min_hdus)
+    if not verdict.whole:
+        state = "damaged" if verdict.damaged else "cut"
+        msg = f"{path.name} is {state}: {verdict.reason}; expected a whole FITS file. Copy it again"
+        raise FrameFault(msg)
+    if packing_of(path) is not Packing.FPACK:
+        return content
+    plain = funpack(content, path.name, at=hdus[1].at, header_bytes=hdus[1].header_bytes)
+    if lack := _sum_that_differs(plain, _walk(io.BytesIO(plain), len(plain), path.name).hdus[:1]):
+        msg = f"{path.name} is damaged: unpacked, {lack}; expected a whole frame. Copy it again"
+        raise FrameFault(msg)
+    return plain
 
 
 def primary_extent(content: bytes) -> Extent:
@@ -97,148 +135,316 @@ def primary_extent(content: bytes) -> Extent:
     FrameFault
         If the header does not end or its structural cards cannot be read.
     """
-    end, cards = _header(_Bytes(content), 0, len(content))
+    end, cards = _header(io.BytesIO(content), 0, len(content), "the frame")
     if end is None:
         msg = "the primary header has no END card; expected a FITS header. Copy the frame again"
         raise FrameFault(msg)
-    data = _data_bytes(cards)
+    data = _data_bytes(cards, "the frame")
     return Extent(header_bytes=end, data_bytes=data, expected_bytes=end + _padded(data))
 
 
-def header_values(header_bytes: bytes) -> Mapping[str, object]:
-    """The cards of a primary header as plain values; an unreadable value becomes its raw text.
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; never waits for the writer of a pipe.
 
-    Returns
-    -------
-    mapping of keyword to bool, int, float or str
-        The first card wins when a keyword is repeated; undefined values are left out.
+    Raises
+    ------
+    FrameFault
+        If it is a directory, pipe, socket or device.
+    OSError
+        If it cannot be opened; also for a link to nowhere.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = fits.Header.fromstring(header_bytes.decode("latin-1"))
-        values: dict[str, object] = {}
-        for card in header.cards:
-            try:
-                # the raw pair: astropy reads OBJECT 'Focus: 16.3' as a record-valued card and would hide OBJECT
-                key, value = card.rawkeyword, card.rawvalue
-            except (fits.VerifyError, ValueError):
-                key, value = card.image[:8].strip(), card.image[10:].split("/")[0].strip(" '")
-            if (
-                key
-                and key not in values
-                and key not in ("COMMENT", "HISTORY")
-                and not isinstance(value, fits.card.Undefined)
-            ):
-                values[key] = value
-    return values
+    _refuse_other_kinds(path, path.stat().st_mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_other_kinds(path, os.fstat(descriptor).st_mode)
+    except FrameFault:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
 
 
-class _Bytes:
-    """Bytes in memory with the two calls of a file that the walk needs."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._at = 0
-
-    def seek(self, at: int) -> int:
-        self._at = at
-        return at
-
-    def read(self, count: int) -> bytes:
-        piece = self._content[self._at : self._at + count]
-        self._at += len(piece)
-        return piece
+def unreadable(path: Path, error: OSError) -> str:
+    """The sentence for a file that the system would not let us read."""
+    return (
+        f"{path.name} cannot be read: {error.strerror or error}; expected a readable file. "
+        "Check the file, its permissions and its disk; it is read again when it changes"
+    )
 
 
-def _refuse_other_formats(path: Path, start: bytes) -> None:
-    # zero bytes may be reserved space that the writer fills later; anything else must begin as FITS does
-    if start.strip(b"\0") and not b"SIMPLE  =".startswith(start[:9]):
-        msg = f"{path.name} does not begin with a SIMPLE card; expected a FITS file. Copy the frame again"
+def _refuse_other_kinds(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _OTHER_KINDS.get(stat.S_IFMT(mode), "no file")
+        msg = f"{path.name} is {kind}; expected a FITS file. Remove it from the raw directory"
         raise FrameFault(msg)
 
 
-def _walk(file: BinaryIO, size: int) -> Extent:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hdu:
+    """A header and its data: where they are, and the structural cards as text."""
+
+    at: int
+    header_bytes: int
+    data_bytes: int
+    cards: Mapping[str, str]
+
+    @property
+    def data_at(self) -> int:
+        return self.at + self.header_bytes
+
+    @property
+    def end(self) -> int:
+        return self.data_at + _padded(self.data_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Walk:
+    hdus: list[_Hdu] = field(default_factory=list)
+    end: int
+    missing: str = ""
+
+
+def _judge(path: Path, min_hdus: int) -> tuple[Verdict, bytes, list[_Hdu]]:
+    """The verdict, and for a whole file its content (inflated, not funpacked) and layout."""
+    packing = packing_of(path) or Packing.PLAIN
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        size = status.st_size
+        if size > MAX_BYTES:
+            msg = f"{path.name} has {size} bytes; expected a raw frame of 8.4 MB. Leave it out"
+            raise FrameFault(msg)
+        start = file.read(9)
+        _refuse_other_formats(path.name, start, packing)
+        file.seek(0)
+        if packing is Packing.GZIP:
+            content, walk, damage = _judge_gzip(file, start, path.name, min_hdus)
+        else:
+            content, walk, damage = _judge_fits(file, size, path.name, min_hdus, packing)
+    verdict = Verdict(
+        whole=not (walk.missing or damage),
+        size=size,
+        expected=walk.end or None,
+        reason=walk.missing or damage,
+        mtime_ns=status.st_mtime_ns,
+        damaged=bool(damage),
+    )
+    return verdict, content, walk.hdus
+
+
+def _refuse_other_formats(name: str, start: bytes, packing: Packing) -> None:
+    # zero bytes may be reserved space that the writer fills later; anything else must begin as its format does
+    gzipped = start.startswith(b"\x1f\x8b")
+    if not start.strip(b"\0"):
+        return
+    if packing is Packing.GZIP:
+        if not b"\x1f\x8b\x08".startswith(start[:3]):
+            is_plain = " (it is plain FITS: take .gz off its name)" if start == b"SIMPLE  =" else ""
+            msg = f"{name} does not begin as gzip does; expected a gzipped FITS file{is_plain}. Copy the frame again"
+            raise FrameFault(msg)
+    elif not b"SIMPLE  =".startswith(start):
+        is_gzip = " (it is gzip: its name should end in .fits.gz)" if gzipped else ""
+        msg = f"{name} does not begin with a SIMPLE card; expected a FITS file{is_gzip}. Copy the frame again"
+        raise FrameFault(msg)
+
+
+def _judge_gzip(file: BinaryIO, start: bytes, name: str, min_hdus: int) -> tuple[bytes, _Walk, str]:
+    if not start.strip(b"\0"):
+        return b"", _Walk(end=0, missing="no bytes yet, or only zeros: space reserved, data not written"), ""
+    content, lack = gunzip(file, name)
+    if lack:
+        ended = "not ended" not in lack
+        return b"", _Walk(end=0, missing="" if ended else lack), lack if ended else ""
+    _refuse_other_formats(name, content[:9], Packing.PLAIN)
+    content, walk, damage = _judge_fits(io.BytesIO(content), len(content), name, min_hdus, Packing.PLAIN)
+    if lack := walk.missing or damage:
+        msg = f"{name}: the gzip file is whole but the frame in it is not: {lack}. Copy and pack the frame again"
+        raise FrameFault(msg)
+    return content, _Walk(hdus=walk.hdus, end=0), ""
+
+
+def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Packing) -> tuple[bytes, _Walk, str]:
+    """Content, layout, and what is wrong with bytes that are all there."""
+    if size < BLOCK:
+        return b"", _Walk(end=0, missing=f"{size} bytes, less than one FITS block of {BLOCK}"), ""
+    walk = _walk(file, size, name)
+    if walk.missing:
+        return b"", walk, ""
+    extra = 1 if packing is Packing.FPACK else 0
+    wanted = _expected_hdus(walk.hdus, max(min_hdus, 1), extra)
+    if len(walk.hdus) < wanted:
+        lack = f"{len(walk.hdus) - extra} of {wanted - extra} HDUs are there"
+        return b"", _Walk(hdus=walk.hdus, end=walk.end, missing=lack), ""
+    file.seek(0)
+    content = file.read(size)
+    if packing is Packing.FPACK:
+        second = walk.hdus[1]
+        if not is_packed_image(header_values(content[second.at : second.data_at])):
+            msg = f"{name} holds no compressed image; expected one packed by fpack. Copy the frame again"
+            raise FrameFault(msg)
+        judged = walk.hdus
+        damage = _hole(file, walk.end) or _blank_tail(content, second)
+    else:
+        judged, first = walk.hdus, walk.hdus[0]
+        damage = _hole(file, first.data_at + first.data_bytes) or _blank_tail(content, first) or _gap(content, first)
+    return content, walk, damage or _sum_that_differs(content, judged)
+
+
+def _expected_hdus(hdus: list[_Hdu], min_hdus: int, extra: int) -> int:
+    """How many there must be: by the configuration, by NEXTEND of the (packed) primary, and fpack's own empty one."""
+    text = hdus[extra].cards.get("NEXTEND", "") if len(hdus) > extra else ""
+    told = int(text) + 1 if re.fullmatch(r"[0-9]{1,9}", text) else 1
+    return max(min_hdus, told) + extra
+
+
+def _walk(file: BinaryIO, size: int, name: str) -> _Walk:
+    """Step from header to header as far as the file reaches."""
+    hdus: list[_Hdu] = []
     at = 0
-    first: tuple[int, int] | None = None
-    while True:
-        end, cards = _header(file, at, size)
+    while at < size or not hdus:
+        end, cards = _header(file, at, size, name)
         if end is None:
-            header, data = first or (0, 0)
-            if first is not None and not cards:  # trailing bytes that are no header: the file itself is whole
-                return Extent(header_bytes=header, data_bytes=data, expected_bytes=at)
-            return Extent(
-                header_bytes=header,
-                data_bytes=data,
-                expected_bytes=at,
-                missing=f"the header at byte {at} has not ended",
-            )
-        try:
-            data_bytes = _data_bytes(cards)
-        except FrameFault as fault:
-            return Extent(header_bytes=end, data_bytes=0, expected_bytes=0, missing=str(fault))
-        if first is None:
-            first = (end, data_bytes)
-        at = end + _padded(data_bytes)
+            if hdus and not cards:  # trailing bytes that are no header: the file itself is whole
+                break
+            return _Walk(hdus=hdus, end=at, missing=f"the header at byte {at} has not ended")
+        hdu = _Hdu(at=at, header_bytes=end - at, data_bytes=_data_bytes(cards, name), cards=cards)
+        if any("\0" in text or "\0" in key for key, text in cards.items()):
+            lack = f"the header at byte {at} holds zero bytes: space reserved, data not written"
+            return _Walk(hdus=hdus, end=hdu.end, missing=lack)
+        hdus.append(hdu)
+        at = hdu.end
         if at > size:
-            return Extent(
-                header_bytes=first[0],
-                data_bytes=first[1],
-                expected_bytes=at,
-                missing=f"{size} of {at} bytes are there",
-            )
-        if at == size:
-            return Extent(header_bytes=first[0], data_bytes=first[1], expected_bytes=at)
+            return _Walk(hdus=hdus, end=at, missing=f"{size} of {at} bytes are there")
+    return _Walk(hdus=hdus, end=at)
 
 
-def _header(file: BinaryIO | _Bytes, at: int, size: int) -> tuple[int | None, dict[str, str]]:
-    """End of the header that starts at byte `at` (None if it does not end) and its cards as text."""
+def _header(file: BinaryIO, at: int, size: int, name: str) -> tuple[int | None, dict[str, str]]:
+    """End of the header that begins at byte `at` and its cards as text.
+
+    None if it does not end, with no cards if it does not even begin as a header.
+    """
     cards: dict[str, str] = {}
     file.seek(at)
     for number in range(MAX_HEADER_BLOCKS):
-        if at + (number + 1) * BLOCK > size:
-            return None, cards
-        block = file.read(BLOCK)
-        if number == 0 and block[:9] not in (b"SIMPLE  =", b"XTENSION="):
+        block = file.read(min(BLOCK, size - at - number * BLOCK))
+        if number == 0 and not _begins_header(block[:9]):
             return None, {}
+        if len(block) < BLOCK:
+            return None, cards or {"": ""}
         for start in range(0, BLOCK, CARD):
             card = block[start : start + CARD]
             key = card[:8].rstrip()
             if key == b"END":
                 return at + (number + 1) * BLOCK, cards
-            if card[8:10] == b"= ":
-                cards.setdefault(key.decode("latin-1"), card[10:].decode("latin-1").split("/")[0].strip())
-    return None, cards
+            if card[8:10] == b"= " or b"\0" in card:
+                cards.setdefault(key.decode("latin-1"), card[10:].decode("latin-1").split("/")[0].strip(" "))
+        if _is_binary(block):
+            msg = f"{name}: the header at byte {at} runs into binary data without an END card. Copy the frame again"
+            raise FrameFault(msg)
+    msg = f"{name}: the header at byte {at} has no END within {MAX_HEADER_BLOCKS} blocks. Copy the frame again"
+    raise FrameFault(msg)
 
 
-def _data_bytes(cards: Mapping[str, str]) -> int:
+def _begins_header(start: bytes) -> bool:
+    return bool(start) and any(word.startswith(start) for word in (b"SIMPLE  =", b"XTENSION="))
+
+
+def _is_binary(block: bytes) -> bool:
+    """True if more than a quarter of a block is neither text nor zero."""
+    values = np.frombuffer(block, np.uint8)
+    return 4 * int(np.count_nonzero(((values < 32) & (values > 0)) | (values > 126))) > values.size
+
+
+def _data_bytes(cards: Mapping[str, str], name: str) -> int:
     """Length of the array in bytes: |BITPIX|/8 x GCOUNT x (PCOUNT + product of NAXISn) (FITS standard 4.0, eq. 2)."""
 
-    def integer(key: str, default: int | None = None) -> int:
+    def integer(key: str, default: int | None = None, *, least: int = 0, most: int = MAX_BYTES) -> int:
         text = cards.get(key)
         if text is None and default is not None:
             return default
-        try:
-            return int(text or "")
-        except ValueError:
-            msg = f"the structural card {key} is {text or 'missing'}; expected a whole number. Copy the frame again"
-            raise FrameFault(msg) from None
+        if text is not None and re.fullmatch(r"[+-]?[0-9]{1,20}", text) and least <= int(text) <= most:
+            return int(text)
+        told = "missing" if text is None else ascii(text)[1:-1] or "blank"
+        msg = (
+            f"{name}: the structural card {key} is {told}; expected a whole number from {least} to {most}. "
+            "Copy the frame again"
+        )
+        raise FrameFault(msg)
 
-    axes = integer("NAXIS")
+    if "SIMPLE" in cards and cards["SIMPLE"] != "T":
+        told = ascii(cards["SIMPLE"])[1:-1]
+        msg = f"{name}: SIMPLE is {told}; expected T, a standard FITS file. Copy the frame again"
+        raise FrameFault(msg)
+    bits = integer("BITPIX", least=-64, most=64)
+    if bits not in (8, 16, 32, 64, -32, -64):
+        msg = f"{name}: the structural card BITPIX is {bits}; expected 8, 16, 32, 64, -32 or -64. Copy the frame again"
+        raise FrameFault(msg)
+    axes = integer("NAXIS", most=999)
     if axes == 0:
         return 0
     pixels = 1
     for axis in range(1, axes + 1):
         pixels *= integer(f"NAXIS{axis}")
-    return abs(integer("BITPIX")) // 8 * integer("GCOUNT", 1) * (integer("PCOUNT", 0) + pixels)
+    length = abs(bits) // 8 * integer("GCOUNT", 1) * (integer("PCOUNT", 0) + pixels)
+    if length > MAX_BYTES:
+        msg = f"{name}: the cards promise {length:.3g} bytes; expected a raw frame of 8.4 MB. Copy the frame again"
+        raise FrameFault(msg)
+    return length
 
 
 def _padded(count: int) -> int:
     return -(-count // BLOCK) * BLOCK
 
 
-def _tail_is_blank(file: BinaryIO, extent: Extent) -> bool:
-    if extent.data_bytes == 0:
-        return False
-    length = min(TAIL_BYTES, extent.data_bytes)
-    file.seek(extent.header_bytes + extent.data_bytes - length)
-    return not file.read(length).strip(b"\0")
+_NOT_WRITTEN = "space reserved, data not written"
+
+
+def _hole(file: BinaryIO, end: int) -> str:
+    """Space that the file system knows was never written, before byte `end`."""
+    try:
+        at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
+    except OSError:  # bytes in memory, or a file system that cannot tell
+        return ""
+    return f"the size is right but there is a hole at byte {at}: {_NOT_WRITTEN}" if at < end else ""
+
+
+def _blank_tail(content: bytes, hdu: _Hdu) -> str:
+    data = content[hdu.data_at : hdu.data_at + hdu.data_bytes]
+    if data and not data[-TAIL_BYTES:].strip(b"\0"):
+        return f"the size is right but the last rows are zero bytes: {_NOT_WRITTEN}"
+    return ""
+
+
+def _gap(content: bytes, hdu: _Hdu) -> str:
+    """Rows of zero bytes amid the data, where unsigned integers leave none."""
+    if not re.fullmatch(r"\+?32768(\.0*)?", hdu.cards.get("BZERO", "")):
+        return ""
+    blocks = hdu.data_bytes // ZERO_RUN_BYTES
+    words = np.frombuffer(content, np.uint8, blocks * ZERO_RUN_BYTES, hdu.data_at).view(np.uint64)
+    empty = np.flatnonzero(~words.reshape(blocks, -1).any(axis=1))
+    if not empty.size:
+        return ""
+    at = hdu.data_at + int(empty[0]) * ZERO_RUN_BYTES
+    return f"the size is right but {empty.size * ZERO_RUN_BYTES} bytes from byte {at} are zero: {_NOT_WRITTEN}"
+
+
+def _sum_that_differs(content: bytes, hdus: list[_Hdu]) -> str:
+    """The first DATASUM or CHECKSUM that the bytes contradict (FITS standard 4.0, 4.4.2.7); empty if none."""
+    for hdu in hdus:
+        told = hdu.cards.get("DATASUM", "").strip("' ")
+        if told:
+            found = _ones_complement_sum(content[hdu.data_at : hdu.end])
+            if not told.isdecimal() or int(told) != found:
+                return f"DATASUM of the HDU at byte {hdu.at} is {ascii(told)[1:-1]} but its data sum to {found}"
+        told = hdu.cards.get("CHECKSUM", "").strip("'0 ")
+        if told and _ones_complement_sum(content[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
+            return (
+                f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after mending a card, "
+                "bring CHECKSUM up to date or remove it)"
+            )
+    return ""
+
+
+def _ones_complement_sum(data: bytes) -> int:
+    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total

@@ -24,7 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.errors import FrameFault, HeaderFault
-from sedmd.fitsfile import Extent, examine, header_values, primary_extent
+from sedmd.fitsfile import Extent, primary_extent, read_plain
+from sedmd.header import header_values, is_printable
+from sedmd.rawname import stem_of
 
 
 class Kind(StrEnum):
@@ -76,7 +78,7 @@ class Frame:
     ----------
     path : Path
     stem : str
-        File name without suffix.
+        File name without suffix; the same for the plain, gzipped and fpacked file.
     kind : Kind
     start : datetime
         UTC, shutter opens.
@@ -133,11 +135,11 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
         If a card that the reduction of this kind of frame needs is missing, of the wrong type, NaN or impossible.
     """
     limits = limits or Limits()
-    stem = path.name.removesuffix(".fits")
+    stem = stem_of(path)
     label = _label(header, stem)
     start, notes = _start(header, stem)
     ignored = Frame(path=path, stem=stem, kind=Kind.IGNORED, start=start, object=label)
-    name = _name(header, label)
+    name = _name(header, label, stem)
 
     if reason := _never_reduced(label, name):
         return replace(ignored, name=name, reason=reason)
@@ -146,8 +148,7 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
     if reason := _not_on_sky(header, label):
         return replace(ignored, name=name, reason=reason)
 
-    exptime = needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0)
-    speed = needed_number(header, "ADCSPEED", stem, "read-out speed in MHz", minimum=0.01)
+    exptime, speed = _exptime_and_speed(header, stem)
     if exptime == 0:
         return replace(ignored, name=name, exptime_s=exptime, adc_speed_mhz=speed, reason="exposure time 0 s: no light")
     if not name:
@@ -173,33 +174,41 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
     )
 
 
-def read_frame(path: Path, *, shape: tuple[int, int] = (2048, 2048), limits: Limits | None = None) -> Frame:
-    """Read a whole raw file once: cards, checksums and a look at the pixels.
+def read_frame(
+    path: Path, *, shape: tuple[int, int] = (2048, 2048), limits: Limits | None = None, min_hdus: int = 1
+) -> Frame:
+    """Read a whole raw file once: cards, checksums and a look at the pixels; plain, gzipped or fpacked.
 
     Parameters
     ----------
     shape : (n_y, n_x)
         The detector's shape; the array must be 16-bit integers.
+    min_hdus : int
+        As in `sedmd.fitsfile.examine`.
+
+    Returns
+    -------
+    Frame
+        Checksums are those of the plain file, whatever the packing; fpack keeps the pixels and the cards, but not
+        always their order and comments, so that `checksum` may differ while `data_checksum` does not.
 
     Raises
     ------
     FrameFault
-        If the file is cut, not FITS, of another shape, blank, constant or saturated all over.
+        If the file is cut, damaged, not FITS, of another shape, blank, constant or saturated all over.
     HeaderFault
         As `frame_from_header`.
     OSError
         If the file cannot be read.
     """
-    verdict = examine(path)
-    if not verdict.whole:
-        msg = f"{path.name} is cut: {verdict.reason}; expected a whole FITS file. Copy it again"
-        raise FrameFault(msg)
-    content = path.read_bytes()
+    content = read_plain(path, min_hdus=min_hdus)
     extent = primary_extent(content)
     header = header_values(content[: extent.header_bytes])
-    _check_shape(header, path, shape)
     data = memoryview(content)[extent.header_bytes : extent.header_bytes + extent.data_bytes]
+    _check_shape(header, path, shape, len(data))
     frame = frame_from_header(header, path, limits=limits)
+    if not is_printable(content[: extent.header_bytes]):
+        frame = replace(frame, notes=(*frame.notes, "the header holds characters that FITS forbids; they read as ?"))
     if frame.kind is not Kind.IGNORED:
         _check_pixels(np.frombuffer(data, dtype=">i2").reshape(shape), header, path)
     data_digest = hashlib.sha256(data)
@@ -212,27 +221,46 @@ def read_frame(path: Path, *, shape: tuple[int, int] = (2048, 2048), limits: Lim
 MEND = "mend the card in a copy and put that in the raw directory, or leave the frame out"
 
 
-def needed_number(header: Mapping[str, object], key: str, stem: str, meaning: str, *, minimum: float) -> float:
+#: Longest exposure [s] and highest read-out speed [MHz] that can be meant; label and target in characters.
+MAX_EXPTIME_S, MAX_SPEED_MHZ, MAX_TEXT = 86400.0, 100.0, 300
+
+
+def needed_number(
+    header: Mapping[str, object], key: str, stem: str, meaning: str, *, minimum: float, maximum: float = math.inf
+) -> float:
     """A finite number from a card that the reduction cannot do without.
 
     Raises
     ------
     HeaderFault
-        If the card is missing, not a number, not finite or below `minimum`.
+        If the card is missing, not a number, not finite, below `minimum` or above `maximum`.
     """
     value = header.get(key)
     if value is None:
         fault = "is missing"
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        fault = f"is {value!r}, which is not a number"
+        fault = f"is {_short(value)}, which is not a number"
     elif not math.isfinite(value):
         fault = f"is {value}"
     elif value < minimum:
         fault = f"is {value:g}, below {minimum:g}"
+    elif value > maximum:
+        fault = f"is {value:g}, above {maximum:g}"
     else:
         return float(value)
     msg = f"{stem}: {key} {fault}; expected the {meaning}; {MEND}"
     raise HeaderFault(msg)
+
+
+def _exptime_and_speed(header: Mapping[str, object], stem: str) -> tuple[float, float]:
+    exptime = needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0, maximum=MAX_EXPTIME_S)
+    speed = needed_number(header, "ADCSPEED", stem, "read-out speed in MHz", minimum=0.01, maximum=MAX_SPEED_MHZ)
+    return exptime, speed
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
 
 
 def _label(header: Mapping[str, object], stem: str) -> str:
@@ -243,11 +271,19 @@ def _label(header: Mapping[str, object], stem: str) -> str:
     if not isinstance(label, str):
         msg = f"{stem}: OBJECT is {label!r}, which is not text; expected the label that says what the frame is; {MEND}"
         raise HeaderFault(msg)
+    _check_length("OBJECT", label, stem)
     return label.strip()
 
 
-def _name(header: Mapping[str, object], label: str) -> str:
+def _check_length(key: str, text: str, stem: str) -> None:
+    if len(text) > MAX_TEXT:
+        msg = f"{stem}: {key} has {len(text)} characters; expected a name of at most {MAX_TEXT}; {MEND}"
+        raise HeaderFault(msg)
+
+
+def _name(header: Mapping[str, object], label: str, stem: str) -> str:
     name = header.get("NAME")
+    _check_length("NAME", name if isinstance(name, str) else "", stem)
     return _without_nod(name if isinstance(name, str) and name.strip() else label)
 
 
@@ -300,15 +336,14 @@ def _calibration(header: Mapping[str, object], frame: Frame, limits: Limits) -> 
         names = " and ".join(sorted(kinds))
         return replace(frame, reason=f"OBJECT {label!r} names {names}: not one calibration")
     (kind,) = kinds
-    series = re.search(r"(\d+)\s+of\s+(\d+)", label)
+    series = re.search(r"(\d{1,6})\s+of\s+(\d{1,6})(?!\d)", label)
     index, total = (int(series.group(1)), int(series.group(2))) if series else (None, None)
     if kind is not Kind.TWILIGHT:
         if index is None or total is None:
             return replace(frame, reason="a one-off calibration (OBJECT lacks 'n of N')")
         if not 1 <= index <= total:
             return replace(frame, reason=f"impossible series number {index} of {total}")
-    exptime = needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0)
-    speed = needed_number(header, "ADCSPEED", stem, "read-out speed in MHz", minimum=0.01)
+    exptime, speed = _exptime_and_speed(header, stem)
     frame = replace(frame, exptime_s=exptime, adc_speed_mhz=speed, series_index=index, series_total=total)
     if reason := _unusable_calibration(header, kind, exptime, limits):
         return replace(frame, reason=reason)
@@ -423,14 +458,23 @@ def _time_in_name(stem: str) -> datetime | None:
         return None
 
 
-def _check_shape(header: Mapping[str, object], path: Path, shape: tuple[int, int]) -> None:
+def _check_shape(header: Mapping[str, object], path: Path, shape: tuple[int, int], data_bytes: int) -> None:
     axes = header.get("NAXIS")
     got = tuple(header.get(f"NAXIS{axis}") for axis in (2, 1)) if axes == 2 else (f"{axes} axes",)
     if got != shape:
-        msg = f"{path.name}: the array is {_times(got)}; expected {_times(shape)} pixels. Is it of this instrument?"
+        # fpack leaves an empty primary array and hides the image behind it
+        hint = " Packed by fpack, it must be named .fits.fz" if axes == 0 else ""
+        want = f"expected {_times(shape)} pixels. Is it of this instrument?{hint}"
+        msg = f"{path.name}: the array is {_times(got)}; {want}"
         raise FrameFault(msg)
     if header.get("BITPIX") != 16:
         msg = f"{path.name}: BITPIX is {header.get('BITPIX')}; expected 16-bit integers. Is it a raw frame?"
+        raise FrameFault(msg)
+    if data_bytes != 2 * shape[0] * shape[1]:
+        msg = (
+            f"{path.name}: PCOUNT or GCOUNT make the array {data_bytes} bytes; expected {2 * shape[0] * shape[1]}, an "
+            "image without groups. Is it a raw frame?"
+        )
         raise FrameFault(msg)
 
 
@@ -441,8 +485,7 @@ def _times(shape: tuple[object, ...]) -> str:
 def _check_pixels(stored: np.ndarray, header: Mapping[str, object], path: Path) -> None:
     """Refuse a frame in which nothing can be seen; every 16th row is enough to know. Stored integers."""
     rows = stored[::16]
-    zero = header.get("BZERO", 0)
-    offset = int(zero) if isinstance(zero, int | float) and math.isfinite(zero) else 0
+    offset = _offset(header, path)
     low, high = int(rows.min()), int(rows.max())
     if low == high:
         what = "zero" if low + offset == 0 else f"{low + offset} ADU"
@@ -452,6 +495,23 @@ def _check_pixels(stored: np.ndarray, header: Mapping[str, object], path: Path) 
     if np.count_nonzero(rows == top) > 0.98 * rows.size:
         msg = f"{path.name}: saturated all over ({top + offset} ADU); expected an exposure. Take it again, shorter"
         raise FrameFault(msg)
+    if (level := float(np.median(rows)) + offset) < 0:
+        msg = (
+            f"{path.name}: the median pixel is {level:.0f} ADU with BZERO {offset}; expected a bias level above zero. "
+            f"Is BZERO wrong (unsigned integers need 32768)? If so, {MEND}"
+        )
+        raise FrameFault(msg)
+
+
+def _offset(header: Mapping[str, object], path: Path) -> int:
+    """ADU of a stored zero: 32768 for unsigned integers, 0 for signed ones; any other scaling is no raw frame."""
+    for key, allowed in (("BZERO", (0, 32768)), ("BSCALE", (1,))):
+        value = header.get(key)
+        if value is not None and (isinstance(value, bool) or value not in allowed):
+            wanted = "32768, or 0 for signed integers" if key == "BZERO" else "1"
+            msg = f"{path.name}: {key} is {_short(value)}; expected {wanted}; {MEND}"
+            raise HeaderFault(msg)
+    return 32768 if header.get("BZERO") == 32768 else 0
 
 
 __all__ = ["LAMPS", "Extent", "Frame", "Kind", "Limits", "frame_from_header", "needed_number", "read_frame"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from sedmd import __version__
@@ -13,6 +14,7 @@ from sedmd.frames import Limits, read_frame
 from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.night import night_of
+from sedmd.rawname import packing_of, stem_of
 
 
 def limits(settings: Settings) -> Limits:
@@ -116,7 +118,7 @@ def night_by_name(path: Path) -> str:
     text = path.name.removeprefix("ifu")[:17]
     try:
         return night_of(datetime.strptime(text + "+0000", "%Y%m%d_%H_%M_%S%z"))
-    except ValueError:
+    except (ValueError, OverflowError):  # the last night of the year 9999 has no morning
         return path.parent.name if is_night_name(path.parent.name) else ""
 
 
@@ -126,11 +128,20 @@ def is_night_name(name: str) -> bool:
 
 
 def raw_files(directories: Iterable[Path], pattern: str) -> list[Path]:
-    """Raw frames in night directories: names that match, no hidden or temporary ones, sorted."""
-    return sorted(path for folder in directories for path in folder.glob(pattern) if is_frame_name(path))
+    """Raw frames in night directories, packed or not: names as `is_frame_name` wants them, sorted."""
+    return sorted(path for folder in directories for path in folder.glob("*") if is_frame_name(path, pattern))
 
 
-def is_frame_name(path: Path) -> bool:
-    """False for the names that copying programs use while they work."""
+def is_frame_name(path: Path, pattern: str = "*.fits") -> bool:
+    """True for the name of a raw frame; False for those that copying programs use while they work.
+
+    Parameters
+    ----------
+    pattern : str
+        For the name of the plain file; it holds for the gzipped and fpacked one as well.
+    """
     name = path.name
-    return not name.startswith(".") and not name.endswith(("~", ".tmp", ".part", ".partial"))
+    if packing_of(name) is None or name.startswith(".") or stem_of(name).endswith(("~", ".tmp", ".part", ".partial")):
+        return False
+    # what cannot be printed on one line, or stored as text, never came from the camera
+    return name.isprintable() and name.isascii() and fnmatchcase(f"{stem_of(name)}.fits", pattern)

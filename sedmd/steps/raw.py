@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from sedmd.errors import FrameFault
+from sedmd.fitsfile import primary_extent, read_plain, unreadable
+from sedmd.header import readable_header
 from sedmd.instrument import DEFAULT_GAIN, OVERSCAN_FIRST_COLUMN, SATURATION_ADU
 from sedmd.products.image import read_image
 from sedmd.reduce.containers import Image
@@ -17,7 +20,13 @@ from sedmd.reduce.detector import MasterBias, debias
 
 
 def read_raw(path: Path) -> tuple[NDArray[np.integer], fits.Header]:
-    """Pixels [ADU] and header of a raw frame.
+    """Pixels [ADU] and header of a raw frame: plain, gzipped or fpacked.
+
+    Returns
+    -------
+    data : (n_y, n_x) integers
+    header : Header
+        Cards that cannot be read are left out, so that none of them raises when it is asked for.
 
     Raises
     ------
@@ -25,10 +34,18 @@ def read_raw(path: Path) -> tuple[NDArray[np.integer], fits.Header]:
         If the file cannot be read as FITS or holds no image.
     """
     try:
-        with fits.open(path, memmap=False) as hdul:
+        content = read_plain(path)
+    except OSError as error:
+        raise FrameFault(unreadable(path, error)) from error
+    extent = primary_extent(content)
+    header = readable_header(content[: extent.header_bytes])
+    plain = header.tostring().encode("ascii") + content[extent.header_bytes : extent.expected_bytes]
+    try:
+        with fits.open(io.BytesIO(plain), memmap=False) as hdul:
             data, header = hdul[0].data, hdul[0].header
-    except (OSError, ValueError, TypeError) as error:
-        raise FrameFault(f"{path.name} cannot be read: {error}; expected a whole FITS file. Copy it again") from error
+    except (OSError, ValueError, TypeError, fits.VerifyError) as error:
+        text = " ".join(str(error).split())
+        raise FrameFault(f"{path.name} cannot be read: {text}; expected a whole FITS file. Copy it again") from error
     if data is None or data.ndim != 2:
         raise FrameFault(f"{path.name} holds no image in its primary array; expected 2048 x 2048 pixels")
     return data, header

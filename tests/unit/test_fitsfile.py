@@ -1,6 +1,10 @@
 """Completeness, as a table of the states in which a landing file can be found."""
 
+import os
+import socket
+import stat
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,7 @@ from astropy.io import fits
 from night.raw_night import cards, frame_bytes
 
 from sedmd.errors import FrameFault
-from sedmd.fitsfile import examine, primary_extent
+from sedmd.fitsfile import MAX_BYTES, MAX_HEADER_BLOCKS, examine, open_regular, primary_extent, read_plain
 
 FRAME = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x"), seed=1)
 HEADER = primary_extent(FRAME).header_bytes
@@ -17,8 +21,6 @@ LONG = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x") | {f"CARD{n}
 
 
 def two_hdus() -> bytes:
-    from io import BytesIO
-
     image = np.arange(5000, dtype=np.int16).reshape(50, 100) + 1
     file = BytesIO()
     fits.HDUList([fits.PrimaryHDU(image), fits.ImageHDU(image)]).writeto(file)
@@ -37,7 +39,11 @@ def two_hdus() -> bytes:
         (FRAME, True, ""),
         (FRAME + b"\0" * 2880, True, ""),
         (FRAME + b"junk" * 1000, True, ""),
+        (FRAME + b"X", False, "has not ended"),
+        (FRAME + b"XTENSION= 'IMAGE", False, "has not ended"),
         (b"\0" * len(FRAME), False, "has not ended"),
+        (FRAME[:800] + b"\0" * 400 + FRAME[1200:], False, "holds zero bytes"),
+        (FRAME[: HEADER + 1000] + b"\0" * 4096 + FRAME[HEADER + 5096 :], False, "2048 bytes from byte"),
         (FRAME[:HEADER] + b"\0" * (len(FRAME) - HEADER), False, "space reserved"),
         (FRAME[:-5000] + b"\0" * 5000, False, "space reserved"),
         (LONG, True, ""),
@@ -84,3 +90,191 @@ def test_expected_size_is_derived_from_the_cards_of_a_real_frame(tmp_path):
 def test_missing_file_is_an_os_error():
     with pytest.raises(OSError, match="No such file"):
         examine(Path("nowhere.fits"))
+
+
+def card(text: str) -> bytes:
+    return text.encode().ljust(80)
+
+
+def with_cards(content: bytes, *cards_: str) -> bytes:
+    """The same file with further cards in its primary header."""
+    end = content.index(b"END" + b" " * 77)
+    cards_bytes = b"".join(card(text) for text in cards_)
+    block = end // 2880 * 2880 + 2880
+    assert end + len(cards_bytes) + 80 <= block
+    return content[:end] + cards_bytes + content[end : block - len(cards_bytes)] + content[block:]
+
+
+def summed() -> bytes:
+    """A frame with DATASUM and CHECKSUM, as astropy writes them."""
+    file = BytesIO()
+    with fits.open(BytesIO(FRAME), do_not_scale_image_data=True) as hdul:
+        hdul.writeto(file, checksum=True)
+    return file.getvalue()
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
+
+
+SUMMED = summed()
+SUM = SUMMED[SUMMED.index(b"DATASUM =") :][11:21].decode().strip("' ")
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (SUMMED, ""),
+        (flipped(SUMMED, len(SUMMED) - 3000), "DATASUM of the HDU at byte 0 is"),
+        (SUMMED.replace(b"AIRMASS =                  1.2", b"AIRMASS =                  1.3"), "CHECKSUM"),
+        (with_cards(FRAME, f"DATASUM = '{SUM}'"), ""),
+        (with_cards(FRAME, f"DATASUM = {SUM}"), ""),
+        (with_cards(FRAME, f"DATASUM = '{int(SUM) + 1}'"), "DATASUM"),
+        (with_cards(FRAME, "DATASUM = 'unknown'"), "DATASUM of the HDU at byte 0 is unknown"),
+        (with_cards(FRAME, "DATASUM = ''", "CHECKSUM= ''"), ""),
+        (with_cards(FRAME, "CHECKSUM= '0000000000000000'"), ""),
+    ],
+)
+def test_sums_are_checked_where_the_cards_are(tmp_path, content, reason):
+    path = tmp_path / "ifu.fits"
+    path.write_bytes(content)
+    verdict = examine(path)
+    assert verdict.whole is not bool(reason)
+    assert verdict.damaged is bool(reason)
+    assert verdict.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "content, min_hdus, reason",
+    [
+        (FRAME, 1, ""),
+        (FRAME, 2, "1 of 2 HDUs"),
+        (two_hdus(), 2, ""),
+        (two_hdus(), 3, "2 of 3 HDUs"),
+        (with_cards(FRAME, "NEXTEND = 0"), 1, ""),
+        (with_cards(FRAME, "NEXTEND = 1"), 1, "1 of 2 HDUs"),
+        (with_cards(FRAME, "NEXTEND = 1") + b"\0" * 5760, 1, "1 of 2 HDUs"),
+        (with_cards(two_hdus(), "NEXTEND = 1"), 1, ""),
+        (with_cards(two_hdus(), "NEXTEND = 3"), 2, "2 of 4 HDUs"),
+        (with_cards(FRAME, "NEXTEND = 'many'"), 1, ""),
+        (with_cards(FRAME, "NEXTEND = -1"), 1, ""),
+    ],
+)
+def test_a_file_cut_between_two_extensions_is_not_whole(tmp_path, content, min_hdus, reason):
+    path = tmp_path / "ifu.fits"
+    path.write_bytes(content)
+    verdict = examine(path, min_hdus=min_hdus)
+    assert (verdict.whole, verdict.reason.startswith(reason)) == (not reason, True)
+
+
+def holes_are_told(folder: Path) -> bool:
+    with (folder / "hole").open("wb") as file:
+        file.truncate(1 << 20)
+        return os.lseek(file.fileno(), 0, os.SEEK_HOLE) == 0
+
+
+def test_a_hole_in_the_middle_is_seen_where_the_file_system_tells(tmp_path):
+    if not holes_are_told(tmp_path):
+        pytest.skip("this file system does not tell holes from zeros")
+    pixels = np.full((512, 512), 7, dtype=np.int16)  # without BZERO: a zero may be a level
+    whole = fits.PrimaryHDU(pixels).header.tostring().encode() + pixels.astype(">i2").tobytes()
+    whole += b"\0" * (-len(whole) % 2880)
+    path = tmp_path / "ifu.fits"
+    with path.open("wb") as file:
+        file.write(whole[:100_000])
+        file.seek(300_000)
+        file.write(whole[300_000:])
+    verdict = examine(path)
+    assert (verdict.whole, verdict.damaged) == (False, True)
+    assert "a hole at byte" in verdict.reason
+    path.write_bytes(whole)
+    assert examine(path).whole
+
+
+def test_zero_levels_of_signed_frames_are_no_gap(tmp_path):
+    pixels = np.zeros((64, 64), dtype=np.int16)
+    pixels[40:] = 7
+    path = tmp_path / "ifu.fits"
+    fits.PrimaryHDU(pixels).writeto(path)
+    assert examine(path).whole
+
+
+def changed(old: str, new: str) -> bytes:
+    assert card(old)[:30] in FRAME
+    return FRAME.replace(card(old)[:30], card(new)[:30])
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (changed("SIMPLE  =                    T", "SIMPLE  =                    F"), "SIMPLE is F; expected T"),
+        (changed("BITPIX  =                   16", "BITPIX  =                   17"), "BITPIX is 17"),
+        (changed("BITPIX  =                   16", "BITPIX  =                sixty"), "BITPIX is sixty"),
+        (changed("NAXIS   =                    2", "NAXIS   =                   -1"), "NAXIS is -1"),
+        (changed("NAXIS   =                    2", "NAXIS   =                    3"), "NAXIS3 is missing"),
+        (changed("NAXIS   =                    2", "NAXIS   =           1000000000"), "NAXIS is 1000000000"),
+        (changed("NAXIS1  =                   64", "NAXIS1  =                  -64"), "NAXIS1 is -64"),
+        (changed("NAXIS1  =                   64", "NAXIS1  =                 64.0"), "NAXIS1 is 64.0"),
+        (changed("NAXIS1  =                   64", "NAXIS1  =                  6_4"), "NAXIS1 is 6_4"),
+        (changed("NAXIS1  =                   64", "NAXIS1  =             64000000"), "promise 8.19e"),
+        (changed("NAXIS1  =                   64", "NAXIS1  = 99999999999999999999"), "NAXIS1 is 9999999"),
+        (with_cards(FRAME, "GCOUNT  = -1"), "GCOUNT is -1"),
+        (with_cards(FRAME, "PCOUNT  = 999999999"), "PCOUNT is 999999999"),
+        (FRAME.replace(b"END" + b" " * 77, b" " * 80), "binary data without an END card"),
+        (FRAME[: FRAME.index(card("END"))] + card("COMMENT") * 36 * (MAX_HEADER_BLOCKS + 1), "no END within 125 blocks"),
+        (b"\x1f\x8b\x08" + FRAME, "its name should end in .fits.gz"),
+    ],
+)
+def test_headers_that_can_never_become_a_frame(tmp_path, content, message):
+    path = tmp_path / "ifu.fits"
+    path.write_bytes(content)
+    for judge in (examine, read_plain):
+        with pytest.raises(FrameFault, match=message) as fault:
+            judge(path)
+        assert str(fault.value).startswith("ifu.fits")
+        assert "Copy" in str(fault.value)
+
+
+def test_a_file_beyond_all_measure_is_not_read(tmp_path):
+    path = tmp_path / "ifu.fits"
+    with path.open("wb") as file:
+        file.write(FRAME)
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(FrameFault, match=r"expected a raw frame of 8\.4 MB"):
+        examine(path)
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
+    places = {kind: tmp_path / f"{kind}.fits" for kind in ("directory", "pipe", "socket")}
+    places["directory"].mkdir()
+    os.mkfifo(places["pipe"])
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(places["socket"]))
+        for kind, path in places.items():
+            with pytest.raises(FrameFault, match=f"is a {kind}; expected a FITS file. Remove"):
+                examine(path)
+    with pytest.raises(FrameFault, match="is a device"):
+        examine(Path("/dev/zero"))
+
+
+def test_a_link_to_nowhere_and_a_ring_of_links_are_os_errors(tmp_path):
+    (tmp_path / "a.fits").symlink_to("b.fits")
+    with pytest.raises(FileNotFoundError):
+        examine(tmp_path / "a.fits")
+    (tmp_path / "b.fits").symlink_to("a.fits")
+    with pytest.raises(OSError, match="symbolic links"):
+        examine(tmp_path / "a.fits")
+
+
+def test_a_link_to_a_frame_is_the_frame(tmp_path):
+    (tmp_path / "real.fits").write_bytes(FRAME)
+    (tmp_path / "a.fits").symlink_to("real.fits")
+    assert examine(tmp_path / "a.fits").whole
+
+
+def test_open_regular_gives_what_is_there_and_closes_what_is_not(tmp_path):
+    path = tmp_path / "ifu.fits"
+    path.write_bytes(FRAME)
+    with open_regular(path) as file:
+        assert stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        assert file.read() == FRAME

@@ -1,0 +1,30 @@
+"""Names of raw files: which suffixes a raw frame may have, and its name without them. The only place that knows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePath
+
+
+class Packing(StrEnum):
+    """How a raw frame is packed; the values are the suffixes."""
+
+    PLAIN = ".fits"
+    GZIP = ".fits.gz"
+    FPACK = ".fits.fz"
+
+
+#: Suffixes of a raw frame.
+RAW_SUFFIXES = tuple(str(packing) for packing in Packing)
+
+
+def packing_of(path: PurePath | str) -> Packing | None:
+    """How a file of this name is packed; None if that is no name of a raw frame."""
+    name = PurePath(path).name
+    return next((packing for packing in Packing if name.endswith(packing) and name != packing), None)
+
+
+def stem_of(path: PurePath | str) -> str:
+    """Name of a raw frame without directory and suffix: the same for the plain, gzipped and fpacked file."""
+    name, packing = PurePath(path).name, packing_of(path)
+    return name.removesuffix(packing) if packing else name

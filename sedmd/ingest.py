@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -76,12 +78,36 @@ def unchanged(path: Path, known: Mapping[Path, KnownFile], settings: Settings) -
 
 
 def register(ledger: Ledger, row: FrameRow) -> None:
-    """Put a row into the ledger; rows of the same frame at a place where it no longer is are dropped."""
+    """Put a row into the ledger, in the place of the same frame where it no longer is (moved, renamed, compressed)."""
+    if row.frame is not None:
+        for other in ledger.named(row.night, stem_of(row.path)):
+            same = other.frame is not None and other.frame.data_checksum == row.frame.data_checksum
+            if same and other.frame is not None and other.path != row.path and not other.path.exists():
+                # fpack rewrites cards: what was made from the frame is still made from it
+                row = replace(row, frame=replace(row.frame, checksum=other.frame.checksum))
     ledger.put_frame(row)
     if row.frame is not None:
-        for other in ledger.places_of(row.frame.checksum):
-            if other.path != row.path and other.path.name == row.path.name and not other.path.exists():
-                ledger.drop_frame(other, f"moved to {row.path.parent.name}")
+        _drop_gone(ledger, row)
+
+
+def drop_moved(ledger: Ledger, night: str) -> int:
+    """Drop the rows of files that are gone where another file has the same frame; how many."""
+    rows = [row for row in ledger.frames(night) if row.frame is not None]
+    count = Counter(row.frame.checksum for row in rows if row.frame is not None)
+    return sum(
+        _drop_gone(ledger, row)
+        for row in rows
+        if row.frame is not None and count[row.frame.checksum] > 1 and row.path.exists()
+    )
+
+
+def _drop_gone(ledger: Ledger, row: FrameRow) -> int:
+    dropped = 0
+    for other in ledger.places_of(row.frame.checksum) if row.frame is not None else ():
+        if other.path != row.path and not other.path.exists():
+            ledger.drop_frame(other, f"now {row.path.parent.name}/{row.path.name}")
+            dropped += 1
+    return dropped
 
 
 def quarantined(
@@ -99,7 +125,7 @@ def quarantined(
     Parameters
     ----------
     state : str
-        "quarantined", or "incomplete" for one that stopped growing too early; it is read again when it changes.
+        "quarantined", or "deferred" for one that stopped growing too early; it is read again when it changes.
     """
     return FrameRow(
         path=path,

@@ -13,6 +13,11 @@ from sedmd.errors import SedmError
 from sedmd.schema import MIGRATIONS
 
 
+#: Primary error codes of a file that cannot be written at the moment, and of one that is broken.
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 class LedgerError(SedmError):
     """The ledger cannot be used; the text names the file and what to do."""
 
@@ -73,10 +78,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     except BaseException as error:
         if connection.in_transaction:  # a full disk rolls back by itself
             connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.OperationalError):
+        kind = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else None
+        if kind in NO_ROOM:
             msg = f"the ledger cannot be written now ({error}); expected free space and a disk that works"
             raise LedgerFull(msg) from error
-        if isinstance(error, sqlite3.DatabaseError):
+        if kind in DAMAGED:
             msg = f"the ledger is damaged ({error}); stop the service and run: sedmd doctor --rebuild"
             raise LedgerError(msg) from error
         raise

@@ -153,7 +153,10 @@ def test_failed_calibration_is_named_as_the_cause(settings, monkeypatch):
     assert summary.code == CALIBRATIONS_MISSING
     assert summary.missing == ("20190612: Cd: Cd: 0 lines found, at least 3 expected",)
     monkeypatch.delenv("FAKE_BAD_CD")
-    assert reduce(settings).code == 0, "a failed job is tried again by the next run"
+    assert reduce(settings).code == CALIBRATIONS_MISSING, "the same frames would fail again: quarantined until asked"
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
+        assert ledger.forget_jobs(NIGHT, list(ledger.records(NIGHT)), states=("quarantined",)) == 1
+    assert reduce(settings).code == 0
 
 
 def test_a_fault_of_the_program_costs_that_target_only(settings):
@@ -199,14 +202,7 @@ def run(*arguments) -> int:
 def one_process(monkeypatch):
     import sedmd.engines
 
-    class Engine(InlineEngine):
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-    monkeypatch.setattr(sedmd.engines, "ProcessEngine", Engine)
+    monkeypatch.setattr(sedmd.engines, "engine_for", lambda jobs: InlineEngine(jobs.steps_module))
 
 
 @pytest.mark.usefixtures("one_process")
@@ -236,7 +232,7 @@ def test_status_and_why_without_a_service(settings, tmp_path, capsys):
     assert run("status", "--config", tmp_path / "sedmd.toml") == 0
     out = capsys.readouterr().out
     assert "service not running" in out
-    assert re.search(r"ZTF19aapair +spectrum", out)
+    assert re.search(r"ZTF19aapair +1800 s +1.20 +spectrum", out)
     assert run("status", "--config", tmp_path / "sedmd.toml", "--json") == 0
     assert '"night": "20190612"' in capsys.readouterr().out
     assert run("why", "lonely", "--config", tmp_path / "sedmd.toml") == 0

@@ -33,7 +33,7 @@ def engine(request, processes):
     [
         ("write", "done", ""),
         ("fault", "quarantined", "the frame is bad"),
-        ("gate", "failed", "rms 3.1 px"),
+        ("gate", "quarantined", "rms 3.1 px"),
         ("observer", "awaiting observer", "two objects"),
         ("bug", "failed", "ZeroDivisionError"),
         ("disk", "transient", "No space left"),

@@ -8,7 +8,7 @@ import pytest
 
 from sedmd.frames import Kind
 from sedmd.job import Job
-from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
 from sedmd.schema import MIGRATIONS
 from sedmd.worker import Outcome, Product
 
@@ -143,7 +143,7 @@ def test_the_ledger_survives_its_process(tmp_path):
     with Ledger.open(path, clock=lambda: NOW, read_only=True) as second:
         assert second.frames()[0].frame.kind is Kind.SCIENCE
         assert second.records("20190612")["k"].state == "running"
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises(LedgerFull, match="readonly"):
             second.note("n", "s", "t")
 
 

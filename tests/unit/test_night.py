@@ -12,7 +12,6 @@ from sedmd.night import (
     bias_series,
     lamp_series,
     night_begin,
-    night_is_over,
     night_of,
     observations,
     split_duplicates,
@@ -189,13 +188,3 @@ def test_one_name_in_two_directories_is_used_once():
     kept, refused = split_duplicates([second, first])
     assert kept == [first]
     assert "another frame of this name" in refused[0][1]
-
-
-@pytest.mark.parametrize(
-    "now, quiet_for_s, over",
-    [("2019-06-12T14:59:00", 9999, False), ("2019-06-12T15:00:00", 899, False), ("2019-06-12T15:00:00", 900, True)],
-)
-def test_night_is_over_after_sunrise_and_quiet(now, quiet_for_s, over):
-    when = datetime.fromisoformat(now).replace(tzinfo=UTC)
-    last = when - timedelta(seconds=quiet_for_s)
-    assert night_is_over("20190612", now=when, last_arrival=last, closes_ut_hour=15, quiet_s=900) is over

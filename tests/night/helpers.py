@@ -17,6 +17,8 @@ import sedmd
 from sedmd.config import Settings, load
 from sedmd.status import snapshot
 
+#: What tells of the work, with its times, and is no product.
+RECORDS = ("sedmd.log", "journal.jsonl", "night.txt")
 NOW = datetime(2019, 6, 13, 12, tzinfo=UTC)
 TESTS = Path(__file__).parents[1]
 
@@ -49,12 +51,12 @@ def configure(folder: Path, *, mode: str = "auto") -> Settings:
 
 
 def products(settings: Settings) -> dict[str, str]:
-    """Every product below the redux root with the digest of its content; logs and the ledger apart."""
+    """Every product below the redux root with the digest of its content; records of the work apart."""
     root = settings.paths.redux_root
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != "sedmd.log" and ".sedmd" not in path.parts and "superseded" not in path.parts
+        if path.is_file() and path.name not in RECORDS and not {".sedmd", "superseded"} & set(path.parts)
     }
 
 

@@ -179,14 +179,14 @@ class _Planner:
             roles[str(kind)] = self._output(made, "lamp")
         if not lamps and not anything_on_sky:
             return roles
-        made = {}
+        done: dict[str, Node] = {}
         for name in CHAIN:
             step = RECIPE[name]
             node = self._node(step, name, {role: [roles[role]] for role in step.needs}, {})
             if name == "wavelength":
-                node = self._trusted(made["traces"], node)
+                node = self._trusted(done["traces"], node)
             self._note_failure(node)
-            made[name] = node
+            done[name] = node
             roles[name] = self._output(node, name)
         return roles
 

@@ -12,7 +12,6 @@ from typing import Any
 from sedmd.errors import SedmError
 from sedmd.schema import MIGRATIONS
 
-
 #: Primary error codes of a file that cannot be written at the moment, and of one that is broken.
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -8,7 +8,8 @@ import pytest
 
 from sedmd.daemon.clock import Ticker
 from sedmd.daemon.notify import Notifier
-from sedmd.daemon.watch import Watcher, file_system
+from sedmd.daemon.watch import Watcher
+from sedmd.mounts import file_system
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -12,9 +12,7 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
 from sedmd.ingest import is_frame_name, is_night_name
-
-#: File systems on which changes made by another host raise no event here.
-REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "lustre", "gpfs", "afs", "vboxsf", "virtiofs")
+from sedmd.mounts import REMOTE, file_system
 
 
 class Watcher:
@@ -88,32 +86,6 @@ class Watcher:
         if self._mode == "auto":
             return any(file_system(folder).startswith(REMOTE) for folder in folders)
         return self._mode == "poll"
-
-
-def file_system(folder: Path, mounts: str | None = None) -> str:
-    """Type of the file system that holds `folder` ("ext4", "nfs4", ...), from /proc/self/mounts; empty if unknown.
-
-    Parameters
-    ----------
-    mounts : str or None
-        The content of the mount table; None reads it.
-    """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-    best, kind = -1, ""
-    place = folder.resolve()
-    for line in mounts.splitlines():
-        parts = line.split()
-        if len(parts) < 3:
-            continue
-        point = Path(parts[1].encode().decode("unicode_escape"))
-        # of mounts on the same point the last one hides the others
-        if (point == place or point in place.parents) and len(point.parts) >= best:
-            best, kind = len(point.parts), parts[2]
-    return kind
 
 
 class _Handler(FileSystemEventHandler):

@@ -39,6 +39,8 @@ class SunError(SedmError):
 class Site:
     """A place on Earth: geodetic latitude (North) and longitude (East) in degrees, height in m.
 
+    The height names the site; by the convention of the almanacs it does not enter.
+
     Raises
     ------
     SunError

@@ -187,7 +187,7 @@ def test_slow_clients_neither_stop_others_nor_stay(server):
         begun = time.monotonic()
         # all threads are taken: this one waits until the first is turned out, not longer
         assert ask(server, "/healthz")[0] == 200
-        assert time.monotonic() - begun < 2 * health.PATIENCE_S
+        assert time.monotonic() - begun < 4 * health.PATIENCE_S
         for client in clients:
             assert client.recv(100) == b""
         assert until(lambda: threads() == 1)
@@ -210,7 +210,7 @@ def test_dribbling_does_not_buy_time(server):
             except (ConnectionResetError, BrokenPipeError):
                 ended = True
     assert ended
-    assert time.monotonic() - begun < 2 * health.PATIENCE_S
+    assert time.monotonic() - begun < 4 * health.PATIENCE_S
 
 
 def test_a_client_that_does_not_read_is_left(server, state):

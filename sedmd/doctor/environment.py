@@ -1,0 +1,109 @@
+"""What the checks ask the machine: one place, so that a test can answer instead."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from sedmd.mounts import read_mounts
+
+_STA_UNSYNC = 0x0040
+_TIME_ERROR = 5
+
+
+class _Timex(ctypes.Structure):
+    """``struct timex`` of Linux: as far as it is read, and room for the rest."""
+
+    _fields_ = [
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 512),
+    ]
+
+
+def kernel_clock() -> tuple[bool, float] | None:
+    """Whether the kernel holds its clock for synchronised, and the largest error in seconds; None if it does not say.
+
+    Reads through ``adjtimex(2)`` and sets nothing.
+    """
+    try:
+        state = _Timex()
+        code = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state))
+    except (OSError, AttributeError):
+        return None
+    if code < 0:
+        return None
+    return code != _TIME_ERROR and not state.status & _STA_UNSYNC, state.maxerror / 1e6
+
+
+def requirements() -> Sequence[str]:
+    """What the installed sedmd requires, ``Requires-Python`` first as ``python>=...``.
+
+    Raises
+    ------
+    importlib.metadata.PackageNotFoundError
+        If it runs from a checkout without being installed.
+    """
+    about = metadata.metadata("sedmd")
+    python = about["Requires-Python"]
+    return [*([f"python{python}"] if python else []), *(metadata.requires("sedmd") or [])]
+
+
+def version_of(name: str) -> str:
+    """Version of an installed distribution; of the interpreter for "python"."""
+    return sys.version.split()[0] if name == "python" else metadata.version(name)
+
+
+def read(path: Path) -> str:
+    """Text of a small file; empty if it is not there."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The machine.
+
+    Attributes
+    ----------
+    proc : Path
+        ``/proc``.
+    unit, fstab : Path
+        The unit file as installed (drop-ins lie beside it in ``<name>.d``), and the table of file systems.
+    free_limit_bytes : int
+        With less free space, no new job is begun.
+    worker_bytes : int
+        What a worker may need; 1.2 GB was the most of any in a simulated night.
+    patience_s : float
+        Longer than this no check may take; what hangs becomes an error.
+    """
+
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    user_id: Callable[[], int] = os.geteuid
+    requirements: Callable[[], Sequence[str]] = requirements
+    version_of: Callable[[str], str] = version_of
+    mounts: Callable[[], str] = read_mounts
+    free_bytes: Callable[[Path], int] = field(default=lambda path: shutil.disk_usage(path).free)
+    may: Callable[[Path, int], bool] = os.access
+    kernel_clock: Callable[[], tuple[bool, float] | None] = kernel_clock
+    open_files_limit: Callable[[], int] = field(default=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    proc: Path = Path("/proc")
+    unit: Path = Path("/etc/systemd/system/sedmd.service")
+    fstab: Path = Path("/etc/fstab")
+    free_limit_bytes: int = 5 * 10**9
+    worker_bytes: int = 2 * 10**9
+    patience_s: float = 15.0

@@ -220,8 +220,11 @@ def changed(old: str, new: str) -> bytes:
         (changed("NAXIS1  =                   64", "NAXIS1  = 99999999999999999999"), "NAXIS1 is 9999999"),
         (with_cards(FRAME, "GCOUNT  = -1"), "GCOUNT is -1"),
         (with_cards(FRAME, "PCOUNT  = 999999999"), "PCOUNT is 999999999"),
-        (FRAME.replace(b"END" + b" " * 77, b" " * 80), "binary data without an END card"),
-        (FRAME[: FRAME.index(card("END"))] + card("COMMENT") * 36 * (MAX_HEADER_BLOCKS + 1), "no END within 125 blocks"),
+        (FRAME.replace(b"END" + b" " * 77, b" " * 80), "binary data; expected an END card"),
+        (
+            FRAME[: FRAME.index(card("END"))] + card("COMMENT") * 36 * (MAX_HEADER_BLOCKS + 1),
+            "expected an END card within 125 blocks",
+        ),
         (b"\x1f\x8b\x08" + FRAME, "its name should end in .fits.gz"),
     ],
 )

@@ -210,7 +210,7 @@ def test_a_bomb_does_not_eat_the_memory(tmp_path, kind):
         path = write(tmp_path, head + descriptor + heap, ".fits.fz")
     tracemalloc.start()
     try:
-        with pytest.raises(FrameFault, match=r"inflates to more than"):
+        with pytest.raises(FrameFault, match=r"inflates to more than|longer than the image"):
             read_plain(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -27,8 +27,8 @@ from sedmd.unpack import BLOCK, MAX_BYTES, funpack, gunzip, is_packed_image
 MAX_HEADER_BLOCKS = 125
 #: Bytes of data at the end of an array that must not all be zero in a file that claims to be whole.
 TAIL_BYTES = 4096
-#: An aligned run of zero bytes this long is no exposure when unsigned integers are stored with BZERO: 1024 pixels of
-#: exactly 32768 ADU.
+#: An aligned run of zero bytes this long is no exposure where unsigned integers are stored with BZERO (it would be 1024
+#: pixels of exactly 32768 ADU) or packed.
 ZERO_RUN_BYTES = 2048
 
 _NOT_WRITTEN = "space reserved, data not written"
@@ -268,6 +268,11 @@ def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Pa
     if size < BLOCK:
         return b"", _Walk(end=0, missing=f"{size} bytes, less than one FITS block of {BLOCK}"), ""
     walk = _walk(file, size, name)
+    if packing is Packing.FPACK and walk.hdus and walk.hdus[0].data_bytes:
+        msg = (
+            f"{name} holds a plain array; expected an image packed by fpack. Take .fz off its name if it is plain FITS"
+        )
+        raise FrameFault(msg)
     if walk.missing:
         return b"", walk, ""
     extra = 1 if packing is Packing.FPACK else 0
@@ -283,10 +288,13 @@ def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Pa
             msg = f"{name} holds no compressed image; expected one packed by fpack. Copy the frame again"
             raise FrameFault(msg)
         judged = walk.hdus
-        damage = _hole(file, walk.end) or _blank_tail(content, second)
+        damage = _hole(file, walk.end) or _blank_tail(content, second) or _gap(content, second)
     else:
         judged, first = walk.hdus, walk.hdus[0]
-        damage = _hole(file, first.data_at + first.data_bytes) or _blank_tail(content, first) or _gap(content, first)
+        damage = _hole(file, first.data_at + first.data_bytes) or _blank_tail(content, first)
+        # without BZERO a zero may be a level
+        if re.fullmatch(r"\+?32768(\.0*)?", first.cards.get("BZERO", "")):
+            damage = damage or _gap(content, first)
     return content, walk, damage or _sum_that_differs(content, judged)
 
 
@@ -422,9 +430,7 @@ def _blank_tail(content: bytes, hdu: _Hdu) -> str:
 
 
 def _gap(content: bytes, hdu: _Hdu) -> str:
-    """Rows of zero bytes amid the data, where unsigned integers leave none."""
-    if not re.fullmatch(r"\+?32768(\.0*)?", hdu.cards.get("BZERO", "")):
-        return ""
+    """Zero bytes amid data that leave none: unsigned or packed integers."""
     blocks = hdu.data_bytes // ZERO_RUN_BYTES
     words = np.frombuffer(content, np.uint64, blocks * ZERO_RUN_BYTES // 8, hdu.data_at)
     empty = np.flatnonzero(~words.reshape(blocks, ZERO_RUN_BYTES // 8).any(axis=1))

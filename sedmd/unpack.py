@@ -55,9 +55,9 @@ def gunzip(file: BinaryIO, name: str) -> tuple[bytes, str]:
             try:
                 piece = stream.decompress(pending, _PIECE)
             except zlib.error as error:
-                return b"".join(pieces), f"the gzip stream is broken after {length} bytes ({_plain_words(error)})"
+                return b"".join(pieces), f"the gzip stream is broken ({_plain_words(error)})"
             if not piece and not pending and not stream.eof:
-                return b"".join(pieces), f"the gzip stream has not ended after {length} bytes"
+                return b"".join(pieces), f"the gzip stream has not ended; {length} bytes came out of it"
             length += len(piece)
             if length > MAX_BYTES:
                 msg = (
@@ -182,9 +182,7 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
             for length, offset in places.tolist():
                 total += length * size
                 if length < 0 or offset < 0 or heap + offset + length * size > end or total > end - start:
-                    msg = (
-                        f"{name}: a tile lies outside of its heap; expected it within {end - heap} bytes. Copy it again"
-                    )
+                    msg = f"{name}: a tile lies outside of its heap; expected a whole fpacked frame. Copy it again"
                     raise FrameFault(msg)
                 if zipped and length:
                     yield content[heap + offset : heap + offset + length * size]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import resource
@@ -18,14 +19,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from night.raw_night import SHAPE
+from night.helpers import NOW, configure
+from night.raw_night import NIGHT, SHAPE, calibrations
 
+import sedmd.ingest
 from sedmd.daemon.complete import Gate, Look, deferral
+from sedmd.engines import InlineEngine
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import unreadable
 from sedmd.frames import Kind, frame_from_header, read_frame
 from sedmd.header import header_values, readable_header
 from sedmd.ingest import raw_files
+from sedmd.ledger import Ledger
+from sedmd.report import Report
+from sedmd.runner import reduce_nights
 from sedmd.steps.raw import gain_of, read_raw
 
 from .malformed import (
@@ -138,6 +145,39 @@ def test_every_malformed_frame_has_its_fate_and_every_good_one_is_taken_in(tmp_p
         )
     assert kept_out >= 300
     assert taken_in == len(good)
+
+
+def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    configured = configure(tmp_path)
+    raw = configured.paths.raw_root / NIGHT
+    raw.mkdir()
+    entries, good = table(), good_frames(12)
+    bad = {entry.write(raw, number).name: entry for number, entry in enumerate(entries)}
+    for name, content in good.items():
+        (raw / name).write_bytes(content)
+    afternoon = [frame.write(configured.paths.raw_root).name for frame in calibrations()]
+    report = Report(clock=lambda: NOW, redux_root=configured.paths.redux_root, stream=io.StringIO())
+    with Ledger.open(configured.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
+        summary = reduce_nights(
+            [configured.paths.raw_root],
+            settings=configured,
+            ledger=ledger,
+            engine=InlineEngine(configured.jobs.steps_module),
+            clock=lambda: NOW,
+            report=report,
+        )
+    became = {row.frame: row.became for row in summary.rows}
+    assert set(became) == {*bad, *good, *afternoon}
+    # nothing is deferred here: a one-shot run waits for nobody
+    kept_out = {name for name, entry in bad.items() if entry.fate in (QUARANTINED, DEFERRED)}
+    assert {name for name, fate in became.items() if fate == QUARANTINED} >= kept_out
+    assert all(became[name].endswith("_SEDM.txt") for name in good)
+    assert not any(became[name] in (QUARANTINED, IGNORED) for name in afternoon)
+    with capsys.disabled():
+        print(
+            f"\nmalformed night: {len(kept_out)} quarantined, {len(good)} of {len(good)} good frames reduced to spectra"
+        )
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
@@ -348,7 +388,7 @@ def test_no_mutation_of_a_header_escapes(capsys):
 @pytest.mark.slow
 @pytest.mark.usefixtures("bounded_memory")
 def test_a_long_run_of_the_fuzzer(tmp_path, capsys):
-    fuzz, kinds = fuzz_files(tmp_path, examples=40_000), fuzz_headers(examples=40_000)
+    fuzz, kinds = fuzz_files(tmp_path, examples=20_000), fuzz_headers(examples=40_000)
     with capsys.disabled():
         print(f"\nlong run: {fuzz}; {sum(kinds.values())} headers")
 

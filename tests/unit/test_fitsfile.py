@@ -251,11 +251,13 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
     places = {kind: tmp_path / f"{kind}.fits" for kind in ("directory", "pipe", "socket")}
     places["directory"].mkdir()
     os.mkfifo(places["pipe"])
+    folder = os.open(tmp_path, os.O_RDONLY)  # an address is 108 bytes at most; a folder that is open has a short name
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(places["socket"]))
-        for kind, path in places.items():
-            with pytest.raises(FrameFault, match=f"is a {kind}; expected a FITS file. Remove"):
-                examine(path)
+        server.bind(f"/proc/self/fd/{folder}/socket.fits")
+    os.close(folder)
+    for kind, path in places.items():
+        with pytest.raises(FrameFault, match=f"is a {kind}; expected a FITS file. Remove"):
+            examine(path)
     with pytest.raises(FrameFault, match="is a device"):
         examine(Path("/dev/zero"))
 

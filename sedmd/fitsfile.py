@@ -27,10 +27,11 @@ from sedmd.unpack import BLOCK, MAX_BYTES, funpack, gunzip, is_packed_image
 MAX_HEADER_BLOCKS = 125
 #: Bytes of data at the end of an array that must not all be zero in a file that claims to be whole.
 TAIL_BYTES = 4096
-#: An aligned run of zero bytes this long is no exposure when unsigned integers are stored with BZERO: 1024 pixels of
-#: exactly 32768 ADU.
+#: An aligned run of zero bytes this long is no exposure where unsigned integers are stored with BZERO (it would be 1024
+#: pixels of exactly 32768 ADU) or packed.
 ZERO_RUN_BYTES = 2048
 
+_NOT_WRITTEN = "space reserved, data not written"
 _OTHER_KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -256,7 +257,8 @@ def _judge_gzip(file: BinaryIO, start: bytes, name: str, min_hdus: int) -> tuple
     _refuse_other_formats(name, content[:9], Packing.PLAIN)
     content, walk, damage = _judge_fits(io.BytesIO(content), len(content), name, min_hdus, Packing.PLAIN)
     if lack := walk.missing or damage:
-        msg = f"{name}: the gzip file is whole but the frame in it is not: {lack}. Copy and pack the frame again"
+        lack = f"the gzip file is whole but the frame in it is not: {lack}"
+        msg = f"{name}: {lack}; expected a whole FITS file. Copy it again"
         raise FrameFault(msg)
     return content, _Walk(hdus=walk.hdus, end=0), ""
 
@@ -266,6 +268,11 @@ def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Pa
     if size < BLOCK:
         return b"", _Walk(end=0, missing=f"{size} bytes, less than one FITS block of {BLOCK}"), ""
     walk = _walk(file, size, name)
+    if packing is Packing.FPACK and walk.hdus and walk.hdus[0].data_bytes:
+        msg = (
+            f"{name} holds a plain array; expected an image packed by fpack. Take .fz off its name if it is plain FITS"
+        )
+        raise FrameFault(msg)
     if walk.missing:
         return b"", walk, ""
     extra = 1 if packing is Packing.FPACK else 0
@@ -281,10 +288,13 @@ def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Pa
             msg = f"{name} holds no compressed image; expected one packed by fpack. Copy the frame again"
             raise FrameFault(msg)
         judged = walk.hdus
-        damage = _hole(file, walk.end) or _blank_tail(content, second)
+        damage = _hole(file, walk.end) or _blank_tail(content, second) or _gap(content, second)
     else:
         judged, first = walk.hdus, walk.hdus[0]
-        damage = _hole(file, first.data_at + first.data_bytes) or _blank_tail(content, first) or _gap(content, first)
+        damage = _hole(file, first.data_at + first.data_bytes) or _blank_tail(content, first)
+        # without BZERO a zero may be a level
+        if re.fullmatch(r"\+?32768(\.0*)?", first.cards.get("BZERO", "")):
+            damage = damage or _gap(content, first)
     return content, walk, damage or _sum_that_differs(content, judged)
 
 
@@ -305,10 +315,9 @@ def _walk(file: BinaryIO, size: int, name: str) -> _Walk:
             if hdus and not cards:  # trailing bytes that are no header: the file itself is whole
                 break
             return _Walk(hdus=hdus, end=at, missing=f"the header at byte {at} has not ended")
+        if _unwritten(cards):
+            return _Walk(hdus=hdus, end=end, missing=f"the header at byte {at} holds zero bytes: {_NOT_WRITTEN}")
         hdu = _Hdu(at=at, header_bytes=end - at, data_bytes=_data_bytes(cards, name), cards=cards)
-        if any("\0" in text or "\0" in key for key, text in cards.items()):
-            lack = f"the header at byte {at} holds zero bytes: space reserved, data not written"
-            return _Walk(hdus=hdus, end=hdu.end, missing=lack)
         hdus.append(hdu)
         at = hdu.end
         if at > size:
@@ -329,18 +338,28 @@ def _header(file: BinaryIO, at: int, size: int, name: str) -> tuple[int | None, 
             return None, {}
         if len(block) < BLOCK:
             return None, cards or {"": ""}
+        found: dict[str, str] = {}
         for start in range(0, BLOCK, CARD):
             card = block[start : start + CARD]
             key = card[:8].rstrip()
             if key == b"END":
-                return at + (number + 1) * BLOCK, cards
+                return at + (number + 1) * BLOCK, found | cards
             if card[8:10] == b"= " or b"\0" in card:
-                cards.setdefault(key.decode("latin-1"), card[10:].decode("latin-1").split("/")[0].strip(" "))
+                found.setdefault(key.decode("latin-1"), card[10:].decode("latin-1").split("/")[0].strip(" "))
         if _is_binary(block):
-            msg = f"{name}: the header at byte {at} runs into binary data without an END card. Copy the frame again"
+            if _unwritten(cards):
+                return None, cards
+            what = f"the header at byte {at} runs into binary data"
+            msg = f"{name}: {what}; expected an END card before. Copy the frame again"
             raise FrameFault(msg)
-    msg = f"{name}: the header at byte {at} has no END within {MAX_HEADER_BLOCKS} blocks. Copy the frame again"
+        cards = found | cards
+    limit = f"{MAX_HEADER_BLOCKS} blocks"
+    msg = f"{name}: the header at byte {at} does not end; expected an END card within {limit}. Copy the frame again"
     raise FrameFault(msg)
+
+
+def _unwritten(cards: Mapping[str, str]) -> bool:
+    return any("\0" in key or "\0" in text for key, text in cards.items())
 
 
 def _begins_header(start: bytes) -> bool:
@@ -394,9 +413,6 @@ def _padded(count: int) -> int:
     return -(-count // BLOCK) * BLOCK
 
 
-_NOT_WRITTEN = "space reserved, data not written"
-
-
 def _hole(file: BinaryIO, end: int) -> str:
     """Space that the file system knows was never written, before byte `end`."""
     try:
@@ -414,12 +430,10 @@ def _blank_tail(content: bytes, hdu: _Hdu) -> str:
 
 
 def _gap(content: bytes, hdu: _Hdu) -> str:
-    """Rows of zero bytes amid the data, where unsigned integers leave none."""
-    if not re.fullmatch(r"\+?32768(\.0*)?", hdu.cards.get("BZERO", "")):
-        return ""
+    """Zero bytes amid data that leave none: unsigned or packed integers."""
     blocks = hdu.data_bytes // ZERO_RUN_BYTES
-    words = np.frombuffer(content, np.uint8, blocks * ZERO_RUN_BYTES, hdu.data_at).view(np.uint64)
-    empty = np.flatnonzero(~words.reshape(blocks, -1).any(axis=1))
+    words = np.frombuffer(content, np.uint64, blocks * ZERO_RUN_BYTES // 8, hdu.data_at)
+    empty = np.flatnonzero(~words.reshape(blocks, ZERO_RUN_BYTES // 8).any(axis=1))
     if not empty.size:
         return ""
     at = hdu.data_at + int(empty[0]) * ZERO_RUN_BYTES

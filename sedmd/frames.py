@@ -152,7 +152,7 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
     if exptime == 0:
         return replace(ignored, name=name, exptime_s=exptime, adc_speed_mhz=speed, reason="exposure time 0 s: no light")
     if not name:
-        msg = f"{stem}: neither NAME nor OBJECT names a target (OBJECT is {label!r}); {MEND}"
+        msg = f"{stem}: neither NAME nor OBJECT names a target (OBJECT is {label!r}); expected its name; {MEND}"
         raise HeaderFault(msg)
     airmass, note = _airmass(header)
     notes += note
@@ -336,7 +336,7 @@ def _calibration(header: Mapping[str, object], frame: Frame, limits: Limits) -> 
         names = " and ".join(sorted(kinds))
         return replace(frame, reason=f"OBJECT {label!r} names {names}: not one calibration")
     (kind,) = kinds
-    series = re.search(r"(\d{1,6})\s+of\s+(\d{1,6})(?!\d)", label)
+    series = re.search(r"(?<!\d)(\d{1,6})\s+of\s+(\d{1,6})(?!\d)", label)
     index, total = (int(series.group(1)), int(series.group(2))) if series else (None, None)
     if kind is not Kind.TWILIGHT:
         if index is None or total is None:

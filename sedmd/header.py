@@ -72,9 +72,11 @@ def readable_header(header_bytes: bytes) -> fits.Header:
     Returns
     -------
     Header
-        Unprintable characters are question marks; cards that break the grammar of FITS are left out.
+        Unprintable characters are question marks; cards that break the grammar of FITS are left out, and those that
+        repeat a keyword: the first card wins.
     """
     kept: list[str] = []
+    seen: set[str] = set()
     text_before = False
     for image in _images(printable(header_bytes)):
         key, field = _split(image)
@@ -84,7 +86,8 @@ def readable_header(header_bytes: bytes) -> fits.Header:
             good, text_before = image[:8].rstrip() == key, False
         else:
             good = field is not None and (_KEY.fullmatch(key) is not None or image.startswith("HIERARCH "))
-            good = good and image[:8].rstrip() in (key, "HIERARCH") and _well_formed(field or "")
+            good = good and image[:8].rstrip() in (key, "HIERARCH") and _well_formed(field or "") and key not in seen
+            seen.add(key)
             text_before = good and _TEXT.fullmatch(field or "") is not None
         if good:
             kept.append(image)

@@ -55,9 +55,9 @@ def gunzip(file: BinaryIO, name: str) -> tuple[bytes, str]:
             try:
                 piece = stream.decompress(pending, _PIECE)
             except zlib.error as error:
-                return b"".join(pieces), f"the gzip stream is broken after {length} bytes ({_plain_words(error)})"
+                return b"".join(pieces), f"the gzip stream is broken ({_plain_words(error)})"
             if not piece and not pending and not stream.eof:
-                return b"".join(pieces), f"the gzip stream has not ended after {length} bytes"
+                return b"".join(pieces), f"the gzip stream has not ended; {length} bytes came out of it"
             length += len(piece)
             if length > MAX_BYTES:
                 msg = (
@@ -111,7 +111,8 @@ def funpack(content: bytes, name: str, *, at: int, header_bytes: int) -> bytes:
     pixels = _decode(content, name)
     kind = f">i{abs(_integer(table, 'ZBITPIX', 0)) // 8}"
     if pixels.shape != shape or pixels.dtype.kind not in "iu":
-        msg = f"{name} unpacks to {pixels.dtype} {pixels.shape}; its cards promise {kind[1:]} {shape}. Copy it again"
+        got = f"{pixels.dtype} {pixels.shape}"
+        msg = f"{name} unpacks to {got}; expected {kind[1:]} {shape} from its cards. Copy it again"
         raise FrameFault(msg)
     data = np.ascontiguousarray(pixels, dtype=kind if kind != ">i1" else "u1").tobytes()
     return _plain_header(images) + data + b"\0" * (-len(data) % BLOCK)
@@ -144,7 +145,7 @@ def _check_promises(table: Mapping[str, Value], name: str) -> tuple[int, int]:
         raise FrameFault(msg)
     rows, tiles = _integer(table, "NAXIS2", 0), -(-shape[0] // tile[0]) * -(-shape[1] // tile[1])
     if rows != tiles:
-        msg = f"{name} holds {rows} tiles of the {tiles} that its image needs. Copy it again"
+        msg = f"{name} holds {rows} tiles; expected {tiles} for its image. Copy it again"
         raise FrameFault(msg)
     return shape
 
@@ -173,7 +174,7 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
             size = _SIZES.get(form.group(3), 1)
             word, bytes_ = (">i4", 8) if kind == "P" else (">i8", 16)
             if at + bytes_ > width:
-                msg = f"{name}: the table is narrower than its columns. Copy it again"
+                msg = f"{name}: a row of the table has {width} bytes; expected {at + bytes_}. Copy it again"
                 raise FrameFault(msg)
             block = np.frombuffer(content, np.uint8, width * rows, start).reshape(rows, width)[:, at : at + bytes_]
             places = np.ascontiguousarray(block).view(word)
@@ -181,7 +182,7 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
             for length, offset in places.tolist():
                 total += length * size
                 if length < 0 or offset < 0 or heap + offset + length * size > end or total > end - start:
-                    msg = f"{name}: a tile lies outside of its heap of {end - heap} bytes. Copy it again"
+                    msg = f"{name}: a tile lies outside of its heap; expected a whole fpacked frame. Copy it again"
                     raise FrameFault(msg)
                 if zipped and length:
                     yield content[heap + offset : heap + offset + length * size]
@@ -200,7 +201,7 @@ def _check_tile(tile: bytes, limit: int, name: str) -> None:
         msg = f"{name}: a tile is broken ({_plain_words(error)}); expected a whole fpacked frame. Copy it again"
         raise FrameFault(msg) from error
     if len(inflated) > limit or not stream.eof:
-        msg = f"{name}: a tile inflates to more than its image, or is cut. Copy it again"
+        msg = f"{name}: a tile is cut or longer than the image; expected a whole fpacked frame. Copy it again"
         raise FrameFault(msg)
 
 

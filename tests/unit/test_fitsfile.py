@@ -220,8 +220,11 @@ def changed(old: str, new: str) -> bytes:
         (changed("NAXIS1  =                   64", "NAXIS1  = 99999999999999999999"), "NAXIS1 is 9999999"),
         (with_cards(FRAME, "GCOUNT  = -1"), "GCOUNT is -1"),
         (with_cards(FRAME, "PCOUNT  = 999999999"), "PCOUNT is 999999999"),
-        (FRAME.replace(b"END" + b" " * 77, b" " * 80), "binary data without an END card"),
-        (FRAME[: FRAME.index(card("END"))] + card("COMMENT") * 36 * (MAX_HEADER_BLOCKS + 1), "no END within 125 blocks"),
+        (FRAME.replace(b"END" + b" " * 77, b" " * 80), "binary data; expected an END card"),
+        (
+            FRAME[: FRAME.index(card("END"))] + card("COMMENT") * 36 * (MAX_HEADER_BLOCKS + 1),
+            "expected an END card within 125 blocks",
+        ),
         (b"\x1f\x8b\x08" + FRAME, "its name should end in .fits.gz"),
     ],
 )
@@ -248,11 +251,13 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
     places = {kind: tmp_path / f"{kind}.fits" for kind in ("directory", "pipe", "socket")}
     places["directory"].mkdir()
     os.mkfifo(places["pipe"])
+    folder = os.open(tmp_path, os.O_RDONLY)  # an address is 108 bytes at most; a folder that is open has a short name
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(places["socket"]))
-        for kind, path in places.items():
-            with pytest.raises(FrameFault, match=f"is a {kind}; expected a FITS file. Remove"):
-                examine(path)
+        server.bind(f"/proc/self/fd/{folder}/socket.fits")
+    os.close(folder)
+    for kind, path in places.items():
+        with pytest.raises(FrameFault, match=f"is a {kind}; expected a FITS file. Remove"):
+            examine(path)
     with pytest.raises(FrameFault, match="is a device"):
         examine(Path("/dev/zero"))
 

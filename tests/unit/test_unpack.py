@@ -136,7 +136,7 @@ def flipped(content: bytes, at: int) -> bytes:
         (PLAIN, ".fits.gz", "take .gz off its name"),
         (GZIPPED, ".fits", "its name should end in .fits.gz"),
         (GZIPPED, ".fits.fz", "its name should end in .fits.gz"),
-        (PLAIN, ".fits.fz", "HDUs are there"),
+        (PLAIN, ".fits.fz", "Take .fz off its name"),
         (FPACKED, ".fits", r"it must be named .fits.fz"),
         (gzip.compress(PLAIN[:-3000]), ".fits.gz", "the gzip file is whole but the frame in it is not"),
         (gzip.compress(b"text"), ".fits.gz", "does not begin with a SIMPLE card"),
@@ -194,7 +194,7 @@ def test_sums_of_the_packed_table_are_checked(tmp_path):
 @pytest.mark.parametrize("kind", ["gzip", "tile"])
 def test_a_bomb_does_not_eat_the_memory(tmp_path, kind):
     zeros = zlib.compressobj(9, wbits=31)
-    piece = b"\0" * 10_000_000
+    piece = bytes(range(256)) * 40_000
     bomb = b"".join(zeros.compress(piece) for _ in range(2 * MAX_BYTES // len(piece))) + zeros.flush()
     if kind == "gzip":
         path = write(tmp_path, bomb, ".fits.gz")
@@ -210,12 +210,20 @@ def test_a_bomb_does_not_eat_the_memory(tmp_path, kind):
         path = write(tmp_path, head + descriptor + heap, ".fits.fz")
     tracemalloc.start()
     try:
-        with pytest.raises(FrameFault, match=r"inflates to more than"):
+        with pytest.raises(FrameFault, match=r"inflates to more than|longer than the image"):
             read_plain(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 2.5 * MAX_BYTES
+
+
+def test_a_hole_in_the_packed_pixels(tmp_path):
+    data = primary_like_end(FPACKED, FPACKED.index(b"ZIMAGE"))
+    holed = FPACKED[: data + 1000] + b"\0" * 3100 + FPACKED[data + 4100 :]  # the last rows are there
+    verdict = examine(write(tmp_path, holed, ".fits.fz"))
+    assert (verdict.whole, verdict.damaged) == (False, True)
+    assert "are zero: space reserved" in verdict.reason
 
 
 def test_data_sum_of_the_original_is_checked_after_unpacking(tmp_path):

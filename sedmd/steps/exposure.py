@@ -111,7 +111,7 @@ def make_cube(job: Job) -> Result:
     }
     made = provenance(job)
     if fallback:
-        warnings += (calibrations_of_another_night(raw.name, served),)
+        warnings += (another_night(raw.name, "calibrations", served),)
         if separated.n_bright < MIN_BRIGHT_PIXELS:
             warnings += (f"{raw.name}: too little light to check that the spectra lie where {origin} put them",)
     if not np.isfinite(flexure.error_px):
@@ -137,10 +137,15 @@ def make_cube(job: Job) -> Result:
     )
 
 
-def calibrations_of_another_night(name: str, served: Mapping[str, Any], what: str = "calibrations") -> str:
-    """The warning that a fall-back deserves; `served` holds ``night`` and ``age_nights``."""
+def another_night(name: str, what: str, served: Mapping[str, Any]) -> str:
+    """The warning that a fall-back deserves: `what` serves, of the night and age that `served` holds."""
     age = int(served["age_nights"])
-    return f"{name}: {what} of {served['night']} serve, {age} night{'' if age == 1 else 's'} old"
+    return f"{name}: the {what} of {served['night']} {'serve' if what.endswith('s') else 'serves'}, {nights(age)} old"
+
+
+def nights(age: int) -> str:
+    """``1 night``, ``2 nights``."""
+    return f"{age} night{'' if age == 1 else 's'}"
 
 
 def _check_traces(name: str, separated: Separated, origin: str) -> None:

@@ -37,7 +37,7 @@ from sedmd.reduce.sensitivity import (
     extinction_factor,
     fit_sensitivity,
 )
-from sedmd.steps.exposure import calibrations_of_another_night
+from sedmd.steps.exposure import another_night
 
 INSTRUMENTAL = "electron / (s Angstrom)"
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -192,7 +192,7 @@ def calibrate_spectrum(job: Job) -> Result:
             "fluxcal_fallback": bool(served),
         }
         if served:
-            warnings += (calibrations_of_another_night(job.label, served, "flux calibration"),)
+            warnings += (another_night(job.label, "flux calibration", served),)
         sensitivity = read_sensitivity(job.one("fluxcal"))
         airmass = _number(meta.get("airmass"), math.nan)
         if not math.isfinite(airmass):

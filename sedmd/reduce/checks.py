@@ -20,9 +20,9 @@ GAP_ROWS = 4
 #: Lowest contrast of a lamp frame. A lamp line of a spaxel covers some ten pixels; it is placed to a tenth of a column
 #: when it has twelve times its noise, and so its pixels four times. Noise alone gives 2.6.
 MIN_CONTRAST = 5.0
-#: Steepness along the dispersion over that across it which divides continua from lines: half of what a round image of
-#: a line gives; a continuum changes over tens of columns.
-LINES_FROM = 0.35
+#: Steepness along the dispersion over that across it which divides continua from lines. The round image of a line gives
+#: 1, xenon's chains of blends half of that; a continuum, which changes over tens of columns, less than a tenth.
+LINES_FROM = 0.25
 #: Noise of the image columns over that of the overscan columns in a bias, beyond which light or pick-up is in it: a
 #: tenth more noise is a fifth of the read noise's variance, 5 electron per pixel at a read noise of 5.
 MAX_BIAS_NOISE_RATIO = 1.1

@@ -58,6 +58,12 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "wavelength_rms": ("WAVERMS", "[Angstrom] rms of the lamp lines"),
     "fluxcal": ("FLUXCAL", "flux-calibrated"),
     "fluxcal_source": ("CALSRC", "sensitivity that was used"),
+    "cal_night": ("CALNIGHT", "night of bias, traces, wavelength, flat"),
+    "cal_age_nights": ("CALAGE", "[nights] from the calibrations to the frame"),
+    "cal_fallback": ("CALFALL", "calibrations of an earlier night serve"),
+    "fluxcal_night": ("FLXNIGHT", "night of the flux calibration"),
+    "fluxcal_age_nights": ("FLXAGE", "[nights] from the flux calibration to the frame"),
+    "fluxcal_fallback": ("FLXFALL", "flux calibration of an earlier night serves"),
     "frame": ("FRAME", "raw frame"),
     "frame_b": ("FRAMEB", "raw frame of position B"),
 }

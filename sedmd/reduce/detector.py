@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sedmd.reduce.checks import lamp_light, lamp_reason
 from sedmd.reduce.containers import Image, Mask
 
 
@@ -159,39 +160,44 @@ def debias(
     return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor)))
 
 
-def combine_exposures(images: Sequence[Image]) -> tuple[Image, tuple[float, ...]]:
+def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, tuple[float, ...], tuple[str, ...]]:
     """Mean of repeated exposures that one cosmic ray or one bad frame does not spoil.
 
     Parameters
     ----------
     images : n exposures of the same lamp, electron
+    lines : whether the lamp has lines (Hg, Cd, Xe) or a continuum (dome, twilight)
 
     Returns
     -------
     combined : Image of the mean exposure
-    scales : brightness of each exposure in units of the typical one; 0 for an exposure that was left out
+    scales : n floats, brightness of each exposure in units of the typical one; 0 for an exposure that was left out
+    reasons : n str, why an exposure was left out; empty where it was not
 
     Raises
     ------
     ValueError
-        If no exposure shows any light.
+        If no exposure shows the lamp; the text is the first one's reason.
 
     Notes
     -----
-    A lamp flickers, so the exposures are brought to a common level first. An exposure darker than half the typical one
-    (lamp not yet lit) is left out. Pixels far above the others' level are cosmic rays.
+    A lamp flickers, so the exposures are brought to a common level first. An exposure without the lamp's light, or with
+    less than half or more than twice that of the typical one, is left out. Brightness is that of the spectra above the
+    gaps beside them: light that makes no spectra does not count. Pixels far above the others' level are cosmic rays.
     """
     if not images:
         raise ValueError("no exposure to combine")
-    bright = [float(np.percentile(i.data[:, : -8 or None][::3, ::3], 99.5)) for i in images]
-    typical = float(np.median([b for b in bright if b > 0] or [0.0]))
+    lights = [lamp_light(i) for i in images]
+    reasons = [lamp_reason(light, lines=lines) for light in lights]
+    if all(reasons):
+        raise ValueError(f"none of {len(images)} exposures can be used; the first shows {reasons[0]}")
     read_noise = images[0].read_noise
-    if typical <= 3 * read_noise:
-        raise ValueError(
-            f"the brightest half per cent of the pixels stands only {typical:.1f} electrons above bias "
-            f"(read noise {read_noise:.1f}); was the lamp on?"
-        )
-    used = [i for i, b in enumerate(bright) if 0.5 * typical < b < 2.0 * typical]
+    bright = [light.level for light in lights]
+    typical = float(np.median([b for b, reason in zip(bright, reasons, strict=True) if not reason]))
+    for i, own in enumerate(bright):
+        if not reasons[i] and not 0.5 * typical < own < 2.0 * typical:
+            reasons[i] = f"{own / typical:.2f} times as bright as the others, 0.5 to 2 expected"
+    used = [i for i, reason in enumerate(reasons) if not reason]
     reference = images[used[int(np.argsort([bright[i] for i in used])[len(used) // 2])]]
     lit = reference.data > 0.3 * typical
     scales = [0.0] * len(images)
@@ -215,4 +221,4 @@ def combine_exposures(images: Sequence[Image]) -> tuple[Image, tuple[float, ...]
         mask=mask,
         read_noise=float(read_noise / np.sqrt(len(used))),
     )
-    return combined, tuple(scales)
+    return combined, tuple(scales), tuple(reasons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,19 @@ class Flexure:
     error_px: float
     features: tuple[FeatureShift, ...]
 
+    @property
+    def agreeing(self) -> int:
+        """Number of features within three of their errors of the common shift."""
+        return sum(abs(f.shift_px - self.dx_px) < 3.0 * f.error_px for f in self.features)
+
+    @property
+    def consistent(self) -> bool:
+        """Three features or more agree, and they are most of those measured: one spectrum, seen as a whole.
+
+        On a wrong wavelength scale single lines fall on other lines, each with a shift of its own.
+        """
+        return self.agreeing >= 3 and 2 * self.agreeing > len(self.features)
+
 
 def measure_flexure(
     samples: Samples,
@@ -106,6 +119,42 @@ def measure_flexure(
         if fit is not None:
             fits.append(fit)
     return _combine(tuple(fits))
+
+
+def find_far_shift(
+    samples: Samples,
+    flux: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    solution: WavelengthSolution,
+    centre: NDArray[np.floating],
+    row: NDArray[np.floating],
+    sky: NDArray[np.bool_],
+    features: tuple[SkyFeature, ...],
+    *,
+    step_px: float = 6.0,
+    steps: int = 3,
+) -> float | None:
+    """Look for the sky lines beyond the reach of `measure_flexure`: where they all are, some columns off.
+
+    Parameters
+    ----------
+    samples, flux, variance, solution, centre, row, sky, features : as in `measure_flexure`
+    step_px, steps : the solution is tried at this many multiples of the step on each side
+
+    Returns
+    -------
+    float or None
+        Shift towards higher columns at which the lines agree with each other, pixel; None if there is none.
+    """
+    best, found = 2, None
+    for k in range(-steps, steps + 1):
+        if k == 0:
+            continue
+        moved = replace(solution, coeff=solution.coeff + np.eye(1, solution.coeff.shape[1])[0] * (k * step_px))
+        flexure = measure_flexure(samples, flux, variance, moved, centre, row, sky, features)
+        if flexure.consistent and flexure.agreeing > best:
+            best, found = flexure.agreeing, k * step_px + flexure.dx_px
+    return found
 
 
 def _binned(

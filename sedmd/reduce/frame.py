@@ -13,6 +13,9 @@ from sedmd.reduce.extract import Extracted, Stamps, fit_fluxes, gather, model_im
 from sedmd.reduce.profile import Profile
 from sedmd.reduce.samples import Samples
 
+#: Largest shift of the traces that is looked for [pixel]: neighbouring spectra are eight rows apart.
+SHIFT_REACH_PX = 4.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Separated:
@@ -26,6 +29,8 @@ class Separated:
     dy_px, dy_error_px : shift of the traces towards higher rows against `samples` as given, and its 1-sigma error
     outliers : (n_y, n_x) bool, pixels that neither traces nor background explain
     chi2 : float, reduced chi-square of the pixels near traces
+    n_bright : int, pixels that stand more than six sigma above the background
+    unexplained : float, share of these that are outliers; 0 if there are none
     """
 
     samples: Samples
@@ -35,6 +40,8 @@ class Separated:
     dy_error_px: float
     outliers: NDArray[np.bool_]
     chi2: float
+    n_bright: int
+    unexplained: float
 
 
 def separate(
@@ -98,6 +105,8 @@ def separate(
     weight = np.where(good & ~outliers, 1.0 / model_variance, 0.0).astype(np.float32)
     extracted = fit_fluxes(moved, stamps, data - background, weight)
     residual = data - background - model_image(moved, stamps, extracted.flux)
+    bright = good & (data - background > 6.0 * np.sqrt(noise + np.maximum(background, 0.0)))
+    n_bright = int(bright.sum())
     near = weight.copy()
     near[gap > 0.95] = 0.0
     # Each sample takes one degree of freedom from the pixels it covers.
@@ -110,6 +119,8 @@ def separate(
         dy_error_px=error,
         outliers=outliers,
         chi2=float((near * residual**2).sum() / freedom),
+        n_bright=n_bright,
+        unexplained=float((bright & outliers).sum() / max(n_bright, 1)),
     )
 
 
@@ -120,7 +131,7 @@ def scan_shift(
     profile: Profile,
     read_noise: float,
     *,
-    reach_px: float = 4.0,
+    reach_px: float = SHIFT_REACH_PX,
     step_px: float = 0.5,
     every: int = 16,
 ) -> float:

@@ -22,6 +22,16 @@ STEPS: Mapping[str, Callable[[Job], Result]] = {
     "calibrate": calibrate_spectrum,
 }
 #: Raised whenever a step would make other numbers of the same inputs: then its products are made anew.
-STEP_VERSIONS: Mapping[str, int] = dict.fromkeys(STEPS, 1)
+STEP_VERSIONS: Mapping[str, int] = {
+    "bias": 2,
+    "lamp": 2,
+    "traces": 2,
+    "wavelength": 2,
+    "flat": 2,
+    "cube": 2,
+    "extract": 2,
+    "fluxcal": 1,
+    "calibrate": 2,
+}
 
 __all__ = ["STEPS", "STEP_VERSIONS"]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
 
-from sedmd.errors import CalibrationFault, FrameFault
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.errors import CalibrationFault
 from sedmd.instrument import (
     CCD_TO_SKY,
     DISPERSION_GUESSES,
@@ -24,30 +29,45 @@ from sedmd.products.solution import (
     write_traces,
     write_wavelength,
 )
+from sedmd.reduce.checks import bias_reasons, likeness
 from sedmd.reduce.containers import Image, Mask, Spaxels
 from sedmd.reduce.cube import rebin
-from sedmd.reduce.detector import combine_bias, combine_exposures
+from sedmd.reduce.detector import combine_bias, combine_exposures, overscan_level
 from sedmd.reduce.flat import spaxel_flat
 from sedmd.reduce.frame import separate
 from sedmd.reduce.geometry import node_at, sky_positions
 from sedmd.reduce.solution import refine_wavelengths, solve_geometry
+from sedmd.reduce.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
+from sedmd.reduce.wavelength import WavelengthSolution
 from sedmd.steps.raw import read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
 
 LAMPS = ("Hg", "Cd", "Xe")
+#: Wavelengths at which the dispersion is told [Angstrom]: both ends and the middle of what the lamps fix.
+DISPERSION_AT = (4500.0, 6500.0, 8500.0)
 #: Fewest traces with which a night is worth going on; the array has some 1500.
 MIN_SPAXELS = 300
-#: Largest median scatter of the lamp lines about the solution [column] that passes.
-MAX_WAVELENGTH_RMS = 0.6
+#: Likeness of two lamp frames from which they are of one lamp. Lines of different lamps fall on each other by chance
+#: (0.0 to 0.2); two exposures of one lamp differ by their noise only.
+SAME_LAMP = 0.6
 
 
 def make_bias(job: Job) -> Result:
     """Combine the bias frames of one read-out speed."""
     raws = [read_raw(path) for path in job.inputs["raw"]]
+    frames = [data for data, _ in raws]
     try:
-        master = combine_bias([data for data, _ in raws], OVERSCAN_FIRST_COLUMN)
+        levels = [overscan_level(frame, OVERSCAN_FIRST_COLUMN) for frame in frames]
+        reasons = bias_reasons(frames, levels, OVERSCAN_FIRST_COLUMN)
+        if sum(not reason for reason in reasons) < min(2, len(frames)):
+            first = next(reason for reason in reasons if reason)
+            raise ValueError(f"{sum(map(bool, reasons))} of {len(frames)} frames cannot be used; the first: {first}")
+        master = combine_bias(
+            [frame for frame, reason in zip(frames, reasons, strict=True) if not reason], OVERSCAN_FIRST_COLUMN
+        )
     except ValueError as error:
         raise CalibrationFault(f"bias {job.label}: {error}") from error
+    used, warnings = _used(job.inputs["raw"], reasons)
     header = raws[-1][1]
     image = Image(
         data=master.level,
@@ -56,7 +76,7 @@ def make_bias(job: Job) -> Result:
         read_noise=master.read_noise_adu,
     )
     cards: dict = {
-        **combined_from([path.name for path in job.inputs["raw"]]),
+        **combined_from(used),
         "NCOMBINE": (master.n_frames, "frames combined"),
         "BUNIT": ("adu", "above the overscan of the same row; VARIANCE: adu**2"),
         "GAIN": (header.get("GAIN"), "electron/ADU, not applied"),
@@ -68,34 +88,46 @@ def make_bias(job: Job) -> Result:
         "bad pixels": int(master.bad.sum()),
     }
     write_image(job.outputs["bias"], image, header=header, cards=cards, provenance=provenance(job))
-    return Result(figures=figures)
+    return Result(figures=figures, warnings=warnings)
+
+
+def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Names of the frames that are combined, and a warning for each that is left out."""
+    pairs = list(zip(paths, reasons, strict=True))
+    used = [path.name for path, reason in pairs if not reason]
+    return used, tuple(f"{path.name} left out: {reason}" for path, reason in pairs if reason)
 
 
 def make_lamp(job: Job) -> Result:
     """Combine the exposures of one lamp, of the dome or of the twilight sky."""
     master = read_master_bias(job.one("bias"))
     taken = [to_electrons(path, master) for path in job.inputs["raw"]]
+    lamp = job.outputs["lamp"].stem
     try:
-        combined, scales = combine_exposures([image for image, _, _ in taken])
+        combined, _, reasons = combine_exposures([image for image, _, _ in taken], lines=lamp in LAMPS)
     except ValueError as error:
         raise CalibrationFault(f"{job.label}: {error}") from error
-    used = [path.name for path, scale in zip(job.inputs["raw"], scales, strict=True) if scale > 0]
-    warnings = [w for _, _, ws in taken for w in ws]
-    warnings += [
-        f"{path.name} left out: far from the brightness of the others"
-        for path, scale in zip(job.inputs["raw"], scales, strict=True)
-        if scale == 0
-    ]
+    used, left_out = _used(job.inputs["raw"], reasons)
+    warnings = tuple(w for _, _, ws in taken for w in ws) + left_out
+    if len(used) == 1 < len(taken):
+        warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays stay in it",)
     figures = {"frames": len(used), "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0)}
     cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined")}
     write_image(job.outputs["lamp"], combined, header=taken[-1][1], cards=cards, provenance=provenance(job))
-    return Result(figures=figures, warnings=tuple(warnings))
+    return Result(figures=figures, warnings=warnings)
 
 
 def make_traces(job: Job) -> Result:
     """Find the traces on the dome, identify the lamp lines, lay the lattice, and place it on the sky."""
     dome = read_image(job.one("dome"))[0]
     lamps = {lamp: read_image(job.one(lamp))[0] for lamp in LAMPS}
+    for a, b in combinations(LAMPS, 2):
+        alike = likeness(lamps[a], lamps[b])
+        if alike > SAME_LAMP:
+            raise CalibrationFault(
+                f"traces: {a}.fits and {b}.fits show the same lamp (likeness {alike:.2f}, less than {SAME_LAMP:g} "
+                "expected); one of them has the wrong label"
+            )
     try:
         geometry = solve_geometry(dome, lamps, lamp_tables(), DISPERSION_GUESSES)
     except ValueError as error:
@@ -104,6 +136,8 @@ def make_traces(job: Job) -> Result:
         raise CalibrationFault(
             f"traces: only {geometry.traces.n} spaxels found, at least {MIN_SPAXELS} expected; look at dome.fits"
         )
+    if reason := solution_reason(geometry.solution, geometry.complete):
+        raise CalibrationFault(f"traces: {reason}")
     shape = dome.data.shape
     where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
     origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (float(where[0]), float(where[1])))
@@ -122,8 +156,10 @@ def make_traces(job: Job) -> Result:
         "complete": int(geometry.complete.sum()),
         "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3),
         "FWHM [px]": round(2.355 * width, 2),
-        "pitch [px]": round(geometry.lattice.pitch, 2),
-        "dome chi2": round(geometry.chi2, 2),
+        "pitch [px]": round(geometry.lattice.pitch, 3),
+        "angle [deg]": round(geometry.lattice.angle_deg, 2),
+        "x [px]": round(float(np.median(geometry.x_ref[geometry.complete])), 1),
+        "y [px]": round(float(np.median(geometry.y_ref[geometry.complete])), 1),
     }
     cards: Cards = {
         "NSPAXEL": (geometry.traces.n, "spaxels found"),
@@ -148,29 +184,37 @@ def make_wavelength(job: Job) -> Result:
         solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables())
     except ValueError as error:
         raise CalibrationFault(f"wavelength: {error}") from error
+    if reason := solution_reason(solution, found.complete):
+        raise CalibrationFault(f"wavelength: {reason}")
     rms = float(np.nanmedian(solution.rms))
     single = float(np.median([scatter for *_, scatter in solution.groups]))
-    if not rms < MAX_WAVELENGTH_RMS:
-        raise CalibrationFault(
-            f"wavelength: median rms of the lamp lines {rms:.2f} px, at most {MAX_WAVELENGTH_RMS} expected; "
-            "look at Hg.fits, Cd.fits and Xe.fits"
-        )
+    lost = lost_share(solution, found.complete)
     fwhm = 2.355 * float(np.median(solution.line_sigma(found.traces.centre, found.traces.y_coeff[:, 0])))
     figures = {
         "lines": len(solution.groups),
         "rms [px]": round(rms, 3),
         "scatter [px]": round(single, 3),
         "line FWHM [px]": round(fwhm, 2),
+        "lost [%]": round(100 * lost, 2),
+        **{f"A/px {at:.0f}": round(_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
     }
     cards: Cards = {
         "WAVERMS": (rms, "[pixel] median rms of the lamp lines"),
         "LINESCAT": (single, "[pixel] median scatter of a line over the spaxels"),
         "LINEFWHM": (fwhm, "[pixel] FWHM of a lamp line"),
+        "WAVELOST": (lost, "share of complete spaxels with bad or too few lines"),
+        "STRAIN": (solution.strain, "of lamp lines and published curve; 1: as expected"),
         "NGROUPS": (len(solution.groups), "groups of lamp lines used"),
         "AIRORVAC": ("air", "wavelengths are in air"),
     }
     write_wavelength(job.outputs["wavelength"], solution, found.spaxels, cards=cards, provenance=provenance(job))
     return Result(figures=figures)
+
+
+def _dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_], wavelength: float) -> float:
+    """Median dispersion of the complete spaxels at a wavelength [Angstrom per column]."""
+    spaxel = np.flatnonzero(complete)
+    return float(np.median(solution.dispersion(spaxel, solution.column(np.array([wavelength]))[spaxel, 0])))
 
 
 def make_flat(job: Job) -> Result:
@@ -190,11 +234,11 @@ def make_flat(job: Job) -> Result:
     )
     flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask)
     grey = np.median(flat, axis=0)
-    if not np.isfinite(grey).any():
-        raise FrameFault("flat: the dome shows no light in any spaxel")
+    if reason := flat_reason(flat, found.complete):
+        raise CalibrationFault(f"flat: {reason}")
     figures = {
         "spread [%]": round(100 * float(np.nanstd(grey)), 1),
-        "dark spaxels": int((~np.isfinite(grey)).sum()),
+        "dark spaxels": int(dark_spaxels(flat).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
     }
     cards: Cards = {

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from sedmd.errors import FrameFault
 from sedmd.instrument import WAVELENGTH_GRID
 from sedmd.job import Job, Result
 from sedmd.products.cube import write_cube
@@ -14,18 +18,35 @@ from sedmd.products.solution import read_flat, read_traces, read_wavelength
 from sedmd.reduce.containers import Cube, Image, Mask
 from sedmd.reduce.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.cube import rebin
-from sedmd.reduce.flexure import Flexure, measure_flexure
-from sedmd.reduce.frame import Separated, flagged, separate
+from sedmd.reduce.flexure import Flexure, find_far_shift, measure_flexure
+from sedmd.reduce.frame import SHIFT_REACH_PX, Separated, flagged, separate
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
 
 #: Share of the spaxels, the faintest, that are taken for sky when flexure is measured.
 SKY_SHARE = 0.6
+#: Largest share of the bright pixels that traces and background may leave unexplained. What does not fit the model of a
+#: right geometry is a cosmic ray or a pixel here and there; on wrong traces most of the light falls between them.
+MAX_UNEXPLAINED = 0.1
+#: Fewest bright pixels that can tell a right geometry from a wrong one: a hundredth of a trace in every spaxel, or one
+#: faint star. With less light there is nothing that a wrong geometry could spoil either.
+MIN_BRIGHT_PIXELS = 2000
+#: Median signal to noise of a sky sample from which the lines of the night sky, many times brighter than the
+#: continuum, cannot be missed.
+SKY_IS_BRIGHT = 3.0
 
 
 def make_cube(job: Job) -> Result:
-    """Reduce one raw exposure to a cube; keeps the cleaned and the background-subtracted frame too."""
+    """Reduce one raw exposure to a cube; keeps the cleaned and the background-subtracted frame too.
+
+    Raises
+    ------
+    FrameFault
+        If the frame cannot be read, or its spectra do not lie where the calibrations say.
+    """
     raw = job.one("raw")
+    served = job.options.get("calibrations") or {}
+    fallback = bool(served)
     master = read_master_bias(job.one("bias"))
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
@@ -36,9 +57,11 @@ def make_cube(job: Job) -> Result:
         image = clean_cosmics(image)
     n_cosmic = int(((image.mask & np.uint8(Mask.COSMIC)) != 0).sum())
     separated = separate(image, found.traces.samples(image.data.shape), found.traces.profile)
+    origin = f"the calibrations of {served['night']}" if fallback else "the night's calibrations"
+    _check_traces(raw.name, separated, origin)
     traces = found.traces
     sky = _faint_spaxels(separated, traces.n)
-    flexure = measure_flexure(
+    lines = (
         separated.samples,
         separated.extracted.flux,
         separated.extracted.variance,
@@ -48,6 +71,19 @@ def make_cube(job: Job) -> Result:
         sky,
         sky_features(),
     )
+    flexure = measure_flexure(*lines)
+    if not flexure.consistent:
+        far = find_far_shift(*lines)
+        if far is not None:
+            raise FrameFault(
+                f"{raw.name}: the sky lines lie {far:+.1f} px along the dispersion from where {origin} put them, "
+                f"at most {SHIFT_REACH_PX:g} expected; take new lamp exposures"
+            )
+        if fallback and _sky_signal(separated, sky) > SKY_IS_BRIGHT:
+            raise FrameFault(
+                f"{raw.name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree with {origin} although the "
+                "sky is bright, at least 3 expected; take new lamp exposures"
+            )
     flux, variance, mask = rebin(
         separated.samples,
         separated.extracted.flux,
@@ -67,8 +103,17 @@ def make_cube(job: Job) -> Result:
         mask=mask,
         spaxels=found.spaxels,
     )
-    cards = _cards(separated, flexure, solution.line_sigma, found, n_cosmic)
+    cards = {
+        **_cards(separated, flexure, solution.line_sigma, found, n_cosmic),
+        "CALNIGHT": (str(served["night"]) if fallback else job.night, "night of bias, traces, wavelength, flat"),
+        "CALAGE": (int(served["age_nights"]) if fallback else 0, "[nights] from the calibrations to this frame"),
+        "CALFALL": (fallback, "calibrations of an earlier night serve"),
+    }
     made = provenance(job)
+    if fallback:
+        warnings += (another_night(raw.name, "calibrations", served),)
+        if separated.n_bright < MIN_BRIGHT_PIXELS:
+            warnings += (f"{raw.name}: too little light to check that the spectra lie where {origin} put them",)
     if not np.isfinite(flexure.error_px):
         warnings += (f"{raw.name}: no sky line could be measured, flexure along the dispersion taken as 0",)
     crr = {"CRCLEAN": (exptime >= MIN_EXPTIME_S, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
@@ -90,6 +135,42 @@ def make_cube(job: Job) -> Result:
         },
         warnings=warnings,
     )
+
+
+def another_night(name: str, what: str, served: Mapping[str, Any]) -> str:
+    """The warning that a fall-back deserves: `what` serves, of the night and age that `served` holds."""
+    age = int(served["age_nights"])
+    return f"{name}: the {what} of {served['night']} {'serve' if what.endswith('s') else 'serves'}, {nights(age)} old"
+
+
+def nights(age: int) -> str:
+    """``1 night``, ``2 nights``."""
+    return f"{age} night{'' if age == 1 else 's'}"
+
+
+def _check_traces(name: str, separated: Separated, origin: str) -> None:
+    """Raise FrameFault if the light of the frame does not lie on the traces."""
+    if separated.n_bright < MIN_BRIGHT_PIXELS:
+        return
+    if separated.unexplained > MAX_UNEXPLAINED:
+        raise FrameFault(
+            f"{name}: {100 * separated.unexplained:.0f} % of the bright pixels lie off the traces of {origin}, at most "
+            f"{100 * MAX_UNEXPLAINED:g} % expected; the instrument has changed or moved. Take new dome and lamp "
+            "exposures"
+        )
+    if abs(separated.dy_px) > SHIFT_REACH_PX - 0.3:
+        raise FrameFault(
+            f"{name}: the traces of {origin} are {separated.dy_px:+.1f} px off across the dispersion, less than "
+            f"{SHIFT_REACH_PX:g} expected; take new dome and lamp exposures"
+        )
+
+
+def _sky_signal(separated: Separated, sky: np.ndarray) -> float:
+    """Median signal to noise of a sample of the sky spaxels."""
+    own = sky[separated.samples.trace]
+    flux, variance = separated.extracted.flux[own], separated.extracted.variance[own]
+    known = np.isfinite(flux) & (variance > 0)
+    return float(np.median(flux[known] / np.sqrt(variance[known]))) if known.any() else 0.0
 
 
 def _faint_spaxels(separated: Separated, n: int) -> np.ndarray:

@@ -37,6 +37,7 @@ from sedmd.reduce.sensitivity import (
     extinction_factor,
     fit_sensitivity,
 )
+from sedmd.steps.exposure import another_night
 
 INSTRUMENTAL = "electron / (s Angstrom)"
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -184,6 +185,14 @@ def calibrate_spectrum(job: Job) -> Result:
     warnings: tuple[str, ...] = ()
     meta = dict(ext.meta)
     if "fluxcal" in job.inputs:
+        served = job.options.get("fluxcal")
+        meta |= {
+            "fluxcal_night": str(served["night"]) if served else job.night,
+            "fluxcal_age_nights": int(served["age_nights"]) if served else 0,
+            "fluxcal_fallback": bool(served),
+        }
+        if served:
+            warnings += (another_night(job.label, "flux calibration", served),)
         sensitivity = read_sensitivity(job.one("fluxcal"))
         airmass = _number(meta.get("airmass"), math.nan)
         if not math.isfinite(airmass):
@@ -360,6 +369,7 @@ def _meta(job: Job, exposures: list[_Exposure], sources: list[Source]) -> dict[s
         "flexure_y_px": _number(header.get("FLEXY"), 0.0),
         "frame": _raw_name(first.path),
     }
+    meta |= _calibrations(exposures)
     if not math.isfinite(meta["mjd"]):
         meta["mjd"] = _number(header.get("JD"), math.nan) - 2400000.5
     if len(exposures) == 2:
@@ -369,6 +379,18 @@ def _meta(job: Job, exposures: list[_Exposure], sources: list[Source]) -> dict[s
             "y_b_arcsec": sources[1].psf.y_arcsec,
         }
     return {key: (None if isinstance(v, float) and not math.isfinite(v) else v) for key, v in meta.items()}
+
+
+def _calibrations(exposures: list[_Exposure]) -> dict[str, Any]:
+    """Night, age and fall-back of the calibrations under a spectrum; of a pair the older ones count."""
+    header = max((e.header for e in exposures), key=lambda h: _number(h.get("CALAGE"), -1.0))
+    if "CALNIGHT" not in header:
+        return {}
+    return {
+        "cal_night": str(header["CALNIGHT"]),
+        "cal_age_nights": int(header["CALAGE"]),
+        "cal_fallback": bool(header["CALFALL"]),
+    }
 
 
 def utc_of(header: fits.Header) -> str:

@@ -150,7 +150,7 @@ def test_mean_exposure_survives_cosmic_rays(n):
     images = [expose(truth, seed=k) for k in range(n)]
     images[1].data[100, 50:80] += 4000
     images[0].data[40:60, 200] += 900
-    combined, scales = combine_exposures(images)
+    combined, scales, _ = combine_exposures(images, lines=False)
     error = combined.data - truth * np.mean([combined.data.mean() / truth.mean()])
     pull = error / np.sqrt(combined.variance)
     hit = np.zeros(truth.shape, bool)
@@ -163,7 +163,10 @@ def test_mean_exposure_survives_cosmic_rays(n):
 def test_dark_frame_is_left_out():
     truth = lamp()
     dark = expose(np.zeros_like(truth), seed=9)
-    combined, scales = combine_exposures([expose(truth, 1), dark, expose(truth, 2), expose(truth, 3)])
+    combined, scales, reasons = combine_exposures(
+        [expose(truth, 1), dark, expose(truth, 2), expose(truth, 3)], lines=False
+    )
+    assert [bool(reason) for reason in reasons] == [False, True, False, False]
     assert scales[1] == 0
     assert_allclose(np.delete(scales, 1), 1, atol=0.01)
     assert combined.data.sum() == pytest.approx(truth.sum(), rel=0.005)
@@ -173,7 +176,7 @@ def test_dark_frame_is_left_out():
 def test_flicker_of_the_lamp_is_told_and_taken_off():
     truth = lamp()
     levels = np.array([0.8, 1.0, 1.15])
-    combined, scales = combine_exposures([quiet(level * truth) for level in levels])
+    combined, scales, _ = combine_exposures([quiet(level * truth) for level in levels], lines=False)
     assert_allclose(scales, levels, rtol=1e-3)
     assert_allclose(combined.data, truth, rtol=1e-3)
 
@@ -183,7 +186,7 @@ def test_pixel_that_is_bad_in_every_exposure_stays_marked():
     for image in images:
         image.mask[10, 20] = Mask.BAD_PIXEL
     images[0].mask[30, 40] = Mask.COSMIC
-    combined, _ = combine_exposures(images)
+    combined, _, _ = combine_exposures(images, lines=False)
     assert combined.mask[10, 20] & Mask.BAD_PIXEL
     assert combined.mask[30, 40] == 0
 
@@ -191,4 +194,4 @@ def test_pixel_that_is_bad_in_every_exposure_stays_marked():
 @pytest.mark.parametrize("images", [[], [expose(np.zeros((100, 100)), seed=k) for k in range(3)]])
 def test_no_light_at_all_is_said(images):
     with pytest.raises(ValueError, match=r"no exposure|was the lamp on"):
-        combine_exposures(images)
+        combine_exposures(images, lines=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.flexure import Flexure, SkyFeature, measure_flexure
+from sedmd.reduce.flexure import FeatureShift, Flexure, SkyFeature, find_far_shift, measure_flexure
 from sedmd.reduce.samples import make_samples
 from unit.reduce_scenes import pixel_shares, prism_solution, rng
 
@@ -109,3 +109,31 @@ def test_nan_samples_do_not_matter():
     flux[rng(5).random(flux.size) < 0.05] = np.nan
     assert measure((samples, flux, variance, solution, centre, row)).dx_px == pytest.approx(-0.3, abs=0.03)
     assert_allclose(samples.x, np.rint(samples.x))
+
+
+@pytest.mark.parametrize("dx", [-15.0, -6.5, 5.2, 11.0])
+def test_lines_beyond_the_reach_are_found_where_they_are(dx):
+    scene = sky(dx)
+    assert not measure(scene).consistent
+    samples, flux, variance, solution, centre, row = scene
+    far = find_far_shift(samples, flux, variance, solution, centre, row, np.ones(N, bool), FEATURES)
+    assert far == pytest.approx(dx, abs=0.05)
+
+
+def test_without_lines_nothing_is_found_far_away_either():
+    samples, flux, variance, solution, centre, row = sky(0.0, strength=0.0)
+    assert find_far_shift(samples, flux, variance, solution, centre, row, np.ones(N, bool), FEATURES) is None
+
+
+def flexure(*shifts, dx=0.0, error=0.1):
+    found = tuple(FeatureShift(name="", shift_px=s, error_px=error, significance=9.0, stretch=1.0) for s in shifts)
+    return Flexure(dx_px=dx, error_px=error, features=found)
+
+
+def test_lines_are_consistent_if_three_and_most_of_them_agree():
+    assert measure(sky(0.4)).consistent
+    assert flexure(0.0, 0.1, -0.2).consistent
+    assert flexure(0.0, 0.1, -0.2, 2.0, 3.0).consistent
+    assert not flexure(0.0, 0.1, -0.2, 2.0, 3.0, -2.0).consistent
+    assert not flexure(0.0, 0.1).consistent
+    assert not flexure().consistent

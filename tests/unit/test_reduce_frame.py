@@ -1,5 +1,6 @@
 """A frame taken apart: the shift has the right sign, the scattered light its level, the fluxes their errors."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -111,3 +112,18 @@ def test_flagged_adds_a_mark_and_keeps_the_others():
     assert marked.mask[5, 5] == Mask.COSMIC | Mask.OUTLIER
     assert marked.mask[6, 6] == Mask.OUTLIER
     assert image.mask[6, 6] == 0
+
+
+def test_light_on_the_traces_is_explained_and_light_beside_them_is_not():
+    right = separate(frame(0.4), lights()[0], PROFILE)
+    assert right.n_bright > 10_000
+    assert right.unexplained < 0.01
+    samples, flux, scattered = lights()
+    elsewhere = replace(samples, y=SHAPE[0] - 1 - samples.y)
+    wrong = separate(expose(draw(elsewhere, flux) + scattered), samples, PROFILE)
+    assert wrong.unexplained > 0.15
+
+
+def test_without_light_nothing_is_bright():
+    found = separate(expose(np.full(SHAPE, 40.0)), lights()[0], PROFILE)
+    assert found.n_bright < 20 and found.unexplained <= 1.0

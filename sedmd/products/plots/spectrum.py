@@ -15,6 +15,7 @@ from sedmd.products.plots.maps import ApertureMark, MapImage, draw_aperture, dra
 from sedmd.products.plots.style import ERROR, INK, SKY, SOFT, SPECTRUM, mark_telluric, page, save
 from sedmd.reduce.containers import FloatArray, Spectrum
 
+_ALERT = "#c0562b"
 _QUALITY = {0: "automatic", 1: "good", 2: "acceptable", 3: "poor", 4: "no object", 5: "bogus target"}
 
 
@@ -118,9 +119,21 @@ def _write_title(figure: Figure, name: str, meta: Mapping[str, CardValue]) -> No
     figure.text(
         0.985, 0.955, "     ".join(part for part in parts if part), fontsize=9, color=SOFT, ha="right", va="center"
     )
+    if older := _older(meta):
+        figure.text(0.065, 0.012, older, fontsize=7.5, color=_ALERT, parse_math=False)
     figure.text(
         0.985, 0.012, f"SED Machine, Palomar 60-inch     sedmd {sedmd.__version__}", fontsize=6, color=SOFT, ha="right"
     )
+
+
+def _older(meta: Mapping[str, CardValue]) -> str:
+    """What the page says when calibrations of an earlier night serve; empty when they do not."""
+    parts = []
+    for what, stem in (("Calibrations", "cal"), ("Flux calibration", "fluxcal")):
+        if meta.get(f"{stem}_fallback"):
+            age = meta.get(f"{stem}_age_nights")
+            parts.append(f"{what} of {meta.get(f'{stem}_night')}, {age} night{'' if age == 1 else 's'} old")
+    return "     ".join(parts)
 
 
 def _write_figures(axes: Axes, spectrum: Spectrum) -> None:

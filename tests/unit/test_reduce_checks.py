@@ -1,0 +1,189 @@
+"""Content of calibration frames: good frames of every simulated instrument pass with room, bad ones do not."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from sedmd.reduce.checks import LINES_FROM, MIN_CONTRAST, bias_reasons, lamp_light, lamp_reason, likeness
+from sedmd.reduce.containers import Image
+from sedmd.reduce.detector import combine_bias, combine_exposures, debias, overscan_level
+from sedmd.simulate import PROFILES, load_profile, plan_night, render_frame
+from unit.reduce_scenes import expose, lattice_scene, rng
+
+FIRST = 2045
+ARCS = ("Hg", "Cd", "Xe")
+LAMPS = ("dome", *ARCS)
+#: One hardware epoch always; the others, which take as long again, with the slow tests.
+EPOCHS = ["kpy", *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(set(PROFILES) - {"kpy"}))]
+
+
+@cache
+def plan(profile):
+    return plan_night(night="20190612", seed=3, size="mini", profile=profile)
+
+
+@cache
+def raw(profile, label, number=0, *, light=None):
+    """Pixels of the `number`-th frame of a label; another `light` in the spectrograph than the label says."""
+    night = plan(profile)
+    index = [i for i, e in enumerate(night.exposures) if e.object.startswith(f"Calib:  {label} ")][number]
+    exposures = list(night.exposures)
+    if light is not None:
+        exposures[index] = replace(exposures[index], light=light)
+    return render_frame(replace(night, exposures=tuple(exposures)), index).data
+
+
+@cache
+def biases(profile):
+    """Three biases at the speed of the lamps."""
+    speed = load_profile(profile).detector.calibration_speed
+    night = plan(profile)
+    own = [i for i, e in enumerate(night.exposures) if "bias" in e.object and e.speed == speed]
+    return tuple(render_frame(night, i).data for i in own[:3])
+
+
+@cache
+def image(profile, label, number=0, *, light=None):
+    gain = load_profile(profile).detector.gain
+    master = combine_bias(biases(profile), FIRST)
+    return debias(
+        raw(profile, label, number, light=light), master, gain=gain, first_column=FIRST, saturation_adu=50000.0
+    )
+
+
+def judged(frames):
+    return bias_reasons(frames, [overscan_level(f, FIRST) for f in frames], FIRST)
+
+
+def lit(frame, electrons, gain, seed=1):
+    """The frame with even light on its image columns, photon noise included."""
+    light = np.zeros(frame.shape)
+    light[:, :FIRST] = rng(seed).poisson(electrons, (frame.shape[0], FIRST)) / gain
+    return (frame + np.rint(light)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("label", LAMPS)
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_lamps_that_shine_pass_with_room(profile, label):
+    light = lamp_light(image(profile, label))
+    assert lamp_reason(light, lines=label in ARCS) == ""
+    assert light.contrast > 10 * MIN_CONTRAST
+    assert light.along > 1.5 * LINES_FROM if label in ARCS else light.along < LINES_FROM / 2
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_dark_lamp_is_told(profile):
+    light = lamp_light(image(profile, "Hg", light="dark"))
+    assert light.contrast < 0.6 * MIN_CONTRAST
+    assert "was the lamp on?" in lamp_reason(light, lines=True)
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_scattered_light_alone_is_no_lamp(profile):
+    frame = lit(raw(profile, "dome", light="dark"), 400.0, load_profile(profile).detector.gain)
+    master = combine_bias(biases(profile), FIRST)
+    gain = load_profile(profile).detector.gain
+    light = lamp_light(debias(frame, master, gain=gain, first_column=FIRST, saturation_adu=50000.0))
+    assert light.smooth == pytest.approx(400, rel=0.03)
+    assert "no spectra" in lamp_reason(light, lines=False)
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_lamp_of_the_other_kind_is_told(profile):
+    assert "a continuum" in lamp_reason(lamp_light(image(profile, "dome")), lines=True)
+    for label in ARCS:
+        assert "lines" in lamp_reason(lamp_light(image(profile, label)), lines=False)
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_two_lamps_are_alike_only_if_they_are_one(profile):
+    assert likeness(image(profile, "Hg"), image(profile, "Hg", 1)) > 0.8
+    for a, b in (("Hg", "Cd"), ("Hg", "Xe"), ("Cd", "Xe")):
+        assert likeness(image(profile, a), image(profile, b)) < 0.3
+
+
+def drawn(seed, level=600.0):
+    """A small dome frame."""
+    scene = lattice_scene((256, 512))
+    samples = scene.samples()
+    picture = np.zeros(samples.shape)
+    y = np.arange(samples.shape[0])
+    for x, row in zip(samples.x, samples.y, strict=True):
+        near = slice(max(int(row) - 5, 0), int(row) + 7)
+        picture[near, x] += level * np.exp(-0.5 * ((y[near] - row) / 1.4) ** 2)
+    return expose(picture, seed)
+
+
+def dark(seed, scattered=0.0):
+    return expose(np.full((256, 512), scattered), seed)
+
+
+def test_dark_frames_are_left_out_even_when_they_are_the_most():
+    images = [drawn(1), dark(2, 300.0), dark(3, 300.0), drawn(4), dark(5, 300.0)]
+    combined, scales, reasons = combine_exposures(images, lines=False)
+    assert [scale > 0 for scale in scales] == [True, False, False, True, False]
+    assert [bool(reason) for reason in reasons] == [False, True, True, False, True]
+    assert combined.data.max() > 400
+
+
+def test_series_without_light_is_refused_with_its_figures():
+    with pytest.raises(ValueError, match=r"none of 3 exposures can be used.*times the noise.*was the lamp on"):
+        combine_exposures([dark(k, 50.0) for k in range(3)], lines=False)
+
+
+def test_frame_without_usable_pixels_is_refused():
+    whole = drawn(1)
+    with pytest.raises(ValueError, match="only 0 % of the pixels are usable"):
+        lamp_light(Image(data=whole.data, variance=whole.variance, mask=np.ones_like(whole.mask), read_noise=5.0))
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_biases_pass(profile):
+    assert judged(biases(profile)) == ("", "", "")
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_bias_with_light_is_found_among_the_others(profile):
+    gain = load_profile(profile).detector.gain
+    first, second, third = biases(profile)
+    reasons = judged((first, lit(second, 30.0, gain), third))
+    assert [bool(reason) for reason in reasons] == [False, True, False]
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_series_of_biases_with_light_is_found_without_a_good_one(profile):
+    gain = load_profile(profile).detector.gain
+    assert all("light" in reason for reason in judged([lit(f, 120.0, gain, k) for k, f in enumerate(biases(profile))]))
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_lamp_labelled_bias_is_found(profile):
+    first, _, third = biases(profile)
+    reasons = judged((first, raw(profile, "Cd"), third))
+    assert [bool(reason) for reason in reasons] == [False, True, False]
+
+
+def quiet_bias(seed, noise=4.0, shape=(256, 515)):
+    return np.rint(1000 + rng(seed).normal(0, noise, shape)).astype(np.uint16)
+
+
+def small(frames):
+    return bias_reasons(frames, [overscan_level(f, 512) for f in frames], 512)
+
+
+def test_bias_of_another_noise_is_left_out():
+    reasons = small([quiet_bias(1), quiet_bias(2), quiet_bias(3), quiet_bias(4, noise=9.0)])
+    assert reasons[:3] == ("", "", "") and "noise 9.0 ADU" in reasons[3]
+
+
+@pytest.mark.parametrize("noise", [0.0, 80.0])
+def test_camera_that_cannot_be_is_told(noise):
+    assert all("look at the camera" in reason for reason in small([quiet_bias(k, noise) for k in range(3)]))
+
+
+def test_of_two_biases_that_differ_neither_is_blamed():
+    lifted = quiet_bias(2)
+    lifted[:, :512] += 6
+    assert small([quiet_bias(1), lifted]) == ("", "")

@@ -1,0 +1,102 @@
+"""Calibrations of an earlier night are told in the spectrum's header, in the log and on the page."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from sedmd.job import Job
+from sedmd.products.plots.spectrum import _older
+from sedmd.products.solution import write_sensitivity
+from sedmd.products.spectrum import read_spectrum, write_spectrum
+from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.sensitivity import Sensitivity
+from sedmd.steps.spectrum import INSTRUMENTAL, _calibrations, calibrate_spectrum
+
+WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
+OLDER = {"cal_night": "20190610", "cal_age_nights": 2, "cal_fallback": True}
+
+
+def job(folder: Path, *, with_fluxcal: bool = True, options: dict[str, object] | None = None) -> Job:
+    """Calibrate a flat spectrum that was extracted with calibrations of an earlier night."""
+    ones, zeros = np.ones(WAVELENGTH.size), np.zeros(WAVELENGTH.size)
+    meta = {"target": "ZTF", "airmass": 1.2, "exptime_s": 900.0, **OLDER}
+    ext = Spectrum(wavelength=WAVELENGTH, flux=ones, error=0.1 * ones, sky=ones, unit=INSTRUMENTAL, meta=meta)
+    write_spectrum(folder / "ext_ZTF_obs1.fits", ext, header=fits.Header())
+    inputs = {"ext": (folder / "ext_ZTF_obs1.fits",)}
+    if with_fluxcal:
+        sensitivity = Sensitivity(
+            wavelength=WAVELENGTH,
+            value=1e16 * ones,
+            error=0.01 * ones,
+            telluric=zeros,
+            stars=("STD-HZ44_obs1",),
+            scales=(1.0,),
+            scatter=zeros,
+            floor=0.01 * ones,
+        )
+        write_sensitivity(folder / "std-correction.fits", sensitivity, cards={})
+        inputs["fluxcal"] = (folder / "std-correction.fits",)
+    outputs = {"sp": "sp_ZTF_obs1.fits", "ascii": "ZTF_obs1_SEDM.txt", "pdf": "ZTF_obs1_SEDM.pdf"}
+    return Job(
+        step="calibrate",
+        night="20190612",
+        label="ZTF_obs1",
+        inputs=inputs,
+        outputs={role: folder / name for role, name in outputs.items()},
+        options=options or {},
+    )
+
+
+def cards(folder: Path) -> dict[str, object]:
+    header = read_spectrum(folder / "sp_ZTF_obs1.fits")[1]
+    return {key: header[key] for key in header if key.startswith(("CALN", "CALA", "CALF", "FLX"))}
+
+
+CAL = {"CALNIGHT": "20190610", "CALAGE": 2, "CALFALL": True}
+
+
+def test_flux_calibration_of_the_night_itself(tmp_path):
+    result = calibrate_spectrum(job(tmp_path))
+    assert cards(tmp_path) == CAL | {"FLXNIGHT": "20190612", "FLXAGE": 0, "FLXFALL": False}
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize(("age", "told"), [(1, "1 night old"), (3, "3 nights old")])
+def test_flux_calibration_of_an_earlier_night(tmp_path, age, told):
+    result = calibrate_spectrum(job(tmp_path, options={"fluxcal": {"night": "20190609", "age_nights": age}}))
+    assert cards(tmp_path) == CAL | {"FLXNIGHT": "20190609", "FLXAGE": age, "FLXFALL": True}
+    assert result.warnings == (f"ZTF_obs1: the flux calibration of 20190609 serves, {told}",)
+
+
+def test_without_flux_calibration_nothing_is_said_of_its_night(tmp_path):
+    calibrate_spectrum(job(tmp_path, with_fluxcal=False))
+    assert cards(tmp_path) == CAL
+
+
+def header(night, age, fallback):
+    made = fits.Header()
+    made["CALNIGHT"], made["CALAGE"], made["CALFALL"] = night, age, fallback
+    return made
+
+
+class Exposed:
+    """Of an exposure only its header."""
+
+    def __init__(self, header):
+        self.header = header
+
+
+def test_of_a_pair_the_older_calibrations_count():
+    young, old = Exposed(header("20190612", 0, False)), Exposed(header("20190610", 2, True))
+    assert _calibrations([young, old]) == _calibrations([old, young]) == OLDER
+    assert _calibrations([young]) == {"cal_night": "20190612", "cal_age_nights": 0, "cal_fallback": False}
+    assert _calibrations([Exposed(fits.Header())]) == {}
+
+
+def test_the_page_tells_what_is_older_and_nothing_else():
+    assert _older(OLDER) == "Calibrations of 20190610, 2 nights old"
+    flux = {"fluxcal_night": "20190611", "fluxcal_age_nights": 1, "fluxcal_fallback": True}
+    assert _older(OLDER | flux).endswith("     Flux calibration of 20190611, 1 night old")
+    assert _older({**OLDER, "cal_fallback": False}) == _older({}) == ""

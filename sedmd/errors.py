@@ -5,7 +5,8 @@ SedmError
 │   └── HeaderFault      a header card is missing, ill-typed or impossible
 ├── CalibrationFault     a calibration was made from usable frames but is not good enough to use
 ├── NeedsObserver        nothing is wrong, but a person has to place the aperture
-└── ConfigError          the configuration file cannot be used
+├── ConfigError          the configuration file cannot be used
+└── NotNow               another sedmd works here, or the raw data are away: the same command may work later
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class NeedsObserver(SedmError):
 
 class ConfigError(SedmError):
     """The configuration cannot be used; the text names the key, the rule and the nearest valid key."""
+
+
+class NotNow(SedmError):
+    """Nothing is wrong with the command, only with the moment; whoever started it may try again later."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sedmd.errors import SedmError
+from sedmd.errors import NotNow
 
 
-class Locked(SedmError):
+class Locked(NotNow):
     """Another sedmd works on this redux root."""
 
 

@@ -259,7 +259,7 @@ class _Planner:
         tonight = {name: chain[name] for name in CHAIN}
         own = [self._cube(one, self._bias_for(speed_of(one.frame), masters), tonight) for one in exposures]
         ready = all(_ready(source) for node in own for source in node[1])
-        hopeful = any(_hopeful(source) for node in own for source in node[1] if not _ready(source))
+        hopeful = all(_ready(source) or _hopeful(source) for node in own for source in node[1])
         for one in self.context.fallbacks:
             bias = [one.bias.get(bias_label(speed_of(exposure.frame))) for exposure in exposures]
             if None in bias:

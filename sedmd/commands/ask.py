@@ -77,20 +77,24 @@ def verb_doctor(options: argparse.Namespace) -> int:
 
     With --rebuild a damaged ledger is put aside and made again from the journals; the service must be stopped.
     """
-    from sedmd.doctor import examine, render
+    from sedmd.doctor import Environment, examine, render
     from sedmd.rebuild import rebuild
 
     settings = settings_of(options)
     if options.rebuild:
         print(rebuild(settings, clock=utc_now))
-    findings = examine(settings)
+    findings = examine(settings, environment=Environment(free_limit_bytes=settings.disk.min_free_mb * 1_000_000))
     print(render(findings))
     return int(any(finding.level == "error" for finding in findings))
 
 
 def verb_config(options: argparse.Namespace) -> int:
     """Check a configuration file, or show every setting with its origin."""
+    from sedmd.daemon.health import check_listen
+
     settings = load(options.config)
+    if settings.health.listen:
+        check_listen(settings.health.listen)
     if options.action == "show":
         print(show(settings))
     else:

@@ -26,7 +26,7 @@ from sedmd.daemon.vitals import troubles
 from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
 from sedmd.engines import Engine, engine_for
-from sedmd.errors import ConfigError, SedmError
+from sedmd.errors import ConfigError, NotNow, SedmError
 from sedmd.ingest import drop_moved, is_night_name
 from sedmd.journal import Journal
 from sedmd.ledger import FrameRow, Ledger, LedgerFull
@@ -39,6 +39,8 @@ SWEEP_S = 600.0
 SLICE_S = 0.3
 #: So many files found without an event mean that the events are deaf.
 DEAF_AFTER = 3
+#: Least time between two pings of systemd's watchdog, seconds.
+PING_S = 1.0
 #: Seconds between tries to write a ledger that has no room.
 STALL_S = 5.0
 
@@ -55,15 +57,13 @@ def serve(
 
     Raises
     ------
-    ConfigError
-        If the raw root does not exist at the start.
-    Locked
-        If another service works on this redux root.
+    NotNow
+        If the raw root does not exist at the start, or another service works on this redux root.
     """
     paths = settings.paths
     if not paths.raw_root.is_dir():
         msg = f"raw_root {paths.raw_root} is not there; expected a directory with nights YYYYMMDD. Is it mounted?"
-        raise ConfigError(msg)
+        raise NotNow(msg)
     report = Report(
         clock=clock,
         redux_root=paths.redux_root,
@@ -158,6 +158,7 @@ class Service:
         self.stalled = ""
         self._missed = 0
         self._folders: set[str] = set()
+        self._pinged_s = float("-inf")
 
     # life
 
@@ -397,7 +398,8 @@ class Service:
     def _measure(self) -> None:
         """Take the vitals, and feed systemd's watchdog only while the service really does its work."""
         vitals = self.keeper.take(self)
-        if not troubles(vitals):
+        if self.monotonic() - self._pinged_s >= PING_S and not troubles(vitals):
+            self._pinged_s = self.monotonic()
             self.notifier.watchdog(self.status_line())
 
     def _stall(self, error: LedgerFull) -> None:

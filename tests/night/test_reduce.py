@@ -248,7 +248,7 @@ def test_two_writers_are_refused(settings, tmp_path, capsys):
     write(settings, on_sky("x"))
     with single_instance(settings.paths.state):
         assert holder(settings.paths.state) is not None
-        assert run("reduce", settings.paths.raw_root, "--redux", settings.paths.redux_root) == 2
+        assert run("reduce", settings.paths.raw_root, "--redux", settings.paths.redux_root) == 75
     assert "another sedmd (process" in capsys.readouterr().err
     assert holder(settings.paths.state) is None
 

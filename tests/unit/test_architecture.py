@@ -53,7 +53,7 @@ def test_reduction_knows_only_itself_and_the_instrument():
 
 
 def test_only_the_simulator_and_who_shows_it_know_the_simulator():
-    others = modules(SEDMD, without=("simulate", "cli.py", "demo.py")) + modules(SEDMVIEW)
+    others = modules(SEDMD, without=("simulate", "commands/practise.py", "demo.py")) + modules(SEDMVIEW)
     assert offenders(others, ("sedmd.simulate",)) == []
 
 

@@ -2,6 +2,7 @@
 
 import queue
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,15 @@ def test_notify_without_a_listener_is_silent(environment):
     Notifier(environment).send(READY=1)
 
 
+def soon(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
 def test_ticker_calls_once_and_at_intervals():
     heard: queue.Queue[str] = queue.Queue()
     ticker = Ticker()
-    ticker.once(0.01, lambda: heard.put("replaced"), name="one")
-    ticker.once(0.01, lambda: heard.put("once"), name="one")
+    ticker.at(soon(0.01), lambda: heard.put("replaced"), name="one")
+    ticker.at(soon(0.01), lambda: heard.put("once"), name="one")
     ticker.every(0.02, lambda: heard.put("every"), name="two")
     ticker.start()
     try:

@@ -31,7 +31,7 @@ def add_to(add: Add) -> None:
     ):
         command = add(name, verb)
         command.add_argument("subject", metavar=what)
-        command.add_argument("--night", type=night_argument, default="", help="in this night (default: the newest)")
+        command.add_argument("--night", type=night_argument, help="in this night (default: the newest)")
         add_where(command)
 
     command = add("scan", verb_scan)
@@ -94,7 +94,7 @@ def _ask(verb: str, options: argparse.Namespace) -> int:
         msg = f"no ledger {path}; nothing was reduced to {settings.paths.redux_root} yet"
         raise ConfigError(msg)
     with Ledger.open(path, clock=utc_now) as ledger:
-        number = ledger.ask(verb, options.night, options.subject, _who())
+        number = ledger.ask(verb, options.night or "", options.subject, _who())
     process = holder(settings.paths.state)
     if process is None:
         _carry_out_here(settings)

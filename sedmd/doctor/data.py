@@ -14,9 +14,9 @@ from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
 from sedmd.doctor.host import gigabytes
 from sedmd.ingest import is_night_name
-from sedmd.ledger import MIGRATIONS
 from sedmd.lock import holder
 from sedmd.mounts import VOLATILE, Mount, mount_of, parse_mounts
+from sedmd.schema import MIGRATIONS
 
 
 def configuration(settings: Settings, environment: Environment) -> list[Finding]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import sedmd
 from sedmd.config import Settings, load
@@ -61,14 +62,16 @@ def products(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def service(settings: Settings, *, module: str = "night.small", **environment: str) -> Iterator[subprocess.Popen[str]]:
+def service(
+    settings: Settings, *, module: str = "night.small", stderr: int | IO[str] = subprocess.PIPE, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """A real daemon in a process of its own; for the small detector unless `module` is sedmd itself."""
     config = settings.paths.raw_root.parent / "sedmd.toml"
     path = os.pathsep.join([str(Path(sedmd.__file__).parents[1]), str(TESTS), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
         [sys.executable, "-m", module, "run", "--config", str(config)],
         env=os.environ | {"PYTHONPATH": path} | environment,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
     try:

@@ -17,7 +17,8 @@ from sedmd.config import from_table
 from sedmd.doctor import CHECKS, Environment, Finding, data, examine, host, render, unit
 from sedmd.doctor.environment import kernel_clock
 from sedmd.doctor.unit import command, compare, may_write, seconds
-from sedmd.ledger import MIGRATIONS, Ledger
+from sedmd.ledger import Ledger
+from sedmd.schema import MIGRATIONS
 from sedmd.unit_file import parse_unit
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -44,7 +45,7 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-class _Closing:
+class _Closing(ABC):
     """Leaving the block ends what still runs."""
 
     def __enter__(self) -> Self:
@@ -55,8 +56,9 @@ class _Closing:
     ) -> None:
         self.close(kill=True)
 
+    @abstractmethod
     def close(self, *, kill: bool = False) -> None:
-        raise NotImplementedError
+        """Wait for what runs, or end it."""
 
 
 class InlineEngine(_Closing):
@@ -171,14 +173,21 @@ class ExecutorEngine(_Closing):
         self._executor = executor
         self._steps_module = steps_module
         self._finish = finish
+        self._live: set[Future[Outcome]] = set()
 
     def submit(self, job: Job, *, timeout_s: float) -> Future[Outcome]:
         """Hand a job over."""
-        return self._executor.submit(partial(worker.run_job, self._steps_module, job))
+        future = self._executor.submit(partial(worker.run_job, self._steps_module, job))
+        self._live.add(future)
+        future.add_done_callback(self._live.discard)
+        return future
 
     def close(self, *, kill: bool = False) -> None:
         """Wait for what runs, or give it up."""
-        self._executor.shutdown(wait=not kill, cancel_futures=kill)
+        if kill:
+            for future in list(self._live):
+                future.cancel()
+        self._executor.shutdown(wait=not kill)
         self._finish()
 
 

@@ -250,10 +250,10 @@ def _refuse_other_formats(name: str, start: bytes, packing: Packing) -> None:
 def _judge_gzip(file: BinaryIO, start: bytes, name: str, min_hdus: int) -> tuple[bytes, _Walk, str]:
     if not start.strip(b"\0"):
         return b"", _Walk(end=0, missing="no bytes yet, or only zeros: space reserved, data not written"), ""
-    content, lack = gunzip(file, name)
-    if lack:
-        ended = "not ended" not in lack
-        return b"", _Walk(end=0, missing="" if ended else lack), lack if ended else ""
+    inflated = gunzip(file, name)
+    if inflated.missing or inflated.broken:
+        return b"", _Walk(end=0, missing=inflated.missing), inflated.broken
+    content = inflated.content
     _refuse_other_formats(name, content[:9], Packing.PLAIN)
     content, walk, damage = _judge_fits(io.BytesIO(content), len(content), name, min_hdus, Packing.PLAIN)
     if lack := walk.missing or damage:

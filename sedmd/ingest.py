@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,11 +13,12 @@ from pathlib import Path
 from sedmd import __version__
 from sedmd.config import Settings
 from sedmd.errors import FrameFault
+from sedmd.fitsfile import unreadable
 from sedmd.frames import Limits, read_frame
 from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.night import night_of
-from sedmd.rawname import packing_of, stem_of
+from sedmd.rawname import stem_of
 
 
 def limits(settings: Settings) -> Limits:
@@ -37,16 +39,13 @@ def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
         status = path.stat()
         size, mtime_ns = status.st_size, status.st_mtime_ns
     except OSError as error:
-        return quarantined(path, f"{path.name} cannot be read: {error.strerror}", settings, now=now)
+        return quarantined(path, unreadable(path, error), settings, now=now)
     try:
-        frame = read_frame(path, shape=CCD_SHAPE, limits=limits(settings))
+        frame = read_frame(path, shape=CCD_SHAPE, limits=limits(settings), min_hdus=settings.watch.min_hdus)
     except FrameFault as fault:
         return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns)
     except OSError as error:
-        reason = (
-            f"{path.name} cannot be read: {error.strerror or error}; expected a readable file. Check its permissions"
-        )
-        return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns)
+        return quarantined(path, unreadable(path, error), settings, now=now, size=size, mtime_ns=mtime_ns)
     return FrameRow(
         path=path,
         night=night_of(frame.start),
@@ -155,10 +154,18 @@ def is_night_name(name: str) -> bool:
 
 def raw_files(directories: Iterable[Path], pattern: str) -> list[Path]:
     """Raw frames in night directories, packed or not: names as `is_frame_name` wants them, sorted."""
-    return sorted(path for folder in directories for path in folder.glob("*") if is_frame_name(path, pattern))
+    found = [(str(folder), name) for folder in directories for name in _names(folder) if is_frame_name(name, pattern)]
+    return [Path(folder, name) for folder, name in sorted(found)]
 
 
-def is_frame_name(path: Path, pattern: str = "*.fits") -> bool:
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208  names are enough, and three times as fast
+    except OSError:  # gone, or closed to us: its frames are found when it is back
+        return []
+
+
+def is_frame_name(path: Path | str, pattern: str = "*.fits") -> bool:
     """True for the name of a raw frame; False for those that copying programs use while they work.
 
     Parameters
@@ -166,8 +173,9 @@ def is_frame_name(path: Path, pattern: str = "*.fits") -> bool:
     pattern : str
         For the name of the plain file; it holds for the gzipped and fpacked one as well.
     """
-    name = path.name
-    if packing_of(name) is None or name.startswith(".") or stem_of(name).endswith(("~", ".tmp", ".part", ".partial")):
+    name = path if isinstance(path, str) else path.name
+    stem = stem_of(name)
+    if stem == name or name.startswith(".") or stem.endswith(("~", ".tmp", ".part", ".partial")):
         return False
     # what cannot be printed on one line, or stored as text, never came from the camera
-    return name.isprintable() and name.isascii() and fnmatchcase(f"{stem_of(name)}.fits", pattern)
+    return name.isprintable() and name.isascii() and fnmatchcase(f"{stem}.fits", pattern)

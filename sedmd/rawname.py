@@ -20,11 +20,16 @@ RAW_SUFFIXES = tuple(str(packing) for packing in Packing)
 
 def packing_of(path: PurePath | str) -> Packing | None:
     """How a file of this name is packed; None if that is no name of a raw frame."""
-    name = PurePath(path).name
+    name = _name(path)
     return next((packing for packing in Packing if name.endswith(packing) and name != packing), None)
 
 
 def stem_of(path: PurePath | str) -> str:
     """Name of a raw frame without directory and suffix: the same for the plain, gzipped and fpacked file."""
-    name, packing = PurePath(path).name, packing_of(path)
+    name, packing = _name(path), packing_of(path)
     return name.removesuffix(packing) if packing else name
+
+
+def _name(path: PurePath | str) -> str:
+    # twenty thousand files may land at once: no path objects for what is a name
+    return path.rpartition("/")[2] if isinstance(path, str) else path.name

@@ -63,7 +63,7 @@ def raw_directories(given: Sequence[Path]) -> list[Path]:
             msg = f"{folder}: no such directory; expected a night directory YYYYMMDD with raw frames"
             raise ConfigError(msg)
         nights = sorted(path for path in folder.iterdir() if path.is_dir() and is_night_name(path.name))
-        found += nights if nights and not any(folder.glob("*.fits")) else [folder]
+        found += nights if nights and not raw_files([folder], "*.fits") else [folder]
     return list(dict.fromkeys(path.absolute() for path in found))
 
 

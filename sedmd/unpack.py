@@ -7,6 +7,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -31,15 +32,17 @@ _TABLE = re.compile(
 _ORIGINAL = re.compile(r"Z(SIMPLE|BITPIX|NAXIS\d*|EXTEND|DATASUM)")
 
 
-def gunzip(file: BinaryIO, name: str) -> tuple[bytes, str]:
-    """Inflate a gzip file from where it stands.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inflated:
+    """What came out of a gzip file: all of it when neither `missing` nor `broken` says what is wrong."""
 
-    Returns
-    -------
-    content : bytes
-        What came out; all of it when `lack` is empty.
-    lack : str
-        Empty, or why this is no whole gzip file.
+    content: bytes = b""
+    missing: str = ""
+    broken: str = ""
+
+
+def gunzip(file: BinaryIO, name: str) -> Inflated:
+    """Inflate a gzip file from where it stands.
 
     Raises
     ------
@@ -55,9 +58,9 @@ def gunzip(file: BinaryIO, name: str) -> tuple[bytes, str]:
             try:
                 piece = stream.decompress(pending, _PIECE)
             except zlib.error as error:
-                return b"".join(pieces), f"the gzip stream is broken ({_plain_words(error)})"
+                return Inflated(broken=f"the gzip stream is broken ({_plain_words(error)})")
             if not piece and not pending and not stream.eof:
-                return b"".join(pieces), f"the gzip stream has not ended; {length} bytes came out of it"
+                return Inflated(missing=f"the gzip stream has not ended; {length} bytes came out of it")
             length += len(piece)
             if length > MAX_BYTES:
                 msg = (
@@ -72,7 +75,7 @@ def gunzip(file: BinaryIO, name: str) -> tuple[bytes, str]:
             pending += file.read(_PIECE)
         if not pending.startswith(b"\x1f\x8b"):  # padding and junk behind the stream are no part of it
             break
-    return b"".join(pieces), ""
+    return Inflated(content=b"".join(pieces))
 
 
 def _plain_words(error: zlib.error) -> str:

@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 
 from sedmd.config import Settings
-from sedmd.daemon.complete import Gate, Look
-from sedmd.fitsfile import examine
+from sedmd.daemon.complete import Gate, Look, deferral
+from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
 from sedmd.ingest import is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError
@@ -265,8 +265,7 @@ class Intake:
             self._due_s.pop(path, None)
             return False
         except OSError as error:
-            row = quarantined(path, f"{path.name} cannot be read: {error.strerror}", self.settings, now=self.clock())
-            return self._register(row)
+            return self._register(quarantined(path, unreadable(path, error), self.settings, now=self.clock()))
         if not self._is_new(path):
             return False
         try:
@@ -291,10 +290,7 @@ class Intake:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
             return False
         if look is Look.DEFERRED:
-            text = (
-                f"{path.name} is not whole: {reason}; nothing came for {self.settings.watch.settle_timeout_s:g} s. "
-                "Copy it again; it is looked at when it changes, and in the morning"
-            )
+            text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
             row = quarantined(
                 path, text, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns, state="deferred"
             )

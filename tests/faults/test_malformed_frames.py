@@ -175,9 +175,7 @@ def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, caps
     assert all(became[name].endswith("_SEDM.txt") for name in good)
     assert not any(became[name] in (QUARANTINED, IGNORED) for name in afternoon)
     with capsys.disabled():
-        print(
-            f"\nmalformed night: {len(kept_out)} quarantined, {len(good)} of {len(good)} good frames reduced to spectra"
-        )
+        print(f"\nmalformed night: {len(kept_out)} files quarantined, all {len(good)} good frames became spectra")
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])

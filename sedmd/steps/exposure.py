@@ -35,8 +35,8 @@ MIN_BRIGHT_PIXELS = 2000
 #: a tenth of the light over, which shows in bright samples. On its own night it is 1.0.
 FITTING_CHI2 = 1.3
 #: Median signal to noise of a sky sample from which the lines of the night sky, many times brighter than the
-#: continuum, cannot be missed.
-SKY_IS_BRIGHT = 3.0
+#: continuum, are worth a search beyond the reach of flexure, and from which they cannot be missed.
+SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
 
 
 def make_cube(job: Job) -> Result:
@@ -76,13 +76,14 @@ def make_cube(job: Job) -> Result:
     )
     flexure = measure_flexure(*lines)
     if not flexure.consistent:
-        far = find_far_shift(*lines)
+        signal = _sky_signal(separated, sky)
+        far = find_far_shift(*lines) if signal > SKY_IS_SEEN else None
         if far is not None:
             raise FrameFault(
                 f"{raw.name}: the sky lines lie {far:+.1f} px along the dispersion from where {origin} put them, "
                 f"at most {SHIFT_REACH_PX:g} expected; take new lamp exposures"
             )
-        if fallback and _sky_signal(separated, sky) > SKY_IS_BRIGHT:
+        if fallback and signal > SKY_IS_BRIGHT:
             raise FrameFault(
                 f"{raw.name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree with {origin} although the "
                 "sky is bright, at least 3 expected; take new lamp exposures"

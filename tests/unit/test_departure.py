@@ -10,7 +10,10 @@ from sedmd.departure import TRACES_FIGURES, WAVELENGTH_FIGURES, Geometry, depart
 NAMES = [field.name for field in fields(Geometry)]
 #: As measured on simulated mini nights: profile and seed -> the fields of `Geometry` in their order.
 MEASURED = {
-    ("kpy", 1): (1923, 1689, 50.41, 16.73, 990.7, 1022.8, 3.48, 3.04, 15.563, 29.186, 43.687, 17),
+    ("kpy", 1): (1923, 1689, 50.411, 17.08, 990.7, 1022.8, 3.48, 3.04, 15.563, 29.186, 43.687, 17),
+    ("kpy", 7): (1918, 1689, 50.438, 17.07, 989.9, 1024.9, 3.43, 2.99, 15.591, 29.250, 43.843, 17),
+    ("pysedm", 1): (1762, 1627, 50.079, 25.55, 980.9, 997.6, 3.19, 2.72, 16.147, 28.881, 40.403, 18),
+    ("shifted", 1): (1767, 1628, 50.461, 8.31, 1000.7, 1017.9, 3.66, 3.61, 16.835, 31.213, 46.712, 16),
 }
 NIGHTS = {night: Geometry(**dict(zip(NAMES, values, strict=True))) for night, values in MEASURED.items()}
 KPY = NIGHTS["kpy", 1]

@@ -20,7 +20,7 @@ from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.job import Job
 from sedmd.ledger import FrameRow, Ledger
-from sedmd.plan import Fate, Node, Plan, State
+from sedmd.plan import FALLBACK, Fate, Node, Plan, State
 from sedmd.planner import plan_night
 from sedmd.report import INFO, NOTICE, WARNING, Report
 from sedmd.worker import Outcome
@@ -247,7 +247,8 @@ class Dispatcher:
             text = f"flux calibration of {plan.flux_fallback.night} serves until a standard star is reduced"
             self._once(plan.night, "night", "flux calibration", "fall-back", text, level=NOTICE)
         if plan.offers:
-            text = f"{', '.join(plan.offers)}: tonight's calibrations are there now; sedmd redo {plan.night} takes them"
+            how = f"sedmd redo {FALLBACK} --night {plan.night} takes them"
+            text = f"{', '.join(plan.offers)}: tonight's calibrations are there now; {how}"
             self._once(plan.night, "night", "calibrations", "offer", text, level=NOTICE)
         refused = bool(self.ledger.marks(plan.night, REFUSED))
         if plan.departed and not refused:

@@ -17,6 +17,10 @@ from sedmd.frames import Frame
 from sedmd.job import Job
 
 
+#: Name by which an operator means all cubes that were made with an earlier night's calibrations.
+FALLBACK = "fallback"
+
+
 class State(StrEnum):
     """Where a job stands."""
 

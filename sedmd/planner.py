@@ -29,7 +29,7 @@ from sedmd.night import (
     speed_of,
     split_duplicates,
 )
-from sedmd.plan import Context, Fate, Node, Plan, State, job_key
+from sedmd.plan import FALLBACK, Context, Fate, Node, Plan, State, job_key
 from sedmd.recipe import RECIPE, Step
 
 #: Steps that make the geometry of a night.
@@ -299,6 +299,7 @@ class _Planner:
         """A cube job that is not yet part of the plan, and the calibrations it rests on."""
         frame = exposure.frame
         given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
+        names = (frame.stem, frame.name, exposure.safe, *((FALLBACK,) if fallback is not None else ()))
         node = self._make(
             RECIPE["cube"],
             f"{frame.stem} {frame.name}",
@@ -309,7 +310,7 @@ class _Planner:
             {"stem": frame.stem, "target": exposure.safe},
             urgency=RECIPE["cube"].urgency - exposure.first,
             when=frame,
-            about=(frame.stem, frame.name, exposure.safe),
+            about=names,
             options={"calibrations": fallback.told()} if fallback is not None else None,
         )
         return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())

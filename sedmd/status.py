@@ -16,7 +16,7 @@ from sedmd.errors import SedmError
 from sedmd.ledger import JobRow, Ledger
 from sedmd.lock import holder
 from sedmd.mounts import free_bytes
-from sedmd.plan import Node, Plan, State
+from sedmd.plan import FALLBACK, Node, Plan, State
 from sedmd.planner import plan_night
 from sedmd.rows import FrameRow
 
@@ -125,7 +125,7 @@ def render(state: dict[str, Any]) -> str:
     ]
     sections = (
         ("not trusted", [state["departed"]] if state["departed"] else []),
-        (f"offered (sedmd redo {state['night']}): tonight's calibrations are there now", state["offers"]),
+        (f"offered (sedmd redo {FALLBACK} --night {state['night']}), now with tonight's calibrations", state["offers"]),
         ("held", [f"{one['subject']}: {one['reason']}" for one in state["held"]]),
         ("asked, not yet done", [f"{one['verb']} {one['subject']} ({one['who']})" for one in state["requests"]]),
         ("missing", state["missing"]),

@@ -131,13 +131,11 @@ class Intake:
             return []
         newest = max(names)
         root = self.settings.paths.raw_root
-        chosen = []
-        for night in nights:
-            before = neighbour(night, -1)
-            whole = before in names or not (root / before).is_dir()
-            if (night in names or night > newest) and whole:
-                chosen.append(night)
-        return chosen
+        chosen = sorted(night for night in nights if night in names or night > newest)
+        # an afternoon lies in the directory of the day before: a night is whole with it only
+        return [
+            night for night in chosen if (before := neighbour(night, -1)) in names or not (root / before).is_dir()
+        ]
 
     def _look_at(self, nights: list[Path]) -> None:
         """Newest directories always; older ones from the day on which something changes in them."""

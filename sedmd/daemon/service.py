@@ -158,6 +158,8 @@ class Service:
         self.stalled = ""
         self._missed = 0
         self._folders: set[str] = set()
+        # the ledger of ten years is asked once
+        self._known_nights = set(ledger.nights())
         self._pinged_s = float("-inf")
 
     # life
@@ -332,10 +334,11 @@ class Service:
 
     def _on_frame(self, row: FrameRow) -> None:
         self.keeper.frame(row.arrived)
+        self._known_nights.add(row.night)
         self.nights.touch(row.night, arrived=row.arrived)
 
     def _in_sight(self) -> list[str]:
-        return self.intake.plannable(self.ledger.nights())
+        return self.intake.plannable(self._known_nights)
 
     def _watcher(self, settings: Settings) -> Watcher:
         watch = settings.watch

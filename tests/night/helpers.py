@@ -44,6 +44,11 @@ steps_module = "night.fake_steps"
 """
 
 
+def is_record(path: Path) -> bool:
+    """A file that tells of the work, or the report being written."""
+    return path.name in RECORDS or path.name.startswith(".night.")
+
+
 def configure(folder: Path, *, mode: str = "auto") -> Settings:
     """A raw root, a redux root and a configuration below `folder`."""
     (folder / "raw").mkdir(parents=True)
@@ -57,7 +62,7 @@ def products(settings: Settings) -> dict[str, str]:
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name not in RECORDS and not {".sedmd", "superseded"} & set(path.parts)
+        if path.is_file() and not is_record(path) and not {".sedmd", "superseded"} & set(path.parts)
     }
 
 

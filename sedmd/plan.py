@@ -16,7 +16,6 @@ from sedmd.config import Calibrations
 from sedmd.frames import Frame
 from sedmd.job import Job
 
-
 #: Name by which an operator means all cubes that were made with an earlier night's calibrations.
 FALLBACK = "fallback"
 

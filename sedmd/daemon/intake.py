@@ -72,6 +72,7 @@ class Intake:
         self._queued: set[Path] = set()
         self._due_s: dict[Path, float] = {}
         self._hinted: set[Path] = set()
+        self._once_more: set[Path] = set()
         self._awake: set[Path] = set()
         self._archive_s = float("-inf")
         self.configure(settings)
@@ -191,7 +192,7 @@ class Intake:
         """Look once more at files that stopped before they were whole."""
         deferred = [path for path, known in self._known.items() if known.state == "deferred"]
         for path in self.gate.again(deferred):
-            self._known.pop(path, None)
+            self._once_more.add(path)
             self._push(path)
 
     def forget_known(self, path: Path) -> None:
@@ -261,10 +262,11 @@ class Intake:
         except FileNotFoundError:
             self.gate.forget(path)
             self._due_s.pop(path, None)
+            self._once_more.discard(path)
             return False
         except OSError as error:
             return self._register(quarantined(path, unreadable(path, error), self.settings, now=self.clock()))
-        if not self._is_new(path):
+        if not self._is_new(path) and path not in self._once_more:
             return False
         try:
             return self._judge(path, status.st_size, status.st_mtime_ns)
@@ -284,6 +286,8 @@ class Intake:
 
         """
         look, reason = self.gate.look(path, size=size, mtime_ns=mtime_ns, now_s=self.monotonic())
+        if look is not Look.SETTLING:
+            self._once_more.discard(path)
         if look is Look.SETTLING:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
             return False

@@ -185,3 +185,68 @@ def test_story_finds_parts_of_names_and_takes_wildcards_literally(ledger):
     ledger.note("20190612", "Mx31", "two")
     assert [text for *_, text in ledger.story("M_31")] == ["one"]
     assert ledger.story("%") == []
+
+
+def test_a_ledger_of_the_second_version_keeps_its_jobs_and_defers_what_was_incomplete(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(MIGRATIONS[0][1] + MIGRATIONS[1][1] + "PRAGMA user_version = 2;")
+    connection.execute(
+        "INSERT INTO job (key, night, step, label, state) VALUES ('k', '20190612', 'bias', 'bias 0.1', 'done')"
+    )
+    connection.execute(
+        "INSERT INTO frame VALUES ('/raw/20190612/a.fits', '20190612', 'incomplete', 'half', 1, 2,"
+        " '2019-06-12T05:00:00+00:00', 'r', '', NULL)"
+    )
+    connection.commit()
+    connection.close()
+    with Ledger.open(path, clock=lambda: NOW) as ledger:
+        assert ledger.records("20190612")["k"].state == "done"
+        assert ledger.jobs("20190612")[0].inputs == ()
+        assert ledger.frames("20190612")[0].state == "deferred"
+        assert ledger.requests() == []
+
+
+def test_who_lost_a_job_books_nothing(ledger):
+    ledger.start("k", JOB, owner="first", lease_until=NOW)
+    assert not ledger.finish("k", JOB, DONE, state="done", owner="second")
+    assert ledger.records("20190612")["k"].state == "running"
+    assert ledger.products("20190612") == {}
+    assert ledger.finish("k", JOB, DONE, state="done", owner="first")
+    assert not ledger.finish("k", JOB, DONE, state="failed", owner="first"), "a job ends once"
+    assert ledger.records("20190612")["k"].state == "done"
+
+
+def test_jobs_of_dead_owners_and_expired_leases_become_due(ledger):
+    ledger.start("mine", JOB, owner="me", lease_until=NOW + timedelta(hours=1))
+    ledger.start("theirs", JOB, owner="dead", lease_until=NOW + timedelta(hours=1))
+    assert ledger.release_running(owner="me") == 1
+    assert list(ledger.records("20190612")) == ["mine"]
+    assert ledger.release_running(expired_at=NOW) == 0
+    assert ledger.release_running(expired_at=NOW + timedelta(hours=2)) == 1
+    assert ledger.records("20190612") == {}
+
+
+def test_requests_are_answered_once_and_marks_stay_until_taken_back(ledger):
+    number = ledger.ask("redo", "20190612", "x", "ann")
+    (request,) = ledger.requests()
+    assert (request.number, request.verb, request.subject, request.who) == (number, "redo", "x", "ann")
+    assert ledger.answer_to(number) is None
+    ledger.answer(number, "done")
+    assert ledger.requests() == []
+    assert ledger.answer_to(number) == "done"
+    ledger.mark("hold", "20190612", "x", "by ann")
+    ledger.mark("hold", "20190612", "x", "by bob")
+    (mark,) = ledger.marks("20190612", "hold")
+    assert mark.text == "by bob"
+    assert ledger.unmark("hold", "20190612", "x")
+    assert not ledger.unmark("hold", "20190612", "x")
+
+
+def test_the_nights_of_many_frames(ledger):
+    for night in ("20190611", "20190612", "20200101", ""):
+        for number in range(3):
+            ledger.put_frame(row(path=Path(f"/raw/{night or 'x'}/ifu_{number}.fits"), night=night))
+    assert ledger.nights() == ["20190611", "20190612", "20200101"]
+    assert ledger.last_arrival("20190612") == NOW
+    assert ledger.last_arrival("20190613") is None

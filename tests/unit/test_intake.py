@@ -1,0 +1,202 @@
+"""Intake: what is looked at, in which order, in slices, and how often."""
+
+import io
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from night.raw_night import SHAPE, on_sky
+
+import sedmd.daemon.intake
+import sedmd.ingest
+from sedmd.config import from_table
+from sedmd.daemon.intake import Intake
+from sedmd.ledger import Ledger
+from sedmd.report import Report
+
+NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
+
+
+class Watch:
+    """A monotonic clock in the hand."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def watch():
+    return Watch()
+
+
+@pytest.fixture
+def told():
+    return io.StringIO()
+
+
+@pytest.fixture
+def intake(tmp_path, watch, told, monkeypatch):
+    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    (tmp_path / "raw").mkdir()
+    table = {
+        "paths": {"raw_root": "raw", "redux_root": "redux"},
+        "watch": {"settle_s": 2, "settle_timeout_s": 20, "archive_interval_s": 100, "nights_back": 1},
+    }
+    settings = from_table(table, origin="test", base=tmp_path)
+    rows = []
+    with Ledger.open(":memory:", clock=lambda: NOW) as ledger:
+        made = Intake(
+            settings=settings,
+            ledger=ledger,
+            report=Report(clock=lambda: NOW, stream=told),
+            on_frame=rows.append,
+            clock=lambda: NOW,
+            monotonic=watch,
+        )
+        made.rows = rows
+        yield made
+
+
+def put(intake, place: str, content: bytes | None = None) -> Path:
+    (frame,) = on_sky("x")
+    path = intake.settings.paths.raw_root / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(frame.content if content is None else content)
+    return path
+
+
+def turn(intake, watch, seconds: float = 3.0):
+    watch.now += seconds
+    intake.scan()
+    return intake.work(10.0)
+
+
+def test_a_file_is_read_once_it_has_been_still(intake, watch):
+    put(intake, "20190612/ifu20190612_04_00_00.fits")
+    assert turn(intake, watch, 0) == 0
+    assert intake.wait_s() == 2.0
+    assert not intake.settled
+    assert turn(intake, watch, 1.9) == 0
+    assert turn(intake, watch, 0.2) == 1
+    assert intake.settled
+    assert intake.wait_s() is None
+    assert [turn(intake, watch) for _ in range(3)] == [0, 0, 0]
+    assert len(intake.rows) == 1
+
+
+def test_a_file_that_stops_is_deferred_once_and_taken_when_it_grows(intake, watch, told):
+    (frame,) = on_sky("x")
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits", frame.content[:5000])
+    for _ in range(20):
+        turn(intake, watch)
+    assert [row.state for row in intake.rows] == ["deferred"]
+    assert told.getvalue().count("\n") == 1
+    path.write_bytes(frame.content)
+    for _ in range(3):
+        turn(intake, watch)
+    assert [row.state for row in intake.rows] == ["deferred", "good"]
+
+
+def test_a_deferred_file_is_looked_at_again_when_asked(intake, watch):
+    (frame,) = on_sky("x")
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits", frame.content[:5000])
+    for _ in range(20):
+        turn(intake, watch)
+    times = path.stat()
+    path.write_bytes(frame.content[:5000])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    intake.again()
+    for _ in range(3):
+        turn(intake, watch)
+    assert [row.state for row in intake.rows] == ["deferred"], "nothing new is not told again"
+
+
+def test_the_newest_night_is_read_first_and_slices_end(intake, watch, monkeypatch):
+    order = []
+    take_in = sedmd.daemon.intake.take_in
+
+    def slow(path, settings, now):
+        watch.now += 1.0
+        order.append(path.name)
+        return take_in(path, settings, now=now)
+
+    monkeypatch.setattr(sedmd.daemon.intake, "take_in", slow)
+    for night, hour in (("20190611", 4), ("20190611", 5), ("20190612", 4), ("20190612", 5)):
+        put(intake, f"{night}/ifu{night}_{hour:02d}_00_00.fits")
+    turn(intake, watch, 0)
+    watch.now += 5
+    assert intake.work(1.5) == 2
+    assert order == ["ifu20190612_04_00_00.fits", "ifu20190612_05_00_00.fits"]
+    assert intake.wait_s() == 0.0, "there is more to do at once"
+    assert intake.work(10) == 2
+
+
+def test_an_empty_root_where_nights_were_is_an_unmounted_one(intake, watch, told):
+    put(intake, "20190612/ifu20190612_04_00_00.fits")
+    turn(intake, watch)
+    root = intake.settings.paths.raw_root
+    (root / "20190612").rename(root.parent / "away")
+    assert intake.scan() is False
+    assert intake.scan() is False
+    assert told.getvalue().count("is it mounted?") == 1
+    assert [folder.name for folder in intake.sight.folders] == ["20190612"]
+    (root.parent / "away").rename(root / "20190612")
+    assert intake.scan() is True
+    assert "is back" in told.getvalue()
+
+
+def test_old_directories_sleep_until_something_changes_in_them(intake, watch):
+    for night in ("20150101", "20150102", "20190611", "20190612"):
+        put(intake, f"{night}/ifu{night}_04_00_00.fits")
+    turn(intake, watch)
+    assert [folder.name for folder in intake.sight.folders] == ["20190611", "20190612"]
+    put(intake, "20150102/ifu20150102_05_00_00.fits")
+    turn(intake, watch)
+    assert len(intake.sight.folders) == 2, "the archive is looked at now and then only"
+    turn(intake, watch, 101)
+    assert [folder.name for folder in intake.sight.folders] == ["20150101", "20150102", "20190611", "20190612"]
+
+
+def test_nights_are_planned_when_their_afternoon_is_in_sight_too(intake, watch):
+    for night in ("20190610", "20190611", "20190612"):
+        put(intake, f"{night}/ifu{night}_04_00_00.fits")
+    turn(intake, watch)
+    nights = ["20150101", "20190610", "20190611", "20190612", "20190613"]
+    assert intake.plannable(nights) == ["20190612", "20190613"]
+
+
+def test_files_without_an_event_are_counted_when_their_directory_was_watched(intake, watch):
+    put(intake, "20190612/ifu20190612_04_00_00.fits")
+    turn(intake, watch)
+    assert intake.hints_missed == 0, "the first scan of a directory has no events to miss"
+    path = put(intake, "20190612/ifu20190612_05_00_00.fits")
+    intake.hint(path)
+    turn(intake, watch)
+    assert intake.hints_missed == 0
+    put(intake, "20190612/ifu20190612_06_00_00.fits")
+    turn(intake, watch)
+    assert intake.hints_missed == 1
+
+
+def test_whatever_a_file_does_to_its_reader_costs_that_file_only(intake, watch, monkeypatch, told):
+    take_in = sedmd.daemon.intake.take_in
+
+    def explode(path, settings, now):
+        if "_04_" in path.name:
+            raise RuntimeError("boom")
+        return take_in(path, settings, now=now)
+
+    monkeypatch.setattr(sedmd.daemon.intake, "take_in", explode)
+    put(intake, "20190612/ifu20190612_04_00_00.fits")
+    put(intake, "20190612/ifu20190612_05_00_00.fits")
+    turn(intake, watch)
+    turn(intake, watch)
+    assert {row.path.name: row.state for row in intake.rows} == {
+        "ifu20190612_04_00_00.fits": "quarantined",
+        "ifu20190612_05_00_00.fits": "good",
+    }
+    assert "a fault of the program, report it" in told.getvalue()

@@ -54,10 +54,10 @@ def earlier(tmp_path_factory):
     return folder
 
 
-def cube(calibrations: Path, raw: Path, made: Path, **options: object) -> Result:
-    used = {name: [calibrations / f"{name}.fits"] for name in ("traces", "wavelength", "flat")}
+def cube(folder: Path, raw: Path, made: Path, **options: object) -> Result:
+    used = {name: [folder / f"{name}.fits"] for name in ("traces", "wavelength", "flat")}
     outputs = {role: made / f"{role}.fits" for role in ("crr", "bs", "e3d")}
-    return run("cube", outputs, options, raw=[raw], bias=[calibrations / "bias0.1.fits"], **used)
+    return run("cube", outputs, options, raw=[raw], bias=[folder / "bias0.1.fits"], **used)
 
 
 def test_mercury_under_the_label_of_cadmium_is_a_fault(earlier, tmp_path):

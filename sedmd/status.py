@@ -18,8 +18,11 @@ from sedmd.lock import holder
 from sedmd.mounts import free_bytes
 from sedmd.plan import FALLBACK, Node, Plan, State
 from sedmd.planner import plan_night
+from sedmd.report import figures
 from sedmd.rows import FrameRow
 
+#: Of a calibration's figures so many are shown, the first ones.
+FIGURES_SHOWN = 3
 CALIBRATIONS = ("bias", "lamp", "traces", "wavelength", "flat", "fluxcal")
 
 
@@ -115,7 +118,7 @@ def render(state: dict[str, Any]) -> str:
         + ", ".join(f"{name} {free / 1e9:.1f} GB" for name, free in state["disk"].items()),
         "frames: " + ", ".join(f"{count} {kind}" for kind, count in state["frames"].items() if count),
         f"queue: {len(state['running'])} running, {len(state['due'])} due, {len(state['waiting'])} waiting"
-        + "".join(f"; {entry['step']} {entry['label']} runs" for entry in state["running"]),
+        + "".join(f"; {_named(entry)} runs" for entry in state["running"]),
         "",
         "calibrations" + _serving(state),
         *(_line(entry) for entry in state["calibrations"]),
@@ -212,10 +215,14 @@ def _target_line(target: dict[str, Any]) -> str:
     return f"  {target['name']:32} {target['exptime_s']:6.0f} s  {airmass:>5}  {target['state']:18} {told}".rstrip()
 
 
+def _named(entry: dict[str, Any]) -> str:
+    return str(entry["step"] if entry["step"] == entry["label"] else f"{entry['step']} {entry['label']}")
+
+
 def _line(entry: dict[str, Any]) -> str:
     seconds = f"{entry['seconds']:.1f} s" if entry["seconds"] is not None else ""
     frames = f"{entry['frames']:2d} frames" if entry["frames"] else ""
-    told = entry["reason"] or seconds
+    told = entry["reason"] or f"{seconds:>8}  {figures(dict(list(entry['figures'].items())[:FIGURES_SHOWN]))}"
     return f"  {entry['step']:10} {entry['label']:24} {frames:9} {entry['state']:18} {told}".rstrip()
 
 

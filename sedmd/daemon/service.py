@@ -178,6 +178,7 @@ class Service:
                 health.start()
                 self.report.event("", "service", "", f"health and metrics at {health.address}", level=NOTICE)
             self.notifier.ready(self.status_line())
+            self.inbox.put(Wake())  # what the last service left is begun at once, not with the first scan
             while self._step():
                 pass
         finally:

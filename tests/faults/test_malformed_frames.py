@@ -386,7 +386,7 @@ def test_no_mutation_of_a_header_escapes(capsys):
 @pytest.mark.slow
 @pytest.mark.usefixtures("bounded_memory")
 def test_a_long_run_of_the_fuzzer(tmp_path, capsys):
-    fuzz, kinds = fuzz_files(tmp_path, examples=20_000), fuzz_headers(examples=40_000)
+    fuzz, kinds = fuzz_files(tmp_path, examples=4_000), fuzz_headers(examples=8_000)
     with capsys.disabled():
         print(f"\nlong run: {fuzz}; {sum(kinds.values())} headers")
 

@@ -18,6 +18,7 @@ exit codes:
      (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
+  75 the ledger cannot be written at the moment (disk full); the same command may work later
 """
 
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return verb(options)
     except SedmError as error:
         print(f"sedmd: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("sedmd: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130

@@ -14,6 +14,9 @@ from __future__ import annotations
 class SedmError(Exception):
     """Base of every error that sedmd raises on purpose; its text is one line for an operator."""
 
+    #: What the program ends with. 2 asks systemd not to start it again: a person has to change something first.
+    exit_code = 2
+
 
 class FrameFault(SedmError):
     """A frame cannot be used; the same bytes will fail again, so it is quarantined with this text."""

@@ -72,6 +72,17 @@ class Ledger:
         except sqlite3.Error:
             return False
 
+    def probe(self) -> None:
+        """Write what is there already once more.
+
+        Raises
+        ------
+        LedgerFull
+            If nothing can be written now.
+        """
+        with transaction(self._db) as db:
+            db.execute("UPDATE step SET version = version")
+
     # frames
 
     def put_frame(self, row: FrameRow) -> None:

@@ -20,7 +20,7 @@ from sedmd.daemon.complete import Gate, Look
 from sedmd.fitsfile import examine
 from sedmd.frames import Kind
 from sedmd.ingest import is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
-from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import neighbour
 from sedmd.report import INFO, NOTICE, WARNING, Report
@@ -72,6 +72,7 @@ class Intake:
         self._queued: set[Path] = set()
         self._due_s: dict[Path, float] = {}
         self._hinted: set[Path] = set()
+        self._unannounced: set[Path] = set()
         self._awake: set[Path] = set()
         self._archive_s = float("-inf")
         self.configure(settings)
@@ -94,8 +95,14 @@ class Intake:
 
     # directories
 
-    def scan(self) -> bool:
-        """Look at every file of the directories in sight; False if the raw root cannot be read."""
+    def scan(self, watch: Callable[[list[Path]], None] = lambda folders: None) -> bool:
+        """Look at every file of the directories in sight; False if the raw root cannot be read.
+
+        Parameters
+        ----------
+        watch : callable
+            Told the directories before their files are listed: what comes after the list makes an event.
+        """
         root = self.settings.paths.raw_root
         try:
             nights = sorted(path for path in root.iterdir() if is_night_name(path.name))
@@ -108,10 +115,15 @@ class Intake:
             self.report.event("", "watch", "", f"raw root {root} is back", level=NOTICE)
         watched = set(self.sight.folders)
         self._look_at(nights)
+        watch(self.sight.folders)
+        # an event may still wait to be handled: only the next scan knows that there was none
+        self.hints_missed += len(self._unannounced)
+        self._unannounced.clear()
         for folder in self.sight.folders:
             for path in self._files(folder):
                 if path not in self._due_s and path not in self._queued and self._is_new(path):
-                    self.hints_missed += folder in watched and path not in self._hinted
+                    if folder in watched and path not in self._hinted:
+                        self._unannounced.add(path)
                     self._push(path)
         self._hinted.clear()
         self.sight.scanned_s = self.monotonic()
@@ -187,6 +199,7 @@ class Intake:
         """Something happened to this path."""
         if path.parent in self.sight.folders and is_frame_name(path, self.settings.watch.pattern):
             self._hinted.add(path)
+            self._unannounced.discard(path)
             self._push(path)
 
     def again(self) -> None:
@@ -217,7 +230,11 @@ class Intake:
         while self._queue:
             *_, path = heapq.heappop(self._queue)
             self._queued.discard(path)
-            taken += self._look(path)
+            try:
+                taken += self._look(path)
+            except LedgerFull:
+                self._push(path)  # it is not in the ledger: look again when there is room
+                raise
             if self.monotonic() >= until:
                 break
         return taken

@@ -19,7 +19,7 @@ from sedmd.config import Settings
 from sedmd.daemon.complete import Gate, Look
 from sedmd.fitsfile import examine
 from sedmd.frames import Kind
-from sedmd.ingest import is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
+from sedmd.ingest import drop_moved, is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import neighbour
@@ -209,6 +209,10 @@ class Intake:
             self._known.pop(path, None)
             self._push(path)
 
+    def drop_moved(self, night: str) -> None:
+        """Drop what the ledger knows of files that are gone where another file has the same frame."""
+        self._drop(drop_moved(self.ledger, night))
+
     def forget_known(self, path: Path) -> None:
         """Read this file again."""
         self._known.pop(path, None)
@@ -260,6 +264,11 @@ class Intake:
             # the newest night first: somebody may be waiting for it
             night = int(path.parent.name) if is_night_name(path.parent.name) else 0
             heapq.heappush(self._queue, (-night, path.name, path))
+
+    def _drop(self, paths: Iterable[Path]) -> None:
+        """The ledger knows these files no longer: one that comes back is new."""
+        for path in paths:
+            self._known.pop(path, None)
 
     def _is_new(self, path: Path) -> bool:
         known = self._known.get(path)
@@ -322,7 +331,7 @@ class Intake:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
         if self._known.get(row.path) == known:
             return False  # an unreadable file is told once, not at every scan
-        register(self.ledger, row)
+        self._drop(register(self.ledger, row))
         self._known[row.path] = known
         name = row.path.name
         if row.frame is None:

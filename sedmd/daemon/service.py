@@ -27,7 +27,7 @@ from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
 from sedmd.engines import Engine, engine_for
 from sedmd.errors import ConfigError, SedmError
-from sedmd.ingest import drop_moved, is_night_name
+from sedmd.ingest import is_night_name
 from sedmd.journal import Journal
 from sedmd.ledger import FrameRow, Ledger, LedgerFull
 from sedmd.lock import single_instance
@@ -246,7 +246,7 @@ class Service:
                 self.intake.again()
                 self.dispatcher.expire()
                 for night in self._in_sight():
-                    drop_moved(self.ledger, night)
+                    self.intake.drop_moved(night)
                     self.dispatcher.check_products(night)
                     self.nights.touch(night)
             case Asked():

@@ -7,6 +7,7 @@ small slices, so that thousands of files at once neither stop the jobs nor the p
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from sedmd.config import Settings
 from sedmd.daemon.complete import Gate, Look
 from sedmd.fitsfile import examine
 from sedmd.frames import Kind
-from sedmd.ingest import drop_moved, is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
+from sedmd.ingest import drop_moved, is_frame_name, is_night_name, quarantined, register, rules, take_in
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import neighbour
@@ -74,6 +75,8 @@ class Intake:
         self._hinted: set[Path] = set()
         self._unannounced: set[Path] = set()
         self._awake: set[Path] = set()
+        self._closed: set[Path] = set()
+        self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
         self.configure(settings)
 
@@ -108,7 +111,7 @@ class Intake:
             nights = sorted(path for path in root.iterdir() if is_night_name(path.name))
         except OSError as error:
             return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
-        if not nights and self.sight.folders:
+        if not nights and (self.sight.folders or self.ledger.folders()):
             return self._away(f"raw root {root} is empty, but held nights before; is it mounted? Waiting for it")
         if not self.sight.there:
             self.sight.there = True
@@ -126,6 +129,7 @@ class Intake:
                         self._unannounced.add(path)
                     self._push(path)
         self._hinted.clear()
+        self._try_closed_files()
         self.sight.scanned_s = self.monotonic()
         return True
 
@@ -189,9 +193,20 @@ class Intake:
 
     def _files(self, folder: Path) -> list[Path]:
         try:
-            return raw_files([folder], self.settings.watch.pattern)
-        except OSError:
-            return []  # it went away, or may not be read: the next scan sees
+            # not `glob`, to which a directory that may not be read is an empty one
+            found = sorted(path for path in folder.iterdir() if is_frame_name(path, self.settings.watch.pattern))
+        except FileNotFoundError:
+            return []  # it went away: the next scan sees
+        except OSError as error:
+            if folder not in self._closed:
+                self._closed.add(folder)
+                text = f"raw directory {folder} cannot be read ({error.strerror}); check its permissions and its disk"
+                self.report.event(folder.name, "watch", "", f"{text}. It is tried at every scan", level=WARNING)
+            return []
+        if folder in self._closed:
+            self._closed.discard(folder)
+            self.report.event(folder.name, "watch", "", f"raw directory {folder} can be read again", level=NOTICE)
+        return found
 
     # files
 
@@ -208,6 +223,14 @@ class Intake:
         for path in self.gate.again(deferred):
             self._known.pop(path, None)
             self._push(path)
+
+    def _try_closed_files(self) -> None:
+        """Files that may be read by now; a change of permissions changes neither size nor time stamp."""
+        for path in [path for path in self._closed_files if os.access(path, os.R_OK) or not path.exists()]:
+            self._closed_files.discard(path)
+            if path not in self._forgotten:
+                self.gate.again([path])
+                self.forget_known(path)
 
     def drop_moved(self, night: str) -> None:
         """Drop what the ledger knows of files that are gone where another file has the same frame."""
@@ -317,6 +340,8 @@ class Intake:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
             return False
         if look is Look.DEFERRED:
+            if not os.access(path, os.R_OK):
+                self._closed_files.add(path)
             text = (
                 f"{path.name} is not whole: {reason}; nothing came for {self.settings.watch.settle_timeout_s:g} s. "
                 "Copy it again; it is looked at when it changes, and in the morning"

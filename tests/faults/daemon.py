@@ -81,7 +81,7 @@ class Daemon:
         Messages to systemd, with the monotonic time at which they came.
     """
 
-    def __init__(self, folder: Path, *, module: str, user: int | None, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, *, module: str, environment: dict[str, str]) -> None:
         self.log = folder / f"daemon-{secrets.token_hex(4)}.log"
         self.heard: list[tuple[float, str]] = []
         address = f"sedmd-test-{secrets.token_hex(8)}"
@@ -98,7 +98,6 @@ class Daemon:
                 env=os.environ | {"PYTHONPATH": path, "NOTIFY_SOCKET": f"@{address}"} | environment,
                 stderr=stream,
                 cwd=folder,
-                **({"user": user, "group": user, "extra_groups": ()} if user is not None else {}),
             )
         self.begun = time.monotonic()
 
@@ -149,11 +148,11 @@ class Daemon:
 
 @contextmanager
 def running(
-    settings: Settings, *, module: str = "night.small", user: int | None = None, **environment: str
+    settings: Settings, *, module: str = "night.small", **environment: str
 ) -> Iterator[Daemon]:
     """A daemon that is killed, if it still lives, at the end of the block."""
     folder = Path(settings.origins["paths.raw_root"]).parent
-    daemon = Daemon(folder, module=module, user=user, environment=environment)
+    daemon = Daemon(folder, module=module, environment=environment)
     try:
         yield daemon
     finally:

@@ -49,6 +49,7 @@ def misbehave(label: str) -> None:
         line = "nobody listens\n" * 1000
         while True:
             sys.stderr.write(line)
+            time.sleep(0.005)  # megabytes a second: more would only measure the disk of the log
 
 
 STEPS = dict.fromkeys(fake_steps.NAMES, _make)

@@ -98,13 +98,14 @@ class Intake:
 
     # directories
 
-    def scan(self, watch: Callable[[list[Path]], None] = lambda folders: None) -> bool:
+    def scan(self, watch: Callable[[list[Path]], bool] = lambda folders: False) -> bool:
         """Look at every file of the directories in sight; False if the raw root cannot be read.
 
         Parameters
         ----------
         watch : callable
-            Told the directories before their files are listed: what comes after the list makes an event.
+            Told the directories before their files are listed: what comes after the list makes an event. True if events
+            were to be had since the last scan.
         """
         root = self.settings.paths.raw_root
         try:
@@ -118,14 +119,14 @@ class Intake:
             self.report.event("", "watch", "", f"raw root {root} is back", level=NOTICE)
         watched = set(self.sight.folders)
         self._look_at(nights)
-        watch(self.sight.folders)
+        events = watch(self.sight.folders)
         # an event may still wait to be handled: only the next scan knows that there was none
         self.hints_missed += len(self._unannounced)
         self._unannounced.clear()
         for folder in self.sight.folders:
             for path in self._files(folder):
                 if path not in self._due_s and path not in self._queued and self._is_new(path):
-                    if folder in watched and path not in self._hinted:
+                    if events and folder in watched and path not in self._hinted:
                         self._unannounced.add(path)
                     self._push(path)
         self._hinted.clear()

@@ -318,8 +318,8 @@ class Service:
         """Compare the directories in sight with the ledger, and watch them."""
         self.intake.scan(self._watch)
 
-    def _watch(self, folders: list[Path]) -> None:
-        """Make the nights' directories for products, and watch those of the raw files."""
+    def _watch(self, folders: list[Path]) -> bool:
+        """Make the nights' directories for products, and watch those of the raw files; True if they were watched."""
         for folder in folders:
             if folder.name not in self._folders:
                 with suppress(OSError):
@@ -335,6 +335,7 @@ class Service:
             complaint = f"{missed} files came without an event; the watch of the raw directories is started anew"
         if complaint:
             self.report.event("", "watch", "", complaint, level=WARNING)
+        return not complaint and not self.watcher.polling
 
     def _on_frame(self, row: FrameRow) -> None:
         self.keeper.frame(row.arrived)

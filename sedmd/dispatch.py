@@ -103,6 +103,7 @@ class Dispatcher:
         self.report = report
         self.on_done = on_done
         self.running: dict[str, Job] = {}
+        self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._standard = standard
@@ -141,6 +142,7 @@ class Dispatcher:
     def plan(self, night: str, *, final: bool) -> Plan:
         """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
         plan = self.look(night, final=final)
+        self._ended.pop(night, None)
         self._retire(plan)
         self._tell(plan)
         return plan
@@ -164,13 +166,18 @@ class Dispatcher:
         return plan_night([row.frame for row in rows if row.frame is not None], context)
 
     def launch(self, plans: Iterable[Plan]) -> int:
-        """Start due jobs while workers are free, those of the newest night first; how many were started."""
+        """Start due jobs while workers are free, those of the newest night first; how many were started.
+
+        A plan may be older than the jobs that ended since: what it calls due is not begun again.
+        """
         started = 0
         for plan in sorted(plans, key=lambda plan: plan.night, reverse=True):
             for node in plan.due():
                 if len(self.running) >= self.engine.workers:
                     return started
-                if node.key in self.running or conflicts(node.job, self.running):
+                if node.key in self.running or node.key in self._ended.get(plan.night, ()):
+                    continue
+                if conflicts(node.job, self.running):
                     continue
                 self._start(node)
                 started += 1
@@ -202,6 +209,7 @@ class Dispatcher:
             key, job, outcome, state=state, not_before=not_before, charge=charge, owner=self._owner
         )
         del self.running[key]
+        self._ended.setdefault(job.night, set()).add(key)
         if booked:
             self._on_booked(job, state, outcome.seconds)
             self.report.job(job, outcome, state)

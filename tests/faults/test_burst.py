@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import pairwise
 
 import pytest
-
 from night.helpers import night_is_done
 from night.raw_night import NIGHT, calibrations, on_sky
+
+from sedmd.dispatch import Dispatcher
+from sedmd.engines import InlineEngine
+from sedmd.ingest import register, take_in
 from sedmd.ledger import Ledger
+from sedmd.report import Report
 
 from .audit import now
 from .daemon import configure, running, wait_for
@@ -45,7 +50,7 @@ def burst(tmp_path, tell, *, count: int, limit_s: float) -> None:
         wait_for(lambda: time.sleep(0.5) or night_is_done(settings, len(FRAMES) + count), daemon, patience_s=limit_s)
         planned_s = time.monotonic() - begun
         pings = [when for when in daemon.pings() if when >= begun - 1]
-        gap_s = max(after - before for before, after in zip(pings, pings[1:]))
+        gap_s = max(after - before for before, after in pairwise(pings))
         assert daemon.stop() == 0
     assert daemon.tracebacks() == []
     tell(
@@ -63,3 +68,32 @@ def test_a_thousand_files_at_once(tmp_path, tell):
 @pytest.mark.slow
 def test_twenty_thousand_files_at_once(tmp_path, tell):
     burst(tmp_path, tell, count=20_000, limit_s=400)
+
+
+def test_a_plan_that_is_older_than_the_end_of_a_job_does_not_start_it_again(tmp_path):
+    """While files pour in, a night is planned seldom: what ended meanwhile is not due, whatever the plan says."""
+    settings = configure(tmp_path)
+    for frame in calibrations():
+        frame.write(settings.paths.raw_root)
+    ended = []
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now) as ledger:
+        for path in sorted(settings.paths.raw_root.glob("*/*.fits")):
+            register(ledger, take_in(path, settings, now=now()))
+        dispatcher = Dispatcher(
+            settings=settings,
+            ledger=ledger,
+            engine=InlineEngine(settings.jobs.steps_module, workers=1),
+            clock=now,
+            report=Report(clock=now, stream=None),
+            on_done=lambda key, job, future: ended.append((key, future)),
+        )
+        plan = dispatcher.plan(NIGHT, final=True)
+        due = len(plan.due())
+        for _ in range(2 * due):
+            dispatcher.launch([plan])
+            while ended:
+                dispatcher.finished(*ended.pop())
+        done = [job.key for job in ledger.jobs(NIGHT)]
+        assert len(done) == len(set(done)) == due
+        assert dispatcher.launch([plan]) == 0
+        assert dispatcher.launch([dispatcher.plan(NIGHT, final=True)]) == 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from sedmd import __version__
 from sedmd.commands import act, ask, practise, work
-from sedmd.errors import NotNow, SedmError
+from sedmd.errors import SedmError
 
 EXIT_CODES = """\
 exit codes:
@@ -18,7 +18,7 @@ exit codes:
      (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
-  75  not now: another sedmd works on this redux root, or the raw root is away; try again later
+  75 not now: another sedmd works on this redux root, the raw root is away, or a disk is full; try again later
 """
 
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return verb(options)
     except SedmError as error:
         print(f"sedmd: {error}", file=sys.stderr)
-        return 75 if isinstance(error, NotNow) else 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("sedmd: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130

@@ -78,6 +78,8 @@ class Dispatcher:
         Told (job, state, seconds) when the ledger has it.
     pin_fallbacks : bool
         Leave alone what was reduced with an earlier night's calibrations once tonight's are there.
+    patient : bool
+        A job that found the disk full is tried again for as long as it takes, and is not charged for it.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Dispatcher:
         on_booked: Callable[[Job, str, float], None] = lambda job, state, seconds: None,
         standard: Callable[[str], str | None] = standard_key,
         pin_fallbacks: bool = True,
+        patient: bool = False,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -100,10 +103,12 @@ class Dispatcher:
         self.report = report
         self.on_done = on_done
         self.running: dict[str, Job] = {}
+        self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._standard = standard
         self._pin_fallbacks = pin_fallbacks
+        self._patient = patient
         self._versions = step_versions(settings.jobs.steps_module)
         ledger.put_versions(self._versions)
 
@@ -137,6 +142,7 @@ class Dispatcher:
     def plan(self, night: str, *, final: bool) -> Plan:
         """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
         plan = self.look(night, final=final)
+        self._ended.pop(night, None)
         self._retire(plan)
         self._tell(plan)
         return plan
@@ -160,13 +166,18 @@ class Dispatcher:
         return plan_night([row.frame for row in rows if row.frame is not None], context)
 
     def launch(self, plans: Iterable[Plan]) -> int:
-        """Start due jobs while workers are free, those of the newest night first; how many were started."""
+        """Start due jobs while workers are free, those of the newest night first; how many were started.
+
+        A plan may be older than the jobs that ended since: what it calls due is not begun again.
+        """
         started = 0
         for plan in sorted(plans, key=lambda plan: plan.night, reverse=True):
             for node in plan.due():
                 if len(self.running) >= self.engine.workers:
                     return started
-                if node.key in self.running or conflicts(node.job, self.running):
+                if node.key in self.running or node.key in self._ended.get(plan.night, ()):
+                    continue
+                if conflicts(node.job, self.running):
                     continue
                 self._start(node)
                 started += 1
@@ -183,16 +194,22 @@ class Dispatcher:
         job = self.running[key]
         outcome = outcome_of(future)
         state, not_before = outcome.state, None
-        if state == "transient":
+        waits = self.settings.jobs.retry_after_s
+        charge = not (outcome.no_room and self._patient and waits)
+        if not charge:
+            state, not_before = "retry", self.clock() + timedelta(seconds=waits[0])
+        elif state == "transient":
             tries = self.ledger.records(job.night)[key].tries
-            waits = self.settings.jobs.retry_after_s
             if tries < len(waits):
                 state, not_before = "retry", self.clock() + timedelta(seconds=waits[tries])
             else:
                 state = "failed"
                 outcome = replace(outcome, reason=f"{outcome.reason} (given up after {tries + 1} tries)")
-        booked = self.ledger.finish(key, job, outcome, state=state, not_before=not_before, owner=self._owner)
+        booked = self.ledger.finish(
+            key, job, outcome, state=state, not_before=not_before, charge=charge, owner=self._owner
+        )
         del self.running[key]
+        self._ended.setdefault(job.night, set()).add(key)
         if booked:
             self._on_booked(job, state, outcome.seconds)
             self.report.job(job, outcome, state)
@@ -227,9 +244,14 @@ class Dispatcher:
             stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
             if not stale or path in busy:
                 continue
-            with suppress(FileNotFoundError):
-                (folder / SUPERSEDED).mkdir(exist_ok=True)
-                path.replace(folder / SUPERSEDED / name)
+            try:
+                with suppress(FileNotFoundError):
+                    (folder / SUPERSEDED).mkdir(exist_ok=True)
+                    path.replace(folder / SUPERSEDED / name)
+            except OSError as error:
+                text = f"superseded, but cannot be put aside ({error.strerror}); tried again"
+                self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
+                continue
             self.ledger.forget_product(path, plan.night, f"superseded; kept in {SUPERSEDED}/")
             self.report.event(plan.night, "plan", name, f"superseded by later frames; kept in {SUPERSEDED}/")
 

@@ -6,7 +6,7 @@ SedmError
 ├── CalibrationFault     a calibration was made from usable frames but is not good enough to use
 ├── NeedsObserver        nothing is wrong, but a person has to place the aperture
 ├── ConfigError          the configuration file cannot be used
-└── NotNow               another sedmd works here, or the raw data are away: the same command may work later
+└── NotNow               another sedmd works here, the raw data are away, or a disk is full: it may work later
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from __future__ import annotations
 
 class SedmError(Exception):
     """Base of every error that sedmd raises on purpose; its text is one line for an operator."""
+
+    #: What the program ends with. 2 asks systemd not to start it again: a person has to change something first.
+    exit_code = 2
 
 
 class FrameFault(SedmError):
@@ -38,3 +41,5 @@ class ConfigError(SedmError):
 
 class NotNow(SedmError):
     """Nothing is wrong with the command, only with the moment; whoever started it may try again later."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h

@@ -76,8 +76,14 @@ def unchanged(path: Path, known: Mapping[Path, KnownFile], settings: Settings) -
     return seen == KnownFile(size=status.st_size, mtime_ns=status.st_mtime_ns, rules=rules(settings), state=seen.state)
 
 
-def register(ledger: Ledger, row: FrameRow) -> None:
-    """Put a row into the ledger, in the place of the same frame where it no longer is (moved, renamed, compressed)."""
+def register(ledger: Ledger, row: FrameRow) -> list[Path]:
+    """Put a row into the ledger, in the place of the same frame where it no longer is (moved, renamed, compressed).
+
+    Returns
+    -------
+    list of Path
+        Where the frame was; the ledger knows these files no longer.
+    """
     if row.frame is not None:
         for other in ledger.named(row.night, stem_of(row.path)):
             same = other.frame is not None and other.frame.data_checksum == row.frame.data_checksum
@@ -85,27 +91,27 @@ def register(ledger: Ledger, row: FrameRow) -> None:
                 # fpack rewrites cards: what was made from the frame is still made from it
                 row = replace(row, frame=replace(row.frame, checksum=other.frame.checksum))
     ledger.put_frame(row)
-    if row.frame is not None:
-        _drop_gone(ledger, row)
+    return _drop_gone(ledger, row)
 
 
-def drop_moved(ledger: Ledger, night: str) -> int:
-    """Drop the rows of files that are gone where another file has the same frame; how many."""
+def drop_moved(ledger: Ledger, night: str) -> list[Path]:
+    """Drop the rows of files that are gone where another file has the same frame; which files."""
     rows = [row for row in ledger.frames(night) if row.frame is not None]
     count = Counter(row.frame.checksum for row in rows if row.frame is not None)
-    return sum(
-        _drop_gone(ledger, row)
+    return [
+        path
         for row in rows
         if row.frame is not None and count[row.frame.checksum] > 1 and row.path.exists()
-    )
+        for path in _drop_gone(ledger, row)
+    ]
 
 
-def _drop_gone(ledger: Ledger, row: FrameRow) -> int:
-    dropped = 0
+def _drop_gone(ledger: Ledger, row: FrameRow) -> list[Path]:
+    dropped = []
     for other in ledger.places_of(row.frame.checksum) if row.frame is not None else ():
         if other.path != row.path and not other.path.exists():
             ledger.drop_frame(other, f"now {row.path.parent.name}/{row.path.name}")
-            dropped += 1
+            dropped.append(other.path)
     return dropped
 
 

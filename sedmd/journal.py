@@ -27,6 +27,11 @@ class Journal:
         #: Lines that could not be written (full disk, missing rights).
         self.lost = 0
 
+    def tells(self) -> list[str]:
+        """Nights of which there is something to tell."""
+        found = sorted(self._redux_root.glob(f"20*/{NAME}"))
+        return [path.parent.name for path in found if next(read(path), None) is not None]
+
     def write(self, night: str, what: str, **values: Any) -> None:
         """Append one line to the journal of `night`; a failure is counted, it never stops the work."""
         if not night:

@@ -53,8 +53,22 @@ class Ledger:
         journal: Journal | None = None,
         check: bool = False,
     ) -> Self:
-        """Open the ledger, make or migrate it; see `sedmd.sqlite.open_database`."""
-        return cls(open_database(path, read_only=read_only, check=check), clock, journal)
+        """Open the ledger, make or migrate it; see `sedmd.sqlite.open_database`.
+
+        Raises
+        ------
+        LedgerError
+            Also, with `check`, if it holds nothing while the journal tells of work that was done: it was lost.
+        """
+        ledger = cls(open_database(path, read_only=read_only, check=check), clock, journal)
+        if check and journal is not None and ledger._holds_nothing() and (nights := journal.tells()):
+            ledger.close()
+            msg = (
+                f"ledger {path} is empty, but there are journals of {len(nights)} nights (the last: {nights[-1]}): "
+                "it was lost. Make it again from them: sedmd doctor --rebuild; or, to do all anew, remove the journals"
+            )
+            raise LedgerError(msg)
+        return ledger
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +85,22 @@ class Ledger:
             return self._db.execute("SELECT count(*) FROM step").fetchone() is not None
         except sqlite3.Error:
             return False
+
+    def _holds_nothing(self) -> bool:
+        return not any(
+            self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in ("frame", "job", "event")
+        )
+
+    def probe(self) -> None:
+        """Write what is there already once more.
+
+        Raises
+        ------
+        LedgerFull
+            If nothing can be written now.
+        """
+        with transaction(self._db) as db:
+            db.execute("UPDATE step SET version = version")
 
     # frames
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sedmd.errors import NotNow
@@ -13,6 +13,10 @@ from sedmd.errors import NotNow
 
 class Locked(NotNow):
     """Another sedmd works on this redux root."""
+
+
+class NoState(NotNow):
+    """The state directory cannot be used at the moment."""
 
 
 @contextmanager
@@ -23,10 +27,16 @@ def single_instance(state: Path) -> Iterator[None]:
     ------
     Locked
         If another process holds it; the text names the process.
+    NoState
+        If the directory or the lock cannot be made.
     """
-    state.mkdir(parents=True, exist_ok=True)
     path = state / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        msg = f"state directory {state} cannot be used ({error.strerror}); expected a writable directory with room"
+        raise NoState(msg) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,8 +44,9 @@ def single_instance(state: Path) -> Iterator[None]:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             msg = f"another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root"
             raise Locked(msg) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # no room for the number: the lock holds without it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -42,10 +42,12 @@ def rebuild(settings: Settings, *, clock: Callable[[], datetime]) -> str:
             for folder in nights:
                 if (folder / NAME).exists():
                     _night(ledger, folder, found)
-    return (
-        f"ledger made again from {found.nights} journals: {found.frames} frames, {found.jobs} jobs, "
-        f"{found.products} products; {found.lost} products were lost or changed and will be made again"
-    )
+            told = (
+                f"ledger made again from {found.nights} journals: {found.frames} frames, {found.jobs} jobs, "
+                f"{found.products} products; {found.lost} products were lost or changed and will be made again"
+            )
+            ledger.note("", "ledger", told)
+    return told
 
 
 class _Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,19 +10,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sedmd.errors import SedmError
+from sedmd.errors import NotNow, SedmError
+from sedmd.mounts import free_bytes
 from sedmd.schema import MIGRATIONS
 
 #: Primary error codes of a file that cannot be written at the moment, and of one that is broken.
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+#: With so much free space the lack of it is not the trouble of a ledger that cannot be opened.
+ENOUGH_BYTES = 1_000_000
 
 
 class LedgerError(SedmError):
     """The ledger cannot be used; the text names the file and what to do."""
 
 
-class LedgerFull(LedgerError):
+class LedgerFull(LedgerError, NotNow):
     """The ledger cannot be written now (disk full, quota, I/O error); nothing of the transaction was kept."""
 
 
@@ -35,24 +39,26 @@ def open_database(path: Path | str, *, read_only: bool, check: bool) -> sqlite3.
 
     Raises
     ------
+    LedgerFull
+        If there is no room for it.
     LedgerError
         If the file is no ledger, is damaged, is newer than this program, or cannot be written.
     """
     try:
         connection = _connect(path, read_only=read_only)
     except (sqlite3.Error, OSError) as error:
-        raise LedgerError(_unusable(path, error)) from error
+        raise _unusable(path, error) from error
     try:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA busy_timeout = 10000")
         if check and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise LedgerError(_unusable(path, found))
+            raise _unusable(path, found)
         _migrate(connection, path, read_only=read_only)
     except sqlite3.Error as error:
         connection.close()
-        raise LedgerError(_unusable(path, error)) from error
+        raise _unusable(path, error) from error
     except LedgerError:
         connection.close()
         raise
@@ -132,8 +138,19 @@ def _connect(path: Path | str, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def _unusable(path: Path | str, error: object) -> str:
-    return (
-        f"ledger {path}: {error}; expected a SQLite file on a local disk. "
+def _unusable(path: Path | str, error: object) -> LedgerError:
+    """What is wrong with a ledger that cannot be opened: a full disk is not a damaged file."""
+    code = error.sqlite_errorcode if isinstance(error, sqlite3.Error) else None
+    no_room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if no_room or (code is not None and code & 0xFF in NO_ROOM and not _no_more_room_needed(path)):
+        return LedgerFull(f"ledger {path} cannot be opened now ({error}); make room on its disk, then start again")
+    return LedgerError(
+        f"ledger {path}: {' '.join(str(error).split())}; expected a SQLite file on a local disk. "
         "Stop the service and make it again from the journals: sedmd doctor --rebuild"
     )
+
+
+def _no_more_room_needed(path: Path | str) -> bool:
+    """True where there is so much room that its lack cannot be the trouble."""
+    free = free_bytes(Path(path).absolute().parent)
+    return free is not None and free > ENOUGH_BYTES

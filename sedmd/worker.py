@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class Outcome:
         One line for an operator; empty when done.
     detail : str
         Traceback of an unexpected error.
+    no_room : bool
+        The disk was full.
     """
 
     state: str
@@ -57,6 +59,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     products: tuple[Product, ...] = ()
     seconds: float = 0.0
+    no_room: bool = False
 
 
 def run_job(steps_module: str, job: Job) -> Outcome:
@@ -76,25 +79,18 @@ def run_job(steps_module: str, job: Job) -> Outcome:
     except (FrameFault, CalibrationFault) as fault:
         outcome = Outcome(state="quarantined", reason=_line(fault))
     except SedmError as fault:
-        state = "transient" if _no_room(fault) else "failed"
-        outcome = Outcome(state=state, reason=_line(fault))
+        full = _no_room(fault.__cause__)
+        outcome = Outcome(state="transient" if full else "failed", reason=_line(fault), no_room=full)
     except (OSError, MemoryError) as error:
+        reason = f"{type(error).__name__}: {_line(error)}"
         outcome = Outcome(
-            state="transient", reason=f"{type(error).__name__}: {_line(error)}", detail=traceback.format_exc()
+            state="transient", reason=reason, detail=traceback.format_exc(), no_room=_no_room(error)
         )
     except Exception as error:
         # the border of the worker: whatever a step raises costs that job only
         reason = f"step {job.step} stopped with {type(error).__name__}: {_line(error)}"
         outcome = Outcome(state="failed", reason=reason, detail=traceback.format_exc())
-    return Outcome(
-        state=outcome.state,
-        reason=outcome.reason,
-        detail=outcome.detail,
-        figures=outcome.figures,
-        warnings=outcome.warnings,
-        products=outcome.products,
-        seconds=time.monotonic() - begun,
-    )
+    return replace(outcome, seconds=time.monotonic() - begun)
 
 
 def version() -> str:
@@ -122,10 +118,9 @@ def serve(pipe: Connection, steps_module: str, job: Job, memory_bytes: int = 0) 
     pipe.close()
 
 
-def _no_room(fault: SedmError) -> bool:
+def _no_room(error: BaseException | None) -> bool:
     """A full disk is nobody's data: it is tried again when there may be room."""
-    cause = fault.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _verified(job: Job, result: Result, before: Mapping[str, tuple[int, int] | None]) -> Outcome:

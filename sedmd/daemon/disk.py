@@ -14,6 +14,7 @@ class DiskGate:
         self._report = report
         #: What is lacking; empty when there is room.
         self.complaint = ""
+        self._refused: dict[str, int] = {}
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -27,11 +28,21 @@ class DiskGate:
         found = {name: free_bytes(place) for name, place in self._places.items()}
         return {name: free for name, free in found.items() if free is not None}
 
+    def refuse(self) -> None:
+        """A job found no room although there should have been some: wait until there is more than now."""
+        self._refused = self.free()
+
     def room(self) -> bool:
         """True if work may begin; tells once when the room runs out, and once when there is some again."""
-        short = [f"{name} has {free // 1_000_000} MB" for name, free in self.free().items() if free < self._least]
+        free = self.free()
+        short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < self._least]
+        if self._refused and any(left > self._refused.get(name, left) for name, left in free.items()):
+            self._refused = {}
         before = self.complaint
         self.complaint = f"disk low: {', '.join(short)}; {self._least_mb} MB needed" if short else ""
+        if self._refused and not short:
+            left = ", ".join(f"{name} has {left / 1e6:.1f} MB" for name, left in self._refused.items())
+            self.complaint = f"disk full: a product did not fit; {left}"
         if self.complaint and not before:
             text = f"{self.complaint}: no new jobs begin until there is room. Make some; work goes on by itself"
             self._report.event("", "disk", "", text, level=ERROR)

@@ -7,6 +7,7 @@ small slices, so that thousands of files at once neither stop the jobs nor the p
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,8 +20,8 @@ from sedmd.config import Settings
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
-from sedmd.ingest import is_frame_name, is_night_name, quarantined, raw_files, register, rules, take_in
-from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError
+from sedmd.ingest import drop_moved, is_frame_name, is_night_name, quarantined, register, rules, take_in
+from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import neighbour
 from sedmd.report import INFO, NOTICE, WARNING, Report
@@ -73,7 +74,10 @@ class Intake:
         self._due_s: dict[Path, float] = {}
         self._hinted: set[Path] = set()
         self._once_more: set[Path] = set()
+        self._unannounced: set[Path] = set()
         self._awake: set[Path] = set()
+        self._closed: set[Path] = set()
+        self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
         self.configure(settings)
 
@@ -95,26 +99,39 @@ class Intake:
 
     # directories
 
-    def scan(self) -> bool:
-        """Look at every file of the directories in sight; False if the raw root cannot be read."""
+    def scan(self, watch: Callable[[list[Path]], bool] = lambda folders: False) -> bool:
+        """Look at every file of the directories in sight; False if the raw root cannot be read.
+
+        Parameters
+        ----------
+        watch : callable
+            Told the directories before their files are listed: what comes after the list makes an event. True if events
+            were to be had since the last scan.
+        """
         root = self.settings.paths.raw_root
         try:
             nights = sorted(path for path in root.iterdir() if is_night_name(path.name))
         except OSError as error:
             return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
-        if not nights and self.sight.folders:
+        if not nights and (self.sight.folders or self.ledger.folders()):
             return self._away(f"raw root {root} is empty, but held nights before; is it mounted? Waiting for it")
         if not self.sight.there:
             self.sight.there = True
             self.report.event("", "watch", "", f"raw root {root} is back", level=NOTICE)
         watched = set(self.sight.folders)
         self._look_at(nights)
+        events = watch(self.sight.folders)
+        # an event may still wait to be handled: only the next scan knows that there was none
+        self.hints_missed += len(self._unannounced)
+        self._unannounced.clear()
         for folder in self.sight.folders:
             for path in self._files(folder):
                 if path not in self._due_s and path not in self._queued and self._is_new(path):
-                    self.hints_missed += folder in watched and path not in self._hinted
+                    if events and folder in watched and path not in self._hinted:
+                        self._unannounced.add(path)
                     self._push(path)
         self._hinted.clear()
+        self._try_closed_files()
         self.sight.scanned_s = self.monotonic()
         return True
 
@@ -176,9 +193,20 @@ class Intake:
 
     def _files(self, folder: Path) -> list[Path]:
         try:
-            return raw_files([folder], self.settings.watch.pattern)
-        except OSError:
-            return []  # it went away, or may not be read: the next scan sees
+            # not `glob`, to which a directory that may not be read is an empty one
+            found = sorted(path for path in folder.iterdir() if is_frame_name(path, self.settings.watch.pattern))
+        except FileNotFoundError:
+            return []  # it went away: the next scan sees
+        except OSError as error:
+            if folder not in self._closed:
+                self._closed.add(folder)
+                text = f"raw directory {folder} cannot be read ({error.strerror}); check its permissions and its disk"
+                self.report.event(folder.name, "watch", "", f"{text}. It is tried at every scan", level=WARNING)
+            return []
+        if folder in self._closed:
+            self._closed.discard(folder)
+            self.report.event(folder.name, "watch", "", f"raw directory {folder} can be read again", level=NOTICE)
+        return found
 
     # files
 
@@ -186,6 +214,7 @@ class Intake:
         """Something happened to this path."""
         if path.parent in self.sight.folders and is_frame_name(path, self.settings.watch.pattern):
             self._hinted.add(path)
+            self._unannounced.discard(path)
             self._push(path)
 
     def again(self) -> None:
@@ -194,6 +223,18 @@ class Intake:
         for path in self.gate.again(deferred):
             self._once_more.add(path)
             self._push(path)
+
+    def _try_closed_files(self) -> None:
+        """Files that may be read by now; a change of permissions changes neither size nor time stamp."""
+        for path in [path for path in self._closed_files if os.access(path, os.R_OK) or not path.exists()]:
+            self._closed_files.discard(path)
+            if path not in self._forgotten:
+                self.gate.again([path])
+                self.forget_known(path)
+
+    def drop_moved(self, night: str) -> None:
+        """Drop what the ledger knows of files that are gone where another file has the same frame."""
+        self._drop(drop_moved(self.ledger, night))
 
     def forget_known(self, path: Path) -> None:
         """Read this file again."""
@@ -216,7 +257,11 @@ class Intake:
         while self._queue:
             *_, path = heapq.heappop(self._queue)
             self._queued.discard(path)
-            taken += self._look(path)
+            try:
+                taken += self._look(path)
+            except LedgerFull:
+                self._push(path)  # it is not in the ledger: look again when there is room
+                raise
             if self.monotonic() >= until:
                 break
         return taken
@@ -242,6 +287,11 @@ class Intake:
             # the newest night first: somebody may be waiting for it
             night = int(path.parent.name) if is_night_name(path.parent.name) else 0
             heapq.heappush(self._queue, (-night, path.name, path))
+
+    def _drop(self, paths: Iterable[Path]) -> None:
+        """The ledger knows these files no longer: one that comes back is new."""
+        for path in paths:
+            self._known.pop(path, None)
 
     def _is_new(self, path: Path) -> bool:
         known = self._known.get(path)
@@ -292,6 +342,8 @@ class Intake:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
             return False
         if look is Look.DEFERRED:
+            if not os.access(path, os.R_OK):
+                self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
             row = quarantined(
                 path, text, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns, state="deferred"
@@ -303,7 +355,7 @@ class Intake:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
         if self._known.get(row.path) == known:
             return False  # an unreadable file is told once, not at every scan
-        register(self.ledger, row)
+        self._drop(register(self.ledger, row))
         self._known[row.path] = known
         name = row.path.name
         if row.frame is None:

@@ -27,7 +27,7 @@ from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
 from sedmd.engines import Engine, engine_for
 from sedmd.errors import ConfigError, NotNow, SedmError
-from sedmd.ingest import drop_moved, is_night_name
+from sedmd.ingest import is_night_name
 from sedmd.journal import Journal
 from sedmd.ledger import FrameRow, Ledger, LedgerFull
 from sedmd.lock import single_instance
@@ -139,6 +139,7 @@ class Service:
             report=report,
             on_done=lambda key, job, future: self.inbox.put(Ended(key, job, future)),
             on_booked=self.keeper.booked,
+            patient=True,
         )
         self.intake = Intake(
             settings=settings, ledger=ledger, report=report, on_frame=self._on_frame, clock=clock, monotonic=monotonic
@@ -201,6 +202,8 @@ class Service:
                 if isinstance(message, Ended | Asked):
                     self._again.append(message)
         try:
+            if self.stalled:
+                self.ledger.probe()
             self.intake.work(SLICE_S)
             self._pump()
             self._unstall()
@@ -213,7 +216,9 @@ class Service:
         """Everything in the inbox; waits for something when there is nothing else to do."""
         patience = 2 * self.settings.watch.scan_interval_s
         wait = self.intake.wait_s()
-        timeout = min([patience, *([wait] if wait is not None else []), *([STALL_S] if self.stalled else [])])
+        if self.stalled:
+            wait = STALL_S  # whatever is due cannot be booked before
+        timeout = min([patience, *([wait] if wait is not None else [])])
         messages: list[Message] = []
         try:
             messages.append(self.inbox.get(timeout=timeout) if timeout > 0 else self.inbox.get_nowait())
@@ -229,7 +234,8 @@ class Service:
         """Act on one message."""
         match message:
             case Ended(key, job, future):
-                self.dispatcher.finished(key, future)
+                if self.dispatcher.finished(key, future).no_room:
+                    self.disk.refuse()
                 self.nights.touch(job.night)
             case Hint(path):
                 if is_night_name(path.name):
@@ -244,7 +250,7 @@ class Service:
                 self.intake.again()
                 self.dispatcher.expire()
                 for night in self._in_sight():
-                    drop_moved(self.ledger, night)
+                    self.intake.drop_moved(night)
                     self.dispatcher.check_products(night)
                     self.nights.touch(night)
             case Asked():
@@ -314,24 +320,26 @@ class Service:
 
     def _scan(self) -> None:
         """Compare the directories in sight with the ledger, and watch them."""
-        there = self.intake.scan()
-        if not there:
-            return
-        folders = self.intake.sight.folders
+        self.intake.scan(self._watch)
+
+    def _watch(self, folders: list[Path]) -> bool:
+        """Make the nights' directories for products, and watch those of the raw files; True if they were watched."""
         for folder in folders:
             if folder.name not in self._folders:
                 with suppress(OSError):
                     (self.settings.paths.redux_root / folder.name).mkdir(parents=True, exist_ok=True)
         self._folders = {folder.name for folder in folders}
-        complaint = self.watcher.watch([self.settings.paths.raw_root, *folders])
         missed = self.intake.hints_missed - self._missed
         self._missed = self.intake.hints_missed
-        if missed >= DEAF_AFTER and not self.watcher.polling and not complaint:
+        deaf = missed >= DEAF_AFTER and not self.watcher.polling
+        if deaf:
             self.watcher.renew()
+        complaint = self.watcher.watch([self.settings.paths.raw_root, *folders])
+        if deaf:
             complaint = f"{missed} files came without an event; the watch of the raw directories is started anew"
-            self.watcher.watch([self.settings.paths.raw_root, *folders])
         if complaint:
             self.report.event("", "watch", "", complaint, level=WARNING)
+        return not complaint and not self.watcher.polling
 
     def _on_frame(self, row: FrameRow) -> None:
         self.keeper.frame(row.arrived)

@@ -71,10 +71,8 @@ class Watcher:
             self.polling = polling
         try:
             self._adjust(wanted)
-        except OSError as error:
+        except OSError:
             self.stop()
-            if error.errno not in EXHAUSTED:
-                return f"cannot watch ({error.strerror}); frames are found by the scan"
             self._refused_s = self._monotonic()
             self.refused = "no inotify watches left (fs.inotify.max_user_watches, max_user_instances)"
             self.polling = True
@@ -120,7 +118,12 @@ class Watcher:
             self._observer.unschedule(self._watched.pop(folder)[1])
         for folder, identity in wanted.items():
             if folder not in self._watched:
-                watch = self._observer.schedule(self._handler, str(folder), recursive=False)
+                try:
+                    watch = self._observer.schedule(self._handler, str(folder), recursive=False)
+                except OSError as error:
+                    if error.errno in EXHAUSTED:
+                        raise
+                    continue  # it went away, or may not be read: the scan tells, and the next call tries again
                 self._watched[folder] = (identity, watch)
 
     def _polls(self, folders: Iterable[Path]) -> bool:

@@ -9,13 +9,13 @@ import os
 import secrets
 from pathlib import Path
 
-from sedmd.errors import SedmError
+from sedmd.errors import NotNow
 
 #: Operating-system errors that mean: no room. Nothing is wrong with the data; try again when there is room.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-class DiskFull(SedmError):
+class DiskFull(NotNow):
     """A product could not be written for lack of room; nothing was left behind and the frame is not at fault."""
 
 

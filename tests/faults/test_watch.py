@@ -1,0 +1,250 @@
+"""Events that do not come: dead threads, deaf watches, exhausted limits, faulty handlers, lost queues; no frame is."""
+
+from __future__ import annotations
+
+import errno
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from night.raw_night import NIGHT, Raw, calibrations, on_sky, raw
+
+import sedmd.daemon.watch
+from sedmd.daemon.messages import Hint
+from sedmd.daemon.service import Service
+from sedmd.daemon.vitals import troubles
+from sedmd.engines import InlineEngine
+from sedmd.journal import Journal
+from sedmd.ledger import Ledger
+from sedmd.report import Report
+
+from .daemon import configure
+
+FRAMES = [*calibrations(), *on_sky("STD-Feige34", "x")]
+
+
+class Wall:
+    """A wall clock that can be set."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class Case:
+    """A service in this process, its loop turned by hand."""
+
+    def __init__(self, folder: Path, **changes: object) -> None:
+        self.settings = configure(folder, scan_s=0.2, settle_s=0.05, **changes)
+        self.wall = Wall()
+        self.stream = io.StringIO()
+        journal = Journal(self.settings.paths.redux_root)
+        self.ledger = Ledger.open(self.settings.paths.state / "ledger.sqlite", clock=self.wall, journal=journal)
+        self.service = Service(
+            settings=self.settings,
+            ledger=self.ledger,
+            engine=InlineEngine(self.settings.jobs.steps_module, workers=2),
+            clock=self.wall,
+            report=Report(clock=self.wall, redux_root=self.settings.paths.redux_root, stream=self.stream),
+            config=folder / "sedmd.toml",
+        )
+        self.service._scan()
+        self.service._start_clock()
+
+    @property
+    def raw(self) -> Path:
+        return self.settings.paths.raw_root
+
+    def write(self, frames: list[Raw]) -> None:
+        for frame in frames:
+            frame.write(self.raw)
+
+    def turn_until(self, condition, *, patience_s: float = 20.0) -> float:
+        """Turn the loop until something is so; how long that took, seconds."""
+        begun = time.monotonic()
+        while not condition():
+            assert time.monotonic() < begun + patience_s, self.stream.getvalue()[-3000:]
+            assert self.service._step()
+        return time.monotonic() - begun
+
+    def known(self) -> int:
+        return len(self.ledger.known_files())
+
+    def said(self, text: str) -> int:
+        return self.stream.getvalue().count(text)
+
+    def close(self) -> None:
+        self.service.ticker.stop()
+        self.service.watcher.stop()
+        self.ledger.close()
+
+
+@contextmanager
+def case(folder: Path, **changes: object) -> Iterator[Case]:
+    made = Case(folder, **changes)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def end_quietly(thread) -> None:
+    thread.stop()
+    thread.join(5)
+
+
+def test_a_dead_observer_and_a_dead_emitter_are_noticed_and_started_anew(tmp_path, tell):
+    with case(tmp_path) as one:
+        one.write(FRAMES[:10])
+        one.turn_until(lambda: one.known() == 10)
+        end_quietly(one.service.watcher._observer)
+        assert troubles(one.service.keeper.take(one.service)) != ()
+        one.write(FRAMES[10:15])
+        first_s = one.turn_until(lambda: one.known() == 15)
+        one.turn_until(lambda: one.service.watcher.restarts == 1)
+        end_quietly(next(iter(one.service.watcher._observer.emitters)))
+        one.write(FRAMES[15:])
+        second_s = one.turn_until(lambda: one.known() == len(FRAMES))
+        one.turn_until(lambda: one.service.watcher.restarts == 2)
+        assert one.said("the observer of the raw directories had died; it is started anew") == 2
+        assert troubles(one.service.keeper.take(one.service)) == ()
+        tell(f"2 deaths, 2 restarts; frames found after {first_s:.2f} and {second_s:.2f} s")
+
+
+def test_a_directory_renamed_away_and_back_is_watched_again(tmp_path, tell):
+    with case(tmp_path) as one:
+        one.write(FRAMES)
+        one.turn_until(lambda: one.known() == len(FRAMES))
+        folder = one.raw / NIGHT
+        folder.rename(one.raw / "away")
+        one.turn_until(lambda: folder not in one.service.intake.sight.folders)
+        (one.raw / "away").rename(folder)
+        one.turn_until(lambda: folder in one.service.intake.sight.folders)
+        one.turn_until(lambda: folder in one.service.watcher._watched)
+        heard: list[Path] = []
+        hint = one.service.intake.hint
+        one.service.intake.hint = lambda path: (heard.append(path), hint(path))  # type: ignore[method-assign]
+        frame = raw(datetime(2019, 6, 12, 9, tzinfo=UTC), "late")
+        one.write([frame])
+        one.turn_until(lambda: one.known() == len(FRAMES) + 1)
+        one.turn_until(lambda: bool(heard))
+        assert {row.state for row in one.ledger.frames()} == {"good"}
+        tell(f"{len(heard)} events from the directory that came back; no frame twice")
+
+
+def test_deaf_events_are_noticed(tmp_path, tell):
+    """The watch says that it lives, and tells nothing: as after a remount, or on a share."""
+    with case(tmp_path) as one:
+        one.write(FRAMES[:5])
+        one.turn_until(lambda: one.known() == 5)
+        one.service.watcher._handler._hint = lambda path: None
+        one.write(FRAMES[5:])
+        seconds = one.turn_until(lambda: one.known() == len(FRAMES))
+        one.turn_until(lambda: one.said("files came without an event") >= 1)
+        missed = one.service.intake.hints_missed
+        # those in a directory that is watched only since they came are no fault of the events
+        assert missed == sum("/20190611/" in f"/{frame.place}" for frame in FRAMES[5:])
+        assert one.service.watcher.restarts == 1
+        tell(f"{missed} frames without an event, all found after {seconds:.2f} s; the watch was started anew")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENFILE], ids=errno.errorcode.get)
+def test_exhausted_limits_mean_polling_until_they_are_not(tmp_path, tell, monkeypatch, number):
+    real = sedmd.daemon.watch.Observer
+    monkeypatch.setattr(sedmd.daemon.watch, "TRY_AGAIN_S", 1.0)
+
+    class Refused(real):
+        def schedule(self, *given, **more):
+            raise OSError(number, "inotify watch limit reached")
+
+    monkeypatch.setattr(sedmd.daemon.watch, "Observer", Refused)
+    with case(tmp_path) as one:
+        one.write(FRAMES[:10])
+        seconds = one.turn_until(lambda: one.known() == 10)
+        assert one.service.watcher.polling
+        assert one.said("no inotify watches left") == 1
+        assert troubles(one.service.keeper.take(one.service)) == ()
+        monkeypatch.setattr(sedmd.daemon.watch, "Observer", real)
+        one.turn_until(lambda: not one.service.watcher.polling)
+        one.write(FRAMES[10:])
+        one.turn_until(lambda: one.known() == len(FRAMES))
+        assert one.service.watcher.refused == ""
+        tell(f"polling while refused ({seconds:.2f} s to {10} frames), events again afterwards")
+
+
+def test_a_fault_in_the_handler_does_not_end_its_thread(tmp_path, tell):
+    with case(tmp_path) as one:
+        one.write(FRAMES[:5])
+        one.turn_until(lambda: one.known() == 5)
+        pass_on = one.service.watcher._handler._hint
+
+        def faulty(path: Path) -> None:
+            if "23_2" in path.name:
+                raise ValueError("a name that nobody thought of")
+            pass_on(path)
+
+        one.service.watcher._handler._hint = faulty
+        one.write(FRAMES[5:])
+        one.turn_until(lambda: one.known() == len(FRAMES))
+        one.turn_until(lambda: one.said("events could not be handled") >= 1)
+        assert one.service.watcher.healthy
+        tell(f"{one.said('events could not be handled')} complaint; all {one.known()} frames found")
+
+
+def test_a_queue_that_overflowed_loses_no_frame(tmp_path, tell):
+    """The kernel dropped the events: nothing at all is told of three quarters of the frames."""
+    with case(tmp_path) as one:
+        one.turn_until(lambda: one.service.watcher.healthy)
+        pass_on = one.service.watcher._handler._hint
+        told = iter(range(10**9))
+        one.service.watcher._handler._hint = lambda path: pass_on(path) if next(told) % 4 == 0 else None
+        one.write(FRAMES)
+        seconds = one.turn_until(lambda: one.known() == len(FRAMES))
+        tell(f"{one.known()} of {len(FRAMES)} frames found after {seconds:.2f} s")
+
+
+@pytest.mark.parametrize("hours", [-26.0, -0.5, 0.5, 26.0])
+def test_a_clock_that_jumps_stops_nothing(tmp_path, tell, hours):
+    with case(tmp_path) as one:
+        one.write(FRAMES[:10])
+        one.turn_until(lambda: one.known() == 10)
+        one.wall.ahead = timedelta(hours=hours)
+        one.turn_until(lambda: one.service.drift.jumps == 1)
+        assert one.said(f"the system clock jumped by {hours * 3600:+.0f} s") == 1
+        one.write(FRAMES[10:])
+        one.turn_until(lambda: one.known() == len(FRAMES))
+        made = one.settings.paths.redux_root / NIGHT / "sp_x_obs1.fits"
+        seconds = one.turn_until(made.exists)
+        for _ in range(2):  # far sooner than the loop would look without its ticker
+            scanned_s = one.service.intake.sight.scanned_s
+            one.turn_until(lambda before=scanned_s: one.service.intake.sight.scanned_s > before)
+        assert one.service.ticker.alive
+        one.wall.ahead = timedelta()
+        one.turn_until(lambda: one.service.drift.jumps == 2)
+        tell(f"jump by {hours:+g} h and back: 2 told, night reduced {seconds:.2f} s later, the ticker ticks")
+
+
+def test_a_ticker_that_died_is_started_anew(tmp_path, tell):
+    with case(tmp_path) as one:
+        one.service.ticker.stop()
+        one.write(FRAMES)
+        one.turn_until(lambda: one.known() == len(FRAMES))
+        one.turn_until(lambda: one.service.ticker.alive)
+        assert one.said("the clock's thread had died; it is started anew") == 1
+        tell("noticed by the loop's own patience; started anew")
+
+
+def test_a_hint_of_what_is_no_frame_is_passed_over(tmp_path):
+    with case(tmp_path) as one:
+        for name in ("ifu.fits.part", "x\udcff.fits", "20190612", "notes.txt"):
+            one.service.inbox.put(Hint(one.raw / name))
+        one.write(FRAMES[:1])
+        one.turn_until(lambda: one.known() == 1)
+
+

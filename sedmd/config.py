@@ -198,6 +198,7 @@ NEEDS_RESTART = (
     "paths.redux_root",
     "paths.state_dir",
     "jobs.workers",
+    "jobs.memory_limit_mb",
     "jobs.engine",
     "jobs.dask_scheduler",
     "jobs.steps_module",

@@ -22,6 +22,8 @@ from sedmd.plan import Context
 
 #: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
 HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
+#: Marks of nights: an old one that is looked at again; what the end of one was told to be.
+AWAKE, ENDED = "awake", "ended"
 #: As many earlier sets are offered to the planner: one of them should have the bias of every read-out speed.
 MAX_SETS = 5
 
@@ -61,7 +63,8 @@ def night_context(
         folder=settings.paths.redux_root / night,
         now=now,
         final=final,
-        arrived={row.frame.checksum: row.arrived for row in rows if row.frame is not None},
+        # an arrival in the future was booked while the clock was wrong; nobody waits for it
+        arrived={row.frame.checksum: min(row.arrived, now) for row in rows if row.frame is not None},
         records=ledger.records(night),
         products=ledger.products(night),
         rules=settings.calibrations,
@@ -82,7 +85,7 @@ def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datet
     """True when no more frames of a night are expected."""
     last = ledger.last_arrival(night)
     return last is not None and deadlines(night, settings).over(
-        now, last_arrival=last, quiet_s=settings.night.quiet_s
+        now, last_arrival=min(last, now), quiet_s=settings.night.quiet_s
     )
 
 
@@ -100,7 +103,10 @@ def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
     since = oldest.strftime("%Y%m%d")
     sets: list[CalibrationSet] = []
     figures = None
-    for other in ledger.nights_with("flat", since=since, before=night):
+    # the geometry is held against the last good one, however old; to serve, a set must be young enough
+    for other in ledger.nights_with("flat", since="", before=night):
+        if other < since and figures is not None:
+            break
         if ledger.marks(other, REFUSED):
             continue
         jobs = ledger.done_jobs(other, SET_STEPS)
@@ -109,7 +115,8 @@ def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
             continue
         by_step = {job.step: job.figures for job in jobs}
         figures = figures or (by_step["traces"], by_step["wavelength"])
-        sets.append(found)
+        if other >= since:
+            sets.append(found)
         if len(sets) == MAX_SETS:
             break
     flux = None
@@ -128,4 +135,4 @@ def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures,
     return lambda traces, wavelength: departures(Geometry.from_figures(traces, wavelength), before)
 
 
-__all__ = ["ACCEPTED", "HOLD", "REFUSED", "night_context", "night_is_final"]
+__all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "night_context", "night_is_final"]

@@ -136,6 +136,8 @@ class Dispatcher:
             except FileNotFoundError:
                 self.ledger.forget_product(path, night, "the file is gone")
                 continue
+            except OSError:
+                continue  # the disk does not say: the next look will
             if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
                 self.ledger.forget_product(path, night, "the file was changed by another program")
 

@@ -17,7 +17,7 @@ from sedmd.fitsfile import unreadable
 from sedmd.frames import Limits, read_frame
 from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
-from sedmd.night import night_of
+from sedmd.night import is_night, night_of
 from sedmd.rawname import stem_of
 
 
@@ -33,7 +33,7 @@ def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
     Returns
     -------
     FrameRow
-        "good", or "quarantined" with the sentence that says what is wrong.
+        "good", "quarantined" with the sentence that says what is wrong, or "deferred" if the disk does not give it.
     """
     try:
         status = path.stat()
@@ -45,7 +45,9 @@ def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
     except FrameFault as fault:
         return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns)
     except OSError as error:
-        return quarantined(path, unreadable(path, error), settings, now=now, size=size, mtime_ns=mtime_ns)
+        # the disk, not the frame: it is looked at again
+        reason = unreadable(path, error)
+        return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, state="deferred")
     return FrameRow(
         path=path,
         night=night_of(frame.start),
@@ -84,12 +86,16 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
     list of Path
         Where the frame was; the ledger knows these files no longer.
     """
-    if row.frame is not None:
-        for other in ledger.named(row.night, stem_of(row.path)):
-            same = other.frame is not None and other.frame.data_checksum == row.frame.data_checksum
-            if same and other.frame is not None and other.path != row.path and not other.path.exists():
-                # fpack rewrites cards: what was made from the frame is still made from it
-                row = replace(row, frame=replace(row.frame, checksum=other.frame.checksum))
+    frame = row.frame
+    for other in ledger.named(row.night, stem_of(row.path)) if frame is not None else ():
+        if frame is None or other.frame is None or other.frame.data_checksum != frame.data_checksum:
+            continue
+        if other.path == row.path:
+            row = replace(row, arrived=other.arrived)  # read again, by other rules: it came when it came
+        elif not other.path.exists():
+            # fpack rewrites cards: what was made from the frame is still made from it
+            frame = replace(frame, checksum=other.frame.checksum)
+            row = replace(row, frame=frame)
     ledger.put_frame(row)
     return _drop_gone(ledger, row)
 
@@ -150,12 +156,7 @@ def night_by_name(path: Path) -> str:
     try:
         return night_of(datetime.strptime(text + "+0000", "%Y%m%d_%H_%M_%S%z"))
     except (ValueError, OverflowError):  # the last night of the year 9999 has no morning
-        return path.parent.name if is_night_name(path.parent.name) else ""
-
-
-def is_night_name(name: str) -> bool:
-    """True for ``YYYYMMDD``."""
-    return len(name) == 8 and name.isascii() and name.isdigit() and name.startswith("20")
+        return path.parent.name if is_night(path.parent.name) else ""
 
 
 def raw_files(directories: Iterable[Path], pattern: str) -> list[Path]:

@@ -7,11 +7,14 @@ journal is written after it and may lack its last line after a power cut, which 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 NAME = "journal.jsonl"
+#: More lines than this do not wait for a disk.
+MAX_PENDING = 100_000
 
 
 class Journal:
@@ -24,7 +27,9 @@ class Journal:
 
     def __init__(self, redux_root: Path) -> None:
         self._redux_root = redux_root
-        #: Lines that could not be written (full disk, missing rights).
+        #: Lines that could not be written yet (full disk, missing rights); they are, before the next ones.
+        self.pending: deque[tuple[str, bytes]] = deque()
+        #: Lines that were given up because too many waited.
         self.lost = 0
 
     def tells(self) -> list[str]:
@@ -33,19 +38,28 @@ class Journal:
         return [path.parent.name for path in found if next(read(path), None) is not None]
 
     def write(self, night: str, what: str, **values: Any) -> None:
-        """Append one line to the journal of `night`; a failure is counted, it never stops the work."""
+        """Append one line to the journal of `night`; where it cannot be written it waits, and never stops the work."""
         if not night:
             return
-        folder = self._redux_root / night
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / NAME).open("a+b") as file:
-                # after a torn line a new one must not be glued to it
-                torn = file.tell() > 0 and not _ends_line(file)
-                line = json.dumps({"what": what, **values}, default=str, separators=(",", ":"))
-                file.write(b"\n" * torn + line.encode() + b"\n")
-        except OSError:
+        line = json.dumps({"what": what, **values}, default=str, separators=(",", ":"))
+        self.pending.append((night, line.encode()))
+        if len(self.pending) > MAX_PENDING:
+            self.pending.popleft()
             self.lost += 1
+        try:
+            while self.pending:
+                self._append(*self.pending[0])
+                self.pending.popleft()
+        except OSError:
+            return
+
+    def _append(self, night: str, line: bytes) -> None:
+        folder = self._redux_root / night
+        folder.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
+        with (folder / NAME).open("a+b") as file:
+            # after a torn line a new one must not be glued to it
+            torn = file.tell() > 0 and not _ends_line(file)
+            file.write(b"\n" * torn + line + b"\n")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -101,6 +102,10 @@ class Ledger:
         """
         with transaction(self._db) as db:
             db.execute("UPDATE step SET version = version")
+
+    def together(self) -> AbstractContextManager[object]:
+        """What is written in this block is written in one transaction."""
+        return transaction(self._db)
 
     # frames
 
@@ -220,14 +225,15 @@ class Ledger:
         rows = self._db.execute("SELECT * FROM job WHERE night = ? ORDER BY ended IS NULL, ended, key", (night,))
         return [job_row(row) for row in rows]
 
-    def nights_with(self, step: str, *, since: str, before: str) -> list[str]:
+    def nights_with(self, step: str, *, since: str, before: str) -> Iterator[str]:
         """Nights from `since` on and earlier than `before` in which a job of `step` was done, newest first."""
         rows = self._db.execute(
             "SELECT DISTINCT night FROM job WHERE step = ? AND night >= ? AND night < ? AND state = 'done'"
             " ORDER BY night DESC",
             (step, since, before),
         )
-        return [row["night"] for row in rows]
+        for row in rows:
+            yield row["night"]
 
     def done_jobs(self, night: str, steps: Iterable[str]) -> list[JobRow]:
         """Jobs of these steps that were done in a night and whose products are still the current ones."""
@@ -445,6 +451,10 @@ class Ledger:
         """Decisions about a night, the oldest first."""
         rows = self._db.execute("SELECT * FROM mark WHERE night = ? ORDER BY time, subject", (night,))
         return [Mark(**dict(row)) for row in rows if kind in (None, row["kind"])]
+
+    def nights_marked(self, kind: str) -> set[str]:
+        """Nights that have a decision of this kind."""
+        return {row["night"] for row in self._db.execute("SELECT DISTINCT night FROM mark WHERE kind = ?", (kind,))}
 
     def ask(self, verb: str, night: str, subject: str, who: str) -> int:
         """Leave a request for the holder of the lock; its number. Any process may."""

@@ -21,6 +21,17 @@ def night_of(start: datetime) -> str:
     return (start.astimezone(UTC) + NIGHT_OFFSET).strftime("%Y%m%d")
 
 
+def is_night(text: str) -> bool:
+    """True for a date of this century as ``YYYYMMDD``."""
+    if not (len(text) == 8 and text.isascii() and text.isdigit() and text.startswith("20")):
+        return False
+    try:
+        datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return True
+
+
 def night_begin(night: str) -> datetime:
     """The first instant of `night`, UTC."""
     return datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC) - NIGHT_OFFSET

@@ -11,11 +11,17 @@ from sedmd.ingest import raw_files
 from sedmd.ledger import Ledger
 from sedmd.night import neighbour
 from sedmd.plan import Plan
-from sedmd.products.files import write_bytes_atomic
+from sedmd.products.files import DiskFull, write_bytes_atomic
 from sedmd.reconcile import Reconciliation, reconcile
 from sedmd.status import render, snapshot
 
 REPORT = "night.txt"
+
+
+def outcome_of(plan: Plan, ledger: Ledger) -> str:
+    """By which the end of a night is recognised: the same jobs in the same states, none of them done again since."""
+    last = max((job.ended or "" for job in ledger.jobs(plan.night)), default="")
+    return f"{plan.census()}; {last}"
 
 
 def account(settings: Settings, ledger: Ledger, plan: Plan) -> Reconciliation:
@@ -40,6 +46,6 @@ def end_of_night(settings: Settings, ledger: Ledger, plan: Plan, *, now: datetim
     lines = account(settings, ledger, plan).lines()
     state = snapshot(settings, night=plan.night, now=now, ledger=ledger)
     text = "\n".join([render(state), "", "raw files and products", *(f"  {line}" for line in lines), ""])
-    with suppress(OSError):  # a full disk costs the report, not the night
+    with suppress(OSError, DiskFull):  # a full disk costs the report, not the night
         write_bytes_atomic(text.encode(), settings.paths.redux_root / plan.night / REPORT)
     return lines

@@ -129,6 +129,11 @@ class Plan:
     departed: str = ""
     wake: datetime | None = None
 
+    def census(self) -> str:
+        """How many jobs are in each state, as a phrase."""
+        counts = {state: sum(node.state is state for node in self.nodes) for state in State}
+        return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no jobs"
+
     def due(self) -> list[Node]:
         """Jobs to start, the most urgent first."""
         return sorted((node for node in self.nodes if node.state is State.DUE), key=lambda node: node.order)

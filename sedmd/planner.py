@@ -214,8 +214,6 @@ class _Planner:
         self._note_lack(made)
         return self._output(made, "bias")
 
-    # earlier nights' calibrations
-
     # on-sky frames
 
     def _observations(
@@ -260,27 +258,29 @@ class _Planner:
         own = [self._cube(one, self._bias_for(speed_of(one.frame), masters), tonight) for one in exposures]
         ready = all(_ready(source) for node in own for source in node[1])
         hopeful = all(_ready(source) or _hopeful(source) for node in own for source in node[1])
-        for one in self.context.fallbacks:
-            bias = [one.bias.get(bias_label(speed_of(exposure.frame))) for exposure in exposures]
-            if None in bias:
-                continue
-            other = [
-                self._cube(
-                    exposure,
-                    _source(given),
-                    {name: _source(getattr(one, name)) for name in CHAIN},
-                    fallback=one,
-                )[0]
-                for exposure, given in zip(exposures, bias, strict=True)
-            ]
-            begun = all(node.state in (State.DONE, State.RUNNING) for node in other)
+        others = [(one, nodes) for one in self.context.fallbacks if (nodes := self._cubes_with(one, exposures))]
+        # a set with which the visit was begun stays, also when a newer one turns up
+        for one, nodes in others:
+            begun = all(node.state in (State.DONE, State.RUNNING) for node in nodes)
             if begun and (self.context.pin_fallbacks or not ready):
                 if ready:
                     self.offers.append(visit.product)
-                return self._take(other, one)
-            if not ready and not hopeful and self.context.fallback_due:
-                return self._take(other, one)
+                return self._take(nodes, one)
+        if others and not ready and not hopeful and self.context.fallback_due:
+            one, nodes = others[0]
+            return self._take(nodes, one)
         return self._take([node for node, _ in own], None)
+
+    def _cubes_with(self, fallback: CalibrationSet, exposures: Sequence[_Exposure]) -> list[Node]:
+        """The cube jobs of a visit with one earlier night's calibrations; none if it lacks the bias of a speed."""
+        bias = [fallback.bias.get(bias_label(speed_of(exposure.frame))) for exposure in exposures]
+        if None in bias:
+            return []
+        chain = {name: _source(getattr(fallback, name)) for name in CHAIN}
+        return [
+            self._cube(exposure, _source(given), chain, fallback=fallback)[0]
+            for exposure, given in zip(exposures, bias, strict=True)
+        ]
 
     def _take(self, nodes: Sequence[Node], fallback: CalibrationSet | None) -> list[Node]:
         self.nodes += nodes

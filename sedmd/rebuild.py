@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.config import Settings
-from sedmd.ingest import is_night_name
 from sedmd.journal import NAME, read
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.lock import single_instance
+from sedmd.night import is_night
 from sedmd.products.files import sha256_of
 from sedmd.rows import frame_from_json
 
@@ -30,24 +30,34 @@ def rebuild(settings: Settings, *, clock: Callable[[], datetime]) -> str:
     """
     state = settings.paths.state
     with single_instance(state):
-        path = state / "ledger.sqlite"
-        aside = f".damaged-{clock():%Y%m%dT%H%M%S}"
-        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-            if part.exists():
-                part.rename(part.with_name(part.name + aside))
+        path, fresh = state / "ledger.sqlite", state / "ledger.sqlite.new"
+        for part in _parts(fresh):  # of a rebuild that was interrupted
+            part.unlink(missing_ok=True)
         found = _Found()
-        with Ledger.open(path, clock=clock) as ledger:
+        with Ledger.open(fresh, clock=clock) as ledger:
             root = settings.paths.redux_root
-            nights = sorted(folder for folder in root.iterdir() if is_night_name(folder.name)) if root.is_dir() else []
+            nights = sorted(folder for folder in root.iterdir() if is_night(folder.name)) if root.is_dir() else []
             for folder in nights:
                 if (folder / NAME).exists():
-                    _night(ledger, folder, found)
+                    with ledger.together():
+                        _night(ledger, folder, found)
             told = (
                 f"ledger made again from {found.nights} journals: {found.frames} frames, {found.jobs} jobs, "
                 f"{found.products} products; {found.lost} products were lost or changed and will be made again"
             )
             ledger.note("", "ledger", told)
+        # the whole new one is there: only now the old one goes
+        aside = f".damaged-{clock():%Y%m%dT%H%M%S}"
+        for part in _parts(path):
+            if part.exists():
+                part.rename(part.with_name(part.name + aside))
+        fresh.rename(path)
     return told
+
+
+def _parts(path: Path) -> list[Path]:
+    """A ledger and what SQLite keeps beside it."""
+    return [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
 
 
 class _Found:

@@ -22,8 +22,8 @@ from sedmd.runner import Row, table
 def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     """A table of the night's raw files, the jobs that would be done, and what is missing.
 
-    Every file is read as it is now; the ledger, where there is one, tells what is done already and which earlier
-    calibrations could serve.
+    Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was left
+    out, what is done already, and which earlier calibrations could serve.
 
     Raises
     ------
@@ -35,14 +35,16 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     if not folders:
         msg = f"{root} has neither {neighbour(night, -1)} nor {night}; expected directories with raw frames"
         raise SedmError(msg)
-    read = [take_in(path, settings, now=now) for path in raw_files(folders, settings.watch.pattern)]
-    rows = [row for row in read if row.night == night]
     path = settings.paths.state / "ledger.sqlite"
     with ExitStack() as stack:
         there = path.exists()
         ledger = stack.enter_context(
             Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there)
         )
+        known = {row.path: row for row in ledger.frames(night)}
+        found = raw_files(folders, settings.watch.pattern)
+        read = [known[path] if path in known else take_in(path, settings, now=now) for path in found]
+        rows = [row for row in read if row.night == night]
         context = night_context(
             settings,
             ledger,

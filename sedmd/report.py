@@ -68,7 +68,7 @@ class Report:
             # a full or missing log disk must not stop the reduction; the line went to the stream already
             with suppress(OSError):
                 folder = self._redux_root / night
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
                 with (folder / "sedmd.log").open("a", encoding="utf-8") as file:
                     print(line, file=file)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sedmd.context import ACCEPTED, HOLD
+from sedmd.context import ACCEPTED, AWAKE, HOLD, REFUSED
 from sedmd.dispatch import Dispatcher
-from sedmd.ingest import is_night_name
 from sedmd.ledger import FrameRow, Ledger, Request
+from sedmd.night import is_night, neighbour
 from sedmd.plan import Node
 from sedmd.rawname import stem_of
 
@@ -45,6 +45,9 @@ def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Ey
     do = VERBS.get(request.verb)
     if do is None:
         return f"refused: there is no request {request.verb!r}"
+    for given in (request.night, request.subject if request.verb in ("accept", "scan") else ""):
+        if given and not is_night(given):
+            return f"refused: {given!r} is not a night; expected YYYYMMDD"
     subject = stem_of(request.subject) if request.subject.startswith("ifu") else request.subject
     night = request.night or _night_of(subject, ledger, dispatcher)
     if not night:
@@ -59,10 +62,20 @@ def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Ey
         dispatcher=dispatcher,
         eyes=eyes,
     )
-    answer = do(asked)
+    if not wake(night, ledger, dispatcher, eyes) and request.verb == "scan":
+        return f"refused: there are no raw directories of night {night}"
+    return do(asked)
+
+
+def wake(night: str, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) -> bool:
+    """Have a night looked at until it ends, an old one too; False if it has no raw directories."""
     if eyes is not None:
-        eyes.wake_night(night)
-    return answer
+        return eyes.wake_night(night)
+    root = dispatcher.settings.paths.raw_root
+    there = any((root / name).is_dir() for name in (night, neighbour(night, -1)))
+    if there:
+        ledger.mark(AWAKE, night, "", "asked for")
+    return there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +159,7 @@ def _release(asked: _Asked) -> str:
 def _accept(asked: _Asked) -> str:
     """The night's geometry is right although it departs from the one before."""
     asked.ledger.mark(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
+    asked.ledger.unmark(REFUSED, asked.night, "calibrations")
     return f"the calibrations of {asked.night} are taken although they depart from the night before"
 
 
@@ -167,7 +181,7 @@ VERBS: dict[str, Callable[[_Asked], str]] = {
 
 def _night_of(subject: str, ledger: Ledger, dispatcher: Dispatcher) -> str:
     """The newest night in which a job or a file has this name."""
-    if is_night_name(subject):
+    if is_night(subject):
         return subject
     for night in _newest(ledger.nights()):
         if ledger.named(night, subject) or dispatcher.look(night).concerning(subject):

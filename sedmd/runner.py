@@ -11,13 +11,16 @@ from datetime import datetime
 from pathlib import Path
 
 from sedmd.config import Settings
+from sedmd.context import ENDED
 from sedmd.dispatch import Dispatcher, all_fates, standard_key
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.frames import Kind
-from sedmd.ingest import is_night_name, raw_files, register, take_in, unchanged
+from sedmd.ingest import raw_files, register, take_in, unchanged
 from sedmd.job import Job
 from sedmd.ledger import Ledger
+from sedmd.night import is_night
+from sedmd.nightend import outcome_of
 from sedmd.plan import Plan, State
 from sedmd.report import Report
 from sedmd.worker import Outcome
@@ -62,7 +65,7 @@ def raw_directories(given: Sequence[Path]) -> list[Path]:
         if not folder.is_dir():
             msg = f"{folder}: no such directory; expected a night directory YYYYMMDD with raw frames"
             raise ConfigError(msg)
-        nights = sorted(path for path in folder.iterdir() if path.is_dir() and is_night_name(path.name))
+        nights = sorted(path for path in folder.iterdir() if path.is_dir() and is_night(path.name))
         found += nights if nights and not raw_files([folder], "*.fits") else [folder]
     return list(dict.fromkeys(path.absolute() for path in found))
 
@@ -127,6 +130,8 @@ def reduce_nights(
         plans[job.night] = dispatcher.plan(job.night, final=True)
         nodes = [node for plan in plans.values() for node in plan.nodes]
         progress(sum(node.state is State.DONE for node in nodes), len(nodes), f"{job.step} {job.label}")
+    for night, plan in plans.items():
+        ledger.mark(ENDED, night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
 
 

@@ -76,6 +76,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     LedgerError
         If the file is damaged.
     """
+    if connection.in_transaction:  # a part of a larger one
+        yield connection
+        return
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
@@ -144,6 +147,8 @@ def _unusable(path: Path | str, error: object) -> LedgerError:
     no_room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if no_room or (code is not None and code & 0xFF in NO_ROOM and not _no_more_room_needed(path)):
         return LedgerFull(f"ledger {path} cannot be opened now ({error}); make room on its disk, then start again")
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return LedgerError(f"ledger {path} cannot be opened ({error}); run this as the user of the service")
     return LedgerError(
         f"ledger {path}: {' '.join(str(error).split())}; expected a SQLite file on a local disk. "
         "Stop the service and make it again from the journals: sedmd doctor --rebuild"

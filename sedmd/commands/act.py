@@ -30,7 +30,7 @@ def add_to(add: Add) -> None:
         ("accept", verb_accept, "NIGHT"),
     ):
         command = add(name, verb)
-        command.add_argument("subject", metavar=what)
+        command.add_argument("subject", metavar=what, type=night_argument if what == "NIGHT" else str)
         command.add_argument("--night", type=night_argument, help="in this night (default: the newest)")
         add_where(command)
 

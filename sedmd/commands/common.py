@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sedmd.config import Settings, from_table, load
+from sedmd.night import is_night
 
 
 def utc_now() -> datetime:
@@ -16,10 +16,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+#: The default place of the ledger below a redux root.
+STATE = ".sedmd"
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """The service's settings, or the default ones for a redux root."""
     if options.config is not None:
         return load(options.config)
+    left = options.redux / STATE / "settings.toml"
+    if left.exists():  # the service's own settings: another configuration would give other keys
+        return load(left)
     table = {"paths": {"raw_root": os.devnull, "redux_root": str(options.redux)}}
     return from_table(table, origin="command line", base=Path.cwd())
 
@@ -33,11 +40,7 @@ def add_where(command: argparse.ArgumentParser) -> None:
 
 def night_argument(text: str) -> str:
     """An argument that is a night."""
-    try:
-        valid = bool(re.fullmatch(r"\d{8}", text)) and bool(datetime.strptime(text, "%Y%m%d"))
-    except ValueError:
-        valid = False
-    if not valid:
+    if not is_night(text):
         msg = f"{text!r} is not a night; expected YYYYMMDD"
         raise argparse.ArgumentTypeError(msg)
     return text

@@ -52,6 +52,7 @@ def verb_reduce(options: argparse.Namespace) -> int:
 
     raw_directories(options.raw)  # complain before anything is made
     settings = _reduce_settings(options)
+    settings.paths.redux_root.mkdir(parents=True, exist_ok=True)
     quiet = sys.stderr.isatty() and not options.verbose  # a progress bar instead of lines
     report = Report(
         clock=utc_now,

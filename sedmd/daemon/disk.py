@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sedmd.config import Settings
 from sedmd.mounts import free_bytes
 from sedmd.report import ERROR, NOTICE, Report
+
+#: Begins the complaint about a redux root that is away.
+AWAY = "redux root"
 
 
 class DiskGate:
@@ -22,6 +27,8 @@ class DiskGate:
         self._least = settings.disk.min_free_mb * 1_000_000
         self._least_mb = settings.disk.min_free_mb
         self._places = {"redux_root": settings.paths.redux_root, "state_dir": settings.paths.state}
+        self._root = settings.paths.redux_root
+        self._device = _device(self._root)
 
     def free(self) -> dict[str, int]:
         """Free bytes by the name of the place; one that does not answer is left out."""
@@ -32,8 +39,20 @@ class DiskGate:
         """A job found no room although there should have been some: wait until there is more than now."""
         self._refused = self.free()
 
+    def mounted(self) -> bool:
+        """True while the redux root is the one of the start; an empty mount point must not be filled."""
+        found = _device(self._root)
+        if found == self._device:
+            return True
+        if not self.complaint.startswith(AWAY):
+            self.complaint = f"{AWAY} {self._root} is not the disk it was at the start; is it mounted?"
+            self._report.event("", "disk", "", f"{self.complaint} No new jobs begin until it is back", level=ERROR)
+        return False
+
     def room(self) -> bool:
         """True if work may begin; tells once when the room runs out, and once when there is some again."""
+        if not self.mounted():
+            return False
         free = self.free()
         short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < self._least]
         if self._refused and any(left > self._refused.get(name, left) for name, left in free.items()):
@@ -49,3 +68,10 @@ class DiskGate:
         elif before and not self.complaint:
             self._report.event("", "disk", "", "room again; work goes on", level=NOTICE)
         return not self.complaint
+
+
+def _device(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None

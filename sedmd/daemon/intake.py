@@ -17,14 +17,18 @@ from datetime import datetime
 from pathlib import Path
 
 from sedmd.config import Settings
+from sedmd.context import AWAKE, ENDED
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
-from sedmd.ingest import drop_moved, is_frame_name, is_night_name, quarantined, register, rules, take_in
-from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
+from sedmd.ingest import drop_moved, is_frame_name, quarantined, register, rules, take_in
+from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerFull
 from sedmd.mounts import is_remote
-from sedmd.night import neighbour
+from sedmd.night import is_night, neighbour
 from sedmd.report import INFO, NOTICE, WARNING, Report
+
+#: So many nights back an unfinished one is taken up again at the start.
+UNFINISHED_NIGHTS = 30
 
 
 @dataclass(slots=True)
@@ -75,7 +79,7 @@ class Intake:
         self._hinted: set[Path] = set()
         self._once_more: set[Path] = set()
         self._unannounced: set[Path] = set()
-        self._awake: set[Path] = set()
+        self._awake = ledger.nights_marked(AWAKE)
         self._closed: set[Path] = set()
         self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
@@ -110,7 +114,7 @@ class Intake:
         """
         root = self.settings.paths.raw_root
         try:
-            nights = sorted(path for path in root.iterdir() if is_night_name(path.name))
+            nights = sorted(path for path in root.iterdir() if is_night(path.name))
         except OSError as error:
             return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
         if not nights and (self.sight.folders or self.ledger.folders()):
@@ -127,7 +131,8 @@ class Intake:
         for folder in self.sight.folders:
             for path in self._files(folder):
                 if path not in self._due_s and path not in self._queued and self._is_new(path):
-                    if events and folder in watched and path not in self._hinted:
+                    # one that is known is read again for another reason than an event
+                    if events and folder in watched and path not in self._hinted and path not in self._known:
                         self._unannounced.add(path)
                     self._push(path)
         self._hinted.clear()
@@ -136,11 +141,24 @@ class Intake:
         return True
 
     def wake_night(self, night: str) -> bool:
-        """Look at an old night's directories from now on; False if there are none."""
+        """Look at an old night's directories from now on, also after a restart, until it ends; False if it has none."""
+        if not self._directories(night):
+            return False
+        if night not in self._awake:
+            self._awake.add(night)
+            self.ledger.mark(AWAKE, night, "", "its raw directories are looked at")
+        return True
+
+    def sleep_night(self, night: str) -> None:
+        """An old night is done: its directories are an archive again."""
+        if night in self._awake:
+            self._awake.discard(night)
+            self.ledger.unmark(AWAKE, night, "")
+
+    def _directories(self, night: str) -> list[Path]:
+        """Where the frames of a night lie: its own directory, and that of the day before for the afternoon."""
         root = self.settings.paths.raw_root
-        found = [root / name for name in (neighbour(night, -1), night) if (root / name).is_dir()]
-        self._awake.update(found)
-        return bool(found)
+        return [root / name for name in (neighbour(night, -1), night) if _is_directory(root / name)]
 
     def plannable(self, nights: Iterable[str]) -> list[str]:
         """Of the ledger's nights those all of whose frames are in sight, and the night begun."""
@@ -152,16 +170,24 @@ class Intake:
         chosen = sorted(night for night in nights if night in names or night > newest)
         # an afternoon lies in the directory of the day before: a night is whole with it only
         return [
-            night for night in chosen if (before := neighbour(night, -1)) in names or not (root / before).is_dir()
+            night
+            for night in chosen
+            if (before := neighbour(night, -1)) in names or not _is_directory(root / before, unknown=True)
         ]
 
     def _look_at(self, nights: list[Path]) -> None:
         """Newest directories always; older ones from the day on which something changes in them."""
         newest = nights[-(self.settings.watch.nights_back + 1) :]
+        if self._archive_s == float("-inf") and newest:
+            self._wake_unfinished(newest[0].name)
         if self.monotonic() - self._archive_s >= self.settings.watch.archive_interval_s:
             self._archive_s = self.monotonic()
             self._wake_changed(nights, {path.name for path in newest})
-        folders = sorted({*newest, *(path for path in self._awake if path.is_dir())})
+        folders = sorted({*newest, *(folder for night in self._awake for folder in self._directories(night))})
+        gone = set(self.sight.folders) - set(folders)
+        for path in [path for path in self._known if path.parent in gone]:
+            del self._known[path]
+            self._forgotten.discard(path)
         for folder in set(folders) - set(self.sight.folders):
             for path, known in self.ledger.known_files(folder).items():
                 self._known[path] = known
@@ -176,13 +202,22 @@ class Intake:
             with suppress(OSError):
                 now[str(folder)] = folder.stat().st_mtime_ns
         changed = {path: mtime for path, mtime in now.items() if seen.get(path) != mtime}
+        # on the first start ever, what lies here already is an archive
+        for path in changed if seen else ():
+            night = Path(path).name
+            if night not in newest and self.wake_night(night):
+                # its afternoon belongs to the night after
+                self.wake_night(neighbour(night, 1))
+                self.report.event(night, "watch", "", "frames came into an old night; it is looked at again")
         if changed:
             self.ledger.put_folders(changed)
-        if not seen:
-            return  # the first start ever: what lies here already is an archive
-        for path in changed:
-            if Path(path).name not in newest and self.wake_night(Path(path).name):
-                self.report.event(Path(path).name, "watch", "", "frames came into an old night; it is looked at again")
+
+    def _wake_unfinished(self, oldest: str) -> None:
+        """Nights that the last service did not bring to their end, and that newer ones have pushed out of sight."""
+        since = neighbour(oldest, -UNFINISHED_NIGHTS)
+        for night in set(self.ledger.nights()) - self.ledger.nights_marked(ENDED):
+            if since <= night <= oldest:
+                self.wake_night(night)
 
     def _away(self, text: str) -> bool:
         """Say once that the raw root vanished; its absence deletes nothing."""
@@ -270,10 +305,12 @@ class Intake:
         """How many files in sight are in each state."""
         return dict(Counter(known.state for known in self._known.values()))
 
-    @property
-    def settled(self) -> bool:
-        """No file is being written or waits for a look."""
-        return not self._queue and not self._due_s
+    def settled(self, night: str) -> bool:
+        """No file of a night is being written or waits for a look."""
+        if not self._queue and not self._due_s:
+            return True
+        names = {night, neighbour(night, -1)}
+        return not any(path.parent.name in names for paths in (self._queued, self._due_s) for path in paths)
 
     def wait_s(self) -> float | None:
         """Seconds until a file must be looked at again; None if none must."""
@@ -285,7 +322,7 @@ class Intake:
         if path not in self._queued:
             self._queued.add(path)
             # the newest night first: somebody may be waiting for it
-            night = int(path.parent.name) if is_night_name(path.parent.name) else 0
+            night = int(path.parent.name) if is_night(path.parent.name) else 0
             heapq.heappush(self._queue, (-night, path.name, path))
 
     def _drop(self, paths: Iterable[Path]) -> None:
@@ -316,40 +353,35 @@ class Intake:
             return False
         except OSError as error:
             return self._register(quarantined(path, unreadable(path, error), self.settings, now=self.clock()))
-        if not self._is_new(path) and path not in self._once_more:
+        if path in self._forgotten or (not self._is_new(path) and path not in self._once_more):
             return False
+        size, mtime_ns = status.st_size, status.st_mtime_ns
         try:
-            return self._judge(path, status.st_size, status.st_mtime_ns)
-        except (LedgerError, SystemExit):
+            row = self._judge(path, size, mtime_ns)
+        except MemoryError:
             raise
         except Exception as error:
             # the border of intake: whatever a file does to its reader costs that file only
             what = f"{type(error).__name__}: {error}"
             reason = f"{path.name} could not be read: {what}; a fault of the program, report it"
-            size, mtime_ns = status.st_size, status.st_mtime_ns
-            return self._register(
-                quarantined(path, reason, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns)
-            )
+            row = quarantined(path, reason, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns)
+        return row is not None and self._register(row)
 
-    def _judge(self, path: Path, size: int, mtime_ns: int) -> bool:
-        """Look at a file that is new or changed; True if it came into the ledger.
-
-        """
+    def _judge(self, path: Path, size: int, mtime_ns: int) -> FrameRow | None:
+        """Look at a file that is new or changed; its row, or None while it settles."""
         look, reason = self.gate.look(path, size=size, mtime_ns=mtime_ns, now_s=self.monotonic())
         if look is not Look.SETTLING:
             self._once_more.discard(path)
         if look is Look.SETTLING:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
-            return False
+            return None
         if look is Look.DEFERRED:
             if not os.access(path, os.R_OK):
                 self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
-            row = quarantined(
-                path, text, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns, state="deferred"
-            )
-            return self._register(row)
-        return self._register(take_in(path, self.settings, now=self.clock()))
+            now = self.clock()
+            return quarantined(path, text, self.settings, now=now, size=size, mtime_ns=mtime_ns, state="deferred")
+        return take_in(path, self.settings, now=self.clock())
 
     def _register(self, row: FrameRow) -> bool:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
@@ -364,7 +396,19 @@ class Intake:
             kind = row.frame.kind
             text = f"ignored: {row.frame.reason}" if kind is Kind.IGNORED else f"{kind}: {row.frame.object}"
             self.report.event(row.night, "frame", name, text, level=INFO)
+            if is_night(row.path.parent.name) and row.path.parent.name not in (row.night, neighbour(row.night, -1)):
+                where = row.path.parent.name
+                text = f"belongs to night {row.night} by its header, but lies in {where}; is its date right?"
+                self.report.event(row.night, "frame", name, text, level=WARNING)
             for note in row.frame.notes:
                 self.report.event(row.night, "frame", name, f"note: {note}", minor=True)
         self._on_frame(row)
         return True
+
+
+def _is_directory(path: Path, *, unknown: bool = False) -> bool:
+    """Whether there is such a directory; `unknown` where the disk does not say."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return unknown

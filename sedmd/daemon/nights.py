@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from sedmd.config import Settings
+from sedmd.context import ENDED
 from sedmd.deadlines import deadlines
 from sedmd.dispatch import Dispatcher
 from sedmd.ledger import Ledger
-from sedmd.nightend import end_of_night
+from sedmd.nightend import end_of_night, outcome_of
 from sedmd.plan import Plan, State
 from sedmd.report import NOTICE, WARNING, Report
 
-#: Kind of the mark that says what a night's end was told to be.
-ENDED = "ended"
 #: While files pour in, at most this share of the time goes into planning.
 PLANNING_SHARE = 0.2
 
@@ -29,6 +28,8 @@ class Nights:
         The time now, UTC.
     monotonic : callable
         Seconds.
+    on_end : callable
+        Told a night whose work is done.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Nights:
         report: Report,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        on_end: Callable[[str], None] = lambda night: None,
     ) -> None:
+        self._on_end = on_end
         self.settings = settings
         self.ledger = ledger
         self.dispatcher = dispatcher
@@ -63,15 +66,15 @@ class Nights:
         """Plan every night anew."""
         self._dirty.update(self.plans)
 
-    def replan(self, nights: Iterable[str], *, settled: bool) -> list[Plan]:
+    def replan(self, nights: Iterable[str], *, settled: Callable[[str], bool]) -> list[Plan]:
         """Plan the nights in which something changed.
 
         Parameters
         ----------
         nights : iterable of str
             Those in sight.
-        settled : bool
-            No file is being written or waits to be read.
+        settled : callable
+            Night -> no file of it is being written or waits to be read.
 
         Returns
         -------
@@ -81,11 +84,12 @@ class Nights:
         now = self.clock()
         plans = []
         for night in nights:
-            phase = self.phase(night, now, settled=settled)
+            still = settled(night)
+            phase = self.phase(night, now, settled=still)
             wake = self.plans[night].wake if night in self.plans else now
             if phase != self._phases.get(night) or (wake is not None and now >= wake):
                 self._dirty.add(night)
-            if night in self._dirty and (settled or self._may_plan(night)):
+            if night in self._dirty and (still or self._may_plan(night)):
                 begun = self.monotonic()
                 self.plans[night] = self.dispatcher.plan(night, final=phase[0])
                 self._phases[night] = phase
@@ -105,13 +109,16 @@ class Nights:
             return False, False
         self._last_arrival[night] = last
         times = deadlines(night, self.settings)
-        over = settled and times.over(now, last_arrival=last, quiet_s=self.settings.night.quiet_s)
+        # an arrival in the future was booked while the clock was wrong
+        over = settled and times.over(now, last_arrival=min(last, now), quiet_s=self.settings.night.quiet_s)
         return over, times.fallback_due(now, final=over)
 
     def next_wake(self, now: datetime) -> datetime | None:
         """The next time at which a plan changes although nothing happens."""
         times: list[datetime] = []
         for night, plan in self.plans.items():
+            if night not in self._last_arrival:
+                continue  # its last frame was taken out
             sun = deadlines(night, self.settings)
             quiet_until = self._last_arrival[night] + timedelta(seconds=self.settings.night.quiet_s)
             times += [sun.fallback_from, max(sun.closes, quiet_until), *([plan.wake] if plan.wake else [])]
@@ -128,21 +135,16 @@ class Nights:
         return self.monotonic() >= self._rest_until_s.get(night, float("-inf"))
 
     def _end(self, night: str) -> None:
-        """When the last job of a closed night has ended: its report; again if later frames change the result."""
+        """When the last job of a closed night has ended: its report; again if later work changes the result."""
         plan = self.plans[night]
-        outcome = census(plan)
+        self._on_end(night)
+        outcome = outcome_of(plan, self.ledger)
         if any(mark.text == outcome for mark in self.ledger.marks(night, ENDED)):
             return
+        self.ledger.mark(ENDED, night, "", outcome)
         spectra = sum(node.state is State.DONE for node in plan.nodes if node.job.step == "calibrate")
-        self.report.event(night, "night", "", f"finished: {spectra} spectra; jobs: {outcome}", level=NOTICE)
+        self.report.event(night, "night", "", f"finished: {spectra} spectra; jobs: {plan.census()}", level=NOTICE)
         for lack in plan.missing:
             self.report.event(night, "night", "", f"missing: {lack}", level=WARNING)
         for line in end_of_night(self.settings, self.ledger, plan, now=self.clock()):
             self.report.event(night, "night", "", line, level=NOTICE)
-        self.ledger.mark(ENDED, night, "", outcome)
-
-
-def census(plan: Plan) -> str:
-    """How many jobs are in each state, as a phrase."""
-    counts = {state: sum(node.state is state for node in plan.nodes) for state in State}
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no jobs"

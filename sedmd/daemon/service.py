@@ -13,24 +13,25 @@ from pathlib import Path
 from types import FrameType
 
 from sedmd import __version__
-from sedmd.config import NEEDS_RESTART, Settings, changed, load
+from sedmd.config import NEEDS_RESTART, Settings, changed, load, show
 from sedmd.daemon.clock import Drift, Ticker
 from sedmd.daemon.disk import DiskGate
 from sedmd.daemon.health import HealthServer
 from sedmd.daemon.intake import Intake
 from sedmd.daemon.keeper import VitalsKeeper
 from sedmd.daemon.messages import Asked, Ended, Hint, Message, Reload, Scan, Stop, Sweep, Trouble, Wake
-from sedmd.daemon.nights import Nights, census
+from sedmd.daemon.nights import Nights
 from sedmd.daemon.notify import Notifier
 from sedmd.daemon.vitals import troubles
 from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
 from sedmd.engines import Engine, engine_for
 from sedmd.errors import ConfigError, NotNow, SedmError
-from sedmd.ingest import is_night_name
 from sedmd.journal import Journal
-from sedmd.ledger import FrameRow, Ledger, LedgerFull
+from sedmd.ledger import FrameRow, Ledger, LedgerError, LedgerFull
 from sedmd.lock import single_instance
+from sedmd.night import is_night
+from sedmd.products.files import DiskFull, write_bytes_atomic
 from sedmd.report import ERROR, NOTICE, WARNING, Report
 from sedmd.requests import carry_out
 
@@ -64,6 +65,11 @@ def serve(
     if not paths.raw_root.is_dir():
         msg = f"raw_root {paths.raw_root} is not there; expected a directory with nights YYYYMMDD. Is it mounted?"
         raise NotNow(msg)
+    try:
+        paths.redux_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"redux_root {paths.redux_root} cannot be made ({error.strerror}); expected a directory to write to"
+        raise NotNow(msg) from error
     report = Report(
         clock=clock,
         redux_root=paths.redux_root,
@@ -151,6 +157,7 @@ class Service:
             report=report,
             clock=clock,
             monotonic=monotonic,
+            on_end=self.intake.sleep_night,
         )
         self.ticker = Ticker()
         self.watcher = self._watcher(settings)
@@ -162,6 +169,7 @@ class Service:
         # the ledger of ten years is asked once
         self._known_nights = set(ledger.nights())
         self._pinged_s = float("-inf")
+        self._leave_settings()
 
     # life
 
@@ -176,8 +184,12 @@ class Service:
             self._start_clock()
             self.keeper.take(self)
             if health is not None:
-                health.start()
-                self.report.event("", "service", "", f"health and metrics at {health.address}", level=NOTICE)
+                try:
+                    health.start()
+                except ConfigError as error:  # somebody else has the port: spectra matter more
+                    self.report.event("", "service", "", f"no health and metrics: {error}", level=WARNING)
+                else:
+                    self.report.event("", "service", "", f"health and metrics at {health.address}", level=NOTICE)
             self.notifier.ready(self.status_line())
             self.inbox.put(Wake())  # what the last service left is begun at once, not with the first scan
             while self._step():
@@ -192,12 +204,17 @@ class Service:
     def _step(self) -> bool:
         """Handle what is in the inbox, look at some files, start what is due; False when it is time to stop."""
         messages, self._again = [*self._again, *self._receive()], []
+        if Stop() in messages:
+            for message in messages:  # what ended is booked while the service drains
+                if isinstance(message, Ended):
+                    self.inbox.put(message)
+            return False
+        full = False
         for message in dict.fromkeys(messages):
-            if isinstance(message, Stop):
-                return False
             try:
                 self.handle(message)
             except LedgerFull as error:
+                full = True
                 self._stall(error)
                 if isinstance(message, Ended | Asked):
                     self._again.append(message)
@@ -206,9 +223,11 @@ class Service:
                 self.ledger.probe()
             self.intake.work(SLICE_S)
             self._pump()
-            self._unstall()
         except LedgerFull as error:
+            full = True
             self._stall(error)
+        if not full:
+            self._unstall()
         self._measure()
         return True
 
@@ -237,9 +256,12 @@ class Service:
                 if self.dispatcher.finished(key, future).no_room:
                     self.disk.refuse()
                 self.nights.touch(job.night)
+                if job.step in ("flat", "fluxcal"):  # it may serve the nights after it
+                    self.nights.touch_all()
             case Hint(path):
-                if is_night_name(path.name):
-                    self._scan()
+                if is_night(path.name):
+                    if path not in self.intake.sight.folders:  # else it only tells that a file came
+                        self._scan()
                 else:
                     self.intake.hint(path)
             case Scan():
@@ -249,7 +271,7 @@ class Service:
             case Sweep():
                 self.intake.again()
                 self.dispatcher.expire()
-                for night in self._in_sight():
+                for night in self._in_sight() if self.disk.mounted() else ():
                     self.intake.drop_moved(night)
                     self.dispatcher.check_products(night)
                     self.nights.touch(night)
@@ -277,8 +299,10 @@ class Service:
             if isinstance(message, Stop):
                 break
             if isinstance(message, Ended):
-                with suppress(LedgerFull):  # not booked: the job is done again next time
+                try:
                     self.dispatcher.finished(message.key, message.future)
+                except LedgerFull:  # not booked: the job is done again next time
+                    del self.dispatcher.running[message.key]
         abandoned = list(self.dispatcher.running)
         self.engine.close(kill=True)
         for key in abandoned:
@@ -303,18 +327,27 @@ class Service:
             self._take(new)
             told = ", ".join(names) or "nothing"
             self.report.event("", "service", "", f"configuration read again; changed: {told}", level=NOTICE)
-        self.notifier.ready(self.status_line())
+        finally:
+            self.notifier.ready(self.status_line())
 
     def _take(self, new: Settings) -> None:
         if new.watch != self.settings.watch:
             self.watcher.stop()
             self.watcher = self._watcher(new)
         self.settings = self.nights.settings = self.dispatcher.settings = new
+        self._leave_settings()
         self.disk.configure(new)
         self.intake.configure(new)
         self.nights.touch_all()
         self._start_clock()
-        self._scan()
+        self.inbox.put(Scan())
+
+    def _leave_settings(self) -> None:
+        """Beside the products: what ``--redux DIR`` of the commands goes by."""
+        folder = self.settings.paths.redux_root / ".sedmd"
+        with suppress(OSError, DiskFull):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_bytes_atomic(show(self.settings).encode(), folder / "settings.toml")
 
     # frames
 
@@ -327,7 +360,7 @@ class Service:
         for folder in folders:
             if folder.name not in self._folders:
                 with suppress(OSError):
-                    (self.settings.paths.redux_root / folder.name).mkdir(parents=True, exist_ok=True)
+                    (self.settings.paths.redux_root / folder.name).mkdir(exist_ok=True)
         self._folders = {folder.name for folder in folders}
         missed = self.intake.hints_missed - self._missed
         self._missed = self.intake.hints_missed
@@ -360,7 +393,7 @@ class Service:
         nights = self._in_sight()
         self.nights.drop(set(self.nights.plans) - set(nights))
         plans = self.nights.replan(nights, settled=self.intake.settled)
-        if self.disk.room():
+        if self.disk.room() and self.intake.sight.there:
             self.dispatcher.launch(plans)
         if (wake := self.nights.next_wake(self.clock())) is not None and self.ticker.alive:
             self.ticker.at(wake, lambda: self.inbox.put(Wake()), name="wake")
@@ -368,7 +401,13 @@ class Service:
     def _answer(self) -> None:
         """Carry out what operators asked for."""
         for request in self.ledger.requests():
-            answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
+            try:
+                answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
+            except LedgerError:
+                raise
+            except Exception as error:
+                # the border of an operator's request: whatever it does, it costs that request only
+                answer = f"refused: {type(error).__name__}: {error}; a fault of the program, report it"
             self.ledger.answer(request.number, answer)
             text = f"{answer} (asked by {request.who})"
             self.report.event(request.night, request.verb, request.subject, text, level=NOTICE)
@@ -405,7 +444,7 @@ class Service:
         if not self.nights.plans:
             return "watching; no frames yet"
         night = max(self.nights.plans)
-        return f"night {night}: {census(self.nights.plans[night])}"
+        return f"night {night}: {self.nights.plans[night].census()}"
 
     def _measure(self) -> None:
         """Take the vitals, and feed systemd's watchdog only while the service really does its work."""

@@ -12,8 +12,9 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
-from sedmd.ingest import is_frame_name, is_night_name
+from sedmd.ingest import is_frame_name
 from sedmd.mounts import is_remote
+from sedmd.night import is_night
 
 #: Seconds after which events are tried again where the kernel refused them.
 TRY_AGAIN_S = 600.0
@@ -164,5 +165,5 @@ class _Handler(FileSystemEventHandler):
             return
         for name in (event.src_path, event.dest_path):
             path = Path(name.decode(errors="surrogateescape") if isinstance(name, bytes) else str(name))
-            if name and (is_frame_name(path) or is_night_name(path.name)):
+            if name and (is_frame_name(path) or is_night(path.name)):
                 self._hint(path)

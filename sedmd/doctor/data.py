@@ -13,9 +13,9 @@ from sedmd.config import Settings
 from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
 from sedmd.doctor.host import gigabytes
-from sedmd.ingest import is_night_name
 from sedmd.lock import holder
 from sedmd.mounts import VOLATILE, Mount, mount_of, parse_mounts
+from sedmd.night import is_night
 from sedmd.schema import MIGRATIONS
 
 
@@ -38,7 +38,7 @@ def raw_root(settings: Settings, environment: Environment) -> list[Finding]:
         return [error("raw root", f"{root} cannot be read by this user", "give the service's user r-x on it")]
     mount = mount_of(root, environment.mounts())
     where = f"{root}, {mount.kind if mount is not None else 'unknown file system'}"
-    nights = sorted(path for path in root.iterdir() if is_night_name(path.name))
+    nights = sorted(path for path in root.iterdir() if is_night(path.name))
     if not nights:
         return [
             warning("raw root", f"{where}: no night directories YYYYMMDD", "is it mounted? Is [paths] raw_root right?")
@@ -86,7 +86,7 @@ def ledger(settings: Settings, environment: Environment) -> list[Finding]:
     path = settings.paths.state / "ledger.sqlite"
     if not path.exists():
         return [ok("ledger", f"{path}: none yet; the service makes it")]
-    rebuild = "stop the service, move the file away, and start again: it is made anew from the raw frames"
+    rebuild = "stop the service, and make it again from the journals: sedmd doctor --rebuild"
     try:
         version, complaint, whole = quick_check(path, until=time.monotonic() + environment.patience_s / 2)
     except sqlite3.OperationalError as failure:

@@ -11,8 +11,9 @@ from packaging.requirements import Requirement
 from sedmd.config import Settings
 from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
-from sedmd.ingest import is_frame_name, is_night_name
+from sedmd.ingest import is_frame_name
 from sedmd.mounts import mount_of
+from sedmd.night import is_night
 
 #: Before this the program did not exist; a clock that says so has lost its battery.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,7 +134,7 @@ def gigabytes(size: float) -> str:
 def _newest_raw(settings: Settings) -> tuple[float, str] | None:
     """Time and name of the youngest raw frame of the newest night."""
     try:
-        nights = [path for path in settings.paths.raw_root.iterdir() if is_night_name(path.name)]
+        nights = [path for path in settings.paths.raw_root.iterdir() if is_night(path.name)]
         frames = [
             (path.stat().st_mtime, f"{path.parent.name}/{path.name}")
             for path in max(nights, key=lambda path: path.name).glob(settings.watch.pattern)

@@ -10,7 +10,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from sedmd.errors import FrameFault
-from sedmd.fitsfile import primary_extent, read_plain, unreadable
+from sedmd.fitsfile import primary_extent, read_plain
 from sedmd.header import readable_header
 from sedmd.instrument import DEFAULT_GAIN, OVERSCAN_FIRST_COLUMN, SATURATION_ADU
 from sedmd.products.image import read_image
@@ -31,11 +31,10 @@ def read_raw(path: Path) -> tuple[NDArray[np.integer], fits.Header]:
     ------
     FrameFault
         If the file cannot be read as FITS or holds no image of 16-bit integers.
+    OSError
+        If the disk does not give it; that may pass.
     """
-    try:
-        content = read_plain(path)
-    except OSError as error:
-        raise FrameFault(unreadable(path, error)) from error
+    content = read_plain(path)
     extent = primary_extent(content)
     header = readable_header(content[: extent.header_bytes])
     if header.get("NAXIS") != 2 or header.get("BITPIX") != 16:

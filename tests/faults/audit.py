@@ -12,8 +12,9 @@ from night.helpers import RECORDS
 
 from sedmd.config import Settings
 from sedmd.dispatch import UNFINISHED
-from sedmd.ingest import is_night_name, raw_files
+from sedmd.ingest import raw_files
 from sedmd.ledger import Ledger
+from sedmd.night import is_night
 
 TRIGGERS = """
 CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, what TEXT, key TEXT, name TEXT);
@@ -97,7 +98,7 @@ def faults_of(settings: Settings) -> list[str]:
                 if key not in done:
                     wrong.append(f"product of a job that is not done: {name}")
     files = set()
-    for folder in sorted(path for path in redux.iterdir() if is_night_name(path.name)):
+    for folder in sorted(path for path in redux.iterdir() if is_night(path.name)):
         for path in folder.rglob("*"):
             if UNFINISHED.fullmatch(path.name):
                 wrong.append(f"unfinished file left: {path.name}")

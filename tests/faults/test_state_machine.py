@@ -355,7 +355,7 @@ class ServiceMachine(RuleBasedStateMachine):
             self.sweep()
             self.turn()
             plan = self.nights.plans.get(NIGHT)
-            busy = self.ended or not self.intake.settled or plan is None or plan.active
+            busy = self.ended or not self.intake.settled(NIGHT) or plan is None or plan.active
             quiet = 0 if busy else quiet + 1
             if quiet == 3:
                 return

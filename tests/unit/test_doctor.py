@@ -310,7 +310,7 @@ def test_a_damaged_ledger(settings, machine, ledger):
     finding = only(data.ledger(settings, machine))
     assert finding.level == "error"
     assert "is damaged" in finding.found
-    assert "move the file away" in finding.advice
+    assert "sedmd doctor --rebuild" in finding.advice
 
 
 def test_what_is_no_ledger(settings, machine, ledger):

@@ -29,13 +29,24 @@ def test_a_torn_line_costs_itself_only(tmp_path):
     assert [entry["key"] for entry in read(path)] == ["first", "second"]
 
 
-def test_what_cannot_be_written_is_counted_and_stops_nothing(tmp_path):
+def test_what_cannot_be_written_waits_and_stops_nothing(tmp_path):
     (tmp_path / NIGHT).write_text("a file where the night's directory should be")
     journal = Journal(tmp_path)
     journal.write(NIGHT, "job", key="x")
-    assert journal.lost == 1
+    assert len(journal.pending) == 1
     journal.write("", "job", key="of no night")
-    assert journal.lost == 1
+    assert len(journal.pending) == 1
+    (tmp_path / NIGHT).unlink()
+    journal.write(NIGHT, "job", key="y")
+    assert [entry["key"] for entry in read(tmp_path / NIGHT / NAME)] == ["x", "y"]
+    assert not journal.pending and journal.lost == 0
+
+
+def test_a_redux_root_that_is_away_is_not_made_anew(tmp_path):
+    journal = Journal(tmp_path / "redux")
+    journal.write(NIGHT, "job", key="x")
+    assert not (tmp_path / "redux").exists()
+    assert len(journal.pending) == 1
 
 
 def test_every_line_is_json_of_its_own(tmp_path):

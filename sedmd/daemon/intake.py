@@ -182,6 +182,9 @@ class Intake:
             self._wake_unfinished(newest[0].name)
         if self.monotonic() - self._archive_s >= self.settings.watch.archive_interval_s:
             self._archive_s = self.monotonic()
+            for night in self._awake - set(self.ledger.nights()):
+                if self.settled(night) and all(folder in self.sight.folders for folder in self._directories(night)):
+                    self.sleep_night(night)  # it had no frames after all
             self._wake_changed(nights, {path.name for path in newest})
         folders = sorted({*newest, *(folder for night in self._awake for folder in self._directories(night))})
         gone = set(self.sight.folders) - set(folders)
@@ -206,8 +209,8 @@ class Intake:
         for path in changed if seen else ():
             night = Path(path).name
             if night not in newest and self.wake_night(night):
-                # its afternoon belongs to the night after
-                self.wake_night(neighbour(night, 1))
+                if _is_directory(self.settings.paths.raw_root / neighbour(night, 1)):
+                    self.wake_night(neighbour(night, 1))  # to which its afternoon belongs
                 self.report.event(night, "watch", "", "frames came into an old night; it is looked at again")
         if changed:
             self.ledger.put_folders(changed)

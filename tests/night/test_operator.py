@@ -1,6 +1,7 @@
 """What operators do while the service runs, and when it does not: each verb, with its answer and its effect."""
 
 import json
+import os
 import re
 import signal
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from astropy.io import fits
 import sedmd.ingest
 from sedmd import cli
 from sedmd.ledger import Ledger
+from sedmd.lock import single_instance
 
 from .helpers import NOW, configure, night_is_done, products, service, stop, wait_for
 from .raw_night import NIGHT, SHAPE, Raw, calibrations, on_sky, raw, whole_night
@@ -201,3 +203,61 @@ def test_an_old_night_that_changes_is_reduced_and_an_archive_is_left_alone(setti
         code, log = stop(daemon)
     assert code == 0
     assert log.count("frames came into an old night") == 1
+
+
+@pytest.mark.parametrize("verb, subject", [("accept", "latest"), ("scan", "20171131"), ("hold", "20179999")])
+def test_a_request_that_makes_no_sense_is_refused_and_ends_nobody(settings, verb, subject):
+    write(settings, [*calibrations(), *on_sky("x")])
+    reduce(settings)
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: datetime.now(UTC)) as ledger:
+        number = ledger.ask(verb, "", subject, "ann")
+    with service(settings) as daemon:
+        wait_for(lambda: answer(settings, number) is not None, daemon)
+        code, log = stop(daemon)
+    assert code == 0
+    assert answer(settings, number).startswith("refused: ")
+    assert "Traceback" not in log
+
+
+def answer(settings, number: int) -> str | None:
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
+        return ledger.answer_to(number)
+
+
+def test_a_request_about_an_old_night_is_carried_out_by_the_next_service(settings, capsys):
+    old = nights_of(*calibrations(), *on_sky("old"), days=-60)
+    night = old[-1].place.split("/")[0]
+    write(settings, old)
+    assert reduce(settings).code == 0
+    write(settings, [*calibrations(), *on_sky("x")])
+    for day in ("20190610", "20190613"):
+        (settings.paths.raw_root / day).mkdir(exist_ok=True)
+    product = settings.paths.redux_root / night / "sp_old_obs1.fits"
+    inode = product.stat().st_ino
+    assert "jobs are done again" in ask(capsys, settings, "redo", "old", "--night", night)
+    with service(settings) as daemon:
+        wait_for(lambda: product.stat().st_ino != inode, daemon)
+        assert stop(daemon)[0] == 0
+    assert "refused: there are no raw directories" in ask(capsys, settings, "scan", "20100101", code=1)
+
+
+def test_commands_go_by_the_settings_that_the_service_left(settings, capsys):
+    config = settings.paths.raw_root.parent / "sedmd.toml"
+    config.write_text(config.read_text() + '[instrument]\nfield_centres = ["20130101 1000 1000"]\n')
+    write(settings, [*calibrations(), *on_sky("x")])
+    with service(settings) as daemon:
+        wait_for((settings.paths.redux_root / NIGHT / "sp_x_obs1.fits").exists, daemon)
+        stop(daemon)
+    assert cli.main(["status", "--redux", str(settings.paths.redux_root), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert [target["state"] for target in state["targets"]] == ["spectrum"]
+    assert not state["due"]
+
+
+def test_a_nudge_for_the_service_harms_nobody_else_who_holds_the_lock(settings):
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        with single_instance(settings.paths.state):
+            os.kill(os.getpid(), signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from night.raw_night import SHAPE, on_sky
+from night.raw_night import SHAPE, on_sky, raw
 
 import sedmd.daemon.intake
 import sedmd.ingest
@@ -202,3 +202,95 @@ def test_whatever_a_file_does_to_its_reader_costs_that_file_only(intake, watch, 
         "ifu20190612_05_00_00.fits": "good",
     }
     assert "a fault of the program, report it" in told.getvalue()
+
+
+def test_an_old_night_that_woke_is_awake_after_a_restart_too(intake, watch, told, tmp_path):
+    for night in ("20150101", "20150102", "20190611", "20190612"):
+        put(intake, f"{night}/ifu{night}_04_00_00.fits")
+    turn(intake, watch)
+    put(intake, "20150102/ifu20150102_05_00_00.fits")
+    turn(intake, watch, 101)
+    again = Intake(
+        settings=intake.settings,
+        ledger=intake.ledger,
+        report=Report(clock=lambda: NOW, stream=told),
+        on_frame=lambda row: None,
+        clock=lambda: NOW,
+        monotonic=watch,
+    )
+    again.scan()
+    assert [folder.name for folder in again.sight.folders] == ["20150101", "20150102", "20190611", "20190612"]
+    again.sleep_night("20150102")
+    again.scan()
+    assert [folder.name for folder in again.sight.folders] == ["20190611", "20190612"]
+    assert intake.ledger.nights_marked("awake") == set()
+
+
+def test_a_night_that_the_last_service_did_not_finish_is_taken_up_again(intake, watch, told):
+    early = raw(datetime(2019, 6, 5, 4, tzinfo=UTC), "x")
+    put(intake, early.place, early.content)
+    turn(intake, watch)
+    turn(intake, watch)
+    assert intake.ledger.nights() == ["20190605"]
+    for night in ("20190610", "20190611", "20190612"):
+        put(intake, f"{night}/ifu{night}_04_00_00.fits")
+    again = Intake(
+        settings=intake.settings,
+        ledger=intake.ledger,
+        report=Report(clock=lambda: NOW, stream=told),
+        on_frame=lambda row: None,
+        clock=lambda: NOW,
+        monotonic=watch,
+    )
+    again.scan()
+    assert "20190605" in [folder.name for folder in again.sight.folders]
+
+
+@pytest.mark.parametrize("name", ["20190230", "20199999", "2019061", "20190612x"])
+def test_directories_that_are_no_nights_are_left_alone(intake, watch, name):
+    put(intake, f"{name}/ifu20190612_04_00_00.fits")
+    put(intake, "20190612/ifu20190612_05_00_00.fits")
+    turn(intake, watch)
+    turn(intake, watch)
+    assert [row.path.parent.name for row in intake.rows] == ["20190612"]
+
+
+def test_a_disk_that_does_not_give_a_frame_defers_it(intake, watch, monkeypatch):
+    real = sedmd.ingest.read_frame
+    faults = [OSError(5, "Input/output error")]
+
+    def read(path, **options):
+        if faults:
+            raise faults.pop()
+        return real(path, **options)
+
+    monkeypatch.setattr(sedmd.ingest, "read_frame", read)
+    put(intake, "20190612/ifu20190612_04_00_00.fits")
+    for _ in range(3):
+        turn(intake, watch)
+    assert [row.state for row in intake.rows] == ["deferred"]
+    intake.again()
+    for _ in range(3):
+        turn(intake, watch)
+    assert [row.state for row in intake.rows] == ["deferred", "good"]
+
+
+def test_a_frame_that_was_left_out_stays_out_whatever_becomes_of_it(intake, watch):
+    (frame,) = on_sky("x")
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits", frame.content[:5000])
+    for _ in range(20):
+        turn(intake, watch)
+    intake.leave_out(path)
+    path.write_bytes(frame.content)
+    intake.again()
+    for _ in range(3):
+        turn(intake, watch)
+    assert [row.state for row in intake.rows] == ["deferred"]
+
+
+def test_a_frame_of_another_night_than_its_directory_is_told(intake, watch, told):
+    put(intake, "20190605/ifu20190612_04_00_00.fits")
+    put(intake, "20190612/ifu20190612_04_00_00.fits")
+    turn(intake, watch)
+    turn(intake, watch)
+    assert told.getvalue().count("belongs to night 20190612 by its header, but lies in 20190605") == 1

@@ -257,3 +257,13 @@ def test_frames_of_a_replayed_night_have_the_same_keys_whatever_could_fall_back(
     one = plan_night(WHOLE, context())
     other = plan_night(WHOLE, context(fallbacks=[earlier_set()], fallback_due=False))
     assert [node.key for node in one.nodes] == [node.key for node in other.nodes]
+
+
+def test_a_set_with_which_a_visit_was_begun_stays_when_a_newer_one_turns_up():
+    older, newer = earlier_set("20190610"), earlier_set("20190611")
+    records, products = done(cubes(plan_night(SKY, context(fallbacks=[older], fallback_due=True))))
+    told = {"records": records, "products": products, "fallback_due": True}
+    plan = plan_night(SKY, context(fallbacks=[newer, older], **told))
+    assert {(node.fallback, node.state) for node in cubes(plan)} == {("20190610", State.DONE)}
+    more = plan_night([*SKY, make(100, "late")], context(fallbacks=[newer, older], **told))
+    assert {node.fallback for node in cubes(more) if node.job.label.endswith("late")} == {"20190611"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +15,10 @@ from sedmd.frames import Limits, read_frame
 from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.night import night_of
-from sedmd.rawname import packing_of, stem_of
+from sedmd.rawname import RAW_SUFFIXES, packing_of, stem_of
+
+#: So many places of a frame are looked at when it comes once more.
+MOST_PLACES = 16
 
 
 def limits(settings: Settings) -> Limits:
@@ -86,32 +88,36 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
         Where the frame was; the ledger knows these files no longer.
     """
     if row.frame is not None:
-        for other in ledger.named(row.night, stem_of(row.path)):
+        for other in ledger.files_at(row.path.with_name(stem_of(row.path) + suffix) for suffix in RAW_SUFFIXES):
             same = other.frame is not None and other.frame.data_checksum == row.frame.data_checksum
             if same and other.frame is not None and other.path != row.path and not other.path.exists():
                 # fpack rewrites cards: what was made from the frame is still made from it
                 row = replace(row, frame=replace(row.frame, checksum=other.frame.checksum))
     ledger.put_frame(row)
-    return _drop_gone(ledger, row)
+    if row.frame is None:
+        return []
+    # a frame of which there are thousands of copies is left to the sweep
+    return _drop_gone(ledger, ledger.places_of(row.frame.checksum, at_most=MOST_PLACES), row.path)
 
 
 def drop_moved(ledger: Ledger, night: str) -> list[Path]:
     """Drop the rows of files that are gone where another file has the same frame; which files."""
-    rows = [row for row in ledger.frames(night) if row.frame is not None]
-    count = Counter(row.frame.checksum for row in rows if row.frame is not None)
-    return [
-        path
-        for row in rows
-        if row.frame is not None and count[row.frame.checksum] > 1 and row.path.exists()
-        for path in _drop_gone(ledger, row)
-    ]
-
-
-def _drop_gone(ledger: Ledger, row: FrameRow) -> list[Path]:
+    places: dict[str, list[FrameRow]] = {}
+    for row in ledger.frames(night):
+        if row.frame is not None:
+            places.setdefault(row.frame.checksum, []).append(row)
     dropped = []
-    for other in ledger.places_of(row.frame.checksum) if row.frame is not None else ():
-        if other.path != row.path and not other.path.exists():
-            ledger.drop_frame(other, f"now {row.path.parent.name}/{row.path.name}")
+    for rows in places.values():
+        if len(rows) > 1 and (there := next((row.path for row in rows if row.path.exists()), None)) is not None:
+            dropped += _drop_gone(ledger, rows, there)
+    return dropped
+
+
+def _drop_gone(ledger: Ledger, places: Iterable[FrameRow], there: Path) -> list[Path]:
+    dropped = []
+    for other in places:
+        if other.path != there and not other.path.exists():
+            ledger.drop_frame(other, f"now {there.parent.name}/{there.name}")
             dropped.append(other.path)
     return dropped
 

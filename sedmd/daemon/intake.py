@@ -150,9 +150,10 @@ class Intake:
         root = self.settings.paths.raw_root
         chosen = []
         for night in nights:
+            if night not in names and night <= newest:
+                continue  # one of thousands in the archive: no look at the disk for it
             before = neighbour(night, -1)
-            whole = before in names or not (root / before).is_dir()
-            if (night in names or night > newest) and whole:
+            if before in names or not (root / before).is_dir():
                 chosen.append(night)
         return chosen
 

@@ -195,6 +195,8 @@ class Dispatcher:
         """
         job = self.running[key]
         outcome = outcome_of(future)
+        if outcome.state == "transient":
+            self.check_products(job.night)  # an input that somebody removed is made again before the next try
         state, not_before = outcome.state, None
         waits = self.settings.jobs.retry_after_s
         charge = not (outcome.no_room and self._patient and waits)

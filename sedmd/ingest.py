@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +17,10 @@ from sedmd.frames import Limits, read_frame
 from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.night import is_night, night_of
-from sedmd.rawname import stem_of
+from sedmd.rawname import RAW_SUFFIXES, stem_of
+
+#: So many places of a frame are looked at when it comes once more.
+MOST_PLACES = 16
 
 
 def limits(settings: Settings) -> Limits:
@@ -87,38 +89,54 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
         Where the frame was; the ledger knows these files no longer.
     """
     frame = row.frame
-    for other in ledger.named(row.night, stem_of(row.path)) if frame is not None else ():
+    places = [row.path.with_name(stem_of(row.path) + suffix) for suffix in RAW_SUFFIXES]
+    for other in ledger.files_at(places) if frame is not None else ():
         if frame is None or other.frame is None or other.frame.data_checksum != frame.data_checksum:
             continue
         if other.path == row.path:
             row = replace(row, arrived=other.arrived)  # read again, by other rules: it came when it came
-        elif not other.path.exists():
+        elif _is_gone(other.path):
             # fpack rewrites cards: what was made from the frame is still made from it
             frame = replace(frame, checksum=other.frame.checksum)
             row = replace(row, frame=frame)
     ledger.put_frame(row)
-    return _drop_gone(ledger, row)
+    if row.frame is None:
+        return []
+    # a frame of which there are thousands of copies is left to the sweep
+    return _drop_gone(ledger, ledger.places_of(row.frame.checksum, at_most=MOST_PLACES), row.path)
 
 
 def drop_moved(ledger: Ledger, night: str) -> list[Path]:
     """Drop the rows of files that are gone where another file has the same frame; which files."""
-    rows = [row for row in ledger.frames(night) if row.frame is not None]
-    count = Counter(row.frame.checksum for row in rows if row.frame is not None)
-    return [
-        path
-        for row in rows
-        if row.frame is not None and count[row.frame.checksum] > 1 and row.path.exists()
-        for path in _drop_gone(ledger, row)
-    ]
-
-
-def _drop_gone(ledger: Ledger, row: FrameRow) -> list[Path]:
+    places: dict[str, list[FrameRow]] = {}
+    for row in ledger.frames(night):
+        if row.frame is not None:
+            places.setdefault(row.frame.checksum, []).append(row)
     dropped = []
-    for other in ledger.places_of(row.frame.checksum) if row.frame is not None else ():
-        if other.path != row.path and not other.path.exists():
-            ledger.drop_frame(other, f"now {row.path.parent.name}/{row.path.name}")
+    for rows in places.values():
+        if len(rows) > 1 and (there := next((row.path for row in rows if not _is_gone(row.path)), None)) is not None:
+            dropped += _drop_gone(ledger, rows, there)
+    return dropped
+
+
+def _drop_gone(ledger: Ledger, places: Iterable[FrameRow], there: Path) -> list[Path]:
+    dropped = []
+    for other in places:
+        if other.path != there and _is_gone(other.path):
+            ledger.drop_frame(other, f"now {there.parent.name}/{there.name}")
             dropped.append(other.path)
     return dropped
+
+
+def _is_gone(path: Path) -> bool:
+    """True only where the disk says so; one that does not answer has lost nothing."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def quarantined(

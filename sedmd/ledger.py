@@ -135,9 +135,15 @@ class Ledger:
         rows = self._db.execute(f"SELECT * FROM frame {where} ORDER BY path", values)
         return [frame_row(row) for row in rows]
 
-    def places_of(self, checksum: str) -> list[FrameRow]:
-        """Every place at which a frame of this checksum was found."""
-        return [frame_row(row) for row in self._db.execute("SELECT * FROM frame WHERE checksum = ?", (checksum,))]
+    def places_of(self, checksum: str, *, at_most: int = -1) -> list[FrameRow]:
+        """Places at which a frame of this checksum was found: all, or so many."""
+        rows = self._db.execute("SELECT * FROM frame WHERE checksum = ? LIMIT ?", (checksum, at_most))
+        return [frame_row(row) for row in rows]
+
+    def files_at(self, paths: Iterable[Path]) -> list[FrameRow]:
+        """The files at these places."""
+        rows = (self._db.execute("SELECT * FROM frame WHERE path = ?", (str(path),)).fetchone() for path in paths)
+        return [frame_row(row) for row in rows if row is not None]
 
     def named(self, night: str, stem: str) -> list[FrameRow]:
         """The files of a night whose name without suffixes is `stem`."""

@@ -24,7 +24,7 @@ FRAMES = [*calibrations(), *on_sky("STD-Feige34", "x")]
 
 def burst(tmp_path, tell, *, count: int, limit_s: float) -> None:
     """`count` hard links of whole frames appear in a directory that is watched."""
-    settings = configure(tmp_path)
+    settings = configure(tmp_path, scan_s=10.0)  # the default: each scan looks at every file in sight
     raw = settings.paths.raw_root
     for frame in FRAMES:
         frame.write(raw)
@@ -42,12 +42,12 @@ def burst(tmp_path, tell, *, count: int, limit_s: float) -> None:
                 return len(ledger.known_files())
 
         def all_known() -> bool:
-            time.sleep(0.5)
+            time.sleep(1.0)
             return known() == len(FRAMES) + count
 
         wait_for(all_known, daemon, patience_s=limit_s)
         in_s = time.monotonic() - begun
-        wait_for(lambda: time.sleep(0.5) or night_is_done(settings, len(FRAMES) + count), daemon, patience_s=limit_s)
+        wait_for(lambda: time.sleep(1.0) or night_is_done(settings, len(FRAMES) + count), daemon, patience_s=limit_s)
         planned_s = time.monotonic() - begun
         pings = [when for when in daemon.pings() if when >= begun - 1]
         gap_s = max(after - before for before, after in pairwise(pings))

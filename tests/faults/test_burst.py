@@ -57,8 +57,8 @@ def burst(tmp_path, tell, *, count: int, limit_s: float) -> None:
         f"{count} files dropped in {dropped_s:.1f} s; in the ledger after {in_s:.1f} s "
         f"({count / in_s:.0f} a second), planned after {planned_s:.1f} s; longest gap between pings {gap_s:.2f} s"
     )
-    # WatchdogSec of the unit file is minutes
-    assert gap_s < 15.0
+    # a quarter of WatchdogSec of the unit file, on a machine that is busy with other things too
+    assert gap_s < 30.0
 
 
 def test_a_thousand_files_at_once(tmp_path, tell):

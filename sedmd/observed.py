@@ -35,7 +35,8 @@ from sedmd.reduce.aperture import (
     measure_ellipse,
     negated,
 )
-from sedmd.reduce.containers import Cube, FloatArray, Spectrum
+from sedmd.reduce.containers import Cube, FloatArray, IntArray, Spectrum
+from sedmd.reduce.hexagon import cell_area
 from sedmd.reduce.psf import Psf
 from sedmd.reduce.sensitivity import Sensitivity, calibrate
 
@@ -68,8 +69,8 @@ class Observation:
         What is looked at: the cube, or A minus B.
     cubes : tuple of Cube
         One, or A and B.
-    exptime_s : float
-        Of the (first) exposure.
+    exptimes_s : tuple of float
+        One for each cube.
     refraction : tuple of (dx, dy), each (n_wave,) arcsec East and North
         One for each cube.
     meta : mapping
@@ -90,7 +91,7 @@ class Observation:
     product: str
     field_cube: Cube
     cubes: tuple[Cube, ...]
-    exptime_s: float
+    exptimes_s: tuple[float, ...]
     refraction: tuple[tuple[FloatArray, FloatArray], ...]
     meta: Mapping[str, CardValue] = field(default_factory=dict)
     calibration: Calibration | None = None
@@ -103,6 +104,11 @@ class Observation:
     @property
     def pair(self) -> bool:
         return len(self.cubes) == 2
+
+    @property
+    def exptime_s(self) -> float:
+        """Exposure of the cube that is looked at: that of A."""
+        return self.exptimes_s[0]
 
     @property
     def folder(self) -> Path:
@@ -157,7 +163,7 @@ def load(product: str, paths: Sequence[Path]) -> Observation:
         product=product,
         field_cube=field_cube,
         cubes=tuple(one.cube for one in read),
-        exptime_s=first.exptime_s,
+        exptimes_s=tuple(one.exptime_s for one in read),
         refraction=tuple(refraction(one.conditions, one.cube.wavelength) for one in read),
         meta=meta,
         calibration=calibration,
@@ -211,7 +217,8 @@ class Extractor:
         sides = [(0, placement.a, placement.psf_a)]
         if placement.b is not None:
             sides.append((1, placement.b, placement.psf_b or placement.psf_a))
-        parts, fresh = [], {}
+        parts: list[Part] = []
+        fresh: dict[tuple[object, ...], Part] = {}
         for side, ellipse, psf in sides:
             key = (side, ellipse, psf, placement.skysub, placement.point_source)
             part = self._parts.get(key)
@@ -245,9 +252,7 @@ def _exposure(path: Path) -> _Exposure:
     frame = frame_of(path, header)
     if frame.exptime_s is None:
         raise SedmError(f"{frame.stem}: {frame.reason or 'no exposure time'}; there is nothing to extract")
-    return _Exposure(
-        cube=cube, header=header, frame=frame, conditions=conditions_of(header), exptime_s=frame.exptime_s
-    )
+    return _Exposure(cube=cube, header=header, frame=frame, conditions=conditions_of(header), exptime_s=frame.exptime_s)
 
 
 def _part(
@@ -257,6 +262,8 @@ def _part(
     sky = "annulus" if placement.skysub else "none"
     measured = measure_ellipse(cube, ellipse, dx, dy, sky=sky, exptime_s=observation.exptime_s)  # type: ignore[arg-type]
     spectrum = measured.spectrum
+    if observation.pair and len(measured.sky):  # in A minus B there is none left to tell of
+        spectrum = replace(spectrum, sky=_level(observation.cubes[side], measured.sky) / observation.exptimes_s[side])
     if psf is not None and placement.point_source:
         share = enclosed_fraction(cube, psf, ellipse, dx, dy, sky=sky, found=measured)  # type: ignore[arg-type]
         whole = np.where(share > 0.1, share, np.nan)
@@ -268,6 +275,14 @@ def _part(
             | {"aperture_share": float(np.median(share)), "seeing_arcsec": float(psf.fwhm_arcsec)},
         )
     return Part(spectrum=calibrated(spectrum, observation.calibration), measured=measured)
+
+
+def _level(cube: Cube, members: IntArray) -> FloatArray:
+    """Mean surface brightness of some spaxels, (n_wave,) electron / Angstrom / arcsec**2; NaN where none is good."""
+    good = cube.mask[:, members] == 0
+    total = np.where(good, cube.flux[:, members], 0).sum(axis=1, dtype=float)
+    count = good.sum(axis=1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0) / cell_area(cube.spaxels)
 
 
 def calibrated(spectrum: Spectrum, calibration: Calibration | None) -> Spectrum:
@@ -388,4 +403,3 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
         "fluxcal": False,
     }
     return meta
-

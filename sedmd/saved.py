@@ -168,9 +168,7 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
         cubes, fluxcal = _inputs(observation)
         products = {file.name: sha for file, sha in made.items()}
         write(replace(decision, cubes=cubes, fluxcal=fluxcal, products=products), target)
-    return {
-        file.name: "same bytes" if decision.products.get(file.name) == sha else "new" for file, sha in made.items()
-    }
+    return {file.name: "same bytes" if decision.products.get(file.name) == sha else "new" for file, sha in made.items()}
 
 
 def keep_former(folder: Path, saved_as: str) -> Path | None:
@@ -229,9 +227,7 @@ def _write(observation: Observation, extraction: Extraction, decision: Decision,
     fluxcal = observation.calibration
     inputs = {"cube": observation.paths} | ({} if fluxcal is None else {"fluxcal": (fluxcal.path,)})
     options = {"placement": repr(decision.placement), "quality": decision.quality, "reducer": decision.reducer}
-    job = Job(
-        step=STEP, night=decision.night, label=decision.saved_as, inputs=inputs, outputs={}, options=options
-    )
+    job = Job(step=STEP, night=decision.night, label=decision.saved_as, inputs=inputs, outputs={}, options=options)
     limits = (decision.picture.low, decision.picture.high)
     return {
         text: write_ascii(text, spectrum),

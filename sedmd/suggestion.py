@@ -14,8 +14,8 @@ from sedmd.reduce.psf import Psf, Refraction
 
 #: Significance of a star whose width is trusted to tell how much light an aperture misses.
 CLEAR_STAR = 15.0
-#: Beyond these a source is no point source (as `sedmd.reduce.find.clear_object`).
-MAX_FWHM_ARCSEC, MAX_CHI2 = 4.0, 6.0
+#: A star's image is not narrower nor wider than this [arcsec].
+STAR_FWHM_ARCSEC = (1.0, 4.0)
 #: How far the object of B may lie from where the nod puts that of A [arcsec].
 MAX_NOD_ERROR = 2.0
 #: Semi-major axis offered, in units of the image's FWHM, and its limits [arcsec].
@@ -51,15 +51,13 @@ def suggest(observation: Observation) -> Suggestion:
         find_sources(cube, Refraction(east=np.asarray(dx, float), north=np.asarray(dy, float)))
         for cube, (dx, dy) in zip(observation.cubes, observation.refraction, strict=True)
     ]
-    stars = [next((s.psf for s in sources if _is_star(s)), None) for sources in found]
+    stars = [_star(sources) for sources in found]
     psf_a, psf_b = stars[0], stars[-1] if observation.pair else None
     if not observation.pair:
         if not found[0]:
             return Suggestion(psf_a=psf_a, words="nothing stands out from the sky")
         first, rest = found[0][0], found[0][1:]
-        return Suggestion(
-            a=_aperture(first), psf_a=psf_a, words=_words(first, rest), others=tuple(map(_place, rest))
-        )
+        return Suggestion(a=_aperture(first), psf_a=psf_a, words=_words(first, rest), others=tuple(map(_place, rest)))
     match = _match(found[0], found[1], observation.nod)
     if match is None:
         words = "no object that moves with the nod" if observation.nod else "no object in both A and B"
@@ -94,9 +92,17 @@ def _gap(dx: float, dy: float, nod: tuple[float, float], sign: int) -> float:
     return math.hypot(dx - sign * nod[0], dy - sign * nod[1])
 
 
-def _is_star(source: Source) -> bool:
-    good = source.significance >= CLEAR_STAR and source.chi2 <= MAX_CHI2
-    return good and source.psf.fwhm_arcsec <= MAX_FWHM_ARCSEC and source.edge_arcsec >= source.psf.fwhm_arcsec
+def _star(sources: list[Source]) -> Psf | None:
+    """The image of a star: the sharpest of the clear sources, since nothing is sharper than the seeing."""
+    low, high = STAR_FWHM_ARCSEC
+    clear = [
+        source.psf
+        for source in sources
+        if source.significance >= CLEAR_STAR
+        and low <= source.psf.fwhm_arcsec <= high
+        and source.edge_arcsec >= source.psf.fwhm_arcsec
+    ]
+    return min(clear, key=lambda psf: psf.fwhm_arcsec, default=None)
 
 
 def _aperture(source: Source) -> Ellipse:

@@ -94,6 +94,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("subject", metavar="FRAME|TARGET", help="file name, its time stamp, or a target's name")
     _where(command)
 
+    command = add("extract", verb_extract)
+    command.add_argument("--decision", metavar="FILE", type=Path, required=True, help="NAME.decision.json")
+    command.add_argument("--out", metavar="DIR", type=Path, help="products go there (default: where they were)")
+    command.add_argument("--new-inputs", action="store_true", help="take today's cubes and calibration if they differ")
+
     command = add("simulate", verb_simulate)
     command.add_argument("out", metavar="OUT", type=Path, help="gets raw/YYYYMMDD/ and truth/")
     command.add_argument("--night", type=_night, default="20190612", help="UT night (default 20190612)")
@@ -193,6 +198,15 @@ def verb_why(options: argparse.Namespace) -> int:
     if not story:
         print(f"nothing is known of {subject!r}; see sedmd status for the names in the ledger")
         return 1
+    return 0
+
+
+def verb_extract(options: argparse.Namespace) -> int:
+    """Make the products of an observer's decision again, to the same bytes, without a window."""
+    from sedmd.saved import replay
+
+    for name, became in replay(options.decision, out=options.out, new_inputs=options.new_inputs).items():
+        print(f"{name:48} {became}")
     return 0
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,12 +18,12 @@ from pathlib import Path
 from astropy.io import fits
 
 import sedmd
-from sedmd.decisions import FORMER, SUFFIX, Decision, Picture, Placement, read, write
+from sedmd.decisions import FORMER, SUFFIX, Decision, Picture, Placement, from_json, read, to_json, write
 from sedmd.errors import SedmError
 from sedmd.job import Job
 from sedmd.observed import Extraction, Observation, extract, load, with_grade
 from sedmd.products.ascii import write_ascii
-from sedmd.products.files import sha256_of
+from sedmd.products.files import sha256_of, sync_directory
 from sedmd.products.fitsio import card_value
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
@@ -119,9 +120,10 @@ def save(
         versions={"sedmd": sedmd.__version__, "numpy": metadata.version("numpy"), "scipy": metadata.version("scipy")},
     )
     extraction = extract(observation, placement)
-    keep_former(folder, saved_as)
-    made = _write(observation, extraction, decision, folder)
-    decision = replace(decision, products={path.name: sha for path, sha in made.items()})
+    with _written(observation, extraction, decision, folder) as made:
+        decision = replace(decision, products={path.name: sha for path, sha in made.items()})
+        from_json(to_json(decision), saved_as)  # complain before anything is changed
+        keep_former(folder, saved_as)
     return decision, (*made, write(decision, folder))
 
 
@@ -150,22 +152,27 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
     ReplayFault
         A cube or the calibration is missing or is another one.
     """
-    decision = read(path)
+    try:
+        decision = read(path)
+    except OSError as error:
+        raise ReplayFault(f"{path}: {error.strerror or error}; give a file NAME.decision.json") from error
     home = path.parent.parent.parent if path.parent.parent.name == FORMER else path.parent
+    if absent := [name for name, _ in decision.cubes if not (home / name).exists()]:
+        raise ReplayFault(f"{path.name}: {', '.join(absent)} not in {home}; reduce the night again first")
     observation = load(decision.product, [home / name for name, _ in decision.cubes])
-    _check_inputs(decision, observation, home, path.name, new_inputs=new_inputs)
+    cubes, fluxcal = _inputs(observation)
+    changed = (cubes, fluxcal) != (decision.cubes, decision.fluxcal)
+    if changed and not new_inputs:
+        raise ReplayFault(f"{path.name}: {_difference(decision, cubes, fluxcal, home)}")
     target = out if out is not None else path.parent
     if step_of(target / names(decision.saved_as)[2]) not in (None, STEP):
         raise ReplayFault(
             f"{names(decision.saved_as)[2]} in {target} was made by the pipeline and stays; give another folder (--out)"
         )
-    extraction = extract(observation, decision.placement)
-    changed = new_inputs and _inputs(observation) != (decision.cubes, decision.fluxcal)
-    if changed and out is None:
-        keep_former(target, decision.saved_as)
-    made = _write(observation, extraction, decision, target)
+    with _written(observation, extract(observation, decision.placement), decision, target) as made:
+        if changed and out is None:
+            keep_former(target, decision.saved_as)
     if changed:
-        cubes, fluxcal = _inputs(observation)
         products = {file.name: sha for file, sha in made.items()}
         write(replace(decision, cubes=cubes, fluxcal=fluxcal, products=products), target)
     return {file.name: "same bytes" if decision.products.get(file.name) == sha else "new" for file, sha in made.items()}
@@ -209,14 +216,32 @@ def _inputs(observation: Observation) -> tuple[tuple[tuple[str, str], ...], tupl
     )
 
 
-def _check_inputs(decision: Decision, observation: Observation, home: Path, name: str, *, new_inputs: bool) -> None:
-    cubes, fluxcal = _inputs(observation)
+def _difference(
+    decision: Decision, cubes: tuple[tuple[str, str], ...], fluxcal: tuple[str, str] | None, home: Path
+) -> str:
     for (file, wanted), (_, found) in zip(decision.cubes, cubes, strict=True):
-        if wanted != found and not new_inputs:
-            raise ReplayFault(f"{name}: {file} in {home} is not the cube it was taken on; --new-inputs takes it")
-    if fluxcal != decision.fluxcal and not new_inputs:
-        was = "none" if decision.fluxcal is None else "another one"
-        raise ReplayFault(f"{name}: the flux calibration was {was} when it was taken; --new-inputs takes today's")
+        if wanted != found:
+            return f"{file} in {home} is not the cube it was taken on; --new-inputs takes it"
+    was, now = ("none" if one is None else "another one" for one in (decision.fluxcal, fluxcal))
+    was = was if was == "none" else f"another one, now there is {'none' if now == 'none' else 'this'}"
+    return f"the flux calibration was {was}; --new-inputs takes what there is today"
+
+
+@contextlib.contextmanager
+def _written(
+    observation: Observation, extraction: Extraction, decision: Decision, folder: Path
+) -> Iterator[dict[Path, str]]:
+    """The three files, whole, in a folder aside; at the end of the block they take their names. Path to SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".sedmview-", dir=folder))
+    try:
+        made = _write(observation, extraction, decision, aside)
+        yield {folder / path.name: sha for path, sha in made.items()}
+        for path in made:
+            path.replace(folder / path.name)
+        sync_directory(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write(observation: Observation, extraction: Extraction, decision: Decision, folder: Path) -> dict[Path, str]:

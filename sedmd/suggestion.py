@@ -93,15 +93,21 @@ def _gap(dx: float, dy: float, nod: tuple[float, float], sign: int) -> float:
 
 
 def _star(sources: list[Source]) -> Psf | None:
-    """The image of a star: the sharpest of the clear sources, since nothing is sharper than the seeing."""
+    """The image of a star: the sharpest of the clear sources, since nothing is sharper than the seeing.
+
+    What lies in the wings of a brighter source may be no more than the error of that one's shape.
+    """
     low, high = STAR_FWHM_ARCSEC
-    clear = [
-        source.psf
-        for source in sources
-        if source.significance >= CLEAR_STAR
-        and low <= source.psf.fwhm_arcsec <= high
-        and source.edge_arcsec >= source.psf.fwhm_arcsec
-    ]
+    clear: list[Psf] = []
+    for number, source in enumerate(sources):
+        psf = source.psf
+        apart = [
+            math.hypot(psf.x_arcsec - other.psf.x_arcsec, psf.y_arcsec - other.psf.y_arcsec) / other.psf.fwhm_arcsec
+            for other in sources[:number]
+        ]
+        good = source.significance >= CLEAR_STAR and source.edge_arcsec >= psf.fwhm_arcsec
+        if good and low <= psf.fwhm_arcsec <= high and min(apart, default=9.0) > 2:
+            clear.append(psf)
     return min(clear, key=lambda psf: psf.fwhm_arcsec, default=None)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from sedmd.observed import Observation
 from sedmd.reduce.containers import Cube, Spaxels
 from sedmd.suggestion import suggest
 from sedmview.actions import press
+from sedmview.desk import Inline
 from sedmview.disk import Disk
 from sedmview.memory import Memory
 from sedmview.presenter import Presenter
-from sedmview.desk import Inline
 from sedmview.targets import Entry, Night
 
 NOW = datetime(2019, 6, 12, 6, 0, tzinfo=UTC)
@@ -42,9 +43,13 @@ def make_cube(sources=(), *, sky=20.0, seed=1, reach=11.0, n_wave=60):
     )
 
 
+#: The same cube again and again; who changes one makes his own.
+known_cube = cache(make_cube)
+
+
 def make_observation(*cubes, product="ZTF19abc", nod=None, folder=Path("20190612")):
     """One cube, or A and B; by default a star at (3, -4)."""
-    cubes = cubes or (make_cube([(3.0, -4.0, 200.0)]),)
+    cubes = cubes or (known_cube(((3.0, -4.0, 200.0),)),)
     field_cube = cubes[0]
     if len(cubes) == 2:
         field_cube = observed.difference(*cubes, exptime_a_s=900.0, exptime_b_s=900.0)
@@ -63,7 +68,7 @@ def make_observation(*cubes, product="ZTF19abc", nod=None, folder=Path("20190612
 
 def make_pair(**changes):
     """A star at (3, -4) in A and (-3, 4) in B."""
-    star_a, star_b = make_cube([(3.0, -4.0, 200.0)]), make_cube([(-3.0, 4.0, 200.0)], seed=2)
+    star_a, star_b = known_cube(((3.0, -4.0, 200.0),)), known_cube(((-3.0, 4.0, 200.0),), seed=2)
     return make_observation(star_a, star_b, **{"nod": NOD, **changes})
 
 
@@ -102,6 +107,9 @@ class LaterJobs:
             Inline().submit("", work, done, failed)
 
 
+_suggested: dict = {}
+
+
 class Files:
     """A disk that never was: entries by name, observations as given, what was saved in a list."""
 
@@ -117,7 +125,10 @@ class Files:
         return self.observations[entry.product]
 
     def suggest(self, observation):
-        return suggest(observation)
+        key = tuple(id(cube) for cube in observation.cubes)
+        if key not in _suggested:  # the cubes are kept too, so that no other takes their numbers
+            _suggested[key] = (suggest(observation), observation.cubes)
+        return _suggested[key][0]
 
     def decision(self, entry):
         return None

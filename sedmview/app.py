@@ -123,13 +123,13 @@ def build(
         presenter._listed(result)
         wanted = [entry for name in plan.names for entry in matching(presenter.entries, name)]
         unknown = [name for name in plan.names if not matching(presenter.entries, name)]
+        if unknown:
+            presenter.greeting = f"No target {', '.join(unknown)} in {plan.folder}"
         openable = next((entry for entry in wanted if entry.openable), None)
         if openable is not None:
             presenter.open(openable)
         else:
             presenter.open_first()
-        if unknown:
-            presenter._say(f"No target {', '.join(unknown)} in {plan.folder}", trouble=True)
         window.follow()
 
     lanes.submit("list", disk.entries, first, presenter._not_listed)

@@ -161,7 +161,8 @@ class Browsing(Desk):
         self._undo.clear()
         self._redo.clear()
         self._hold = self._held = self._rest = None
-        self.message, self.trouble, self.wants_name = "", False, False
+        self.message, self.trouble, self.wants_name = self.greeting, bool(self.greeting), False
+        self.greeting = ""
         self.stage, self.locked = Stage.SCALE, False
         self.choice = first_choice(observation)
         if decision is not None:

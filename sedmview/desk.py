@@ -101,6 +101,7 @@ class Desk:
     locked: bool = False
     message: str = ""
     trouble: bool = False
+    greeting: str = ""
     help_shown: bool = False
     redshift: float = 0.0
     line_set: int = 0

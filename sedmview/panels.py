@@ -32,6 +32,8 @@ def label(name: str, *, wrap: bool = False) -> QtWidgets.QLabel:
     made.setObjectName(name)
     made.setWordWrap(wrap)
     made.setTextFormat(QtCore.Qt.TextFormat.PlainText)
+    # a long text is cut: were it to widen the window's columns, the field would slip away under the pointer
+    made.setMinimumWidth(1)
     return made
 
 

@@ -9,16 +9,14 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from astropy.io import fits
-
 from sedmd import decisions
 from sedmd.config import Settings
 from sedmd.data import standards
 from sedmd.errors import SedmError
+from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
 from sedmd.frames import Frame
 from sedmd.night import Observation, observations
 from sedmd.observed import frame_of
-from sedmd.products.fitsio import card_value
 from sedmd.saved import REDONE, STEP, names
 from sedmd.status import snapshot
 
@@ -168,7 +166,7 @@ class Night:
             status = path.stat()
             key = (path, status.st_mtime_ns, status.st_size)
             if key not in self._frames:
-                self._frames[key] = frame_of(path, fits.getheader(path))
+                self._frames[key] = frame_of(path, header_of(path))
             return self._frames[key]
         except (SedmError, OSError, ValueError) as error:
             words = " ".join(str(error).split()) or type(error).__name__
@@ -225,14 +223,32 @@ def with_product(entry: Entry) -> Entry:
     folder = entry.cubes[0].parent
     for name in (entry.product + REDONE, entry.product):
         try:
-            header = fits.getheader(folder / names(name)[2])
-        except OSError:
+            header = header_of(folder / names(name)[2])
+        except (SedmError, OSError):
             continue
-        quality, reducer = card_value(header, "QUALITY"), card_value(header, "REDUCER")
-        if card_value(header, "STEP") == STEP and isinstance(quality, int) and quality > 0:
+        quality, reducer = header.get("QUALITY"), header.get("REDUCER")
+        if header.get("STEP") == STEP and isinstance(quality, int) and quality > 0:
             return replace(entry, state=State.DONE, quality=quality, reducer=str(reducer or ""))
         return replace(entry, state=State.AUTOMATIC, quality=None, reducer="")
     return entry
+
+
+def header_of(path: Path) -> Mapping[str, object]:
+    """Cards of a file's primary header; reads no further than that.
+
+    Raises
+    ------
+    FrameFault, OSError
+        There is none.
+    """
+    content = b""
+    with path.open("rb") as file:
+        for _ in range(MAX_HEADER_BLOCKS):
+            block = file.read(BLOCK)
+            content += block
+            if len(block) < BLOCK or any(block[at : at + 8] == b"END     " for at in range(0, BLOCK, 80)):
+                break
+    return header_values(content)
 
 
 def decision_of(entry: Entry) -> decisions.Decision | None:

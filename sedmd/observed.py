@@ -279,10 +279,14 @@ def _part(
 
 def _level(cube: Cube, members: IntArray) -> FloatArray:
     """Mean surface brightness of some spaxels, (n_wave,) electron / Angstrom / arcsec**2; NaN where none is good."""
-    good = cube.mask[:, members] == 0
-    total = np.where(good, cube.flux[:, members], 0).sum(axis=1, dtype=float)
-    count = good.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0) / cell_area(cube.spaxels)
+    flux, good = np.take(cube.flux, members, axis=1), np.take(cube.mask, members, axis=1) == 0
+    if good.all():
+        mean = flux.mean(axis=1, dtype=float)
+    else:
+        count = good.sum(axis=1)
+        total = np.where(good, flux, 0).sum(axis=1, dtype=float)
+        mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return np.asarray(mean / cell_area(cube.spaxels))
 
 
 def calibrated(spectrum: Spectrum, calibration: Calibration | None) -> Spectrum:

@@ -118,6 +118,8 @@ class Desk:
     _held: tuple[str, Choice] | None = None
     _rest: tuple[float, float] | None = None
     _listing: bool = False
+    _drafting: bool = False
+    _draft: tuple[Entry, Choice, Stage] | None = None
     _ready: dict[str, tuple[tuple[Path, ...], Observation, Suggestion | None]] = field(default_factory=dict)
 
     # ---- what is shown
@@ -205,15 +207,38 @@ class Desk:
         self.message, self.trouble = "", False
         if before is None or _looks(before) != _looks(choice):
             self.view.changed("picture")
+        if before is None or _rest_of(before) != _rest_of(choice):
+            self.view.changed("spectrum")
         self.view.changed("choice")
-        self.view.changed("spectrum")
         self._keep_draft()
 
     def _keep_draft(self) -> None:
         if self.entry is None or self.choice is None or self.locked:
             return
-        entry, draft = self.entry, to_draft(self.choice, self.stage)
-        self._quietly(lambda: self.files.keep_draft(entry, draft))
+        self._draft = (self.entry, self.choice, self.stage)
+        if not self._drafting:
+            self._write_draft()
+
+    def _write_draft(self) -> None:
+        """One write at a time; what changes meanwhile is written after it, once."""
+        if self._draft is None:
+            return
+        (entry, choice, stage), self._draft = self._draft, None
+        self._drafting = True
+        self.jobs.submit(
+            "notes",
+            lambda: self.files.keep_draft(entry, to_draft(choice, stage)),
+            lambda _: self._draft_written(),
+            self._no_draft,
+        )
+
+    def _draft_written(self) -> None:
+        self._drafting = False
+        self._write_draft()
+
+    def _no_draft(self, error: Exception) -> None:
+        self._drafting = False
+        self._no_notes(error)
 
     def _quietly(self, work: Callable[[], Any]) -> None:
         """Small writes away from the window; trouble with them is told, and stops nothing."""
@@ -240,3 +265,7 @@ def words_of(error: Exception) -> str:
 
 def _looks(choice: Choice) -> tuple[object, ...]:
     return (choice.scale, choice.window, choice.colours, choice.inverted)
+
+
+def _rest_of(choice: Choice) -> tuple[object, ...]:
+    return (choice.a, choice.b, choice.active, choice.skysub, choice.point_source, choice.placed, choice.object_visible)

@@ -12,6 +12,7 @@ from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.containers import FloatArray, Spaxels
 from sedmd.reduce.hexagon import cell_vertices
 from sedmd.suggestion import Suggestion
+from sedmview import apertures
 from sedmview.apertures import ends, outline
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER, COLOUR_SKY
 from sedmview.hexmap import HexMap
@@ -24,6 +25,8 @@ HALO = pg.mkPen("#0b0e12", width=5)
 GRIP_PX = 9
 #: The refraction track is marked from here to there [Angstrom].
 TRACK = (4000.0, 9000.0)
+#: Half the length of the tick on a sky spaxel [arcsec].
+_TICK = 0.04
 
 
 class _Marks(pg.ScatterPlotItem):
@@ -90,7 +93,7 @@ class FieldPlot(pg.PlotWidget):
         self.getAxis("left").setWidth(46)
         self.hideButtons()
         dotted, dashed = QtCore.Qt.PenStyle.DotLine, QtCore.Qt.PenStyle.DashLine
-        self._sky = _Marks(size=2, pen=None, brush=COLOUR_SKY, pxMode=True)
+        self._sky = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_SKY, width=2), connect="pairs")
         self._members = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1, style=dotted), connect="pairs")
         self._track = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1))
         self._track_ends = _Marks(size=6, pen=pg.mkPen("#0b0e12"), pxMode=True)
@@ -117,6 +120,11 @@ class FieldPlot(pg.PlotWidget):
             self.addItem(item, ignoreBounds=True)
         self._compass()
         self._observation: Observation | None = None
+        self._shapes: dict[str, Ellipse] = {}
+        self._centres: dict[str, tuple[float, float]] = {}
+        self._shown_members = np.zeros(0, dtype=int)
+        self._tracked: object = None
+        self._marks: dict[object, object] = {}
         self._corners: FloatArray = np.zeros((6, 2))
         self.scene().sigMouseMoved.connect(self._moved)
         self._resized = QtCore.QTimer(self)
@@ -160,34 +168,51 @@ class FieldPlot(pg.PlotWidget):
                 pen = drawn.opts["pen"]
                 pen.setWidth(width)
                 drawn.setPen(pen)
-            x, y = outline(ellipse)
-            drawn.setData(x, y)
-            text.setPos(ellipse.x_arcsec, float(y.max()))
-        held = [] if floating or hidden or choice.active not in choice.placed else ends(choice.aperture)
-        self._handles.setData([x for x, _ in held], [y for _, y in held])
+            # a shape is drawn anew only when it is another; else it is moved
+            shape = apertures.placed(ellipse, 0.0, 0.0)
+            if self._shapes.get(letter) != shape:
+                self._shapes[letter] = shape
+                drawn.setData(*outline(shape))
+            if self._centres.get(letter) != (centre := (ellipse.x_arcsec, ellipse.y_arcsec)):
+                self._centres[letter] = centre
+                drawn.setPos(*centre)
+            text.setPos(ellipse.x_arcsec, ellipse.y_arcsec + float(outline(shape)[1].max()))
+        held = floating or hidden or choice.active not in choice.placed
+        handles = [] if held else ends(apertures.placed(choice.aperture, 0.0, 0.0))
+        self._handles.setPos(choice.aperture.x_arcsec, choice.aperture.y_arcsec)
         offers = [one for one in (offered.a, offered.b) if one is not None] if offered is not None else []
-        self._offer.setData([one.x_arcsec for one in offers], [one.y_arcsec for one in offers])
+        for item, places in ((self._handles, handles), (self._offer, [(one.x_arcsec, one.y_arcsec) for one in offers])):
+            if self._marks.get(item) != places:
+                self._marks[item] = places
+                item.setData([x for x, _ in places], [y for _, y in places])
 
     def show_used(self, extraction: Extraction | None, choice: Choice | None, *, hidden: bool) -> None:
         """The spaxels that serve as object and as sky, and the way of the aperture with wavelength."""
         if extraction is None or choice is None or self._observation is None or hidden:
             for item in (self._sky, self._members, self._track, self._track_ends):
                 item.setData([], [])
+            self._tracked, self._shown_members = None, np.zeros(0, dtype=int)
             return
         spaxels = self._observation.field_cube.spaxels
         side = 1 if choice.active == "B" and len(extraction.parts) == 2 else 0
-        members = [part.measured.members[part.measured.share.max(axis=0) > 0.5] for part in extraction.parts]
-        self._members.setData(*self._edges(spaxels, np.unique(np.concatenate(members))))
+        used = [part.measured.members[part.measured.share.max(axis=0) > 0.5] for part in extraction.parts]
+        members = np.unique(np.concatenate(used))
+        if not np.array_equal(members, self._shown_members):
+            self._shown_members = members
+            self._members.setData(*self._edges(spaxels, members))
         sky = extraction.parts[side].measured.sky
-        self._sky.setData(spaxels.x_arcsec[sky], spaxels.y_arcsec[sky])
-        wavelength = self._observation.field_cube.wavelength
-        seen = (wavelength >= TRACK[0]) & (wavelength <= TRACK[1])
-        dx, dy = (shift[seen] for shift in self._observation.refraction[side])
-        centre: Ellipse = choice.aperture
-        x, y = centre.x_arcsec + dx, centre.y_arcsec + dy
-        self._track.setData(x, y)
-        if len(x):
-            self._track_ends.setData([x[0], x[-1]], [y[0], y[-1]], brush=["#5aa2ff", "#ff6b5a"])
+        x = spaxels.x_arcsec[sky]
+        self._sky.setData(np.stack([x - _TICK, x + _TICK], axis=1).ravel(), np.repeat(spaxels.y_arcsec[sky], 2))
+        if self._tracked != (track := (id(self._observation), side)):
+            self._tracked = track
+            wavelength = self._observation.field_cube.wavelength
+            seen = (wavelength >= TRACK[0]) & (wavelength <= TRACK[1])
+            dx, dy = (shift[seen] for shift in self._observation.refraction[side])
+            self._track.setData(dx, dy)
+            if len(dx):
+                self._track_ends.setData([dx[0], dx[-1]], [dy[0], dy[-1]], brush=["#5aa2ff", "#ff6b5a"])
+        for item in (self._track, self._track_ends):
+            item.setPos(choice.aperture.x_arcsec, choice.aperture.y_arcsec)
 
     def readout(self, x: float, y: float) -> str:
         """Position, spaxel and value at a place of the field."""

@@ -55,7 +55,7 @@ class Layout:
         self.field.setMinimumSize(400, 400)
         self.readout, self.scale_facts, self.flags = label("facts"), label("facts"), label("facts")
         self.found, self.finder_facts = label("found"), label("facts")
-        self.spectrum, self.trouble = SpectrumPlot(), label("trouble", wrap=True)
+        self.spectrum, self.trouble = SpectrumPlot(), label("trouble")
         self.spectrum.setAccessibleName("Extracted spectrum")
         self.list, self.finder = TargetList(), FinderChart()
         self._centre = QtWidgets.QWidget()

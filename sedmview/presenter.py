@@ -131,6 +131,8 @@ class Presenter(Browsing, Looking, Placing):
 
     def _saved(self, entry: Entry, choice: Choice, decision: Decision, paths: tuple[Path, ...]) -> None:
         self.saving.discard(entry.product)
+        if self._draft is not None and self._draft[0].product == entry.product:
+            self._draft = None
         self._quietly(lambda: self.files.drop_draft(entry))
         done = replace(entry, state=State.DONE, quality=decision.quality, reducer=decision.reducer, reason="")
         self.entries = [done if one.product == entry.product else one for one in self.entries]

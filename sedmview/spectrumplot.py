@@ -35,12 +35,16 @@ class SpectrumPlot(pg.PlotWidget):
         self._limits: tuple[float, float, float, float] | None = None
         self._label, self._told = "", ""
         self._fits: tuple[float, float, str] | None = None
+        self._bands: list[tuple[pg.TextItem, float, int]] = []
         for number, (name, low, high) in enumerate(BANDS):
-            band = pg.LinearRegionItem((low, high), movable=False, brush=(150, 160, 170, 26), pen=pg.mkPen(None))
+            band = QtWidgets.QGraphicsRectItem(low, -1e7, high - low, 2e7)
+            band.setPen(pg.mkPen(None))
+            band.setBrush(pg.mkBrush(150, 160, 170, 26))
             band.setZValue(-20)
             self.addItem(band, ignoreBounds=True)
-            place = 0.01 + 0.035 * (number % 2)
-            pg.InfLineLabel(band.lines[0], name, position=place, color=_SOFT, anchors=[(0, 1), (0, 1)])
+            text = pg.TextItem(name, color=_SOFT, anchor=(0, 1))
+            self.addItem(text, ignoreBounds=True)
+            self._bands.append((text, low, number % 2))
         self._window = pg.LinearRegionItem(
             (6500, 7000),
             brush=(240, 220, 120, 26),
@@ -69,6 +73,8 @@ class SpectrumPlot(pg.PlotWidget):
 
     def show_window(self, low: float, high: float) -> None:
         """Where the picture of the field looks."""
+        if tuple(self._window.getRegion()) == (low, high):
+            return
         self._window.blockSignals(True)
         self._window.setRegion((low, high))
         self._window.blockSignals(False)
@@ -89,7 +95,8 @@ class SpectrumPlot(pg.PlotWidget):
     def show_extraction(self, extraction: Extraction | None, *, sky: bool, pointer: Spectrum | None = None) -> None:
         """Draw a spectrum, or none; `pointer` is that of one spaxel."""
         spectrum = extraction.spectrum if extraction else None
-        scale = 10.0 ** (exponent_of(spectrum) if spectrum else 0)
+        exponent = exponent_of(spectrum) if spectrum else 0
+        scale = 10.0**exponent
         parts = [part.spectrum for part in extraction.parts] if extraction and len(extraction.parts) == 2 else []
         _draw(self._part_a, parts[0] if parts else None, scale)
         _draw(self._part_b, parts[1] if parts else None, scale)
@@ -99,7 +106,7 @@ class SpectrumPlot(pg.PlotWidget):
                 item.setData([], [])
             self._legend.setHtml("")
             return
-        self._axes(spectrum, parts, scale)
+        self._axes(spectrum, parts, exponent)
         bottom, top = self._limits[2:] if self._limits else (0.0, 1.0)
         flux, error = np.nan_to_num(spectrum.flux) / scale, np.nan_to_num(spectrum.error) / scale
         self._low.setData(spectrum.wavelength, flux - error)
@@ -110,10 +117,10 @@ class SpectrumPlot(pg.PlotWidget):
         _draw(self._pointer, pointer if pointer_scale else None, scale / (pointer_scale or 1.0))
         self._tell(bool(parts), sky_scale, pointer_scale)
 
-    def _axes(self, spectrum: Spectrum, parts: list[Spectrum], scale: float) -> None:
+    def _axes(self, spectrum: Spectrum, parts: list[Spectrum], exponent: int) -> None:
         """Axes change only when they must: each change paints the whole plot again."""
         unit = "erg / s / cm² / Å" if spectrum.unit == CALIBRATED else "electron / s / Å   (no flux calibration)"
-        label = f"{_power(exponent_of(spectrum))}{unit}"
+        label, scale = f"{_power(exponent)}{unit}", 10.0**exponent
         if label != self._label:
             self._label = label
             self.setLabel("left", label)
@@ -130,6 +137,8 @@ class SpectrumPlot(pg.PlotWidget):
         self.setXRange(first, last, padding=0.01)
         self.setYRange(low, high, padding=0.0)
         self._legend.setPos(last, high)
+        for text, start, row in self._bands:
+            text.setPos(start, low + (0.005 + 0.035 * row) * (high - low))
 
     def _tell(self, parts: bool, sky_scale: float, pointer_scale: float) -> None:
         words = [("object ± 1σ", COLOUR_INK)]
@@ -190,7 +199,8 @@ def flux_range(spectrum: Spectrum) -> tuple[float, float]:
     flux: FloatArray = spectrum.flux[inner] if inner.any() else spectrum.flux[np.isfinite(spectrum.flux)]
     if len(flux) == 0:
         return -1.0, 1.0
-    low, high = min(0.0, float(np.percentile(flux, 1))), max(0.0, float(np.percentile(flux, 99.5)))
+    faint, bright = np.percentile(flux, [1, 99.5])
+    low, high = min(0.0, float(faint)), max(0.0, float(bright))
     room = max(high - low, 1e-30)
     return low - 0.06 * room, high + 0.15 * room
 

@@ -170,20 +170,19 @@ def measure_ellipse(
         around = members[:0]
         level, level_variance = np.zeros(len(cube.wavelength)), np.zeros(len(cube.wavelength))
 
-    good = _good(cube, members)
-    light = np.where(good, cube.flux[:, members] - level[:, None], 0.0)
+    flux, sample_variance, good = _gathered(cube, members)
+    light = np.where(good, flux - level[:, None], 0.0)
     kept = _kept_light(cube.spaxels, members, light, good, share)
     with np.errstate(invalid="ignore", divide="ignore"):
         repair = np.where(kept >= 1 - _MAX_LOST, 1 / kept, np.nan)
     seen = share * good
-    flux = seen * light
-    variance = np.sum(seen**2 * np.where(good, cube.variance[:, members], 0.0), axis=1)
+    variance = np.sum(seen**2 * np.where(good, sample_variance, 0.0), axis=1)
     variance += seen.sum(axis=1) ** 2 * level_variance
     area = cell_area(cube.spaxels)
     whole = np.pi * ellipse.semi_major_arcsec**2 * ellipse.axis_ratio
     spectrum = Spectrum(
         wavelength=np.asarray(cube.wavelength, dtype=float),
-        flux=flux.sum(axis=1) * repair / exptime_s,
+        flux=(seen * light).sum(axis=1) * repair / exptime_s,
         error=np.sqrt(variance) * repair / exptime_s,
         sky=level / area / exptime_s,
         unit="electron / (s Angstrom)",
@@ -224,10 +223,10 @@ def coverage(
     reach = ellipse.semi_major_arcsec + np.hypot(*corners.T).max()
     # what moves little with wavelength is worked out at a few places and interpolated between
     places, left, part = _steps(shift_x, shift_y)
-    x = spaxels.x_arcsec[None, :] - ellipse.x_arcsec - shift_x[places, None]
-    y = spaxels.y_arcsec[None, :] - ellipse.y_arcsec - shift_y[places, None]
-    members = np.flatnonzero(np.any(x * x + y * y < reach * reach, axis=0))
-    u, v = ellipse.to_circle(x[:, members], y[:, members])
+    x, y = spaxels.x_arcsec - ellipse.x_arcsec, spaxels.y_arcsec - ellipse.y_arcsec
+    farthest = reach + np.hypot(shift_x, shift_y).max()
+    members = np.flatnonzero(x * x + y * y < farthest * farthest)
+    u, v = ellipse.to_circle(x[members] - shift_x[places, None], y[members] - shift_y[places, None])
     cell = np.stack(ellipse.to_circle(*corners.T), axis=1)
     radius, slack = np.hypot(u, v), np.hypot(*cell.T).max()
     share = (radius <= 1 - slack).astype(float)
@@ -412,8 +411,10 @@ def _steps(shift_x: FloatArray, shift_y: FloatArray) -> tuple[NDArray[np.intp], 
     return places, left, part
 
 
-def _good(cube: Cube, members: NDArray[np.intp]) -> NDArray[np.bool_]:
-    return (cube.mask[:, members] == 0) & np.isfinite(cube.flux[:, members]) & np.isfinite(cube.variance[:, members])
+def _gathered(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Flux, variance (n_wave, m) of some spaxels, and which of the samples are good."""
+    flux, variance = np.take(cube.flux, members, axis=1), np.take(cube.variance, members, axis=1)
+    return flux, variance, (np.take(cube.mask, members, axis=1) == 0) & np.isfinite(flux) & np.isfinite(variance)
 
 
 def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
@@ -423,16 +424,18 @@ def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, Float
             f"only {len(members)} spaxels around the aperture for the sky, {MIN_SKY_SPAXELS} are needed; "
             "make it smaller, move it inwards, or switch the sky subtraction off"
         )
-    good = _good(cube, members)
-    values = np.where(good, cube.flux[:, members], np.inf)
+    flux, variance, good = _gathered(cube, members)
+    values = np.where(good, flux, np.inf)
     middle = _lower_median(values)
-    spread = 1.4826 * _lower_median(np.abs(np.where(good, values - middle[:, None], np.inf)))
-    kept = good & (np.abs(np.where(good, values, 0) - middle[:, None]) <= 3 * spread[:, None])
+    deviation = np.abs(values - middle[:, None])
+    spread = 1.4826 * _lower_median(deviation)
+    kept = deviation <= 3 * spread[:, None]
     count = kept.sum(axis=1)
     enough = np.where(count >= MIN_SKY_SPAXELS // 2, count, np.nan)
-    level = np.sum(np.where(kept, cube.flux[:, members], 0.0), axis=1) / enough
-    variance = np.sum(np.where(kept, cube.variance[:, members], 0.0), axis=1) / enough**2
-    return level, variance
+    return (
+        np.sum(flux, axis=1, where=kept, dtype=float) / enough,
+        np.sum(variance, axis=1, where=kept, dtype=float) / enough**2,
+    )
 
 
 def _lower_median(values: FloatArray) -> FloatArray:

@@ -18,6 +18,8 @@ QLabel#found { color: #ffd866; }
 QLabel#prompt { background: #26303b; color: #ffe08a; font-size: 12.5pt; padding: 6px 10px; border-radius: 4px; }
 QLabel#prompt[trouble="true"] { background: #5a2a22; color: #ffd9cc; }
 QLabel#trouble[trouble="true"] { color: #ff9d7a; }
+QLabel#aperture[side="A"] { color: #ff4d4d; }
+QLabel#aperture[side="B"] { color: #4da3ff; }
 QLabel#phases { font-size: 12pt; }
 QLabel#finder { background: #1d2229; border: 1px solid #313a44; color: #7d8995; }
 QLabel#help { background: #222a33; border: 1px solid #4a5765; border-radius: 6px; padding: 12px; font-size: 9.5pt; }

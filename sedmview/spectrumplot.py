@@ -30,7 +30,6 @@ class SpectrumPlot(pg.PlotWidget):
         self.getAxis("left").enableAutoSIPrefix(False)
         self.getAxis("bottom").enableAutoSIPrefix(False)
         self.getAxis("left").setWidth(62)
-        self.showGrid(x=True, y=True, alpha=0.12)
         self.getViewBox().disableAutoRange()
         self._limits: tuple[float, float, float, float] | None = None
         self._label, self._told = "", ""

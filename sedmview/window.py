@@ -197,7 +197,7 @@ class Window(QtWidgets.QMainWindow):
             if not box.hasFocus():
                 box.setText(text)
         parts.aperture_name.setText(f"Aperture {choice.active}" if choice.b is not None else "Aperture")
-        parts.aperture_name.setStyleSheet(f"color: {'#4da3ff' if choice.active == 'B' else '#ff4d4d'}")
+        _restyle(parts.aperture_name, "side", choice.active)
         words = ["sky on" if choice.skysub else "sky OFF", "point source" if choice.point_source else "extended"]
         if not choice.object_visible:
             words.append("NO TARGET VISIBLE")
@@ -387,7 +387,7 @@ def _number(box: QtWidgets.QLineEdit) -> float | None:
     return value if abs(value) < 1e6 else None  # also refuses NaN
 
 
-def _restyle(widget: QtWidgets.QWidget, name: str, value: bool) -> None:
+def _restyle(widget: QtWidgets.QWidget, name: str, value: bool | str) -> None:
     """A property that the style sheet looks at; costs nothing when it stays."""
     if widget.property(name) != value:
         widget.setProperty(name, value)

@@ -162,7 +162,7 @@ class Browsing(Desk):
         self._redo.clear()
         self._hold = self._held = self._rest = None
         self.message, self.trouble, self.wants_name = self.greeting, bool(self.greeting), False
-        self.greeting = ""
+        self.greeting, self.save_wanted = "", False
         self.stage, self.locked = Stage.SCALE, False
         self.choice = first_choice(observation)
         if decision is not None:
@@ -215,7 +215,7 @@ class Browsing(Desk):
     def _not_suggested(self, observation: Observation, error: Exception) -> None:
         log.warning("the search for objects failed: %s", error, exc_info=error)
         if self.observation is observation:
-            self.searching = False
+            self.searching = self.save_wanted = False
             self.view.changed("choice")
 
     def _prefetch(self) -> None:

@@ -109,6 +109,7 @@ class Desk:
     pointer: tuple[float, float] | None = None
     pointer_spectrum: bool = False
     wants_name: bool = False
+    save_wanted: bool = False
     saving: set[str] = field(default_factory=set)
     _undo: list[Choice] = field(default_factory=list)
     _redo: list[Choice] = field(default_factory=list)

@@ -26,7 +26,7 @@ GRIP_PX = 9
 #: The refraction track is marked from here to there [Angstrom].
 TRACK = (4000.0, 9000.0)
 #: Half the length of the tick on a sky spaxel [arcsec].
-_TICK = 0.04
+_TICK = 0.03
 
 
 class _Marks(pg.ScatterPlotItem):

@@ -50,6 +50,7 @@ class Layout:
         window.setStyleSheet(STYLE)
         self.menus: dict[str, QtWidgets.QMenu] = {}
         self.title, self.facts, self.filter = label("title"), label("facts"), label("facts")
+        self.title.setMinimumWidth(0)  # the name of the target is never cut
         self.prompt, self.phases = label("prompt", wrap=True), PhaseBar()
         self.prompt.setAccessibleName("What to do next")
         self.field, self.bar = FieldPlot(), ColourBar()

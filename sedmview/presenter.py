@@ -8,7 +8,9 @@ from pathlib import Path
 
 from sedmd.decisions import QUALITIES, Decision
 from sedmd.errors import SedmError
+from sedmd.observed import Observation
 from sedmd.saved import Verdict
+from sedmd.suggestion import Suggestion
 from sedmview.browsing import Browsing
 from sedmview.desk import words_of
 from sedmview.looking import Looking
@@ -91,6 +93,10 @@ class Presenter(Browsing, Looking, Placing):
             self._say(f"Not saved: {lack}", trouble=True)
             return
         assert self.observation is not None and self.choice is not None and self.entry is not None
+        if self.searching:  # the image of a star counts for what is saved
+            self.save_wanted = True
+            self._say("Saving as soon as the stars of the field are looked at ...")
+            return
         entry, observation, choice = self.entry, self.observation, self.choice
         assert choice.grade is not None
         placement = placement_of(choice, self.suggestion)
@@ -110,6 +116,12 @@ class Presenter(Browsing, Looking, Placing):
             lambda error: self._not_saved(entry, error),
         )
 
+    def _suggested(self, entry: Entry, observation: Observation, found: Suggestion) -> None:
+        super()._suggested(entry, observation, found)
+        if self.save_wanted and self.observation is observation:
+            self.save_wanted = False
+            self.save()
+
     def _lacks(self) -> str:
         """What is missing before the target can be saved; empty when nothing is."""
         if self.observation is None or self.choice is None or self.entry is None:
@@ -120,8 +132,6 @@ class Presenter(Browsing, Looking, Placing):
             return "no grade yet: 1 good  2 acceptable  3 poor  4 no object  5 bogus"
         if self.entry.partial and not self.choice.partial:
             return "this is one half of a pair; Shift+P takes it deliberately without the other"
-        if self.searching:
-            return "still looking at the stars of the field; try again in a moment"
         self.wants_name = not self.reducer
         if self.wants_name:
             return "no name yet: type yours, then Enter"

@@ -125,6 +125,7 @@ class Window(QtWidgets.QMainWindow):
         if observation is None or entry is None:
             return
         parts.title.setText(entry.product)
+        self.setWindowTitle(f"sedmview {observation.folder.name} {entry.product}")
         facts = [
             str(observation.meta.get("utc") or ""),
             f"{'2 × ' if observation.pair else ''}{observation.exptime_s:.0f} s",
@@ -132,7 +133,7 @@ class Window(QtWidgets.QMainWindow):
         airmass = observation.meta.get("airmass")
         facts.append(f"airmass {airmass:.2f}" if isinstance(airmass, float) else "airmass unknown")
         facts.append("A − B" if observation.pair else "A only" if entry.partial else "single exposure")
-        parts.facts.setText("    ".join([*filter(None, facts), *observation.notes[:1]]))
+        parts.facts.setText("    ".join([*filter(None, facts), *observation.notes[-1:]]))
         parts.facts.setToolTip("\n".join(observation.notes))
         parts.field.show_field(observation)
         presenter.jobs.submit(

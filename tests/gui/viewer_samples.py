@@ -23,17 +23,18 @@ NOW = datetime(2019, 6, 12, 6, 0, tzinfo=UTC)
 NOD = (-6.0, 8.0)
 
 
-def make_cube(sources=(), *, sky=20.0, seed=1, reach=11.0, n_wave=60):
-    """Gaussian stars (x, y, light) of 0.8 arcsec sigma on a flat sky, with noise."""
+def make_cube(sources=(), *, sky=20.0, seed=1, reach=11.0, n_wave=60, spectrum=1.0, sky_spectrum=1.0):
+    """Gaussian stars (x, y, light) of 0.8 arcsec sigma on a flat sky, with noise; the spectra are (n_wave,) factors."""
     q, r = (a.ravel() for a in np.meshgrid(np.arange(-40, 41), np.arange(-40, 41)))
     x, y = -0.613 * q - 0.173 * r, -0.174 * q - 0.597 * r
     inside = (np.abs(x) < reach) & (np.abs(y) < reach)
     q, r, x, y = q[inside], r[inside], x[inside], y[inside]
     wavelength = np.linspace(3800, 9200, n_wave)
-    light = np.full(len(q), sky)
+    light = np.outer(np.full(n_wave, 1.0) * sky_spectrum, np.full(len(q), sky))
     for at_x, at_y, total in sources:
-        light = light + total * np.exp(-0.5 * ((x - at_x) ** 2 + (y - at_y) ** 2) / 0.8**2)
-    flux = np.random.default_rng(seed).normal(light, 1.0, (n_wave, len(q)))
+        star = total * np.exp(-0.5 * ((x - at_x) ** 2 + (y - at_y) ** 2) / 0.8**2)
+        light += np.outer(np.full(n_wave, 1.0) * spectrum, star)
+    flux = np.random.default_rng(seed).normal(light, 1.0)
     return Cube(
         wavelength=wavelength,
         flux=flux.astype(np.float32),

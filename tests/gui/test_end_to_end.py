@@ -15,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from viewer_samples import make_cube, make_header
 
 from sedmd import decisions
+from sedmd.data.extinction import extinction_mag
 from sedmd.products.cube import write_cube
+from sedmd.products.solution import write_sensitivity
 from sedmd.products.spectrum import read_spectrum
+from sedmd.reduce.sensitivity import Sensitivity
 from sedmd.saved import former_versions, replay
 
 SERVERS = {
@@ -152,7 +155,14 @@ class Observer:
     def photograph(self, name):
         folder = Path(os.environ.get("SEDMVIEW_SCREENSHOTS") or self.desktop.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        return self.desktop.screenshot(folder / f"{name}.png")
+        path = folder / f"{name}.png"
+        picture = self.desktop.screenshot(path)
+        # the window without the desk around it, in few colours: small enough for a README
+        shown = np.argwhere(picture.sum(axis=2) > 0)
+        (top, left), (bottom, right) = shown.min(axis=0), shown.max(axis=0)
+        image = Image.open(path).convert("RGB").crop((left, top, right + 1, bottom + 1))
+        image.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+        return picture
 
     def blob(self, picture, sign):
         """Middle of the red (+1) or the blue (-1) object in the picture of the field, screen pixels."""
@@ -207,8 +217,45 @@ def night(tmp_path):
             [(*place, LIGHT)], seed=int(day * 1000), reach=13.0, n_wave=N_WAVE, spectrum=shape, sky_spectrum=sky
         )
         header = make_header(name, day, RA_OFF=offset[0], DEC_OFF=offset[1], AIRMASS=1.05)
+        header["UTC"] = f"2019:163:{stem[12:].replace('_', ':')}.0"
         write_cube(folder / f"e3d_crr_b_{stem}_{name.split()[0]}.fits", cube, header=header)
+    calibration(folder)
+    finder(folder / "finders" / "finder_rc20190612_04_03_11_ACQ-ZTF19abc_NA.png")
     return folder
+
+
+def calibration(folder):
+    """A flat sensitivity of 1e14."""
+    flat, none = np.full(N_WAVE, 1e14), np.zeros(N_WAVE)
+    made = Sensitivity(
+        wavelength=supernova()[0],
+        value=flat,
+        error=none,
+        scatter=none,
+        floor=none,
+        telluric=none,
+        stars=("STD-X",),
+        scales=(1.0,),
+    )
+    write_sensitivity(folder / "std-correction.fits", made, cards={})
+
+
+def finder(path):
+    """A chart with some stars and the target in its middle."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:300, :300]
+    sky = rng.normal(40, 6, (300, 300))
+    for at_x, at_y, light in (*rng.uniform((0, 0, 20), (300, 300, 230), (25, 3)), (150, 150, 120)):
+        sky += light * np.exp(-0.5 * ((x - at_x) ** 2 + (y - at_y) ** 2) / 3.0**2)
+    image = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8)).convert("RGB")
+    pen = ImageDraw.Draw(image)
+    for line in ((120, 150, 140, 150), (160, 150, 180, 150), (150, 120, 150, 140), (150, 160, 150, 180)):
+        pen.line(line, fill=(255, 90, 90), width=2)
+    pen.text((268, 250), "N", fill=(255, 255, 255))
+    pen.line((272, 264, 272, 284, 250, 284), fill=(255, 255, 255), width=2)
+    pen.text((240, 279), "E", fill=(255, 255, 255))
+    path.parent.mkdir(parents=True)
+    image.save(path)
 
 
 def test_an_observers_evening(desktop, night):
@@ -249,6 +296,7 @@ def test_an_observers_evening(desktop, night):
     until(lambda: observer.draft("ZTF19abc")["b"]["semi_major_arcsec"] == pytest.approx(size + 0.2))
     desktop.key("c", "Tab", "c")  # both on the middle of their light
     observer.see("ZTF19abc", active="A")
+    desktop.key("l")
     desktop.xdo("mousemove", "--sync", 5, 5)
     observer.photograph("grade")
 
@@ -266,10 +314,11 @@ def test_an_observers_evening(desktop, night):
     decision = until(lambda: observer.decision("ZTF19abc"))
     assert (decision.quality, decision.reducer) == (1, "Ada L.")
     spectrum, header = read_spectrum(night / "sp_ZTF19abc.fits")
+    assert spectrum.unit == "erg / (s cm2 Angstrom)"
     _, shape, _ = supernova()
     cell = 0.613 * 0.597 - 0.173 * 0.174
     truth = LIGHT * 2 * np.pi * 0.8**2 / cell / 900.0 * shape
-    ratio = spectrum.flux / truth
+    ratio = spectrum.flux / truth * 1e14 / 10 ** (0.4 * 1.05 * extinction_mag(spectrum.wavelength))
     assert np.median(ratio) == pytest.approx(1.0, abs=0.06)  # the image is fitted as a Moffat, and is a Gaussian
     assert np.std(ratio / np.median(ratio)) < 0.03
     assert (header["XPOS"], header["YPOS"]) == pytest.approx((3.0, -4.0), abs=0.1)

@@ -136,6 +136,7 @@ def build(
 
     def close() -> None:
         lanes.close()
+        presenter.leave()  # after the lanes: an older draft must not come last
         sys.excepthook = sys.__excepthook__
 
     return window, close

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sedmd.decisions import QUALITIES, Decision, Placement
+from sedmd.errors import SedmError
 from sedmd.observed import Extraction, Extractor, Observation
 from sedmd.saved import Verdict
 from sedmd.suggestion import Suggestion
@@ -232,6 +233,16 @@ class Desk:
             lambda _: self._draft_written(),
             self._no_draft,
         )
+
+    def leave(self) -> None:
+        """The window closes: what waits to be kept is kept now."""
+        if self._draft is None:
+            return
+        (entry, choice, stage), self._draft = self._draft, None
+        try:
+            self.files.keep_draft(entry, to_draft(choice, stage))
+        except (OSError, SedmError) as error:
+            log.error("%s: what was not saved is lost: %s", entry.product, error)
 
     def _draft_written(self) -> None:
         self._drafting = False

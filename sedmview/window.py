@@ -43,8 +43,6 @@ class Window(QtWidgets.QMainWindow):
     redraw_ms : int
     """
 
-    closed = QtCore.Signal()
-
     def __init__(
         self,
         presenter: Presenter,
@@ -376,7 +374,6 @@ class Window(QtWidgets.QMainWindow):
 
     def closeEvent(self, event: object) -> None:
         self._poll.stop()
-        self.closed.emit()
         super().closeEvent(event)
 
 

@@ -402,6 +402,7 @@ def test_closing_at_once_loses_nothing(window, qtbot, redux, open_night):
     choice = window.presenter.choice
     window.close()
     window.presenter.jobs.close()
+    window.presenter.leave()
     again = open_night()
     assert again.presenter.choice == choice
 

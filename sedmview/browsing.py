@@ -80,15 +80,22 @@ class Browsing(Desk):
                 self.open(first)
 
     def open_next_ready(self, *, quiet: bool = False) -> bool:
-        """The next target that waits for the observer; False if there is none."""
-        others = [one for one in self.shown_entries if self.entry is None or one.product != self.entry.product]
-        ready = next((one for one in others if one.state is State.READY and one.product not in self.saving), None)
+        """The next target that waits for the observer, or that nobody has graded; False if there is none."""
+        ready = self.next_ready()
         if ready is None:
             if not quiet:
                 self._say("No other target is ready; PgDn and PgUp go through the list")
             return False
         self.open(ready)
         return True
+
+    def next_ready(self) -> Entry | None:
+        """What to go on with: ready ones first, then those that the pipeline extracted and nobody has graded."""
+        here = self.entry.product if self.entry is not None else ""
+        others = [one for one in self.shown_entries if one.product != here and one.product not in self.saving]
+        ready = [one for one in others if one.state is State.READY]
+        ungraded = [one for one in others if one.state is State.AUTOMATIC and not one.standard]
+        return next(iter(ready + ungraded), None)
 
     def step(self, by: int) -> None:
         """To the next or previous target of the list that can be opened."""

@@ -152,8 +152,7 @@ class Presenter(Browsing, Looking, Placing):
         self.view.changed("entries")
         written = ", ".join(path.name for path in paths)
         log.info("saved %s quality %d by %s", written, decision.quality, decision.reducer)
-        more = any(one.state is State.READY for one in self.shown_entries)
-        then = "Enter: next target" if more else "No other target is ready"
+        then = "Enter: next target" if self.next_ready() else "No other target is ready"
         self._say(f"Saved {decision.saved_as}, {decision.quality} {QUALITIES[decision.quality]}. {then}")
 
     def _not_saved(self, entry: Entry, error: Exception) -> None:

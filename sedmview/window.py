@@ -131,8 +131,9 @@ class Window(QtWidgets.QMainWindow):
         airmass = observation.meta.get("airmass")
         facts.append(f"airmass {airmass:.2f}" if isinstance(airmass, float) else "airmass unknown")
         facts.append("A − B" if observation.pair else "A only" if entry.partial else "single exposure")
-        parts.facts.setText("    ".join([*filter(None, facts), *observation.notes[-1:]]))
-        parts.facts.setToolTip("\n".join(observation.notes))
+        notes = [note for note in (entry.reason, *observation.notes[-1:]) if note]
+        parts.facts.setText("    ".join([*filter(None, facts), *notes]))
+        parts.facts.setToolTip("\n".join([entry.reason, *observation.notes]).strip())
         parts.field.show_field(observation)
         presenter.jobs.submit(
             "finder",

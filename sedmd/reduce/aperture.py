@@ -18,7 +18,7 @@ from sedmd.reduce.overlap import shares_in_unit_circle
 from sedmd.reduce.psf import Psf, image
 
 #: The aperture's shares are worked out anew when refraction has moved it by this much.
-_STEP_ARCSEC = 0.03
+_STEP_ARCSEC = 0.05
 #: The sky annulus, in units of the semi-major axis and in arcsec beyond it (kpy Extractor: f = 1.5, a f + 3 f).
 SKY_INNER, SKY_WIDTH_ARCSEC = 1.5, 4.5
 #: The annulus never begins closer than this: the wings of a star would pass for sky.
@@ -399,7 +399,8 @@ def _check(semi_major_arcsec: float, axis_ratio: float, exptime_s: float) -> Non
 def _steps(shift_x: FloatArray, shift_y: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
     """Bins at which the moving aperture is worked out; for each bin the place before it and the part of the way on.
 
-    The bins lie at most `_STEP_ARCSEC` apart on the sky, so that a share interpolated between them is good to 0.1 %.
+    The bins lie about `_STEP_ARCSEC` apart on the sky: a share interpolated between them is off by less than 2 % of a
+    spaxel on the outline, and the sum of all shares, the aperture's area, not at all.
     """
     path = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(shift_x), np.diff(shift_y)))])
     wanted = np.arange(0.0, path[-1], _STEP_ARCSEC)

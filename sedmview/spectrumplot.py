@@ -56,11 +56,10 @@ class SpectrumPlot(pg.PlotWidget):
         self.addItem(self._window, ignoreBounds=True)
         self._low, self._high = pg.PlotCurveItem(pen=None), pg.PlotCurveItem(pen=None)
         self._band = pg.FillBetweenItem(self._low, self._high, brush=(120, 170, 220, 90))
-        dashed = QtCore.Qt.PenStyle.DashLine
         self._sky = _curve(COLOUR_SKY_CURVE)
         self._pointer = _curve(COLOUR_OFFER, style=QtCore.Qt.PenStyle.DotLine)
         self._part_a = _curve(COLOUR_A)
-        self._part_b = _curve(COLOUR_B, style=dashed)
+        self._part_b = _curve(COLOUR_B)  # a dashed line of so many pieces takes Qt longer than all else together
         self._curve = _curve(COLOUR_INK, width=1)
         self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
         curves = (self._sky, self._part_a, self._part_b, self._pointer, self._curve)

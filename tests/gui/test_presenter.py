@@ -338,6 +338,17 @@ def test_too_few_sky_spaxels_are_told_and_do_not_save():
     assert "Not saved" in presenter.message and files.saved == []
 
 
+def test_an_aperture_off_the_field_says_so_and_does_not_save():
+    presenter = make_presenter()
+    presenter.place(0.0, 0.0)
+    presenter.set_aperture(0, 40.0)
+    assert presenter.extraction is None and "off the field" in presenter.problem
+    do(presenter, "1 Return")
+    assert "Not saved" in presenter.message and presenter.files.saved == []
+    do(presenter, "U U")
+    assert presenter.extraction is not None
+
+
 # ---- undo
 
 

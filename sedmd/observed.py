@@ -84,6 +84,8 @@ class Observation:
     notes : tuple of str
         What an observer should know about the files.
     paths : tuple of Path
+    stamp : tuple
+        The state of the files when they were read, see `stamp_of`; empty when not known.
     header : Header
         Of the first cube.
     """
@@ -99,6 +101,7 @@ class Observation:
     centre_deg: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    stamp: tuple[tuple[str, int, int], ...] = ()
     header: fits.Header = field(default_factory=fits.Header)
 
     @property
@@ -144,6 +147,7 @@ def load(product: str, paths: Sequence[Path]) -> Observation:
     SedmError, OSError
         A cube cannot be read, or A and B do not fit each other.
     """
+    stamp = stamp_of(paths)
     read = [_exposure(path) for path in paths]
     first = read[0]
     airmasses = [one.conditions.airmass for one in read if one.conditions.airmass is not None]
@@ -171,8 +175,22 @@ def load(product: str, paths: Sequence[Path]) -> Observation:
         centre_deg=_centre(first.header),
         notes=notes + ((note,) if note else ()),
         paths=tuple(paths),
+        stamp=stamp,
         header=first.header,
     )
+
+
+def stamp_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Name, time of change [ns] and size of cubes and of the night's flux calibration; tells whether they are the same.
+
+    Raises
+    ------
+    OSError
+        A cube is gone.
+    """
+    fluxcal = paths[0].parent / FLUXCAL
+    files = [*paths, *([fluxcal] if fluxcal.exists() else [])]
+    return tuple((path.name, (status := path.stat()).st_mtime_ns, status.st_size) for path in files)
 
 
 def frame_of(path: Path, header: Mapping[str, object] | fits.Header) -> Frame:

@@ -21,7 +21,7 @@ import sedmd
 from sedmd.decisions import FORMER, SUFFIX, Decision, Picture, Placement, from_json, read, to_json, write
 from sedmd.errors import SedmError
 from sedmd.job import Job
-from sedmd.observed import Extraction, Observation, extract, load, with_grade
+from sedmd.observed import Extraction, Observation, extract, load, stamp_of, with_grade
 from sedmd.products.ascii import write_ascii
 from sedmd.products.files import sha256_of, sync_directory
 from sedmd.products.fitsio import card_value
@@ -101,6 +101,8 @@ def save(
         No spectrum can be made with this placement.
     """
     folder = observation.folder
+    if observation.stamp and stamp_of(observation.paths) != observation.stamp:
+        raise SedmError("cube or flux calibration has changed on disk since it was opened; F5 opens it anew")
     saved_as = name_for(folder, observation.product)
     fluxcal = observation.calibration
     decision = Decision(

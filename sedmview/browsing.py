@@ -118,17 +118,17 @@ class Browsing(Desk):
             return
         self.opening = entry
         known = self._ready.get(entry.product)
-        if known is not None and known[0] == entry.cubes:
-            self._opened(entry, known[1], known[2], self.files.decision(entry), self.files.draft(entry))
-            return
 
-        def work() -> tuple[Observation, Decision | None, dict[str, Any] | None]:
-            return self.files.load(entry), self.files.decision(entry), self.files.draft(entry)
+        def work() -> tuple[Observation, Suggestion | None, Decision | None, dict[str, Any] | None]:
+            notes = self.files.decision(entry), self.files.draft(entry)
+            if known is not None and known[0] == self.files.stamp(entry):
+                return known[1], known[2], *notes
+            return self.files.load(entry), None, *notes
 
         self.jobs.submit(
             "load",
             work,
-            lambda got: self._opened(entry, got[0], None, got[1], got[2]),
+            lambda got: self._opened(entry, *got),
             lambda error: self._not_opened(entry, error),
         )
         self.view.changed("choice")
@@ -206,7 +206,7 @@ class Browsing(Desk):
     def _suggested(self, entry: Entry, observation: Observation, found: Suggestion) -> None:
         while len(self._ready) > 8:
             self._ready.pop(next(iter(self._ready)))
-        self._ready[entry.product] = (entry.cubes, observation, found)
+        self._ready[entry.product] = (observation.stamp, observation, found)
         if self.observation is not observation:
             return
         self.searching = False
@@ -237,7 +237,7 @@ class Browsing(Desk):
                 return one, observation, self.files.suggest(observation)
 
             def keep(got: tuple[Entry, Observation, Suggestion]) -> None:
-                self._ready[got[0].product] = (got[0].cubes, got[1], got[2])
+                self._ready[got[0].product] = (got[1].stamp, got[1], got[2])
 
             self.jobs.submit("search", work, keep, lambda error: log.info("not read ahead: %s", error))
             return

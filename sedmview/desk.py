@@ -25,6 +25,7 @@ class Files(Protocol):
     """How the presenter reaches the disk; tests put something else here."""
 
     def load(self, entry: Entry) -> Observation: ...
+    def stamp(self, entry: Entry) -> object: ...
     def suggest(self, observation: Observation) -> Suggestion: ...
     def decision(self, entry: Entry) -> Decision | None: ...
     def save(
@@ -122,7 +123,7 @@ class Desk:
     _listing: bool = False
     _drafting: bool = False
     _draft: tuple[Entry, Choice, Stage] | None = None
-    _ready: dict[str, tuple[tuple[Path, ...], Observation, Suggestion | None]] = field(default_factory=dict)
+    _ready: dict[str, tuple[object, Observation, Suggestion]] = field(default_factory=dict)
 
     # ---- what is shown
 

@@ -33,6 +33,10 @@ class Disk:
         """Read the cubes. Raises SedmError, OSError."""
         return observed.load(entry.product, entry.cubes)
 
+    def stamp(self, entry: Entry) -> object:
+        """By which it is known whether the cubes are still the same. Raises OSError."""
+        return observed.stamp_of(entry.cubes)
+
     def suggest(self, observation: Observation) -> Suggestion:
         """Look for the object; about a second for each cube."""
         return suggest(observation)

@@ -12,6 +12,7 @@ from viewer_samples import (
     do,
     entry_of,
     make_cube,
+    make_header,
     make_observation,
     make_pair,
     make_presenter,
@@ -21,6 +22,7 @@ from viewer_samples import (
 from sedmd import decisions
 from sedmd.errors import SedmError
 from sedmd.observed import extract
+from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum
 from sedmd.saved import former_versions, replay
 from sedmview.actions import ACTIONS, action_for, help_text, keys, press, repeats
@@ -597,6 +599,22 @@ def test_new_cubes_appear_by_themselves_and_b_completes_the_pair(redux, tmp_path
     aside.rename(late)
     presenter.refresh()
     assert entry_of(presenter, "ZTF19abc").pair and presenter.entry.product == "SN2019xyz_obs1"
+
+
+def test_a_cube_made_anew_is_read_again_and_the_apertures_stay(redux, tmp_path):
+    presenter = presenter_on(redux, tmp_path / "state")
+    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    do(presenter, "S [ 1")
+    path = presenter.entry.cubes[0]
+    write_cube(path, make_cube([(-2.0, 2.0, 90.0)], seed=8), header=make_header("SN2019xyz", 0.215))
+    do(presenter, "Return")
+    assert "F5 opens it anew" in presenter.message and not (redux / "sp_SN2019xyz_obs1.fits").exists()
+    do(presenter, "F5")
+    assert presenter.choice.a.axis_ratio == 0.9 and presenter.choice.grade == 1
+    do(presenter, "Return")
+    own = extract(presenter.observation, placement_of(presenter.choice, presenter.suggestion)).spectrum
+    assert np.array_equal(read_spectrum(redux / "sp_SN2019xyz_obs1.fits")[0].flux, own.flux)
+    assert 1.1 < np.mean(own.flux) < 1.3  # the star was three times as bright before
 
 
 # ---- nothing is lost

@@ -125,6 +125,9 @@ class Files:
     def load(self, entry):
         return self.observations[entry.product]
 
+    def stamp(self, entry):
+        return self.observations[entry.product].stamp
+
     def suggest(self, observation):
         key = tuple(id(cube) for cube in observation.cubes)
         if key not in _suggested:  # the cubes are kept too, so that no other takes their numbers

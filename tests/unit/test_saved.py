@@ -228,3 +228,15 @@ def test_a_malformed_decision_ends_in_words(tmp_path, capsys):
     path.write_text("{")
     assert main(["extract", "--decision", str(path)]) == 2
     assert capsys.readouterr().err.startswith("sedmd: x.decision.json: not a whole JSON file")
+
+
+def test_a_cube_that_was_made_anew_meanwhile_is_not_taken_for_the_old_one(night):
+    observation = observation_of(night)
+    cube = sorted(night.glob("e3d_*.fits"))[0]
+    write_cube(cube, make_cube([(3.0, -4.0, 150.0)], seed=9), header=make_header("ZTF19abc [A]", 0.172))
+    with pytest.raises(SedmError, match="has changed on disk since it was opened; F5"):
+        saved.save(observation, placement(), VERDICT)
+    saved.save(observation_of(night), placement(), VERDICT)
+    sensitivity_of(night)
+    with pytest.raises(SedmError, match="has changed on disk"):
+        saved.save(replace(observation, stamp=observation_of(night).stamp[:2]), placement(), VERDICT)

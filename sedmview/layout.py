@@ -28,7 +28,7 @@ QListWidget::item { padding: 3px; border-bottom: 1px solid #262d36; }
 QListWidget::item:selected { background: #31506e; }
 QLineEdit { background: #222a33; border: 1px solid #4a5765; border-radius: 3px; padding: 3px; }
 QLineEdit:focus { border-color: #ffe08a; }
-QPushButton { background: #2a333d; border: 1px solid #4a5765; border-radius: 4px; padding: 6px 10px; }
+QPushButton { background: #2a333d; border: 1px solid #4a5765; border-radius: 4px; padding: 6px 6px; }
 QPushButton:checked { background: #2f7d4f; border-color: #58b883; color: #ffffff; }
 QPushButton:hover { border-color: #8aa0b5; }
 QPushButton:disabled { color: #6b7682; }
@@ -106,10 +106,12 @@ class Layout:
     def _middle(self) -> QtWidgets.QWidget:
         self.window_low, self.window_high = _box("First wavelength [nm]", 48), _box("Last wavelength [nm]", 48)
         self.aperture_name = label("aperture")
+        self.aperture_name.setMinimumWidth(0)
+        self.flags.setMinimumWidth(0)
         names = ("E", "N", "a", "b/a", "PA")
         meanings = ("arcsec East", "arcsec North", "semi-major axis, arcsec", "axis ratio", "position angle, degrees")
-        self.aperture_boxes = tuple(_box(meaning, 58) for meaning in meanings)
-        shape: list[object] = [self.aperture_name, 8]
+        self.aperture_boxes = tuple(_box(meaning, 52) for meaning in meanings)
+        shape: list[object] = [self.aperture_name, 4]
         for name, box in zip(names, self.aperture_boxes, strict=True):
             shape += [_word(name), box]
         window = _row(
@@ -157,6 +159,7 @@ def _box(meaning: str, width: int) -> QtWidgets.QLineEdit:
 def _word(text: str) -> QtWidgets.QLabel:
     made = label("facts")
     made.setText(text)
+    made.setMinimumWidth(0)  # short, never cut
     return made
 
 

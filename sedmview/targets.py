@@ -212,7 +212,7 @@ class Night:
         for target in state.get("targets", ()):
             name = str(target.get("name", ""))
             if name:
-                told[name] = (str(target.get("state", "")), str(target.get("reason", "")))
+                told[name] = (str(target.get("state", "")), str(target.get("reason", "")).removeprefix(f"{name}: "))
         return told, ""
 
 

@@ -40,7 +40,12 @@ def states(night):
 def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settings, monkeypatch):
     told(
         monkeypatch,
-        {"name": "ZTF19abc", "state": "extract awaiting observer", "reason": "more than one object", "colour": "red"},
+        {
+            "name": "ZTF19abc",
+            "state": "extract awaiting observer",
+            "reason": "ZTF19abc: more than one object",
+            "colour": "red",
+        },
         {"name": "SN2019xyz_obs1", "state": "extract failed", "reason": "took 900 s"},
         {"name": "ZTF19new_obs1", "state": "extract waiting", "reason": "waits for wavelength.fits"},
         {"name": "ZTF19bad", "state": "cube quarantined", "reason": "every pixel is zero"},

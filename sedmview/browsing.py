@@ -30,11 +30,14 @@ class Browsing(Desk):
     def _listed(self, result: tuple[list[Entry], list[str]]) -> None:
         self._listing = False
         entries, troubles = result
-        for words in troubles:
-            log.warning("%s", words)
         self.take_entries(entries)
-        if troubles and not self.message:
-            self._say(troubles[0], trouble=True)
+        self.view.changed("entries")  # ages go on
+        news = [words for words in troubles if words not in self._troubles]
+        self._troubles = troubles
+        for words in news:
+            log.warning("%s", words)
+        if news and not self.message:
+            self._say(news[0], trouble=True)
 
     def _not_listed(self, error: Exception) -> None:
         self._listing = False

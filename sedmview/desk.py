@@ -121,6 +121,7 @@ class Desk:
     _held: tuple[str, Choice] | None = None
     _rest: tuple[float, float] | None = None
     _listing: bool = False
+    _troubles: list[str] = field(default_factory=list)
     _drafting: bool = False
     _draft: tuple[Entry, Choice, Stage] | None = None
     _ready: dict[str, tuple[object, Observation, Suggestion]] = field(default_factory=dict)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from sedmd.night import Observation, observations
 from sedmd.observed import frame_of
 from sedmd.saved import REDONE, STEP, names
 from sedmd.status import snapshot
+
+#: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
+LEDGER_PERIOD = timedelta(minutes=1)
 
 
 class State(StrEnum):
@@ -136,7 +140,9 @@ class Night:
         self.folder = folder
         self._settings = settings
         self._only = None if cubes is None else tuple(cubes)
-        self._frames: dict[tuple[Path, int, int], Frame | str] = {}
+        self._frames: dict[tuple[Path, int, int], Frame] = {}
+        self._cards: dict[Path, tuple[int, int, Mapping[str, object]]] = {}
+        self._told: tuple[object, datetime, dict[str, tuple[str, str]]] | None = None
 
     def entries(self, now: datetime) -> tuple[list[Entry], list[str]]:
         """The list, ready ones first, then by time; and what could not be read. Slow disk: not for the GUI thread."""
@@ -166,7 +172,7 @@ class Night:
             status = path.stat()
             key = (path, status.st_mtime_ns, status.st_size)
             if key not in self._frames:
-                self._frames[key] = frame_of(path, header_of(path))
+                self._frames[key] = frame_of(path, self._header(path))
             return self._frames[key]
         except (SedmError, OSError, ValueError) as error:
             words = " ".join(str(error).split()) or type(error).__name__
@@ -198,12 +204,23 @@ class Night:
             entry = replace(entry, state=State.FAILED, reason=reason)
         elif reason:
             entry = replace(entry, reason=reason)
-        return with_product(entry)
+        return with_product(entry, self._header)
+
+    def _header(self, path: Path) -> Mapping[str, object]:
+        status = path.stat()
+        known = self._cards.get(path)
+        if known is None or known[:2] != (status.st_mtime_ns, status.st_size):
+            known = self._cards[path] = (status.st_mtime_ns, status.st_size, header_of(path))
+        return known[2]
 
     def _ledger(self, now: datetime) -> tuple[dict[str, tuple[str, str]], str]:
         """Product to (state, reason), as the ledger tells; the viewer works without it."""
         if self._settings is None or not (self._settings.paths.state / "ledger.sqlite").exists():
             return {}, ""
+        # planning a night takes longer than looking whether anybody has written into the ledger
+        state_now = _state_of(self._settings.paths.state)
+        if self._told is not None and self._told[0] == state_now and now - self._told[1] < LEDGER_PERIOD:
+            return self._told[2], ""
         try:
             state = snapshot(self._settings, night=self.folder.name, now=now)
         except (SedmError, sqlite3.Error, OSError) as error:
@@ -213,17 +230,27 @@ class Night:
             name = str(target.get("name", ""))
             if name:
                 told[name] = (str(target.get("state", "")), str(target.get("reason", "")).removeprefix(f"{name}: "))
+        self._told = (state_now, now, told)
         return told, ""
 
 
-def with_product(entry: Entry) -> Entry:
+def _state_of(folder: Path) -> list[tuple[str, int, int]]:
+    found = []
+    for path in sorted(folder.glob("ledger.sqlite*")):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((path.name, status.st_mtime_ns, status.st_size))
+    return found
+
+
+def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> Entry:
     """The entry with what lies in the folder under its name: an observer's spectrum or the pipeline's."""
     if not entry.cubes:
         return entry
     folder = entry.cubes[0].parent
     for name in (entry.product + REDONE, entry.product):
         try:
-            header = header_of(folder / names(name)[2])
+            header = read(folder / names(name)[2])
         except (SedmError, OSError):
             continue
         quality, reducer = header.get("QUALITY"), header.get("REDUCER")

@@ -530,6 +530,16 @@ def test_a_cube_that_cannot_be_read_leaves_the_open_one():
     assert entry_of(presenter, "T1").state is State.FAILED
 
 
+def test_trouble_with_the_list_is_told_once(caplog):
+    presenter = make_presenter()
+    presenter.files.entries = lambda: (list(presenter.files.list), ["e3d_x.fits: cut"])
+    presenter.refresh()
+    assert presenter.message == "e3d_x.fits: cut" and presenter.trouble
+    do(presenter, "X")
+    presenter.refresh()
+    assert presenter.message == "" and caplog.text.count("e3d_x.fits: cut") == 1
+
+
 def test_a_night_from_the_list_to_the_files(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state", reducer="Ada L.")
     states = {entry.product: entry.state for entry in presenter.entries}

@@ -38,7 +38,7 @@ class Watch:
     mode: str = "auto"
     scan_interval_s: float = 10.0
     archive_interval_s: float = 600.0
-    settle_s: float = 2.0
+    settle_s: float = 0.5
     settle_timeout_s: float = 300.0
     nights_back: int = 2
     min_hdus: int = 1

@@ -18,8 +18,10 @@ from sedmd.lock import holder
 from sedmd.mounts import free_bytes
 from sedmd.plan import FALLBACK, Node, Plan, State
 from sedmd.planner import plan_night
+from sedmd.quality import QUALITIES
 from sedmd.report import figures
 from sedmd.rows import FrameRow
+from sedmd.verdicts import Decided, decided
 
 #: Of a calibration's figures so many are shown, the first ones.
 FIGURES_SHOWN = 3
@@ -80,7 +82,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
         "flux_fallback": asdict(plan.flux_fallback, dict_factory=_plain) if plan.flux_fallback else None,
         "offers": list(plan.offers),
         "departed": plan.departed,
-        "targets": _targets(plan, jobs),
+        "targets": _targets(plan, jobs, decided(ledger, night)),
         "running": [_entry(node, jobs) for node in plan.nodes if node.state is State.RUNNING],
         "due": [_entry(node, jobs) for node in plan.due()],
         "waiting": [_entry(node, jobs) for node in plan.nodes if node.state is State.WAITING],
@@ -173,7 +175,7 @@ def _entry(node: Node, jobs: dict[str, JobRow]) -> dict[str, Any]:
     }
 
 
-def _targets(plan: Plan, jobs: dict[str, JobRow]) -> list[dict[str, Any]]:
+def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) -> list[dict[str, Any]]:
     """One line per observation: what was observed, and where its spectrum stands."""
     extractions = {node.job.label: node for node in plan.nodes if node.job.step == "extract"}
     cubes = {path: node for node in plan.nodes if node.job.step == "cube" for path in node.job.outputs.values()}
@@ -189,6 +191,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow]) -> list[dict[str, Any]]:
         taken = [frames[path] for cube in mine for path in cube.job.inputs["raw"]]
         airmasses = [frame.airmass for frame in taken if frame.airmass is not None]
         row = jobs.get(ext.key)
+        verdict = verdicts.get(node.job.label)
         targets.append(
             {
                 "name": node.job.label,
@@ -203,6 +206,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow]) -> list[dict[str, Any]]:
                 "airmass": sum(airmasses) / len(airmasses) if airmasses else None,
                 "calibrations": next((cube.fallback for cube in mine if cube.fallback), plan.night),
                 "figures": dict(row.figures) if row is not None else {},
+                "decision": asdict(verdict) if verdict is not None else None,
             }
         )
     return targets
@@ -212,6 +216,8 @@ def _target_line(target: dict[str, Any]) -> str:
     airmass = f"{target['airmass']:.2f}" if target["airmass"] is not None else "-"
     snr = target["figures"].get("S/N")
     told = target["reason"] or (f"S/N {snr}" if snr is not None else "")
+    if (verdict := target["decision"]) is not None:
+        told = f"{verdict['quality']} {QUALITIES[verdict['quality']]}, {verdict['reducer']}: {verdict['saved_as']}"
     return f"  {target['name']:32} {target['exptime_s']:6.0f} s  {airmass:>5}  {target['state']:18} {told}".rstrip()
 
 

@@ -1,7 +1,8 @@
-"""The one table of keys: it feeds the shortcuts, the menu, the help and the log.
+"""The one table of keys: it feeds the shortcuts, the menus, the help and the log.
 
-Letters and signs are those of the windows this one replaces; `,` `.` and `x` mean one thing while scaling and another
-while placing, as they did there, so each action says at which stage it applies.
+Letters and signs are those of the windows this one replaces; `,` `.` and `X` mean one thing while scaling and another
+while placing, as they did there, so each action says at which stage it applies. `<` and `>` are shifted keys on many
+keyboards: their fine steps, and those of `,` `.` `[` `]`, are with Ctrl; those of letters and arrows with Shift.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sedmview.model import GRADES, Stage
+from sedmd.quality import QUALITIES
+from sedmview.model import Stage
 from sedmview.presenter import Presenter
+from sedmview.targets import Filter
 
 BOTH = (Stage.SCALE, Stage.PLACE)
 SCALE = (Stage.SCALE,)
@@ -32,67 +35,101 @@ class Action:
     stages : tuple of Stage
         When it applies.
     run : callable
+    repeats : bool
+        A key held down does it again and again.
     """
 
     ident: str
     title: str
     keys: tuple[str, ...]
     stages: tuple[Stage, ...]
-    run: Callable[[Presenter], None]
+    run: Callable[[Presenter], object]
+    repeats: bool = False
+
+    @property
+    def menu(self) -> str:
+        """The menu it stands in."""
+        return self.ident.partition(".")[0].capitalize()
+
+
+def _do(
+    ident: str,
+    title: str,
+    keys: str,
+    stages: tuple[Stage, ...],
+    run: Callable[[Presenter], object],
+    repeats: bool = False,
+) -> Action:
+    return Action(ident=ident, title=title, keys=tuple(keys.split()), stages=stages, run=run, repeats=repeats)
+
+
+def _grade(grade: int, meaning: str) -> Action:
+    return _do(f"grade.{grade}", f"{grade} {meaning}", str(grade), BOTH, lambda p: p.grade(grade))
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action(ident="scale.widen", title="wider scale", keys=(">",), stages=BOTH, run=lambda p: p.rescale("widen", 1.25)),
-    Action(
-        ident="scale.narrow", title="narrower scale", keys=("<",), stages=BOTH, run=lambda p: p.rescale("widen", 0.8)
-    ),
-    Action(
-        ident="scale.raise", title="raise the dark end", keys=(".",), stages=SCALE, run=lambda p: p.rescale("low", 1)
-    ),
-    Action(
-        ident="scale.lower", title="lower the dark end", keys=(",",), stages=SCALE, run=lambda p: p.rescale("low", -1)
-    ),
-    Action(ident="scale.accept", title="accept the scale", keys=("X",), stages=SCALE, run=Presenter.accept_scale),
-    Action(ident="scale.default", title="default scale", keys=("Q",), stages=SCALE, run=Presenter.default_scale),
-    Action(ident="scale.again", title="back to scaling", keys=("Esc",), stages=PLACE, run=Presenter.back_to_scale),
-    Action(ident="target.none", title="no object visible", keys=("N",), stages=BOTH, run=Presenter.no_object),
-    Action(ident="aperture.smaller", title="smaller", keys=("Z",), stages=PLACE, run=lambda p: p.resize(-0.2)),
-    Action(ident="aperture.larger", title="larger", keys=("X",), stages=PLACE, run=lambda p: p.resize(0.2)),
-    Action(ident="aperture.flatter", title="flatter", keys=("[",), stages=PLACE, run=lambda p: p.reshape(-0.1)),
-    Action(ident="aperture.rounder", title="rounder", keys=("]",), stages=PLACE, run=lambda p: p.reshape(0.1)),
-    Action(ident="aperture.left", title="turn counter-clockwise", keys=(",",), stages=PLACE, run=lambda p: p.turn(10)),
-    Action(ident="aperture.right", title="turn clockwise", keys=(".",), stages=PLACE, run=lambda p: p.turn(-10)),
-    Action(ident="aperture.centre", title="centre on the object", keys=("C",), stages=PLACE, run=Presenter.centre),
-    Action(ident="aperture.sky", title="sky on or off", keys=("Y",), stages=PLACE, run=Presenter.toggle_sky),
-    Action(
-        ident="aperture.point",
-        title="point source or extended",
-        keys=("P",),
-        stages=PLACE,
-        run=Presenter.toggle_point_source,
-    ),
-    Action(ident="aperture.swap", title="other aperture (A or B)", keys=("Tab",), stages=PLACE, run=Presenter.swap),
-    Action(ident="nudge.east", title="0.1 arcsec East", keys=("Left",), stages=PLACE, run=lambda p: p.nudge(0.1, 0)),
-    Action(ident="nudge.west", title="0.1 arcsec West", keys=("Right",), stages=PLACE, run=lambda p: p.nudge(-0.1, 0)),
-    Action(ident="nudge.north", title="0.1 arcsec North", keys=("Up",), stages=PLACE, run=lambda p: p.nudge(0, 0.1)),
-    Action(ident="nudge.south", title="0.1 arcsec South", keys=("Down",), stages=PLACE, run=lambda p: p.nudge(0, -0.1)),
-    *(
-        Action(
-            ident=f"grade.{grade}",
-            title=f"{grade} {meaning}",
-            keys=(str(grade),),
-            stages=PLACE,
-            run=lambda p, grade=grade: p.grade(grade),  # type: ignore[misc]
-        )
-        for grade, meaning in GRADES.items()
-    ),
-    Action(ident="target.save", title="save", keys=("Ctrl+S",), stages=PLACE, run=Presenter.save),
-    Action(ident="edit.undo", title="undo", keys=("U", "Ctrl+Z"), stages=BOTH, run=Presenter.undo),
-    Action(ident="edit.redo", title="redo", keys=("Ctrl+Shift+Z",), stages=BOTH, run=Presenter.redo),
-    Action(ident="picture.window", title="next wavelength range", keys=("W",), stages=BOTH, run=Presenter.next_window),
-    Action(ident="target.next", title="next target", keys=("PgDown",), stages=BOTH, run=lambda p: p.step(1)),
-    Action(ident="target.previous", title="previous target", keys=("PgUp",), stages=BOTH, run=lambda p: p.step(-1)),
-    Action(ident="help", title="this help", keys=("?", "F1"), stages=BOTH, run=Presenter.toggle_help),
+    _do("scale.widen", "wider scale", ">", BOTH, lambda p: p.rescale("widen", 1.25), True),
+    _do("scale.narrow", "narrower scale", "<", BOTH, lambda p: p.rescale("widen", 0.8), True),
+    _do("scale.widen-fine", "a little wider", "Ctrl+>", BOTH, lambda p: p.rescale("widen", 1.05), True),
+    _do("scale.narrow-fine", "a little narrower", "Ctrl+<", BOTH, lambda p: p.rescale("widen", 1 / 1.05), True),
+    _do("scale.raise", "raise the dark end", ".", SCALE, lambda p: p.rescale("low", 1), True),
+    _do("scale.lower", "lower the dark end", ",", SCALE, lambda p: p.rescale("low", -1), True),
+    _do("scale.raise-fine", "raise it a little", "Ctrl+.", SCALE, lambda p: p.rescale("low", 0.2), True),
+    _do("scale.lower-fine", "lower it a little", "Ctrl+,", SCALE, lambda p: p.rescale("low", -0.2), True),
+    _do("scale.accept", "accept the scale", "X", SCALE, Presenter.accept_scale),
+    _do("scale.default", "default scale", "Q", SCALE, Presenter.default_scale),
+    _do("scale.again", "back to scaling", "Esc", PLACE, Presenter.back_to_scale),
+    _do("scale.limits", "next automatic limits", "A", BOTH, Presenter.next_limits),
+    _do("scale.stretch", "next stretch", "T", BOTH, Presenter.next_stretch),
+    _do("scale.colours", "next colours", "M", BOTH, Presenter.next_colours),
+    _do("scale.invert", "invert the colours", "I", BOTH, Presenter.invert),
+    _do("picture.window", "next wavelength range", "W", BOTH, Presenter.next_window),
+    _do("picture.redder", "range to the red", "Ctrl+Right", BOTH, lambda p: p.shift_window(0.5), True),
+    _do("picture.bluer", "range to the blue", "Ctrl+Left", BOTH, lambda p: p.shift_window(-0.5), True),
+    _do("picture.sky", "sky curve on or off", "K", BOTH, Presenter.toggle_sky_curve),
+    _do("picture.pointer", "spectrum under the pointer", "H", BOTH, Presenter.toggle_pointer_spectrum),
+    _do("picture.lines", "next line markers", "L", BOTH, Presenter.next_lines),
+    _do("aperture.suggestion", "take the suggestion", "S", BOTH, Presenter.accept_suggestion),
+    _do("aperture.smaller", "smaller", "Z", PLACE, lambda p: p.resize(-0.2), True),
+    _do("aperture.larger", "larger", "X", PLACE, lambda p: p.resize(0.2), True),
+    _do("aperture.smaller-fine", "a little smaller", "Shift+Z", PLACE, lambda p: p.resize(-0.05), True),
+    _do("aperture.larger-fine", "a little larger", "Shift+X", PLACE, lambda p: p.resize(0.05), True),
+    _do("aperture.flatter", "flatter", "[", PLACE, lambda p: p.reshape(-0.1), True),
+    _do("aperture.rounder", "rounder", "]", PLACE, lambda p: p.reshape(0.1), True),
+    _do("aperture.flatter-fine", "a little flatter", "Ctrl+[", PLACE, lambda p: p.reshape(-0.02), True),
+    _do("aperture.rounder-fine", "a little rounder", "Ctrl+]", PLACE, lambda p: p.reshape(0.02), True),
+    _do("aperture.left", "turn counter-clockwise", ",", PLACE, lambda p: p.turn(10), True),
+    _do("aperture.right", "turn clockwise", ".", PLACE, lambda p: p.turn(-10), True),
+    _do("aperture.left-fine", "turn a little ccw", "Ctrl+,", PLACE, lambda p: p.turn(1), True),
+    _do("aperture.right-fine", "turn a little cw", "Ctrl+.", PLACE, lambda p: p.turn(-1), True),
+    _do("aperture.east", "0.1 arcsec East", "Left", PLACE, lambda p: p.nudge(0.1, 0), True),
+    _do("aperture.west", "0.1 arcsec West", "Right", PLACE, lambda p: p.nudge(-0.1, 0), True),
+    _do("aperture.north", "0.1 arcsec North", "Up", PLACE, lambda p: p.nudge(0, 0.1), True),
+    _do("aperture.south", "0.1 arcsec South", "Down", PLACE, lambda p: p.nudge(0, -0.1), True),
+    _do("aperture.east-fine", "0.02 arcsec East", "Shift+Left", PLACE, lambda p: p.nudge(0.02, 0), True),
+    _do("aperture.west-fine", "0.02 arcsec West", "Shift+Right", PLACE, lambda p: p.nudge(-0.02, 0), True),
+    _do("aperture.north-fine", "0.02 arcsec North", "Shift+Up", PLACE, lambda p: p.nudge(0, 0.02), True),
+    _do("aperture.south-fine", "0.02 arcsec South", "Shift+Down", PLACE, lambda p: p.nudge(0, -0.02), True),
+    _do("aperture.swap", "other aperture, A or B", "Tab", PLACE, Presenter.swap),
+    _do("aperture.centre", "centre on the object", "C", PLACE, Presenter.centre),
+    _do("aperture.sky", "sky subtraction on or off", "Y", PLACE, Presenter.toggle_sky),
+    _do("aperture.point", "point source or extended", "P", PLACE, Presenter.toggle_point_source),
+    *(_grade(grade, meaning) for grade, meaning in QUALITIES.items()),
+    _do("grade.no-object", "no target visible", "N", BOTH, Presenter.no_object),
+    _do("target.confirm", "save; then next target", "Return Enter", BOTH, Presenter.confirm),
+    _do("target.save", "save", "Ctrl+S", BOTH, Presenter.save),
+    _do("target.redo", "redo a saved target", "R", BOTH, Presenter.redo_target),
+    _do("target.partial", "use A without B", "Shift+P", BOTH, Presenter.use_partial),
+    _do("target.next", "next target", "PgDown", BOTH, lambda p: p.step(1)),
+    _do("target.previous", "previous target", "PgUp", BOTH, lambda p: p.step(-1)),
+    _do("target.reload", "read it from disk again", "F5", BOTH, Presenter.reopen),
+    _do("list.all", "all targets", "F2", BOTH, lambda p: p.set_filter(Filter.ALL)),
+    _do("list.science", "science: all targets, no standards", "F3", BOTH, lambda p: p.go_through(Filter.SCIENCE)),
+    _do("list.other", "other: targets not of ZTF", "F4", BOTH, lambda p: p.go_through(Filter.OTHER)),
+    _do("list.redo", "redo: what is saved already", "F6", BOTH, lambda p: p.set_filter(Filter.REDO)),
+    _do("edit.undo", "undo", "U Ctrl+Z", BOTH, Presenter.undo, True),
+    _do("edit.redo", "redo what was undone", "Ctrl+Y Ctrl+Shift+Z", BOTH, Presenter.redo, True),
+    _do("help.keys", "all keys", "? F1", BOTH, Presenter.toggle_help),
 )
 
 
@@ -106,6 +143,11 @@ def action_for(key: str, stage: Stage) -> Action | None:
     return next((action for action in ACTIONS if key in action.keys and stage in action.stages), None)
 
 
+def repeats(key: str) -> bool:
+    """Does a key held down do its action again? Only if it may at every stage at which it means something."""
+    return all(action.repeats for action in ACTIONS if key in action.keys)
+
+
 def press(presenter: Presenter, key: str) -> Action | None:
     """Do what a key stands for now; returns what was done."""
     action = action_for(key, presenter.stage)
@@ -115,9 +157,16 @@ def press(presenter: Presenter, key: str) -> Action | None:
 
 
 def help_text() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (keys, title) for the help overlay."""
-    groups = (("Scaling", SCALE), ("Placing and grading", PLACE), ("Always", BOTH))
+    """Groups of (keys, title) for the help overlay; fine steps are told in a line of their own."""
+    groups = (("Scaling", SCALE), ("Placing", PLACE), ("Always", BOTH))
     return [
-        (name, [("  ".join(action.keys), action.title) for action in ACTIONS if action.stages == stages])
+        (
+            name,
+            [
+                ("  ".join(action.keys), action.title)
+                for action in ACTIONS
+                if action.stages == stages and not action.ident.endswith("-fine")
+            ],
+        )
         for name, stages in groups
     ]

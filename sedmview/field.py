@@ -1,170 +1,260 @@
-"""The left half of the window: the picture of the field, the apertures, the compass, the pointer."""
+"""The picture of the field: spaxels, apertures, what serves as object and sky, the compass, the pointer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pyqtgraph as pg
 
-from sedmd.reduce.containers import FloatArray
-from sedmview.hexmap import DIVERGING, HexMap
-from sedmview.model import Aperture, Choice, Target
+from sedmd.observed import Extraction, Observation, sky_position
+from sedmd.reduce.aperture import Ellipse
+from sedmd.reduce.containers import FloatArray, Spaxels
+from sedmd.reduce.hexagon import cell_vertices
+from sedmd.suggestion import Suggestion
+from sedmview import apertures
+from sedmview.apertures import ends, outline
+from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER, COLOUR_SKY
+from sedmview.hexmap import HexMap
+from sedmview.model import Choice
 from sedmview.qt import QtCore, QtWidgets
 
-COLOUR_A, COLOUR_B, COLOUR_SKY, COLOUR_INK = "#ff4d4d", "#4da3ff", "#7fe0d0", "#e8edf2"
-
 #: Dark line under the outlines, so that they stand out on every colour of the map.
-HALO = pg.mkPen("#0b0e12", width=4.5)
+HALO = pg.mkPen("#0b0e12", width=5)
+#: How near to a handle a press must be to hold it, pixels.
+GRIP_PX = 9
+#: The refraction track is marked from here to there [Angstrom].
+TRACK = (4000.0, 9000.0)
+#: Half the length of the tick on a sky spaxel [arcsec].
+_TICK = 0.03
+
+
+class _Marks(pg.ScatterPlotItem):
+    """Marks that a click goes through: pyqtgraph's own would swallow the click on the very object they mark."""
+
+    def mouseClickEvent(self, event: object) -> None:
+        event.ignore()  # type: ignore[attr-defined]
 
 
 class FieldBox(pg.ViewBox):
     """Clicks and drags of the left button are positions on the sky; nothing else moves the picture."""
 
-    picked = QtCore.Signal(float, float)
+    clicked = QtCore.Signal(float, float)
+    dragged = QtCore.Signal(float, float)
+    dropped = QtCore.Signal()
 
     def __init__(self) -> None:
         super().__init__(lockAspect=True, invertX=True, enableMenu=False, enableMouse=False, defaultPadding=0.0)
+        self.grab: Callable[[float, float, float], bool] = lambda x, y, reach: False
+        self._holding = False
 
     def mouseClickEvent(self, event: object) -> None:
-        self._pick(event)
-
-    def mouseDragEvent(self, event: object, axis: object = None) -> None:
-        if event.isFinish():  # type: ignore[attr-defined]
-            self._pick(event)
-        else:
-            event.accept()  # type: ignore[attr-defined]
-
-    def _pick(self, event: object) -> None:
         if event.button() != QtCore.Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
             return
         event.accept()  # type: ignore[attr-defined]
         place = self.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
-        self.picked.emit(place.x(), place.y())
+        self.clicked.emit(place.x(), place.y())
+
+    def mouseDragEvent(self, event: object, axis: object = None) -> None:
+        if event.button() != QtCore.Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
+            return
+        event.accept()  # type: ignore[attr-defined]
+        if event.isStart():  # type: ignore[attr-defined]
+            start = self.mapSceneToView(event.buttonDownScenePos())  # type: ignore[attr-defined]
+            reach = GRIP_PX * self.viewPixelSize()[0]
+            self._holding = self.grab(start.x(), start.y(), reach)
+        place = self.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
+        if self._holding:
+            self.dragged.emit(place.x(), place.y())
+            if event.isFinish():  # type: ignore[attr-defined]
+                self._holding = False
+                self.dropped.emit()
+        elif event.isFinish() and self.sceneBoundingRect().contains(event.scenePos()):  # type: ignore[attr-defined]
+            self.clicked.emit(place.x(), place.y())
 
 
 class FieldPlot(pg.PlotWidget):
-    """Map with apertures. Emits `picked(x, y)` in arcsec East and North, and `pointed(text)` for the status line."""
+    """Map with apertures.
 
-    pointed = QtCore.Signal(str)
+    Emits `pointed(x, y)` in arcsec East and North while the pointer is over the field, `left()` when it goes. Clicks
+    and drags are told by `box`.
+    """
+
+    pointed = QtCore.Signal(float, float)
+    left = QtCore.Signal()
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         self.box = FieldBox()
         super().__init__(parent, viewBox=self.box)
-        self.picked = self.box.picked
         self.hexes = HexMap()
         self.addItem(self.hexes)
         for axis, text in (("bottom", "East offset [arcsec]"), ("left", "North offset [arcsec]")):
             self.setLabel(axis, text)
+        self.getAxis("left").setWidth(46)
         self.hideButtons()
-        self._sky = pg.ScatterPlotItem(size=2, pen=None, brush=COLOUR_SKY, pxMode=True)
+        dotted, dashed = QtCore.Qt.PenStyle.DotLine, QtCore.Qt.PenStyle.DashLine
+        self._sky = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_SKY, width=2), connect="pairs")
+        self._members = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1, style=dotted), connect="pairs")
+        self._track = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1))
+        self._track_ends = _Marks(size=6, pen=pg.mkPen("#0b0e12"), pxMode=True)
         self._outlines = {
-            "A": pg.PlotCurveItem(pen=pg.mkPen(COLOUR_A, width=2.5), shadowPen=HALO),
-            "B": pg.PlotCurveItem(pen=pg.mkPen(COLOUR_B, width=2.5, style=QtCore.Qt.PenStyle.DashLine), shadowPen=HALO),
-        }
-        self._centres = {
-            letter: pg.ScatterPlotItem(size=11, symbol="+", pen=pg.mkPen(colour, width=2))
-            for letter, colour in (("A", COLOUR_A), ("B", COLOUR_B))
+            "A": pg.PlotCurveItem(pen=pg.mkPen(COLOUR_A, width=2), shadowPen=HALO),
+            "B": pg.PlotCurveItem(pen=pg.mkPen(COLOUR_B, width=2, style=dashed), shadowPen=HALO),
         }
         self._letters = {
-            letter: pg.TextItem(letter, color=colour, anchor=(0.5, 1.0))
+            letter: pg.TextItem(letter, color=colour, anchor=(0.5, 1.0), fill=(11, 14, 18, 150))
             for letter, colour in (("A", COLOUR_A), ("B", COLOUR_B))
         }
-        self._ghost = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1, style=QtCore.Qt.PenStyle.DotLine))
+        self._handles = _Marks(size=8, symbol="s", pen=pg.mkPen("#0b0e12"), brush=COLOUR_INK)
+        self._offer = _Marks(size=13, symbol="d", pen=pg.mkPen(COLOUR_OFFER, width=1.5), brush=None)
         for item in (
             self._sky,
-            self._ghost,
+            self._members,
+            self._track,
+            self._track_ends,
+            self._offer,
             *self._outlines.values(),
-            *self._centres.values(),
             *self._letters.values(),
+            self._handles,
         ):
             self.addItem(item, ignoreBounds=True)
         self._compass()
-        self._target: Target | None = None
-        self._aperture: Aperture | None = None
+        self._observation: Observation | None = None
+        self._shapes: dict[str, Ellipse] = {}
+        self._centres: dict[str, tuple[float, float]] = {}
+        self._shown_members = np.zeros(0, dtype=int)
+        self._tracked: object = None
+        self._marks: dict[object, object] = {}
+        self._corners: FloatArray = np.zeros((6, 2))
         self.scene().sigMouseMoved.connect(self._moved)
         self._resized = QtCore.QTimer(self)
         self._resized.setSingleShot(True)
         self._resized.setInterval(100)
         self._resized.timeout.connect(self._rebuild)
+        self.box.sigResized.connect(lambda *_: self._resized.start())
 
-    def show_target(self, target: Target, choice: Choice) -> None:
-        """Another target, or other colours."""
-        if target is not self._target:
-            self._target = target
-            self.hexes.set_field(target.field_cube.spaxels, self._pixels())
-            reach = self.hexes.reach
-            self.setRange(xRange=(-reach, reach), yRange=(-reach, reach), padding=0.0)
-        colours = DIVERGING if target.pair else pg.colormap.get("viridis")
-        self.hexes.set_values(target.picture(choice.window), choice.scale, colours=colours)
+    def show_field(self, observation: Observation) -> None:
+        """Another target."""
+        self._observation = observation
+        spaxels = observation.field_cube.spaxels
+        self._corners = cell_vertices(spaxels)
+        self.hexes.set_field(spaxels, self._pixels())
+        reach = self.hexes.reach
+        self.setRange(xRange=(-reach, reach), yRange=(-reach, reach), padding=0.0)
 
-    def show_choice(self, choice: Choice, *, ghost: bool) -> None:
-        """Apertures where they are now; the active one is drawn full, the other thinner."""
-        for letter, aperture in (("A", choice.a), ("B", choice.b)):
-            outline, centre, text = self._outlines[letter], self._centres[letter], self._letters[letter]
-            shown = aperture is not None
-            for item in (outline, centre, text):
-                item.setVisible(shown)
-            if aperture is None:
+    def show_picture(self, values: FloatArray, choice: Choice) -> None:
+        """Other values or other colours."""
+        if self._observation is not None:
+            self.hexes.set_values(
+                values,
+                choice.scale,
+                colours=choice.colours,
+                inverted=choice.inverted,
+                symmetric=self._observation.pair,
+            )
+
+    def show_apertures(self, choice: Choice, *, floating: bool, offered: Suggestion | None, hidden: bool) -> None:
+        """Apertures where they are now; the active one is drawn stronger, with its handles unless it floats."""
+        for letter in ("A", "B"):
+            shown = letter in choice.letters and not hidden
+            drawn, text = self._outlines[letter], self._letters[letter]
+            drawn.setVisible(shown)
+            text.setVisible(shown and choice.b is not None)
+            if not shown:
                 continue
-            pen = outline.opts["pen"]
-            pen.setWidthF(2.8 if letter == choice.active else 1.4)
-            outline.setPen(pen)
-            x, y = aperture.outline()
-            outline.setData(x, y)
-            centre.setData([aperture.x_arcsec], [aperture.y_arcsec])
-            text.setPos(aperture.x_arcsec, float(y.max()))
-            text.setVisible(choice.b is not None)
-        self._aperture = choice.aperture
-        active = COLOUR_B if choice.active == "B" else COLOUR_A
-        self._ghost.setPen(pg.mkPen(active, width=1.2, style=QtCore.Qt.PenStyle.DotLine))
-        self._ghost.setVisible(ghost and self._ghost.isVisible())
-        self._ghost_allowed = ghost
+            ellipse = choice.of(letter)
+            width = 3 if letter == choice.active and (floating or letter in choice.placed) else 2
+            if drawn.opts["pen"].width() != width:
+                pen = drawn.opts["pen"]
+                pen.setWidth(width)
+                drawn.setPen(pen)
+            # a shape is drawn anew only when it is another; else it is moved
+            shape = apertures.placed(ellipse, 0.0, 0.0)
+            if self._shapes.get(letter) != shape:
+                self._shapes[letter] = shape
+                drawn.setData(*outline(shape))
+            if self._centres.get(letter) != (centre := (ellipse.x_arcsec, ellipse.y_arcsec)):
+                self._centres[letter] = centre
+                drawn.setPos(*centre)
+            text.setPos(ellipse.x_arcsec, ellipse.y_arcsec + float(outline(shape)[1].max()))
+        held = floating or hidden or choice.active not in choice.placed
+        handles = [] if held else ends(apertures.placed(choice.aperture, 0.0, 0.0))
+        self._handles.setPos(choice.aperture.x_arcsec, choice.aperture.y_arcsec)
+        offers = [one for one in (offered.a, offered.b) if one is not None] if offered is not None else []
+        for item, places in ((self._handles, handles), (self._offer, [(one.x_arcsec, one.y_arcsec) for one in offers])):
+            if self._marks.get(item) != places:
+                self._marks[item] = places
+                item.setData([x for x, _ in places], [y for _, y in places])
 
-    def show_sky(self, members: np.ndarray) -> None:
-        """Small dots on the spaxels that make the sky."""
-        if self._target is not None:
-            spaxels = self._target.field_cube.spaxels
-            self._sky.setData(spaxels.x_arcsec[members], spaxels.y_arcsec[members])
+    def show_used(self, extraction: Extraction | None, choice: Choice | None, *, hidden: bool) -> None:
+        """The spaxels that serve as object and as sky, and the way of the aperture with wavelength."""
+        if extraction is None or choice is None or self._observation is None or hidden:
+            for item in (self._sky, self._members, self._track, self._track_ends):
+                item.setData([], [])
+            self._tracked, self._shown_members = None, np.zeros(0, dtype=int)
+            return
+        spaxels = self._observation.field_cube.spaxels
+        side = 1 if choice.active == "B" and len(extraction.parts) == 2 else 0
+        used = [part.measured.members[part.measured.share.max(axis=0) > 0.5] for part in extraction.parts]
+        members = np.unique(np.concatenate(used))
+        if not np.array_equal(members, self._shown_members):
+            self._shown_members = members
+            self._members.setData(*self._edges(spaxels, members))
+        sky = extraction.parts[side].measured.sky
+        x = spaxels.x_arcsec[sky]
+        self._sky.setData(np.stack([x - _TICK, x + _TICK], axis=1).ravel(), np.repeat(spaxels.y_arcsec[sky], 2))
+        if self._tracked != (track := (id(self._observation), side)):
+            self._tracked = track
+            wavelength = self._observation.field_cube.wavelength
+            seen = (wavelength >= TRACK[0]) & (wavelength <= TRACK[1])
+            dx, dy = (shift[seen] for shift in self._observation.refraction[side])
+            self._track.setData(dx, dy)
+            if len(dx):
+                self._track_ends.setData([dx[0], dx[-1]], [dy[0], dy[-1]], brush=["#5aa2ff", "#ff6b5a"])
+        for item in (self._track, self._track_ends):
+            item.setPos(choice.aperture.x_arcsec, choice.aperture.y_arcsec)
 
-    def resizeEvent(self, event: object) -> None:
-        super().resizeEvent(event)
-        if hasattr(self, "_resized"):
-            self._resized.start()
+    def readout(self, x: float, y: float) -> str:
+        """Position, spaxel and value at a place of the field."""
+        text = f"E {x:+6.2f}″   N {y:+6.2f}″"
+        if self._observation is None:
+            return text
+        if self._observation.centre_deg is not None:
+            text = f"{_sexagesimal(*sky_position(self._observation.centre_deg, x, y))}   {text}"
+        spaxel = self.hexes.spaxel_at(x, y)
+        if spaxel is not None:
+            ident = int(self._observation.field_cube.spaxels.ident[spaxel])
+            text += f"   spaxel {ident}   {self.hexes.value_of(spaxel):.4g} electron/Å"
+        return text
 
     def leaveEvent(self, event: object) -> None:
         super().leaveEvent(event)
-        self._ghost.hide()
-        self.pointed.emit("")
-
-    _ghost_allowed = False
+        self.left.emit()
 
     def _pixels(self) -> int:
-        """Pixels of the picture, as large as it is on the screen, in steps of 64."""
+        """Pixels of the picture: as large as it is on the screen, so that it is drawn pixel for pixel."""
         side = min(self.box.width(), self.box.height()) * self.devicePixelRatioF()
-        return int(min(max(round(side / 64) * 64, 384), 1536))
+        return int(min(max(round(side), 384), 1600))
 
     def _rebuild(self) -> None:
         self.hexes.set_pixels(self._pixels())
 
+    def _edges(self, spaxels: Spaxels, members: FloatArray) -> tuple[FloatArray, FloatArray]:
+        centres = np.stack([spaxels.x_arcsec[members], spaxels.y_arcsec[members]], axis=1)
+        starts = centres[:, None] + self._corners[None]
+        both = np.stack([starts, np.roll(starts, -1, axis=1)], axis=2).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
+
     def _moved(self, scene_place: object) -> None:
-        if self._target is None or not self.box.sceneBoundingRect().contains(scene_place):
-            self._ghost.hide()
-            self.pointed.emit("")
+        if self._observation is None or not self.box.sceneBoundingRect().contains(scene_place):
+            self.left.emit()
             return
         place = self.box.mapSceneToView(scene_place)
-        x, y = place.x(), place.y()
-        if self._ghost_allowed and self._aperture is not None:
-            self._ghost.setData(*self._aperture.at(x, y).outline())
-            self._ghost.show()
-        spaxel = self.hexes.spaxel_at(x, y)
-        text = f"East {x:+6.2f}″   North {y:+6.2f}″"
-        if spaxel is not None:
-            ident = int(self._target.field_cube.spaxels.ident[spaxel])
-            text += f"   spaxel {ident}   {self.hexes.value_of(spaxel):.4g} electron/Å"
-        self.pointed.emit(text)
+        self.pointed.emit(place.x(), place.y())
 
     def _compass(self) -> None:
         """North and East, held in the lower right corner of the view whatever the field."""
-        pen = pg.mkPen(COLOUR_INK, width=1.5)
+        pen = pg.mkPen(COLOUR_INK, width=2)
         self._arms = [pg.PlotCurveItem(pen=pen), pg.PlotCurveItem(pen=pen)]
         self._names = [pg.TextItem(name, color=COLOUR_INK, anchor=(0.5, 0.5)) for name in ("N", "E")]
         for item in (*self._arms, *self._names):
@@ -182,7 +272,10 @@ class FieldPlot(pg.PlotWidget):
         self._names[1].setPos(x + 1.3 * size, y)
 
 
-def steps_of(wavelength: FloatArray) -> FloatArray:
-    """Edges of the bins, for a curve drawn in steps."""
-    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
-    return np.concatenate([[2 * wavelength[0] - middle[0]], middle, [2 * wavelength[-1] - middle[-1]]])
+def _sexagesimal(ra_deg: float, dec_deg: float) -> str:
+    """``hh:mm:ss.ss +dd:mm:ss.s``."""
+    hundredths = round(ra_deg / 15 * 360000) % (24 * 360000)
+    tenths = round(abs(dec_deg) * 36000)
+    sign = "-" if dec_deg < 0 else "+"
+    ra = f"{hundredths // 360000:02d}:{hundredths // 6000 % 60:02d}:{hundredths % 6000 / 100:05.2f}"
+    return f"{ra} {sign}{tenths // 36000:02d}:{tenths // 600 % 60:02d}:{tenths % 600 / 10:04.1f}"

@@ -12,22 +12,13 @@ from numpy.typing import NDArray
 
 from sedmd.reduce.containers import FloatArray, Spaxels
 from sedmd.reduce.hexagon import cell_vertices
-from sedmview.model import Scale
+from sedmview.colours import BACKGROUND, NO_VALUE, packed, table
+from sedmview.pictures import Scale, levels
 from sedmview.qt import QtCore, QtGui
-
-#: Outside of any spaxel, and spaxels without a value.
-BACKGROUND = (24, 28, 34)
-NO_VALUE = (62, 68, 76)
-
-#: For A minus B: dark at zero, kind to eyes at night; the positive target red, the negative one blue.
-DIVERGING = pg.ColorMap(
-    [0.0, 0.25, 0.47, 0.53, 0.75, 1.0],
-    [(178, 220, 255), (38, 110, 214), (24, 32, 46), (40, 28, 30), (206, 52, 40), (255, 206, 180)],
-)
 
 
 def index_map(spaxels: Spaxels, reach: float, pixels: int) -> NDArray[np.int32]:
-    """Number of the spaxel at each pixel of a square picture of the field, -1 where there is none.
+    """Number of the spaxel at each pixel of a square picture of the field; the number of spaxels where there is none.
 
     Parameters
     ----------
@@ -40,7 +31,7 @@ def index_map(spaxels: Spaxels, reach: float, pixels: int) -> NDArray[np.int32]:
     Returns
     -------
     (pixels, pixels) ndarray
-        Row 0 is the South edge, column 0 the West edge.
+        As on a chart: row 0 is the North edge, column 0 the East edge.
     """
     picture = QtGui.QImage(pixels, pixels, QtGui.QImage.Format.Format_RGB32)
     picture.fill(QtGui.QColor(0, 0, 0))
@@ -49,81 +40,97 @@ def index_map(spaxels: Spaxels, reach: float, pixels: int) -> NDArray[np.int32]:
     painter.setPen(QtCore.Qt.PenStyle.NoPen)
     scale = pixels / (2 * reach)
     # a little fat, so that rounding leaves no gaps between neighbours
-    corners = cell_vertices(spaxels) * 1.02 * scale
-    centres = (np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1) + reach) * scale
-    for number, centre in enumerate(centres, start=1):
-        polygon = QtGui.QPolygonF([QtCore.QPointF(float(x), float(y)) for x, y in corners + centre])
+    corners = cell_vertices(spaxels) * 1.02 * -scale
+    centres = (reach - np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1)) * scale
+    polygons = (corners[None] + centres[:, None]).tolist()
+    for number, polygon in enumerate(polygons, start=1):
         painter.setBrush(QtGui.QColor(number >> 16 & 255, number >> 8 & 255, number & 255))
-        painter.drawPolygon(polygon)
+        painter.drawPolygon(QtGui.QPolygonF([QtCore.QPointF(x, y) for x, y in polygon]))
     painter.end()
     buffer = picture.constBits()
     if hasattr(buffer, "setsize"):  # PyQt hands out a pointer without a length
         buffer.setsize(picture.sizeInBytes())
-    numbers = np.frombuffer(bytes(buffer), dtype=np.uint32).reshape(pixels, pixels)
-    return (numbers & 0xFFFFFF).astype(np.int32) - 1
+    numbers = np.frombuffer(bytes(buffer), dtype=np.uint32).reshape(pixels, pixels) & 0xFFFFFF
+    return np.where(numbers == 0, len(spaxels.q), numbers.astype(np.int32) - 1).astype(np.int32)
 
 
-class HexMap(pg.ImageItem):
-    """An image item that shows one value per spaxel."""
+class HexMap(pg.GraphicsObject):
+    """An item that shows one value per spaxel, pixel for pixel as large as it is on the screen."""
 
     def __init__(self) -> None:
-        super().__init__(axisOrder="row-major")
+        super().__init__()
         self._spaxels: Spaxels | None = None
         self._index = np.zeros((0, 0), dtype=np.int32)
         self._values: FloatArray = np.zeros(0)
-        self._scale = Scale(low=0.0, high=1.0, step=0.1)
-        self._table: NDArray[np.uint8] = np.zeros((256, 3), dtype=np.uint8)
+        self._palette: NDArray[np.uint32] = np.zeros(1, dtype=np.uint32)
+        self._buffer: NDArray[np.uint32] = np.zeros((0, 0), dtype=np.uint32)
+        self._image: QtGui.QImage | None = None
         self.reach = 15.0
 
     def set_field(self, spaxels: Spaxels, pixels: int) -> None:
         """Another field, or another size on the screen."""
+        self.prepareGeometryChange()
         self._spaxels = spaxels
         edge = np.abs(cell_vertices(spaxels)).max()
         self.reach = float(np.abs([spaxels.x_arcsec, spaxels.y_arcsec]).max() + edge + 0.3)
         self._index = index_map(spaxels, self.reach, pixels)
+        self._buffer = np.zeros((pixels, pixels), dtype=np.uint32)
+        self._image = QtGui.QImage(self._buffer.data, pixels, pixels, 4 * pixels, QtGui.QImage.Format.Format_RGB32)
+        self._values = np.full(len(spaxels.q), np.nan)
+        self._palette = np.full(len(spaxels.q) + 1, packed(BACKGROUND), dtype=np.uint32)
+        self._fill()
 
     def set_pixels(self, pixels: int) -> None:
         """The same field for another size on the screen."""
         if self._spaxels is not None and pixels != len(self._index):
+            values, palette = self._values, self._palette
             self.set_field(self._spaxels, pixels)
-            self._paint()
+            self._values, self._palette = values, palette
+            self._fill()
 
-    def set_values(self, values: FloatArray, scale: Scale, *, colours: pg.ColorMap) -> None:
+    def set_values(self, values: FloatArray, scale: Scale, *, colours: str, inverted: bool, symmetric: bool) -> None:
         """Values, their scale, and the colour map."""
-        self._values, self._scale = np.asarray(values, dtype=float), scale
-        self._table = colours.getLookupTable(nPts=256)[:, :3]
-        self._paint()
+        self._values = np.asarray(values, dtype=float)
+        level = levels(self._values, scale, symmetric=symmetric)
+        known = np.isfinite(level)
+        chosen = table(colours, inverted)[(np.where(known, level, 0.0) * 255 + 0.5).astype(np.intp)]
+        self._palette = np.empty(len(level) + 1, dtype=np.uint32)
+        self._palette[:-1] = np.where(known, chosen, np.uint32(packed(NO_VALUE)))
+        self._palette[-1] = packed(BACKGROUND)
+        self._fill()
 
     def spaxel_at(self, x: float, y: float) -> int | None:
         """Index of the spaxel at a place of the field, None where there is none."""
         size = len(self._index)
-        column, row = (int(np.floor((value + self.reach) / (2 * self.reach) * size)) for value in (x, y))
-        if not (0 <= row < size and 0 <= column < size):
+        column, row = (int(np.floor((self.reach - value) / (2 * self.reach) * size)) for value in (x, y))
+        if self._spaxels is None or not (0 <= row < size and 0 <= column < size):
             return None
         number = int(self._index[row, column])
-        return number if number >= 0 else None
+        return number if number < len(self._spaxels.q) else None
 
     def colour_of(self, spaxel: int) -> tuple[int, int, int]:
         """Colour a spaxel is shown in."""
-        red, green, blue, _ = self._colours()[spaxel]
-        return int(red), int(green), int(blue)
+        colour = int(self._palette[spaxel])
+        return colour >> 16 & 255, colour >> 8 & 255, colour & 255
 
     def value_of(self, spaxel: int) -> float:
+        """Value of a spaxel in the picture."""
         return float(self._values[spaxel])
 
-    def _colours(self) -> NDArray[np.uint8]:
-        span = self._scale.high - self._scale.low
-        with np.errstate(invalid="ignore"):
-            level = np.clip((self._values - self._scale.low) / span * 255, 0, 255)
-        known = np.isfinite(level)
-        colours = np.empty((len(level) + 1, 4), dtype=np.uint8)
-        colours[:-1, :3] = np.where(known[:, None], self._table[np.where(known, level, 0).astype(int)], NO_VALUE)
-        colours[-1, :3] = BACKGROUND  # index -1: no spaxel
-        colours[:, 3] = 255
-        return colours
+    def boundingRect(self) -> QtCore.QRectF:
+        return QtCore.QRectF(-self.reach, -self.reach, 2 * self.reach, 2 * self.reach)
 
-    def _paint(self) -> None:
-        if len(self._values) == 0 or self._index.size == 0:
+    def paint(self, painter: QtGui.QPainter, *_: object) -> None:
+        if self._image is None:
             return
-        self.setImage(self._colours()[self._index], autoLevels=False)
-        self.setRect(QtCore.QRectF(-self.reach, -self.reach, 2 * self.reach, 2 * self.reach))
+        # the view turns East to the left; the picture is drawn that way already
+        place = painter.transform().mapRect(self.boundingRect())
+        painter.save()
+        painter.resetTransform()
+        painter.drawImage(place, self._image)
+        painter.restore()
+
+    def _fill(self) -> None:
+        if self._index.size:
+            np.take(self._palette, self._index, out=self._buffer, mode="clip")
+            self.update()

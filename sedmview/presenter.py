@@ -1,355 +1,216 @@
-"""What happens when the observer does something: commands, undo, and the words that tell what comes next."""
+"""All that the observer can do, and the words that tell what comes next: grade, name, save."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
+from sedmd.decisions import Decision
 from sedmd.errors import SedmError
-from sedmd.reduce.containers import Spectrum
-from sedmview.model import (
-    GRADES,
-    WINDOWS,
-    Aperture,
-    Choice,
-    Extraction,
-    Stage,
-    Target,
-    centred,
-    extract,
-    first_choice,
-    robust_scale,
-)
-from sedmview.store import Entry
+from sedmd.observed import Observation
+from sedmd.quality import QUALITIES
+from sedmd.saved import Verdict
+from sedmd.suggestion import Suggestion
+from sedmview.browsing import Browsing
+from sedmview.desk import words_of
+from sedmview.looking import Looking
+from sedmview.model import Choice, Stage, placement_of
+from sedmview.placing import Placing
+from sedmview.targets import Entry, State
+
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """How the presenter reaches the disk; tests put something else here."""
+class Presenter(Browsing, Looking, Placing):
+    """Commands of the observer on a list of targets; see `Desk` for what they act on."""
 
-    load: Callable[[Entry], Target]
-    save: Callable[..., tuple[Path, ...]]
-
-
-class View(Protocol):
-    """What a window must do for the presenter."""
-
-    def show_target(self) -> None:
-        """Another target, or other colours or another picture of it."""
-
-    def show_choice(self) -> None:
-        """Apertures, grade, stage or message changed."""
-
-    def show_spectrum(self) -> None:
-        """The extraction changed."""
-
-    def show_entries(self) -> None:
-        """The list of targets changed."""
-
-    def show_help(self) -> None:
-        """The help is to be shown or hidden."""
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Run `work` soon, once, however often it was asked for."""
-
-
-@dataclass
-class Presenter:
-    """Commands of the observer on a list of targets.
-
-    Attributes
-    ----------
-    entries : the list of targets
-    files, view : the disk and the window
-    reducer : the observer's name
-    index : place in `entries`, -1 before the first
-    target, choice : what is open, None before the first
-    stage : Stage
-    extraction, problem : the spectrum of the choice, or why there is none
-    message : what happened, or what to do next
-    placed : letters of the apertures that the observer has put somewhere
-    help_shown : bool
-    """
-
-    entries: list[Entry]
-    files: Files
-    view: View
-    reducer: str = ""
-    index: int = -1
-    target: Target | None = None
-    choice: Choice | None = None
-    stage: Stage = Stage.SCALE
-    extraction: Extraction | None = None
-    problem: str = ""
-    message: str = ""
-    placed: set[str] = field(default_factory=set)
-    help_shown: bool = False
-    saved: Choice | None = None
-    _undo: list[Choice] = field(default_factory=list)
-    _redo: list[Choice] = field(default_factory=list)
-
-    # ---- targets
-
-    def open(self, index: int) -> None:
-        """Open the target at a place of the list; an unreadable one leaves the present one open and says why."""
-        if not 0 <= index < len(self.entries):
-            return
-        try:
-            target = self.files.load(self.entries[index])
-        except (SedmError, OSError, ValueError) as error:
-            self._say(f"{self.entries[index].product}: {error}")
-            return
-        self.index, self.target, self.choice = index, target, first_choice(target)
-        self.stage, self.placed, self.saved, self.extraction, self.problem = Stage.SCALE, set(), None, None, ""
-        self._undo.clear()
-        self._redo.clear()
-        self.message = ""
-        self.view.show_entries()
-        self.view.show_target()
-        self.view.show_choice()
-        self._extract_later()
-
-    def step(self, by: int) -> None:
-        """To the next or previous target of the list."""
-        if self.unsaved and self.choice is not None and self.choice.grade is not None:
-            self._say("The grade is not saved yet: Ctrl+S saves, U takes it back")
-            return
-        if not 0 <= self.index + by < len(self.entries):
-            self._say("That was the last target of the list" if by > 0 else "This is the first target of the list")
-            return
-        self.open(self.index + by)
-
-    def refresh_entries(self, entries: Sequence[Entry]) -> None:
-        """The list as it is now on disk; the open target stays open."""
-        current = self.entries[self.index].product if 0 <= self.index < len(self.entries) else None
-        self.entries = list(entries)
-        self.index = next((n for n, entry in enumerate(self.entries) if entry.product == current), -1)
-        self.view.show_entries()
-
-    # ---- scaling
-
-    def rescale(self, what: str, amount: float) -> None:
-        """`widen` both ends by a factor (for a single exposure the bright end only), or move the `low` end by steps."""
-        if self.choice is None or self.target is None:
-            return
-        scale = self.choice.scale
-        if what == "low":
-            # in A minus B the colours stay symmetric about zero, so that neither target is favoured
-            scale = scale.widened(1 - 0.1 * amount) if self.target.pair else scale.with_low(amount)
-        else:
-            scale = scale.widened(amount) if self.target.pair else scale.with_high(amount)
-        self._choose(replace(self.choice, scale=scale), picture=True)
-
-    def accept_scale(self) -> None:
-        """On to the apertures."""
-        self.stage = Stage.PLACE
-        self._say("")
-
-    def default_scale(self) -> None:
-        """Forget the adjustments and go on to the apertures."""
-        if self.choice is None or self.target is None:
-            return
-        scale = robust_scale(self.target.picture(self.choice.window), symmetric=self.target.pair)
-        self._choose(replace(self.choice, scale=scale), picture=True)
-        self.accept_scale()
-
-    def back_to_scale(self) -> None:
-        self.stage = Stage.SCALE
-        self._say("")
-
-    def next_window(self) -> None:
-        """Look at the next range of wavelength."""
-        if self.choice is None or self.target is None:
-            return
-        window = (self.choice.window + 1) % len(WINDOWS)
-        scale = robust_scale(self.target.picture(window), symmetric=self.target.pair)
-        self._choose(replace(self.choice, window=window, scale=scale), picture=True)
-
-    # ---- apertures
-
-    def place(self, x: float, y: float) -> None:
-        """The active aperture goes to a clicked position; after A of a pair, B becomes active."""
+    def grade(self, grade: int) -> None:
+        """Quality 1 to 5. Where nothing was seen, or the target is bogus, no aperture need be placed."""
         if self.choice is None:
+            return
+        choice = self.choice
+        if grade in (1, 2, 3) and "A" not in choice.placed:
+            self._say("Place A first: click on the target, or S takes the suggestion", trouble=True)
             return
         if self.stage is Stage.SCALE:
             self.stage = Stage.PLACE
-        letter = self.choice.active
-        choice = self.choice.with_aperture(self.choice.aperture.at(x, y))
-        first_time = letter not in self.placed
-        self.placed.add(letter)
-        other = choice.b
-        if letter == "A" and other is not None and first_time:
-            if "B" not in self.placed:  # B starts with the shape that was found for A
-                other = choice.a.at(other.x_arcsec, other.y_arcsec)
-            choice = replace(choice, active="B", b=other)
-        self._choose(choice)
-
-    def nudge(self, dx: float, dy: float) -> None:
-        self._reshape(lambda a: a.at(a.x_arcsec + dx, a.y_arcsec + dy))
-
-    def resize(self, step: float) -> None:
-        self._reshape(lambda a: a.resized(step))
-
-    def reshape(self, step: float) -> None:
-        self._reshape(lambda a: a.reshaped(step))
-
-    def turn(self, step: float) -> None:
-        self._reshape(lambda a: a.turned(step))
-
-    def centre(self) -> None:
-        """The active aperture goes to the middle of the light it holds."""
-        if self.choice is None or self.target is None:
-            return
-        aperture = centred(self.target, self.choice)
-        if aperture is None:
-            self._say("No object stands out in the aperture; place it by hand")
-            return
-        self.placed.add(self.choice.active)
-        self._choose(self.choice.with_aperture(aperture))
-
-    def toggle_sky(self) -> None:
-        if self.choice is not None:
-            self._choose(replace(self.choice, skysub=not self.choice.skysub))
-
-    def toggle_point_source(self) -> None:
-        """Allow for light beyond the aperture, or not (not, for a galaxy)."""
-        if self.choice is not None:
-            self._choose(replace(self.choice, point_source=not self.choice.point_source))
-
-    def swap(self) -> None:
-        """Keys and clicks act on the other aperture of a pair."""
-        if self.choice is not None and self.choice.b is not None:
-            self._choose(replace(self.choice, active="B" if self.choice.active == "A" else "A"), undoable=False)
-
-    # ---- grade
-
-    def grade(self, grade: int) -> None:
-        if self.choice is not None:
-            self._choose(replace(self.choice, grade=grade))
+        # B that was not moved stays where the nod predicts it
+        self._rest = None
+        self._choose(replace(choice, grade=grade, placed=choice.placed | set(choice.letters)))
 
     def no_object(self) -> None:
         """Nothing is seen: grade 4, sky on. It can be undone like everything else."""
         if self.choice is not None:
-            self.stage = Stage.PLACE
-            self._choose(replace(self.choice, grade=4, skysub=True))
+            self._choose(
+                replace(self.choice, grade=4, skysub=True, object_visible=False, placed=frozenset(self.choice.letters)),
+                stage=Stage.PLACE,
+            )
+
+    def use_partial(self) -> None:
+        """Take one exposure of a pair without the other: a deliberate choice."""
+        if self.choice is None or self.entry is None:
+            return
+        if not self.entry.partial:
+            self._say("This is no half of a pair")
+            return
+        self._choose(replace(self.choice, partial=not self.choice.partial))
 
     def set_reducer(self, name: str) -> None:
-        self.reducer = name.strip()
-        self.view.show_choice()
+        """The observer's name, remembered for the next time."""
+        name = " ".join(name.split())
+        if name == self.reducer:
+            return
+        self.reducer, self.wants_name = name, False
+        self._quietly(lambda: self.files.keep_settings(reducer=name))
+        self._say("")
+
+    def redo_target(self) -> None:
+        """Open a saved target for another go; the former version is kept."""
+        if self.choice is None:
+            return
+        if not self.locked:
+            self._say("This target is open already")
+            return
+        self.locked = False
+        ready = self._ready.get(self.entry.product) if self.entry else None
+        if ready is not None:
+            self.suggestion = ready[2]
+        self._choose(replace(self.choice, grade=None))
+        self.view.changed("spectrum")
+        self._say("Place it again; what was saved is kept as a former version")
+
+    def confirm(self) -> None:
+        """Enter: save, or after saving on to the next target that is ready."""
+        if self.locked or (self.entry is not None and self.entry.product in self.saving):
+            self.open_next_ready()
+        else:
+            self.save()
 
     def save(self) -> None:
-        """Write the spectrum as it is shown, with grade and name; then on to the next target."""
-        if self.target is None or self.choice is None:
+        """Write the spectrum as it is shown, with grade and name, away from the window."""
+        lack = self._lacks()
+        if lack:
+            self._say(f"Not saved: {lack}", trouble=True)
             return
-        self.update_extraction()
+        assert self.observation is not None and self.choice is not None and self.entry is not None
+        if self.searching:  # the image of a star counts for what is saved
+            self.save_wanted = True
+            self._say("Saving as soon as the stars of the field are looked at ...")
+            return
+        entry, observation, choice = self.entry, self.observation, self.choice
+        assert choice.grade is not None
+        placement = placement_of(choice, self.suggestion)
+        verdict = Verdict(
+            picture=choice.picture,
+            quality=choice.grade,
+            reducer=self.reducer,
+            object_visible=choice.object_visible,
+            partial=choice.partial,
+        )
+        self.saving.add(entry.product)
+        self._say(f"Saving {entry.product} ...")
+        self.jobs.submit(
+            "save",
+            lambda: self.files.save(observation, placement, verdict),
+            lambda got: self._saved(entry, choice, *got),
+            lambda error: self._not_saved(entry, error),
+        )
+
+    def _suggested(self, entry: Entry, observation: Observation, found: Suggestion) -> None:
+        super()._suggested(entry, observation, found)
+        if self.save_wanted and self.observation is observation:
+            self.save_wanted = False
+            self.save()
+
+    def _lacks(self) -> str:
+        """What is missing before the target can be saved; empty when nothing is."""
+        if self.observation is None or self.choice is None or self.entry is None:
+            return "no target is open"
+        if self.locked:
+            return self._locked_words()
+        if self.choice.grade is None:
+            return "no grade yet: 1 good  2 acceptable  3 poor  4 no object  5 bogus"
+        if self.entry.partial and not self.choice.partial:
+            return "this is one half of a pair; Shift+P takes it deliberately without the other"
+        self.wants_name = not self.reducer
+        if self.wants_name:
+            return "no name yet: type yours, then Enter"
         if self.extraction is None:
-            self._say(f"Not saved: {self.problem}")
-            return
-        try:
-            paths = self.files.save(self.target, self.choice, self.extraction.spectrum, reducer=self.reducer)
-        except (SedmError, OSError, ValueError) as error:
-            self._say(f"Not saved: {error}")
-            return
-        self.saved = self.choice
-        entry = self.entries[self.index]
-        self.entries[self.index] = replace(entry, state=f"{self.choice.grade} {self.reducer}")
-        self.view.show_entries()
-        more = any(entry.state in ("waiting", "automatic") for entry in self.entries)
-        self._say(f"Saved {paths[-1].name}." + (" PgDn: next target" if more else " All targets are graded."))
+            return self.problem
+        return ""
 
-    # ---- undo
+    def _saved(self, entry: Entry, choice: Choice, decision: Decision, paths: tuple[Path, ...]) -> None:
+        self.saving.discard(entry.product)
+        if self._draft is not None and self._draft[0].product == entry.product:
+            self._draft = None
+        self._quietly(lambda: self.files.drop_draft(entry))
+        done = replace(entry, state=State.DONE, quality=decision.quality, reducer=decision.reducer, reason="")
+        self.entries = [done if one.product == entry.product else one for one in self.entries]
+        if self.entry is not None and self.entry.product == entry.product:
+            self.entry = done
+            self.locked = self.choice == choice
+        self.view.changed("entries")
+        written = ", ".join(path.name for path in paths)
+        log.info("saved %s quality %d by %s", written, decision.quality, decision.reducer)
+        then = "Enter: next target" if self.next_ready() else "No other target is ready"
+        self._say(f"Saved {decision.saved_as}, {decision.quality} {QUALITIES[decision.quality]}. {then}")
 
-    def undo(self) -> None:
-        self._travel(self._undo, self._redo, "Nothing to undo")
+    def _not_saved(self, entry: Entry, error: Exception) -> None:
+        self.saving.discard(entry.product)
+        log.error("%s not saved: %s", entry.product, error, exc_info=None if _expected(error) else error)
+        self._say(
+            f"Not saved: {entry.product}: {words_of(error)}. Your choice is kept; Enter tries again", trouble=True
+        )
 
-    def redo(self) -> None:
-        self._travel(self._redo, self._undo, "Nothing to redo")
-
-    # ---- what to show
+    # ---- words
 
     @property
     def unsaved(self) -> bool:
-        return self.choice is not None and self.choice != self.saved
+        """Is there something that only the draft holds?"""
+        return self.choice is not None and not self.locked and bool(self._undo)
+
+    @property
+    def phase(self) -> int:
+        """0 scale, 1 place A, 2 place B, 3 grade, 4 save, 5 saved."""
+        if self.locked:
+            return 5
+        if self.choice is None or self.stage is Stage.SCALE:
+            return 0
+        if self.choice.grade is not None:
+            return 4
+        missing = [letter for letter in self.choice.letters if letter not in self.choice.placed]
+        return 3 if not missing else {"A": 1, "B": 2}[missing[0]]
 
     @property
     def prompt(self) -> str:
         """One line: what the observer is expected to do now."""
-        if self.choice is None:
-            return "No target open"
+        if self.opening is not None:
+            return f"Opening {self.opening.product} ..."
         if self.message:
             return self.message
+        if self.choice is None or self.entry is None:
+            return "No target is open" if self.entries else "No cube yet; the list fills by itself"
+        if self.locked:
+            return self._locked_words()
+        if self.entry.partial and not self.choice.partial:
+            waiting = "B has not come yet" if self.entry.state is State.PAIR else "B never came"
+            return f"Only A: {waiting}. Without it the sky is worse; Shift+P takes it alone deliberately"
         if self.stage is Stage.SCALE:
-            return "Scale the picture with < >   then x   (q: default scale, n: no object visible)"
-        if self.choice.b is not None and not {"A", "B"} <= self.placed and self.choice.grade is None:
-            colour = "red (positive)" if self.choice.active == "A" else "blue (negative)"
-            return f"Click the {colour} target with aperture {self.choice.active}   z x size   [ ] shape   , . turn"
-        if not self.placed and self.choice.grade is None:
-            return "Click the target   c centre   z x size   [ ] shape   , . turn   y sky"
-        if self.choice.grade is None:
-            return "Grade the spectrum: 1 good  2 acceptable  3 poor  4 no object  5 bogus"
+            return "Scale the picture with < >  then X    (Q default scale   N no target visible   A automatic limits)"
+        phase = self.phase
+        offer = "   S takes the suggestion" if self.suggestion and self.suggestion.a and phase in (1, 2) else ""
+        if phase in (1, 2) and self.choice.b is not None:
+            which = "red, positive" if phase == 1 else "blue, negative"
+            return f"Click the {which} target: {'AB'[phase - 1]}   Z X size   [ ] shape   , . turn{offer}"
+        if phase == 1:
+            return f"Click the target   Z X size   [ ] shape   , . turn   Y sky{offer}"
+        if phase == 3:
+            return "Grade the spectrum: 1 good   2 acceptable   3 poor   4 no object   5 bogus"
         if not self.reducer:
-            return "Type your name below, then Ctrl+S"
-        return f"Graded {self.choice.grade}, {GRADES[self.choice.grade]}: Ctrl+S saves" if self.unsaved else "Saved"
-
-    def toggle_help(self) -> None:
-        self.help_shown = not self.help_shown
-        self.view.show_help()
-
-    def update_extraction(self) -> None:
-        """Extract with the present choice, now."""
-        if self.target is None or self.choice is None:
-            return
-        try:
-            self.extraction, self.problem = extract(self.target, self.choice), ""
-        except ValueError as error:
-            self.extraction, self.problem = None, str(error)
-        self.view.show_spectrum()
-
-    @property
-    def spectrum(self) -> Spectrum | None:
-        return self.extraction.spectrum if self.extraction is not None else None
-
-    # ---- inside
-
-    def _reshape(self, change: Callable[[Aperture], Aperture]) -> None:
-        if self.choice is not None:
-            self._choose(self.choice.with_aperture(change(self.choice.aperture)))
-
-    def _choose(self, choice: Choice, *, picture: bool = False, undoable: bool = True) -> None:
-        assert self.choice is not None
-        if choice == self.choice:
-            return
-        if undoable:
-            self._undo.append(self.choice)
-            self._redo.clear()
-        self._take(choice, picture=picture)
-
-    def _travel(self, source: list[Choice], sink: list[Choice], nothing: str) -> None:
-        if not source or self.choice is None:
-            self._say(nothing)
-            return
-        sink.append(self.choice)
-        self._take(source.pop(), picture=True)
-
-    def _take(self, choice: Choice, *, picture: bool) -> None:
-        before, self.choice = self.choice, choice
-        self.message = ""
-        if picture:
-            self.view.show_target()
-        self.view.show_choice()
-        if before is None or _what_counts(before) != _what_counts(choice):
-            self._extract_later()
-
-    def _extract_later(self) -> None:
-        self.view.later(self.update_extraction)
-
-    def _say(self, message: str) -> None:
-        self.message = message
-        self.view.show_choice()
+            return "Type your name, then Enter"
+        return f"{self.choice.grade} {QUALITIES[self.choice.grade or 1]}, by {self.reducer}: Enter saves"
 
 
-def _what_counts(choice: Choice) -> tuple[object, ...]:
-    """The part of a choice that the spectrum, or the sky spaxels shown with it, depends on."""
-    return (choice.a, choice.b, choice.active, choice.skysub, choice.point_source)
+def _expected(error: Exception) -> bool:
+    return isinstance(error, SedmError | OSError | ValueError)

@@ -1,4 +1,4 @@
-"""The spectrum that will be saved, its error, and for a pair its two parts."""
+"""The spectrum that will be saved, its error and sky, for a pair its two parts; bands, lines, the picture's range."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import numpy as np
 import pyqtgraph as pg
 
 from sedmd.data.telluric import BANDS
+from sedmd.observed import CALIBRATED, Extraction
 from sedmd.reduce.containers import FloatArray, Spectrum
-from sedmview.field import COLOUR_A, COLOUR_B, COLOUR_INK
-from sedmview.model import WINDOWS, Extraction
+from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER
 from sedmview.qt import QtCore, QtWidgets
+
+COLOUR_SKY_CURVE = "#c9a24a"
+_SOFT = (150, 160, 170)
 
 
 class SpectrumPlot(pg.PlotWidget):
-    """Flux against wavelength; the picture's range of wavelength is marked."""
+    """Flux against wavelength. Emits `window_chosen(low, high)` [Angstrom] when the band of the picture was dragged."""
+
+    window_chosen = QtCore.Signal(float, float)
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -23,70 +28,166 @@ class SpectrumPlot(pg.PlotWidget):
         self.setLabel("bottom", "Wavelength in air [Å]")
         self.setLabel("left", "flux density")
         self.getAxis("left").enableAutoSIPrefix(False)
-        self.showGrid(x=True, y=True, alpha=0.12)
-        for row, (name, low, high) in enumerate(BANDS):
-            band = pg.LinearRegionItem((low, high), movable=False, brush=(150, 160, 170, 26), pen=pg.mkPen(None))
+        self.getAxis("bottom").enableAutoSIPrefix(False)
+        self.getAxis("left").setWidth(62)
+        self.getViewBox().disableAutoRange()
+        self._limits: tuple[float, float, float, float] | None = None
+        self._label, self._told = "", ""
+        self._fits: tuple[float, float, str] | None = None
+        self._bands: list[tuple[pg.TextItem, float, int]] = []
+        for number, (name, low, high) in enumerate(BANDS):
+            band = QtWidgets.QGraphicsRectItem(low, -1e5, high - low, 2e5)
+            band.setPen(pg.mkPen(None))
+            band.setBrush(pg.mkBrush(150, 160, 170, 26))
             band.setZValue(-20)
             self.addItem(band, ignoreBounds=True)
-            pg.InfLineLabel(
-                band.lines[0],
-                name,
-                movable=False,
-                position=0.97 - 0.035 * (row % 2),
-                color=(150, 160, 170),
-                anchors=[(0, 0), (0, 0)],
-            )
-        self._window = pg.LinearRegionItem((6500, 7000), movable=False, brush=(240, 220, 120, 22), pen=pg.mkPen(None))
+            text = pg.TextItem(name, color=_SOFT, anchor=(0, 1))
+            self.addItem(text, ignoreBounds=True)
+            self._bands.append((text, low, number % 2))
+        self._window = pg.LinearRegionItem(
+            (6500, 7000),
+            brush=(240, 220, 120, 26),
+            hoverBrush=(240, 220, 120, 48),
+            pen=pg.mkPen((240, 220, 120, 120)),
+            hoverPen=pg.mkPen((255, 235, 140), width=2),
+        )
         self._window.setZValue(-15)
+        self._window.sigRegionChangeFinished.connect(self._window_dragged)
         self.addItem(self._window, ignoreBounds=True)
         self._low, self._high = pg.PlotCurveItem(pen=None), pg.PlotCurveItem(pen=None)
         self._band = pg.FillBetweenItem(self._low, self._high, brush=(120, 170, 220, 90))
-        self._part_a = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_A, width=1), connect="finite")
-        self._part_b = pg.PlotCurveItem(
-            pen=pg.mkPen(COLOUR_B, width=1, style=QtCore.Qt.PenStyle.DashLine), connect="finite"
-        )
-        self._curve = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1.6), connect="finite")
-        self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen((150, 160, 170), width=1))
-        for item in (self._low, self._high, self._band, self._zero, self._part_a, self._part_b, self._curve):
+        self._sky = _curve(COLOUR_SKY_CURVE)
+        self._pointer = _curve(COLOUR_OFFER, style=QtCore.Qt.PenStyle.DotLine)
+        self._part_a = _curve(COLOUR_A)
+        self._part_b = _curve(COLOUR_B)  # a dashed line of so many pieces takes Qt longer than all else together
+        self._curve = _curve(COLOUR_INK, width=1)
+        self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
+        curves = (self._sky, self._part_a, self._part_b, self._pointer, self._curve)
+        for item in (self._low, self._high, self._band, self._zero, *curves):
             self.addItem(item, ignoreBounds=True)
+        self._legend = pg.TextItem("", anchor=(1, 0))
+        self.addItem(self._legend, ignoreBounds=True)
+        self._lines: list[pg.InfiniteLine] = []
 
-    def show_window(self, window: int) -> None:
-        _, low, high = WINDOWS[window]
-        self._window.setRegion((low, high))
-
-    def show_extraction(self, extraction: Extraction | None) -> None:
-        """Draw a spectrum, or none."""
-        exponent = exponent_of(extraction.spectrum) if extraction else 0
-        scale = 10.0**exponent
-        for curve, spectrum in (
-            (self._part_a, extraction.part_a if extraction else None),
-            (self._part_b, extraction.part_b if extraction else None),
-            (self._curve, extraction.spectrum if extraction else None),
-        ):
-            if spectrum is None:
-                curve.setData([], [])
-            else:
-                curve.setData(spectrum.wavelength, spectrum.flux / scale)
-        spectrum = extraction.spectrum if extraction else None
-        if spectrum is None:
-            self._low.setData([], [])
-            self._high.setData([], [])
+    def show_window(self, low: float, high: float) -> None:
+        """Where the picture of the field looks."""
+        if tuple(self._window.getRegion()) == (low, high):
             return
-        calibrated = spectrum.unit != "electron / (s Angstrom)"
-        unit = "erg / s / cm² / Å" if calibrated else "electron / s / Å   (no flux calibration)"
-        self.setLabel("left", f"{_power(exponent)}{unit}")
+        self._window.blockSignals(True)
+        self._window.setRegion((low, high))
+        self._window.blockSignals(False)
+
+    def show_lines(self, lines: list[tuple[str, float]]) -> None:
+        """Markers of spectral lines: name and observed wavelength."""
+        for line in self._lines:
+            self.removeItem(line)
+        self._lines = []
+        for number, (name, wavelength) in enumerate(sorted(lines, key=lambda one: one[1])):
+            pen = pg.mkPen("#8fd18a", width=1, style=QtCore.Qt.PenStyle.DotLine)
+            options = {"position": 0.97 - 0.05 * (number % 4), "color": "#8fd18a", "anchors": [(0, 0.5), (1, 0.5)]}
+            line = pg.InfiniteLine(wavelength, angle=90, pen=pen, label=name, labelOpts=options)
+            line.setZValue(-5)
+            self.addItem(line, ignoreBounds=True)
+            self._lines.append(line)
+
+    def show_extraction(self, extraction: Extraction | None, *, sky: bool, pointer: Spectrum | None = None) -> None:
+        """Draw a spectrum, or none; `pointer` is that of one spaxel."""
+        spectrum = extraction.spectrum if extraction else None
+        exponent = exponent_of(spectrum) if spectrum else 0
+        scale = 10.0**exponent
+        parts = [part.spectrum for part in extraction.parts] if extraction and len(extraction.parts) == 2 else []
+        _draw(self._part_a, parts[0] if parts else None, scale)
+        _draw(self._part_b, parts[1] if parts else None, scale)
+        _draw(self._curve, spectrum, scale)
+        if spectrum is None:
+            for item in (self._low, self._high, self._sky, self._pointer):
+                item.setData([], [])
+            self._legend.setHtml("")
+            return
+        self._axes(spectrum, parts, exponent)
+        bottom, top = self._limits[2:] if self._limits else (0.0, 1.0)
         flux, error = np.nan_to_num(spectrum.flux) / scale, np.nan_to_num(spectrum.error) / scale
         self._low.setData(spectrum.wavelength, flux - error)
         self._high.setData(spectrum.wavelength, flux + error)
-        self.setXRange(spectrum.wavelength[0], spectrum.wavelength[-1], padding=0.01)
-        low, high = flux_range(spectrum)
-        self.setYRange(low / scale, high / scale, padding=0.0)
+        sky_scale = _fit(spectrum.sky, 0.3 * (top - max(bottom, 0.0)) * scale) if sky else 0.0
+        _draw(self._sky, spectrum if sky_scale else None, scale / (sky_scale or 1.0), column="sky")
+        pointer_scale = _fit(pointer.flux, 0.6 * (top - max(bottom, 0.0)) * scale) if pointer is not None else 0.0
+        _draw(self._pointer, pointer if pointer_scale else None, scale / (pointer_scale or 1.0))
+        self._tell(bool(parts), sky_scale, pointer_scale)
+
+    def _axes(self, spectrum: Spectrum, parts: list[Spectrum], exponent: int) -> None:
+        """Axes change only when they must: each change paints the whole plot again."""
+        unit = "erg / s / cm² / Å" if spectrum.unit == CALIBRATED else "electron / s / Å   (no flux calibration)"
+        label, scale = f"{_power(exponent)}{unit}", 10.0**exponent
+        if label != self._label:
+            self._label = label
+            self.setLabel("left", label)
+        ranges = [flux_range(one) for one in (spectrum, *parts)]
+        low, high = min(low for low, _ in ranges) / scale, max(high for _, high in ranges) / scale
+        first, last = float(spectrum.wavelength[0]), float(spectrum.wavelength[-1])
+        old = self._limits
+        if old is not None and self._fits == (first, last, label):
+            room, old_room = high - low, old[3] - old[2]
+            fits = low >= old[2] - 0.02 * old_room and high <= old[3] + 0.02 * old_room
+            if fits and room > 0.7 * old_room:
+                return
+        self._limits, self._fits = (first, last, low, high), (first, last, label)
+        self.setXRange(first, last, padding=0.01)
+        self.setYRange(low, high, padding=0.0)
+        self._legend.setPos(last, high)
+        for text, start, row in self._bands:
+            text.setPos(start, low + (0.005 + 0.035 * row) * (high - low))
+
+    def _tell(self, parts: bool, sky_scale: float, pointer_scale: float) -> None:
+        words = [("object ± 1σ", COLOUR_INK)]
+        if parts:
+            words = [("A", COLOUR_A), ("B", COLOUR_B), ("mean ± 1σ", COLOUR_INK)]
+        if sky_scale:
+            words.append((f"sky × {sky_scale:g}", COLOUR_SKY_CURVE))
+        if pointer_scale:
+            words.append((f"spaxel × {pointer_scale:g}", COLOUR_OFFER))
+        html = "&nbsp;&nbsp; ".join(f"<span style='color:{colour}'>{word}</span>" for word, colour in words)
+        if html != self._told:
+            self._told = html
+            self._legend.setHtml(html)
+
+    def _window_dragged(self) -> None:
+        low, high = self._window.getRegion()
+        self.window_chosen.emit(float(low), float(high))
+
+
+def _curve(colour: str, *, width: int = 1, style: object = None) -> pg.PlotCurveItem:
+    pen = pg.mkPen(colour, width=width) if style is None else pg.mkPen(colour, width=width, style=style)
+    return pg.PlotCurveItem(pen=pen, connect="finite")
+
+
+def _draw(curve: pg.PlotCurveItem, spectrum: Spectrum | None, scale: float, column: str = "flux") -> None:
+    if spectrum is None:
+        curve.setData([], [])
+    else:
+        curve.setData(spectrum.wavelength, getattr(spectrum, column) / scale)
+
+
+def _fit(values: FloatArray, room: float) -> float:
+    """Factor, 1, 2 or 5 times a power of ten, that brings values to a height; 0 where there is nothing to show."""
+    good = values[np.isfinite(values)]
+    peak = _quantile(good, 0.97) if len(good) else 0.0
+    if not peak > 0 or not room > 0:
+        return 0.0
+    wanted = room / peak
+    decade = 10.0 ** np.floor(np.log10(wanted))
+    return float(decade * max(step for step in (1, 2, 5) if step * decade <= wanted * (1 + 1e-9)))
+
+
+def _quantile(values: FloatArray, part: float) -> float:
+    """The value nearest to a quantile: a tenth of the time of np.percentile, and good enough for an axis."""
+    return float(np.sort(values)[round(part * (len(values) - 1))])
 
 
 def exponent_of(spectrum: Spectrum) -> int:
     """Power of ten that brings the flux to the order of 1; 0 where it is already near it."""
     good = np.abs(spectrum.flux[np.isfinite(spectrum.flux)])
-    level = float(np.percentile(good, 90)) if len(good) else 0.0
+    level = _quantile(good, 0.9) if len(good) else 0.0
     return int(np.floor(np.log10(level))) if level > 0 and not 0.01 <= level < 1e4 else 0
 
 
@@ -101,9 +202,9 @@ def flux_range(spectrum: Spectrum) -> tuple[float, float]:
     flux: FloatArray = spectrum.flux[inner] if inner.any() else spectrum.flux[np.isfinite(spectrum.flux)]
     if len(flux) == 0:
         return -1.0, 1.0
-    low, high = min(0.0, float(np.percentile(flux, 1))), max(0.0, float(np.percentile(flux, 99.5)))
+    low, high = min(0.0, _quantile(flux, 0.01)), max(0.0, _quantile(flux, 0.995))
     room = max(high - low, 1e-30)
-    return low - 0.06 * room, high + 0.12 * room
+    return low - 0.06 * room, high + 0.15 * room
 
 
 def signal_to_noise(spectrum: Spectrum) -> float:

@@ -1,43 +1,32 @@
-"""The window: targets, field, spectrum, grade and name; it shows what the presenter holds and passes on keys."""
+"""The window: it shows what the presenter holds and passes on keys, clicks and what is typed."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
-import numpy as np
-import pyqtgraph as pg
-
-from sedmview.actions import action_for, help_text, keys, press
+from sedmd.reduce.containers import Spectrum
+from sedmview.actions import ACTIONS, Action, keys, press, repeats
 from sedmview.field import FieldPlot
-from sedmview.model import GRADES, WINDOWS, Stage
+from sedmview.finder import Finder
+from sedmview.layout import Layout
+from sedmview.lines import SETS, shifted
+from sedmview.panels import finder_words
 from sedmview.presenter import Presenter
-from sedmview.qt import QShortcut, QtCore, QtGui, QtWidgets
-from sedmview.spectrumplot import SpectrumPlot, signal_to_noise
+from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
+from sedmview.spectrumplot import signal_to_noise
+from sedmview.targets import Entry
 
 log = logging.getLogger(__name__)
 
-#: At most this often is the spectrum extracted while keys repeat [ms]; kind to a VNC line.
-REDRAW_MS = 30
+#: The window is drawn at most this often [ms]; kind to a VNC line.
+REDRAW_MS, SLOW_REDRAW_MS = 33, 100
+#: How often the night's folder is looked at [ms].
+POLL_MS = 3000
 
-STYLE = """
-QWidget { background: #181c22; color: #e8edf2; font-size: 11pt; }
-QLabel#title { font-size: 16pt; font-weight: bold; }
-QLabel#facts { color: #aab4bf; }
-QLabel#prompt { background: #26303b; color: #ffe08a; font-size: 13pt; padding: 7px 10px; border-radius: 4px; }
-QLabel#help { background: #222a33; border: 1px solid #4a5765; border-radius: 6px; padding: 14px; }
-QListWidget { background: #1d2229; border: 1px solid #313a44; }
-QListWidget::item { padding: 4px; }
-QListWidget::item:selected { background: #31506e; color: #ffffff; }
-QLineEdit { background: #222a33; border: 1px solid #4a5765; border-radius: 3px; padding: 4px; }
-QPushButton { background: #2a333d; border: 1px solid #4a5765; border-radius: 4px; padding: 6px 10px; }
-QPushButton:checked { background: #2f7d4f; border-color: #58b883; color: #ffffff; }
-QPushButton:hover { border-color: #8aa0b5; }
-QPushButton:disabled { color: #6b7682; }
-QSplitter::handle { background: #242b33; }
-"""
-
-TROUBLE = "color: #ff9d7a;"
+#: Keys that leave a field for text; every other shortcut is off while one is typed in.
+_LEAVE = ("Return", "Enter", "Esc", "Tab")
 
 
 class Window(QtWidgets.QMainWindow):
@@ -47,272 +36,359 @@ class Window(QtWidgets.QMainWindow):
     ----------
     presenter : Presenter
         Its `view` becomes this window.
+    find_finder : callable
+        The chart of a target and its picture; called away from the window.
+    note : callable
+        Told every action: ident and target.
+    redraw_ms : int
     """
 
-    def __init__(self, presenter: Presenter) -> None:
+    def __init__(
+        self,
+        presenter: Presenter,
+        *,
+        find_finder: Callable[[Entry], Finder | None] = lambda entry: None,
+        note: Callable[[str, str], None] = lambda action, target: None,
+        redraw_ms: int = REDRAW_MS,
+    ) -> None:
         super().__init__()
         self.presenter = presenter
         presenter.view = self
+        self._find_finder, self._note = find_finder, note
         self.setWindowTitle("sedmview")
-        self.setStyleSheet(STYLE)
-        self._work: Callable[[], None] | None = None
+        self._topics: set[str] = set()
+        self._last = 0.0
+        self._redraw_ms = redraw_ms
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self.work_now)
-        self._build()
+        self._timer.timeout.connect(self.draw_now)
+        self.parts = Layout(self)
+        self._connect()
         self._bind_keys()
-        self.show_entries()
-        self.show_choice()
+        self._menus()
+        self._poll = QtCore.QTimer(self)
+        self._poll.setInterval(POLL_MS)
+        self._poll.timeout.connect(presenter.refresh)
+        for topic in ("entries", "choice", "lines"):
+            self.changed(topic)
+
+    def follow(self) -> None:
+        """Look at the night's folder again and again."""
+        self._poll.start()
 
     # ---- what the presenter asks for
 
-    def show_entries(self) -> None:
-        """The list of targets with what became of each."""
-        self._list.blockSignals(True)
-        self._list.clear()
-        for entry in self.presenter.entries:
-            mark = {"waiting": "○", "automatic": "◐"}.get(entry.state, "●")
-            item = QtWidgets.QListWidgetItem(f"{mark} {entry.product}\n     {entry.state}")
-            item.setForeground(QtGui.QColor("#e8edf2" if mark == "○" else "#8fa3b5"))
-            self._list.addItem(item)
-        self._list.setCurrentRow(self.presenter.index)
-        self._list.blockSignals(False)
-        self._list.setVisible(len(self.presenter.entries) > 1)
+    def changed(self, topic: str) -> None:
+        """Draw a topic soon, together with whatever else changes until then."""
+        self._topics.add(topic)
+        if not self._timer.isActive():
+            past = (time.monotonic() - self._last) * 1000
+            self._timer.start(int(min(max(self._redraw_ms - past, 0), self._redraw_ms)))
 
-    def show_target(self) -> None:
-        """Title and picture."""
-        target, choice = self.presenter.target, self.presenter.choice
-        if target is None or choice is None:
+    def draw_now(self) -> None:
+        """Draw what has changed."""
+        self._timer.stop()
+        topics, self._topics = self._topics, set()
+        drawers = {
+            "entries": self._draw_entries,
+            "target": self._draw_target,
+            "picture": self._draw_picture,
+            "choice": self._draw_choice,
+            "spectrum": self._draw_spectrum,
+            "lines": self._draw_lines,
+            "help": self._draw_help,
+        }
+        for topic, draw in drawers.items():
+            if topic in topics:
+                draw()
+        self._last = time.monotonic()
+
+    def show_fault(self, words: str) -> None:
+        """Something went wrong that nobody expected: say so, go on."""
+        self.presenter.message, self.presenter.trouble = f"Internal fault: {words}. Your choice is kept", True
+        self.changed("choice")
+
+    # ---- drawing
+
+    def _draw_entries(self) -> None:
+        presenter, parts = self.presenter, self.parts
+        current = presenter.entry.product if presenter.entry is not None else ""
+        parts.list.show_entries(presenter.shown_entries, current, presenter.clock())
+        done = sum(entry.quality is not None for entry in presenter.shown_entries)
+        parts.filter.setText(f"{presenter.filter}   {done} of {len(presenter.shown_entries)} graded")
+
+    def _draw_target(self) -> None:
+        presenter, parts = self.presenter, self.parts
+        observation, entry = presenter.observation, presenter.entry
+        if observation is None or entry is None:
             return
-        meta = target.meta
-        self._title.setText(target.product)
-        facts = [str(meta.get("utc") or ""), f"{'2 × ' if target.pair else ''}{target.exptime_s:.0f} s"]
-        if isinstance(meta.get("airmass"), float):
-            facts.append(f"airmass {meta['airmass']:.2f}")
-        facts.append("A − B" if target.pair else "single exposure")
-        self._facts.setText("     ".join(fact for fact in facts if fact))
-        self._field.show_target(target, choice)
-        self._spectrum.show_window(choice.window)
-        name, low, high = WINDOWS[choice.window]
-        self._picture.setText(
-            f"{name}, {low:.0f}–{high:.0f} Å     {choice.scale.low:.3g} to {choice.scale.high:.3g} electron/Å"
+        parts.title.setText(entry.product)
+        self.setWindowTitle(f"sedmview {observation.folder.name} {entry.product}")
+        facts = [
+            str(observation.meta.get("utc") or ""),
+            f"{'2 × ' if observation.pair else ''}{observation.exptime_s:.0f} s",
+        ]
+        airmass = observation.meta.get("airmass")
+        facts.append(f"airmass {airmass:.2f}" if isinstance(airmass, float) else "airmass unknown")
+        facts.append("A − B" if observation.pair else "A only" if entry.partial else "single exposure")
+        notes = [note for note in (entry.reason, *observation.notes[-1:]) if note]
+        parts.facts.setText("    ".join([*filter(None, facts), *notes]))
+        parts.facts.setToolTip("\n".join([entry.reason, *observation.notes]).strip())
+        parts.field.show_field(observation)
+        presenter.jobs.submit(
+            "finder",
+            lambda: self._read_finder(entry),
+            lambda got: self._show_finder(entry, *got),
+            lambda error: log.warning("finder chart of %s: %s", entry.product, error),
         )
 
-    def show_choice(self) -> None:
-        """Apertures, grade, and what to do next."""
-        choice, presenter = self.presenter.choice, self.presenter
-        self._prompt.setText(presenter.prompt)
-        for grade, button in self._grades.items():
-            button.setEnabled(choice is not None)
+    def _read_finder(self, entry: Entry) -> tuple[Finder | None, QtGui.QImage | None]:
+        finder = self._find_finder(entry)
+        return finder, None if finder is None else QtGui.QImage(str(finder.path))
+
+    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None) -> None:
+        if self.presenter.entry is not None and self.presenter.entry.product == entry.product:
+            self.parts.finder.show_finder(finder, image)
+            self.parts.finder_facts.setText(finder_words(finder))
+
+    def _draw_picture(self) -> None:
+        presenter, parts, choice = self.presenter, self.parts, self.presenter.choice
+        if choice is None or presenter.observation is None:
+            return
+        parts.field.show_picture(presenter.picture(), choice)
+        parts.bar.show_scale(choice, symmetric=presenter.observation.pair)
+        parts.spectrum.show_window(*choice.window)
+        low, high = (f"{edge / 10:.0f}" for edge in choice.window)
+        for box, text in ((parts.window_low, low), (parts.window_high, high)):
+            if not box.hasFocus():
+                box.setText(text)
+        scale = choice.scale
+        parts.scale_facts.setText(f"{scale.how}   {scale.stretch}   {choice.colours}{' inverted' * choice.inverted}")
+
+    def _draw_choice(self) -> None:
+        presenter, parts, choice = self.presenter, self.parts, self.presenter.shown
+        parts.prompt.setText(presenter.prompt)
+        _restyle(parts.prompt, "trouble", presenter.trouble and bool(presenter.message))
+        parts.phases.show_phase(presenter.phase, pair=choice is None or choice.b is not None)
+        for grade, button in parts.grades.items():
+            button.setEnabled(choice is not None and not presenter.locked)
             button.setChecked(choice is not None and choice.grade == grade)
-        self._save.setEnabled(choice is not None and presenter.unsaved)
-        if self._name.text().strip() != presenter.reducer:
-            self._name.setText(presenter.reducer)
+        parts.save.setEnabled(choice is not None and not presenter.locked)
+        if parts.name.text().strip() != presenter.reducer and not parts.name.hasFocus():
+            parts.name.setText(presenter.reducer)
+        if presenter.wants_name:
+            presenter.wants_name = False
+            parts.name.setFocus()
         if choice is None:
             return
-        self._field.show_choice(choice, ghost=presenter.stage is Stage.PLACE)
-        aperture = choice.aperture
-        self._figures.setText(
-            f"{'Aperture ' + choice.active if choice.b is not None else 'Aperture'}   "
-            f"E {aperture.x_arcsec:+.2f}″  N {aperture.y_arcsec:+.2f}″   "
-            f"a {aperture.semi_major_arcsec:.1f}″   b/a {aperture.axis_ratio:.1f}   PA {aperture.angle_deg:.0f}°   "
-            f"sky {'on' if choice.skysub else 'OFF'}   {'point source' if choice.point_source else 'extended'}"
+        offered = presenter.suggestion if not presenter.locked and choice.object_visible else None
+        parts.field.show_apertures(
+            choice, floating=presenter.floating, offered=offered, hidden=not choice.object_visible
         )
+        aperture = choice.aperture
+        values = (
+            f"{aperture.x_arcsec:+.2f}",
+            f"{aperture.y_arcsec:+.2f}",
+            f"{aperture.semi_major_arcsec:.2f}",
+            f"{aperture.axis_ratio:.2f}",
+            f"{aperture.angle_deg:.0f}",
+        )
+        for box, text in zip(parts.aperture_boxes, values, strict=True):
+            if not box.hasFocus():
+                box.setText(text)
+        parts.aperture_name.setText(f"Aperture {choice.active}" if choice.b is not None else "Aperture")
+        _restyle(parts.aperture_name, "side", choice.active)
+        words = ["sky on" if choice.skysub else "sky OFF", "point source" if choice.point_source else "extended"]
+        if not choice.object_visible:
+            words.append("NO TARGET VISIBLE")
+        if choice.partial:
+            words.append("A alone")
+        parts.flags.setText("   ".join(words))
+        found = presenter.suggestion.words if presenter.suggestion else "looking for objects ..." * presenter.searching
+        parts.found.setText(f"found: {found}" if found and not presenter.searching else found)
 
-    def show_spectrum(self) -> None:
-        """The extraction, its signal to noise, or why there is none."""
-        extraction = self.presenter.extraction
-        self._spectrum.show_extraction(extraction)
-        self._field.show_sky(extraction.sky_members if extraction else np.zeros(0, dtype=int))
+    def _draw_spectrum(self) -> None:
+        presenter, parts = self.presenter, self.parts
+        extraction, shown = presenter.extraction, presenter.shown
+        parts.spectrum.show_extraction(extraction, sky=presenter.sky_shown, pointer=self._pointer_spectrum())
+        hidden = shown is not None and not shown.object_visible
+        parts.field.show_used(extraction, shown, hidden=hidden)
         if extraction is None:
-            self._trouble.setText(self.presenter.problem)
-            self._trouble.setStyleSheet(TROUBLE)
+            parts.trouble.setText(presenter.problem)
+            _restyle(parts.trouble, "trouble", True)
             return
         inside = extraction.spectrum.meta.get("aperture_inside")
         text = f"S/N {signal_to_noise(extraction.spectrum):.1f} per bin at 500–800 nm"
         cut = isinstance(inside, float) and inside < 0.97
-        self._trouble.setStyleSheet(TROUBLE if cut else "")
         if cut:
             text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
         share = extraction.spectrum.meta.get("aperture_share")
         if isinstance(share, float):
             text += f"     {100 * share:.0f} % of a star's light inside, rest allowed for"
-        self._trouble.setText(text)
+        parts.trouble.setText(text)
+        _restyle(parts.trouble, "trouble", cut)
 
-    def show_help(self) -> None:
-        """All keys, over the spectrum."""
-        self._help.setVisible(self.presenter.help_shown)
-        self._place_help()
-        self._help.raise_()
+    def _pointer_spectrum(self) -> Spectrum | None:
+        """Spectrum of the spaxel under the pointer, if it is asked for."""
+        presenter = self.presenter
+        if not presenter.pointer_spectrum or presenter.pointer is None:
+            return None
+        spaxel = self.parts.field.hexes.spaxel_at(*presenter.pointer)
+        return None if spaxel is None else presenter.spaxel_spectrum(spaxel)
 
-    def later(self, work: Callable[[], None]) -> None:
-        """Run `work` within `REDRAW_MS`, once."""
-        self._work = work
-        if not self._timer.isActive():
-            self._timer.start()
+    def _draw_lines(self) -> None:
+        name, lines = SETS[self.presenter.line_set]
+        self.parts.spectrum.show_lines(shifted(lines, self.presenter.redshift))
+        self.parts.lines.setText(name)
+        if not self.parts.redshift.hasFocus():
+            self.parts.redshift.setText(f"{self.presenter.redshift:.4f}")
 
-    def work_now(self) -> None:
-        """Run what `later` put off."""
-        work, self._work = self._work, None
-        if work is not None:
-            work()
+    def _draw_help(self) -> None:
+        self.parts.help.setVisible(self.presenter.help_shown)
+        self.parts.place_help()
+        self.parts.help.raise_()
 
-    # ---- inside
+    # ---- what the observer does
 
-    def _build(self) -> None:
-        pg.setConfigOptions(antialias=False, background="#181c22", foreground="#aab4bf")
-        self._title, self._facts = _label("title"), _label("facts")
-        self._prompt, self._trouble, self._figures, self._picture = (
-            _label("prompt"),
-            _label("trouble"),
-            _label("facts"),
-            _label("facts"),
-        )
-        self._prompt.setWordWrap(True)
-        self._trouble.setWordWrap(True)
-        self._field, self._spectrum = FieldPlot(), SpectrumPlot()
-        self._field.setAccessibleName("Picture of the field")
-        self._spectrum.setAccessibleName("Extracted spectrum")
-        self._field.setMinimumSize(420, 420)
-        self._list = QtWidgets.QListWidget()
-        self._list.setAccessibleName("Targets")
-        self._list.setMaximumWidth(230)
-        self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._list.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
-        self._list.currentRowChanged.connect(self._row_chosen)
+    def key(self, name: str) -> None:
+        """A key of the table was pressed."""
+        focus = self.focusWidget()
+        if isinstance(focus, QtWidgets.QLineEdit):
+            if name in _LEAVE:
+                self.leave_text()
+            return
+        action = press(self.presenter, name)
+        if action is not None:
+            self._noted(action)
 
-        head = QtWidgets.QHBoxLayout()
-        head.addWidget(self._title)
-        head.addSpacing(18)
-        head.addWidget(self._facts)
-        head.addStretch()
-        right = QtWidgets.QVBoxLayout()
-        right.addWidget(self._spectrum, 1)
-        right.addWidget(self._trouble)
-        right.addLayout(self._grade_row())
-        right.addLayout(self._name_row())
-        left = QtWidgets.QVBoxLayout()
-        left.addWidget(self._field, 1)
-        left.addWidget(self._picture)
-        left.addWidget(self._figures)
-        split = QtWidgets.QSplitter()
-        for layout in (left, right):
-            side = QtWidgets.QWidget()
-            layout.setContentsMargins(0, 0, 0, 0)
-            side.setLayout(layout)
-            split.addWidget(side)
-        split.setSizes([700, 700])
-        middle = QtWidgets.QHBoxLayout()
-        middle.addWidget(self._list)
-        middle.addWidget(split, 1)
-        whole = QtWidgets.QVBoxLayout()
-        whole.addLayout(head)
-        whole.addWidget(self._prompt)
-        whole.addLayout(middle, 1)
-        centre = QtWidgets.QWidget()
-        centre.setLayout(whole)
-        self.setCentralWidget(centre)
-        self.statusBar().setSizeGripEnabled(False)
-        self.statusBar().addPermanentWidget(QtWidgets.QLabel("?  shows all keys"))
-        self._field.picked.connect(self._picked)
-        self._field.pointed.connect(self.statusBar().showMessage)
-        self._help = _label("help")
-        self._help.setParent(centre)
-        self._help.setText(_help_html())
-        self._help.hide()
-        self.resize(1400, 860)
+    def leave_text(self) -> None:
+        """What was typed counts, and keys are keys again."""
+        focus = self.focusWidget()
+        self.parts.field.setFocus()
+        if focus is not None and focus is self.parts.name:
+            self._named()
 
-    def _grade_row(self) -> QtWidgets.QHBoxLayout:
-        row = QtWidgets.QHBoxLayout()
-        self._grades: dict[int, QtWidgets.QPushButton] = {}
-        for grade, meaning in GRADES.items():
-            button = QtWidgets.QPushButton(f"{grade}  {meaning}")
-            button.setCheckable(True)
-            button.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(lambda _checked=False, grade=grade: self._graded(grade))
-            self._grades[grade] = button
-            row.addWidget(button)
-        return row
-
-    def _name_row(self) -> QtWidgets.QHBoxLayout:
-        row = QtWidgets.QHBoxLayout()
-        self._name = QtWidgets.QLineEdit(self.presenter.reducer)
-        self._name.setPlaceholderText("your name")
-        self._name.setAccessibleName("Name of the observer")
-        self._name.editingFinished.connect(self._named)
-        self._name.returnPressed.connect(self._field.setFocus)
-        self._save = QtWidgets.QPushButton("Save   Ctrl+S")
-        self._save.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
-        self._save.clicked.connect(lambda _checked=False: self.key("Ctrl+S"))
-        row.addWidget(QtWidgets.QLabel("Reduced by"))
-        row.addWidget(self._name, 1)
-        row.addWidget(self._save)
-        return row
+    def _noted(self, action: Action) -> None:
+        product = self.presenter.entry.product if self.presenter.entry is not None else ""
+        self._note(action.ident, product)
 
     def _bind_keys(self) -> None:
         for name in keys():
             shortcut = QShortcut(QtGui.QKeySequence(name), self)
             shortcut.activated.connect(lambda name=name: self.key(name))
-            # no repeat for what must not happen twice while a finger rests on the key
-            repeatable = any(
-                action is not None and action.ident.startswith(("scale.", "aperture.", "nudge.", "edit."))
-                for action in (action_for(name, stage) for stage in Stage)
-            )
-            shortcut.setAutoRepeat(repeatable and name != "X" and name not in ("Y", "P", "Q", "Tab"))
+            # what must not happen twice while a finger rests on the key does not repeat
+            shortcut.setAutoRepeat(repeats(name))
 
-    def key(self, name: str) -> None:
-        """A key of the table was pressed."""
-        if name == "Ctrl+S":
-            self._named()
-        action = press(self.presenter, name)
-        if action is not None:
-            log.info("%s", action.ident)
+    def _menus(self) -> None:
+        for action in ACTIONS:
+            menu = self.parts.menus.get(action.menu)
+            if menu is None:
+                menu = self.parts.menus[action.menu] = self.menuBar().addMenu(action.menu)
+            # the key stands in the text only: bound twice it would do nothing
+            entry = QAction(f"{action.title}\t{action.keys[0]}", self)
+            entry.triggered.connect(lambda _checked=False, action=action: self._menu_chosen(action))
+            menu.addAction(entry)
 
-    def _picked(self, x: float, y: float) -> None:
-        self._field.setFocus()
+    def _menu_chosen(self, action: Action) -> None:
+        if self.presenter.stage in action.stages:
+            action.run(self.presenter)
+            self._noted(action)
+
+    def _connect(self) -> None:
+        presenter, parts = self.presenter, self.parts
+        field: FieldPlot = parts.field
+        field.box.grab = presenter.grab
+        field.box.clicked.connect(self._clicked)
+        field.box.dragged.connect(presenter.drag)
+        field.box.dropped.connect(self._dropped)
+        field.pointed.connect(self._pointed)
+        field.left.connect(self._left)
+        parts.spectrum.window_chosen.connect(presenter.set_window)
+        parts.list.chosen.connect(self._listed)
+        parts.name.editingFinished.connect(self._named)
+        parts.save.clicked.connect(lambda _checked=False: self._save_clicked())
+        for grade, button in parts.grades.items():
+            button.clicked.connect(lambda _checked=False, grade=grade: self._graded(grade))
+        for box in (parts.window_low, parts.window_high):
+            box.editingFinished.connect(self._window_typed)
+        parts.redshift.editingFinished.connect(self._redshift_typed)
+        for number, box in enumerate(parts.aperture_boxes):
+            box.editingFinished.connect(lambda number=number: self._aperture_typed(number))
+
+    def _clicked(self, x: float, y: float) -> None:
+        self.leave_text()
         self.presenter.place(x, y)
+        self._note("aperture.click", self.presenter.entry.product if self.presenter.entry else "")
+
+    def _dropped(self) -> None:
+        self.presenter.drop()
+        self._note("aperture.drag", self.presenter.entry.product if self.presenter.entry else "")
+
+    def _pointed(self, x: float, y: float) -> None:
+        self.parts.readout.setText(self.parts.field.readout(x, y))
+        on_field = self.parts.field.hexes.spaxel_at(x, y) is not None
+        self.presenter.point(*((x, y) if on_field else (None, None)))
+
+    def _left(self) -> None:
+        self.parts.readout.setText("")
+        self.presenter.point(None, None)
+
+    def _listed(self, product: str) -> None:
+        self.leave_text()
+        entry = next((one for one in self.presenter.entries if one.product == product), None)
+        if entry is not None:
+            self.presenter.open(entry)
 
     def _graded(self, grade: int) -> None:
-        if self.presenter.stage is Stage.SCALE:
-            self.presenter.accept_scale()
+        self.leave_text()
         self.presenter.grade(grade)
+        self.changed("choice")  # a button that was not accepted must not stay pressed
+
+    def _save_clicked(self) -> None:
+        self.leave_text()
+        self.presenter.save()
 
     def _named(self) -> None:
-        if self._name.text().strip() != self.presenter.reducer:
-            self.presenter.set_reducer(self._name.text())
+        self.presenter.set_reducer(self.parts.name.text())
 
-    def _row_chosen(self, row: int) -> None:
-        if row != self.presenter.index:
-            self.presenter.step(row - self.presenter.index)
-            self.show_entries()
+    def _window_typed(self) -> None:
+        low, high = (_number(box) for box in (self.parts.window_low, self.parts.window_high))
+        if low is not None and high is not None:
+            self.presenter.set_window(10 * low, 10 * high)
+        self.changed("picture")
+
+    def _redshift_typed(self) -> None:
+        redshift = _number(self.parts.redshift)
+        if redshift is not None:
+            self.presenter.set_redshift(redshift)
+        self.changed("lines")
+
+    def _aperture_typed(self, number: int) -> None:
+        value = _number(self.parts.aperture_boxes[number])
+        if value is not None:
+            self.presenter.set_aperture(number, value)
+        self.changed("choice")
 
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
-        self._place_help()
+        self.parts.place_help()
 
-    def _place_help(self) -> None:
-        self._help.adjustSize()
-        area = self.centralWidget().rect()
-        self._help.move((area.width() - self._help.width()) // 2, (area.height() - self._help.height()) // 2)
-
-
-def _label(name: str) -> QtWidgets.QLabel:
-    label = QtWidgets.QLabel()
-    label.setObjectName(name)
-    return label
+    def closeEvent(self, event: object) -> None:
+        self._poll.stop()
+        super().closeEvent(event)
 
 
-def _help_html() -> str:
-    columns = []
-    for name, rows in help_text():
-        lines = "".join(
-            f"<tr><td><b>{_escape(key)}</b>&nbsp;&nbsp;&nbsp;</td><td>{_escape(title)}</td></tr>" for key, title in rows
-        )
-        columns.append(f"<td style='padding-right:28px'><h3>{name}</h3><table>{lines}</table></td>")
-    mouse = "<p>Left click: the active aperture goes there. A is red, B blue and dashed; dots are the sky spaxels.</p>"
-    return f"<table><tr>{''.join(columns)}</tr></table>{mouse}"
+def _number(box: QtWidgets.QLineEdit) -> float | None:
+    try:
+        value = float(box.text().replace(",", "."))
+    except ValueError:
+        return None
+    return value if abs(value) < 1e6 else None  # also refuses NaN
 
 
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _restyle(widget: QtWidgets.QWidget, name: str, value: bool | str) -> None:
+    """A property that the style sheet looks at; costs nothing when it stays."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)

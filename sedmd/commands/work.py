@@ -1,4 +1,4 @@
-"""Commands that reduce: a night in one shot, or the service."""
+"""Commands that reduce: a night in one shot, the service, an observer's decision once more."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ def add_to(add: Add) -> None:
     command.add_argument("--raw", metavar="DIR", type=Path, help="instead of a file: the raw root ...")
     command.add_argument("--redux", metavar="DIR", type=Path, help="... and the redux root")
     command.add_argument("--verbose", "-v", action="store_true", help="minor events too")
+
+
+    command = add("extract", verb_extract)
+    command.add_argument("--decision", metavar="FILE", type=Path, required=True, help="NAME.decision.json")
+    command.add_argument("--out", metavar="DIR", type=Path, help="products go there (default: where they were)")
+    command.add_argument("--new-inputs", action="store_true", help="take today's cubes and calibration if they differ")
 
 
 def verb_reduce(options: argparse.Namespace) -> int:
@@ -108,6 +114,15 @@ def verb_run(options: argparse.Namespace) -> int:
         table = {"paths": {"raw_root": str(options.raw), "redux_root": str(options.redux)}}
         settings = from_table(table, origin="command line", base=Path.cwd())
     return serve(settings, clock=utc_now, config=options.config, verbose=options.verbose)
+
+
+def verb_extract(options: argparse.Namespace) -> int:
+    """Make the products of an observer's decision again, to the same bytes, without a window."""
+    from sedmd.saved import replay
+
+    for name, became in replay(options.decision, out=options.out, new_inputs=options.new_inputs).items():
+        print(f"{name:48} {became}")
+    return 0
 
 
 def _reduce_settings(options: argparse.Namespace) -> Settings:

@@ -34,6 +34,7 @@ from sedmd.night import is_night
 from sedmd.products.files import DiskFull, write_bytes_atomic
 from sedmd.report import ERROR, NOTICE, WARNING, Report
 from sedmd.requests import carry_out
+from sedmd.verdicts import take_decisions
 
 SWEEP_S = 600.0
 #: Longest time in which files are looked at before jobs and pings have their turn.
@@ -268,6 +269,7 @@ class Service:
                 self._mend_clock()
                 self._scan()
                 self._answer()
+                self._hear_observers()
             case Sweep():
                 self.intake.again()
                 self.dispatcher.expire()
@@ -412,6 +414,12 @@ class Service:
             text = f"{answer} (asked by {request.who})"
             self.report.event(request.night, request.verb, request.subject, text, level=NOTICE)
             self.nights.touch_all()
+
+    def _hear_observers(self) -> None:
+        """Take in what observers decided since the last look."""
+        for night in self._in_sight():
+            for text in take_decisions(self.ledger, self.settings.paths.redux_root / night):
+                self.report.event(night, "observer", "", text, level=NOTICE)
 
     # clock
 

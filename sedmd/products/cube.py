@@ -102,15 +102,15 @@ def write_cube(
     return write_fits_atomic(fits.HDUList(hdus), path)
 
 
-def read_cube(path: Path) -> tuple[Cube, fits.Header]:
-    """Read a cube written by `write_cube`, and its primary header.
+def read_cube(path: Path, *, hdul: fits.HDUList | None = None) -> tuple[Cube, fits.Header]:
+    """Read a cube written by `write_cube`, and its primary header; from `hdul` if the file was read already.
 
     Raises
     ------
     ProductFault
         Damaged file, or not one of our cubes.
     """
-    hdul = read_checked(path)
+    hdul = read_checked(path) if hdul is None else hdul
     try:
         table = hdul["SPAXELS"].data
         spaxels = Spaxels(

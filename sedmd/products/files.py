@@ -60,7 +60,7 @@ def write_bytes_atomic(content: bytes, path: Path) -> str:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -70,7 +70,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Force the names in a directory to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from sedmd.reduce.containers import Cube, FloatArray, Spaxels, Spectrum
-from sedmd.reduce.hexagon import cell_area, lattice_vectors
+from sedmd.reduce.hexagon import cell_area, cell_vertices
+from sedmd.reduce.overlap import shares_in_unit_circle
 from sedmd.reduce.psf import Psf, image
 
-#: Points per lattice step when a spaxel's share in the aperture is counted: 81 points a spaxel, area good to 0.3 %.
-_FINE = 9
+#: The aperture's shares are worked out anew when refraction has moved it by this much.
+_STEP_ARCSEC = 0.05
 #: The sky annulus, in units of the semi-major axis and in arcsec beyond it (kpy Extractor: f = 1.5, a f + 3 f).
 SKY_INNER, SKY_WIDTH_ARCSEC = 1.5, 4.5
 #: The annulus never begins closer than this: the wings of a star would pass for sky.
@@ -40,13 +41,35 @@ class Ellipse:
     axis_ratio: float = 1.0
     angle_deg: float = 0.0
 
+    def to_circle(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Offsets from the centre [arcsec] in units of the axes, along the major and across it: a unit circle."""
+        angle = np.deg2rad(self.angle_deg)
+        sine, cosine, major = np.sin(angle), np.cos(angle), self.semi_major_arcsec
+        minor = major * self.axis_ratio
+        return x * (sine / major) + y * (cosine / major), x * (cosine / minor) - y * (sine / minor)
+
     def radius2(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Square of the elliptical radius of offsets from the centre [arcsec]: below 1 is inside."""
-        angle = np.deg2rad(self.angle_deg)
-        along = x * np.sin(angle) + y * np.cos(angle)
-        across = x * np.cos(angle) - y * np.sin(angle)
-        major = self.semi_major_arcsec
-        return np.asarray((along / major) ** 2 + (across / (major * self.axis_ratio)) ** 2)
+        along, across = self.to_circle(x, y)
+        return np.asarray(along * along + across * across)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A spectrum and the spaxels it was made of.
+
+    Attributes
+    ----------
+    spectrum : Spectrum
+    members : (m,) indices of the spaxels that have a share of the aperture at any wavelength
+    share : (n_wave, m) share of each one's area inside it
+    sky : (n_sky,) indices of the spaxels that made the sky; empty when none was subtracted
+    """
+
+    spectrum: Spectrum
+    members: NDArray[np.intp]
+    share: FloatArray
+    sky: NDArray[np.intp]
 
 
 def extract_ellipse(
@@ -62,16 +85,53 @@ def extract_ellipse(
     sky: Literal["annulus", "none"] = "annulus",
     exptime_s: float,
 ) -> Spectrum:
-    """Light of a cube inside an ellipse.
+    """Light of a cube inside an ellipse: `measure_ellipse` for one who wants the spectrum only.
 
     Parameters
     ----------
     cube : Cube
-    x_arcsec, y_arcsec : float
-        Centre at the reference wavelength, East and North of the field centre.
-    semi_major_arcsec, axis_ratio, angle_deg : float
-        Shape; the angle of the major axis runs from North through East.
+    x_arcsec, y_arcsec, semi_major_arcsec, axis_ratio, angle_deg : float
+        The `Ellipse`.
     dx_dispersion, dy_dispersion : (n_wave,), optional
+        Where the image lies at each wavelength relative to the reference wavelength, arcsec East and North.
+    sky, exptime_s
+        As in `measure_ellipse`.
+
+    Raises
+    ------
+    ValueError
+        The aperture lies off the field, or there are too few spaxels for a sky.
+    """
+    ellipse = Ellipse(
+        x_arcsec=x_arcsec,
+        y_arcsec=y_arcsec,
+        semi_major_arcsec=semi_major_arcsec,
+        axis_ratio=axis_ratio,
+        angle_deg=angle_deg,
+    )
+    still = np.zeros(len(cube.wavelength))
+    shift_x = still if dx_dispersion is None else np.asarray(dx_dispersion, dtype=float)
+    shift_y = still if dy_dispersion is None else np.asarray(dy_dispersion, dtype=float)
+    return measure_ellipse(cube, ellipse, shift_x, shift_y, sky=sky, exptime_s=exptime_s).spectrum
+
+
+def measure_ellipse(
+    cube: Cube,
+    ellipse: Ellipse,
+    shift_x: FloatArray,
+    shift_y: FloatArray,
+    *,
+    sky: Literal["annulus", "none"] = "annulus",
+    exptime_s: float,
+) -> Measured:
+    """Light of a cube inside an ellipse, with the spaxels that took part.
+
+    Parameters
+    ----------
+    cube : Cube
+    ellipse : Ellipse
+        At the reference wavelength, East and North of the field centre.
+    shift_x, shift_y : (n_wave,)
         Where the image lies at each wavelength relative to the reference wavelength, arcsec East and North.
     sky : {"annulus", "none"}
         Subtract the clipped mean of the spaxels around the aperture (`sky_spaxels`), or nothing.
@@ -80,9 +140,10 @@ def extract_ellipse(
 
     Returns
     -------
-    Spectrum
-        electron / (s Angstrom), with the aperture, its number of spaxels (``n_spaxels``) and its part that lies on the
-        field (``aperture_inside``) in `meta`. A bin is NaN when more than half of the object's light was masked.
+    Measured
+        Spectrum in electron / (s Angstrom), with the aperture, its number of spaxels (``n_spaxels``) and its part that
+        lies on the field (``aperture_inside``) in `meta`. A bin is NaN when more than half of the object's light was
+        masked.
 
     Raises
     ------
@@ -95,40 +156,33 @@ def extract_ellipse(
     variance of the sky). Masked samples inside the aperture are replaced by their expected share of the light, from
     the object's profile in the neighbouring bins, and the error grows accordingly.
     """
-    _check(semi_major_arcsec, axis_ratio, exptime_s)
-    shift_x = np.zeros(len(cube.wavelength)) if dx_dispersion is None else np.asarray(dx_dispersion, dtype=float)
-    shift_y = np.zeros(len(cube.wavelength)) if dy_dispersion is None else np.asarray(dy_dispersion, dtype=float)
-    ellipse = Ellipse(
-        x_arcsec=x_arcsec,
-        y_arcsec=y_arcsec,
-        semi_major_arcsec=semi_major_arcsec,
-        axis_ratio=axis_ratio,
-        angle_deg=angle_deg,
-    )
+    _check(ellipse.semi_major_arcsec, ellipse.axis_ratio, exptime_s)
     members, share = coverage(cube.spaxels, ellipse, shift_x, shift_y)
     if len(members) == 0:
         raise ValueError(
-            f"the aperture at {x_arcsec:+.1f}, {y_arcsec:+.1f} arcsec lies off the field; move it onto spaxels"
+            f"the aperture at {ellipse.x_arcsec:+.1f}, {ellipse.y_arcsec:+.1f} arcsec lies off the field; "
+            "move it onto spaxels"
         )
-
     if sky == "annulus":
-        level, level_variance = _sky_level(cube, sky_spaxels(cube.spaxels, ellipse, shift_x, shift_y))
+        around = sky_spaxels(cube.spaxels, ellipse, shift_x, shift_y)
+        level, level_variance = _sky_level(cube, around)
     else:
+        around = members[:0]
         level, level_variance = np.zeros(len(cube.wavelength)), np.zeros(len(cube.wavelength))
 
-    good = _good(cube, members)
-    light = np.where(good, cube.flux[:, members] - level[:, None], 0.0)
+    flux, sample_variance, good = _gathered(cube, members)
+    light = np.where(good, flux - level[:, None], 0.0)
     kept = _kept_light(cube.spaxels, members, light, good, share)
     with np.errstate(invalid="ignore", divide="ignore"):
         repair = np.where(kept >= 1 - _MAX_LOST, 1 / kept, np.nan)
     seen = share * good
-    flux = seen * light
-    variance = np.sum(seen**2 * np.where(good, cube.variance[:, members], 0.0), axis=1)
+    variance = np.sum(seen**2 * np.where(good, sample_variance, 0.0), axis=1)
     variance += seen.sum(axis=1) ** 2 * level_variance
     area = cell_area(cube.spaxels)
-    return Spectrum(
+    whole = np.pi * ellipse.semi_major_arcsec**2 * ellipse.axis_ratio
+    spectrum = Spectrum(
         wavelength=np.asarray(cube.wavelength, dtype=float),
-        flux=flux.sum(axis=1) * repair / exptime_s,
+        flux=(seen * light).sum(axis=1) * repair / exptime_s,
         error=np.sqrt(variance) * repair / exptime_s,
         sky=level / area / exptime_s,
         unit="electron / (s Angstrom)",
@@ -136,15 +190,16 @@ def extract_ellipse(
             "exptime_s": float(exptime_s),
             "skysub": sky != "none",
             "method": "ellipse",
-            "x_arcsec": float(x_arcsec),
-            "y_arcsec": float(y_arcsec),
-            "radius_arcsec": float(semi_major_arcsec),
-            "axis_ratio": float(axis_ratio),
-            "angle_deg": float(angle_deg % 180.0),
+            "x_arcsec": float(ellipse.x_arcsec),
+            "y_arcsec": float(ellipse.y_arcsec),
+            "radius_arcsec": float(ellipse.semi_major_arcsec),
+            "axis_ratio": float(ellipse.axis_ratio),
+            "angle_deg": float(ellipse.angle_deg % 180.0),
             "n_spaxels": float(np.mean(share.sum(axis=1))),
-            "aperture_inside": float(np.min(share.sum(axis=1)) * area / (np.pi * semi_major_arcsec**2 * axis_ratio)),
+            "aperture_inside": float(np.min(share.sum(axis=1)) * area / whole),
         },
     )
+    return Measured(spectrum=spectrum, members=members, share=share, sky=around)
 
 
 def coverage(
@@ -164,24 +219,21 @@ def coverage(
     members : (m,) indices of the spaxels that have a share at any wavelength
     share : (n_wave, m) between 0 and 1
     """
-    step_q, step_r = lattice_vectors(spaxels)
-    points, weights = _cell_points(_FINE)
-    fine = points @ np.stack([step_q, step_r])
-    reach = ellipse.semi_major_arcsec + np.hypot(*fine.T).max()
-    x = spaxels.x_arcsec[None, :] - ellipse.x_arcsec - shift_x[:, None]
-    y = spaxels.y_arcsec[None, :] - ellipse.y_arcsec - shift_y[:, None]
-    members = np.flatnonzero(np.any(x * x + y * y < reach * reach, axis=0))
-    x, y = x[:, members], y[:, members]
-    # only a spaxel that the outline may cross is counted point by point
-    slack = np.hypot(*fine.T).max() / (ellipse.semi_major_arcsec * ellipse.axis_ratio)
-    radius = np.sqrt(ellipse.radius2(x, y))
+    corners = cell_vertices(spaxels)
+    reach = ellipse.semi_major_arcsec + np.hypot(*corners.T).max()
+    # what moves little with wavelength is worked out at a few places and interpolated between
+    places, left, part = _steps(shift_x, shift_y)
+    x, y = spaxels.x_arcsec - ellipse.x_arcsec, spaxels.y_arcsec - ellipse.y_arcsec
+    farthest = reach + np.hypot(shift_x, shift_y).max()
+    members = np.flatnonzero(x * x + y * y < farthest * farthest)
+    u, v = ellipse.to_circle(x[members] - shift_x[places, None], y[members] - shift_y[places, None])
+    cell = np.stack(ellipse.to_circle(*corners.T), axis=1)
+    radius, slack = np.hypot(u, v), np.hypot(*cell.T).max()
     share = (radius <= 1 - slack).astype(float)
+    # only a spaxel that the outline may cross is cut
     crossed = np.abs(radius - 1) < slack
-    x, y = x[crossed], y[crossed]
-    part = np.zeros(x.shape)
-    for (dx, dy), weight in zip(fine, weights, strict=True):
-        part += weight * (ellipse.radius2(x + dx, y + dy) < 1)
-    share[crossed] = part
+    share[crossed] = shares_in_unit_circle(u[crossed], v[crossed], cell)
+    share = share[left] + part[:, None] * (share[np.minimum(left + 1, len(places) - 1)] - share[left])
     touched = share.any(axis=0)
     return members[touched], share[:, touched]
 
@@ -221,6 +273,7 @@ def enclosed_fraction(
     dy_dispersion: FloatArray,
     *,
     sky: Literal["annulus", "none"] = "annulus",
+    found: Measured | None = None,
 ) -> FloatArray:
     """Share of a point source's light that `extract_ellipse` finds when the source sits at the aperture's centre.
 
@@ -235,6 +288,8 @@ def enclosed_fraction(
     ellipse : Ellipse
     dx_dispersion, dy_dispersion : (n_wave,) arcsec
     sky : as in `extract_ellipse`
+    found : Measured, optional
+        What `measure_ellipse` gave for the same ellipse: then its spaxels need not be looked for again.
 
     Returns
     -------
@@ -243,8 +298,11 @@ def enclosed_fraction(
     n_wave = len(cube.wavelength)
     sample = np.unique(np.linspace(0, n_wave - 1, 9).astype(int))  # it changes slowly with wavelength
     dx, dy = np.asarray(dx_dispersion, dtype=float), np.asarray(dy_dispersion, dtype=float)
-    members, share = coverage(cube.spaxels, ellipse, dx[sample], dy[sample])
-    around = sky_spaxels(cube.spaxels, ellipse, dx, dy) if sky == "annulus" else members[:0]
+    if found is not None:
+        members, share, around = found.members, found.share[sample], found.sky
+    else:
+        members, share = coverage(cube.spaxels, ellipse, dx[sample], dy[sample])
+        around = sky_spaxels(cube.spaxels, ellipse, dx, dy) if sky == "annulus" else members[:0]
     both = np.concatenate([members, around])
     spaxels = cube.spaxels
     part = Spaxels(
@@ -257,10 +315,10 @@ def enclosed_fraction(
     centred = replace(psf, x_arcsec=ellipse.x_arcsec, y_arcsec=ellipse.y_arcsec)
     light = image(centred, part, cube.wavelength[sample], dx[sample], dy[sample])
     inside, outside = light[:, : len(members)], light[:, len(members) :]
-    found = np.sum(share * inside, axis=1)
+    held = np.sum(share * inside, axis=1)
     if len(around):
-        found = found - share.sum(axis=1) * outside.mean(axis=1)
-    return np.interp(np.arange(n_wave), sample, found)
+        held = held - share.sum(axis=1) * outside.mean(axis=1)
+    return np.interp(np.arange(n_wave), sample, held)
 
 
 def difference(cube_a: Cube, cube_b: Cube, *, exptime_a_s: float, exptime_b_s: float) -> Cube:
@@ -338,20 +396,26 @@ def _check(semi_major_arcsec: float, axis_ratio: float, exptime_s: float) -> Non
         raise ValueError(f"exptime_s must be positive, got {exptime_s}")
 
 
-def _cell_points(fine: int) -> tuple[FloatArray, FloatArray]:
-    """Evenly spread points of one cell in units of the lattice steps, and their weights, which add up to 1.
+def _steps(shift_x: FloatArray, shift_y: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
+    """Bins at which the moving aperture is worked out; for each bin the place before it and the part of the way on.
 
-    A point on an edge belongs to two cells and one on a corner to three, so it counts for a half or a third.
+    The bins lie about `_STEP_ARCSEC` apart on the sky: a share interpolated between them is off by less than 2 % of a
+    spaxel on the outline, and the sum of all shares, the aperture's area, not at all.
     """
-    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(-fine, fine + 1), np.arange(-fine, fine + 1)))
-    conditions = np.abs(np.stack([2 * u + v, u + 2 * v, u - v]))
-    inside = np.all(conditions <= fine, axis=0)
-    edges = np.sum(conditions == fine, axis=0)[inside]
-    return np.stack([u, v], axis=1)[inside] / fine, 1.0 / (1 + edges) / fine**2
+    path = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(shift_x), np.diff(shift_y)))])
+    wanted = np.arange(0.0, path[-1], _STEP_ARCSEC)
+    places = np.unique(np.concatenate([np.searchsorted(path, wanted, side="right") - 1, [0, len(path) - 1]]))
+    left = np.clip(np.searchsorted(places, np.arange(len(path)), side="right") - 1, 0, max(len(places) - 2, 0))
+    right = np.minimum(left + 1, len(places) - 1)
+    length = path[places[right]] - path[places[left]]
+    part = np.divide(path - path[places[left]], length, out=np.zeros(len(path)), where=length > 0)
+    return places, left, part
 
 
-def _good(cube: Cube, members: NDArray[np.intp]) -> NDArray[np.bool_]:
-    return (cube.mask[:, members] == 0) & np.isfinite(cube.flux[:, members]) & np.isfinite(cube.variance[:, members])
+def _gathered(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Flux, variance (n_wave, m) of some spaxels, and which of the samples are good."""
+    flux, variance = np.take(cube.flux, members, axis=1), np.take(cube.variance, members, axis=1)
+    return flux, variance, (np.take(cube.mask, members, axis=1) == 0) & np.isfinite(flux) & np.isfinite(variance)
 
 
 def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
@@ -361,16 +425,18 @@ def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, Float
             f"only {len(members)} spaxels around the aperture for the sky, {MIN_SKY_SPAXELS} are needed; "
             "make it smaller, move it inwards, or switch the sky subtraction off"
         )
-    good = _good(cube, members)
-    values = np.where(good, cube.flux[:, members], np.inf)
+    flux, variance, good = _gathered(cube, members)
+    values = np.where(good, flux, np.inf)
     middle = _lower_median(values)
-    spread = 1.4826 * _lower_median(np.abs(np.where(good, values - middle[:, None], np.inf)))
-    kept = good & (np.abs(np.where(good, values, 0) - middle[:, None]) <= 3 * spread[:, None])
+    deviation = np.abs(values - middle[:, None])
+    spread = 1.4826 * _lower_median(deviation)
+    kept = deviation <= 3 * spread[:, None]
     count = kept.sum(axis=1)
     enough = np.where(count >= MIN_SKY_SPAXELS // 2, count, np.nan)
-    level = np.sum(np.where(kept, cube.flux[:, members], 0.0), axis=1) / enough
-    variance = np.sum(np.where(kept, cube.variance[:, members], 0.0), axis=1) / enough**2
-    return level, variance
+    return (
+        np.sum(flux, axis=1, where=kept, dtype=float) / enough,
+        np.sum(variance, axis=1, where=kept, dtype=float) / enough**2,
+    )
 
 
 def _lower_median(values: FloatArray) -> FloatArray:

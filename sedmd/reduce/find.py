@@ -26,6 +26,8 @@ BAND_EDGES = np.array([4200.0, 4800.0, 5500.0, 6250.0, 6850.0, 7550.0, 8250.0])
 
 #: Spaxels this near to the rim of the array are searched only if nothing else is found [arcsec].
 RIM_ARCSEC = 1.2
+#: Light farther than this from a place does not count for it when sources are looked for [arcsec].
+KERNEL_ARCSEC = 3.0
 #: Significance from which the shape of the image is fitted, not only its width: below, the shape is noise.
 BRIGHT = 150.0
 
@@ -202,14 +204,19 @@ def _scores(bands: Bands, spaxels: Spaxels) -> NDArray[np.floating]:
     weight = np.where(np.isfinite(bands.variance), 1.0 / bands.variance, 0.0)
     x, y = spaxels.x_arcsec, spaxels.y_arcsec
     alpha = 2.0 / (2 * np.sqrt(2 ** (1 / DEFAULT_BETA) - 1))
+    reach = KERNEL_ARCSEC + float(np.hypot(bands.east, bands.north).max())
+    places = np.column_stack([x, y])
+    near = cKDTree(places).sparse_distance_matrix(cKDTree(places), reach, output_type="coo_matrix").tocsr()
+    near.sort_indices()
+    at = np.repeat(np.arange(len(x)), np.diff(near.indptr))
     total, norm = np.zeros(x.size), np.zeros(x.size)
     for b in range(len(bands.wavelength)):
         width = alpha * (bands.wavelength[b] / PSF_REFERENCE) ** -0.2
-        dx = x[None, :] - x[:, None] - bands.east[b]
-        dy = y[None, :] - y[:, None] - bands.north[b]
-        kernel = (1 + (dx * dx + dy * dy) / width**2) ** -DEFAULT_BETA
-        kernel[dx * dx + dy * dy > 9.0] = 0.0
-        total += kernel @ (weight[b] * signal[b])
-        norm += (kernel**2) @ weight[b]
+        dx = x[near.indices] - x[at] - bands.east[b]
+        dy = y[near.indices] - y[at] - bands.north[b]
+        r2 = dx * dx + dy * dy
+        kernel = np.where(r2 > KERNEL_ARCSEC**2, 0.0, (1 + r2 / width**2) ** -DEFAULT_BETA)
+        total += np.bincount(at, kernel * (weight[b] * signal[b])[near.indices], len(x))
+        norm += np.bincount(at, kernel**2 * weight[b][near.indices], len(x))
     # Half an aperture at the edge collects little and says little: it must not win by its small norm.
     return np.where(norm > 0.3 * np.median(norm), total / np.sqrt(np.maximum(norm, 1e-300)), -np.inf)

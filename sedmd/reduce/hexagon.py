@@ -27,11 +27,14 @@ def lattice_vectors(spaxels: Spaxels) -> FloatArray:
     ValueError
         Too few spaxels to tell.
     """
-    design = np.stack([spaxels.q, spaxels.r, np.ones(len(spaxels.q))], axis=1).astype(float)
-    if len(design) < 3 or np.linalg.matrix_rank(design) < 3:
-        raise ValueError(f"a lattice needs three spaxels that do not lie on one line, got {len(design)}")
-    solution, *_ = np.linalg.lstsq(design, np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1), rcond=None)
-    return np.asarray(solution[:2])
+    q, r = (np.asarray(axis, dtype=float) for axis in (spaxels.q, spaxels.r))
+    if len(q) < 3:
+        raise ValueError(f"a lattice needs three spaxels that do not lie on one line, got {len(q)}")
+    steps = np.stack([q - q.mean(), r - r.mean()])
+    normal = steps @ steps.T
+    if not np.linalg.det(normal) > 1e-9 * np.trace(normal) ** 2:
+        raise ValueError(f"a lattice needs three spaxels that do not lie on one line, got {len(q)} that do")
+    return np.asarray(np.linalg.solve(normal, steps @ np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1)))
 
 
 def cell_vertices(spaxels: Spaxels) -> FloatArray:

@@ -10,18 +10,28 @@ from sedmd.products.cube import write_cube
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    """What the viewer remembers goes to the test's own folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("SEDM_USER", raising=False)
+    monkeypatch.delenv("SEDM_REDUX", raising=False)
+
+
 @pytest.fixture
 def redux(tmp_path):
-    """A night with a standard, an A/B pair and a single target."""
-    directory = tmp_path / "20190612"
+    """A night with a standard, an A/B pair, a single target and the A of a pair that has no B yet."""
+    directory = tmp_path / "redux" / "20190612"
     star = 300.0
-    for stem, name, day, sources in (
-        ("ifu20190612_03_45_00", "STD-Feige34", 0.156, [(1.0, 1.0, 2000.0)]),
-        ("ifu20190612_04_07_07", "ZTF19abc [A]", 0.172, [(3.0, -4.0, star)]),
-        ("ifu20190612_04_28_02", "ZTF19abc [B]", 0.186, [(-3.0, 4.0, star)]),
-        ("ifu20190612_05_10_00", "SN2019xyz", 0.215, [(-2.0, 2.0, star)]),
+    for stem, name, day, sources, offset in (
+        ("ifu20190612_03_45_00", "STD-Feige34", 0.156, [(1.0, 1.0, 2000.0)], (0.0, 0.0)),
+        ("ifu20190612_04_07_07", "ZTF19abc [A]", 0.172, [(3.0, -4.0, star)], (-3.0, 4.0)),
+        ("ifu20190612_04_28_02", "ZTF19abc [B]", 0.186, [(-3.0, 4.0, star)], (3.0, -4.0)),
+        ("ifu20190612_05_10_00", "SN2019xyz", 0.215, [(-2.0, 2.0, star)], (0.0, 0.0)),
+        ("ifu20190612_05_40_00", "ZTF19half [A]", 0.236, [(2.0, 2.0, star)], (-3.0, 4.0)),
     ):
         target = name.split()[0]
         cube = make_cube(sources, seed=int(day * 1000))
-        write_cube(directory / f"e3d_crr_b_{stem}_{target}.fits", cube, header=make_header(name, day))
+        header = make_header(name, day, RA_OFF=offset[0], DEC_OFF=offset[1])
+        write_cube(directory / f"e3d_crr_b_{stem}_{target}.fits", cube, header=header)
     return directory

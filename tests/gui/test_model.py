@@ -1,4 +1,4 @@
-"""The viewer's model: limits of apertures and scales, first guesses, the spectrum. No Qt here."""
+"""The viewer's model: apertures, pictures, first guesses, the spectrum. No Qt here."""
 
 import subprocess
 import sys
@@ -7,32 +7,60 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from viewer_samples import make_cube, make_target
+from viewer_samples import NOD, make_cube, make_observation, make_pair
 
-from sedmd.reduce.aperture import extract_ellipse
-from sedmview.model import Aperture, Scale, extract, first_choice, robust_scale, subtract_pair
+from sedmd.decisions import Placement
+from sedmd.observed import Extractor, extract
+from sedmd.reduce.aperture import Ellipse, extract_ellipse
+from sedmd.suggestion import suggest
+from sedmview import apertures
+from sedmview.apertures import Grip
+from sedmview.model import Stage, first_choice, from_draft, picture_of, placement_of, predicted_b, to_draft
+from sedmview.pictures import LIMITS, STRETCHES, Scale, automatic_scale, bounded, levels
+
+CIRCLE = Ellipse(x_arcsec=0.0, y_arcsec=0.0, semi_major_arcsec=2.0)
 
 
-def test_the_model_and_the_presenter_have_never_heard_of_qt():
-    code = "import sedmview.actions, sys; assert not [m for m in sys.modules if 'PyQt' in m or 'PySide' in m]"
+def test_model_and_presenter_have_never_heard_of_qt():
+    code = (
+        "import sedmview.actions, sedmview.disk, sys; assert not {'PyQt5', 'PySide6', 'pyqtgraph'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["resized", "reshaped", "turned"]), st.floats(-50, 50)), max_size=20))
 def test_no_sequence_of_keys_makes_an_impossible_aperture(changes):
-    aperture = Aperture(x_arcsec=0, y_arcsec=0)
+    ellipse = CIRCLE
     for what, step in changes:
-        aperture = getattr(aperture, what)(step)
-    assert 0.4 <= aperture.semi_major_arcsec <= 10
-    assert 0.1 <= aperture.axis_ratio <= 1
-    assert 0 <= aperture.angle_deg < 180
+        ellipse = getattr(apertures, what)(ellipse, step)
+    assert 0.4 <= ellipse.semi_major_arcsec <= 10
+    assert 0.1 <= ellipse.axis_ratio <= 1
+    assert 0 <= ellipse.angle_deg < 180
 
 
 @pytest.mark.parametrize(("angle", "end"), [(0, (0, 3)), (90, (3, 0)), (45, (2.121, 2.121)), (135, (2.121, -2.121))])
-def test_outline_begins_at_the_end_of_the_major_axis(angle, end):
-    x, y = Aperture(x_arcsec=0, y_arcsec=0, semi_major_arcsec=3, axis_ratio=0.5, angle_deg=angle).outline()
+def test_the_position_angle_runs_from_north_through_east(angle, end):
+    ellipse = Ellipse(x_arcsec=0, y_arcsec=0, semi_major_arcsec=3, axis_ratio=0.5, angle_deg=angle)
+    x, y = apertures.outline(ellipse)
     assert (x[0], y[0]) == pytest.approx(end, abs=1e-3)
     assert np.hypot(x, y).min() == pytest.approx(1.5, abs=0.01)
+    assert apertures.ends(ellipse)[0] == pytest.approx(end, abs=1e-3)
+
+
+def test_handles_and_inside_are_gripped():
+    ellipse = Ellipse(x_arcsec=1, y_arcsec=2, semi_major_arcsec=3, axis_ratio=0.5, angle_deg=90)
+    assert apertures.grip_at(ellipse, 4.1, 2.0, 0.3).grip is Grip.MAJOR
+    assert apertures.grip_at(ellipse, 1.0, 0.5, 0.3).grip is Grip.MINOR
+    assert apertures.grip_at(ellipse, 1.2, 2.1, 0.3).grip is Grip.MOVE
+    assert apertures.grip_at(ellipse, 1.0, 4.5, 0.3) is None
+    moved = apertures.grip_at(ellipse, 1.2, 2.1, 0.3).dragged(2.2, 1.1)
+    assert (moved.x_arcsec, moved.y_arcsec) == pytest.approx((2.0, 1.0))
+    longer = apertures.grip_at(ellipse, 4.0, 2.0, 0.3).dragged(1.0, 6.0)
+    assert (longer.semi_major_arcsec, longer.angle_deg) == pytest.approx((4.0, 0.0))
+    rounder = apertures.grip_at(ellipse, 1.0, 0.5, 0.3).dragged(1.0, -0.7)
+    assert rounder.axis_ratio == pytest.approx(0.9)
+    # a handle dragged to the centre leaves an aperture
+    assert apertures.grip_at(ellipse, 4.0, 2.0, 0.3).dragged(1.0, 2.0).semi_major_arcsec == 0.4
 
 
 @given(st.lists(st.tuples(st.sampled_from(["widened", "with_high", "with_low"]), st.floats(-3, 3)), max_size=20))
@@ -43,55 +71,151 @@ def test_the_ends_of_a_scale_never_meet(changes):
     assert scale.high - scale.low >= 0.999
 
 
-def test_scale_of_a_difference_is_symmetric_about_zero():
+@pytest.mark.parametrize("how", LIMITS)
+def test_limits_of_a_difference_are_symmetric_about_zero(how):
     values = np.random.default_rng(0).normal(0.3, 2.0, 1000)
-    scale = robust_scale(values, symmetric=True)
-    assert scale.low == -scale.high
+    scale = automatic_scale(values, symmetric=True, how=how)
+    assert scale.low == -scale.high and scale.how == how
 
 
-@pytest.mark.parametrize("values", [np.full(5, np.nan), np.zeros(5), np.full(5, 7.0), np.array([1.0])])
-def test_any_picture_has_a_scale(values):
-    scale = robust_scale(values, symmetric=False)
-    assert scale.high > scale.low
+@pytest.mark.parametrize("how", LIMITS)
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize(
+    "values", [np.full(5, np.nan), np.zeros(5), np.full(5, 7.0), np.array([1.0]), np.array([1.0, np.nan, 1e9])]
+)
+def test_any_picture_has_a_scale(values, symmetric, how):
+    scale = automatic_scale(values, symmetric=symmetric, how=how)
+    assert scale.high > scale.low and np.isfinite([scale.low, scale.high, scale.step]).all()
+
+
+def test_robust_limits_do_not_see_a_bad_spaxel():
+    values = np.random.default_rng(0).normal(10.0, 1.0, 2000)
+    clean = automatic_scale(values, symmetric=False)
+    values[7] = 1e6
+    assert automatic_scale(values, symmetric=False).high == pytest.approx(clean.high, rel=0.02)
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_stretches_rise_from_end_to_end_and_keep_zero_in_the_middle(stretch):
+    values = np.linspace(-2.0, 2.0, 101)
+    scale = Scale(low=-1.0, high=1.0, step=0.1, stretch=stretch)
+    for symmetric in (True, False):
+        level = levels(values, scale, symmetric=symmetric)
+        assert (np.diff(level) >= 0).all() and level[0] == 0 and level[-1] == pytest.approx(1)
+    assert levels(np.array([0.0]), scale, symmetric=True) == pytest.approx(0.5)
+    assert np.isnan(levels(np.array([np.nan]), scale, symmetric=True)).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(6500, 7000), (7000, 6500), (0, 99999), (-5, 10), (1e5, 2e5), (6500, 6500)])
+def test_a_window_lies_on_the_cube(low, high):
+    wavelength = make_cube().wavelength
+    low, high = bounded(low, high, wavelength)
+    assert wavelength[0] <= low < high <= wavelength[-1]
+    assert np.any((wavelength >= low) & (wavelength <= high)) or high - low < 100
 
 
 def test_first_guess_lies_on_the_star_and_not_on_a_cosmic_ray():
     cube = make_cube([(3.0, -4.0, 200.0)])
     cube.flux[:, 17] = 1e5
-    choice = first_choice(make_target(cube))
+    choice = first_choice(make_observation(cube))
     assert (choice.a.x_arcsec, choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.5)
 
 
-def test_first_guess_of_a_pair_finds_both_signs():
-    star_a, star_b = make_cube([(3.0, -4.0, 200.0)]), make_cube([(-3.0, 4.0, 200.0)], seed=2)
-    choice = first_choice(make_target(subtract_pair(star_a, star_b, 900, 900), pair=True))
-    assert (choice.a.x_arcsec, choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.5)
-    assert (choice.b.x_arcsec, choice.b.y_arcsec) == pytest.approx((-3.0, 4.0), abs=0.5)
+@pytest.mark.parametrize("nod", [NOD, (6.0, -8.0), None])
+def test_b_lies_where_the_nod_predicts_whatever_the_sign_of_the_offsets(nod):
+    pair = make_pair(nod=nod)
+    a = apertures.placed(CIRCLE, 3.0, -4.0)
+    b = predicted_b(pair, a)
+    assert (b.x_arcsec, b.y_arcsec) == pytest.approx((-3.0, 4.0), abs=0.5)
+
+
+def test_the_nod_is_believed_where_nothing_is_seen():
+    empty = make_observation(make_cube(seed=3), make_cube(seed=4), nod=NOD)
+    b = predicted_b(empty, apertures.placed(CIRCLE, 3.0, -4.0))
+    assert (b.x_arcsec, b.y_arcsec) == (-3.0, 4.0)
+
+
+def test_the_suggestion_finds_the_object_in_a_and_b():
+    found = suggest(make_pair())
+    assert (found.a.x_arcsec, found.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.1)
+    assert (found.b.x_arcsec, found.b.y_arcsec) == pytest.approx((-3.0, 4.0), abs=0.1)
+    assert found.psf_a.fwhm_arcsec == pytest.approx(1.88, abs=0.3)
+
+
+def test_the_suggestion_follows_the_nod_not_the_brightest_star():
+    one = make_cube([(3.0, -4.0, 100.0), (-7.0, -7.0, 300.0)])
+    two = make_cube([(-3.0, 4.0, 100.0), (7.0, 7.5, 300.0)], seed=2)
+    found = suggest(make_observation(one, two, nod=NOD))
+    assert (found.a.x_arcsec, found.b.x_arcsec) == pytest.approx((3.0, -3.0), abs=0.2)
+
+
+def test_an_empty_field_suggests_nothing_and_says_so():
+    found = suggest(make_observation(make_cube()))
+    assert found.a is None and "nothing" in found.words
 
 
 def test_the_spectrum_shown_is_the_pipelines_own():
-    target = make_target()
-    choice = first_choice(target)
-    shown = extract(target, choice).spectrum
+    observation = make_observation()
+    choice = first_choice(observation)
+    shown = extract(observation, placement_of(choice, None)).spectrum
     a = choice.a
     own = extract_ellipse(
-        target.field_cube, x_arcsec=a.x_arcsec, y_arcsec=a.y_arcsec, semi_major_arcsec=2.0, exptime_s=900.0
+        observation.field_cube, x_arcsec=a.x_arcsec, y_arcsec=a.y_arcsec, semi_major_arcsec=2.0, exptime_s=900.0
     )
     assert np.array_equal(shown.flux, own.flux) and np.array_equal(shown.error, own.error)
 
 
+def test_what_is_kept_while_dragging_changes_no_bit():
+    observation = make_pair()
+    found = suggest(observation)
+    extractor = Extractor(observation)
+    placement = Placement(a=found.a, b=found.b, psf_a=found.psf_a, psf_b=found.psf_b)
+    for dx in (0.0, 0.3, 0.6, 0.3):
+        placement = Placement(
+            a=apertures.placed(found.a, found.a.x_arcsec + dx, found.a.y_arcsec),
+            b=found.b,
+            psf_a=found.psf_a,
+            psf_b=found.psf_b,
+        )
+        kept = extractor.extract(placement).spectrum
+        assert np.array_equal(kept.flux, extract(observation, placement).spectrum.flux)
+
+
 def test_pair_and_single_give_the_same_flux():
-    star_a, star_b = make_cube([(3.0, -4.0, 200.0)]), make_cube([(-3.0, 4.0, 200.0)], seed=2)
-    single = extract(make_target(star_a), first_choice(make_target(star_a))).spectrum
-    pair_target = make_target(subtract_pair(star_a, star_b, 900, 900), pair=True)
-    pair = extract(pair_target, first_choice(pair_target))
-    assert np.mean(pair.spectrum.flux) == pytest.approx(np.mean(single.flux), rel=0.02)
-    assert np.mean(pair.part_b.flux) > 0
-    assert pair.spectrum.meta["exptime_s"] == 1800.0
+    single = make_observation()
+    pair = make_pair()
+    one = extract(single, placement_of(first_choice(single), None)).spectrum
+    both = extract(pair, placement_of(first_choice(pair), None))
+    assert np.mean(both.spectrum.flux) == pytest.approx(np.mean(one.flux), rel=0.02)
+    assert np.mean(both.parts[1].spectrum.flux) > 0
+    assert both.spectrum.meta["exptime_s"] == 1800.0
 
 
-def test_field_without_any_value_still_opens():
+def test_the_spaxels_used_are_those_that_are_told():
+    observation = make_observation()
+    part = extract(observation, placement_of(first_choice(observation), None)).parts[0].measured
+    spaxels = observation.field_cube.spaxels
+    distance = np.hypot(spaxels.x_arcsec - 3.0, spaxels.y_arcsec + 4.0)
+    assert distance[part.members].max() < 2.0 + 1.0 and distance[part.sky].min() > 2.5
+    assert part.share.sum() / len(part.share) == pytest.approx(part.spectrum.meta["n_spaxels"])
+
+
+def test_a_field_without_any_value_still_opens():
     cube = make_cube()
     cube.mask[:] = 8
-    choice = first_choice(make_target(cube))
+    observation = make_observation(cube)
+    choice = first_choice(observation)
     assert (choice.a.x_arcsec, choice.a.y_arcsec) == (0.0, 0.0)
+    assert np.isnan(picture_of(observation, choice.window)).all()
+    assert not np.isfinite(extract(observation, placement_of(choice, None)).spectrum.flux).any()
+
+
+def test_a_draft_comes_back_as_it_was():
+    import json
+
+    choice = first_choice(make_pair())
+    draft = json.loads(json.dumps(to_draft(choice, Stage.PLACE)))
+    assert from_draft(draft) == (choice, Stage.PLACE)
+    for bad in ({}, {"stage": "x"}, draft | {"grade": 9}, draft | {"new": 1}, draft | {"a": None}):
+        with pytest.raises((ValueError, TypeError, KeyError)):
+            from_draft(bad)

@@ -1,101 +1,100 @@
 """Commands of the observer, with a window that only counts."""
 
-from collections import Counter
-from pathlib import Path
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from viewer_samples import make_cube, make_target
+from viewer_samples import (
+    NOW,
+    Files,
+    LaterJobs,
+    do,
+    entry_of,
+    make_cube,
+    make_header,
+    make_observation,
+    make_pair,
+    make_presenter,
+    presenter_on,
+)
 
-from sedmd.data.extinction import extinction_mag
+from sedmd import decisions
 from sedmd.errors import SedmError
-from sedmd.products.ascii import read_ascii
-from sedmd.products.solution import write_sensitivity
-from sedmd.products.spectrum import read_spectrum, write_spectrum
-from sedmd.reduce.containers import Spectrum
-from sedmd.reduce.sensitivity import Sensitivity
-from sedmview import store
-from sedmview.actions import ACTIONS, action_for, help_text, press
-from sedmview.model import Stage, extract, first_choice, subtract_pair
-from sedmview.presenter import Files, Presenter
-from sedmview.store import Entry
+from sedmd.observed import extract
+from sedmd.products.cube import write_cube
+from sedmd.products.spectrum import read_spectrum
+from sedmd.saved import former_versions, replay
+from sedmview.actions import ACTIONS, action_for, help_text, keys, press, repeats
+from sedmview.model import Stage, placement_of
+from sedmview.pictures import LIMITS
+from sedmview.targets import Filter, State
 
-
-class NullView:
-    """Runs work at once and counts what it was asked to show."""
-
-    def __init__(self):
-        self.shown = Counter()
-
-    def __getattr__(self, name):
-        if not name.startswith("show_"):
-            raise AttributeError(name)
-        return lambda: self.shown.update([name])
-
-    def later(self, work):
-        work()
-
-
-def make_presenter(*, pair=False, save=None, n=2):
-    cube = make_cube([(3.0, -4.0, 200.0)])
-    if pair:
-        cube = subtract_pair(cube, make_cube([(-3.0, 4.0, 200.0)], seed=2), 900, 900)
-    entries = [Entry(product=f"T{number}", cubes=(Path("x"),)) for number in range(n)]
-    files = Files(
-        load=lambda entry: make_target(cube, pair=pair, product=entry.product),
-        save=save or (lambda *_, **__: (Path("sp_T.fits"),)),
-    )
-    presenter = Presenter(entries=entries, files=files, view=NullView(), reducer="Ada")
-    presenter.open(0)
-    return presenter
-
-
-def make_spectrum(**meta):
-    wavelength = np.linspace(3800, 9200, 60)
-    ones = np.ones(60)
-    return Spectrum(wavelength=wavelength, flux=ones, error=ones, sky=ones, unit="electron / (s Angstrom)", meta=meta)
-
-
-def extract_entry(redux):
-    target = store.load(store.entries_of(redux)[0][2])
-    return extract(target, first_choice(target)).spectrum
-
-
-def do(presenter, keys):
-    for key in keys.split():
-        assert press(presenter, key) is not None, key
+# ---- the table of keys
 
 
 def test_every_key_means_one_thing_at_a_stage():
     for stage in Stage:
-        used = Counter(key for action in ACTIONS if stage in action.stages for key in action.keys)
-        assert [key for key, count in used.items() if count > 1] == []
+        used = [key for action in ACTIONS if stage in action.stages for key in action.keys]
+        assert len(used) == len(set(used))
     assert len({action.ident for action in ACTIONS}) == len(ACTIONS)
 
 
-def test_help_names_every_action_once():
+def test_help_names_every_action_but_fine_steps_once():
     titles = [title for _, rows in help_text() for _, title in rows]
-    assert sorted(titles) == sorted(action.title for action in ACTIONS)
+    assert sorted(titles) == sorted(action.title for action in ACTIONS if not action.ident.endswith("-fine"))
 
 
-@pytest.mark.parametrize("key", ["A", "Space", "9"])
+def test_what_must_not_happen_twice_does_not_repeat():
+    assert not any(repeats(key) for key in ("1", "2", "5", "N", "Return", "Ctrl+S", "X", "Q", "S", "Y", "Tab", "R"))
+    assert all(repeats(key) for key in ("Left", "Z", "<", ">", "[", "U"))
+
+
+@pytest.mark.parametrize("key", ["B", "Space", "9"])
 def test_other_keys_do_nothing(key):
     assert action_for(key, Stage.PLACE) is None
 
 
+def test_no_key_is_trouble_before_a_target_is_open():
+    presenter = make_presenter(files=Files({}))
+    for key in keys():
+        press(presenter, key)
+    assert presenter.choice is None and "No cube yet" in replace_message(presenter)
+
+
+def replace_message(presenter):
+    presenter.message = ""
+    return presenter.prompt
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_no_key_is_trouble_with_a_target(pair):
+    presenter = make_presenter(pair=pair)
+    for key in keys() * 2:
+        press(presenter, key)
+    assert presenter.choice is not None
+
+
+# ---- scaling
+
+
 def test_scaling_then_placing():
     presenter = make_presenter()
-    assert presenter.stage is Stage.SCALE
+    assert presenter.stage is Stage.SCALE and presenter.phase == 0
     high = presenter.choice.scale.high
     do(presenter, "< <")
     assert presenter.choice.scale.high < high
     do(presenter, ">")
     low = presenter.choice.scale.low
     do(presenter, ".")
-    assert presenter.choice.scale.low > low
+    step = presenter.choice.scale.low - low
+    do(presenter, "Ctrl+.")
+    assert step > 0 and presenter.choice.scale.low - low == pytest.approx(1.2 * step)
     do(presenter, "X")
-    assert presenter.stage is Stage.PLACE
-    assert presenter.choice.a.semi_major_arcsec == 2.0  # that x accepted, it did not enlarge
+    assert presenter.stage is Stage.PLACE and presenter.phase == 1
+    size = presenter.choice.a.semi_major_arcsec
+    do(presenter, "X")
+    assert presenter.choice.a.semi_major_arcsec == pytest.approx(size + 0.2)
 
 
 def test_q_goes_on_with_the_default_scale():
@@ -107,18 +106,50 @@ def test_q_goes_on_with_the_default_scale():
 
 def test_pair_keeps_its_colours_symmetric():
     presenter = make_presenter(pair=True)
-    do(presenter, "> . , < .")
+    do(presenter, "> . , < . A A A Ctrl+> T")
     assert presenter.choice.scale.low == pytest.approx(-presenter.choice.scale.high)
 
 
-def test_shape_keys():
+def test_automatic_limits_go_round():
     presenter = make_presenter()
-    do(presenter, "X X X Z [ [ ] , , .")
-    a = presenter.choice.a
-    assert (a.semi_major_arcsec, a.axis_ratio, a.angle_deg) == (pytest.approx(2.2), 0.9, 10.0)
+    seen = []
+    for _ in LIMITS:
+        seen.append(presenter.choice.scale.how)
+        do(presenter, "A")
+    assert sorted(seen) == sorted(LIMITS) and presenter.choice.scale.how == seen[0]
 
 
-@pytest.mark.parametrize(("key", "dx", "dy"), [("Left", 0.1, 0), ("Right", -0.1, 0), ("Up", 0, 0.1), ("Down", 0, -0.1)])
+def test_wavelengths_by_key_and_by_number():
+    presenter = make_presenter()
+    windows = [presenter.choice.window]
+    for _ in range(5):
+        do(presenter, "W")
+        windows.append(presenter.choice.window)
+    assert len(set(windows)) == 6
+    do(presenter, "W")
+    assert presenter.choice.window == windows[0]
+    presenter.set_window(5600.0, 5000.0)
+    assert presenter.choice.window == (5000.0, 5600.0)
+    do(presenter, "Ctrl+Right")
+    assert presenter.choice.window == (5300.0, 5900.0)
+
+
+def test_h_alpha_follows_the_redshift():
+    presenter = make_presenter()
+    presenter.set_redshift(0.1)
+    for _ in range(5):
+        do(presenter, "W")
+    low, high = presenter.choice.window
+    assert low < 6562.8 * 1.1 < high and presenter.line_set > 0
+
+
+# ---- placing
+
+
+@pytest.mark.parametrize(
+    ("key", "dx", "dy"),
+    [("Left", 0.1, 0), ("Right", -0.1, 0), ("Up", 0, 0.1), ("Down", 0, -0.1), ("Shift+Left", 0.02, 0)],
+)
 def test_arrows_move_on_the_sky_as_on_the_screen(key, dx, dy):
     presenter = make_presenter()
     presenter.place(1.0, 2.0)
@@ -126,44 +157,115 @@ def test_arrows_move_on_the_sky_as_on_the_screen(key, dx, dy):
     assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((1 + dx, 2 + dy))
 
 
-def test_click_places_a_then_b_with_the_shape_of_a():
+def test_shape_keys():
+    presenter = make_presenter()
+    do(presenter, "X")
+    before = presenter.choice.a
+    do(presenter, "X X Z [ [ ] , , . Shift+X Ctrl+]")
+    a = presenter.choice.a
+    assert a.semi_major_arcsec == pytest.approx(before.semi_major_arcsec + 0.25)
+    assert (a.axis_ratio, a.angle_deg) == (pytest.approx(0.92), 10.0)
+
+
+def test_the_ellipse_follows_the_pointer_until_the_click():
+    presenter = make_presenter()
+    do(presenter, "X")
+    rest = presenter.choice.a
+    presenter.point(-2.0, 3.0)
+    assert presenter.floating and (presenter.shown.a.x_arcsec, presenter.shown.a.y_arcsec) == (-2.0, 3.0)
+    assert presenter.extraction.spectrum.meta["x_arcsec"] == -2.0  # and so does the spectrum
+    presenter.point(None, None)
+    assert presenter.shown.a == rest  # the pointer left: nothing jumps anywhere else
+    presenter.place(2.5, -3.5)
+    presenter.point(-2.0, 3.0)
+    assert not presenter.floating and presenter.shown.a.x_arcsec == 2.5
+
+
+def test_a_key_with_the_pointer_outside_changes_no_place():
+    presenter = make_presenter()
+    do(presenter, "X")
+    presenter.point(None, None)
+    place = (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec)
+    do(presenter, "Z X [ ] , . Y")
+    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == place
+
+
+def test_click_places_a_then_b_where_the_nod_predicts():
     presenter = make_presenter(pair=True)
     do(presenter, "X X X [")
+    presenter.point(3.1, -4.1)
     presenter.place(3.1, -4.1)
-    assert presenter.choice.active == "B"
+    assert presenter.phase == 2 and presenter.choice.active == "B"
+    assert (presenter.choice.b.x_arcsec, presenter.choice.b.y_arcsec) == pytest.approx((-2.9, 3.9))
+    assert presenter.choice.b.axis_ratio == presenter.choice.a.axis_ratio
+    presenter.point(3.6, -4.0)  # still near the click: B waits at the prediction
+    assert presenter.shown.b == presenter.choice.b
+    presenter.point(-2.0, 3.0)
+    assert presenter.shown.b.x_arcsec == -2.0 and presenter.shown.a.x_arcsec == 3.1
     presenter.place(-3.1, 4.1)
-    a, b = presenter.choice.a, presenter.choice.b
-    assert (a.x_arcsec, a.y_arcsec, b.x_arcsec, b.y_arcsec) == (3.1, -4.1, -3.1, 4.1)
-    assert (b.semi_major_arcsec, b.axis_ratio) == (a.semi_major_arcsec, a.axis_ratio)
+    assert presenter.phase == 3 and presenter.choice.b.x_arcsec == -3.1
     do(presenter, "Tab")
     presenter.place(3.0, -4.0)
     assert presenter.choice.a.x_arcsec == 3.0 and presenter.choice.active == "A"
+    assert presenter.choice.b.x_arcsec == -3.1
 
 
-def test_spectrum_follows_every_change_of_the_aperture_and_no_other():
+def test_b_that_was_not_moved_stays_at_the_prediction_when_graded():
+    presenter = make_presenter(pair=True)
+    do(presenter, "X")
+    presenter.place(3.0, -4.0)
+    presenter.point(8.0, 8.0)
+    do(presenter, "1")
+    assert (presenter.shown.b.x_arcsec, presenter.shown.b.y_arcsec) == pytest.approx((-3.0, 4.0))
+
+
+def test_a_click_outside_the_field_places_nothing():
     presenter = make_presenter()
     do(presenter, "X")
-    before = presenter.view.shown["show_spectrum"]
-    do(presenter, "> W 1 2")
-    assert presenter.view.shown["show_spectrum"] == before
-    do(presenter, "X Y [ ,")
-    assert presenter.view.shown["show_spectrum"] == before + 4
-    assert np.array_equal(presenter.spectrum.flux, extract(presenter.target, presenter.choice).spectrum.flux)
+    before = presenter.choice
+    presenter.place(40.0, 0.0)
+    assert presenter.choice == before and "outside the field" in presenter.message
 
 
-def test_undo_restores_choice_and_spectrum():
+def test_one_drag_is_one_step_of_undo():
     presenter = make_presenter()
-    do(presenter, "X")
-    start, flux = presenter.choice, presenter.spectrum.flux
     presenter.place(0.0, 0.0)
-    do(presenter, "X [ Y 3")
-    do(presenter, "U U U U U")
-    assert presenter.choice == start
-    assert np.array_equal(presenter.spectrum.flux, flux)
+    assert presenter.grab(0.2, 0.2, 0.3)
+    for x in np.linspace(0.2, 3.0, 20):
+        presenter.drag(x, 0.2)
+    presenter.drop()
+    assert presenter.choice.a.x_arcsec == pytest.approx(2.8)
     do(presenter, "U")
-    assert presenter.message == "Nothing to undo"
-    do(presenter, "Ctrl+Shift+Z")
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == (0.0, 0.0)
+    assert presenter.choice.a.x_arcsec == 0.0
+    assert not presenter.grab(8.0, 8.0, 0.3)
+
+
+def test_a_grip_on_the_other_aperture_makes_it_the_active_one():
+    presenter = make_presenter(pair=True)
+    do(presenter, "S")
+    assert presenter.choice.active == "A" and presenter.grab(-3.0, 4.0, 0.3)
+    presenter.drag(-3.5, 4.0)
+    presenter.drop()
+    assert presenter.choice.active == "B" and presenter.choice.b.x_arcsec == pytest.approx(-3.5, abs=0.1)
+
+
+def test_one_key_takes_the_suggestion():
+    presenter = make_presenter(pair=True)
+    do(presenter, "S")
+    a, b = presenter.choice.a, presenter.choice.b
+    assert (a.x_arcsec, a.y_arcsec, b.x_arcsec, b.y_arcsec) == pytest.approx((3.0, -4.0, -3.0, 4.0), abs=0.1)
+    assert presenter.phase == 3 and not presenter.floating
+
+
+def test_the_suggestion_moves_nothing_that_was_placed():
+    jobs = LaterJobs()
+    presenter = make_presenter(jobs=jobs)
+    jobs.run()
+    presenter.open(presenter.entries[0])
+    jobs.run("load")
+    presenter.place(-5.0, 5.0)
+    jobs.run("search")
+    assert presenter.suggestion.a is not None and presenter.choice.a.x_arcsec == -5.0
 
 
 @pytest.mark.parametrize(("pair", "clicks"), [(False, [(2.2, -4.6)]), (True, [(3.6, -3.3), (-2.1, 4.4)])])
@@ -186,175 +288,388 @@ def test_c_on_empty_sky_stays_where_it_is():
     assert presenter.choice.a.x_arcsec == -5.0 and "by hand" in presenter.message
 
 
+def test_numbers_are_typed():
+    presenter = make_presenter()
+    presenter.place(0.0, 0.0)
+    for number, value in enumerate((1.5, -2.5, 3.0, 0.5, 200.0)):
+        presenter.set_aperture(number, value)
+    a = presenter.choice.a
+    assert (a.x_arcsec, a.y_arcsec, a.semi_major_arcsec, a.axis_ratio, a.angle_deg) == (1.5, -2.5, 3.0, 0.5, 20.0)
+    presenter.set_aperture(2, 0.0)  # a zero size becomes the smallest there is
+    assert presenter.choice.a.semi_major_arcsec == 0.4 and presenter.extraction is not None
+
+
+# ---- the spectrum
+
+
+def test_the_spectrum_is_that_of_what_is_shown_always():
+    presenter = make_presenter(pair=True)
+    do(presenter, "S")
+    for key in ["X", "Y", "[", ",", "Left", "U", "U", "Tab", "Z", "P", "U", "Ctrl+Y"]:
+        do(presenter, key)
+        own = extract(presenter.observation, placement_of(presenter.shown, presenter.suggestion)).spectrum
+        assert np.array_equal(presenter.extraction.spectrum.flux, own.flux), key
+
+
+def test_it_is_extracted_once_for_each_change():
+    presenter = make_presenter()
+    do(presenter, "S")
+    first = presenter.extraction
+    do(presenter, "> W 1 2 A T M I K L")
+    assert presenter.extraction is first
+    do(presenter, "Z")
+    assert presenter.extraction is not first
+
+
 def test_sky_toggle_is_in_the_spectrum():
     presenter = make_presenter()
-    do(presenter, "X Y")
-    assert presenter.spectrum.meta["skysub"] is False
-    assert np.nanmean(presenter.spectrum.flux) > 0.2
+    do(presenter, "S Y")
+    assert presenter.extraction.spectrum.meta["skysub"] is False
+    do(presenter, "Y")
+    assert presenter.extraction.spectrum.meta["skysub"] is True
+
+
+def test_too_few_sky_spaxels_are_told_and_do_not_save():
+    files = Files({"T0": make_observation(make_cube([(0.0, 0.0, 200.0)], reach=2.5), product="T0")})
+    presenter = make_presenter(files=files)
+    do(presenter, "X")
+    presenter.place(0.0, 0.0)
+    presenter.set_aperture(2, 9.0)
+    assert presenter.extraction is None and "sky" in presenter.problem
+    do(presenter, "1 Return")
+    assert "Not saved" in presenter.message and files.saved == []
+
+
+def test_an_aperture_off_the_field_says_so_and_does_not_save():
+    presenter = make_presenter()
+    presenter.place(0.0, 0.0)
+    presenter.set_aperture(0, 40.0)
+    assert presenter.extraction is None and "off the field" in presenter.problem
+    do(presenter, "1 Return")
+    assert "Not saved" in presenter.message and presenter.files.saved == []
+    do(presenter, "U U")
+    assert presenter.extraction is not None
+
+
+# ---- undo
+
+
+def test_undo_restores_choice_and_spectrum():
+    presenter = make_presenter()
+    do(presenter, "X")
+    start = presenter.choice
+    flux = presenter.extraction.spectrum.flux
+    presenter.place(0.0, 0.0)
+    do(presenter, "X [ Y 3")
+    do(presenter, "U U U U U")
+    assert presenter.choice == start
+    assert np.array_equal(presenter.extraction.spectrum.flux, flux)
+    do(presenter, "U")
+    assert presenter.message == "Nothing to undo"
+    do(presenter, "Ctrl+Y")
+    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == (0.0, 0.0)
+
+
+# ---- grade and save
+
+
+def test_prompt_leads_through_a_pair():
+    presenter = make_presenter(pair=True, reducer="")
+    prompts, phases = [presenter.prompt], [presenter.phase]
+
+    def look():
+        prompts.append(presenter.prompt)
+        phases.append(presenter.phase)
+
+    do(presenter, "X")
+    look()
+    presenter.place(3, -4)
+    look()
+    presenter.place(-3, 4)
+    look()
+    do(presenter, "2")
+    look()
+    presenter.set_reducer("Ada")
+    look()
+    do(presenter, "Return")
+    look()
+    words = ("Scale", "red", "blue", "Grade", "name", "Enter saves", "Saved")
+    assert all(word in prompt for prompt, word in zip(prompts, words, strict=True)), prompts
+    assert phases == [0, 1, 2, 3, 4, 4, 5]
+
+
+def test_a_clear_pair_takes_four_keys_from_opening_to_saved():
+    presenter = make_presenter(pair=True)
+    strokes = ["X", "S", "1", "Return"]
+    do(presenter, " ".join(strokes))
+    assert len(strokes) <= 6 and [product for product, _, _ in presenter.files.saved] == ["T0"]
+
+
+def test_nothing_is_graded_good_before_it_is_placed():
+    presenter = make_presenter()
+    do(presenter, "X 1")
+    assert presenter.choice.grade is None and "Place A first" in presenter.message
+    do(presenter, "5")  # a bogus target has nothing to place
+    assert presenter.choice.grade == 5
+
+
+def test_saving_needs_grade_and_name():
+    presenter = make_presenter(reducer="")
+    do(presenter, "S Return")
+    assert "no grade yet" in presenter.message
+    do(presenter, "1 Return")
+    assert "no name yet" in presenter.message and presenter.wants_name
+    presenter.set_reducer("  Ada   L. ")
+    do(presenter, "Return")
+    assert presenter.files.saved[0][2].reducer == "Ada L."
+    assert presenter.files.settings == {"reducer": "Ada L."}
 
 
 def test_no_object_is_grade_four_and_can_be_undone():
     presenter = make_presenter()
     do(presenter, "N")
-    assert presenter.choice.grade == 4
+    assert presenter.choice.grade == 4 and not presenter.choice.object_visible and not presenter.floating
     do(presenter, "U")
-    assert presenter.choice.grade is None
+    assert presenter.choice.grade is None and presenter.choice.object_visible
+    do(presenter, "N Return")
+    assert presenter.files.saved[0][2].object_visible is False
 
 
-def test_an_aperture_off_the_field_says_so_and_does_not_save():
+def test_enter_goes_on_after_saving_and_a_held_key_saves_once():
     presenter = make_presenter()
-    presenter.place(40.0, 0.0)
-    assert presenter.spectrum is None and "off the field" in presenter.problem
-    do(presenter, "1 Ctrl+S")
-    assert "Not saved" in presenter.message
+    do(presenter, "S 1 Return")
+    assert presenter.entry.state is State.DONE and "Enter: next" in presenter.message
+    do(presenter, "Return")
+    assert presenter.entry.product == "T1" and len(presenter.files.saved) == 1
 
 
-def test_saving_needs_grade_and_name(tmp_path):
-    saved = []
+def test_while_it_is_saving_the_observer_goes_on():
+    jobs = LaterJobs()
+    presenter = make_presenter(jobs=jobs)
+    jobs.run()
+    presenter.open(presenter.entries[0])
+    jobs.run()
+    jobs.run()
+    do(presenter, "S 1 Return")
+    assert "Saving T0" in presenter.message and presenter.files.saved == []
+    do(presenter, "Return")
+    jobs.run("load")
+    assert presenter.entry.product == "T1"
+    jobs.run("save")
+    assert entry_of(presenter, "T0").state is State.DONE and presenter.entry.product == "T1"
+    assert presenter.choice.grade is None and not presenter.locked
 
-    def save(target, choice, spectrum, *, reducer):
-        saved.append((target, choice, spectrum, reducer))
-        return store.save(target, choice, spectrum, reducer=reducer)
 
-    presenter = make_presenter(save=save)
-    do(presenter, "X Ctrl+S")
-    assert "no grade yet" in presenter.message
-    presenter.set_reducer(" ")
-    do(presenter, "1 Ctrl+S")
-    assert "no name yet" in presenter.message
-    assert presenter.unsaved
-
-
-def test_an_unsaved_grade_holds_the_observer_back_once():
+def test_a_full_disk_is_told_and_enter_tries_again():
     presenter = make_presenter()
-    do(presenter, "X 1 PgDown")
-    assert presenter.index == 0 and "not saved" in presenter.message
-    do(presenter, "Ctrl+S PgDown")
-    assert presenter.index == 1 and presenter.entries[0].state == "1 Ada"
+    good = presenter.files.save
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    presenter.files.save = full
+    do(presenter, "S 1 Return")
+    assert "Not saved: T0: No space left" in presenter.message and presenter.trouble
+    assert entry_of(presenter, "T0").state is State.READY and not presenter.locked
+    presenter.files.save = good
+    do(presenter, "Return")
+    assert presenter.entry.state is State.DONE
+
+
+def test_a_partial_pair_needs_a_deliberate_choice():
+    presenter = make_presenter(T0={"partial": True, "state": State.PAIR})
+    assert "Only A: B has not come yet" in presenter.prompt
+    do(presenter, "S 1 Return")
+    assert "one half of a pair" in presenter.message and presenter.files.saved == []
+    do(presenter, "Shift+P Return")
+    assert presenter.files.saved[0][2].partial is True
+
+
+def test_the_ready_ones_come_first():
+    presenter = make_presenter(n=3, T0={"partial": True, "state": State.PAIR})
+    presenter.entry = None
+    presenter.open_first()
+    assert presenter.entry.product == "T1"
+
+
+# ---- the list
+
+
+def test_next_and_previous():
+    presenter = make_presenter(n=3)
+    do(presenter, "PgDown PgDown")
+    assert presenter.entry.product == "T2"
     do(presenter, "PgDown")
-    assert presenter.index == 1 and "last target" in presenter.message
+    assert "last target" in presenter.message and presenter.entry.product == "T2"
+    do(presenter, "PgUp")
+    assert presenter.entry.product == "T1"
+
+
+def test_what_was_chosen_last_is_what_opens():
+    jobs = LaterJobs()
+    presenter = make_presenter(n=3, jobs=jobs)
+    jobs.run()
+    do(presenter, "PgDown")
+    do(presenter, "PgDown")
+    waiting = [one for one in jobs.waiting if one[0] == "load"]
+    for one in reversed(waiting):  # the disk answers in any order
+        one[2](one[1]())
+    assert presenter.entry.product == "T1" and presenter.opening is None
 
 
 def test_a_cube_that_cannot_be_read_leaves_the_open_one():
     presenter = make_presenter()
 
     def broken(entry):
-        raise SedmError("e3d_x.fits: damaged")
+        raise SedmError(f"{entry.product}.fits: damaged")
 
-    presenter.files = Files(load=broken, save=presenter.files.save)
+    presenter.files.load = broken
+    presenter._ready.clear()
     do(presenter, "PgDown")
-    assert presenter.index == 0 and "damaged" in presenter.message
+    assert presenter.entry.product == "T0" and "damaged" in presenter.message
+    assert entry_of(presenter, "T1").state is State.FAILED
 
 
-def test_a_full_disk_is_told_and_nothing_is_marked_as_saved():
-    def full(*_, **__):
-        raise OSError("No space left on device")
-
-    presenter = make_presenter(save=full)
-    do(presenter, "X 1 Ctrl+S")
-    assert "Not saved: No space left" in presenter.message
-    assert presenter.unsaved and presenter.entries[0].state == "waiting"
-
-
-def test_prompt_leads_through_a_pair():
-    presenter = make_presenter(pair=True)
-    presenter.set_reducer("")
-    prompts = [presenter.prompt]
+def test_trouble_with_the_list_is_told_once(caplog):
+    presenter = make_presenter()
+    presenter.files.entries = lambda: (list(presenter.files.list), ["e3d_x.fits: cut"])
+    presenter.refresh()
+    assert presenter.message == "e3d_x.fits: cut" and presenter.trouble
     do(presenter, "X")
-    prompts.append(presenter.prompt)
-    presenter.place(3, -4)
-    prompts.append(presenter.prompt)
-    presenter.place(-3, 4)
-    prompts.append(presenter.prompt)
-    do(presenter, "2")
-    prompts.append(presenter.prompt)
-    presenter.set_reducer("Ada")
-    prompts.append(presenter.prompt)
-    for prompt, word in zip(prompts, ("Scale", "red", "blue", "Grade", "name", "Ctrl+S saves"), strict=True):
-        assert word in prompt
+    presenter.refresh()
+    assert presenter.message == "" and caplog.text.count("e3d_x.fits: cut") == 1
 
 
-def test_a_night_from_the_list_to_the_files(redux):
-    entries, troubles = store.entries_of(redux)
-    assert troubles == []
-    assert [entry.product for entry in entries] == ["STD-Feige34_obs1", "ZTF19abc", "SN2019xyz_obs1"]
-    presenter = Presenter(
-        entries=entries, files=Files(load=store.load, save=store.save), view=NullView(), reducer="Ada L."
-    )
-    presenter.open(1)
-    do(presenter, "X")
-    presenter.place(3.0, -4.0)
-    presenter.place(-3.0, 4.0)
-    do(presenter, "2 Ctrl+S")
-    assert "Saved sp_ZTF19abc.fits" in presenter.message
-    spectrum, header = read_spectrum(redux / "sp_ZTF19abc.fits")
-    assert np.array_equal(spectrum.flux, presenter.spectrum.flux)
+def test_a_night_from_the_list_to_the_files(redux, tmp_path):
+    presenter = presenter_on(redux, tmp_path / "state", reducer="Ada L.")
+    states = {entry.product: entry.state for entry in presenter.entries}
+    assert states == {
+        "STD-Feige34_obs1": State.READY,
+        "ZTF19abc": State.READY,
+        "SN2019xyz_obs1": State.READY,
+        "ZTF19half_obs1": State.PAIR,
+    }
+    assert presenter.entries[-1].product == "ZTF19half_obs1" and presenter.entries[-1].partial
+    pair = entry_of(presenter, "ZTF19abc")
+    assert pair.pair and pair.exptime_s == 900.0 and pair.airmass == pytest.approx(1.3)
+    presenter.open(pair)
+    do(presenter, "X S 2 Return")
+    assert "Saved ZTF19abc, 2 acceptable" in presenter.message
+    spectrum, _ = read_spectrum(redux / "sp_ZTF19abc.fits")
+    assert np.array_equal(spectrum.flux, presenter.extraction.spectrum.flux)
     assert spectrum.meta["quality"] == 2 and spectrum.meta["reducer"] == "Ada L."
-    assert spectrum.meta["exptime_s"] == 1800.0 and spectrum.meta["is_pair"] is True
-    assert spectrum.meta["target"] == "ZTF19abc" and spectrum.meta["frame_b"] == "ifu20190612_04_28_02"
-    assert header["STEP"] == "observer" and header["NINPUT"] == 2
-    text = read_ascii(redux / "ZTF19abc_SEDM.txt")
-    assert text.header["QUALITY"] == "2" and text.header["EXPTIME"] == "1800" and text.header["REDUCER"] == "Ada L."
-    assert (redux / "ZTF19abc_SEDM.pdf").read_bytes().startswith(b"%PDF")
-    states = {entry.product: entry.state for entry in store.entries_of(redux)[0]}
-    assert states == {"STD-Feige34_obs1": "waiting", "ZTF19abc": "2 Ada L.", "SN2019xyz_obs1": "waiting"}
+    assert set(replay(redux / "ZTF19abc.decision.json").values()) == {"same bytes"}
+    again = presenter_on(redux, tmp_path / "state")
+    done = entry_of(again, "ZTF19abc")
+    assert (done.state, done.quality, done.reducer) == (State.DONE, 2, "Ada L.") and again.entries[-1] is done
 
 
-def test_a_spectrum_of_the_pipeline_is_never_overwritten(redux):
-    entries, _ = store.entries_of(redux)
-    automatic = redux / "sp_STD-Feige34_obs1.fits"
-    write_spectrum(automatic, make_spectrum(quality=0, reducer="sedmd"), cards={"STEP": "calibrate"})
-    before = automatic.read_bytes()
-    presenter = Presenter(
-        entries=store.entries_of(redux)[0],
-        files=Files(load=store.load, save=store.save),
-        view=NullView(),
-        reducer="Ada",
-    )
-    assert presenter.entries[0].state == "automatic"
-    presenter.open(0)
-    do(presenter, "X 1 Ctrl+S")
-    assert automatic.read_bytes() == before
-    assert (redux / "sp_STD-Feige34_obs1_redo.fits").exists() and (redux / "STD-Feige34_obs1_redo_SEDM.txt").exists()
-    do(presenter, "2 Ctrl+S")
-    assert store.state_of(redux, entries[0].product) == "2 Ada"
+def test_a_saved_target_is_shown_as_it_was_and_redone_deliberately(redux, tmp_path):
+    presenter = presenter_on(redux, tmp_path / "state")
+    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    do(presenter, "S [ Y 1 Return")
+    before = (redux / "sp_SN2019xyz_obs1.fits").read_bytes()
+    presenter = presenter_on(redux, tmp_path / "state", reducer="Max")
+    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    assert presenter.locked and presenter.choice.a.axis_ratio == 0.9 and not presenter.choice.skysub
+    do(presenter, "Z 3 U Left")
+    presenter.place(0.0, 0.0)
+    assert "R redoes it" in presenter.prompt and presenter.choice.a.axis_ratio == 0.9
+    assert np.array_equal(presenter.extraction.spectrum.flux, read_spectrum(redux / "sp_SN2019xyz_obs1.fits")[0].flux)
+    do(presenter, "R Y 2 Return")
+    assert decisions.read(redux / "SN2019xyz_obs1.decision.json").reducer == "Max"
+    [former] = former_versions(redux, "SN2019xyz_obs1")
+    assert (former / "sp_SN2019xyz_obs1.fits").read_bytes() == before
+    assert decisions.read(former / "SN2019xyz_obs1.decision.json").quality == 1
 
 
-def test_the_nights_flux_calibration_is_applied(redux):
-    cube = store.load(store.entries_of(redux)[0][2]).field_cube
-    n = len(cube.wavelength)
-    sensitivity = Sensitivity(
-        wavelength=cube.wavelength,
-        value=np.full(n, 2e15),
-        error=np.full(n, 0.02),
-        telluric=np.zeros(n),
-        stars=("Feige34",),
-        scales=(1.0,),
-        scatter=np.full(n, np.nan),
-        floor=np.zeros(n),
-    )
-    plain = extract_entry(redux)
-    write_sensitivity(redux / "std-correction.fits", sensitivity, cards={})
-    presenter = Presenter(
-        entries=store.entries_of(redux)[0],
-        files=Files(load=store.load, save=store.save),
-        view=NullView(),
-        reducer="Ada",
-    )
-    presenter.open(2)
-    spectrum = presenter.spectrum
-    assert spectrum.unit == "erg / (s cm2 Angstrom)"
-    airmass = presenter.target.meta["airmass"]
-    expected = plain.flux / 2e15 * 10 ** (0.4 * extinction_mag(cube.wavelength) * airmass)
-    assert np.allclose(spectrum.flux, expected, rtol=1e-12)
-    do(presenter, "X 1 Ctrl+S")
-    text = read_ascii(redux / "SN2019xyz_obs1_SEDM.txt")
-    assert text.header["FLUXCAL"] == "True"
+def test_filters_of_the_seed(redux, tmp_path):
+    presenter = presenter_on(redux, tmp_path / "state")
+
+    def shown():
+        return {entry.product for entry in presenter.shown_entries}
+
+    do(presenter, "F3")
+    assert shown() == {"ZTF19abc", "SN2019xyz_obs1", "ZTF19half_obs1"} and presenter.entry.product == "ZTF19abc"
+    do(presenter, "F4")
+    assert shown() == {"SN2019xyz_obs1"} and presenter.entry.product == "SN2019xyz_obs1"
+    do(presenter, "S 1 Return F6")
+    assert presenter.filter is Filter.REDO and shown() == {"SN2019xyz_obs1"}
+    do(presenter, "F2")
+    assert len(shown()) == 4
 
 
-def test_a_damaged_cube_costs_that_cube_only(redux):
-    path = redux / "e3d_crr_b_ifu20190612_05_10_00_SN2019xyz.fits"
-    path.write_bytes(b"not FITS at all")
-    entries, troubles = store.entries_of(redux)
-    assert [entry.product for entry in entries] == ["STD-Feige34_obs1", "ZTF19abc"]
-    assert len(troubles) == 1 and path.name in troubles[0]
+def test_new_cubes_appear_by_themselves_and_b_completes_the_pair(redux, tmp_path):
+    late = redux / "e3d_crr_b_ifu20190612_04_28_02_ZTF19abc.fits"
+    aside = tmp_path / "late.fits"
+    late.rename(aside)
+    presenter = presenter_on(redux, tmp_path / "state")
+    assert entry_of(presenter, "ZTF19abc_obs1").state is State.PAIR
+    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    aside.rename(late)
+    presenter.refresh()
+    assert entry_of(presenter, "ZTF19abc").pair and presenter.entry.product == "SN2019xyz_obs1"
+
+
+def test_a_cube_made_anew_is_read_again_and_the_apertures_stay(redux, tmp_path):
+    presenter = presenter_on(redux, tmp_path / "state")
+    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    do(presenter, "S [ 1")
+    path = presenter.entry.cubes[0]
+    write_cube(path, make_cube([(-2.0, 2.0, 90.0)], seed=8), header=make_header("SN2019xyz", 0.215))
+    do(presenter, "Return")
+    assert "F5 opens it anew" in presenter.message and not (redux / "sp_SN2019xyz_obs1.fits").exists()
+    do(presenter, "F5")
+    assert presenter.choice.a.axis_ratio == 0.9 and presenter.choice.grade == 1
+    do(presenter, "Return")
+    own = extract(presenter.observation, placement_of(presenter.choice, presenter.suggestion)).spectrum
+    assert np.array_equal(read_spectrum(redux / "sp_SN2019xyz_obs1.fits")[0].flux, own.flux)
+    assert 1.1 < np.mean(own.flux) < 1.3  # the star was three times as bright before
+
+
+# ---- nothing is lost
+
+
+def test_what_is_not_saved_survives(redux, tmp_path):
+    presenter = presenter_on(redux, tmp_path / "state")
+    presenter.open(entry_of(presenter, "ZTF19abc"))
+    do(presenter, "> S X [ Y Tab Left 2")
+    choice = presenter.choice
+    again = presenter_on(redux, tmp_path / "state")  # nothing was closed: this is what a crash leaves
+    again.open(entry_of(again, "ZTF19abc"))
+    assert again.choice == choice and again.stage is Stage.PLACE and "Restored" in again.message
+    do(again, "Return")
+    assert (redux / "sp_ZTF19abc.fits").exists()
+    third = presenter_on(redux, tmp_path / "state")
+    assert third.files.draft(entry_of(third, "ZTF19abc")) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "scale"}', '{"stage": 3, "a": null}'])
+def test_a_damaged_draft_costs_the_draft_only(redux, tmp_path, content):
+    presenter = presenter_on(redux, tmp_path / "state")
+    entry = entry_of(presenter, "ZTF19abc")
+    presenter.files.keep_draft(entry, {"x": 1})
+    [path] = (tmp_path / "state" / "drafts").rglob("*.json")
+    path.write_text(content)
+    presenter.open(entry)
+    assert presenter.choice is not None and presenter.stage is Stage.SCALE
+
+
+def test_trouble_with_drafts_is_told_and_stops_nothing():
+    presenter = make_presenter()
+
+    def readonly(*_, **__):
+        raise OSError("Read-only file system")
+
+    presenter.files.keep_draft = readonly
+    do(presenter, "S")
+    assert "Read-only" in presenter.message
+    do(presenter, "1 Return")
+    assert len(presenter.files.saved) == 1
+
+
+def test_a_pair_opens_with_its_facts():
+    presenter = make_presenter(pair=True)
+    assert presenter.choice.b is not None and presenter.clock() == NOW
+    assert make_pair().pair and all(a != b for a, b in pairwise(presenter.choice.letters))
+    assert replace(presenter.choice, active="B").aperture == presenter.choice.b

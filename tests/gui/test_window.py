@@ -1,180 +1,543 @@
 """The window itself, without a screen: what is drawn, where clicks go, what keys do."""
 
+import json
+import logging
+import sys
+
 import numpy as np
+import pyqtgraph as pg
 import pytest
-from viewer_samples import make_cube, make_target
+from astropy.io import fits
+from viewer_samples import NOW, do, entry_of, make_cube, make_header, make_presenter
 
-pytest.importorskip("pyqtgraph", exc_type=ImportError)
-
-from sedmview import app, store
+from sedmd.products.cube import write_cube
+from sedmview import app, colours
+from sedmview.actions import ACTIONS, keys
 from sedmview.hexmap import HexMap, index_map
-from sedmview.model import Scale, Stage
-from sedmview.presenter import Files, Presenter
+from sedmview.memory import Memory
+from sedmview.model import MAPS, PAIR_MAPS, Stage
+from sedmview.pictures import Scale
 from sedmview.qt import QtCore, QtGui, QtWidgets
+from sedmview.targets import State
 from sedmview.window import Window
 
-
-@pytest.fixture(scope="session")
-def application():
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+Key, Qt = QtCore.Qt.Key, QtCore.Qt
+LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def window(application, redux):
-    entries, _ = store.entries_of(redux)
-    presenter = Presenter(entries=entries, files=Files(load=store.load, save=store.save), view=None, reducer="")
-    window = Window(presenter)
-    window.resize(1200, 800)
-    window.show()
-    application.processEvents()
-    presenter.open(1)
-    window.work_now()
-    application.processEvents()
-    yield window
-    window.close()
+def open_night(qtbot, redux, tmp_path):
+    """A function that opens the window on the night, on one of its targets."""
+    opened = []
+
+    def make(product="ZTF19abc", **options):
+        plan = app.Plan(folder=redux, names=(product,))
+        window, close = app.build(plan, Memory(tmp_path / "memory"), clock=lambda: NOW, **options)
+        opened.append((window, close))
+        qtbot.addWidget(window)
+        window.resize(1300, 850)
+        window.show()
+        qtbot.waitExposed(window)
+        settled(qtbot, window)
+        return window
+
+    yield make
+    for window, close in opened:
+        window.close()
+        close()
+    sys.excepthook = sys.__excepthook__
 
 
-def press(window, key, modifier=QtCore.Qt.KeyboardModifier.NoModifier, text=""):
+@pytest.fixture(autouse=True)
+def every_move_counts():
+    """pyqtgraph drops moves of the pointer that come faster than a hand makes them."""
+    limit = pg.getConfigOption("mouseRateLimit")
+    pg.setConfigOption("mouseRateLimit", -1)
+    yield
+    pg.setConfigOption("mouseRateLimit", limit)
+
+
+def settled(qtbot, window):
+    """Wait until nothing is under way."""
+    presenter = window.presenter
+
+    def quiet():
+        assert presenter.jobs.pending == 0 and not window._timer.isActive() and presenter.opening is None
+
+    qtbot.waitUntil(quiet, timeout=60000)
+
+
+@pytest.fixture
+def window(open_night):
+    return open_night()
+
+
+def press(qtbot, window, key, modifier=Qt.KeyboardModifier.NoModifier):
     """A key as the window system would send it."""
-    application = QtWidgets.QApplication.instance()
-    for kind in (QtCore.QEvent.Type.KeyPress, QtCore.QEvent.Type.KeyRelease):
-        application.sendEvent(window.focusWidget() or window, QtGui.QKeyEvent(kind, key, modifier, text))
-    application.processEvents()
+    qtbot.keyClick(window.focusWidget() or window, key, modifier)
+    window.draw_now()
 
 
-def test_every_spaxel_has_its_pixels_and_each_pixel_its_spaxel(application):
+def spot(window, x, y):
+    """Where a place of the field is in the viewport."""
+    scene = window.parts.field.box.mapViewToScene(QtCore.QPointF(x, y))
+    return window.parts.field.mapFromScene(scene)
+
+
+def click(qtbot, window, x, y):
+    place = spot(window, x, y)
+    qtbot.mouseMove(window.parts.field.viewport(), place)
+    qtbot.mouseClick(window.parts.field.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
+    window.draw_now()
+
+
+def drag(qtbot, window, start, end):
+    port = window.parts.field.viewport()
+    one, two = spot(window, *start), spot(window, *end)
+    qtbot.mousePress(port, LEFT, Qt.KeyboardModifier.NoModifier, one)
+    for part in np.linspace(0.2, 1.0, 5):
+        place = QtCore.QPointF(one.x() + part * (two.x() - one.x()), one.y() + part * (two.y() - one.y()))
+        place = QtCore.QPointF(one.x() + part * (two.x() - one.x()), one.y() + part * (two.y() - one.y()))
+        move = QtCore.QEvent.Type.MouseMove
+        event = QtGui.QMouseEvent(move, place, LEFT, LEFT, Qt.KeyboardModifier.NoModifier)
+        QtWidgets.QApplication.sendEvent(port, event)
+    qtbot.mouseRelease(port, LEFT, Qt.KeyboardModifier.NoModifier, two)
+    window.draw_now()
+
+
+# ---- the picture
+
+
+def test_every_spaxel_has_its_pixels_and_each_pixel_its_spaxel(qapp):
     spaxels = make_cube().spaxels
     reach, pixels = 12.0, 600
     index = index_map(spaxels, reach, pixels)
     scale = pixels / (2 * reach)
-    rows = ((spaxels.y_arcsec + reach) * scale).astype(int)
-    columns = ((spaxels.x_arcsec + reach) * scale).astype(int)
+    rows = ((reach - spaxels.y_arcsec) * scale).astype(int)
+    columns = ((reach - spaxels.x_arcsec) * scale).astype(int)
     assert np.array_equal(index[rows, columns], np.arange(len(spaxels.q)))
-    assert index[0, 0] == -1
+    assert index[0, 0] == len(spaxels.q)
     # away from the edge every pixel belongs to the nearest spaxel
     place = np.random.default_rng(0).integers(150, 450, (400, 2))
-    x, y = (place[:, 1] + 0.5) / scale - reach, (place[:, 0] + 0.5) / scale - reach
+    x, y = reach - (place[:, 1] + 0.5) / scale, reach - (place[:, 0] + 0.5) / scale
     distance = np.hypot(x[:, None] - spaxels.x_arcsec, y[:, None] - spaxels.y_arcsec)
     found = index[place[:, 0], place[:, 1]]
-    assert (found >= 0).all()
+    assert (found < len(spaxels.q)).all()
     excess = distance[np.arange(400), found] - distance.min(axis=1)
     assert np.mean(excess < 0.03) > 0.97
 
 
-def test_colours_follow_the_scale(application):
-    import pyqtgraph as pg
-
-    hexes = HexMap()
-    spaxels = make_cube().spaxels
+def test_colours_follow_the_scale(qapp):
+    hexes, spaxels = HexMap(), make_cube().spaxels
     hexes.set_field(spaxels, 512)
     values = np.linspace(0.0, 10.0, len(spaxels.q))
     values[3] = np.nan
-    hexes.set_values(values, Scale(low=2.0, high=8.0, step=1.0), colours=pg.colormap.get("viridis"))
-    table = pg.colormap.get("viridis").getLookupTable(nPts=256)
-    assert hexes.colour_of(0) == tuple(table[0][:3])
-    assert hexes.colour_of(len(values) - 1) == tuple(table[-1][:3])
-    assert hexes.colour_of(3) == (62, 68, 76)
+    options = {"colours": "viridis", "inverted": False, "symmetric": False}
+    hexes.set_values(values, Scale(low=2.0, high=8.0, step=1.0), **options)
+    table = [(int(c) >> 16 & 255, int(c) >> 8 & 255, int(c) & 255) for c in colours.table("viridis")]
+    assert hexes.colour_of(0) == table[0] and hexes.colour_of(len(values) - 1) == table[-1]
+    assert hexes.colour_of(3) == colours.NO_VALUE
     middle = int(np.argmin(np.abs(spaxels.x_arcsec) + np.abs(spaxels.y_arcsec)))
     assert hexes.spaxel_at(float(spaxels.x_arcsec[middle]), float(spaxels.y_arcsec[middle])) == middle
     assert hexes.spaxel_at(50.0, 0.0) is None
+    hexes.set_values(values, Scale(low=2.0, high=8.0, step=1.0), **options | {"inverted": True})
+    assert hexes.colour_of(0) == table[-1]
+
+
+def _seen(rgb, kind):
+    """Linear-light approximation of colour vision without red or green cones (Vienot et al. 1999)."""
+    linear = (np.asarray(rgb, float) / 255) ** 2.2
+    to_lms = np.array([[17.8824, 43.5161, 4.1194], [3.4557, 27.1554, 3.8671], [0.0300, 0.1843, 1.4671]])
+    lms = linear @ to_lms.T
+    if kind == "deutan":
+        lms[:, 1] = 0.494207 * lms[:, 0] + 1.24827 * lms[:, 2]
+    elif kind == "protan":
+        lms[:, 0] = 2.02344 * lms[:, 1] - 2.52581 * lms[:, 2]
+    return np.clip(lms @ np.linalg.inv(to_lms).T, 0, 1)
+
+
+@pytest.mark.parametrize("kind", ["normal", "deutan", "protan"])
+@pytest.mark.parametrize("name", sorted({*MAPS, *PAIR_MAPS}))
+def test_colour_maps_can_be_read_by_everybody(name, kind):
+    packed = colours.table(name)
+    rgb = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=1)
+    seen = _seen(rgb, kind)
+    light = seen @ [0.2126, 0.7152, 0.0722]
+    if name in MAPS:
+        assert np.mean(np.diff(light) > -1e-4) > 0.97 and light[-1] - light[0] > 0.3
+    else:  # both ends are told from each other and from the middle
+        ends, middle = seen[[0, -1]], seen[len(seen) // 2]
+        assert np.abs(ends - middle).max(axis=1).min() > 0.15
+        quarter = seen[[len(seen) // 4, 3 * len(seen) // 4]]
+        assert np.abs(quarter[0] - quarter[1]).max() > 0.1
+
+
+def test_the_screen_shows_the_colour_of_each_spaxel(window):
+    field = window.parts.field
+    picture = field.viewport().grab().toImage()
+    spaxels = window.presenter.observation.field_cube.spaxels
+    ratio = picture.devicePixelRatioF()
+    checked = 0
+    for number in range(0, len(spaxels.q), 37):
+        x, y = float(spaxels.x_arcsec[number]), float(spaxels.y_arcsec[number])
+        if np.hypot(x - 3, y + 4) < 9 or np.hypot(x + 3, y - 4) < 9 or (x < -6 and y < -6):
+            continue  # apertures, sky marks, the compass
+        place = spot(window, x, y)
+        colour = picture.pixelColor(int(place.x() * ratio), int(place.y() * ratio))
+        assert (colour.red(), colour.green(), colour.blue()) == field.hexes.colour_of(number)
+        checked += 1
+    assert checked > 3
 
 
 def test_north_is_up_and_east_is_left(window):
-    box = window._field.box
-    centre, north, east = (box.mapViewToScene(QtCore.QPointF(x, y)) for x, y in ((0.0, 0.0), (0.0, 5.0), (5.0, 0.0)))
-    assert north.y() < centre.y() and abs(north.x() - centre.x()) < 1
-    assert east.x() < centre.x() and abs(east.y() - centre.y()) < 1
+    centre, north, east = (spot(window, x, y) for x, y in ((0.0, 0.0), (0.0, 5.0), (5.0, 0.0)))
+    assert north.y() < centre.y() and abs(north.x() - centre.x()) <= 1
+    assert east.x() < centre.x() and abs(east.y() - centre.y()) <= 1
 
 
-def test_a_click_goes_where_the_pointer_is(window, application):
-    window._field.picked.emit(2.5, -3.5)
-    window.work_now()
+def test_readout_of_the_pointer(window):
+    text = window.parts.field.readout(3.0, -4.0)
+    # the telescope was 3 arcsec West and 4 North of the target: here lies what the header names
+    assert text.startswith("14:12:28.49 +28:00:00.0") and "E  +3.00″" in text and "electron" in text
+
+
+# ---- pointer and keys
+
+
+def test_clicks_and_drags_go_where_the_pointer_is(window, qtbot):
     presenter = window.presenter
-    assert presenter.stage is Stage.PLACE
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == (2.5, -3.5)
-    assert "Aperture B" in window._figures.text()
+    press(qtbot, window, Key.Key_X)
+    click(qtbot, window, 2.5, -3.5)
+    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((2.5, -3.5), abs=0.05)
+    assert presenter.choice.active == "B"
+    # exactly on the mark of the suggestion, which must not swallow the click
+    click(qtbot, window, presenter.suggestion.b.x_arcsec, presenter.suggestion.b.y_arcsec)
+    assert presenter.phase == 3 and presenter.choice.b.x_arcsec == pytest.approx(-3.0, abs=0.1)
+    drag(qtbot, window, (2.5, -3.5), (3.0, -4.0))
+    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.06)
+    press(qtbot, window, Key.Key_U)
+    assert presenter.choice.a.x_arcsec == pytest.approx(2.5, abs=0.05)
 
 
-def test_keys_reach_the_presenter_through_the_table(window):
-    presenter = window.presenter
-    for name in ("X", "X", "[", "1"):
-        window.key(name)
-    assert presenter.choice.a.semi_major_arcsec == 2.2
-    assert presenter.choice.a.axis_ratio == 0.9
-    assert window._grades[1].isChecked() and not window._grades[2].isChecked()
+def test_a_click_on_the_colour_bar_or_an_axis_places_nothing(window, qtbot):
+    press(qtbot, window, Key.Key_X)
+    before = window.presenter.choice
+    for widget, place in (
+        (window.parts.bar, QtCore.QPoint(50, 8)),
+        (window.parts.field.viewport(), QtCore.QPoint(8, 200)),
+        (window.parts.spectrum.viewport(), QtCore.QPoint(200, 200)),
+        (window.parts.field.viewport(), spot(window, 11.9, 11.9)),
+    ):
+        qtbot.mouseClick(widget, LEFT, Qt.KeyboardModifier.NoModifier, place)
+    assert window.presenter.choice == before
 
 
-def test_letters_typed_as_a_name_are_a_name(window, application):
-    window.key("X")
-    size = window.presenter.choice.a.semi_major_arcsec
-    window.activateWindow()
-    window._name.setFocus()
-    application.processEvents()
-    for letter in "Max":
-        key = getattr(QtCore.Qt.Key, f"Key_{letter.upper()}")
-        application.sendEvent(
-            window._name,
-            QtGui.QKeyEvent(QtCore.QEvent.Type.KeyPress, key, QtCore.Qt.KeyboardModifier.NoModifier, letter),
-        )
-    assert window._name.text() == "Max"
-    assert window.presenter.choice.a.semi_major_arcsec == size
+def test_a_key_pressed_while_the_pointer_is_outside(window, qtbot):
+    press(qtbot, window, Key.Key_X)
+    qtbot.mouseMove(window.parts.field.viewport(), spot(window, 2.0, 2.0))
+    window.parts.field.left.emit()
+    place = window.presenter.shown.a
+    press(qtbot, window, Key.Key_Z)
+    now = window.presenter.shown.a
+    assert (now.x_arcsec, now.y_arcsec) == (place.x_arcsec, place.y_arcsec)
+    assert now.semi_major_arcsec < place.semi_major_arcsec
 
 
-def test_name_grade_and_save_write_the_spectrum(window, redux):
-    window.key("X")
-    window.key("1")
-    window._name.setText("Ada")
-    window.key("Ctrl+S")
-    assert (redux / "sp_ZTF19abc.fits").exists()
-    assert "Saved" in window._prompt.text()
-    assert "1 Ada" in window._list.item(1).text()
+def test_every_key_of_the_table_arrives(window, qtbot, monkeypatch):
+    """None is taken by Qt, and none is bound twice, which would make it do nothing."""
+    arrived = []
+    monkeypatch.setattr(window, "key", arrived.append)
+    signs = {"<": Key.Key_Less, ">": Key.Key_Greater, "?": Key.Key_Question}
+    for name in keys():
+        sequence = QtGui.QKeySequence(name)
+        combination = sequence[0]
+        code = combination if isinstance(combination, int) else combination.toCombined()
+        modifiers = Qt.KeyboardModifier.NoModifier
+        for mask in (Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier):
+            if code & (mask.value if hasattr(mask, "value") else int(mask)):
+                modifiers |= mask
+        key = signs.get(name[-1]) or Key(code & 0x01FFFFFF)
+        arrived.clear()
+        qtbot.keyClick(window, key, modifiers)
+        assert arrived == [name], name
+
+
+def test_keys_held_down_grade_and_save_once(window, qtbot):
+    press(qtbot, window, Key.Key_S)
+    steps = len(window.presenter._undo)
+    for _ in range(5):
+        event = QtGui.QKeyEvent(QtCore.QEvent.Type.KeyPress, Key.Key_1, Qt.KeyboardModifier.NoModifier, "1", True)
+        QtWidgets.QApplication.sendEvent(window, event)
+    assert len(window.presenter._undo) == steps and window.presenter.choice.grade is None
+    press(qtbot, window, Key.Key_1)
+    assert window.presenter.choice.grade == 1
+
+
+def test_letters_typed_as_a_name_are_a_name(window, qtbot, redux):
+    press(qtbot, window, Key.Key_S)
+    press(qtbot, window, Key.Key_2)
+    choice = window.presenter.choice
+    press(qtbot, window, Key.Key_Return)
+    assert window.parts.name.hasFocus() or window.focusWidget() is window.parts.name
+    qtbot.keyClicks(window.parts.name, "Max. X, 1")
+    qtbot.keyClick(window.parts.name, Key.Key_Up)
+    assert window.parts.name.text() == "Max. X, 1" and window.presenter.choice == choice
+    qtbot.keyClick(window.parts.name, Key.Key_Return)
+    assert window.presenter.reducer == "Max. X, 1" and not window.parts.name.hasFocus()
+    assert not (redux / "sp_ZTF19abc.fits").exists()  # the first Enter ends the name, the next one saves
+    press(qtbot, window, Key.Key_Return)
+    settled(qtbot, window)
+    assert (redux / "sp_ZTF19abc.fits").exists() and "Saved" in window.parts.prompt.text()
+    rows = [window.parts.list.item(row).text() for row in range(window.parts.list.count())]
+    assert any("Max. X, 1" in row for row in rows)
+
+
+def test_numbers_typed_in_the_fields(window, qtbot):
+    press(qtbot, window, Key.Key_S)
+    parts, presenter = window.parts, window.presenter
+
+    def enter(box, text):
+        box.setFocus()
+        box.selectAll()
+        qtbot.keyClicks(box, text)
+        qtbot.keyClick(box, Key.Key_Return)
+        window.leave_text()
+        window.draw_now()
+
+    enter(parts.window_low, "520")
+    enter(parts.window_high, "560")
+    assert presenter.choice.window == (5200.0, 5600.0)
+    enter(parts.aperture_boxes[2], "3.1")
+    assert presenter.choice.a.semi_major_arcsec == 3.1
+    enter(parts.redshift, "0.05")
+    assert presenter.redshift == 0.05 and len(parts.spectrum._lines) > 3
+    for nonsense in ("abc", "", "nan", "1e999"):
+        enter(parts.aperture_boxes[0], nonsense)
+    assert np.isfinite(presenter.choice.a.x_arcsec)
+
+
+def test_the_band_on_the_spectrum_is_dragged(window):
+    window.parts.spectrum._window.setRegion((5100.0, 5900.0))
+    window.draw_now()
+    assert window.presenter.choice.window == (5100.0, 5900.0)
+    assert window.parts.window_low.text() == "510"
 
 
 def test_curves_show_the_spectrum_that_is_saved(window):
-    x, y = window._spectrum._curve.getData()
-    spectrum = window.presenter.spectrum
-    assert np.array_equal(x, spectrum.wavelength) and np.array_equal(y, spectrum.flux)
+    x, y = window.parts.spectrum._curve.getData()
+    spectrum = window.presenter.extraction.spectrum
+    scale = y[30] / spectrum.flux[30]
+    assert np.array_equal(x, spectrum.wavelength) and np.allclose(y, spectrum.flux * scale)
+    assert np.log10(scale) == pytest.approx(round(np.log10(scale)))
 
 
-def test_help_is_shown_and_hidden(window):
-    window.key("?")
-    assert window._help.isVisible() and "back to scaling" in window._help.text()
-    window.key("?")
-    assert not window._help.isVisible()
+def test_the_spectrum_under_the_pointer(window, qtbot):
+    press(qtbot, window, Key.Key_H)
+    window.presenter.point(3.0, -4.0)
+    window.draw_now()
+    assert len(window.parts.spectrum._pointer.getData()[0]) == 60
+    press(qtbot, window, Key.Key_H)
+    assert window.parts.spectrum._pointer.getData()[0] is None or not len(window.parts.spectrum._pointer.getData()[0])
 
 
-def test_a_problem_is_written_where_the_spectrum_was(window):
-    window._field.picked.emit(60.0, 0.0)
-    window.work_now()
-    assert "off the field" in window._trouble.text()
-    assert window._spectrum._curve.getData()[0] is None or len(window._spectrum._curve.getData()[0]) == 0
+# ---- the rest of the window
 
 
-def test_window_survives_every_key_without_a_target(application):
-    presenter = Presenter(entries=[], files=Files(load=store.load, save=store.save), view=None, reducer="")
-    window = Window(presenter)
-    for name in ("X", ">", "<", "Q", "N", "Z", "Tab", "1", "Ctrl+S", "U", "W", "PgDown", "PgUp", "Esc", "?"):
-        window.key(name)
-    window.work_now()
+def test_help_is_made_from_the_table(window, qtbot):
+    press(qtbot, window, Key.Key_F1)
+    assert window.parts.help.isVisible() and "back to scaling" in window.parts.help.text()
+    assert window.parts.help.width() <= window.width() and window.parts.help.height() <= window.height()
+    press(qtbot, window, Key.Key_F1)
+    assert not window.parts.help.isVisible()
+
+
+def test_menus_are_made_from_the_table(window):
+    titles = [entry.text() for menu in window.parts.menus.values() for entry in menu.actions()]
+    assert titles == [
+        f"{action.title}\t{action.keys[0]}" for menu in window.parts.menus for action in ACTIONS if action.menu == menu
+    ]
+
+
+def test_everything_that_is_used_has_a_name_for_a_screen_reader(window):
+    for widget in (
+        window.parts.field,
+        window.parts.spectrum,
+        window.parts.list,
+        window.parts.finder,
+        window.parts.name,
+    ):
+        assert widget.accessibleName()
+
+
+def test_the_finder_chart_nearest_in_time(qtbot, redux, tmp_path, open_night):
+    finders = redux / "finders"
+    finders.mkdir()
+    for name in ("finder_rc20190612_04_05_00_ACQ-ZTF19abc_NA.png", "finder_rc20190612_02_05_00_ACQ-ZTF19abc_NA.png"):
+        image = QtGui.QImage(60, 60, QtGui.QImage.Format.Format_RGB32)
+        image.fill(QtGui.QColor("#204060"))
+        image.save(str(finders / name))
+    (finders / "finder_rc20190612_04_07_00_ACQ-ZTF19abcd_NA.png").write_bytes(b"no chart, and of another target")
+    window = open_night()
+    assert "finder 3 min apart" in window.parts.finder_facts.text()
+    assert window.parts.finder.pixmap() is not None
+
+
+def test_a_fault_shows_itself_and_the_window_stays(window, qtbot, monkeypatch, caplog):
+    def broken():
+        raise RuntimeError("a bug nobody expected")
+
+    monkeypatch.setattr(window, "_draw_picture", broken)
+    window.changed("picture")
+    with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError) as caught:
+        window.draw_now()
+    sys.excepthook(caught.type, caught.value, caught.tb)  # what Qt calls for a slot
+    window.draw_now()
+    assert "a bug nobody expected" in window.parts.prompt.text() and window.isVisible()
+    assert "a bug nobody expected" in caplog.text
+
+
+def test_closing_at_once_loses_nothing(window, qtbot, redux, open_night):
+    press(qtbot, window, Key.Key_S)
+    press(qtbot, window, Key.Key_Z)
+    choice = window.presenter.choice
     window.close()
+    window.presenter.jobs.close()
+    window.presenter.leave()
+    again = open_night()
+    assert again.presenter.choice == choice
 
 
-def test_single_target_opens_and_shows_no_list(application):
-    entry = store.Entry(product="T", cubes=())
-    presenter = Presenter(
-        entries=[entry], files=Files(load=lambda _: make_target(), save=store.save), view=None, reducer=""
-    )
+def test_actions_are_logged_with_who_and_when(window, qtbot, tmp_path):
+    press(qtbot, window, Key.Key_S)
+    settled(qtbot, window)
+    lines = (tmp_path / "memory" / "actions.jsonl").read_text().splitlines()
+    event = json.loads(lines[-1])
+    assert event["action"] == "aperture.suggestion" and event["target"] == "ZTF19abc" and event["time"]
+
+
+# ---- what cubes there are
+
+
+@pytest.mark.parametrize("what", ["cut", "empty", "garbage", "nothing"])
+def test_a_bad_cube_is_told_and_costs_itself_only(open_night, redux, qtbot, what):
+    path = next(redux.glob("*SN2019xyz*"))
+    content = path.read_bytes()
+    if what == "empty":
+        header = fits.getheader(path)
+        path.unlink()
+        fits.PrimaryHDU(header=header).writeto(path, output_verify="silentfix")
+    else:
+        path.write_bytes({"cut": content[:40000], "garbage": b"not FITS at all" * 500, "nothing": b""}[what])
+    window = open_night()
+    presenter = window.presenter
+    bad = [entry for entry in presenter.entries if entry.product == "SN2019xyz_obs1"]
+    if bad:
+        presenter.open(bad[0])
+        settled(qtbot, window)
+        assert presenter.trouble and presenter.entry.product == "ZTF19abc"
+    assert presenter.choice is not None
+
+
+def test_a_field_of_nothing_but_bad_samples(open_night, redux, qtbot):
+    cube = make_cube()
+    cube.mask[:] = 8
+    path = next(redux.glob("*SN2019xyz*"))
+    write_cube(path, cube, header=make_header("SN2019xyz", 0.215))
+    window = open_night("SN2019xyz_obs1")
+    assert window.presenter.entry.product == "SN2019xyz_obs1"
+    press(qtbot, window, Key.Key_N)
+    assert window.presenter.choice.grade == 4
+
+
+def test_a_read_only_disk_keeps_the_choice(window, qtbot, redux, monkeypatch):
+    from sedmd import saved
+
+    def readonly(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(saved.tempfile, "mkdtemp", readonly)
+    window.presenter.set_reducer("Ada")
+    for key in (Key.Key_S, Key.Key_1, Key.Key_Return):
+        press(qtbot, window, key)
+    settled(qtbot, window)
+    assert "Read-only file system" in window.parts.prompt.text()
+    assert window.presenter.files.draft(window.presenter.entry)["grade"] == 1
+    assert sorted(path.name for path in redux.iterdir() if not path.name.startswith("e3d_")) == []
+    monkeypatch.undo()
+    press(qtbot, window, Key.Key_Return)
+    settled(qtbot, window)
+    assert window.presenter.entry.state is State.DONE
+
+
+def test_a_window_without_any_target(qtbot, tmp_path):
+    presenter = make_presenter(files=type("Empty", (), {"entries": lambda self: ([], [])})())
     window = Window(presenter)
+    qtbot.addWidget(window)
     window.show()
-    presenter.open(0)
-    window.work_now()
-    assert not window._list.isVisible()
-    assert "single exposure" in window._facts.text()
+    for name in keys():
+        window.key(name)
+    window.draw_now()
+    assert "No cube yet" in window.parts.prompt.text() or window.parts.prompt.text()
+
+
+def test_a_cube_of_pysedm_is_looked_at(qtbot, tmp_path):
+    sys.path.append(str(tmp_path.__class__(__file__).parents[1] / "unit"))
+    from test_products_e3d import pysedm_cube
+
+    path = tmp_path / "20190612" / "e3d_crr_b_ifu20190612_04_07_07_ZTF19abc.fits"
+    path.parent.mkdir()
+    pysedm_cube(path)
+    plan = app.Plan(folder=path.parent, cubes=(path,))
+    window, close = app.build(plan, Memory(tmp_path / "memory"), clock=lambda: NOW)
+    qtbot.addWidget(window)
+    window.show()
+    settled(qtbot, window)
+    assert window.presenter.entry.product == "ZTF19abc_obs1"
+    do(window.presenter, "X")
+    window.presenter.place(0.5, 0.5)
+    window.presenter.set_aperture(2, 1.0)
+    window.draw_now()
+    assert window.presenter.extraction is not None
     window.close()
+    close()
 
 
-@pytest.mark.parametrize("paths", [["nowhere/e3d_x.fits"], ["."]])
-def test_nothing_to_show_is_said_in_a_line(tmp_path, monkeypatch, capsys, paths):
+# ---- the command line
+
+
+def test_single_cubes_names_and_nights_are_understood(redux, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert app.main(paths) == 2
+
+    def plan(*words):
+        return app.plan_of(app.parser().parse_args(list(words)), app.Path.cwd())
+
+    root = str(redux.parent)
+    assert plan("--redux", root).folder == redux
+    assert plan("--redux", root, "--night", "20190612", "ZTF19abc").names == ("ZTF19abc",)
+    assert plan(str(redux)).folder == redux
+    cube = next(redux.glob("*SN2019xyz*"))
+    assert plan(str(cube)).cubes == (cube,)
+    monkeypatch.chdir(redux)
+    assert plan().folder == redux
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEDM_REDUX", root)
+    assert plan().folder == redux
+
+
+@pytest.mark.parametrize(
+    "words", [["nowhere/e3d_x.fits"], ["--redux", "nowhere"], [], ["--night", "20200101"], ["--redux", ".", "X"]]
+)
+def test_nothing_to_show_is_said_in_a_line(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    assert app.main(words) == 2
     assert capsys.readouterr().err.startswith("sedmview: ")
+
+
+def test_a_target_on_the_command_line_is_opened(open_night):
+    assert open_night("SN2019xyz").presenter.entry.product == "SN2019xyz_obs1"
+
+
+def test_an_unknown_target_is_told(open_night):
+    window = open_night("SN1999zz")
+    assert "No target SN1999zz" in window.presenter.message
+    assert entry_of(window.presenter, "ZTF19abc").openable and window.presenter.stage is Stage.SCALE

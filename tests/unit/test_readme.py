@@ -110,7 +110,7 @@ def test_exit_codes_are_those_of_the_program() -> None:
 
 def test_keys_are_those_of_the_window() -> None:
     told: dict[Stage, dict[str, str]] = {Stage.SCALE: {}, Stage.PLACE: {}}
-    for keys, scaling, placing in rows(section("### The observer's window")):
+    for keys, scaling, placing in rows(section("#### Keys of the window")):
         for key in code(keys):
             told[Stage.SCALE][key], told[Stage.PLACE][key] = scaling, placing
     for stage, found in told.items():

@@ -27,6 +27,7 @@ def plot_spectrum(
     image: MapImage | None = None,
     apertures: Sequence[ApertureMark] = (),
     reference: tuple[FloatArray, FloatArray] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> str:
     """The page ``<NAME>_SEDM.pdf``.
 
@@ -43,6 +44,8 @@ def plot_spectrum(
     apertures : sequence of ApertureMark
     reference : (wavelength, flux), optional
         Published spectrum of a standard star, drawn for comparison in the unit of `spectrum`.
+    limits : (low, high), optional
+        Limits of the picture's colours, as an observer set them; robust ones without.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def plot_spectrum(
             field.axis("off")
         else:
             pair = any(mark.negative for mark in apertures)
-            low, high = picture_limits(image.values, symmetric=pair)
+            low, high = limits or picture_limits(image.values, symmetric=pair)
             draw_hexagons(field, image, low, high, cmap="RdBu_r" if pair else "viridis", faint=not pair)
             for mark in apertures:
                 draw_aperture(field, mark)

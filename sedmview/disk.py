@@ -1,0 +1,72 @@
+"""The presenter's files on a real disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sedmd import observed, saved
+from sedmd.decisions import Decision, Placement
+from sedmd.observed import Observation
+from sedmd.suggestion import Suggestion, suggest
+from sedmview.memory import Memory
+from sedmview.targets import Entry, Night, decision_of
+
+
+class Disk:
+    """A night's folder and the viewer's own memory.
+
+    Parameters
+    ----------
+    night : Night
+    memory : Memory
+    clock : callable
+        The time now, UTC.
+    """
+
+    def __init__(self, night: Night, memory: Memory, clock: Callable[[], datetime]) -> None:
+        self.night, self.memory, self.clock = night, memory, clock
+
+    def load(self, entry: Entry) -> Observation:
+        """Read the cubes. Raises SedmError, OSError."""
+        return observed.load(entry.product, entry.cubes)
+
+    def stamp(self, entry: Entry) -> object:
+        """By which it is known whether the cubes are still the same. Raises OSError."""
+        return observed.stamp_of(entry.cubes)
+
+    def suggest(self, observation: Observation) -> Suggestion:
+        """Look for the object; about a second for each cube."""
+        return suggest(observation)
+
+    def decision(self, entry: Entry) -> Decision | None:
+        """What an observer decided before."""
+        return decision_of(entry)
+
+    def save(
+        self, observation: Observation, placement: Placement, verdict: saved.Verdict
+    ) -> tuple[Decision, tuple[Path, ...]]:
+        """Write spectrum and decision. Raises SedmError, OSError, ValueError."""
+        return saved.save(observation, placement, verdict, clock=self.clock)
+
+    def entries(self) -> tuple[list[Entry], list[str]]:
+        """The list, and what could not be read."""
+        return self.night.entries(self.clock())
+
+    def draft(self, entry: Entry) -> dict[str, Any] | None:
+        """What was decided and not saved."""
+        return self.memory.draft(self.night.folder, entry.product)
+
+    def keep_draft(self, entry: Entry, draft: Mapping[str, Any]) -> None:
+        """Keep it. Raises OSError, SedmError."""
+        self.memory.keep_draft(self.night.folder, entry.product, draft)
+
+    def drop_draft(self, entry: Entry) -> None:
+        """It is saved."""
+        self.memory.drop_draft(self.night.folder, entry.product)
+
+    def keep_settings(self, **changes: object) -> None:
+        """Name and tastes. Raises OSError, SedmError."""
+        self.memory.keep_settings(**changes)

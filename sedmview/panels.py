@@ -1,0 +1,212 @@
+"""The parts of the window beside field and spectrum: list of targets, phases, colour bar, finder chart, help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from sedmview.actions import help_text
+from sedmview.colours import table
+from sedmview.finder import Finder
+from sedmview.model import Choice
+from sedmview.pictures import levels
+from sedmview.qt import QtCore, QtGui, QtWidgets
+from sedmview.targets import MARKS, Entry, State, age
+
+PHASES = ("Scale", "Place A", "Place B", "Grade", "Save")
+_STATE_COLOURS = {
+    State.READY: "#ffffff",
+    State.PAIR: "#ffd866",
+    State.AUTOMATIC: "#b7c4d1",
+    State.WAITING: "#7d8995",
+    State.FAILED: "#ff9d7a",
+    State.DONE: "#7fbf8e",
+}
+
+
+def label(name: str, *, wrap: bool = False) -> QtWidgets.QLabel:
+    """A label that the style sheet knows by name, and whose text is what it says, whatever signs it holds."""
+    made = QtWidgets.QLabel()
+    made.setObjectName(name)
+    made.setWordWrap(wrap)
+    made.setTextFormat(QtCore.Qt.TextFormat.PlainText)
+    # a long text is cut: were it to widen the window's columns, the field would slip away under the pointer
+    made.setMinimumWidth(1)
+    return made
+
+
+class TargetList(QtWidgets.QListWidget):
+    """The list; emits `chosen(product)` on a click."""
+
+    chosen = QtCore.Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Targets")
+        self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
+        self.itemClicked.connect(lambda item: self.chosen.emit(item.data(QtCore.Qt.ItemDataRole.UserRole)))
+        self._shown: list[tuple[str, str, str]] = []
+
+    def show_entries(self, entries: Sequence[Entry], current: str, now: datetime) -> None:
+        """The entries anew; only what differs is drawn again."""
+        rows = [(entry.product, self._text(entry, now), str(entry.state)) for entry in entries]
+        if rows != self._shown:
+            self._shown = rows
+            place = self.verticalScrollBar().value()
+            self.clear()
+            for entry, (product, text, _) in zip(entries, rows, strict=True):
+                item = QtWidgets.QListWidgetItem(text)
+                item.setData(QtCore.Qt.ItemDataRole.UserRole, product)
+                item.setForeground(QtGui.QColor(_STATE_COLOURS[entry.state]))
+                item.setToolTip(f"{entry.product}: {entry.state}. {entry.reason}".strip())
+                self.addItem(item)
+            self.verticalScrollBar().setValue(place)
+        for row, (product, _, _) in enumerate(rows):
+            if product == current and self.currentRow() != row:
+                self.setCurrentRow(row)
+
+    @staticmethod
+    def _text(entry: Entry, now: datetime) -> str:
+        if entry.state is State.DONE:
+            second = f"{entry.quality}  {entry.reducer}"
+        elif entry.state is State.PAIR:
+            second = "waiting for the pair: A only"
+        else:
+            second = str(entry.state) + ("   A only" if entry.partial else "")
+        facts = ["A−B" if entry.pair else "", f"{entry.exptime_s:.0f} s" if entry.exptime_s else ""]
+        facts += [f"X {entry.airmass:.2f}" if entry.airmass else "", age(entry.start, now)]
+        return f"{MARKS[entry.state]} {entry.product}\n    {second}\n    " + "   ".join(filter(None, facts))
+
+
+class PhaseBar(QtWidgets.QLabel):
+    """Where the observer is on the way from scale to save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("phases")
+        self.setAccessibleName("Phase")
+
+    def show_phase(self, phase: int, *, pair: bool) -> None:
+        """Phases done, the present one, and those to come."""
+        words = []
+        for number, name in enumerate(PHASES):
+            if number == 2 and not pair:
+                continue
+            name = "Place" if number == 1 and not pair else name
+            if number == phase:
+                words.append(f"<span style='background:#ffe08a; color:#181c22'>&nbsp;<b>{name}</b>&nbsp;</span>")
+            elif number < phase:
+                words.append(f"<span style='color:#7fbf8e'>✓ {name}</span>")
+            else:
+                words.append(f"<span style='color:#7d8995'>{name}</span>")
+        self.setText(" &nbsp;▸&nbsp; ".join(words) + ("" if phase < 5 else " &nbsp; <b>saved</b>"))
+
+
+class ColourBar(QtWidgets.QWidget):
+    """What the colours mean; it takes no clicks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedHeight(34)
+        self._choice: Choice | None = None
+        self._symmetric = False
+
+    def show_scale(self, choice: Choice, *, symmetric: bool) -> None:
+        """The scale that is in force."""
+        self._choice, self._symmetric = choice, symmetric
+        self.update()
+
+    def paintEvent(self, _: object) -> None:
+        if self._choice is None:
+            return
+        painter = QtGui.QPainter(self)
+        width, scale = max(self.width() - 2, 16), self._choice.scale
+        values = np.linspace(scale.low, scale.high, width)
+        place = (levels(values, scale, symmetric=self._symmetric) * 255 + 0.5).astype(int)
+        row = np.ascontiguousarray(table(self._choice.colours, self._choice.inverted)[place])
+        image = QtGui.QImage(row.data, width, 1, 4 * width, QtGui.QImage.Format.Format_RGB32)
+        painter.drawImage(QtCore.QRect(1, 1, width, 12), image)
+        painter.setPen(QtGui.QColor("#aab4bf"))
+        area = QtCore.QRect(2, 14, width - 2, 20)
+        flags = QtCore.Qt.AlignmentFlag
+        middle = 0.5 * (scale.low + scale.high)
+        words = [(flags.AlignLeft, scale.low, ""), (flags.AlignRight, scale.high, " e/Å")]
+        if scale.stretch == "linear" or self._symmetric:
+            words.append((flags.AlignHCenter, middle, ""))
+        for flag, value, unit in words:
+            painter.drawText(area, int(flag | flags.AlignTop), f"{0.0 if abs(value) < 1e-9 else value:.3g}{unit}")
+        painter.end()
+
+
+class FinderChart(QtWidgets.QLabel):
+    """The finder chart, North up and East to the left as the field beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("finder")
+        self.setAccessibleName("Finder chart")
+        self.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
+        self.setMinimumSize(120, 120)
+        policy = QtWidgets.QSizePolicy.Policy.Ignored
+        self.setSizePolicy(policy, policy)
+        self._picture: QtGui.QPixmap | None = None
+
+    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None) -> None:
+        """A chart, or words in its place."""
+        if finder is None or image is None or image.isNull():
+            self._picture = None
+            self.setText("no finder chart")
+            self.setToolTip("" if finder is None else f"{finder.path.name} cannot be read")
+            return
+        self._picture = QtGui.QPixmap.fromImage(image)
+        self.setToolTip(finder.path.name)
+        self._fit()
+
+    def resizeEvent(self, event: object) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        if self._picture is not None:
+            keep, smooth = QtCore.Qt.AspectRatioMode.KeepAspectRatio, QtCore.Qt.TransformationMode.SmoothTransformation
+            self.setPixmap(self._picture.scaled(self.size(), keep, smooth))
+
+
+def finder_words(finder: Finder | None) -> str:
+    """What is to be said under a chart."""
+    if finder is None:
+        return ""
+    if finder.apart_s is None:
+        return finder.path.name
+    late = "   NOT of this exposure?" if finder.apart_s > 1800 else ""
+    return f"finder {finder.apart_s / 60:.0f} min apart{late}"
+
+
+def help_html() -> str:
+    """All keys, from the one table."""
+    columns = []
+    for name, rows in help_text():
+        half = (len(rows) + 1) // 2 if len(rows) > 18 else len(rows)
+        for number, part in enumerate((rows[:half], rows[half:])):
+            if part:
+                lines = "".join(
+                    f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;</td><td>{escape(title)}</td></tr>" for key, title in part
+                )
+                head = name if number == 0 else "&nbsp;"
+                columns.append(f"<td style='padding-right:20px'><b>{head}</b><table>{lines}</table></td>")
+    mouse = (
+        "<p>Fine steps: Shift with letters and arrows, Ctrl with signs. &nbsp; Click: the active aperture goes there. "
+        "Drag: inside moves it, its squares change size, angle and shape.<br>"
+        "A is red, B blue and dashed. Dotted outlines: spaxels of the object. Small dots: sky. Line with two ends: the "
+        "way of the object from blue to red. Diamonds: where the automatic search found it.</p>"
+    )
+    return f"<table><tr>{''.join(columns)}</tr></table>{mouse}"
+
+
+def escape(text: str) -> str:
+    """Text that may stand in HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,315 @@
+"""The night's list: what can be looked at, what waits, what is done. From the folder's files, and the ledger if any."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from sedmd import decisions
+from sedmd.config import Settings
+from sedmd.data import standards
+from sedmd.errors import SedmError
+from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
+from sedmd.frames import Frame
+from sedmd.night import Observation, observations
+from sedmd.observed import frame_of
+from sedmd.saved import REDONE, STEP, names
+from sedmd.status import snapshot
+
+#: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
+LEDGER_PERIOD = timedelta(minutes=1)
+
+
+class State(StrEnum):
+    """Where a target stands, in the order of the list."""
+
+    READY = "ready"
+    PAIR = "waiting for the pair"
+    FAILED = "failed"
+    AUTOMATIC = "extracted automatically"
+    WAITING = "being reduced"
+    DONE = "done"
+
+
+#: Sign of each state, so that none is told by its colour alone.
+MARKS: Mapping[State, str] = {
+    State.READY: "●",
+    State.PAIR: "◐",
+    State.AUTOMATIC: "◇",
+    State.WAITING: "…",
+    State.FAILED: "✗",
+    State.DONE: "✓",
+}
+
+
+class Filter(StrEnum):
+    """Which targets are gone through, as the actions of the pipeline before were called."""
+
+    ALL = "all"
+    SCIENCE = "science"
+    OTHER = "other"
+    REDO = "redo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the list.
+
+    Attributes
+    ----------
+    product, name : str
+        Name of the products; the target as it was typed.
+    state : State
+    cubes : tuple of Path
+        Empty while there is none.
+    reason : str
+        Why it waits or failed.
+    exptime_s, airmass, start : of the (first) exposure, None when not known
+    standard : bool
+    partial : bool
+        One exposure of a pair without the other.
+    quality, reducer : of an observer's spectrum
+    """
+
+    product: str
+    name: str
+    state: State = State.READY
+    cubes: tuple[Path, ...] = ()
+    reason: str = ""
+    exptime_s: float | None = None
+    airmass: float | None = None
+    start: datetime | None = None
+    standard: bool = False
+    partial: bool = False
+    quality: int | None = None
+    reducer: str = ""
+
+    @property
+    def pair(self) -> bool:
+        return len(self.cubes) == 2
+
+    @property
+    def openable(self) -> bool:
+        return bool(self.cubes)
+
+    @property
+    def of_ztf(self) -> bool:
+        return self.name.upper().startswith("ZTF")
+
+
+def passes(entry: Entry, wanted: Filter) -> bool:
+    """Does an entry belong to what is gone through? Standards are no targets, `OTHER` leaves out ZTF's too."""
+    if wanted is Filter.ALL:
+        return True
+    if wanted is Filter.REDO:
+        return entry.state is State.DONE
+    return not entry.standard and (wanted is Filter.SCIENCE or not entry.of_ztf)
+
+
+def age(start: datetime | None, now: datetime) -> str:
+    """How long ago an exposure began, short; the time of day for a night that is over."""
+    if start is None:
+        return ""
+    minutes = (now - start).total_seconds() / 60
+    if minutes < 0:
+        return ""
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 20 * 60 else f"{start:%H:%M} UT"
+
+
+class Night:
+    """A night's folder, looked at again and again: headers are read once.
+
+    Parameters
+    ----------
+    folder : Path
+        With the cubes ``e3d_*.fits``.
+    settings : Settings, optional
+        Of the pipeline: then its ledger is asked too, read-only.
+    cubes : sequence of Path, optional
+        Only these cubes instead of all in the folder.
+    """
+
+    def __init__(self, folder: Path, *, settings: Settings | None = None, cubes: Sequence[Path] | None = None) -> None:
+        self.folder = folder
+        self._settings = settings
+        self._only = None if cubes is None else tuple(cubes)
+        self._frames: dict[tuple[Path, int, int], Frame] = {}
+        self._cards: dict[Path, tuple[int, int, Mapping[str, object]]] = {}
+        self._told: tuple[object, datetime, dict[str, tuple[str, str]]] | None = None
+
+    def entries(self, now: datetime) -> tuple[list[Entry], list[str]]:
+        """The list, ready ones first, then by time; and what could not be read. Slow disk: not for the GUI thread."""
+        frames: dict[str, tuple[Frame, Path]] = {}
+        troubles: list[str] = []
+        for path in self._cubes():
+            found = self._frame(path)
+            if isinstance(found, str):
+                troubles.append(found)
+            else:
+                frames[found.stem] = (found, path)
+        visits = observations([frame for frame, _ in frames.values()], standards.lookup)
+        told, trouble = self._ledger(now)
+        if trouble:
+            troubles.append(trouble)
+        entries = [self._entry(visit, frames, told) for visit in visits]
+        known = {entry.product for entry in entries}
+        if self._only is None:
+            entries += [_without_cube(name, *words) for name, words in told.items() if name not in known]
+        return sorted(entries, key=_order), troubles
+
+    def _cubes(self) -> list[Path]:
+        return sorted(self.folder.glob("e3d_*.fits")) if self._only is None else list(self._only)
+
+    def _frame(self, path: Path) -> Frame | str:
+        try:
+            status = path.stat()
+            key = (path, status.st_mtime_ns, status.st_size)
+            if key not in self._frames:
+                self._frames[key] = frame_of(path, self._header(path))
+            return self._frames[key]
+        except (SedmError, OSError, ValueError) as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            return words if words.startswith(path.name) else f"{path.name}: {words}"
+
+    def _entry(
+        self,
+        visit: Observation,
+        frames: Mapping[str, tuple[Frame, Path]],
+        told: Mapping[str, tuple[str, str]],
+    ) -> Entry:
+        cubes = tuple(frames[frame.stem][1] for frame in visit.frames)
+        airmasses = [frame.airmass for frame in visit.frames if frame.airmass is not None]
+        first = visit.frames[0]
+        partial = not visit.pair and bool(first.nod) and visit.standard is None
+        entry = Entry(
+            product=visit.product,
+            name=visit.name,
+            cubes=cubes,
+            state=State.PAIR if visit.awaits_partner else State.READY,
+            exptime_s=first.exptime_s,
+            airmass=sum(airmasses) / len(airmasses) if airmasses else None,
+            start=first.start,
+            standard=visit.name.upper().startswith("STD-") or visit.standard is not None,
+            partial=partial,
+        )
+        state, reason = told.get(visit.product, ("", ""))
+        if "failed" in state or "quarantined" in state:
+            entry = replace(entry, state=State.FAILED, reason=reason)
+        elif reason:
+            entry = replace(entry, reason=reason)
+        return with_product(entry, self._header)
+
+    def _header(self, path: Path) -> Mapping[str, object]:
+        status = path.stat()
+        known = self._cards.get(path)
+        if known is None or known[:2] != (status.st_mtime_ns, status.st_size):
+            known = self._cards[path] = (status.st_mtime_ns, status.st_size, header_of(path))
+        return known[2]
+
+    def _ledger(self, now: datetime) -> tuple[dict[str, tuple[str, str]], str]:
+        """Product to (state, reason), as the ledger tells; the viewer works without it."""
+        if self._settings is None or not (self._settings.paths.state / "ledger.sqlite").exists():
+            return {}, ""
+        # planning a night takes longer than looking whether anybody has written into the ledger
+        state_now = _state_of(self._settings.paths.state)
+        if self._told is not None and self._told[0] == state_now and now - self._told[1] < LEDGER_PERIOD:
+            return self._told[2], ""
+        try:
+            state = snapshot(self._settings, night=self.folder.name, now=now)
+        except (SedmError, sqlite3.Error, OSError) as error:
+            return {}, f"ledger: {error}"
+        told = {}
+        for target in state.get("targets", ()):
+            name = str(target.get("name", ""))
+            if name:
+                told[name] = (str(target.get("state", "")), str(target.get("reason", "")).removeprefix(f"{name}: "))
+        self._told = (state_now, now, told)
+        return told, ""
+
+
+def _state_of(folder: Path) -> list[tuple[str, int, int]]:
+    found = []
+    for path in sorted(folder.glob("ledger.sqlite*")):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((path.name, status.st_mtime_ns, status.st_size))
+    return found
+
+
+def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> Entry:
+    """The entry with what lies in the folder under its name: an observer's spectrum or the pipeline's."""
+    if not entry.cubes:
+        return entry
+    folder = entry.cubes[0].parent
+    for name in (entry.product + REDONE, entry.product):
+        try:
+            header = read(folder / names(name)[2])
+        except (SedmError, OSError):
+            continue
+        quality, reducer = header.get("QUALITY"), header.get("REDUCER")
+        if header.get("STEP") == STEP and isinstance(quality, int) and quality > 0:
+            return replace(entry, state=State.DONE, quality=quality, reducer=str(reducer or ""))
+        return replace(entry, state=State.AUTOMATIC, quality=None, reducer="")
+    return entry
+
+
+def header_of(path: Path) -> Mapping[str, object]:
+    """Cards of a file's primary header; reads no further than that.
+
+    Raises
+    ------
+    FrameFault, OSError
+        There is none.
+    """
+    content = b""
+    with path.open("rb") as file:
+        for _ in range(MAX_HEADER_BLOCKS):
+            block = file.read(BLOCK)
+            content += block
+            if len(block) < BLOCK or any(block[at : at + 8] == b"END     " for at in range(0, BLOCK, 80)):
+                break
+    return header_values(content)
+
+
+def decision_of(entry: Entry) -> decisions.Decision | None:
+    """The observer's decision on a target, None if there is none that can be read."""
+    if not entry.cubes:
+        return None
+    folder = entry.cubes[0].parent
+    for name in (entry.product + REDONE, entry.product):
+        path = decisions.path_of(folder, name)
+        if path.exists():
+            try:
+                return decisions.read(path)
+            except (SedmError, OSError):
+                continue
+    return None
+
+
+def matching(entries: Sequence[Entry], wanted: str) -> list[Entry]:
+    """Entries that a name on the command line means: its products, or all visits to the target."""
+    plain = wanted.removeprefix("sp_").removesuffix(".npy").removesuffix(".fits").removeprefix("redo_")
+    exact = [entry for entry in entries if entry.product == plain]
+    return exact or [entry for entry in entries if plain.lower() in (entry.name.lower(), entry.product.lower())]
+
+
+def _without_cube(name: str, state: str, reason: str) -> Entry:
+    failed = "failed" in state or "quarantined" in state
+    return Entry(
+        product=name,
+        name=name,
+        state=State.FAILED if failed else State.WAITING,
+        reason=reason or state,
+        standard=name.upper().startswith("STD-"),
+    )
+
+
+def _order(entry: Entry) -> tuple[int, float, str]:
+    return list(State).index(entry.state), entry.start.timestamp() if entry.start else float("inf"), entry.product

@@ -1,0 +1,158 @@
+"""The night's list from files and ledger, finder charts, what is remembered."""
+
+import os
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from viewer_samples import NOW
+
+from sedmd.config import from_table
+from sedmd.errors import SedmError
+from sedmd.ledger import Ledger
+from sedmview import targets
+from sedmview.finder import find_finder, folders_of
+from sedmview.lines import SETS, H, shifted
+from sedmview.memory import Memory
+from sedmview.targets import Entry, Filter, Night, State, age, matching, passes
+
+
+@pytest.fixture
+def settings(redux):
+    """The settings of a pipeline whose ledger is there."""
+    made = from_table({"paths": {"raw_root": os.devnull, "redux_root": str(redux.parent)}}, origin="t", base=redux)
+    made.paths.state.mkdir(parents=True)
+    with Ledger.open(made.paths.state / "ledger.sqlite", clock=lambda: NOW):
+        pass
+    return made
+
+
+def told(monkeypatch, *rows, **more):
+    monkeypatch.setattr(targets, "snapshot", lambda *_, **__: {"targets": list(rows), "new field": 1} | more)
+
+
+def states(night):
+    entries, troubles = night.entries(NOW)
+    return {entry.product: (entry.state, entry.reason) for entry in entries}, troubles
+
+
+def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settings, monkeypatch):
+    told(
+        monkeypatch,
+        {
+            "name": "ZTF19abc",
+            "state": "extract awaiting observer",
+            "reason": "ZTF19abc: more than one object",
+            "colour": "red",
+        },
+        {"name": "SN2019xyz_obs1", "state": "extract failed", "reason": "took 900 s"},
+        {"name": "ZTF19new_obs1", "state": "extract waiting", "reason": "waits for wavelength.fits"},
+        {"name": "ZTF19bad", "state": "cube quarantined", "reason": "every pixel is zero"},
+        {"name": ""},
+        {},
+    )
+    found, troubles = states(Night(redux, settings=settings))
+    assert troubles == []
+    assert found["ZTF19abc"] == (State.READY, "more than one object")
+    assert found["SN2019xyz_obs1"] == (State.FAILED, "took 900 s")
+    assert found["ZTF19new_obs1"] == (State.WAITING, "waits for wavelength.fits")
+    assert found["ZTF19bad"] == (State.FAILED, "every pixel is zero")
+    assert len(found) == 6
+
+
+def test_an_empty_ledger_is_told_and_the_files_are_shown(redux, settings):
+    found, troubles = states(Night(redux, settings=settings))
+    assert len(found) == 4 and "no frames of night 20190612" in troubles[0]
+
+
+@pytest.mark.parametrize("error", [SedmError("newer than this program"), sqlite3.OperationalError("locked")])
+def test_a_ledger_in_trouble_hides_no_file(redux, settings, monkeypatch, error):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr(targets, "snapshot", broken)
+    found, troubles = states(Night(redux, settings=settings))
+    assert len(found) == 4 and str(error) in troubles[0]
+
+
+def test_without_a_ledger_the_files_tell(redux):
+    found, troubles = states(Night(redux))
+    assert troubles == [] and found["ZTF19half_obs1"][0] is State.PAIR
+
+
+def test_files_that_are_no_cubes_are_told_and_cost_nothing_else(redux):
+    (redux / "e3d_notes.fits").write_text("not FITS")
+    (redux / "e3d_empty.fits").write_bytes(b"")
+    found, troubles = states(Night(redux))
+    assert len(found) == 4 and len(troubles) == 2
+
+
+def test_a_folder_that_is_gone_is_an_empty_list(tmp_path):
+    assert Night(tmp_path / "20190613").entries(NOW) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(3, "3 min"), (119, "119 min"), (150, "2.5 h"), (3000, "04:00 UT"), (-5, "")]
+)
+def test_age(minutes, text):
+    assert age(NOW - timedelta(minutes=minutes), NOW) == text
+
+
+def test_names_of_the_command_line():
+    entries = [Entry(product=p, name=n) for p, n in (("ZTF19abc", "ZTF19abc"), ("ZTF19abc_obs2", "ZTF19abc"))]
+    assert [entry.product for entry in matching(entries, "ZTF19abc_obs2")] == ["ZTF19abc_obs2"]
+    assert [entry.product for entry in matching(entries, "sp_ZTF19abc.npy")] == ["ZTF19abc"]
+    assert len(matching(entries, "ztf19ABC")) == 2 and matching(entries, "SN") == []
+
+
+def test_filters():
+    star = Entry(product="STD-X_obs1", name="STD-X", standard=True)
+    ztf, other = Entry(product="ZTF19a", name="ZTF19a"), Entry(product="SN2019x", name="SN2019x", state=State.DONE)
+    passing = {wanted: [passes(one, wanted) for one in (star, ztf, other)] for wanted in Filter}
+    assert passing == {
+        Filter.ALL: [True, True, True],
+        Filter.SCIENCE: [False, True, True],
+        Filter.OTHER: [False, False, True],
+        Filter.REDO: [False, False, True],
+    }
+
+
+def test_the_finder_nearest_in_time_of_this_target_only(tmp_path):
+    night = tmp_path / "redux" / "20190612"
+    charts = tmp_path / "phot" / "20190612" / "finders"
+    charts.mkdir(parents=True)
+    for name in (
+        "finder_rc20190612_04_00_00_ACQ-ZTF19abc_NA.png",
+        "finder_rc20190612_05_00_00_ACQ-ZTF19abc_NA.png",
+        "finder_rc20190612_04_06_00_ACQ-ZTF19abcd_NA.png",
+        "finder_x_ACQ-SN_2019x_r.png",
+    ):
+        (charts / name).write_bytes(b"")
+    start = datetime(2019, 6, 12, 4, 10, tzinfo=UTC)
+    folders = folders_of(night)
+    found = find_finder(folders, "ZTF19abc", start)
+    assert found.path.name.startswith("finder_rc20190612_04_00") and found.apart_s == 600
+    assert find_finder(folders, "SN 2019x", start).apart_s is None
+    assert find_finder(folders, "ZTF19a", start) is None
+    assert find_finder((Path("/nowhere"),), "ZTF19abc", None) is None
+
+
+def test_memory_is_kept_by_night_and_place(tmp_path):
+    memory = Memory(tmp_path / "home")
+    one, two = tmp_path / "a" / "20190612", tmp_path / "b" / "20190612"
+    memory.keep_draft(one, "ZTF19abc", {"grade": 1})
+    assert memory.draft(one, "ZTF19abc") == {"grade": 1} and memory.draft(two, "ZTF19abc") is None
+    memory.drop_draft(one, "ZTF19abc")
+    memory.drop_draft(one, "ZTF19abc")
+    assert memory.draft(one, "ZTF19abc") is None
+    memory.keep_settings(reducer="Ada")
+    memory.keep_settings(colours="night")
+    assert memory.settings() == {"reducer": "Ada", "colours": "night"}
+    (tmp_path / "home" / "settings.json").write_text("{")
+    assert memory.settings() == {}
+
+
+def test_lines_move_with_the_redshift():
+    assert dict(shifted(H, 0.1))["Hα"] == pytest.approx(7219.08)
+    assert SETS[0][1] == () and {line for _, lines in SETS for line in lines} == set(SETS[-1][1])

@@ -18,7 +18,7 @@ exit codes:
      (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
-  75 not now: another sedmd works on this redux root, the raw root is away, or a disk is full; try again later
+  75  not now: another sedmd works on this redux root, the raw root is away, or a disk is full; try again later
 """
 
 

@@ -19,6 +19,7 @@ from sedmd.deadlines import deadlines
 from sedmd.departure import Geometry, departures
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.plan import Context
+from sedmd.verdicts import decided
 
 #: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
 HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
@@ -78,6 +79,9 @@ def night_context(
         pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
         departures=_departures(reference),
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
+        graded={
+            product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product
+        },
     )
 
 

@@ -192,6 +192,8 @@ class Context:
         (figures of traces, figures of wavelength) -> sentences on what departs from the last good night's geometry.
     holds : mapping of subject to reason
         What an operator holds back.
+    graded : mapping of product to name
+        Observations whose files are an observer's, and whose: the pipeline must not write over them.
     """
 
     night: str
@@ -212,6 +214,7 @@ class Context:
     pin_fallbacks: bool = True
     departures: Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[str]] = lambda traces, wavelength: ()
     holds: Mapping[str, str] = field(default_factory=dict)
+    graded: Mapping[str, str] = field(default_factory=dict)
 
 
 def job_key(

@@ -384,11 +384,15 @@ class _Planner:
         elif earlier is not None:
             roles["fluxcal"] = [_Source(path=earlier.fluxcal.path, checksum=earlier.fluxcal.checksum)]
             options["fluxcal"] = earlier.told()
+        hold = None
+        if (who := self.context.graded.get(visit.product)) is not None:
+            hold = _Absent(why=f"graded by {who}, whose files have this name", missing=False)
         return self._node(
             RECIPE["calibrate"],
             visit.product,
             roles,
             {"product": visit.product},
+            hold=hold,
             urgency=RECIPE["calibrate"].urgency,
             when=visit.frames[0],
             about=_names(visit),

@@ -267,3 +267,17 @@ def test_a_set_with_which_a_visit_was_begun_stays_when_a_newer_one_turns_up():
     assert {(node.fallback, node.state) for node in cubes(plan)} == {("20190610", State.DONE)}
     more = plan_night([*SKY, make(100, "late")], context(fallbacks=[newer, older], **told))
     assert {node.fallback for node in cubes(more) if node.job.label.endswith("late")} == {"20190611"}
+
+
+def test_the_pipeline_does_not_write_over_what_an_observer_graded():
+    plan, _, products = carry_out([*calibration_frames(), *SKY])
+    spectrum = next(node for node in plan.nodes if (node.job.step, node.job.label) == ("calibrate", "y_obs1"))
+    records = {node.key: Record(state="done") for node in plan.nodes if node is not spectrum}
+    told = {"records": records, "products": products}
+    due = plan_night([*calibration_frames(), *SKY], context(**told))
+    assert [node.job.label for node in due.due()] == ["y_obs1"]
+    graded = plan_night([*calibration_frames(), *SKY], context(**told, graded={"y_obs1": "ann"}))
+    assert graded.due() == []
+    (held,) = [node for node in graded.nodes if node.state is State.WAITING]
+    assert "graded by ann" in held.reason
+    assert not graded.active

@@ -9,11 +9,11 @@ from typing import Any
 
 from sedmd.config import Settings
 from sedmd.journal import NAME, read
-from sedmd.ledger import FrameRow, Ledger
+from sedmd.ledger import Ledger
 from sedmd.lock import single_instance
 from sedmd.night import is_night
 from sedmd.products.files import sha256_of
-from sedmd.rows import frame_from_json
+from sedmd.rows import frame_row
 
 
 def rebuild(settings: Settings, *, clock: Callable[[], datetime]) -> str:
@@ -91,7 +91,7 @@ def _night(ledger: Ledger, folder: Path, found: _Found) -> None:
                 marks.pop((entry["kind"], entry["subject"]), None)
     found.nights += 1
     for row in frames.values():
-        ledger.put_frame(_frame(row))
+        ledger.put_frame(frame_row(row, forgotten=True))
         found.frames += 1
     for key, entry in jobs.items():
         # a job that waited for its next try is simply due
@@ -107,19 +107,3 @@ def _night(ledger: Ledger, folder: Path, found: _Found) -> None:
             found.lost += 1
     for (kind, subject), entry in marks.items():
         ledger.mark(kind, folder.name, subject, entry["text"])
-
-
-def _frame(row: dict[str, Any]) -> FrameRow:
-    usable = row["body"] and row["state"] in ("good", "forgotten")
-    return FrameRow(
-        path=Path(row["path"]),
-        night=row["night"],
-        state=row["state"],
-        reason=row["reason"],
-        size=row["size"],
-        mtime_ns=row["mtime_ns"],
-        arrived=datetime.fromisoformat(row["arrived"]),
-        rules=row["rules"],
-        frame=frame_from_json(row["body"]) if usable else None,
-    )
-

@@ -134,9 +134,9 @@ def job_row(row: Mapping[str, Any]) -> JobRow:
     )
 
 
-def frame_row(row: Mapping[str, Any]) -> FrameRow:
-    """A row of the table ``frame``; a forgotten frame has no `frame`."""
-    usable = row["body"] and row["state"] == "good"
+def frame_row(row: Mapping[str, Any], *, forgotten: bool = False) -> FrameRow:
+    """A row of the table ``frame``; what an operator left out has no `frame`, unless `forgotten` asks for it."""
+    usable = row["body"] and (row["state"] == "good" or (forgotten and row["state"] == "forgotten"))
     return FrameRow(
         path=Path(row["path"]),
         night=row["night"],

@@ -16,8 +16,13 @@ class Locked(NotNow):
 
 
 @contextmanager
-def single_instance(state: Path) -> Iterator[None]:
-    """Hold the lock of a state directory.
+def single_instance(
+    state: Path,
+    *,
+    name: str = "lock",
+    told: str = "another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root",
+) -> Iterator[None]:
+    """Hold the lock of a state directory, or another one in it by its name; `told` says so who comes second.
 
     Raises
     ------
@@ -25,15 +30,14 @@ def single_instance(state: Path) -> Iterator[None]:
         If another process holds it; the text names the process.
     """
     state.mkdir(parents=True, exist_ok=True)
-    path = state / "lock"
+    path = state / name
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            msg = f"another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root"
-            raise Locked(msg) from None
+            raise Locked(told.format(holder=holder, state=state)) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -16,7 +16,7 @@ exit codes:
   0  everything asked for was done
   1  some frames were quarantined or some jobs failed; the rest is done
      (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused;
-     upload: something was refused or waits; final-report: some recipients were refused)
+     upload: something was refused or waits; final-report: it was refused, or some of its recipients)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
   75  not now: another sedmd works on this redux root, or the raw root or the mail server is away; try

@@ -17,8 +17,8 @@ from sedmd.lock import single_instance
 from sedmd.sqlite import insert, open_database, stamp, time_of, transaction
 
 #: queued: to be sent; sending: an attempt is under way, or was cut off; waiting: not before a time; refused: would be
-#: again; sent: the receiver has confirmed it.
-QUEUED, SENDING, WAITING, REFUSED, SENT = "queued", "sending", "waiting", "refused", "sent"
+#: again; sent: the receiver has confirmed it; dropped: the spectrum changed, or may no longer go, before it was sent.
+QUEUED, SENDING, WAITING, REFUSED, SENT, DROPPED = "queued", "sending", "waiting", "refused", "sent", "dropped"
 OPEN = (QUEUED, SENDING, WAITING)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -76,7 +78,9 @@ def ask(
     request = urllib.request.Request(url, data=data, method=method, headers=dict(headers))
     if data is not None:
         request.add_header("Content-Type", "application/json")
-    opener = urllib.request.build_opener(_Stay)
+    # the way to this machine does not lead through the proxy that the environment may name
+    direct = [urllib.request.ProxyHandler({})] if is_loopback(urllib.parse.urlsplit(url).hostname or "") else []
+    opener = urllib.request.build_opener(_Stay, *direct)
     try:
         try:
             response = opener.open(request, timeout=timeout_s)
@@ -101,3 +105,11 @@ def ask(
         raise NoAnswer(f"no answer in {timeout_s:g} s") from None
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"the connection was cut ({type(error).__name__}: {error})") from None
+
+
+def is_loopback(host: str) -> bool:
+    """The host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import urllib.parse
 from collections.abc import Callable
 from datetime import datetime
 
 from sedmd.after.backend import Backend
 from sedmd.after.drop import Drop
+from sedmd.after.http import is_loopback
 from sedmd.after.secret import read_secret
 from sedmd.after.skyportal import SkyPortal
 from sedmd.config import Settings
@@ -52,11 +52,3 @@ def receiver(settings: Settings, *, clock: Callable[[], datetime]) -> Backend | 
         timeout_s=given.timeout_s,
         clock=clock,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """The host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

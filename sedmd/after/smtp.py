@@ -7,7 +7,7 @@ import ssl
 from email.message import EmailMessage
 from email.utils import getaddresses
 
-from sedmd.after.receivers import is_loopback
+from sedmd.after.http import is_loopback
 from sedmd.after.secret import Secret, read_secret
 from sedmd.config import Mail
 from sedmd.errors import ConfigError, NotNow, SedmError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sedmd.after.backend import Backend, Closed, Receipt, Refused, TryLater
-from sedmd.after.deliveries import QUEUED, REFUSED, SENDING, SENT, WAITING, Deliveries, Delivery, sender
+from sedmd.after.deliveries import DROPPED, OPEN, QUEUED, REFUSED, SENDING, SENT, WAITING, Deliveries, Delivery, sender
 from sedmd.after.outgoing import Outgoing, Unfit, outgoing, why_not
 from sedmd.after.spectra import final_spectra
 from sedmd.config import Settings
@@ -107,8 +108,17 @@ class Uploader:
         for spectrum in ready:
             if self._known(queue, spectrum) is None:
                 self._put(queue, spectrum, QUEUED, told=f"queued for {self._backend.name}")
+        self._drop_stale(queue, night, ready)
         for spectrum in ready:
             yield self._one(queue, spectrum)
+
+    def _drop_stale(self, queue: Deliveries, night: str, ready: list[Outgoing]) -> None:
+        """Take out what cannot be sent any more, so that the queue does not wait for it."""
+        current = {(one.product, one.content) for one in ready}
+        for old in queue.of_night(self._backend.name, night):
+            if old.state in OPEN and (old.product, old.content) not in current:
+                told = f"no longer sent to {self._backend.name}: the spectrum has changed"
+                queue.put(old.service, night, old.product, old.content, DROPPED, told=told, receipt=old.receipt)
 
     def _one(self, queue: Deliveries, spectrum: Outgoing) -> Line:
         known = self._known(queue, spectrum)
@@ -147,7 +157,8 @@ class Uploader:
 
     def _later(self, queue: Deliveries, spectrum: Outgoing, error: TryLater, tries: int, receipt: str) -> Line | None:
         waits = self._settings.upload.retry_after_s or (PATIENCE_S,)
-        wait = error.after_s if error.after_s is not None else waits[min(tries, len(waits)) - 1]
+        # what the receiver asks for is the least: one that always asks for nothing would be asked for ever
+        wait = max(error.after_s or 0.0, waits[min(tries, len(waits)) - 1])
         until = self._clock() + timedelta(seconds=wait)
         told = f"not before {until:%Y-%m-%d %H:%M:%S} UT: {error}"
         self._put(
@@ -237,10 +248,10 @@ def newest_nights(settings: Settings) -> list[str]:
     return sorted(path.name for path in root.iterdir() if is_night_name(path.name)) if root.is_dir() else []
 
 
-def nights_due(settings: Settings, service: str, *, clock: Callable[[], datetime]) -> list[str]:
+def nights_due(settings: Settings, service: str, *, clock: Callable[[], datetime], read_only: bool = True) -> list[str]:
     """The newest night that has a folder, and those of which something still has to be sent."""
     nights = newest_nights(settings)
-    with Deliveries.open(settings.paths.state, clock=clock, read_only=True) as queue:
+    with Deliveries.open(settings.paths.state, clock=clock, read_only=read_only) as queue:
         return sorted({*nights[-1:], *queue.open_nights(service)})
 
 
@@ -266,6 +277,14 @@ def write_report(settings: Settings, service: str, queue: Deliveries, night: str
     counts = {state: sum(line.state == state for line in lines) for state in (SENT, REFUSED, WAITING, QUEUED, "unfit")}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == SENT)
     text = "\n".join([f"night {night} to {service}: {summary}", "", *rows, *older, ""])
+    text = "\n".join(_wrapped(line) for line in text.split("\n"))
     path = folder / REPORT
     if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
         write_bytes_atomic(text.encode(), path)
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * 43
+    return textwrap.fill(
+        line, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )

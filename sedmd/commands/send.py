@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,11 @@ def verb_upload(options: argparse.Namespace) -> int:
         raise ConfigError(
             'nothing is uploaded: [upload] backend is not set; expected "skyportal" or "drop" in --config'
         )
-    nights = [options.night] if options.night else nights_due(settings, backend.name, clock=utc_now)
+    nights = (
+        [options.night]
+        if options.night
+        else nights_due(settings, backend.name, clock=utc_now, read_only=options.dry_run)
+    )
     if options.dry_run:
         return _show_upload(settings, backend, nights, again=options.again, full=options.full)
     lines: list[Line] = []
@@ -67,13 +72,18 @@ def verb_final_report(options: argparse.Namespace) -> int:
     Takes report.txt, else night.txt, else the state of the night. Off unless [mail] host is set.
     """
     from sedmd.after.final_report import preview, send_final_report
+    from sedmd.after.smtp import MailRefused
 
     settings = settings_of(options)
     night = options.night or _newest(settings)
     if options.dry_run:
         print("\n".join(preview(settings, night, clock=utc_now)))
         return 0
-    outcome = send_final_report(settings, night, clock=utc_now, again=options.again)
+    try:
+        outcome = send_final_report(settings, night, clock=utc_now, again=options.again)
+    except MailRefused as error:
+        print(f"sedmd: final report of {night} refused: {error}", file=sys.stderr)
+        return 1
     print(f"final report of {night}: {outcome.told}")
     for refused in outcome.refused:
         print(f"refused: {refused}")

@@ -45,6 +45,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[tuple[str, str]] = []
         self.faults: list[tuple[str, str, Callable[[Handler], None], bool]] = []
         self.wrong: list[str] = []
+        self.attachments: dict[tuple[int, str], bytes] = {}
         self.released = threading.Event()
 
     @property
@@ -170,7 +171,8 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "comments":
             attachment = body["attachment"]
             content = base64.b64decode(attachment["body"], validate=True)
-            spectrum[kind].append({"text": body["text"], "attachment_name": attachment["name"], "content": content})
+            self.server.attachments[number, attachment["name"]] = content
+            spectrum[kind].append({"text": body["text"], "attachment_name": attachment["name"]})
             return {"comment_id": len(spectrum[kind])}
         if which is not None:
             spectrum[kind][int(which) - 1]["data"] = body["data"]

@@ -49,7 +49,7 @@ def portal(tmp_path, server, **given):
         "instrument_id": 2,
         "group_ids": [209],
         "reduced_by": [5],
-        "timeout_s": 0.6,
+        "timeout_s": 20.0,  # a busy machine is no fault
         "retry_after_s": [0.5, 1.0, 600.0],
     }
     return settings(tmp_path, upload=upload | given)
@@ -191,6 +191,9 @@ PASSING = {
 }
 
 
+#: These last as long as the patience.
+SILENT = ("hang", "slow")
+PATIENCE_S = 1.5
 #: In answer to the plot, the classification or the status these mean something else.
 OF_THE_SPECTRUM = ("no number after accept", "409 after accept")
 CASES = [
@@ -198,6 +201,7 @@ CASES = [
     for name in PASSING
     for where in ("spectrum$", "annotations", "comments", "facility")
     if where == "spectrum$" or name not in OF_THE_SPECTRUM
+    if where in ("spectrum$", "comments") or not name.startswith(SILENT)
 ]
 
 
@@ -208,7 +212,8 @@ def test_a_fault_that_passes_costs_time_and_doubles_nothing(tmp_path, server, fo
     server.follow_ups = [{"id": 3, "obj_id": "a", "status": "submitted"}]
     make(folder, "a", snid=True)
     server.fault("POST", where, how, after=after)
-    line = upload(portal(tmp_path, server), clock)["a"]
+    patience = PATIENCE_S if name.startswith(SILENT) else 20.0
+    line = upload(portal(tmp_path, server, timeout_s=patience), clock)["a"]
     assert (line.state, line.fresh) == ("sent", True), line.told
     assert server.faults == []
     (only,) = server.spectra
@@ -223,7 +228,7 @@ def test_a_fault_of_the_question_posts_nothing_blindly(tmp_path, server, folder,
     server.add("a")
     make(folder, "a")
     server.fault("POST", "spectrum$", cut, after=True)
-    given = portal(tmp_path, server)
+    given = portal(tmp_path, server, timeout_s=PATIENCE_S if name.startswith(SILENT) else 20.0)
     for _ in range(2):  # the first look, and the one after the cut
         server.fault("GET", "spectra$", PASSING[name][0])
     upload(given, clock)

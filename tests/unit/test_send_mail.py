@@ -103,8 +103,10 @@ def serving(box, certificate, security, *, port=0):
         "starttls": {"tls_context": context, "require_starttls": True, "authenticator": authenticate},
         "tls": {"ssl_context": context, "authenticator": authenticate, "auth_require_tls": False},
         "none": {},
+        # takes the password from anybody, in clear text
+        "careless": {"authenticator": authenticate, "auth_require_tls": False},
     }[security]
-    if security != "none":
+    if security in ("starttls", "tls"):
         given["auth_required"] = True
     with socket.socket() as probe:  # aiosmtpd wants to know the port
         probe.bind(("127.0.0.1", 0))
@@ -304,13 +306,14 @@ def test_a_wrong_password(tmp_path, box, certificate):
     assert "wrong-SECRET" not in str(error.value) and box.mails == []
 
 
-def test_never_in_clear_text(tmp_path, box, certificate):
+@pytest.mark.parametrize("user", [USER, ""])
+def test_never_in_clear_text(tmp_path, box, certificate, user):
     night(tmp_path)
-    with serving(box, certificate, "none") as port:
-        with pytest.raises(MailRefused, match="cannot do what"):
-            send_final_report(configured(tmp_path, port, ca=certificate), NIGHT, clock=Clock())
+    with serving(box, certificate, "careless") as port:
+        with pytest.raises(MailRefused, match=r"cannot do what .*STARTTLS"):
+            send_final_report(configured(tmp_path, port, ca=certificate, user=user), NIGHT, clock=Clock())
         with pytest.raises(MailRefused, match="does not speak TLS there"):
-            given = configured(tmp_path, port, security="tls", ca=certificate)
+            given = configured(tmp_path, port, security="tls", ca=certificate, user=user)
             send_final_report(given, NIGHT, clock=Clock())
     assert box.mails == []
 

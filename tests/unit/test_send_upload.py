@@ -11,6 +11,7 @@ import pytest
 
 from sedmd.after.backend import Closed, Receipt, Refused, TryLater
 from sedmd.after.deliveries import Deliveries
+from sedmd.after.http import NoAnswer, ask
 from sedmd.after.outgoing import Unfit, outgoing
 from sedmd.after.receivers import receiver
 from sedmd.after.secret import Secret, read_secret
@@ -502,6 +503,13 @@ def test_a_lost_ledger_doubles_nothing(tmp_path, server, folder, clock):
     assert upload(given, clock)["a"].fresh
     (only,) = server.spectra
     assert len(only["comments"]) == len(only["annotations"]) == 1
+
+
+@pytest.mark.parametrize("how, told", [(half, "stopped after 22 of 1000 bytes"), (cut, "was cut")])
+def test_an_answer_that_stops_is_none(server, how, told):
+    server.fault("GET", "", how)
+    with pytest.raises(NoAnswer, match=told):
+        ask("GET", server.url, headers={}, timeout_s=20.0)
 
 
 # the directory

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+from sedmd.errors import ConfigError
 from sedmd.lock import single_instance
 from sedmd.sqlite import insert, open_database, stamp, time_of, transaction
 
@@ -55,9 +56,17 @@ def sender(state: Path, kind: str) -> Iterator[None]:
     ------
     Locked
         Another process does.
+    ConfigError
+        This user may not.
     """
     told = f"another sedmd (process {{holder}}) is sending ({kind}); wait until it ends and try again"
-    with single_instance(state, name=f"{kind}.lock", told=told):
+    name = f"{kind}.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(single_instance(state, name=name, told=told))
+        except OSError as error:
+            msg = f"{state / name}: cannot be opened ({error.strerror}); run this as the service's user"
+            raise ConfigError(msg) from None
         yield
 
 

@@ -428,6 +428,14 @@ def test_a_second_upload_at_the_same_time_waits_for_another_day(tmp_path, server
         assert main(["upload", "--config", str(tmp_path / "sedmd.toml")]) == 75
 
 
+def test_a_lock_that_is_not_ours_to_open(tmp_path, folder, clock):
+    make(folder, "a")
+    given = settings(tmp_path)
+    (given.paths.state / "upload.lock").mkdir(parents=True)  # root may open any file, but no directory for writing
+    with pytest.raises(ConfigError, match="as the service's user"):
+        upload(given, clock, backend=Scripted(Receipt(number="1")))
+
+
 def test_beside_a_running_service(tmp_path, server, folder, clock):
     from sedmd.ledger import Ledger
     from sedmd.lock import single_instance

@@ -164,6 +164,45 @@ def field_centre_of(line: str) -> tuple[str, float, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """Where good and acceptable spectra are sent; an empty backend sends nothing.
+
+    `request_from` says how the follow-up request is found: by the source's name on the server, from REQ_ID in the
+    header, or not at all.
+    """
+
+    backend: str = ""
+    url: str = ""
+    token_file: Path | None = None
+    token_env: str = ""
+    instrument_id: int = 0
+    group_ids: tuple[int, ...] = ()
+    observed_by: tuple[int, ...] = ()
+    reduced_by: tuple[int, ...] = ()
+    request_from: str = "source"
+    directory: Path | None = None
+    timeout_s: float = 30.0
+    retry_after_s: tuple[float, ...] = (2.0, 8.0, 60.0, 600.0, 3600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """To whom and through which server the final report goes; an empty host sends nothing."""
+
+    host: str = ""
+    port: int = 587
+    security: str = "starttls"
+    ca_file: Path | None = None
+    user: str = ""
+    password_file: Path | None = None
+    password_env: str = ""
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    max_attachment_mb: float = 10.0
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; `origins` maps ``section.key`` to where the value comes from."""
 
@@ -177,6 +216,8 @@ class Settings:
     log: Log = field(default_factory=Log)
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
+    upload: Upload = field(default_factory=Upload)
+    mail: Mail = field(default_factory=Mail)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -191,6 +232,8 @@ SECTIONS: Mapping[str, type] = {
     "log": Log,
     "site": Site,
     "instrument": Instrument,
+    "upload": Upload,
+    "mail": Mail,
 }
 #: Settings that only a restart can change: what is open already would not follow.
 NEEDS_RESTART = (
@@ -213,6 +256,9 @@ CHOICES = {
     "calibrations.fallback_redo": ("offer", "auto"),
     "jobs.engine": ("local", "dask"),
     "log.format": ("text", "json"),
+    "upload.backend": ("", "skyportal", "drop"),
+    "upload.request_from": ("source", "header", "none"),
+    "mail.security": ("starttls", "tls", "none"),
 }
 #: Settings that may be zero; every other number must be above it.
 MAY_BE_ZERO = {
@@ -229,6 +275,8 @@ MAY_BE_ZERO = {
     "disk.min_free_mb",
     "site.height_m",
     "jobs.drain_timeout_s",
+    "upload.instrument_id",
+    "mail.max_attachment_mb",
 }
 
 

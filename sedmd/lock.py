@@ -25,8 +25,13 @@ class NoState(NotNow):
 
 
 @contextmanager
-def single_instance(state: Path) -> Iterator[None]:
-    """Hold the lock of a state directory.
+def single_instance(
+    state: Path,
+    *,
+    name: str = "lock",
+    told: str = "another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root",
+) -> Iterator[None]:
+    """Hold the lock of a state directory, or another one in it by its name; `told` says so who comes second.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def single_instance(state: Path) -> Iterator[None]:
     # operators' commands nudge the holder; only the service listens, nobody shall die of it
     if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    path = state / "lock"
+    path = state / name
     try:
         state.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -50,8 +55,7 @@ def single_instance(state: Path) -> Iterator[None]:
             _take(descriptor)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            msg = f"another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root"
-            raise Locked(msg) from None
+            raise Locked(told.format(holder=holder, state=state)) from None
         with suppress(OSError):  # no room for the number: the lock holds without it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

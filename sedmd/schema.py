@@ -56,4 +56,15 @@ MIGRATIONS = (
         UPDATE frame SET state = 'deferred' WHERE state = 'incomplete';
         """,
     ),
+    (
+        "4: what is sent to others: spectra and reports, each content once",
+        """
+        CREATE TABLE delivery (
+            service TEXT NOT NULL, night TEXT NOT NULL, product TEXT NOT NULL, content TEXT NOT NULL,
+            state TEXT NOT NULL, receipt TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+            beside TEXT NOT NULL DEFAULT '', tries INTEGER NOT NULL DEFAULT 0, not_before TEXT, changed TEXT NOT NULL,
+            PRIMARY KEY (service, night, product, content)
+        );
+        """,
+    ),
 )

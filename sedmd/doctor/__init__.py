@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from sedmd.config import Settings
-from sedmd.doctor import data, host, unit
+from sedmd.doctor import data, host, sending, unit
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, render
 
@@ -28,6 +28,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("memory", host.memory),
     ("open files", host.open_files),
     ("systemd", unit.systemd),
+    ("upload", sending.upload),
+    ("mail", sending.mail),
 )
 
 

@@ -1,0 +1,48 @@
+"""Checks of what is sent: the receiver of spectra and the mail server, as far as that goes without asking them."""
+
+from __future__ import annotations
+
+import os
+
+from sedmd.after.deliveries import OPEN, Deliveries
+from sedmd.after.receivers import receiver
+from sedmd.after.smtp import check
+from sedmd.config import Settings
+from sedmd.doctor.environment import Environment
+from sedmd.doctor.finding import Finding, error, ok, warning
+from sedmd.errors import ConfigError
+
+
+def upload(settings: Settings, environment: Environment) -> list[Finding]:
+    """The receiver of spectra can be used, and nothing waits for long."""
+    try:
+        backend = receiver(settings, clock=environment.now)
+    except ConfigError as failure:
+        return [error("upload", str(failure), "correct it, then: sedmd upload --dry-run --config FILE")]
+    if backend is None:
+        return [ok("upload", "off: [upload] backend is not set")]
+    directory = settings.upload.directory
+    if settings.upload.backend == "drop" and directory is not None:
+        if not directory.is_dir():
+            return [error("upload", f"{directory} is not there", "mount it, or make it for the service's user")]
+        if not environment.may(directory, os.W_OK | os.X_OK):
+            return [error("upload", f"{directory} cannot be written by this user", "give the service's user the right")]
+    with Deliveries.open(settings.paths.state, clock=environment.now, read_only=True) as queue:
+        nights = queue.open_nights(backend.name)
+        count = sum(one.state in OPEN for night in nights for one in queue.of_night(backend.name, night))
+    if count:
+        found = f"{backend.name}: {count} spectra of {', '.join(nights)} are not there yet"
+        return [warning("upload", found, "sedmd upload --again --config FILE; report_ztf.txt says what is wrong")]
+    return [ok("upload", f"{backend.name}, nothing waits")]
+
+
+def mail(settings: Settings, environment: Environment) -> list[Finding]:
+    """The mail of the final report can be addressed and authenticated."""
+    given = settings.mail
+    if not given.host:
+        return [ok("mail", "off: [mail] host is not set")]
+    try:
+        check(given)
+    except ConfigError as failure:
+        return [error("mail", str(failure), "correct it, then: sedmd final-report --dry-run --config FILE")]
+    return [ok("mail", f"{given.host}:{given.port}, {given.security}, to {', '.join(given.recipients)}")]

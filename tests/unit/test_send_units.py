@@ -1,0 +1,73 @@
+"""The units that send beside the service: what they start, when, and what systemd says of them."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sedmd.cli import parser
+from sedmd.config import from_table
+from sedmd.deadlines import deadlines
+from sedmd.unit_file import last, parse_unit
+
+FOLDER = Path(__file__).resolve().parents[2] / "systemd"
+NAMES = ("sedmd-upload", "sedmd-final-report")
+
+
+def unit(name):
+    return parse_unit((FOLDER / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_starts_a_command_that_there_is(name):
+    words = shlex.split(last(unit(f"{name}.service"), "Service", "ExecStart"))
+    options = parser().parse_args(words[1:])
+    assert options.night is None and options.config == Path("/etc/sedmd/sedmd.toml")
+    assert not options.dry_run and not options.again
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_in_the_place_of_the_service(name):
+    mine, service = unit(f"{name}.service"), unit("sedmd.service")
+    for key in ("User", "Group", "ReadWritePaths", "StateDirectory", "ProtectSystem", "NoNewPrivileges"):
+        assert last(mine, "Service", key) == last(service, "Service", key)
+    assert "AF_INET" in last(mine, "Service", "RestrictAddressFamilies")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_systemd_understands_every_line(tmp_path, name):
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("systemd-analyze is missing: apt-get install systemd")
+        pytest.skip("no systemd-analyze on this machine")
+    stand_in = tmp_path / "sedmd"
+    stand_in.write_text("#!/bin/sh\n")
+    stand_in.chmod(0o755)
+    for kind in ("service", "timer"):
+        text = (FOLDER / f"{name}.{kind}").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.{kind}").write_text(re.sub(r"ExecStart=\S+", f"ExecStart={stand_in}", text))
+    places = [tmp_path / f"{name}.{kind}" for kind in ("service", "timer")]
+    done = subprocess.run(
+        [program, "verify", "--man=no", *map(str, places)], capture_output=True, text=True, timeout=120, check=False
+    )
+    ours = [line for line in done.stderr.splitlines() if name in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+def test_the_report_goes_after_every_night_and_before_the_next_afternoon():
+    at = last(unit("sedmd-final-report.timer"), "Timer", "OnCalendar")
+    hour = int(re.fullmatch(r"\*-\*-\* (\d\d):00:00 UTC", at)[1])
+    given = from_table({"paths": {"raw_root": "/a", "redux_root": "/b"}}, origin="test", base=Path("/"))
+    for day in range(0, 365, 5):
+        night = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)
+        of_night = deadlines(f"{night:%Y%m%d}", given)
+        sent = night + timedelta(hours=hour)
+        assert of_night.closes + timedelta(seconds=given.night.quiet_s) < sent
+        # calibrations of the next night are taken in the hours before sunset
+        assert sent < of_night.sunset + timedelta(days=1) - timedelta(hours=5)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, practise, work
+from sedmd.commands import act, ask, practise, tell, work
 from sedmd.errors import NotNow, SedmError
 
 EXIT_CODES = """\
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for kind in (work, ask, act, practise):
+    for kind in (work, ask, act, practise, tell):
         kind.add_to(add)
     return top
 

@@ -164,6 +164,15 @@ def field_centre_of(line: str) -> tuple[str, float, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """The web page of the nights: its folder, its title, and the folder of finder charts, ``{night}`` in it replaced."""
+
+    root: Path | None = None
+    title: str = "SED Machine"
+    finders: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; `origins` maps ``section.key`` to where the value comes from."""
 
@@ -177,6 +186,7 @@ class Settings:
     log: Log = field(default_factory=Log)
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
+    web: Web = field(default_factory=Web)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -191,6 +201,7 @@ SECTIONS: Mapping[str, type] = {
     "log": Log,
     "site": Site,
     "instrument": Instrument,
+    "web": Web,
 }
 #: Settings that only a restart can change: what is open already would not follow.
 NEEDS_RESTART = (

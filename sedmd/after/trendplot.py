@@ -48,7 +48,7 @@ def plot_trend(path: Path, nights: Sequence[NightFigures], *, title: str = "SED 
         for at, (name, colour) in enumerate(zip(BAND_NAMES, CYCLE)):
             shares = [None if one.efficiency[at] is None else 100 * (one.efficiency[at] or 0.0) for one in nights]
             _line(axes, dates, shares, colour, f"{name} nm")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
         axes.legend(frameon=False, ncols=5, fontsize=7.5, loc="lower left")
         _spread(panel((1, 0), "Flexure x [px]"), dates, [[e.flexure_x_px for e in one.exposures] for one in nights])
         _spread(panel((1, 1), "Flexure y [px]"), dates, [[e.flexure_y_px for e in one.exposures] for one in nights])

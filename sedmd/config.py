@@ -165,7 +165,7 @@ def field_centre_of(line: str) -> tuple[str, float, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
-    """The web page of the nights: its folder, its title, and the folder of finder charts, ``{night}`` in it replaced."""
+    """The nights' web page: its folder, its title, and the folder of finder charts, ``{night}`` in it replaced."""
 
     root: Path | None = None
     title: str = "SED Machine"

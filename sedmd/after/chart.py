@@ -1,4 +1,4 @@
-"""Small line charts as SVG: their colours are left to the style sheet, so that they follow the page by day and night."""
+"""Small line charts as SVG: colours are left to the style sheet, so that they follow the page by day and night."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def draw_chart(chart: Chart) -> str:
     y_low, y_high = chart.y_range or _range(
         [part for curve in chart.curves for part in (curve.y, curve.top) if part is not None], margin=0.08
     )
+    if chart.y_range is None and any(curve.label for curve in chart.curves):
+        y_high += 0.15 * (y_high - y_low)  # the labels stand on a line of their own
     right, bottom = chart.width - _RIGHT, chart.height - _BOTTOM
 
     def across(x: ArrayLike) -> NDArray[np.floating]:
@@ -102,7 +104,8 @@ def draw_chart(chart: Chart) -> str:
         out += _curve(curve, across(curve.x), up(curve.y), None if curve.top is None else up(curve.top))
     out.append(f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" height="{bottom - _TOP}"/>')
     out.append(
-        f'<text x="{(_LEFT + right) / 2:.0f}" y="{chart.height - 4}" text-anchor="middle">{escape(chart.x_label)}</text>'
+        f'<text x="{(_LEFT + right) / 2:.0f}" y="{chart.height - 4}" text-anchor="middle">'
+        f"{escape(chart.x_label)}</text>"
     )
     middle = (_TOP + bottom) / 2
     out.append(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sedmd.after.efficiency import efficiency, in_bands
+from sedmd.after.efficiency import BANDS, efficiency, in_bands
 from sedmd.header import header_values
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.solution import read_sensitivity
@@ -43,6 +43,11 @@ class Exposure:
     background_e: float | None
     exptime_s: float | None
 
+    @property
+    def background_e_per_s(self) -> float | None:
+        """Light between the traces, electron/s per pixel."""
+        return self.background_e / self.exptime_s if self.background_e is not None and self.exptime_s else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightFigures:
@@ -64,7 +69,7 @@ class NightFigures:
     """
 
     night: str
-    efficiency: tuple[float | None, ...] = (None,) * 5
+    efficiency: tuple[float | None, ...] = (None,) * len(BANDS)
     standards: int = 0
     wavelength_rms_px: float | None = None
     read_noise_e: Mapping[str, float]
@@ -91,10 +96,7 @@ class NightFigures:
     @property
     def background_e_per_s(self) -> float | None:
         """Median light between the traces, electron/s per pixel."""
-        return _median(
-            one.background_e / one.exptime_s if one.background_e is not None and one.exptime_s else None
-            for one in self.exposures
-        )
+        return _median(one.background_e_per_s for one in self.exposures)
 
     @property
     def seeing(self) -> float | None:
@@ -110,7 +112,7 @@ def night_figures(folder: Path) -> NightFigures:
     folder : Path
         ``redux/YYYYMMDD``.
     """
-    share: tuple[float | None, ...] = (None,) * 5
+    share: tuple[float | None, ...] = (None,) * len(BANDS)
     standards = 0
     try:
         sensitivity = read_sensitivity(folder / "std-correction.fits")

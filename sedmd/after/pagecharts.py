@@ -96,15 +96,12 @@ def flexure_chart(night: NightFigures) -> str:
 
 def background_chart(night: NightFigures) -> str:
     """Light between the traces of the exposures through the night."""
-    rate = [
-        one.background_e / one.exptime_s if one.background_e is not None and one.exptime_s else np.nan
-        for one in night.exposures
-    ]
+    rate = [1000 * _value(one.background_e_per_s) for one in night.exposures]
     return draw_chart(
         Chart(
             curves=[Curve(x=[_value(one.utc_hour) for one in night.exposures], y=rate, dots=True)],
             x_label="UT [h]",
-            y_label="between traces [e/s/px]",
+            y_label="between traces [10⁻³ e/s/px]",
             title="background",
         )
     )
@@ -116,13 +113,14 @@ def efficiency_chart(nights: Sequence[NightFigures]) -> str:
     curves = []
     for at, name in enumerate(BAND_NAMES):
         share = [100 * _value(one.efficiency[at]) for one in nights]
-        curves += [Curve(x=days, y=share, look=f"c{at}", label=f"{name} nm"), Curve(x=days, y=share, look=f"c{at}", dots=True)]
+        curves.append(Curve(x=days, y=share, look=f"c{at}", label=name))
+        curves.append(Curve(x=days, y=share, look=f"c{at}", dots=True))
     known = [100 * share for one in nights for share in one.efficiency if share is not None]
     step = max(1, -(-len(days) // 5))
     return draw_chart(
         Chart(
             curves=curves,
-            x_label="night",
+            x_label="night; colours: wavelength [nm]",
             y_label="efficiency [%]",
             title="efficiency over the nights",
             x_range=(days[0] - 0.5, days[-1] + 0.5),

@@ -99,10 +99,12 @@ def _legend(draw: ImageDraw.ImageDraw, edge: int, scale: float) -> None:
     for colour, width in ((_BEHIND, 6 * FINE), (_INK, 2 * FINE)):
         draw.line([(pad, edge - pad), (pad + bar, edge - pad)], fill=colour, width=width)
         draw.line([(x, y - arm), (x, y), (x - arm, y)], fill=colour, width=width)
-    edged = {"fill": _INK, "stroke_width": 2 * FINE, "stroke_fill": _BEHIND}
-    draw.text((pad + bar / 2, edge - pad - 4 * FINE), '5"', font=_font(12), anchor="md", **edged)
-    draw.text((x, y - arm - FINE), "N", font=_font(11), anchor="md", **edged)
-    draw.text((x - arm - 3 * FINE, y), "E", font=_font(11), anchor="rm", **edged)
+    for at, text, anchor in (
+        ((pad + bar / 2, edge - pad - 4 * FINE), '5"', "md"),
+        ((x, y - arm - FINE), "N", "md"),
+        ((x - arm - 3 * FINE, y), "E", "rm"),
+    ):
+        draw.text(at, text, fill=_INK, font=_font(11), anchor=anchor, stroke_width=2 * FINE, stroke_fill=_BEHIND)
 
 
 @cache

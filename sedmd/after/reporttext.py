@@ -58,8 +58,8 @@ def _head(report: Report) -> list[str]:
     lines = [
         f"SED Machine, Palomar 60-inch: night {report.night} ({'closed' if report.closed else 'open'}), "
         f"as of {report.as_of[:19].replace('T', ' ')} UT",
-        f"{len(report.lines)} spectra ({told or 'none'}); {len(report.failed)} failed, "
-        f"{len(report.observer)} waiting for the observer, {len(report.pending)} in work",
+        f"{len(report.lines)} spectr{'um' if len(report.lines) == 1 else 'a'} ({told or 'none'}); "
+        f"{len(report.failed)} failed, {len(report.observer)} waiting for the observer, {len(report.pending)} in work",
         f"{report.on_sky_s / 3600:.2f} h on targets of {dark_h:.2f} h between sunset {report.sunset[11:16]} and "
         f"sunrise {report.sunrise[11:16]} UT; lost: {report.lost_s / 3600:.2f} h (quality 4 and 5, and failures)",
     ]
@@ -75,7 +75,7 @@ def _table(report: Report) -> list[str]:
     lines = [_row([name for name, *_ in _COLUMNS]), *(_row(_cells(line)) for line in report.lines)]
     notes = []
     if any(line.older for line in report.lines):
-        notes.append("flux: \"3 n\" is calibrated with calibrations that are 3 nights old")
+        notes.append('flux: "3 n" is calibrated with calibrations that are 3 nights old')
     if any(not line.classification for line in report.lines):
         notes.append("type: (standard) or (quality) where there is no classification")
     return [*lines, *(wrapped for note in notes for wrapped in _wrap(note, ""))]
@@ -116,7 +116,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _open(one: Open) -> str:
-    return f"{one.product}  {one.exptime_s:.0f} s  {one.state}" + (f": {one.reason}" if one.reason else "")
+    return f"{one.product} {one.exptime_s:.0f} s, {one.state}" + (f": {one.reason}" if one.reason else "")
 
 
 def _calibration(one: Calibration) -> str:
@@ -134,9 +134,8 @@ def _instrument(report: Report) -> list[str]:
         lines.append(f"efficiency of telescope and instrument: {told} ({stars}; without the atmosphere)")
     else:
         lines.append("efficiency: no flux calibration of this night")
-    flexure = [
-        f"{name} {value:+.2f} px" for name, value in zip(("x", "y"), report.flexure_px, strict=True) if value is not None
-    ]
+    both = zip(("x", "y"), report.flexure_px, strict=True)
+    flexure = [f"{name} {value:+.2f} px" for name, value in both if value is not None]
     lines += [f"flexure, median: {', '.join(flexure)}"] if flexure else []
     if report.wavelength_rms_px is not None:
         lines.append(f"wavelength rms: {report.wavelength_rms_px:.3f} px")

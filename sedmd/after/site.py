@@ -149,9 +149,7 @@ def _nights(root: Path) -> list[dict[str, Any]]:
     return [{**told, "night": path.name} for path in sorted(folders, reverse=True) if (told := about(path))]
 
 
-def _target(
-    one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence[Path], troubles: list[str]
-) -> Target:
+def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence[Path], troubles: list[str]) -> Target:
     """Copy a target's products, draw its pictures; whatever is missing or damaged costs itself only."""
     links, chart, field, finder = [], "", "", ""
     content = b""
@@ -203,9 +201,7 @@ def _field(one: FinalSpectrum, spectrum: Spectrum, cubes: Sequence[Path]) -> byt
     """The picture in the spectrum's file; an observer's has none, so that the cubes are asked."""
     marks = _marks(spectrum)
     if (field := read_field(one.fits)) is not None:
-        image = MapImage(
-            x_arcsec=field.x_arcsec, y_arcsec=field.y_arcsec, values=field.values, corners=field.corners
-        )
+        image = MapImage(x_arcsec=field.x_arcsec, y_arcsec=field.y_arcsec, values=field.values, corners=field.corners)
     elif cubes:
         first, *rest = [read_cube(path)[0] for path in cubes]
         image = map_of_cube(first, subtract=rest[0] if rest else None)

@@ -16,9 +16,7 @@ _HEAD = (
     "night    " + "".join(f"{f'{name} nm':>8}" for name in BAND_NAMES) + "  stars  flex x  flex y  wave rms"
     "  background  seeing  read noise"
 )
-_UNITS = (
-    "         " + 5 * "       %" + "             px      px        px     e/s/pix  arcsec  e at MHz"
-)
+_UNITS = "         " + 5 * "       %" + "             px      px        px     e/s/pix  arcsec  e at MHz"
 
 
 def nights_of(redux_root: Path) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 import sedmd
 from sedmd.after.efficiency import BAND_NAMES
@@ -32,7 +32,7 @@ def plot_trend(path: Path, nights: Sequence[NightFigures], *, title: str = "SED 
     """
     if not nights:
         raise ValueError(f"{path.name}: no night to plot")
-    dates = [datetime.strptime(one.night, "%Y%m%d") for one in nights]
+    dates = [float(date2num(datetime.strptime(one.night, "%Y%m%d"))) for one in nights]
     with page(10.5, 8.6) as figure:
         grid = figure.add_gridspec(4, 2, left=0.075, right=0.975, top=0.92, bottom=0.06, hspace=0.28, wspace=0.2)
         all_axes = []
@@ -53,10 +53,7 @@ def plot_trend(path: Path, nights: Sequence[NightFigures], *, title: str = "SED 
         _spread(panel((1, 0), "Flexure x [px]"), dates, [[e.flexure_x_px for e in one.exposures] for one in nights])
         _spread(panel((1, 1), "Flexure y [px]"), dates, [[e.flexure_y_px for e in one.exposures] for one in nights])
         _line(panel((2, 0), "Wavelength rms [px]"), dates, [one.wavelength_rms_px for one in nights], CYCLE[0])
-        light = [
-            [e.background_e / e.exptime_s if e.background_e is not None and e.exptime_s else None for e in night.exposures]
-            for night in nights
-        ]
+        light = [[e.background_e_per_s for e in one.exposures] for one in nights]
         _spread(panel((2, 1), "Between traces [e/s/px]"), dates, light)
         _spread(panel((3, 0), 'Seeing ["]'), dates, [list(one.seeing_arcsec) for one in nights])
         axes = panel((3, 1), "Read noise [electron]")
@@ -64,7 +61,7 @@ def plot_trend(path: Path, nights: Sequence[NightFigures], *, title: str = "SED 
             _line(axes, dates, [one.read_noise_e.get(speed) for one in nights], colour, f"{speed} MHz")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=7.5)
-        margin = max((dates[-1] - dates[0]) * 0.03, timedelta(days=1))
+        margin = max((dates[-1] - dates[0]) * 0.03, 1.0)
         for axes in all_axes:
             axes.set_xlim(dates[0] - margin, dates[-1] + margin)
             locator = AutoDateLocator(minticks=2, maxticks=8)
@@ -74,7 +71,7 @@ def plot_trend(path: Path, nights: Sequence[NightFigures], *, title: str = "SED 
         figure.text(
             0.975,
             0.957,
-            f"{len(nights)} nights; dots: exposures, line: median; efficiency: telescope and instrument, no atmosphere"
+            f"nights: {len(nights)}; dots: exposures, line: median; efficiency: telescope and instrument, no atmosphere"
             f"     sedmd {sedmd.__version__}",
             ha="right",
             fontsize=6.5,
@@ -84,14 +81,14 @@ def plot_trend(path: Path, nights: Sequence[NightFigures], *, title: str = "SED 
 
 
 def _line(
-    axes: Axes, dates: Sequence[datetime], values: Sequence[float | None], colour: str, label: str | None = None
+    axes: Axes, dates: Sequence[float], values: Sequence[float | None], colour: str, label: str | None = None
 ) -> None:
     known = [(date, value) for date, value in zip(dates, values, strict=True) if value is not None]
     if known:
         axes.plot(*zip(*known, strict=True), "o-", color=colour, ms=3, lw=1, label=label)
 
 
-def _spread(axes: Axes, dates: Sequence[datetime], values: Sequence[Sequence[float | None]]) -> None:
+def _spread(axes: Axes, dates: Sequence[float], values: Sequence[Sequence[float | None]]) -> None:
     """Every value as a dot, the medians as a line."""
     middles: list[float | None] = []
     for date, night in zip(dates, values, strict=True):

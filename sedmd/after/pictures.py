@@ -50,7 +50,7 @@ def field_png(image: MapImage, marks: Sequence[ApertureMark] = ()) -> bytes:
         _aperture(draw, mark, place)
     _legend(draw, edge, scale)
     buffer = io.BytesIO()
-    canvas.resize((SIZE, SIZE), Image.Resampling.LANCZOS).quantize(128, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
+    canvas.reduce(FINE).quantize(128, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
     return buffer.getvalue()
 
 

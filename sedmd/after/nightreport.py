@@ -16,16 +16,34 @@ LOST_FROM = 4
 #: What a state of `sedmd.status` says about an observation without a spectrum.
 _FAILED = ("failed", "quarantined")
 _OBSERVER = "awaiting observer"
+#: Type of a spectrum that a classifier found nothing like (kpy Classify).
+NO_MATCH = "NONE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """Best match of a classifier, from the header of the ASCII spectrum; None where it does not say."""
+    """Best match of a classifier, from the header of the ASCII spectrum; None where it does not say.
+
+    Attributes
+    ----------
+    together : str
+        Type by the best matches together, where the classifier asked more than one.
+    secure : bool or None
+        They agree; None when nobody asked.
+    """
 
     type: str
     subtype: str = ""
     redshift: float | None = None
     rlap: float | None = None
+    together: str = ""
+    secure: bool | None = None
+
+    @property
+    def label(self) -> str:
+        """Type and subtype as one word, with a question mark when the best matches disagree."""
+        sub = f"-{self.subtype}" if self.subtype and self.subtype != self.type else ""
+        return f"{self.type}{sub}{'?' if self.secure is False and self.type != NO_MATCH else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +166,14 @@ def classification_of(header: Mapping[str, str]) -> Classification | None:
     kind = header.get("SNIDMATCHTYPE", "").strip()
     if not kind:
         return None
+    subtype = header.get("SNIDMATCHSUBTYPE", "").strip()
     return Classification(
         type=kind,
-        subtype=header.get("SNIDMATCHSUBTYPE", "").strip(),
+        subtype="" if subtype == "-" else subtype,
         redshift=_float(header.get("SNIDMATCHREDSHIFT", header.get("SNIDZMED"))),
         rlap=_float(header.get("SNIDMATCHRLAP")),
+        together=header.get("CLASSTYPE", "").strip(),
+        secure={"true": True, "false": False}.get(header.get("CLASSSECURE", "").strip().lower()),
     )
 
 

@@ -78,14 +78,14 @@ def _table(report: Report) -> list[str]:
         notes.append('flux: "3 n" is calibrated with calibrations that are 3 nights old')
     if any(not line.classification for line in report.lines):
         notes.append("type: (standard) or (quality) where there is no classification")
+    if any(line.classification and line.classification.secure is False for line in report.lines):
+        notes.append("?: the best matches of the classification disagree")
     return [*lines, *(wrapped for note in notes for wrapped in _wrap(note, ""))]
 
 
 def _cells(line: Line) -> list[str]:
     found = line.classification
-    kind = found.type + (f"-{found.subtype}" if found.subtype and found.subtype != found.type else "") if found else ""
-    if not found:
-        kind = "(standard)" if line.standard else f"(Q{line.quality})"
+    kind = found.label if found else "(standard)" if line.standard else f"(Q{line.quality})"
     flux = "yes" if line.flux_calibrated else "NO"
     if line.flux_calibrated and line.older:
         flux = f"{max(line.calibration_age or 0, line.flux_age or 0)} n"

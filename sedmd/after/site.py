@@ -23,7 +23,7 @@ from sedmd.after.nightreport import Line
 from sedmd.after.pictures import field_png, thumbnail
 from sedmd.after.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum
-from sedmd.after.tonight import JSON, TEXT, Tonight, put
+from sedmd.after.tonight import CLASSIFIED, JSON, TEXT, Tonight, put
 from sedmd.after.trend import trend
 from sedmd.after.webfolder import WebFolder, about, digest
 from sedmd.config import Settings
@@ -153,7 +153,7 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     """Copy a target's products, draw its pictures; whatever is missing or damaged costs itself only."""
     links, chart, field, finder = [], "", "", ""
     content = b""
-    for label, path in (("FITS", one.fits), ("text", one.ascii), ("page", one.page), *_comparisons(one)):
+    for label, path in (("FITS", one.fits), ("text", one.ascii), ("page", one.page), *_comparisons(one, line)):
         try:
             copied = path.read_bytes()
         except OSError as error:
@@ -184,10 +184,11 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))
 
 
-def _comparisons(one: FinalSpectrum) -> list[tuple[str, Path]]:
-    """Plots that a classifier left beside the ASCII spectrum."""
-    stem = one.ascii.stem
-    return [("match", path) for path in sorted(one.ascii.parent.glob("*.png")) if path.name.startswith(f"{stem}_")]
+def _comparisons(one: FinalSpectrum, line: Line) -> list[tuple[str, Path]]:
+    """The plot of the best match, if a classifier left one: ``classified/<NAME>_<TYPE>.png``."""
+    kind = line.classification.together or line.classification.type if line.classification else ""
+    path = one.fits.parent / CLASSIFIED / f"{one.fits.stem.removeprefix('sp_')}_{kind}.png"
+    return [("best match", path)] if kind and "/" not in kind and path.is_file() else []
 
 
 def _cubes(one: FinalSpectrum) -> list[Path]:

@@ -27,6 +27,9 @@ from sedmd.products.fitsio import ProductFault
 from sedmd.status import snapshot
 
 TEXT, JSON = "report.txt", "report.json"
+#: Folder of a night with copies of spectra that carry a classification, and how the lines begin that are added.
+CLASSIFIED = "classified"
+_CLASS_LINES = ("# SNID", "# CLASS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,7 @@ def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, Classification]
     found, troubles = {}, []
     for one in spectra:
         try:
-            header = read_ascii(one.ascii).header
+            header = read_ascii(classified_text(one.ascii)).header
         except FileNotFoundError:
             troubles.append(f"{one.ascii.name} is missing beside {one.fits.name}; make it again")
             continue
@@ -122,6 +125,20 @@ def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, Classification]
         if (told := classification_of(header)) is not None:
             found[one.product] = told
     return found, troubles
+
+
+def classified_text(path: Path) -> Path:
+    """The text that tells the type of an ASCII spectrum: its copy in ``classified/``, if it is one, else itself.
+
+    A copy is what has the same lines, those of the classification apart; one that an earlier state of the spectrum left
+    behind tells of that, not of this.
+    """
+    copy = path.parent / CLASSIFIED / path.name
+    try:
+        own, told = (each.read_text(encoding="ascii", errors="replace").splitlines() for each in (path, copy))
+    except OSError:
+        return path
+    return copy if [line for line in told if not line.startswith(_CLASS_LINES)] == own else path
 
 
 def _last_event(ledger: Ledger, night: str, spectra: list[FinalSpectrum]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, positive_argument, settings_of, utc_now
+from sedmd.errors import SedmError
 
 Add = Callable[..., argparse.ArgumentParser]
 #: So many nights a trend shows unless it is told otherwise.
@@ -51,11 +53,8 @@ def verb_report(options: argparse.Namespace) -> int:
     print(report_json(report) if options.json else report_text(report), end="")
     if options.dry_run:
         return 0
-    try:
+    with _writing("the report"):
         changed = write_report(report, settings.paths.redux_root / report.night)
-    except OSError as error:
-        print(f"sedmd: the report was not written: {error}", file=sys.stderr)
-        return 1
     told = f"written: {', '.join(map(str, changed))}" if changed else "report.txt and report.json were up to date"
     print(told, file=sys.stderr)
     return 0
@@ -72,21 +71,18 @@ def verb_trend(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     nights = trend(settings.paths.redux_root, nights=options.nights)
-    print(trend_json(nights) if options.json else trend_text(nights), end="")
     if not nights:
-        print(f"no night with products in {settings.paths.redux_root}; nothing was written", file=sys.stderr)
-        return 1
+        msg = f"no night with products in {settings.paths.redux_root}; nothing was written"
+        raise SedmError(msg)
+    print(trend_json(nights) if options.json else trend_text(nights), end="")
     if options.dry_run:
         return 0
     out = options.out or settings.paths.redux_root / "trend"
-    try:
+    with _writing("the trend"):
         put(out / "trend.txt", trend_text(nights).encode())
         put(out / "trend.json", trend_json(nights).encode())
         for kind in ("pdf", "png"):
             plot_trend(out / f"trend.{kind}", nights)
-    except OSError as error:
-        print(f"sedmd: the trend was not written: {error}", file=sys.stderr)
-        return 1
     print(f"written: {out}/trend.txt, .json, .pdf, .png ({len(nights)} nights)", file=sys.stderr)
     return 0
 
@@ -102,7 +98,8 @@ def verb_publish(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     root = site_root(settings, options.out)
     tonight = look(settings, night=options.night, now=utc_now())
-    done = publish(tonight, root, settings, dry_run=options.dry_run)
+    with _writing("the web page"):
+        done = publish(tonight, root, settings, dry_run=options.dry_run)
     would = "would be " if options.dry_run else ""
     print(
         f"{root / tonight.report.night / 'index.html'}: {len(tonight.spectra)} spectra; {len(done.written)} files "
@@ -111,3 +108,13 @@ def verb_publish(options: argparse.Namespace) -> int:
     for line in done.troubles:
         print(f"  {line}")
     return 0
+
+
+@contextmanager
+def _writing(what: str) -> Iterator[None]:
+    """Say in a sentence why something could not be written."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"{what} was not written: {error}. See to rights and room, then give the command again"
+        raise SedmError(msg) from error

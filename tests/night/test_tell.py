@@ -91,6 +91,19 @@ def test_an_unknown_night_is_refused(settings, capsys):
     tell(capsys, settings, "publish", NIGHT, code=2)  # no folder is given for the page
 
 
+def test_what_cannot_be_written_is_told_in_a_sentence(settings, capsys, tmp_path):
+    reduce_targets(settings, "ZTF19abc")
+    (tmp_path / "file").write_text("in the way")
+    config = str(tmp_path / "sedmd.toml")
+    for words in (("trend", "--out", str(tmp_path / "file")), ("publish", "--out", str(tmp_path / "file"))):
+        assert cli.main([*words, "--config", config]) == 2
+        assert "was not written" in capsys.readouterr().err
+
+
+def test_no_night_no_trend(settings, capsys):
+    tell(capsys, settings, "trend", code=2)
+
+
 def test_trend_writes_table_and_plots(settings, capsys, tmp_path):
     reduce_targets(settings, "ZTF19abc")
     text = tell(capsys, settings, "trend", "--out", str(tmp_path / "t"))
@@ -145,7 +158,9 @@ PROBE = """<script>addEventListener("load", () => {
   });
 });</script>"""
 #: A phone: the browser's own window cannot be made so narrow.
-PHONE = """<!DOCTYPE html><title></title><script>addEventListener("message", told => document.title = told.data)</script>
+PHONE = """<!DOCTYPE html><title></title>
+<script>addEventListener("message", told => document.title = told.data)
+</script>
 <iframe src="probe.html" width="360" height="740" style="border: 0"></iframe>"""
 
 

@@ -17,7 +17,7 @@ from sedmd.after.figures import night_figures
 from sedmd.after.nightreport import Classification, classification_of, make_report
 from sedmd.after.reporttext import WIDTH, report_json, report_text
 from sedmd.after.spectra import final_spectra
-from sedmd.after.tonight import write_report
+from sedmd.after.tonight import classified_text, write_report
 
 
 @pytest.fixture
@@ -187,6 +187,28 @@ def test_the_same_state_gives_the_same_bytes_and_is_not_written_again(night):
     inode = (night / "report.txt").stat().st_ino
     assert write_report(report(night, state()), night) == []
     assert (night / "report.txt").stat().st_ino == inode
+
+
+def test_a_type_that_is_not_secure_has_a_question_mark(night):
+    write_products(night, "abc")
+    told = SNID | {"CLASSTYPE": "Ia", "CLASSSECURE": "False", "SNIDMATCHSUBTYPE": "-"}
+    text = report_text(report(night, state(), {"abc": classification_of(told)}))
+    assert " Ia? " in line_of(text, "abc") and "disagree" in text
+    secure = classification_of(told | {"CLASSSECURE": "True"})
+    assert (secure.label, secure.together) == ("Ia", "Ia")
+    assert classification_of({"SNIDMATCHTYPE": "NONE", "CLASSSECURE": "False"}).label == "NONE"
+
+
+def test_a_copy_tells_the_type_while_it_is_one(night):
+    """What classifies leaves the spectrum as it is, and adds its lines to a copy."""
+    write_products(night, "abc", snid=SNID)
+    (night / "classified").mkdir()
+    copy = (night / "abc_SEDM.txt").rename(night / "classified" / "abc_SEDM.txt")
+    write_products(night, "abc")
+    assert classified_text(night / "abc_SEDM.txt") == copy
+    write_products(night, "abc", quality=3)  # the spectrum was made again
+    assert classified_text(night / "abc_SEDM.txt") == night / "abc_SEDM.txt"
+    assert classified_text(night / "nothing_SEDM.txt") == night / "nothing_SEDM.txt"
 
 
 def test_a_classification_is_what_the_header_says():

@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from io import BytesIO
@@ -12,22 +13,26 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
-from tell_samples import field, observed, state, write_cube_header, write_flux_calibration, write_products
+from tell_samples import SNID, field, observed, state, write_cube_header, write_flux_calibration, write_products
 
 from sedmd.after.chart import Chart, Curve, draw_chart, ticks
 from sedmd.after.efficiency import BAND_NAMES
 from sedmd.after.figures import night_figures
 from sedmd.after.finders import finder_of
 from sedmd.after.nightpage import index_page
-from sedmd.after.nightreport import make_report
+from sedmd.after.nightreport import classification_of, make_report
 from sedmd.after.pictures import SIZE, field_png
 from sedmd.after.site import publish, site_root
 from sedmd.after.spectra import final_spectra
 from sedmd.after.tonight import Tonight
 from sedmd.config import from_table
 from sedmd.errors import ConfigError
+from sedmd.instrument import WAVELENGTH_GRID
 from sedmd.names import safe_name
+from sedmd.products.ascii import read_ascii
+from sedmd.products.cube import write_cube
 from sedmd.products.plots.maps import ApertureMark, MapImage
+from sedmd.reduce.containers import Cube, Spaxels
 
 EVIL = "a <b>\"quoted\"</b> & 'single'"
 VOID = {"meta", "link", "img", "br"}
@@ -183,6 +188,49 @@ def test_an_observers_spectrum_without_a_picture_costs_the_picture_only(settings
     assert any("no picture of the field" in trouble for trouble in done.troubles)
     assert (settings.web.root / "20190612" / "sp_abc_redo.fits").is_file()
     assert "<svg" in (settings.web.root / "20190612" / "index.html").read_text()
+
+
+def cube(star: tuple[float, float]) -> Cube:
+    """A field of 61 spaxels with a star that is 100 times as bright as the sky."""
+    q, r = (axis.ravel() for axis in np.meshgrid(np.arange(-4, 5), np.arange(-4, 5)))
+    inside = np.abs(q + r) <= 4
+    x, y = 0.63 * (q + r / 2)[inside], 0.63 * (np.sqrt(3) / 2 * r)[inside]
+    spaxels = Spaxels(ident=np.arange(x.size), q=q[inside], r=r[inside], x_arcsec=x, y_arcsec=y)
+    light = 1 + 100 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2))
+    flux = np.tile(light, (WAVELENGTH_GRID.size, 1)).astype(np.float32)
+    mask = np.zeros(flux.shape, np.uint8)
+    return Cube(wavelength=WAVELENGTH_GRID, flux=flux, variance=flux, mask=mask, spaxels=spaxels)
+
+
+def test_an_observers_pair_shows_its_cubes(settings, redux):
+    """A minus B: red where A has the star, blue where B has it."""
+    places = {"ifu20190612_04_00_00": (1.2, 0.0), "ifu20190612_04_20_00": (-1.2, 0.0)}
+    for frame, place in places.items():
+        write_cube(redux / f"e3d_crr_b_{frame}_abc.fits", cube(place))
+    a, b = places
+    told = {"frame": a, "frame_b": b, "is_pair": True, "x_arcsec": 1.2, "y_arcsec": 0.0, "radius_arcsec": 0.1}
+    write_products(redux, "abc", picture=False, step="observer", x_b_arcsec=-1.2, y_b_arcsec=0.0, **told)
+    assert publish(look(settings), settings.web.root, settings).troubles == ()
+    pixels = picture((settings.web.root / "20190612" / "abc_field.png").read_bytes())
+    red = np.nonzero(pixels[..., 0] > pixels[..., 2] + 60)[1]
+    blue = np.nonzero(pixels[..., 2] > pixels[..., 0] + 60)[1]
+    assert red.mean() < SIZE / 2 < blue.mean()  # A stands East, on the left
+
+
+def test_the_plot_of_the_best_match_is_linked(settings, redux):
+    write_products(redux, "abc", snid=SNID | {"CLASSTYPE": "Ia"})
+    write_products(redux, "abc_obs1", snid=SNID)
+    (redux / "classified").mkdir()
+    for name in ("abc_Ia.png", "abc_obs1_Ib.png"):
+        (redux / "classified" / name).write_bytes(b"plot")
+    tonight = look(settings)
+    found = {one.product: classification_of(read_ascii(one.ascii).header) for one in tonight.spectra}
+    lines = tuple(replace(line, classification=found[line.product]) for line in tonight.report.lines)
+    tonight = replace(tonight, report=replace(tonight.report, lines=lines))
+    publish(tonight, settings.web.root, settings)
+    shown = page(settings)
+    assert "abc_Ia.png" in shown.links and "abc_obs1_Ib.png" not in shown.links
+    assert "Ia-norm z 0.0512 rlap 12.3" in shown.text
 
 
 def test_a_spectrum_that_is_damaged_behind_its_header_costs_itself_only(settings, redux):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -108,7 +108,8 @@ def background_chart(night: NightFigures) -> str:
 
 
 def efficiency_chart(nights: Sequence[NightFigures]) -> str:
-    """Efficiency of telescope and instrument over the nights, per cent."""
+    """Efficiency of telescope and instrument over the nights that have one, per cent."""
+    nights = [one for one in nights if any(share is not None for share in one.efficiency)]
     days = [datetime.strptime(one.night, "%Y%m%d").toordinal() for one in nights]
     curves = []
     for at, name in enumerate(BAND_NAMES):
@@ -116,18 +117,28 @@ def efficiency_chart(nights: Sequence[NightFigures]) -> str:
         curves.append(Curve(x=days, y=share, look=f"c{at}", label=name))
         curves.append(Curve(x=days, y=share, look=f"c{at}", dots=True))
     known = [100 * share for one in nights for share in one.efficiency if share is not None]
-    step = max(1, -(-len(days) // 5))
+    room = 0.05 * (days[-1] - days[0]) + 0.5
     return draw_chart(
         Chart(
             curves=curves,
-            x_label="night; colours: wavelength [nm]",
+            x_label=f"night, {nights[0].night} to {nights[-1].night}; colours: wavelength [nm]",
             y_label="efficiency [%]",
             title="efficiency over the nights",
-            x_range=(days[0] - 0.5, days[-1] + 0.5),
-            y_range=(0.0, 1.25 * max(known, default=1.0)),
-            x_ticks=[(day, one.night) for day, one in list(zip(days, nights))[::-step][::-1]],
+            x_range=(days[0] - room, days[-1] + room),
+            y_range=(0.0, 1.25 * max(known)),
+            x_ticks=[(day, f"{date.fromordinal(day):%m-%d}") for day in _apart(days, 5)],
         )
     )
+
+
+def _apart(days: Sequence[int], count: int) -> list[int]:
+    """Of the days the last, and others before it, so far apart that `count` of them have room."""
+    step = max(1, -(-(days[-1] - days[0]) // count))
+    chosen = [days[-1]]
+    for day in reversed(days):
+        if chosen[-1] - day >= step:
+            chosen.append(day)
+    return chosen[::-1]
 
 
 def _value(value: float | None) -> float:

@@ -44,7 +44,8 @@ class WebFolder:
             return
         content = make()
         self._now[name] = [source, digest(content)]
-        self._put(name, content)
+        # a hundred waits for the disk would be most of the time; a file that a power cut took is seen by its digest
+        self._put(name, content, durable=False)
 
     def finish(self, page: str, summary: Mapping[str, Any]) -> None:
         """Write the page, remove what an earlier run made and nobody wants any more, and write the list."""
@@ -59,14 +60,14 @@ class WebFolder:
         text = json.dumps({**summary, "files": dict(sorted(self._now.items()))}, indent=1, allow_nan=False)
         self._put(ABOUT, f"{text}\n".encode())
 
-    def _put(self, name: str, content: bytes) -> None:
+    def _put(self, name: str, content: bytes, *, durable: bool = True) -> None:
         path = self.folder / name
         if _digest_of(path) == digest(content):
             self.unchanged += 1
             return
         self.written.append(name)
         if not self.dry_run:
-            write_bytes_atomic(content, path)
+            write_bytes_atomic(content, path, durable=durable)
 
 
 def about(folder: Path) -> Mapping[str, Any]:

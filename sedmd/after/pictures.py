@@ -55,7 +55,7 @@ def field_png(image: MapImage, marks: Sequence[ApertureMark] = ()) -> bytes:
 
 
 def thumbnail(content: bytes, *, edge: int = 600) -> bytes:
-    """A picture as PNG, no edge longer than `edge`.
+    """A picture as JPEG, no edge longer than `edge`.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def thumbnail(content: bytes, *, edge: int = 600) -> bytes:
         small = picture.convert("RGB")
     small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "PNG")
+    small.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

@@ -176,7 +176,7 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     if chart_path is not None:
         try:
             picture = chart_path.read_bytes()
-            name = f"{one.product}_finder.png"
+            name = f"{one.product}_finder.jpg"
             folder.add(name, _source(picture), lambda: thumbnail(picture))
             finder = name
         except OSError as error:

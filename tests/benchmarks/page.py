@@ -2,8 +2,8 @@
 
     python tests/benchmarks/page.py [--targets 60] [--calibrations NIGHT_FOLDER] [--out DIR]
 
-The night is in a ledger, its spectra have pictures of 1936 spaxels; --calibrations takes traces, wavelengths and flat
-of a reduced night, so that their maps are drawn too. Nothing is asserted but the limit, in the exit code.
+The night is in a ledger, its spectra have pictures of 1936 spaxels and finders of 800 x 800 pixels; --calibrations
+takes traces, wavelengths and flat of a reduced night, so that their maps are drawn too. Nothing is asserted but the limit, in the exit code.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
 from night.helpers import configure
 from night.raw_night import EVENING, NIGHT, SHAPE, calibrations, raw
 from night.tell_night import give_products
 from night.test_reduce import reduce, write
+from PIL import Image
 from tell_samples import write_products
 
 import sedmd.ingest
@@ -48,6 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = give_products(settings, rows=ROWS)
         for name in ("traces.fits", "wavelength.fits", "flat.fits") if given.calibrations else ():
             shutil.copy(given.calibrations / name, folder / name)
+        finders = Path(scratch) / "finders"
+        finders.mkdir()
+        stars = np.random.default_rng(1).normal(120, 12, (800, 800)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(stars).save(finders / "any.png")
+        for n in range(given.targets):
+            shutil.copy(finders / "any.png", finders / f"finder_rc{NIGHT}_05_00_00_ACQ-ZTF19aa{n:04d}_obs1_NA.png")
+        with (Path(scratch) / "sedmd.toml").open("a") as config:
+            config.write(f'[web]\nfinders = "{finders}"\n')
         out = given.out or Path(scratch) / "web"
         words = ["publish", "--out", str(out), "--config", str(Path(scratch) / "sedmd.toml")]
 

@@ -251,7 +251,7 @@ def test_the_finder_of_the_target_is_shown(settings, redux, tmp_path):
     write_products(redux, "abc")
     write_products(redux, "torn")
     done = publish(look(settings), settings.web.root, settings)
-    with Image.open(settings.web.root / "20190612" / "abc_finder.png") as shown:
+    with Image.open(settings.web.root / "20190612" / "abc_finder.jpg") as shown:
         assert shown.size == (600, 400)
     assert any("finder_rc20190612_04_18_00_ACQ-torn_NA.png is not on the page" in one for one in done.troubles)
 

@@ -3,7 +3,8 @@
     python tests/benchmarks/page.py [--targets 60] [--calibrations NIGHT_FOLDER] [--out DIR]
 
 The night is in a ledger, its spectra have pictures of 1936 spaxels and finders of 800 x 800 pixels; --calibrations
-takes traces, wavelengths and flat of a reduced night, so that their maps are drawn too. Nothing is asserted but the limit, in the exit code.
+takes traces, wavelengths and flat of a reduced night, so that their maps are drawn too.
+Nothing is asserted but the limit, in the exit code.
 """
 
 from __future__ import annotations

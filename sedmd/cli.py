@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, practise, send, work
+from sedmd.commands import act, ask, practise, send, tell, work
 from sedmd.errors import SedmError
 
 EXIT_CODES = """\
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for kind in (work, ask, act, practise, send):
+    for kind in (work, ask, act, tell, send, practise):
         kind.add_to(add)
     return top
 

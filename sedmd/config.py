@@ -203,6 +203,15 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """The nights' web page: its folder, its title, and the folder of finder charts, ``{night}`` in it replaced."""
+
+    root: Path | None = None
+    title: str = "SED Machine"
+    finders: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; `origins` maps ``section.key`` to where the value comes from."""
 
@@ -218,6 +227,7 @@ class Settings:
     instrument: Instrument = field(default_factory=Instrument)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)
+    web: Web = field(default_factory=Web)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -234,6 +244,7 @@ SECTIONS: Mapping[str, type] = {
     "instrument": Instrument,
     "upload": Upload,
     "mail": Mail,
+    "web": Web,
 }
 #: Settings that only a restart can change: what is open already would not follow.
 NEEDS_RESTART = (

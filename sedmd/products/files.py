@@ -19,7 +19,7 @@ class DiskFull(NotNow):
     """A product could not be written for lack of room; nothing was left behind and the frame is not at fault."""
 
 
-def write_bytes_atomic(content: bytes, path: Path) -> str:
+def write_bytes_atomic(content: bytes, path: Path, *, durable: bool = True) -> str:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
 
     The bytes go to a hidden file in the same directory, are forced to the disk, and take the name in one step; then the
@@ -30,6 +30,8 @@ def write_bytes_atomic(content: bytes, path: Path) -> str:
     content : bytes
     path : Path
         Final name; an existing file is replaced.
+    durable : bool
+        Wait until the disk has it. False is for what is made again without loss: after a power cut it may be empty.
 
     Returns
     -------
@@ -48,8 +50,9 @@ def write_bytes_atomic(content: bytes, path: Path) -> str:
     try:
         with temporary.open("xb") as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         if error.errno in _NO_ROOM:
@@ -60,7 +63,8 @@ def write_bytes_atomic(content: bytes, path: Path) -> str:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
     return hashlib.sha256(content).hexdigest()
 
 

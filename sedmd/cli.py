@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, practise, work
+from sedmd.commands import act, ask, kind, practise, work
 from sedmd.errors import NotNow, SedmError
 
 EXIT_CODES = """\
 exit codes:
   0  everything asked for was done
   1  some frames were quarantined or some jobs failed; the rest is done
+     (classify: a spectrum could not be classified, or there is no engine)
      (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
@@ -63,8 +64,8 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for kind in (work, ask, act, practise):
-        kind.add_to(add)
+    for group in (work, ask, act, practise, kind):
+        group.add_to(add)
     return top
 
 

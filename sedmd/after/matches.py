@@ -171,6 +171,8 @@ def _against(
     asked: Sequence[Match], ours: Sequence[Match], agreeing: Sequence[Match], part: float, rule: Rule, group: str
 ) -> list[str]:
     against = []
+    if group == "NotSN":
+        against.append("what it looks like is no supernova: a galaxy, a star, or the light of the host")
     if asked[0].score < rule.score:
         against.append(f"the best match reaches {asked[0].score:.1f}, not {rule.score:g}")
     if asked[0].group != group:

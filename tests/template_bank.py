@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +132,17 @@ def flattened(flux: np.ndarray) -> np.ndarray:
 
 
 def write_bank(folder: Path) -> Path:
+    """Write the bank, in a process with a home of its own: snid-sage writes settings into it, and talks a lot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "MPLCONFIGDIR": home, "MPLBACKEND": "Agg"}
+        command = [sys.executable, __file__, str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def build(folder: Path) -> None:
     """Write the bank; needs snid-sage and h5py."""
     import h5py
 
@@ -162,7 +177,6 @@ def write_bank(folder: Path) -> Path:
         index["by_type"][kind] = {"count": len(ours), "storage_file": name, "template_names": names}
     index["template_count"] = len(bank)
     (folder / "template_index.json").write_text(json.dumps(index))
-    return folder
 
 
 def observed(
@@ -178,3 +192,8 @@ def observed(
 
 #: Rest wavelengths at which spectra are drawn, Angstrom.
 FINE = np.arange(3000.0, 10000.0, 2.0)
+
+if __name__ == "__main__":
+    for window in ("PySide6", "pyqtgraph"):
+        sys.modules[window] = None  # type: ignore[assignment]
+    build(Path(sys.argv[1]))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sedmd.after.matches import FRACTIONS
-from sedmd.after.spectra import FinalSpectrum
+from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.errors import SedmError
 from sedmd.products.files import sha256_of, write_bytes_atomic
 from sedmd.products.fitsio import Cards, CardValue, add_cards, read_checked, write_fits_atomic
@@ -311,14 +311,21 @@ def cards(made: Classification) -> Cards:
     }
 
 
-def take_up(ledger: Ledger, night: str, spectra: Mapping[str, Classification]) -> list[str]:
+def take_up(ledger: Ledger, folder: Path) -> list[str]:
     """Bring the ledger's marks in line with the records of a night; sentences on what changed.
+
+    A record counts while the spectrum is the one that was classified; a mark without such a record is taken back.
 
     Parameters
     ----------
-    spectra : mapping of product to its classification
-        From `known`; whatever the ledger has beyond these is taken back.
+    ledger : Ledger
+        Its lock must be held.
+    folder : Path
+        ``redux/YYYYMMDD``; when it is away, nothing changes.
     """
+    if not folder.is_dir():
+        return []
+    night, spectra = folder.name, known(final_spectra(folder)[0])
     told = []
     marks = {mark.subject: mark.text for mark in ledger.marks(night, MARK)}
     for product, made in sorted(spectra.items()):

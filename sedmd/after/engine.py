@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -20,6 +21,9 @@ from sedmd.reduce.containers import FloatArray, Spectrum
 #: No file that a classifier writes may be larger, bytes: one that runs wild must not fill the disk.
 MOST_BYTES = 200_000_000
 _LOOK_S = 0.02
+#: What a foreign program sees of our environment; there may be tokens in it that are none of its business.
+_PASSED = frozenset({"PATH", "LANG", "TZ", "LD_LIBRARY_PATH"})
+_PASSED_STEMS = ("LC_", "PGPLOT", "SNID", "OPENBLAS_")
 
 
 class EngineFault(SedmError):
@@ -115,7 +119,7 @@ def run_limited(command: Sequence[str], folder: Path, *, timeout_s: float, log: 
     """
     home = str(folder)
     environment = {
-        **{name: os.environ[name] for name in os.environ if not name.startswith(("XDG_", "MPL", "PYTHON", "QT_"))},
+        **{name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_STEMS)},
         "HOME": home,
         "XDG_CONFIG_HOME": home,
         "XDG_CACHE_HOME": home,
@@ -129,7 +133,7 @@ def run_limited(command: Sequence[str], folder: Path, *, timeout_s: float, log: 
     with log.open("wb") as stream:
         try:
             process = subprocess.Popen(
-                list(command),
+                [*_leash(), *command],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -156,6 +160,12 @@ def run_limited(command: Sequence[str], folder: Path, *, timeout_s: float, log: 
     if not ended:
         raise EngineFault(f"{Path(command[0]).name} did not end within {timeout_s:g} s and was stopped")
     return code
+
+
+def _leash() -> list[str]:
+    """What ends the program when we are killed outright and can no longer do so ourselves."""
+    found = shutil.which("setpriv")
+    return [found, "--pdeathsig", "KILL", "--"] if found else []
 
 
 def last_words(log: Path, most: int = 160) -> str:

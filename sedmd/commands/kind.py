@@ -59,8 +59,7 @@ def verb_classify(options: argparse.Namespace) -> int:
 
 def _into_ledger(settings: Settings, night: str) -> None:
     """Take the records up here when no service does."""
-    from sedmd.after.classification import known, take_up
-    from sedmd.after.spectra import final_spectra
+    from sedmd.after.classification import take_up
     from sedmd.journal import Journal
     from sedmd.ledger import Ledger
     from sedmd.lock import single_instance
@@ -68,13 +67,12 @@ def _into_ledger(settings: Settings, night: str) -> None:
     state = settings.paths.state
     if not (state / "ledger.sqlite").exists():
         return
-    spectra, _ = final_spectra(settings.paths.redux_root / night)
     try:
         with (
             single_instance(state),
             Ledger.open(state / "ledger.sqlite", clock=utc_now, journal=Journal(settings.paths.redux_root)) as ledger,
         ):
-            take_up(ledger, night, known(spectra))
+            take_up(ledger, settings.paths.redux_root / night)
     except NotNow:
         print("a service is at work: the ledger gets these from the records beside the spectra when it takes them up")
 

@@ -1,6 +1,6 @@
 """A program that speaks SNID's output format, written as an executable by the tests; its failures too.
 
-Only the format is SNID's (Fortran edit descriptors of its version 5); it looks at the spectrum no further than to count.
+Only the format is SNID's (Fortran edit descriptors of its version 5); of the spectrum it counts the rows.
 """
 
 import stat
@@ -43,7 +43,8 @@ NotSN           0      0.00    0.0000    0.0000    0.0000     0.000     0.000
 
 def row(number, template, label, rlap, z, *, zerr=0.004, age=0.0, grade="good"):
     """A line as Fortran writes it: (i4,2x,a12,2x,a10,f7.4,f7.2,2(f9.4),f9.2,i3,a7)."""
-    return f"{number:4d}  {template:<12.12s}  {label:<10.10s}{0.62:7.4f}{rlap:7.2f}{z:9.4f}{zerr:9.4f}{age:9.2f}{0:3d}   {grade}"
+    names = f"{number:4d}  {template:<12.12s}  {label:<10.10s}"
+    return f"{names}{0.62:7.4f}{rlap:7.2f}{z:9.4f}{zerr:9.4f}{age:9.2f}{0:3d}   {grade}"
 
 
 IA = [
@@ -65,6 +66,8 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 here = Path(__file__).parent
 (here / "arguments").write_text("\\n".join(sys.argv[1:]))
+(here / "environment").write_text("\\n".join(os.environ))
+(here / "pid").write_text(str(os.getpid()))
 (here / "home").write_text(os.environ["HOME"])
 stem = Path(sys.argv[-1]).stem
 rows = [line.split() for line in Path(sys.argv[-1]).read_text().splitlines()]
@@ -90,7 +93,8 @@ def write_stand_in(folder: Path, does: str, *, rows=None, head: str = HEAD, curv
         "nothing": "print(' No template meets the rlap cutoff')\n",
         "crashes": "print('PGPLOT: no device')\nsys.exit(3)\n",
         "dies": "os.kill(os.getpid(), signal.SIGSEGV)\n",
-        "hangs": "child = subprocess.Popen(['sleep', '600'])\n(here / 'child').write_text(str(child.pid))\ntime.sleep(600)\n",
+        "hangs": "child = subprocess.Popen(['sleep', '600'])\n"
+        + "(here / 'child').write_text(str(child.pid))\ntime.sleep(600)\n",
         "garbage": "output.write_bytes(bytes(range(256)) * 50)\n",
         "cut": f"output.write_text({text[: text.index('### type')]!r})\n",
     }

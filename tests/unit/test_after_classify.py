@@ -1,15 +1,19 @@
 """A night is classified: which spectra, what is written where, and that nobody believes a file was damaged."""
 
 import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from unit.snid_stand_in import write_stand_in
 
 from sedmd.after import classification, classify
-from sedmd.after.classification import CLASSIFIED, files_of, known, plot_of, take_up
+from sedmd.after.classification import CLASSIFIED, files_of, plot_of, take_up
 from sedmd.after.classify import classify_night, engines
 from sedmd.after.engine import Answer, Curve, EngineFault
 from sedmd.after.matches import Match
@@ -23,6 +27,7 @@ from sedmd.products.files import sha256_of
 from sedmd.products.fitsio import card_value
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
+from unit.snid_stand_in import write_stand_in
 
 NIGHT = "20190612"
 NOW = datetime(2019, 6, 13, 4, tzinfo=UTC)
@@ -258,8 +263,10 @@ def test_engines_by_configuration():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("score", "high"), ("inputs", ["x"]), ("secure", 1), ("identity", 5), ("z", float("nan")), ("kind", "other")]
-    + [("version", 2)],
+    [
+        *(("score", "high"), ("inputs", ["x"]), ("secure", 1), ("identity", 5), ("z", float("nan"))),
+        *(("kind", "other"), ("version", 2)),
+    ],
 )
 def test_a_record_that_does_not_hold_together_is_refused(folder, key, value):
     run(folder, FakeEngine(ia()))
@@ -285,14 +292,14 @@ def test_a_record_comes_back_as_it_was(folder):
 def test_the_ledger_takes_records_up_once_and_gives_them_back(folder, tmp_path):
     run(folder, FakeEngine(ia()))
     with Ledger.open(tmp_path / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        spectra = final_spectra(folder)[0]
-        assert len(take_up(ledger, NIGHT, known(spectra))) == 1
-        assert take_up(ledger, NIGHT, known(spectra)) == []
+        assert len(take_up(ledger, folder)) == 1
+        assert take_up(ledger, folder) == []
+        assert take_up(ledger, tmp_path / "away" / NIGHT) == []
         (mark,) = ledger.marks(NIGHT, "classified")
         assert mark.subject == "ZTF19a" and mark.text.startswith("Ia-norm z=0.0500")
         assert any("classified: Ia-norm" in text for *_, text in ledger.story("ZTF19a"))
         put(folder, "ZTF19a", level=2.0)
-        assert "no longer holds" in take_up(ledger, NIGHT, known(final_spectra(folder)[0]))[0]
+        assert "no longer holds" in take_up(ledger, folder)[0]
         assert ledger.marks(NIGHT, "classified") == []
 
 
@@ -334,6 +341,32 @@ def test_with_a_service_at_work_the_ledger_is_left_to_it(configured, tmp_path, f
     assert marks(tmp_path) == {} and len(classification.find(folder)) == 1
     assert main(["classify", "--config", str(configured)]) == 0
     assert list(marks(tmp_path)) == ["ZTF19a"]
+
+
+def test_an_engine_does_not_outlive_a_command_that_is_killed(configured, tmp_path):
+    write_stand_in(tmp_path / "bin", "hangs")
+    command = [sys.executable, "-m", "sedmd", "classify", "--config", str(configured)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        engine = wait_for(lambda: int((tmp_path / "bin" / "pid").read_text() or 0))
+        process.kill()
+    wait_for(lambda: not running(engine))
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(found, patience_s=30.0):
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        with suppress(OSError):
+            if value := found():
+                return value
+        time.sleep(0.05)
+    raise AssertionError("it did not come")
 
 
 def test_the_command_says_what_is_missing(configured, tmp_path, folder, capsys):

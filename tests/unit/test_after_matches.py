@@ -87,9 +87,11 @@ def test_nothing_is_nothing():
 
 @pytest.mark.parametrize(
     ("label", "group"),
-    [("Ia", "Ia"), ("Ia-91bg", "Ia"), ("IIb", "Ib"), ("Ib-norm", "Ib"), ("Ibn", "Ib"), ("Ic-broad", "Ic"), ("IIP", "II")]
-    + [("II", "II"), ("IIn", "II"), ("Gal", "NotSN"), ("M-star", "NotSN"), ("AGN", "NotSN"), ("Gal-S", "NotSN")]
-    + [("SLSN-I", "SLSN"), ("TDE", "TDE"), (" LBV ", "NotSN")],
+    [
+        *(("Ia", "Ia"), ("Ia-91bg", "Ia"), ("IIb", "Ib"), ("Ib-norm", "Ib"), ("Ibn", "Ib"), ("Ic-broad", "Ic")),
+        *(("IIP", "II"), ("II", "II"), ("IIn", "II"), ("Gal", "NotSN"), ("M-star", "NotSN"), ("AGN", "NotSN")),
+        *(("Gal-S", "NotSN"), ("SLSN-I", "SLSN"), ("TDE", "TDE"), (" LBV ", "NotSN")),
+    ],
 )
 def test_groups(label, group):
     assert group_of(label) == group

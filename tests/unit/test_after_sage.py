@@ -96,14 +96,19 @@ def test_all_types_are_asked_and_windows_are_kept_out(stand_in, work):
 
 
 def test_nothing_found_is_an_answer(stand_in, work):
-    answer = stand_in("    return Result(), {}\n", answer="class Result:\n    all_matches = []\n").classify(flat(), work)
+    empty = "class Result:\n    all_matches = []\n"
+    answer = stand_in("    return Result(), {}\n", answer=empty).classify(flat(), work)
     assert answer.matches == () and answer.curve is None
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [("    raise ValueError('bad grid')\n", "code 1; it said: ValueError: bad grid"), ("    raise SystemExit(0)\n", "code 0")]
-    + [("    import os\n    os.abort()\n", "code -6"), ("    return None, {}\n", "AttributeError")],
+    [
+        ("    raise ValueError('bad grid')\n", "code 1; it said: ValueError: bad grid"),
+        ("    raise SystemExit(0)\n", "code 0"),
+        ("    import os\n    os.abort()\n", "code -6"),
+        ("    return None, {}\n", "AttributeError"),
+    ],
 )
 def test_failures_are_told(stand_in, work, body, said):
     with pytest.raises(EngineFault, match=said):
@@ -124,7 +129,8 @@ def test_nonsense_is_refused(text):
 
 def test_rows_without_score_redshift_or_name_are_passed_over():
     good = {"template": "a", "type": "TDE", "subtype": "H", "score": 5.0, "z": 0.1}
-    rows = [good] + [good | bad for bad in ({"score": None}, {"z": None}, {"z": True}, {"template": ""}, {"type": None})]
+    bad = ({"score": None}, {"z": None}, {"z": True}, {"template": ""}, {"type": None})
+    rows = [good, *(good | one for one in bad)]
     (only,) = parse(json.dumps({"matches": rows})).matches
     assert (only.label, only.group) == ("TDE-H", "TDE")
 

@@ -3,9 +3,9 @@
     python tests/benchmarks/classify.py [--s-to-n 5 10 20 50] [--redshifts 0.005 0.05 0.1] [--seeds 1] [--out FILE]
 
 Needs snid-sage, h5py and byost. Spectra as of the instrument (R = 100, bins of 25 Angstrom, 3800-9200): type Ia at
-four phases and with host light, II, Ib, galaxies, featureless ones, and an object whose like is not in the bank. The Ia
-of the bank and of the grid come from one spectral energy distribution: this measures noise, redshift and the rule, not
-how different real supernovae are. Exit code 0 if nothing was secure and wrong.
+four phases and with host light, II, Ib, galaxies, featureless ones, an object whose like is not in the bank, and the
+supernovae of the simulator of raw frames. The Ia of the bank and of the grid come from one spectral energy distribution:
+this measures noise, redshift and the rule, not how different real supernovae are. Exit code 0 if nothing was secure and wrong.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ import template_bank as bank
 from sedmd.after.matches import Rule, Verdict, judge
 from sedmd.after.sage import Sage
 from sedmd.reduce.containers import Spectrum
+from sedmd.simulate.spectra import GRID, supernova_flux
+
+#: Supernovae of the simulator and the temperature of each; there is no Ic in the bank, so none may be secure.
+SIMULATED = {"Ia": 11000.0, "II": 9000.0, "Ic": 7000.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +62,22 @@ def kinds() -> dict[str, tuple[str, np.ndarray]]:
         "galaxy, young": ("", bank.galaxy(wavelength, 0.6)),
         "black body": ("", bank.black_body(wavelength, 9000)),
         "flat": ("", np.ones_like(wavelength)),
+        # of the simulator of raw frames: other lines, other continua, drawn by other hands than the bank
+        **{f"simulator's {kind}": (kind, simulated(kind, kelvin)) for kind, kelvin in SIMULATED.items()},
         "not in the bank": ("", bank.black_body(wavelength, 7000) * bank.p_cygni(wavelength, odd, 8000)),
     }
 
 
+def simulated(kind: str, kelvin: float) -> np.ndarray:
+    """A supernova as the simulator of raw frames draws it, at rest."""
+    return np.interp(bank.FINE, GRID, supernova_flux(kind, kelvin, 0.0, 17.0))
+
+
 def grid(options: argparse.Namespace) -> Iterator[Case]:
     """Every case."""
+    chosen = {kind: one for kind, one in kinds().items() if options.kinds is None or kind in options.kinds}
     for (kind, (truth, rest)), s_to_n, z, seed in product(
-        kinds().items(), options.s_to_n, options.redshifts, options.seeds
+        chosen.items(), options.s_to_n, options.redshifts, options.seeds
     ):
         yield Case(kind=kind, truth=truth, rest=rest, redshift=z, s_to_n=s_to_n, seed=seed)
 
@@ -76,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--s-to-n", type=float, nargs="+", default=[5.0, 10.0, 20.0, 50.0], help="in each bin")
     parser.add_argument("--redshifts", type=float, nargs="+", default=[0.005, 0.05, 0.1])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--kinds", nargs="+", choices=list(kinds()), metavar="KIND", help="only these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="every case as a line of this file")
     options = parser.parse_args(argv)

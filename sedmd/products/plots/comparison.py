@@ -49,8 +49,8 @@ def plot_comparison(
         axes.set_xlabel(r"wavelength in air [$\AA$]")
         axes.set_ylabel(f"flux [{spectrum.unit}]" if spectrum.unit else "flux")
         axes.set_title(title, loc="left")
-        axes.legend(loc="upper right", frameon=False, fontsize=7.5, labelcolor=SOFT)
-        figure.subplots_adjust(left=0.11, right=0.985, bottom=0.14, top=0.9)
+        axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.95), frameon=False, fontsize=7.5, labelcolor=SOFT)
+        figure.subplots_adjust(left=0.11, right=0.985, bottom=0.14, top=0.86)
         return save(figure, path)
 
 

@@ -4,8 +4,9 @@
 
 Needs snid-sage, h5py and byost. Spectra as of the instrument (R = 100, bins of 25 Angstrom, 3800-9200): type Ia at
 four phases and with host light, II, Ib, galaxies, featureless ones, an object whose like is not in the bank, and the
-supernovae of the simulator of raw frames. The Ia of the bank and of the grid come from one spectral energy distribution:
-this measures noise, redshift and the rule, not how different real supernovae are. Exit code 0 if nothing was secure and wrong.
+supernovae of the simulator of raw frames. The Ia of the bank and of the grid come from one spectral energy
+distribution: this measures noise, redshift and the rule, not how different real supernovae are. Exit code 0 if nothing
+was secure and wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A small bank of templates for snid-sage, and spectra to classify, from what PyPI packages ship and simple physics.
 
 Type Ia: the spectral energy distribution of Hsiao et al. (2007) in the wheel of ``byost``, as six objects that differ
-in epochs, expansion velocity and colour. Types II and Ib: P Cygni profiles on a black body. Galaxies: a spectrum of
+in epochs, expansion velocity and colour. Types II, Ib and Ic: P Cygni profiles on a black body. Galaxies: a spectrum of
 lines and a break. The bank has the layout that snid-sage 1.2 reads (an index and one HDF5 file for each type).
 """
 
@@ -91,6 +91,13 @@ def supernova_ib(wavelength: np.ndarray, age: float) -> np.ndarray:
     return black_body(wavelength, 8000 - 2500 * late) * p_cygni(wavelength, lines, 10000 - 3000 * late)
 
 
+def supernova_ic(wavelength: np.ndarray, age: float) -> np.ndarray:
+    """Iron, oxygen, calcium; no hydrogen, helium or strong silicon."""
+    late = np.clip(age / 30, 0, 1)
+    lines = {4560: 0.25, 5050: 0.35, 5892: 0.2 + 0.1 * late, 6355: 0.1, 7774: 0.35, 8579: 0.5 + 0.3 * late, 3945: 0.4}
+    return black_body(wavelength, 7500 - 2000 * late) * p_cygni(wavelength, lines, 10500 - 2500 * late)
+
+
 def galaxy(wavelength: np.ndarray, star_forming: float) -> np.ndarray:
     """Break at 4000 Angstrom and absorption of old stars, and the emission lines of young ones."""
     old = np.where(wavelength > 4000, 1.0, 0.55) * (wavelength / 5500.0) ** 0.3
@@ -117,6 +124,10 @@ def templates() -> list[Template]:
         ages = np.arange(-5.0 + 3 * n, 35.0, 10.0)
         made.append(
             Template(f"ib{n}", "Ib", "Ib-norm", tuple((float(a), supernova_ib(shifted, float(a))) for a in ages))
+        )
+        ages = np.arange(-6.0 + 3 * n, 30.0, 9.0)
+        made.append(
+            Template(f"ic{n}", "Ic", "Ic-norm", tuple((float(a), supernova_ic(shifted, float(a))) for a in ages))
         )
     for n, part in enumerate((0.0, 0.3, 0.6, 1.0)):
         made.append(Template(f"gal{n}", "Galaxy", "Gal-S" if part else "Gal-E", ((0.0, galaxy(GRID, part)),)))

@@ -234,7 +234,7 @@ def summary(
     time: datetime,
 ) -> Classification:
     """What an engine's answer amounts to. The engine's own medians go before ours where it has them."""
-    verdict = judge(answer.matches, rule)
+    verdict = judge(answer.matches, rule, answer.missing)
     best = verdict.best
     return Classification(
         product=spectrum.product,

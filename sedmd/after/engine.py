@@ -51,6 +51,8 @@ class Answer:
     fractions : mapping of type to part of the matches, where the engine has them.
     curve : Curve or None
         For the comparison plot.
+    missing : tuple of str
+        Types of supernovae of which the bank has no template, where that is known.
     """
 
     matches: tuple[Match, ...] = ()
@@ -60,6 +62,7 @@ class Answer:
     age_error: float | None = None
     fractions: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
+    missing: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

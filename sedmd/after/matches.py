@@ -14,6 +14,8 @@ _HYDROGEN = re.compile(r"II.*")
 NOT_SN = frozenset({"notsn", "agn", "gal", "galaxy", "lbv", "m-star", "c-star", "star", "qso", "cv", "nova"})
 #: Groups whose share of the matches goes into the header.
 FRACTIONS = ("Ia", "Ib", "Ic", "II", "NotSN")
+#: Supernovae that are taken for each other; a bank that lacks one cannot speak against the others.
+SUPERNOVAE = ("Ia", "Ib", "Ic", "II")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ def best_by_object(matches: Sequence[Match]) -> list[Match]:
     return list(kept.values())
 
 
-def judge(matches: Sequence[Match], rule: Rule) -> Verdict:
+def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> Verdict:
     """Type, and whether the best matches agree on it.
 
     Parameters
@@ -131,6 +133,8 @@ def judge(matches: Sequence[Match], rule: Rule) -> Verdict:
     matches : sequence of Match
         In any order; those without a finite score above zero or without a redshift are passed over.
     rule : Rule
+    missing : sequence of str
+        Types of which the bank has no template: with any, nothing is secure.
     """
     usable = [one for one in matches if math.isfinite(one.score) and one.score > 0 and math.isfinite(one.z)]
     asked = best_by_object(usable)[: rule.best]
@@ -147,6 +151,8 @@ def judge(matches: Sequence[Match], rule: Rule) -> Verdict:
     z, z_error = _mean([(one.z, one.score) for one in agreeing])
     age, age_error = _mean([(one.age, one.score) for one in agreeing if math.isfinite(one.age)])
     against = _against(asked, ours, agreeing, part, rule, group)
+    if missing:
+        against.append(f"the bank has no {' and no '.join(missing)}, which might fit better")
     return Verdict(
         group=group,
         secure=not against,

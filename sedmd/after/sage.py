@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from sedmd.after import sage_runner
 from sedmd.after.engine import Answer, Curve, EngineFault, last_words, run_limited, write_table
-from sedmd.after.matches import Match, fractions, group_of
+from sedmd.after.matches import SUPERNOVAE, Match, fractions, group_of
 from sedmd.products.files import sha256_of
 from sedmd.reduce.containers import Spectrum
 
@@ -92,7 +92,17 @@ class Sage:
         code = run_limited(command, folder, timeout_s=self.timeout_s, log=log)
         if code != 0 or not out.exists():
             raise EngineFault(f"snid-sage ended with code {code}; it said: {last_words(log) or 'nothing'}")
-        return parse(out.read_text(encoding="utf-8", errors="replace"))
+        answer = parse(out.read_text(encoding="utf-8", errors="replace"))
+        return replace(answer, missing=self._missing())
+
+    def _missing(self) -> tuple[str, ...]:
+        """Types of supernovae that the bank lacks, by its index."""
+        try:
+            index = json.loads(((self.templates or Path()) / INDEX).read_text(encoding="utf-8"))
+            present = {group_of(str(name)) for name in index.get("by_type", {})}
+        except (OSError, ValueError, AttributeError, TypeError):
+            present = set()
+        return tuple(name for name in SUPERNOVAE if name not in present)
 
 
 def parse(text: str) -> Answer:

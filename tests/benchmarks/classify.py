@@ -32,7 +32,7 @@ from sedmd.after.sage import Sage
 from sedmd.reduce.containers import Spectrum
 from sedmd.simulate.spectra import GRID, supernova_flux
 
-#: Supernovae of the simulator and the temperature of each; there is no Ic in the bank, so none may be secure.
+#: Supernovae of the simulator and the temperature of each.
 SIMULATED = {"Ia": 11000.0, "II": 9000.0, "Ic": 7000.0}
 
 
@@ -122,7 +122,8 @@ def classify(engine: Sage, case: Case, folder: Path) -> Verdict:
     wavelength, flux, error = bank.observed(case.rest, redshift=case.redshift, s_to_n=case.s_to_n, seed=case.seed)
     spectrum = Spectrum(wavelength=wavelength, flux=flux, error=error, sky=0 * flux, unit="", meta={})
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        return judge(engine.classify(spectrum, Path(work)).matches, Rule())
+        answer = engine.classify(spectrum, Path(work))
+        return judge(answer.matches, Rule(), answer.missing)
 
 
 def line(case: Case, verdict: Verdict) -> str:

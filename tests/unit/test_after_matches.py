@@ -79,6 +79,11 @@ def test_a_galaxy_is_never_secure():
     assert verdict.group == "NotSN" and not verdict.secure and "no supernova" in verdict.why
 
 
+def test_a_bank_without_a_rival_cannot_make_a_type_secure():
+    verdict = judge(five(), RULE, ("Ic",))
+    assert verdict.group == "Ia" and not verdict.secure and "the bank has no Ic, which might fit better" in verdict.why
+
+
 def test_nothing_is_nothing():
     for matches in ([], [match("a", score=math.nan)], [match("a", score=0.0)], [match("a", z=math.inf)]):
         verdict = judge(matches, RULE)

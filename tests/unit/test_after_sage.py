@@ -93,6 +93,7 @@ def test_all_types_are_asked_and_windows_are_kept_out(stand_in, work):
     assert last.group == "NotSN" and math.isnan(last.age) and math.isnan(last.z_error)
     assert answer.curve is not None and answer.curve.wavelength.size == 500
     assert answer.fractions["Ia"] == pytest.approx(6 / 7)
+    assert answer.missing == ("Ia", "Ib", "Ic", "II")  # the stand-in's index is empty
 
 
 def test_nothing_found_is_an_answer(stand_in, work):
@@ -159,7 +160,7 @@ def classified(real, folder, rest, *, redshift, s_to_n):
     work = folder / "work"
     work.mkdir()
     answer = real.classify(spectrum_of(*bank.observed(rest, redshift=redshift, s_to_n=s_to_n)), work)
-    return judge(answer.matches, Rule()), answer
+    return judge(answer.matches, Rule(), answer.missing), answer
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, practise, send, tell, work
+from sedmd.commands import act, ask, kind, practise, send, tell, work
 from sedmd.errors import SedmError
 
 EXIT_CODES = """\
@@ -16,7 +16,8 @@ exit codes:
   0  everything asked for was done
   1  some frames were quarantined or some jobs failed; the rest is done
      (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused;
-     upload: something was refused or waits; final-report: it was refused, or some of its recipients)
+     classify: a spectrum could not be classified, or there is no engine; upload: something was refused or waits;
+     final-report: it was refused, or some of its recipients)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
   75  not now: another sedmd works on this redux root, the raw root or the mail server is away, or a disk is full;
@@ -65,8 +66,8 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for kind in (work, ask, act, tell, send, practise):
-        kind.add_to(add)
+    for group in (work, ask, act, tell, kind, send, practise):
+        group.add_to(add)
     return top
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sedmd.errors import ConfigError
 from sedmd.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
+from sedmd.patterns import check_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +213,44 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Classify:
+    """Which spectra are classified, by what, and when a type is secure."""
+
+    engine: str = "auto"
+    snid_program: str = "snid"
+    snid_parameters: tuple[str, ...] = (
+        "wmin=4000",
+        "wmax=9500",
+        "skyclip=1",
+        "medlen=20",
+        "aband=1",
+        "rlapmin=4",
+        "inter=0",
+        "plot=2",
+    )
+    sage_templates: Path | None = None
+    sage_python: str = ""
+    sage_redshift_max: float = 0.3
+    timeout_s: float = 300.0
+    skip: tuple[str, ...] = (
+        "prefix:STD-",
+        r"regex:BD[ _]?[+-]\d{1,2}[ _d]?\d{3,4}",
+        r"regex:(Feige|HZ|Hiltner|Kopff|LTT)[ _-]?\d+",
+        r"regex:(NGC|PGC)[ _-]?\d+[A-Z]?",
+        r"regex:MCG[ _]?[+-]\d{2}-\d{2}-\d{3}[A-Z]?",
+        r"regex:2MASX[ _]?J\d{8}[+-]\d{7}",
+        r"regex:(TYC|Tycho)[ _-]?\d+-\d+-\d+",
+        r"regex:SAO[ _]?\d+",
+        r"regex:HD[ _]?\d+[A-Z]?",
+    )
+    secure_best: int = 5
+    secure_least: int = 3
+    secure_weight: float = 0.8
+    secure_score: float = 5.0
+    secure_redshift_apart: float = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; `origins` maps ``section.key`` to where the value comes from."""
 
@@ -228,6 +267,7 @@ class Settings:
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)
     web: Web = field(default_factory=Web)
+    classify: Classify = field(default_factory=Classify)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -245,6 +285,7 @@ SECTIONS: Mapping[str, type] = {
     "upload": Upload,
     "mail": Mail,
     "web": Web,
+    "classify": Classify,
 }
 #: Settings that only a restart can change: what is open already would not follow.
 NEEDS_RESTART = (
@@ -260,7 +301,11 @@ NEEDS_RESTART = (
     "log.format",
 )
 #: Settings between two bounds, whatever their sign.
-RANGES = {"site.latitude_deg": (-90.0, 90.0), "site.longitude_deg": (-180.0, 360.0)}
+RANGES = {
+    "site.latitude_deg": (-90.0, 90.0),
+    "site.longitude_deg": (-180.0, 360.0),
+    "classify.secure_weight": (0.0, 1.0),
+}
 #: Legal values of the settings that are a choice.
 CHOICES = {
     "watch.mode": ("auto", "inotify", "poll"),
@@ -270,6 +315,7 @@ CHOICES = {
     "upload.backend": ("", "skyportal", "drop"),
     "upload.request_from": ("source", "header", "none"),
     "mail.security": ("starttls", "tls", "none"),
+    "classify.engine": ("auto", "snid", "snid-sage", "none"),
 }
 #: Settings that may be zero; every other number must be above it.
 MAY_BE_ZERO = {
@@ -410,6 +456,9 @@ def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
         if name == "instrument.field_centres":
             for line in items:
                 field_centre_of(line)
+        if name == "classify.skip":
+            for line in items:
+                check_pattern(line)
         return items
     words = {Path: "a path in quotes", str: "text in quotes", int: "a whole number", float: "a number"}
     return _refuse(name, origin, value, words.get(kind, "a list of numbers"))

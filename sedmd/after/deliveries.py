@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from sedmd.errors import ConfigError
-from sedmd.lock import single_instance
+from sedmd.lock import NoState, single_instance
 from sedmd.sqlite import insert, open_database, stamp, time_of, transaction
 
 #: queued: to be sent; sending: an attempt is under way, or was cut off; waiting: not before a time; refused: would be
@@ -64,9 +64,8 @@ def sender(state: Path, kind: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(single_instance(state, name=name, told=told))
-        except OSError as error:
-            msg = f"{state / name}: cannot be opened ({error.strerror}); run this as the service's user"
-            raise ConfigError(msg) from None
+        except NoState as error:
+            raise ConfigError(f"{error}; run this as the service's user") from None
         yield
 
 

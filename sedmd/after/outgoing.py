@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sedmd.after.classification import files_of
 from sedmd.after.spectra import FinalSpectrum
 from sedmd.errors import SedmError
 from sedmd.products.ascii import CALIBRATED_UNIT, read_ascii
@@ -105,7 +106,9 @@ def outgoing(spectrum: FinalSpectrum) -> Outgoing:
         raise Unfit(f"{spectrum.ascii.name} is missing; expected it beside {spectrum.fits.name}: sedmd redo makes it")
     try:
         table, _ = read_spectrum(spectrum.fits)
-        header = read_ascii(spectrum.ascii).header
+        # the classification stands in copies: the spectrum itself is known by its checksum
+        text, copy = files_of(spectrum)
+        header = read_ascii(text).header
     except OSError as error:
         raise Unfit(f"{spectrum.fits.name}: cannot be read ({error.strerror or error})") from None
     except SedmError as error:
@@ -132,8 +135,8 @@ def outgoing(spectrum: FinalSpectrum) -> Outgoing:
         reducer=spectrum.reducer,
         by_observer=spectrum.by_observer,
         req_id=req_id if isinstance(req_id, int) else 0,
-        fits=spectrum.fits,
-        ascii=spectrum.ascii,
+        fits=copy,
+        ascii=text,
         page=spectrum.page,
         classification=classification(header),
         facts={name: value for card, name in TOLD.items() if (value := spectrum.cards.get(card)) is not None},
@@ -144,7 +147,7 @@ def classification(header: Mapping[str, str]) -> dict[str, CardValue]:
     """The classification in an ASCII header, numbers as numbers; empty if none stands there."""
     if header.get(CLASSIFIED_AS, "NONE").upper() in ("NONE", ""):
         return {}
-    return {key: _plain(value) for key, value in header.items() if key.startswith(CLASSIFIED)}
+    return {key: _plain(value) for key, value in header.items() if key.startswith((CLASSIFIED, "CLASS"))}
 
 
 def _plain(text: str) -> CardValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import queue
 import signal
 import sys
@@ -276,6 +277,7 @@ class Service:
                 for night in self._in_sight() if self.disk.mounted() else ():
                     self.intake.drop_moved(night)
                     self.dispatcher.check_products(night)
+                    self._take_up_types(night)
                     self.nights.touch(night)
             case Asked():
                 self._answer()
@@ -420,6 +422,15 @@ class Service:
         for night in self._in_sight():
             for text in take_decisions(self.ledger, self.settings.paths.redux_root / night):
                 self.report.event(night, "observer", "", text, level=NOTICE)
+
+    def _take_up_types(self, night: str) -> None:
+        """Note what `sedmd classify` found while this service held the ledger."""
+        folder = self.settings.paths.redux_root / night
+        if any(folder.glob("*.classification.json")):
+            # loaded only when there is something to read
+            take_up = importlib.import_module("sedmd.after.classification").take_up
+            for text in take_up(self.ledger, folder):
+                self.report.event(night, "classify", "", text, level=NOTICE)
 
     # clock
 

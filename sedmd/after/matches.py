@@ -1,0 +1,215 @@
+"""Templates that look like a spectrum, and when they agree well enough to call a type secure. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Types of which subtypes have names of their own; IIb counts with Ib, as SNID's own table has it.
+_GROUPS = (("Ib", re.compile(r"IIb.*|Ib.*")), ("Ia", re.compile("Ia.*")), ("Ic", re.compile("Ic.*")))
+_HYDROGEN = re.compile(r"II.*")
+#: What is no supernova, by the names that banks of templates use.
+NOT_SN = frozenset({"notsn", "agn", "gal", "galaxy", "lbv", "m-star", "c-star", "star", "qso", "cv", "nova"})
+#: Groups whose share of the matches goes into the header.
+FRACTIONS = ("Ia", "Ib", "Ic", "II", "NotSN")
+#: Supernovae that are taken for each other; a bank that lacks one cannot speak against the others.
+SUPERNOVAE = ("Ia", "Ib", "Ic", "II")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """One template that looks like the spectrum.
+
+    Attributes
+    ----------
+    template : str
+        Name of the object, without its epoch.
+    label : str
+        Type as the bank has it: ``Ia-norm``, ``IIP``, ``Gal``.
+    score : float
+        How well; larger is better. For SNID this is rlap.
+    z, z_error : float
+        Redshift; NaN for an error that is not known.
+    age : float
+        Days from maximum light; NaN where that means nothing.
+    """
+
+    template: str
+    label: str
+    score: float
+    z: float
+    z_error: float = math.nan
+    age: float = math.nan
+
+    @property
+    def group(self) -> str:
+        return group_of(self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When a type is secure.
+
+    Attributes
+    ----------
+    best : int
+        So many best objects are asked.
+    least : int
+        So many of them must be of the type at least.
+    weight : float
+        Their part of the sum of the scores of all that are asked.
+    score : float
+        What the best match must reach.
+    z_apart : float
+        A match whose redshift is further than this from the middle one does not agree, whatever its type.
+    """
+
+    best: int = 5
+    least: int = 3
+    weight: float = 0.8
+    score: float = 5.0
+    z_apart: float = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the matches say together.
+
+    Attributes
+    ----------
+    group : str
+        Type by the weight of the scores; "" when nothing matches.
+    secure : bool
+    why : str
+        What speaks against it, as a sentence; what speaks for it when it is secure.
+    best : Match or None
+        Best match of that type.
+    agreeing : tuple of Match
+        One for each object that says the same.
+    asked : int
+        Objects that were asked.
+    z, z_error, age, age_error : float
+        Mean over the agreeing, by score, and their scatter; NaN when unknown.
+    """
+
+    group: str
+    secure: bool
+    why: str
+    best: Match | None = None
+    agreeing: tuple[Match, ...] = ()
+    asked: int = 0
+    z: float = math.nan
+    z_error: float = math.nan
+    age: float = math.nan
+    age_error: float = math.nan
+
+
+def group_of(label: str) -> str:
+    """Main type of a label: Ia, Ib (with IIb), Ic, II, NotSN, or the part before the first hyphen."""
+    text = label.strip()
+    if text.casefold() in NOT_SN or text.casefold().startswith("gal-"):
+        return "NotSN"
+    for group, pattern in _GROUPS:
+        if pattern.fullmatch(text):
+            return group
+    return "II" if _HYDROGEN.fullmatch(text) else text.partition("-")[0]
+
+
+def best_by_object(matches: Sequence[Match]) -> list[Match]:
+    """The best match of each object, best first: ten epochs of one supernova are one witness, not ten."""
+    kept: dict[str, Match] = {}
+    for match in sorted(matches, key=lambda one: (-one.score, one.template, one.label, one.age)):
+        kept.setdefault(match.template, match)
+    return list(kept.values())
+
+
+def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> Verdict:
+    """Type, and whether the best matches agree on it.
+
+    Parameters
+    ----------
+    matches : sequence of Match
+        In any order; those without a finite score above zero or without a redshift are passed over.
+    rule : Rule
+    missing : sequence of str
+        Types of which the bank has no template: with any, nothing is secure.
+    """
+    usable = [one for one in matches if math.isfinite(one.score) and one.score > 0 and math.isfinite(one.z)]
+    asked = best_by_object(usable)[: rule.best]
+    if not asked:
+        return Verdict(group="", secure=False, why="nothing matches")
+    weights: dict[str, float] = {}
+    for one in asked:
+        weights[one.group] = weights.get(one.group, 0.0) + one.score
+    group = max(weights, key=lambda name: (weights[name], name == asked[0].group, name))
+    ours = [one for one in asked if one.group == group]
+    middle = _middle(ours)
+    agreeing = tuple(one for one in ours if abs(one.z - middle) <= rule.z_apart)
+    part = sum(one.score for one in agreeing) / sum(one.score for one in asked)
+    z, z_error = _mean([(one.z, one.score) for one in agreeing])
+    age, age_error = _mean([(one.age, one.score) for one in agreeing if math.isfinite(one.age)])
+    against = _against(asked, ours, agreeing, part, rule, group)
+    if missing:
+        against.append(f"the bank has no {' and no '.join(missing)}, which might fit better")
+    return Verdict(
+        group=group,
+        secure=not against,
+        why="; ".join(against) or f"{len(agreeing)} of the best {len(asked)} objects agree",
+        best=ours[0],
+        agreeing=agreeing,
+        asked=len(asked),
+        z=z,
+        z_error=z_error,
+        age=age,
+        age_error=age_error,
+    )
+
+
+def fractions(matches: Sequence[Match]) -> dict[str, float]:
+    """Part of the matches in each of `FRACTIONS`; all zero without a match."""
+    total = max(len(matches), 1)
+    return {name: sum(one.group == name for one in matches) / total for name in FRACTIONS}
+
+
+def _against(
+    asked: Sequence[Match], ours: Sequence[Match], agreeing: Sequence[Match], part: float, rule: Rule, group: str
+) -> list[str]:
+    against = []
+    if group == "NotSN":
+        against.append("what it looks like is no supernova: a galaxy, a star, or the light of the host")
+    if asked[0].score < rule.score:
+        against.append(f"the best match reaches {asked[0].score:.1f}, not {rule.score:g}")
+    if asked[0].group != group:
+        against.append(f"the best match is {asked[0].label}, most of the weight is {group}")
+    if len(agreeing) < rule.least:
+        against.append(f"{len(agreeing)} of {len(asked)} objects agree, not {rule.least}")
+    if part < rule.weight:
+        against.append(f"they carry {part:.0%} of the weight, not {rule.weight:.0%}")
+    if len(agreeing) < len(ours) and against:
+        against.append(f"{len(ours) - len(agreeing)} of this type at another redshift")
+    return against
+
+
+def _middle(matches: Sequence[Match]) -> float:
+    """Redshift at which half of the score lies on either side."""
+    ordered = sorted(matches, key=lambda one: one.z)
+    half = sum(one.score for one in ordered) / 2
+    reached = 0.0
+    for one in ordered:
+        reached += one.score
+        if reached >= half:
+            return one.z
+    return ordered[-1].z
+
+
+def _mean(values: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Weighted mean and scatter; NaN where there is none."""
+    total = sum(weight for _, weight in values)
+    if not values or total <= 0:
+        return math.nan, math.nan
+    mean = sum(value * weight for value, weight in values) / total
+    if len(values) < 2:
+        return mean, math.nan
+    return mean, math.sqrt(sum(weight * (value - mean) ** 2 for value, weight in values) / total)

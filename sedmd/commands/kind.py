@@ -1,0 +1,84 @@
+"""The command that says of what kind a target is: classify."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
+from sedmd.config import Settings
+from sedmd.errors import ConfigError, NotNow
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_to(add: Add) -> None:
+    """Add this command to the program."""
+    command = add("classify", verb_classify)
+    command.add_argument(
+        "night", metavar="NIGHT", nargs="?", type=night_argument, help="this UT night (default: the newest)"
+    )
+    command.add_argument("--overwrite", action="store_true", help="do again what is done already")
+    command.add_argument("--engine", choices=("auto", "snid", "snid-sage"), help="instead of the configuration's")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    add_where(command)
+
+
+def verb_classify(options: argparse.Namespace) -> int:
+    """Classify the spectra of a night of quality 1 and 2, standards and known objects apart.
+
+    A type is secure only when the best templates agree. Exit code 1: a spectrum could not be classified, or there is
+    no engine.
+    """
+    from dataclasses import replace
+
+    from sedmd.after.classify import Done, classify_night
+
+    settings = settings_of(options)
+    night = options.night or _newest(settings.paths.redux_root)
+    folder = settings.paths.redux_root / night
+    if not folder.is_dir():
+        raise ConfigError(f"there is no night {folder}; sedmd status lists what there is")
+    chosen = settings.classify if options.engine is None else replace(settings.classify, engine=options.engine)
+
+    def told(done: Done) -> None:
+        print(f"{done.product:32} {done.state:14} {done.text}", flush=True)
+
+    done = classify_night(
+        folder, chosen, overwrite=options.overwrite, dry_run=options.dry_run, clock=utc_now, told=told
+    )
+    counts = Counter(one.state for one in done)
+    print(f"{night}: " + (", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "no spectra"))
+    if not options.dry_run:
+        _into_ledger(settings, night)
+    waiting = counts["waiting"] and chosen.engine != "none"
+    return int(bool(counts["failed"] or waiting))
+
+
+def _into_ledger(settings: Settings, night: str) -> None:
+    """Take the records up here when no service does."""
+    from sedmd.after.classification import take_up
+    from sedmd.journal import Journal
+    from sedmd.ledger import Ledger
+    from sedmd.lock import single_instance
+
+    state = settings.paths.state
+    if not (state / "ledger.sqlite").exists():
+        return
+    try:
+        with (
+            single_instance(state),
+            Ledger.open(state / "ledger.sqlite", clock=utc_now, journal=Journal(settings.paths.redux_root)) as ledger,
+        ):
+            take_up(ledger, settings.paths.redux_root / night)
+    except NotNow:
+        print("a service is at work: the ledger gets these from the records beside the spectra when it takes them up")
+
+
+def _newest(root: Path) -> str:
+    nights = sorted(path.name for path in root.glob("[0-9]" * 8) if path.is_dir()) if root.is_dir() else []
+    if not nights:
+        raise ConfigError(f"{root} holds no night; expected folders YYYYMMDD with spectra")
+    return nights[-1]

@@ -143,6 +143,13 @@ def render(state: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def group_of(target: dict[str, Any]) -> str:
+    """ "standard", "science" for targets of the survey (kpy: names that begin with ZTF), else "other"."""
+    if target["standard"]:
+        return "standard"
+    return "science" if target["target"].upper().startswith("ZTF") else "other"
+
+
 def _serving(state: dict[str, Any]) -> str:
     told = []
     for what, key in (("those", "fallback"), ("the flux calibration", "flux_fallback")):

@@ -13,6 +13,8 @@ from sedmd.config import load, show
 from sedmd.rawname import stem_of
 
 Add = Callable[..., argparse.ArgumentParser]
+#: Kinds of targets, as `sedmd targets` tells them apart.
+GROUPS = ("science", "other", "standard")
 #: Seconds between two looks of `status --watch`.
 WATCH_S = 2.0
 
@@ -24,6 +26,11 @@ def add_to(add: Add) -> None:
     command.add_argument("--night", type=night_argument, help="this UT night (default: the newest)")
     command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument("--watch", action="store_true", help=f"show it again every {WATCH_S:g} s until Ctrl-C")
+
+    command = add("targets", verb_targets)
+    command.add_argument("group", nargs="?", default="all", choices=("all", *GROUPS))
+    add_where(command)
+    command.add_argument("--night", type=night_argument, help="this UT night (default: the newest)")
 
     command = add("why", verb_why)
     command.add_argument("subject", metavar="FRAME|TARGET", help="file name, its time stamp, or a target's name")
@@ -54,6 +61,18 @@ def verb_status(options: argparse.Namespace) -> int:
         # home, then clear to the end of each line and of the screen: no flicker
         print("\033[H" + text.replace("\n", "\033[K\n") + "\033[K\033[J", flush=True)
         time.sleep(WATCH_S)
+
+
+def verb_targets(options: argparse.Namespace) -> int:
+    """List the targets of a night: science (all but standard stars), other (those not of the survey), standard."""
+    from sedmd.status import group_of, snapshot
+
+    state = snapshot(settings_of(options), night=options.night, now=utc_now())
+    for target in state["targets"]:
+        group = group_of(target)
+        if options.group in ("all", group) or (options.group == "science" and group == "other"):
+            print(f"{target['name']:40} {group:9} {target['state']:20} {target['reason']}".rstrip())
+    return 0
 
 
 def verb_why(options: argparse.Namespace) -> int:

@@ -261,3 +261,18 @@ def test_a_nudge_for_the_service_harms_nobody_else_who_holds_the_lock(settings):
             os.kill(os.getpid(), signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_targets_by_group(settings, capsys):
+    write(settings, whole_night())
+    reduce(settings)
+    everything = ask(capsys, settings, "targets").splitlines()
+    assert len(everything) == 8
+    science = ask(capsys, settings, "targets", "science").splitlines()
+    assert len(science) == 6
+    assert [line.split()[0] for line in science if line.split()[1] == "science"] == ["ZTF19aapair"]
+    others = ask(capsys, settings, "targets", "other")
+    assert "EmptyField_obs1" in others and "awaiting observer" in others
+    assert "STD" not in others and "ZTF" not in others
+    standards = ask(capsys, settings, "targets", "standard").splitlines()
+    assert {line.split()[1] for line in standards} == {"standard"}

@@ -39,7 +39,18 @@ def test_runs_in_the_place_of_the_service(name):
     assert "AF_INET" in last(mine, "Service", "RestrictAddressFamilies")
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_what_is_told_is_made_without_a_network():
+    text = (FOLDER / "sedmd-publish.service").read_text(encoding="utf-8")
+    words = [shlex.split(line.lstrip("-"))[1:] for line in re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)]
+    assert [one[0] for one in words] == ["classify", "report", "publish"]
+    for one in words:
+        assert parser().parse_args(one).night is None
+    mine, service = unit("sedmd-publish.service"), unit("sedmd.service")
+    for key in ("User", "Group", "ReadWritePaths", "PrivateNetwork", "RestrictAddressFamilies", "NoNewPrivileges"):
+        assert last(mine, "Service", key) == last(service, "Service", key)
+
+
+@pytest.mark.parametrize("name", (*NAMES, "sedmd-publish"))
 def test_systemd_understands_every_line(tmp_path, name):
     program = shutil.which("systemd-analyze")
     if program is None:
@@ -51,7 +62,7 @@ def test_systemd_understands_every_line(tmp_path, name):
     stand_in.chmod(0o755)
     for kind in ("service", "timer"):
         text = (FOLDER / f"{name}.{kind}").read_text(encoding="utf-8")
-        (tmp_path / f"{name}.{kind}").write_text(re.sub(r"ExecStart=\S+", f"ExecStart={stand_in}", text))
+        (tmp_path / f"{name}.{kind}").write_text(re.sub(r"ExecStart=-?\S+", f"ExecStart={stand_in}", text))
     places = [tmp_path / f"{name}.{kind}" for kind in ("service", "timer")]
     done = subprocess.run(
         [program, "verify", "--man=no", *map(str, places)], capture_output=True, text=True, timeout=120, check=False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from sedmd.reduce.containers import FloatArray, Spaxels
@@ -27,14 +29,23 @@ def lattice_vectors(spaxels: Spaxels) -> FloatArray:
     ValueError
         Too few spaxels to tell.
     """
-    q, r = (np.asarray(axis, dtype=float) for axis in (spaxels.q, spaxels.r))
+    axes = (spaxels.q, spaxels.r, spaxels.x_arcsec, spaxels.y_arcsec)
+    return _lattice_vectors(*(np.asarray(axis, dtype=float).tobytes() for axis in axes))
+
+
+@lru_cache(maxsize=16)
+def _lattice_vectors(*axes: bytes) -> FloatArray:
+    """By content: a window asks for one field's lattice many times a second."""
+    q, r, x, y = (np.frombuffer(axis) for axis in axes)
     if len(q) < 3:
         raise ValueError(f"a lattice needs three spaxels that do not lie on one line, got {len(q)}")
     steps = np.stack([q - q.mean(), r - r.mean()])
     normal = steps @ steps.T
     if not np.linalg.det(normal) > 1e-9 * np.trace(normal) ** 2:
         raise ValueError(f"a lattice needs three spaxels that do not lie on one line, got {len(q)} that do")
-    return np.asarray(np.linalg.solve(normal, steps @ np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1)))
+    vectors = np.asarray(np.linalg.solve(normal, steps @ np.stack([x, y], axis=1)))
+    vectors.flags.writeable = False
+    return vectors
 
 
 def cell_vertices(spaxels: Spaxels) -> FloatArray:

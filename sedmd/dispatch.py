@@ -125,12 +125,18 @@ class Dispatcher:
             self.check_products(night)
 
     def check_products(self, night: str) -> None:
-        """Forget products that were deleted or changed by somebody else, so that they are made again."""
+        """Forget products that were deleted or changed by somebody else, so that they are made again.
+
+        A changed file is put aside: if nothing makes it again, it must not pass for the product that it was.
+        """
         folder = self.settings.paths.redux_root / night
         if not folder.is_dir():
             # the whole directory is away: an unmounted disk more likely than a deleted night
             return
+        busy = self._busy()
         for path, (size, mtime_ns, _) in self.ledger.product_files(night).items():
+            if path in busy:
+                continue  # being made anew, and not booked yet
             try:
                 status = path.stat()
             except FileNotFoundError:
@@ -138,8 +144,9 @@ class Dispatcher:
                 continue
             except OSError:
                 continue  # the disk does not say: the next look will
-            if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-                self.ledger.forget_product(path, night, "the file was changed by another program")
+            if (status.st_size, status.st_mtime_ns) != (size, mtime_ns) and self._put_aside(path, night, "changed"):
+                why = f"the file was changed by another program; kept in {SUPERSEDED}/"
+                self.ledger.forget_product(path, night, why)
 
     def plan(self, night: str, *, final: bool) -> Plan:
         """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
@@ -240,24 +247,32 @@ class Dispatcher:
     def _retire(self, plan: Plan) -> None:
         """Move aside what the plan no longer wants, or what a failed remake would leave out of date."""
         wanted = {path.name: node for node in plan.nodes for path in node.job.outputs.values()}
-        busy = {path for job in self.running.values() for path in job.outputs.values()}
+        busy = self._busy()
         folder = self.settings.paths.redux_root / plan.night
         for name, key in self.ledger.products(plan.night).items():
             node = wanted.get(name)
             path = folder / name
             stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
-            if not stale or path in busy:
-                continue
-            try:
-                with suppress(FileNotFoundError):
-                    (folder / SUPERSEDED).mkdir(exist_ok=True)
-                    path.replace(folder / SUPERSEDED / name)
-            except OSError as error:
-                text = f"superseded, but cannot be put aside ({error.strerror}); tried again"
-                self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
+            if not stale or path in busy or not self._put_aside(path, plan.night, "superseded"):
                 continue
             self.ledger.forget_product(path, plan.night, f"superseded; kept in {SUPERSEDED}/")
             self.report.event(plan.night, "plan", name, f"superseded by later frames; kept in {SUPERSEDED}/")
+
+    def _busy(self) -> set[Path]:
+        """Files that are being written."""
+        return {path for job in self.running.values() for path in job.outputs.values()}
+
+    def _put_aside(self, path: Path, night: str, what: str) -> bool:
+        """Move a file out of the way; False, and told once, if the disk does not let us."""
+        try:
+            with suppress(FileNotFoundError):
+                (path.parent / SUPERSEDED).mkdir(exist_ok=True)
+                path.replace(path.parent / SUPERSEDED / path.name)
+        except OSError as error:
+            text = f"{what}, but cannot be put aside ({error.strerror}); tried again"
+            self._once(night, "plan", path.name, "keeps", text, level=WARNING)
+            return False
+        return True
 
     def _tell(self, plan: Plan) -> None:
         """What waits, which calibrations serve, what is offered: a line when it changes, never twice."""

@@ -33,9 +33,9 @@ class Journal:
         self.lost = 0
 
     def tells(self) -> list[str]:
-        """Nights of which there is something to tell."""
+        """Nights of which work is told."""
         found = sorted(self._redux_root.glob(f"20*/{NAME}"))
-        return [path.parent.name for path in found if next(read(path), None) is not None]
+        return [path.parent.name for path in found if any(entry["what"] == "job" for entry in read(path))]
 
     def write(self, night: str, what: str, **values: Any) -> None:
         """Append one line to the journal of `night`; where it cannot be written it waits, and never stops the work."""

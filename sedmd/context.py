@@ -27,6 +27,8 @@ HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
 AWAKE, ENDED = "awake", "ended"
 #: As many earlier sets are offered to the planner: one of them should have the bias of every read-out speed.
 MAX_SETS = 5
+#: Among so many nights with a flat there is a good one, or the geometry has nothing to be held against.
+MAX_LOOKED = 30
 
 Figures = Mapping[str, Any]
 
@@ -108,8 +110,8 @@ def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
     sets: list[CalibrationSet] = []
     figures = None
     # the geometry is held against the last good one, however old; to serve, a set must be young enough
-    for other in ledger.nights_with("flat", since="", before=night):
-        if other < since and figures is not None:
+    for number, other in enumerate(ledger.nights_with("flat", since="", before=night)):
+        if other < since and (figures is not None or number > MAX_LOOKED):
             break
         if ledger.marks(other, REFUSED):
             continue

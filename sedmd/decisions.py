@@ -17,11 +17,11 @@ from typing import Any
 
 from sedmd.errors import SedmError
 from sedmd.products.files import write_bytes_atomic
-from sedmd.quality import QUALITIES
+from sedmd.quality import DECISION_SUFFIX, QUALITIES
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.psf import Psf
 
-SUFFIX = ".decision.json"
+SUFFIX = DECISION_SUFFIX
 #: Folder of a night where former versions of what an observer saved are kept.
 FORMER = "former"
 

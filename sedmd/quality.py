@@ -1,4 +1,4 @@
-"""How good a spectrum is, in the five grades that observers give."""
+"""What an observer leaves: a grade, and files by names of their own."""
 
 from __future__ import annotations
 
@@ -6,3 +6,10 @@ from collections.abc import Mapping
 
 #: What a quality means; 1 and 2 are classified and uploaded.
 QUALITIES: Mapping[int, str] = {1: "good", 2: "acceptable", 3: "poor", 4: "no object visible", 5: "bogus target"}
+
+#: Step that the header of an observer's spectrum names.
+OBSERVER = "observer"
+#: Added to the name of an observer's files where the pipeline's own spectrum holds it.
+REDONE = "_redo"
+#: What the names of decisions end in.
+DECISION_SUFFIX = ".decision.json"

@@ -28,13 +28,9 @@ from sedmd.products.fitsio import card_value
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
 from sedmd.products.spectrum import Field, write_spectrum
+from sedmd.quality import OBSERVER, REDONE
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.hexagon import cell_vertices
-
-#: Step that the header of an observer's spectrum names.
-STEP = "observer"
-#: Added to the name where the pipeline's own spectrum holds it: the ledger checks that one by its checksum.
-REDONE = "_redo"
 
 
 class ReplayFault(SedmError):
@@ -69,7 +65,7 @@ def step_of(path: Path) -> str | None:
 
 def name_for(folder: Path, product: str) -> str:
     """Name under which an observer's spectrum of an observation is saved."""
-    return product if step_of(folder / names(product)[2]) in (None, STEP) else product + REDONE
+    return product if step_of(folder / names(product)[2]) in (None, OBSERVER) else product + REDONE
 
 
 def save(
@@ -167,7 +163,7 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
     if changed and not new_inputs:
         raise ReplayFault(f"{path.name}: {_difference(decision, cubes, fluxcal, home)}")
     target = out if out is not None else path.parent
-    if step_of(target / names(decision.saved_as)[2]) not in (None, STEP):
+    if step_of(target / names(decision.saved_as)[2]) not in (None, OBSERVER):
         raise ReplayFault(
             f"{names(decision.saved_as)[2]} in {target} was made by the pipeline and stays; give another folder (--out)"
         )
@@ -254,7 +250,7 @@ def _write(observation: Observation, extraction: Extraction, decision: Decision,
     fluxcal = observation.calibration
     inputs = {"cube": observation.paths} | ({} if fluxcal is None else {"fluxcal": (fluxcal.path,)})
     options = {"placement": repr(decision.placement), "quality": decision.quality, "reducer": decision.reducer}
-    job = Job(step=STEP, night=decision.night, label=decision.saved_as, inputs=inputs, outputs={}, options=options)
+    job = Job(step=OBSERVER, night=decision.night, label=decision.saved_as, inputs=inputs, outputs={}, options=options)
     limits = (decision.picture.low, decision.picture.high)
     return {
         text: write_ascii(text, spectrum),

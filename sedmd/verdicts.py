@@ -9,10 +9,8 @@ from pathlib import Path
 
 from sedmd.ledger import Ledger
 from sedmd.products.files import sha256_of
-from sedmd.quality import QUALITIES
+from sedmd.quality import DECISION_SUFFIX, QUALITIES
 
-#: What the names of decisions end in (`sedmd.decisions.SUFFIX`).
-SUFFIX = ".decision.json"
 #: Kind of the marks that hold decisions; their subject is the observation.
 DECIDED = "decision"
 
@@ -37,9 +35,9 @@ def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
     night = folder.name
     known = {mark.subject: mark.text for mark in ledger.marks(night, DECIDED)}
     told = []
-    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
+    for path in sorted(folder.glob(f"[!.]*{DECISION_SUFFIX}")):
         digest = sha256_of(path)
-        subject = path.name.removesuffix(SUFFIX)
+        subject = path.name.removesuffix(DECISION_SUFFIX)
         if f'"sha256": "{digest}"' in known.get(subject, ""):
             continue
         # read with the reduction's own classes: loaded only when there is something to read

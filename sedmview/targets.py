@@ -18,7 +18,8 @@ from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
 from sedmd.frames import Frame
 from sedmd.night import Observation, observations
 from sedmd.observed import frame_of
-from sedmd.saved import REDONE, STEP, names
+from sedmd.quality import OBSERVER, REDONE
+from sedmd.saved import names
 from sedmd.status import snapshot
 
 #: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
@@ -254,7 +255,7 @@ def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> 
         except (SedmError, OSError):
             continue
         quality, reducer = header.get("QUALITY"), header.get("REDUCER")
-        if header.get("STEP") == STEP and isinstance(quality, int) and quality > 0:
+        if header.get("STEP") == OBSERVER and isinstance(quality, int) and quality > 0:
             return replace(entry, state=State.DONE, quality=quality, reducer=str(reducer or ""))
         return replace(entry, state=State.AUTOMATIC, quality=None, reducer="")
     return entry

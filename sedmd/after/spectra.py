@@ -9,9 +9,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from sedmd.products.fitsio import CardValue, card_value
-
-#: Step that the header of an observer's spectrum names, and what its name ends in where the pipeline has one too.
-OBSERVER, REDONE = "observer", "_redo"
+from sedmd.quality import OBSERVER, REDONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

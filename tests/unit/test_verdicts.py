@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sedmd import decisions, verdicts
+from sedmd import decisions
 from sedmd.decisions import Decision, Picture, Placement, write
 from sedmd.ledger import Ledger
 from sedmd.reduce.aperture import Ellipse
@@ -74,7 +74,6 @@ def test_what_is_no_decision_is_told_once(ledger, night):
 
 
 def test_names_are_those_of_the_viewer(night):
-    assert verdicts.SUFFIX == decisions.SUFFIX
     path = write(decision("x"), night)
     assert decisions.find(night) == [path]
     assert json.loads(path.read_text())["reducer"] == "ann"

@@ -17,13 +17,14 @@ import numpy as np
 
 import sedmd
 from sedmd.after import pagecharts
+from sedmd.after.classification import CLASSIFIED
 from sedmd.after.finders import finder_of
 from sedmd.after.nightpage import Target, index_page, night_page
 from sedmd.after.nightreport import Line
 from sedmd.after.pictures import field_png, thumbnail
 from sedmd.after.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum
-from sedmd.after.tonight import CLASSIFIED, JSON, TEXT, Tonight, put
+from sedmd.after.tonight import JSON, TEXT, Tonight, put
 from sedmd.after.trend import trend
 from sedmd.after.webfolder import WebFolder, about, digest
 from sedmd.config import Settings

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sedmd.after.classification import CLASSIFIED
 from sedmd.after.efficiency import BAND_NAMES
 from sedmd.after.figures import NightFigures, night_figures
 from sedmd.after.nightreport import Classification, Report, classification_of, make_report
@@ -27,8 +28,7 @@ from sedmd.products.fitsio import ProductFault
 from sedmd.status import snapshot
 
 TEXT, JSON = "report.txt", "report.json"
-#: Folder of a night with copies of spectra that carry a classification, and how the lines begin that are added.
-CLASSIFIED = "classified"
+#: How the lines begin that a classification adds to an ASCII spectrum.
 _CLASS_LINES = ("# SNID", "# CLASS")
 
 

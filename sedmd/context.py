@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from sedmd.config import Settings
 from sedmd.deadlines import deadlines
 from sedmd.departure import Geometry, departures
 from sedmd.ledger import FrameRow, Ledger
-from sedmd.plan import Context
+from sedmd.plan import Context, Record
 from sedmd.verdicts import decided
 
 #: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
@@ -68,7 +68,9 @@ def night_context(
         final=final,
         # an arrival in the future was booked while the clock was wrong; nobody waits for it
         arrived={row.frame.checksum: min(row.arrived, now) for row in rows if row.frame is not None},
-        records=ledger.records(night),
+        records=_records(
+            ledger.records(night), latest=now + timedelta(seconds=max(settings.jobs.retry_after_s, default=0))
+        ),
         products=ledger.products(night),
         rules=settings.calibrations,
         partner_wait_s=settings.night.partner_wait_s,
@@ -81,10 +83,16 @@ def night_context(
         pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
         departures=_departures(reference),
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
-        graded={
-            product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product
-        },
+        graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
+
+
+def _records(records: Mapping[str, Record], *, latest: datetime) -> dict[str, Record]:
+    """What the ledger knows of jobs; a next try later than any wait was booked while the clock was wrong."""
+    return {
+        key: replace(record, not_before=None) if record.not_before and record.not_before > latest else record
+        for key, record in records.items()
+    }
 
 
 def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> bool:

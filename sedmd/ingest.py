@@ -123,7 +123,11 @@ def _drop_gone(ledger: Ledger, places: Iterable[FrameRow], there: Path) -> list[
     dropped = []
     for other in places:
         if other.path != there and _is_gone(other.path):
-            ledger.drop_frame(other, f"now {there.parent.name}/{there.name}")
+            where = f"{there.parent.name}/{there.name}"
+            ledger.drop_frame(other, f"now {where}")
+            if other.frame is not None:
+                # whoever looked for it where it was failed through no fault of the frame, which has the same key there
+                ledger.forget_failures_with(other.night, other.frame.checksum, f"tried again: a frame is now {where}")
             dropped.append(other.path)
     return dropped
 

@@ -376,9 +376,12 @@ class Ledger:
 
     def forget_failures(self, nights: Iterable[str]) -> int:
         """Failed jobs (not quarantined ones) of these nights become due again; how many."""
-        return sum(
-            self.forget_jobs(night, list(self.records(night)), states=("failed", "retry")) for night in nights
-        )
+        return sum(self.forget_jobs(night, list(self.records(night)), states=("failed", "retry")) for night in nights)
+
+    def forget_failures_with(self, night: str, checksum: str, why: str) -> int:
+        """Failed jobs (not quarantined ones) that this frame or product went into become due again; how many."""
+        keys = self._db.execute("SELECT key FROM job WHERE night = ? AND instr(inputs, ?) > 0", (night, checksum))
+        return self.forget_jobs(night, [row["key"] for row in keys], why, states=("failed", "retry"))
 
     # versions of the steps
 

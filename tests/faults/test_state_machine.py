@@ -398,9 +398,11 @@ class ServiceMachine(RuleBasedStateMachine):
         assert products(self.settings) == ServiceMachine.expected
 
 
+#: With SEDMD_EXPLORE=2000 in the environment, so many sequences that nobody has seen before.
 MANY = settings(
-    max_examples=200,
+    max_examples=int(os.environ.get("SEDMD_EXPLORE", "200")),
     stateful_step_count=30,
+    derandomize="SEDMD_EXPLORE" not in os.environ,  # a change is judged by the same sequences as the one before it
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Raw:
     """A raw file to be: its place below the raw root and its bytes."""
 
     place: str
-    content: bytes
+    content: bytes = field(repr=False)  # a failure shows which frame, not 30 kB of it
 
     def write(self, root: Path) -> Path:
         path = root / self.place

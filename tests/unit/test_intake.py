@@ -12,8 +12,10 @@ import sedmd.daemon.intake
 import sedmd.ingest
 from sedmd.config import from_table
 from sedmd.daemon.intake import Intake
+from sedmd.job import Job
 from sedmd.ledger import Ledger
 from sedmd.report import Report
+from sedmd.worker import Outcome
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 
@@ -133,6 +135,28 @@ def test_the_newest_night_is_read_first_and_slices_end(intake, watch, monkeypatc
     assert order == ["ifu20190612_04_00_00.fits", "ifu20190612_05_00_00.fits"]
     assert intake.wait_s() == 0.0, "there is more to do at once"
     assert intake.work(10) == 2
+
+
+def test_a_job_that_gave_up_on_a_frame_that_moved_is_tried_again(intake, watch):
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits")
+    turn(intake, watch)
+    turn(intake, watch)
+    (row,) = intake.ledger.frames("20190612")
+    other = [("raw", "0" * 64)]
+    for key, state, inputs in (
+        ("gave up", "failed", [("raw", row.frame.checksum)]),
+        ("waits", "retry", [("raw", row.frame.checksum)]),
+        ("is at fault", "quarantined", [("raw", row.frame.checksum)]),
+        ("of another", "failed", other),
+    ):
+        job = Job(step="cube", night="20190612", label=key, inputs={}, outputs={})
+        intake.ledger.start(key, job, inputs=inputs)
+        intake.ledger.finish(key, job, Outcome(state="transient", reason="no such file"), state=state)
+    path.rename(path.with_name("ifu20190612_04_00_00_b.fits"))
+    turn(intake, watch)
+    turn(intake, watch)
+    assert [row.path.name for row in intake.ledger.frames("20190612")] == ["ifu20190612_04_00_00_b.fits"]
+    assert set(intake.ledger.records("20190612")) == {"is at fault", "of another"}
 
 
 def test_an_empty_root_where_nights_were_is_an_unmounted_one(intake, watch, told):

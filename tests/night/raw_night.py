@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +17,15 @@ AFTERNOON = datetime(2019, 6, 11, 23, 0, 0, tzinfo=UTC)
 EVENING = datetime(2019, 6, 12, 4, 0, 0, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Raw:
     """A raw file to be: its place below the raw root and its bytes."""
 
     place: str
-    content: bytes = field(repr=False)  # a failure shows which frame, not 30 kB of it
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Raw({self.place})"  # a failure shows which frame, not 30 kB of it
 
     def write(self, root: Path) -> Path:
         path = root / self.place

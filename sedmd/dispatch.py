@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import re
 import secrets
@@ -202,6 +203,10 @@ class Dispatcher:
         """
         job = self.running[key]
         outcome = outcome_of(future)
+        if outcome.state == "done" and (spoilt := self._spoilt(job)):
+            # what was made of it is as wrong as it was, and would keep its name and key when the input is mended
+            reason = f"{spoilt} was changed by another program before it was read; both are made again"
+            outcome = replace(outcome, state="transient", reason=reason, products=())
         if outcome.state == "transient":
             self.check_products(job.night)  # an input that somebody removed is made again before the next try
         state, not_before = outcome.state, None
@@ -243,6 +248,19 @@ class Dispatcher:
         self.report.started(node.job)
         future = self.engine.submit(node.job, timeout_s=limit_s)
         future.add_done_callback(partial(self.on_done, node.key, node.job))
+
+    def _spoilt(self, job: Job) -> str:
+        """Name of an input that is no longer the product that the ledger knows; empty if there is none."""
+        root = self.settings.paths.redux_root
+        given = sorted(path for paths in job.inputs.values() for path in paths if path.parent.parent == root)
+        for folder, paths in itertools.groupby(given, key=lambda path: path.parent):
+            known = self.ledger.product_files(folder.name)
+            for path in paths:
+                with suppress(FileNotFoundError):  # one that is gone by now was read before
+                    status = path.stat()
+                    if path not in known or known[path][:2] != (status.st_size, status.st_mtime_ns):
+                        return path.name
+        return ""
 
     def _retire(self, plan: Plan) -> None:
         """Move aside what the plan no longer wants, or what a failed remake would leave out of date."""

@@ -323,6 +323,30 @@ def test_faults_that_do_not_pass_are_given_up(settings, monkeypatch):
     assert any("given up after 2 tries" in line for line in summary.failed)
 
 
+def test_nothing_is_made_of_a_product_that_another_program_changed(settings, tmp_path, monkeypatch):
+    import night.fake_steps as steps
+
+    frames = [*calibrations(), *on_sky("x")]
+    whole = configure(tmp_path / "whole")
+    write(whole, frames)
+    assert reduce(whole).code == 0
+    noise = iter([b"noise"])
+
+    def after_it_was_spoilt(job):
+        for more in noise:
+            dome = job.one("dome")
+            dome.write_bytes(dome.read_bytes() + more)
+        return steps._make(job)
+
+    monkeypatch.setitem(steps.STEPS, "flat", after_it_was_spoilt)
+    write(settings, frames)
+    assert reduce(settings).code == 0
+    assert products(settings) == products(whole)
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
+        (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
+    assert (flat.state, flat.tries) == ("done", 2)
+
+
 def test_changed_limits_read_the_frames_again(settings):
     write(settings, [*calibrations(), *on_sky("x")])
     assert reduce(settings).code == 0

@@ -256,9 +256,11 @@ class Dispatcher:
         for folder, paths in itertools.groupby(given, key=lambda path: path.parent):
             known = self.ledger.product_files(folder.name)
             for path in paths:
-                with suppress(FileNotFoundError):  # one that is gone by now was read before
+                if path not in known:
+                    return path.name  # it was found changed while the job ran, and put aside
+                with suppress(FileNotFoundError):  # one that was taken away meanwhile was read before
                     status = path.stat()
-                    if path not in known or known[path][:2] != (status.st_size, status.st_mtime_ns):
+                    if known[path][:2] != (status.st_size, status.st_mtime_ns):
                         return path.name
         return ""
 

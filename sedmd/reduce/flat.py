@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+#: So many complete spaxels around one tell what shape its curve should have.
+NEIGHBOURS = 12
+#: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
+LOOSE, LEAST_SPREAD = 0.3, 0.003
 
 
 def spaxel_flat(
@@ -11,6 +17,7 @@ def spaxel_flat(
     flux: NDArray[np.floating],
     variance: NDArray[np.floating],
     mask: NDArray[np.integer],
+    places: NDArray[np.floating],
     *,
     order: int = 5,
     rounds: int = 4,
@@ -22,6 +29,7 @@ def spaxel_flat(
     wavelength : (n_wave,) Angstrom
     flux, variance : (n_wave, n_spaxel) dome cube, electron/Angstrom and its square
     mask : (n_wave, n_spaxel) non-zero = not to be used
+    places : (n_spaxel, 2) where the spaxels are on the array, any unit
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 
@@ -33,7 +41,9 @@ def spaxel_flat(
     Notes
     -----
     A curve of low degree carries the real differences (coatings, vignetting, the prism's edge) and does not carry the
-    noise of the dome's faint blue end into every spectrum.
+    noise of the dome's faint blue end into every spectrum. Where a spaxel's own light does not tell its shape, above
+    all where its trace leaves the chip, the shape is that of its neighbours, as far as neighbours are alike (empirical
+    Bayes: Robbins 1956).
     """
     good = (mask == 0) & np.isfinite(flux) & (variance > 0)
     complete = good.mean(axis=0) > 0.9 * np.median(good.mean(axis=0))
@@ -41,22 +51,23 @@ def spaxel_flat(
     u = np.log(wavelength / wavelength[0])
     u = 2 * u / u[-1] - 1
     basis = np.polynomial.legendre.legvander(u, order)
-    curve = np.ones(flux.shape)
+    curve: NDArray[np.floating] = np.ones(flux.shape)
+    prior: NDArray[np.floating] = np.zeros((flux.shape[1], order + 1))
+    spread: NDArray[np.floating] = np.full(order + 1, LOOSE)
     for _ in range(rounds):
         model = reference[:, None] * curve
         # Photon noise and half a per cent for structure finer than the curve.
         weight = np.where(good, 1.0 / (variance + (0.005 * model) ** 2 + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)
-        normal = np.einsum("wi,ws,wj->sij", basis, weight, basis)
-        right = np.einsum("wi,ws->si", basis, weight * np.nan_to_num(ratio))
-        # High terms are held small where there is little light: a tenth of the mean level at most.
-        trace = np.einsum("sii->s", normal)
-        ridge = np.diag(np.r_[0.0, np.full(order, 1e-4)])
-        solution = np.linalg.solve(
-            normal + (trace[:, None, None] + 1e-12) * (ridge + 1e-12 * np.eye(order + 1)), right[..., None]
-        )
-        curve = basis @ solution[..., 0].T
+        grey = np.maximum(curve.mean(axis=0), 0.05)
+        sure = np.r_[0.0, spread[1:] ** -2.0][None, :] / grey[:, None] ** 2
+        normal = np.einsum("wi,ws,wj->sij", basis, weight, basis) + sure[:, :, None] * np.eye(order + 1)
+        right = np.einsum("wi,ws->si", basis, weight * np.nan_to_num(ratio)) + sure * prior * grey[:, None]
+        trace = np.einsum("sii->s", normal)[:, None, None] + 1e-12
+        solution = np.linalg.solve(normal + 1e-12 * trace * np.eye(order + 1), right[..., None])[..., 0]
+        prior, spread = _alike(solution, complete, places)
+        curve = basis @ solution.T
         with np.errstate(invalid="ignore"):
             pull = np.abs(ratio - curve) * np.sqrt(weight)
         good &= pull < 6.0 * max(1.4826 * float(np.median(pull[good])), 1.0)
@@ -65,3 +76,26 @@ def spaxel_flat(
     dark = (curve.mean(axis=0) < 0.05) | ~np.isfinite(curve).all(axis=0)
     curve[:, dark] = np.nan
     return np.clip(curve, 0.02, 10.0).astype(np.float32)
+
+
+def _alike(
+    solution: NDArray[np.floating], complete: NDArray[np.bool_], places: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Shape of each spaxel's curve as its complete neighbours have it, and how far spaxels differ from that.
+
+    Returns
+    -------
+    prior : (n_spaxel, n_term) coefficients in units of the first
+    spread : (n_term,)
+    """
+    usable = np.flatnonzero(complete & (solution[:, 0] > 0.05))
+    if len(usable) <= NEIGHBOURS:
+        return np.zeros(solution.shape), np.full(solution.shape[1], LOOSE)
+    shape = solution[usable] / solution[usable, :1]
+    near = cKDTree(places[usable]).query(places, k=NEIGHBOURS + 1)[1]
+    prior = np.empty(solution.shape)
+    own = usable[near] == np.arange(len(solution))[:, None]
+    for row, (indices, mine) in enumerate(zip(near, own, strict=True)):
+        prior[row] = np.median(shape[indices[~mine][:NEIGHBOURS]], axis=0)
+    spread = 1.4826 * np.median(np.abs(shape - prior[usable]), axis=0)
+    return prior, np.maximum(spread, LEAST_SPREAD)

@@ -232,7 +232,8 @@ def make_flat(job: Job) -> Result:
         found.traces.n,
         WAVELENGTH_GRID,
     )
-    flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask)
+    places = np.column_stack([found.spaxels.x_arcsec, found.spaxels.y_arcsec])
+    flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask, places)
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")

@@ -9,6 +9,7 @@ from unit.reduce_scenes import rng
 
 WAVELENGTH = np.linspace(3800.0, 9800.0, 200)
 N = 150
+PLACES = np.column_stack([np.arange(N) % 15, np.arange(N) // 15]).astype(float)
 
 
 def throughput(seed=1):
@@ -30,7 +31,7 @@ def dome(curve, *, level=3000.0, seed=None):
 def test_throughput_is_recovered_exactly_without_noise():
     curve = throughput()
     flux, variance = dome(curve)
-    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int))
+    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int), PLACES)
     bright = WAVELENGTH > 4500
     assert_allclose(found[bright], curve[bright], rtol=0.005)
 
@@ -38,7 +39,7 @@ def test_throughput_is_recovered_exactly_without_noise():
 def test_throughput_is_recovered_through_noise():
     curve = throughput()
     flux, variance = dome(curve, seed=2)
-    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int))
+    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int), PLACES)
     error = found / curve - 1
     assert np.sqrt(np.mean(error[WAVELENGTH > 5000] ** 2)) < 0.005
     assert np.sqrt(np.mean(error**2)) < 0.03
@@ -47,9 +48,9 @@ def test_throughput_is_recovered_through_noise():
 def test_mean_is_one_and_the_lamp_drops_out():
     curve = throughput()
     flux, variance = dome(curve)
-    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int))
+    found = spaxel_flat(WAVELENGTH, flux, variance, np.zeros(flux.shape, int), PLACES)
     assert_allclose(found.mean(axis=1), 1, atol=1e-4)
-    again = spaxel_flat(WAVELENGTH, 3 * flux, 3 * variance, np.zeros(flux.shape, int))
+    again = spaxel_flat(WAVELENGTH, 3 * flux, 3 * variance, np.zeros(flux.shape, int), PLACES)
     assert_allclose(again, found, rtol=0.01)
 
 
@@ -61,9 +62,26 @@ def test_masked_and_wild_samples_have_no_say():
     flux[80:90, 5] = 1e6
     flux[120, 7] *= 4
     flux[130, 9] = np.nan
-    found = spaxel_flat(WAVELENGTH, flux, variance, mask)
+    found = spaxel_flat(WAVELENGTH, flux, variance, mask, PLACES)
     bright = WAVELENGTH > 5000
     assert_allclose(found[bright][:, [5, 7, 9]], curve[bright][:, [5, 7, 9]], rtol=0.03)
+
+
+def test_a_trace_that_leaves_the_chip_keeps_the_shape_of_its_neighbours():
+    u = np.log(WAVELENGTH / 6000.0)[:, None]
+    field = 1 + 0.02 * (PLACES[:, 0] - 7) * u + 0.02 * (PLACES[:, 1] - 5) * u**2  # smooth over the array
+    curve = rng(6).uniform(0.8, 1.1, N) * field
+    curve /= curve.mean(axis=1, keepdims=True)
+    flux, variance = dome(curve, seed=7)
+    mask = np.zeros(flux.shape, int)
+    cut = np.arange(0, N, 9)
+    for spaxel in cut:
+        off = 4600.0 + 10.0 * spaxel > WAVELENGTH
+        mask[off, spaxel], flux[off, spaxel] = 8, np.nan
+    found = spaxel_flat(WAVELENGTH, flux, variance, mask, PLACES)
+    error = (found / curve - 1)[:, cut]
+    assert np.abs(error[mask[:, cut] == 0]).max() < 0.03
+    assert np.abs(error).max() < 0.06
 
 
 @pytest.mark.parametrize("what", ["dark", "no data"])
@@ -75,6 +93,6 @@ def test_spaxel_without_light_has_no_flat(what):
         flux[:, 3] = rng(5).normal(0, 1, WAVELENGTH.size)
     else:
         flux[:, 3], variance[:, 3], mask[:, 3] = np.nan, np.nan, 8
-    found = spaxel_flat(WAVELENGTH, flux, variance, mask)
+    found = spaxel_flat(WAVELENGTH, flux, variance, mask, PLACES)
     assert np.isnan(found[:, 3]).all()
     assert np.isfinite(np.delete(found, 3, axis=1)).all()

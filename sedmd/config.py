@@ -165,6 +165,19 @@ def field_centre_of(line: str) -> tuple[str, float, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """When a spectrum is final without an observer.
+
+    `pointing_arcsec` is how far, in each axis, a target lies from where the telescope pointed, as a rule (1 sigma);
+    `seeing_arcsec` is the usual FWHM of a star at 6500 Angstrom: what is half as wide again may be a galaxy.
+    """
+
+    min_confidence: float = 0.9
+    pointing_arcsec: float = 1.5
+    seeing_arcsec: float = 1.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """Where good and acceptable spectra are sent; an empty backend sends nothing.
 
@@ -264,6 +277,7 @@ class Settings:
     log: Log = field(default_factory=Log)
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
+    extraction: Extraction = field(default_factory=Extraction)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)
     web: Web = field(default_factory=Web)
@@ -282,6 +296,7 @@ SECTIONS: Mapping[str, type] = {
     "log": Log,
     "site": Site,
     "instrument": Instrument,
+    "extraction": Extraction,
     "upload": Upload,
     "mail": Mail,
     "web": Web,
@@ -305,6 +320,7 @@ RANGES = {
     "site.latitude_deg": (-90.0, 90.0),
     "site.longitude_deg": (-180.0, 360.0),
     "classify.secure_weight": (0.0, 1.0),
+    "extraction.min_confidence": (0.0, 1.0),
 }
 #: Legal values of the settings that are a choice.
 CHOICES = {

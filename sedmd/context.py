@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,6 +77,7 @@ def night_context(
         versions=versions,
         standard_key=standard,
         options={"traces": {"field_centre": list(settings.instrument.field_centre(night))}},
+        target_options=asdict(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
         fallbacks=earlier.sets,
         flux_fallback=earlier.flux,

@@ -11,6 +11,8 @@ SedmError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SedmError(Exception):
     """Base of every error that sedmd raises on purpose; its text is one line for an operator."""
@@ -32,7 +34,14 @@ class CalibrationFault(SedmError):
 
 
 class NeedsObserver(SedmError):
-    """The automatic extraction is not safe (no object, several, at the edge); the cube waits for a person."""
+    """The automatic extraction is not safe (no object, several, at the edge); the cube waits for a person.
+
+    `figures` are what was found all the same: place, signal-to-noise ratio, confidence.
+    """
+
+    def __init__(self, text: str, figures: Mapping[str, float | int | str | None] | None = None) -> None:
+        super().__init__(text)
+        self.figures = dict(figures or {})
 
 
 class ConfigError(SedmError):

@@ -21,7 +21,7 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.decisions import Placement
 from sedmd.errors import SedmError
 from sedmd.frames import Frame, frame_from_header
-from sedmd.products.conditions import Conditions, conditions_of, refraction
+from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
 from sedmd.products.e3d import read_any_cube
 from sedmd.products.fitsio import CardValue, ProductFault, card_value
 from sedmd.products.solution import read_sensitivity
@@ -39,6 +39,7 @@ from sedmd.reduce.containers import Cube, FloatArray, IntArray, Spectrum
 from sedmd.reduce.hexagon import cell_area
 from sedmd.reduce.psf import Psf
 from sedmd.reduce.sensitivity import Sensitivity, calibrate
+from sedmd.reduce.target import MIN_NOD
 
 INSTRUMENTAL, CALIBRATED = "electron / (s Angstrom)", "erg / (s cm2 Angstrom)"
 #: Name of the night's flux calibration.
@@ -77,8 +78,8 @@ class Observation:
         Figures of the observation that go into the spectrum's header.
     calibration : Calibration or None
         Without one the spectrum stays in electrons.
-    nod : (dx, dy) or None
-        Where an object moves to from A to B, arcsec East and North, as the telescope's offsets tell.
+    offsets : tuple of ((x, y) or None)
+        The telescope's offset in each exposure, arcsec East and North; None where the header does not tell.
     centre_deg : (RA, Dec) or None
         Of the field centre in the first exposure, as its header tells.
     notes : tuple of str
@@ -97,7 +98,7 @@ class Observation:
     refraction: tuple[tuple[FloatArray, FloatArray], ...]
     meta: Mapping[str, CardValue] = field(default_factory=dict)
     calibration: Calibration | None = None
-    nod: tuple[float, float] | None = None
+    offsets: tuple[tuple[float, float] | None, ...] = (None,)
     centre_deg: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
@@ -107,6 +108,14 @@ class Observation:
     @property
     def pair(self) -> bool:
         return len(self.cubes) == 2
+
+    @property
+    def nod(self) -> tuple[float, float] | None:
+        """Where an object moves to from A to B, arcsec East and North: against the telescope. None if nothing tells."""
+        one, two = self.offsets[0], self.offsets[-1]
+        if one is None or two is None or math.dist(one, two) < MIN_NOD:
+            return None
+        return one[0] - two[0], one[1] - two[1]
 
     @property
     def exptime_s(self) -> float:
@@ -171,7 +180,7 @@ def load(product: str, paths: Sequence[Path]) -> Observation:
         refraction=tuple(refraction(one.conditions, one.cube.wavelength) for one in read),
         meta=meta,
         calibration=calibration,
-        nod=_nod(read[0].header, read[1].header) if len(read) == 2 else None,
+        offsets=tuple(offset_of(one.header) for one in read),
         centre_deg=_centre(first.header),
         notes=notes + ((note,) if note else ()),
         paths=tuple(paths),
@@ -348,15 +357,6 @@ def _calibration(folder: Path, cube: Cube, airmass: float | None) -> tuple[Calib
     return made, "" if airmass is not None else "no airmass in the header: 1.0 assumed for the extinction"
 
 
-def _nod(header_a: fits.Header, header_b: fits.Header) -> tuple[float, float] | None:
-    """The object moves over the field against the telescope's offset."""
-    offsets = [(_number(h, "RA_OFF"), _number(h, "DEC_OFF")) for h in (header_a, header_b)]
-    (xa, ya), (xb, yb) = offsets
-    if xa is None or ya is None or xb is None or yb is None or math.hypot(xb - xa, yb - ya) < 0.5:
-        return None
-    return xa - xb, ya - yb
-
-
 def _centre(header: fits.Header) -> tuple[float, float] | None:
     """Right ascension and declination of the field centre, degrees: the target's plus the telescope's offset."""
     for keys in (("RA", "DEC"), ("OBJRA", "OBJDEC"), ("TEL_RA", "TEL_DEC")):
@@ -366,7 +366,7 @@ def _centre(header: fits.Header) -> tuple[float, float] | None:
         if isinstance(card_value(header, keys[0]), str):
             ra *= 15
         if keys[0] != "TEL_RA":
-            dx, dy = _number(header, "RA_OFF") or 0.0, _number(header, "DEC_OFF") or 0.0
+            dx, dy = offset_of(header) or (0.0, 0.0)
             ra, dec = sky_position((ra, dec), dx, dy)
         return ra % 360, dec
     return None

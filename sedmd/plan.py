@@ -180,6 +180,8 @@ class Context:
         Target name -> key of the tabulated standard star, or None.
     options : mapping of step name to options
         Settings that change a step's result.
+    target_options : mapping
+        Settings of the extraction of targets; standard stars do not depend on them.
     fallback_due : bool
         It is late enough to take an earlier night's calibrations where tonight's are not usable.
     fallbacks : sequence of CalibrationSet
@@ -208,6 +210,7 @@ class Context:
     versions: Mapping[str, object] = field(default_factory=dict)
     standard_key: Callable[[str], str | None] = lambda name: None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    target_options: Mapping[str, Any] = field(default_factory=dict)
     fallback_due: bool = False
     fallbacks: Sequence[CalibrationSet] = ()
     flux_fallback: FluxCalibration | None = None

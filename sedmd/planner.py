@@ -354,6 +354,7 @@ class _Planner:
                 "observation": visit.number,
                 "standard": visit.standard,
                 "partial_pair": not visit.pair and bool(visit.frames[0].nod) and visit.standard is None,
+                **(self.context.target_options if visit.standard is None else {}),
             },
         )
 

@@ -1,17 +1,17 @@
-"""`sedmd reduce`: whole nights in one shot, with the parts of the daemon and none of its waiting."""
+"""`sedmd reduce` and `sedmd extract --auto`: in one shot, with the parts of the daemon and none of its waiting."""
 
 from __future__ import annotations
 
 import dataclasses
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sedmd.config import Settings
-from sedmd.context import ENDED
+from sedmd.context import ENDED, night_is_final
 from sedmd.dispatch import Dispatcher, all_fates, standard_key
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
@@ -21,10 +21,12 @@ from sedmd.job import Job
 from sedmd.ledger import Ledger
 from sedmd.night import is_night
 from sedmd.nightend import outcome_of
-from sedmd.plan import Plan, State
+from sedmd.plan import Node, Plan, State
 from sedmd.report import Report
 from sedmd.worker import Outcome
 
+#: Steps of the recipe that need no frame, only cubes and what was made of them.
+AFTER_THE_CUBE = frozenset({"extract", "fluxcal", "calibrate"})
 #: Exit codes of `sedmd reduce`.
 ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
@@ -120,19 +122,79 @@ def reduce_nights(
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
     ledger.forget_failures(nights)
-    plans = {night: dispatcher.plan(night, final=True) for night in nights}
-    while True:
-        dispatcher.launch(list(plans.values()))
-        if not dispatcher.running:
-            break
-        key, job, future = ended.get()
-        dispatcher.finished(key, future)
-        plans[job.night] = dispatcher.plan(job.night, final=True)
-        nodes = [node for plan in plans.values() for node in plan.nodes]
-        progress(sum(node.state is State.DONE for node in nodes), len(nodes), f"{job.step} {job.label}")
+    plans = _work_off(dispatcher, ended, dict.fromkeys(nights, True), progress)
     for night, plan in plans.items():
         ledger.mark(ENDED, night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
+
+
+def extract_night(
+    night: str,
+    *,
+    settings: Settings,
+    ledger: Ledger,
+    engine: Engine,
+    clock: Callable[[], datetime],
+    report: Report,
+    subjects: Sequence[str] = (),
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None,
+) -> Plan:
+    """Extract what can be extracted of a night's cubes without an observer, and calibrate it.
+
+    Parameters
+    ----------
+    subjects : sequence of str
+        Targets or products; all of the night when empty. Standard stars that they rest on come along.
+
+    Returns
+    -------
+    Plan
+        How the night stands then.
+    """
+    ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
+    settings = dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
+    dispatcher = Dispatcher(
+        settings=settings,
+        ledger=ledger,
+        engine=engine,
+        clock=clock,
+        report=report,
+        on_done=lambda key, job, future: ended.put((key, job, future)),
+    )
+    dispatcher.recover([night])
+    final = night_is_final(settings, ledger, night, now=clock())
+
+    def wanted(node: Node) -> bool:
+        if node.job.step not in AFTER_THE_CUBE:
+            return False
+        chosen = not subjects or bool(node.about & set(subjects))
+        return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
+
+    return _work_off(dispatcher, ended, {night: final}, progress, wanted)[night]
+
+
+def _work_off(
+    dispatcher: Dispatcher,
+    ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]],
+    nights: Mapping[str, bool],
+    progress: Callable[[int, int, str], None],
+    wanted: Callable[[Node], bool] = lambda node: True,
+) -> dict[str, Plan]:
+    """Do what is due in these nights (night -> no more frames will come) until nothing wanted is; their last plans."""
+    plans = {night: dispatcher.plan(night, final=final) for night, final in nights.items()}
+    while True:
+        chosen = [
+            dataclasses.replace(plan, nodes=tuple(node for node in plan.nodes if wanted(node)))
+            for plan in plans.values()
+        ]
+        dispatcher.launch(chosen)
+        if not dispatcher.running:
+            return plans
+        key, job, future = ended.get()
+        dispatcher.finished(key, future)
+        plans[job.night] = dispatcher.plan(job.night, final=nights[job.night])
+        nodes = [node for plan in plans.values() for node in plan.nodes if wanted(node)]
+        progress(sum(node.state is State.DONE for node in nodes), len(nodes), f"{job.step} {job.label}")
 
 
 def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:

@@ -221,11 +221,19 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
 
 def _target_line(target: dict[str, Any]) -> str:
     airmass = f"{target['airmass']:.2f}" if target["airmass"] is not None else "-"
-    snr = target["figures"].get("S/N")
-    told = target["reason"] or (f"S/N {snr}" if snr is not None else "")
+    figured = target["figures"]
+    told = target["reason"] or _sure(figured)
     if (verdict := target["decision"]) is not None:
         told = f"{verdict['quality']} {QUALITIES[verdict['quality']]}, {verdict['reducer']}: {verdict['saved_as']}"
     return f"  {target['name']:32} {target['exptime_s']:6.0f} s  {airmass:>5}  {target['state']:18} {told}".rstrip()
+
+
+def _sure(figured: dict[str, Any]) -> str:
+    """How good a spectrum is, as far as the pipeline knows."""
+    told = [f"S/N {figured['S/N']}"] if figured.get("S/N") is not None else []
+    if figured.get("quality"):
+        told.append(f"{figured['quality']} {QUALITIES[figured['quality']]}, {100 * figured['confidence']:.0f} % sure")
+    return ", ".join([*told, *([figured["doubts"]] if figured.get("doubts") else [])])
 
 
 def _named(entry: dict[str, Any]) -> str:

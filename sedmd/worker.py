@@ -75,7 +75,7 @@ def run_job(steps_module: str, job: Job) -> Outcome:
         else:
             outcome = _verified(job, result, before)
     except NeedsObserver as fault:
-        outcome = Outcome(state="awaiting observer", reason=_line(fault))
+        outcome = Outcome(state="awaiting observer", reason=_line(fault), figures=fault.figures)
     except (FrameFault, CalibrationFault) as fault:
         outcome = Outcome(state="quarantined", reason=_line(fault))
     except SedmError as fault:

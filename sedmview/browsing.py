@@ -83,7 +83,7 @@ class Browsing(Desk):
                 self.open(first)
 
     def open_next_ready(self, *, quiet: bool = False) -> bool:
-        """The next target that waits for the observer, or that nobody has graded; False if there is none."""
+        """The next target that waits for the observer, or that has no grade; False if there is none."""
         ready = self.next_ready()
         if ready is None:
             if not quiet:
@@ -93,11 +93,11 @@ class Browsing(Desk):
         return True
 
     def next_ready(self) -> Entry | None:
-        """What to go on with: ready ones first, then those that the pipeline extracted and nobody has graded."""
+        """What to go on with: ready ones first, then those that the pipeline extracted and did not grade."""
         here = self.entry.product if self.entry is not None else ""
         others = [one for one in self.shown_entries if one.product != here and one.product not in self.saving]
         ready = [one for one in others if one.state is State.READY]
-        ungraded = [one for one in others if one.state is State.AUTOMATIC and not one.standard]
+        ungraded = [one for one in others if one.state is State.AUTOMATIC and not one.standard and one.quality is None]
         return next(iter(ready + ungraded), None)
 
     def step(self, by: int) -> None:

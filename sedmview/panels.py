@@ -70,8 +70,8 @@ class TargetList(QtWidgets.QListWidget):
 
     @staticmethod
     def _text(entry: Entry, now: datetime) -> str:
-        if entry.state is State.DONE:
-            second = f"{entry.quality}  {entry.reducer}"
+        if entry.quality is not None:
+            second = f"{entry.quality}  {entry.reducer}" + (" by itself" if entry.state is State.AUTOMATIC else "")
         elif entry.state is State.PAIR:
             second = "waiting for the pair: A only"
         else:

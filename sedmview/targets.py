@@ -74,7 +74,7 @@ class Entry:
     standard : bool
     partial : bool
         One exposure of a pair without the other.
-    quality, reducer : of an observer's spectrum
+    quality, reducer : of a graded spectrum; the pipeline grades those that it is sure of
     """
 
     product: str
@@ -255,9 +255,10 @@ def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> 
         except (SedmError, OSError):
             continue
         quality, reducer = header.get("QUALITY"), header.get("REDUCER")
-        if header.get("STEP") == OBSERVER and isinstance(quality, int) and quality > 0:
-            return replace(entry, state=State.DONE, quality=quality, reducer=str(reducer or ""))
-        return replace(entry, state=State.AUTOMATIC, quality=None, reducer="")
+        if not isinstance(quality, int) or quality <= 0:
+            return replace(entry, state=State.AUTOMATIC, quality=None, reducer="")
+        state = State.DONE if header.get("STEP") == OBSERVER else State.AUTOMATIC
+        return replace(entry, state=state, quality=quality, reducer=str(reducer or ""))
     return entry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -16,6 +17,7 @@ LOST_FROM = 4
 #: What a state of `sedmd.status` says about an observation without a spectrum.
 _FAILED = ("failed", "quarantined")
 _OBSERVER = "awaiting observer"
+_DOUBT = re.compile(r"DOUBT\d")
 #: Type of a spectrum that a classifier found nothing like (kpy Classify).
 NO_MATCH = "NONE"
 
@@ -62,6 +64,10 @@ class Line:
         Night of bias, traces, wavelengths and flat; night of the flux calibration, empty when there is none.
     calibration_age, flux_age : int or None
         Nights from there to the exposure.
+    confidence : float or None
+        Of the automatic extraction; None where an observer decided.
+    doubts : tuple of str
+        What speaks against an automatic extraction.
     """
 
     product: str
@@ -82,6 +88,8 @@ class Line:
     flux_calibration: str
     flux_age: int | None
     classification: Classification | None = None
+    confidence: float | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def older(self) -> bool:
@@ -270,6 +278,8 @@ def _line(one: FinalSpectrum, found: Classification | None) -> Line:
         flux_calibration=str(cards.get("FLXNIGHT") or "") if one.calibrated else "",
         flux_age=_int(cards.get("FLXAGE")) if one.calibrated else None,
         classification=found,
+        confidence=None if one.by_observer or one.standard else _float(cards.get("CONFID")),
+        doubts=() if one.by_observer else tuple(str(cards[key]) for key in sorted(cards) if _DOUBT.fullmatch(key)),
     )
 
 

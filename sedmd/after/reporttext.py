@@ -42,6 +42,7 @@ def report_text(report: Report) -> str:
         _table(report),
         _section("failed", [_open(one) for one in report.failed]),
         _section("waiting for the observer", [_open(one) for one in report.observer]),
+        _section("final without an observer, with a doubt", [_doubted(one) for one in report.lines if one.doubts]),
         _section("in work", [_open(one) for one in report.pending]),
         _section("calibrations", [*(_calibration(one) for one in report.calibrations), *report.serving]),
         _section("trouble", report.trouble),
@@ -117,6 +118,11 @@ def _row(cells: Sequence[str]) -> str:
 
 def _open(one: Open) -> str:
     return f"{one.product} {one.exptime_s:.0f} s, {one.state}" + (f": {one.reason}" if one.reason else "")
+
+
+def _doubted(one: Line) -> str:
+    sure = "" if one.confidence is None else f"{100 * one.confidence:.0f} % sure; "
+    return f"{one.product}: {sure}{'; '.join(one.doubts)}"
 
 
 def _calibration(one: Calibration) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sedmd.commands.bar import Bar
-from sedmd.commands.common import night_argument, positive_argument, utc_now
+from sedmd.commands.common import night_argument, positive_argument, settings_of, utc_now
 from sedmd.config import Settings, from_table, load
 from sedmd.errors import ConfigError
 
@@ -39,7 +39,14 @@ def add_to(add: Add) -> None:
 
 
     command = add("extract", verb_extract)
-    command.add_argument("--decision", metavar="FILE", type=Path, required=True, help="NAME.decision.json")
+    how = command.add_mutually_exclusive_group(required=True)
+    how.add_argument("--auto", action="store_true", help="what can be extracted without an observer")
+    how.add_argument("--decision", metavar="FILE", type=Path, help="an observer's NAME.decision.json once more")
+    command.add_argument("targets", metavar="TARGET", nargs="*", help="--auto: these only (default: all of the night)")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--config", type=Path, help="--auto: the service's configuration")
+    where.add_argument("--redux", metavar="DIR", type=Path, help="--auto: or just the redux root")
+    command.add_argument("--night", type=night_argument, help="--auto: this UT night (default: the newest)")
     command.add_argument("--out", metavar="DIR", type=Path, help="products go there (default: where they were)")
     command.add_argument("--new-inputs", action="store_true", help="take today's cubes and calibration if they differ")
 
@@ -117,12 +124,70 @@ def verb_run(options: argparse.Namespace) -> int:
 
 
 def verb_extract(options: argparse.Namespace) -> int:
-    """Make the products of an observer's decision again, to the same bytes, without a window."""
+    """Extract without a window: what is safe without an observer, or an observer's decision to the same bytes.
+
+    --auto works on the cubes that are there and tells of each target how sure its spectrum is, and why not surer; what
+    is below [extraction] min_confidence stays for the observer. A running service does the same by itself.
+    """
+    if options.auto:
+        return _extract_auto(options)
     from sedmd.saved import replay
 
+    if options.targets or options.night or options.config or options.redux:
+        msg = "--decision takes no TARGET, --night, --config or --redux: the file tells what it is about"
+        raise ConfigError(msg)
     for name, became in replay(options.decision, out=options.out, new_inputs=options.new_inputs).items():
         print(f"{name:48} {became}")
     return 0
+
+
+def _extract_auto(options: argparse.Namespace) -> int:
+    from sedmd.engines import engine_for
+    from sedmd.journal import Journal
+    from sedmd.ledger import Ledger
+    from sedmd.lock import holder, single_instance
+    from sedmd.report import Report
+    from sedmd.runner import extract_night
+    from sedmd.status import snapshot
+    from sedmd.unattended import rows_of, table
+
+    if options.config is None and options.redux is None:
+        msg = "extract --auto needs --config FILE or --redux DIR"
+        raise ConfigError(msg)
+    if options.out or options.new_inputs:
+        msg = "--out and --new-inputs belong to --decision; --auto writes beside the cubes"
+        raise ConfigError(msg)
+    settings = settings_of(options)
+    state = snapshot(settings, night=options.night, now=utc_now())
+    known = {name for target in state["targets"] for name in (target["name"], target["target"])}
+    if unknown := [name for name in options.targets if name not in known]:
+        msg = f"no target {', '.join(unknown)} in night {state['night']}; sedmd targets lists them"
+        raise ConfigError(msg)
+    if holder(settings.paths.state) is None:
+        report = Report(clock=utc_now, redux_root=settings.paths.redux_root, stream=None)
+        journal = Journal(settings.paths.redux_root)
+        with (
+            single_instance(settings.paths.state),
+            Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, journal=journal, check=True) as ledger,
+            engine_for(settings.jobs) as engine,
+            Bar(shown=sys.stderr.isatty()) as bar,
+        ):
+            extract_night(
+                state["night"],
+                settings=settings,
+                ledger=ledger,
+                engine=engine,
+                clock=utc_now,
+                report=report,
+                subjects=options.targets,
+                progress=bar.show,
+            )
+        state = snapshot(settings, night=state["night"], now=utc_now())
+    else:
+        print("The service is running and extracts by itself; this is how it stands.", file=sys.stderr)
+    rows = rows_of(state, options.targets)
+    print(table(rows) if rows else f"no target in night {state['night']} yet")
+    return int(any(row.failed for row in rows))
 
 
 def _reduce_settings(options: argparse.Namespace) -> Settings:

@@ -67,6 +67,12 @@ def refraction(conditions: Conditions, wavelength: FloatArray) -> tuple[FloatArr
     )
 
 
+def offset_of(header: Mapping[str, object]) -> tuple[float, float] | None:
+    """What the header calls the telescope's offset, arcsec East and North; None when it does not tell."""
+    east, north = (_number(header, key, -600, 600) for key in ("RA_OFF", "DEC_OFF"))
+    return None if east is None or north is None else (east, north)
+
+
 def _number(header: Mapping[str, object], key: str, low: float, high: float) -> float | None:
     try:
         value = float(header[key])  # type: ignore[arg-type]

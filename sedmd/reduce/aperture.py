@@ -304,14 +304,7 @@ def enclosed_fraction(
         members, share = coverage(cube.spaxels, ellipse, dx[sample], dy[sample])
         around = sky_spaxels(cube.spaxels, ellipse, dx, dy) if sky == "annulus" else members[:0]
     both = np.concatenate([members, around])
-    spaxels = cube.spaxels
-    part = Spaxels(
-        ident=spaxels.ident[both],
-        q=spaxels.q[both],
-        r=spaxels.r[both],
-        x_arcsec=spaxels.x_arcsec[both],
-        y_arcsec=spaxels.y_arcsec[both],
-    )
+    part = cube.spaxels.part(both)
     centred = replace(psf, x_arcsec=ellipse.x_arcsec, y_arcsec=ellipse.y_arcsec)
     light = image(centred, part, cube.wavelength[sample], dx[sample], dy[sample])
     inside, outside = light[:, : len(members)], light[:, len(members) :]

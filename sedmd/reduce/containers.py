@@ -56,6 +56,16 @@ class Spaxels:
     x_arcsec: FloatArray
     y_arcsec: FloatArray
 
+    def part(self, keep: NDArray[np.bool_] | IntArray) -> Spaxels:
+        """Some of them: a mask (n,) or indices."""
+        return Spaxels(
+            ident=self.ident[keep],
+            q=self.q[keep],
+            r=self.r[keep],
+            x_arcsec=self.x_arcsec[keep],
+            y_arcsec=self.y_arcsec[keep],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cube:

@@ -1,4 +1,4 @@
-"""Is there one clear object in the field, and where?"""
+"""Where the objects of a field are, and what their images look like."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from sedmd.reduce.psf import (
     Bands,
     Psf,
     Refraction,
-    amplitude_and_level,
     condense,
     fit_psf,
     image,
+    sky_terms,
+    solve_rows,
 )
 
 #: Edges of the bands in which a source is looked for [Angstrom]; between strong sky lines and telluric bands.
@@ -28,11 +29,13 @@ BAND_EDGES = np.array([4200.0, 4800.0, 5500.0, 6250.0, 6850.0, 7550.0, 8250.0])
 RIM_ARCSEC = 1.2
 #: Light farther than this from a place does not count for it when sources are looked for [arcsec].
 KERNEL_ARCSEC = 3.0
+#: Over this distance the level of the sky is taken to be the same [arcsec].
+BACKGROUND_ARCSEC = 5.5
 #: Significance from which the shape of the image is fitted, not only its width: below, the shape is noise.
 BRIGHT = 150.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Source:
     """A source in the field.
 
@@ -43,24 +46,37 @@ class Source:
     chi2 : reduced chi-square of the image fit
     position_error : arcsec
     edge_arcsec : distance of the nearest edge of the array
-    brightness : mean flux density over the bands, unit of the cube
+    amplitude, amplitude_error : (n_band,) flux density and its error, unit of the cube
     """
 
     psf: Psf
     significance: float
-    brightness: float
+    amplitude: NDArray[np.floating]
+    amplitude_error: NDArray[np.floating]
     chi2: float
     position_error: float
     edge_arcsec: float
 
+    @property
+    def brightness(self) -> float:
+        """Mean flux density over the bands, unit of the cube."""
+        return float(np.mean(self.amplitude))
 
-def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, threshold: float = 6.0) -> list[Source]:
+
+def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 5, threshold: float = 6.0) -> list[Source]:
+    """Find point sources in a cube: `find_in_bands` of its broad bands."""
+    bands = condense(cube, refraction, BAND_EDGES)
+    return find_in_bands(bands, cube.spaxels, max_sources=max_sources, threshold=threshold)
+
+
+def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, threshold: float = 6.0) -> list[Source]:
     """Find point sources, the brightest first.
 
     Parameters
     ----------
-    cube : Cube
-    refraction : Refraction of the exposure on the cube's grid
+    bands : Bands
+        Between the edges `BAND_EDGES`.
+    spaxels : Spaxels
     max_sources : stop after so many
     threshold : significance below which a peak is noise
 
@@ -74,8 +90,6 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
     sky level of each band free; the best place is then fitted, taken off, and the search repeated. Spaxels at the rim
     of the array, which catch part of their light only, are searched last and only if nothing else was found.
     """
-    bands = condense(cube, refraction, BAND_EDGES)
-    spaxels = cube.spaxels
     flux = bands.flux.copy()
     noise = _sky_noise(flux, bands.variance)
     sources: list[Source] = []
@@ -96,12 +110,15 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
         shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
         near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
         weight = np.where(np.isfinite(noise) & (noise > 0), 1.0 / np.maximum(noise, 1e-300), 0.0)
-        amplitude, _ = amplitude_and_level(shape[:, near], flux[:, near], weight[:, near])
+        design = np.concatenate([shape[:, near, None], sky_terms(spaxels.part(near), psf, len(flux))], axis=-1)
+        strength, covariance = solve_rows(design, flux[:, near], weight[:, near])
+        amplitude = strength[:, 0]
         sources.append(
             Source(
                 psf=psf,
                 significance=significance,
-                brightness=float(np.mean(amplitude)),
+                amplitude=amplitude,
+                amplitude_error=np.sqrt(covariance[:, 0, 0]),
                 chi2=chi2,
                 position_error=error,
                 edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
@@ -111,47 +128,6 @@ def find_sources(cube: Cube, refraction: Refraction, *, max_sources: int = 3, th
         # What is left under a bright source is the error of its shape, not another source.
         noise = noise + (0.1 * amplitude[:, None] * shape) ** 2
     return sources
-
-
-def clear_object(sources: list[Source], *, standard: bool = False) -> tuple[Source | None, str]:
-    """The one object that may be extracted without asking, or the reason to ask an observer.
-
-    Parameters
-    ----------
-    sources : from `find_sources`, brightest first
-    standard : a standard star is always the brightest source, and may have neighbours
-
-    Returns
-    -------
-    source : Source, or None
-    reason : empty, or what an observer should look at
-    """
-    if not sources:
-        return None, "no object stands out from the sky"
-    first = sources[0]
-    where = f"at ({first.psf.x_arcsec:+.1f}, {first.psf.y_arcsec:+.1f}) arcsec"
-    if first.edge_arcsec < 1.0 * first.psf.fwhm_arcsec:
-        return None, f"the brightest object, {where}, is cut by the edge of the field"
-    if first.significance < 12.0 and not standard:
-        return None, f"the brightest object, {where}, is faint ({first.significance:.0f} sigma in the broad bands)"
-    if standard:
-        return first, ""
-    # A companion inside the wings is the error of the image's shape as often as it is real: judge it by its share. What
-    # glows beyond the rim is no object of this field.
-    others = [
-        s
-        for s in sources[1:]
-        if s.brightness > 0.2 * first.brightness and s.significance > 8.0 and s.edge_arcsec > RIM_ARCSEC
-    ]
-    if others:
-        places = ", ".join(f"({s.psf.x_arcsec:+.1f}, {s.psf.y_arcsec:+.1f})" for s in others)
-        return None, f"more than one object: {where} and at {places} arcsec"
-    if first.psf.fwhm_arcsec > 4.0 or first.chi2 > 6.0:
-        return None, (
-            f"the object {where} is not a point source (FWHM {first.psf.fwhm_arcsec:.1f} arcsec, chi2 "
-            f"{first.chi2:.1f}): a host galaxy, or a blend?"
-        )
-    return first, ""
 
 
 def _rim(spaxels: Spaxels) -> NDArray[np.bool_]:
@@ -196,27 +172,39 @@ def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
 
 
 def _scores(bands: Bands, spaxels: Spaxels) -> NDArray[np.floating]:
-    """Significance of a source of 2 arcsec FWHM at each spaxel."""
-    level = np.array(
-        [np.median(f[np.isfinite(v)]) if np.isfinite(v).any() else 0.0 for f, v in zip(bands.flux, bands.variance)]
-    )
-    signal = np.where(np.isfinite(bands.variance), bands.flux - level[:, None], 0.0)
+    """Significance of a source of 2 arcsec FWHM at each spaxel, against the level of the sky around it."""
+    signal = np.where(np.isfinite(bands.variance), bands.flux, 0.0)
     weight = np.where(np.isfinite(bands.variance), 1.0 / bands.variance, 0.0)
     x, y = spaxels.x_arcsec, spaxels.y_arcsec
     alpha = 2.0 / (2 * np.sqrt(2 ** (1 / DEFAULT_BETA) - 1))
-    reach = KERNEL_ARCSEC + float(np.hypot(bands.east, bands.north).max())
+    reach = BACKGROUND_ARCSEC + float(np.hypot(bands.east, bands.north).max())
     places = np.column_stack([x, y])
     near = cKDTree(places).sparse_distance_matrix(cKDTree(places), reach, output_type="coo_matrix").tocsr()
     near.sort_indices()
-    at = np.repeat(np.arange(len(x)), np.diff(near.indptr))
-    total, norm = np.zeros(x.size), np.zeros(x.size)
+    at, here, count = np.repeat(np.arange(len(x)), np.diff(near.indptr)), near.indices, len(x)
+    total, norm = np.zeros(count), np.zeros(count)
     for b in range(len(bands.wavelength)):
         width = alpha * (bands.wavelength[b] / PSF_REFERENCE) ** -0.2
-        dx = x[near.indices] - x[at] - bands.east[b]
-        dy = y[near.indices] - y[at] - bands.north[b]
+        dx = x[here] - x[at] - bands.east[b]
+        dy = y[here] - y[at] - bands.north[b]
         r2 = dx * dx + dy * dy
         kernel = np.where(r2 > KERNEL_ARCSEC**2, 0.0, (1 + r2 / width**2) ** -DEFAULT_BETA)
-        total += np.bincount(at, kernel * (weight[b] * signal[b])[near.indices], len(x))
-        norm += np.bincount(at, kernel**2 * weight[b][near.indices], len(x))
+        # without its mean the kernel sees no level, and no tilt either where the spaxels lie around it on all sides
+        inside = np.where(r2 > BACKGROUND_ARCSEC**2, 0.0, weight[b][here])
+        mean = np.bincount(at, kernel * inside, count) / np.maximum(np.bincount(at, inside, count), 1e-300)
+        kernel = (kernel - mean[at]) * inside
+        total += np.bincount(at, kernel * signal[b][here], count)
+        norm += np.bincount(at, np.where(inside > 0, kernel**2 / np.maximum(inside, 1e-300), 0.0), count)
+    score = total / np.sqrt(np.maximum(norm, 1e-300))
     # Half an aperture at the edge collects little and says little: it must not win by its small norm.
-    return np.where(norm > 0.3 * np.median(norm), total / np.sqrt(np.maximum(norm, 1e-300)), -np.inf)
+    usable = norm > 0.3 * np.median(norm)
+    return np.where(usable, score / _excess(score[usable]), -np.inf)
+
+
+def _excess(score: NDArray) -> float:
+    """By how much the scores of a field scatter more than noise of the given variance would make them.
+
+    Errors of flat field and wavelength times the sky are alike in all bands and in neighbouring spaxels; no variance
+    tells of them. Most of a field is sky, so that its middle half does not know of the sources.
+    """
+    return max(1.0, 1.4826 * float(np.median(np.abs(score - np.median(score)))))

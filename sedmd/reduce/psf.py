@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -18,6 +19,10 @@ SEEING_EXPONENT = -0.2
 PSF_REFERENCE = 6500.0
 #: Shape of a seeing-limited image's wings when the source is too faint to show them (Trujillo et al. 2001: 2.5-4.8).
 DEFAULT_BETA = 3.0
+#: Where level and tilt of the sky stand among the terms of a fit, after the source.
+SKY = slice(1, 4)
+#: A sample with more than so many times the variance of its like is not used.
+MAX_NOISIER = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +176,7 @@ def fit_psf(
     position_error : arcsec, 1 sigma of the place (mean of the two axes)
     """
     near = np.hypot(spaxels.x_arcsec - start.x_arcsec, spaxels.y_arcsec - start.y_arcsec) < radius_arcsec
-    part = _part(spaxels, near)
+    part = spaxels.part(near)
     corners, area = cell_vertices(spaxels), cell_area(spaxels)
     flux, variance = bands.flux[:, near], bands.variance[:, near]
     weight0 = np.where(np.isfinite(variance) & (variance > 0), 1.0 / np.where(variance > 0, variance, 1.0), 0.0)
@@ -200,24 +205,28 @@ def fit_psf(
         "dispersion": 1.5,
     }
 
-    def linear(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    sky = sky_terms(part, start, len(flux))
+
+    def fitted(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+        """The source's light, and what is left when sky and source are taken off."""
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
         shape = _image(psf, part, corners, area, bands.wavelength, bands.east, bands.north)
-        return (shape, *amplitude_and_level(shape, flux, weight))
+        design = np.concatenate([shape[..., None], sky], axis=-1)
+        strength, _ = solve_rows(design, flux, weight)
+        return strength[:, :1] * shape, flux - np.einsum("wsi,wi->ws", design, strength)
 
     def misfit(p: NDArray) -> NDArray:
-        shape, amplitude, level = linear(p, weight)
-        return ((flux - amplitude[:, None] * shape - level[:, None]) * np.sqrt(weight)).ravel()
+        return (fitted(p, weight)[1] * np.sqrt(weight)).ravel()
 
     p = np.array([getattr(start, n) for n in names])
     weight = weight0
     fit = None
     for _ in range(3):
-        shape, amplitude, level = linear(p, weight)
+        light, left = fitted(p, weight)
         # The model's own shape is not known better than two per cent: bright cores must not decide alone.
         with np.errstate(divide="ignore", invalid="ignore"):
-            weight = np.where(weight0 > 0, 1.0 / (1.0 / weight0 + (0.02 * amplitude[:, None] * shape) ** 2), 0.0)
-        pull = np.abs(flux - amplitude[:, None] * shape - level[:, None]) * np.sqrt(weight)
+            weight = np.where(weight0 > 0, 1.0 / (1.0 / weight0 + (0.02 * light) ** 2), 0.0)
+        pull = np.abs(left) * np.sqrt(weight)
         if fit is not None:
             weight = np.where(pull > 8.0, 0.0, weight)
         fit = least_squares(
@@ -228,29 +237,11 @@ def fit_psf(
         )
         p = fit.x
     assert fit is not None
-    freedom = max(int((weight > 0).sum()) - len(p) - 2 * len(bands.wavelength), 1)
+    freedom = max(int((weight > 0).sum()) - len(p) - 4 * len(bands.wavelength), 1)
     chi2 = float(2 * fit.cost / freedom)
     covariance = np.linalg.pinv(fit.jac.T @ fit.jac)
     error = float(np.sqrt(max(chi2, 1.0) * 0.5 * (covariance[0, 0] + covariance[1, 1])))
     return replace(start, **dict(zip(names, (float(v) for v in p), strict=True))), chi2, error
-
-
-def amplitude_and_level(shape: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
-    """Weighted least-squares amplitude of `shape` and constant level, row by row."""
-    s0, s1, s2 = weight.sum(axis=1), (weight * shape).sum(axis=1), (weight * shape**2).sum(axis=1)
-    t0, t1 = (weight * flux).sum(axis=1), (weight * shape * flux).sum(axis=1)
-    determinant = np.maximum(s0 * s2 - s1**2, 1e-300)
-    return (s0 * t1 - s1 * t0) / determinant, (s2 * t0 - s1 * t1) / determinant
-
-
-def _part(spaxels: Spaxels, keep: NDArray) -> Spaxels:
-    return Spaxels(
-        ident=spaxels.ident[keep],
-        q=spaxels.q[keep],
-        r=spaxels.r[keep],
-        x_arcsec=spaxels.x_arcsec[keep],
-        y_arcsec=spaxels.y_arcsec[keep],
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,15 +262,22 @@ class PointSpectrum:
 
 
 def extract_point(
-    cube: Cube, psf: Psf, refraction: Refraction, *, radius_arcsec: float = 8.0, rounds: int = 3
+    cube: Cube,
+    psf: Psf,
+    refraction: Refraction,
+    *,
+    others: Sequence[NDArray[np.floating]] = (),
+    radius_arcsec: float = 8.0,
+    rounds: int = 3,
 ) -> PointSpectrum:
-    """Fit amplitude and local sky at every wavelength with the image held fixed.
+    """Fit amplitude and local sky, a level and a tilt, at every wavelength with the image held fixed.
 
     Parameters
     ----------
     cube : Cube
     psf : Psf
     refraction : Refraction on the cube's grid
+    others : (n_wave, n_spaxel) each, images of other light in the field, of whatever strength at each wavelength
     radius_arcsec : spaxels within this distance take part
     rounds : outliers are rejected and weights renewed this many times
 
@@ -291,56 +289,85 @@ def extract_point(
     -----
     The weights use the variance expected from the model (a straight line variance = a + b flux fitted to all spaxels
     at a wavelength), because a variance that contains the noise of its own pixel draws the flux down (Horne 1986).
-    The error is the propagated one, scaled up where the residuals are larger than expected.
+    The error is the propagated one: what other light takes from the certainty of the source's is in it.
     """
     spaxels = cube.spaxels
     near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < radius_arcsec
     shape = _image(
         psf,
-        _part(spaxels, near),
+        spaxels.part(near),
         cell_vertices(spaxels),
         cell_area(spaxels),
         cube.wavelength,
         refraction.east,
         refraction.north,
     )
+    sky = sky_terms(spaxels.part(near), psf, len(cube.wavelength))
+    design = np.concatenate([shape[..., None], sky, *(other[:, near, None] for other in others)], axis=-1)
     flux = cube.flux[:, near].astype(float)
     observed = cube.variance[:, near].astype(float)
     good = (cube.mask[:, near] == 0) & np.isfinite(flux) & (observed > 0)
     flux, observed = np.nan_to_num(flux), np.nan_to_num(observed, nan=1.0)
     variance = np.where(good, np.median(np.where(good, observed, np.nan_to_num(observed)), axis=1)[:, None], 1.0)
-    amplitude = np.zeros(len(flux))
-    level = np.zeros(len(flux))
-    weight = np.zeros(flux.shape)
+    strength = np.zeros((len(flux), design.shape[-1]))
     for _ in range(rounds):
         weight = np.where(good, 1.0 / np.maximum(variance, 1e-12), 0.0)
-        amplitude, level = amplitude_and_level(shape, flux, weight)
-        model = amplitude[:, None] * shape + level[:, None]
-        floor, slope = variance_law(model, observed, good)
-        variance = np.maximum(floor[:, None] + slope[:, None] * np.maximum(model, 0.0), 1e-12)
-        tolerance = 5.0 * np.sqrt(variance) + 0.1 * np.abs(amplitude[:, None] * shape)
-        good &= np.abs(flux - model) < tolerance
-    residual = flux - amplitude[:, None] * shape - level[:, None]
+        strength, _ = solve_rows(design, flux, weight)
+        model = np.einsum("wsi,wi->ws", design, strength)
+        variance = variance_law(model, observed, good)
+        bright = np.abs(model - np.einsum("wsi,wi->ws", sky, strength[:, SKY]))
+        good &= np.abs(flux - model) < 5.0 * np.sqrt(variance) + 0.1 * bright
+        good &= observed < MAX_NOISIER * variance
+    model = np.einsum("wsi,wi->ws", design, strength)
+    residual = flux - model
+    bright = np.abs(model - np.einsum("wsi,wi->ws", sky, strength[:, SKY]))
     count = good.sum(axis=1)
     weight = np.where(good, 1.0 / variance, 0.0)
-    s0, s1, s2 = weight.sum(axis=1), (weight * shape).sum(axis=1), (weight * shape**2).sum(axis=1)
-    determinant = np.maximum(s0 * s2 - s1**2, 1e-300)
+    _, covariance = solve_rows(design, flux, weight)
     # The shape's own error shows in the residuals of a bright source but averages out over its spaxels: not counted.
-    pattern = np.where(good, weight * residual**2 / (1 + weight * (0.03 * amplitude[:, None] * shape) ** 2), 0.0)
-    chi2 = pattern.sum(axis=1) / np.maximum(count - 2, 1)
-    error = np.sqrt(s0 / determinant)
+    pattern = np.where(good, weight * residual**2 / (1 + weight * (0.03 * bright) ** 2), 0.0)
+    chi2 = pattern.sum(axis=1) / np.maximum(count - design.shape[-1], 1)
     captured = np.where(good, shape, 0.0).sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-12)
     poor = (count < 10) | (captured < 0.5)
     return PointSpectrum(
-        flux=np.where(poor, np.nan, amplitude),
-        error=np.where(poor, np.nan, error),
-        sky=np.where(poor, np.nan, level / cell_area(spaxels)),
+        flux=np.where(poor, np.nan, strength[:, 0]),
+        error=np.where(poor, np.nan, np.sqrt(covariance[:, 0, 0])),
+        sky=np.where(poor, np.nan, strength[:, 1] / cell_area(spaxels)),
         residual_chi2=chi2,
     )
 
 
-def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
-    """Straight line of variance against flux over the spaxels of each wavelength.
+def sky_terms(spaxels: Spaxels, psf: Psf, n_wave: int) -> NDArray[np.floating]:
+    """(n_wave, n_spaxel, 3) level of the sky at the source, and its tilt: no flat field is even over ten arcsec."""
+    ones = np.ones(len(spaxels.ident))
+    dx, dy = ((spaxels.x_arcsec - psf.x_arcsec) / 10.0, (spaxels.y_arcsec - psf.y_arcsec) / 10.0)
+    return np.broadcast_to(np.stack([ones, dx, dy], axis=-1), (n_wave, len(ones), 3))
+
+
+def solve_rows(design: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Weighted linear least squares, row by row.
+
+    Parameters
+    ----------
+    design : (n_row, n_sample, n_term)
+    flux, weight : (n_row, n_sample)
+
+    Returns
+    -------
+    solution : (n_row, n_term)
+    covariance : (n_row, n_term, n_term)
+    """
+    weighted = design * weight[..., None]
+    normal = np.swapaxes(weighted, 1, 2) @ design
+    diagonal = np.sqrt(np.maximum(np.einsum("wii->wi", normal), 1e-40))
+    # terms of like size, and a trace of ridge: a row without data gives zeros with an endless error, not an exception
+    scale = diagonal[:, :, None] * diagonal[:, None, :]
+    inverse = np.linalg.inv(normal / scale + 1e-12 * np.eye(design.shape[-1])) / scale
+    return np.einsum("wij,wj->wi", inverse, np.einsum("wsi,ws->wi", weighted, flux)), inverse
+
+
+def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> NDArray[np.floating]:
+    """Variance that the light of a model should have: a straight line against flux over the spaxels of each wavelength.
 
     Parameters
     ----------
@@ -350,26 +377,25 @@ def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> tuple[NDArr
 
     Returns
     -------
-    intercept, slope : (n_wave,), slope >= 0
+    (n_wave, n_spaxel), on the line, at least a twentieth of what is typical of the wavelength
 
     Notes
     -----
     The weights come from the line itself, not from the single variances: those scatter with the phase of a bin against
-    the columns, and weighting by them would favour the small ones.
+    the columns, and weighting by them would favour the small ones. Spaxels at the rim of the array, whose traces are
+    cut, may be a thousand times noisier than the rest; they stand `MAX_NOISIER` above the line and do not bend it.
     """
-    typical = np.where(good, variance, 0.0).sum(axis=1) / np.maximum(good.sum(axis=1), 1)
-    expected = np.broadcast_to(np.maximum(typical, 1e-12)[:, None], flux.shape)
-    intercept, slope = typical, np.zeros(len(flux))
-    for _ in range(3):
-        w = good / expected**2
+    typical = np.maximum(masked_median(variance, good, axis=1), 1e-12)[:, None]
+    expected = np.broadcast_to(typical, flux.shape)
+    for _ in range(4):
+        w = (good & (variance < MAX_NOISIER * expected)) / expected**2
         s0, s1, s2 = w.sum(axis=1), (w * flux).sum(axis=1), (w * flux**2).sum(axis=1)
         t0, t1 = (w * variance).sum(axis=1), (w * flux * variance).sum(axis=1)
         determinant = s0 * s2 - s1**2
         sure = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
         slope = np.where(sure, (s0 * t1 - s1 * t0) / np.where(sure, determinant, 1.0), 0.0)
         slope = np.maximum(slope, 0.0)
-        intercept = np.where(s0 > 0, (t0 - slope * s1) / np.where(s0 > 0, s0, 1.0), 1.0)
-        expected = np.maximum(
-            intercept[:, None] + slope[:, None] * np.maximum(flux, 0.0), 0.2 * typical[:, None] + 1e-12
-        )
-    return intercept, slope
+        intercept = np.where(s0 > 0, (t0 - slope * s1) / np.where(s0 > 0, s0, 1.0), typical[:, 0])
+        line = intercept[:, None] + slope[:, None] * np.maximum(flux, 0.0)
+        expected = np.maximum(line, 0.05 * typical)
+    return expected

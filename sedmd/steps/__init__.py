@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from sedmd.job import Job, Result
 from sedmd.steps.calibration import make_bias, make_flat, make_lamp, make_traces, make_wavelength
 from sedmd.steps.exposure import make_cube
-from sedmd.steps.spectrum import calibrate_spectrum, extract_spectrum, make_fluxcal
+from sedmd.steps.extraction import extract_spectrum
+from sedmd.steps.spectrum import calibrate_spectrum, make_fluxcal
 
 #: Name of a step in the recipe -> the function that does it.
 STEPS: Mapping[str, Callable[[Job], Result]] = {
@@ -27,9 +28,9 @@ STEP_VERSIONS: Mapping[str, int] = {
     "lamp": 2,
     "traces": 2,
     "wavelength": 2,
-    "flat": 2,
+    "flat": 3,
     "cube": 2,
-    "extract": 2,
+    "extract": 3,
     "fluxcal": 1,
     "calibrate": 2,
 }

@@ -151,7 +151,7 @@ def test_the_suggestion_follows_the_nod_not_the_brightest_star():
 
 def test_an_empty_field_suggests_nothing_and_says_so():
     found = suggest(make_observation(make_cube()))
-    assert found.a is None and "nothing" in found.words
+    assert found.a is None and "no object" in found.words
 
 
 def test_the_spectrum_shown_is_the_pipelines_own():

@@ -540,6 +540,19 @@ def test_trouble_with_the_list_is_told_once(caplog):
     assert presenter.message == "" and caplog.text.count("e3d_x.fits: cut") == 1
 
 
+def test_what_the_pipeline_graded_does_not_ask_for_the_observer():
+    presenter = make_presenter(
+        n=3,
+        T1={"state": State.AUTOMATIC, "quality": 1, "reducer": "sedmd"},
+        T2={"state": State.AUTOMATIC},
+    )
+    assert presenter.entry.product == "T0"
+    assert presenter.next_ready().product == "T2"
+    presenter.open(entry_of(presenter, "T2"))
+    do(presenter, "PgUp")
+    assert presenter.entry.product == "T1", "it can be looked at all the same"
+
+
 def test_a_night_from_the_list_to_the_files(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state", reducer="Ada L.")
     states = {entry.product: entry.state for entry in presenter.entries}

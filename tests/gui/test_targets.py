@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from viewer_samples import NOW
 
 from sedmd.config import from_table
@@ -79,6 +80,20 @@ def test_a_ledger_in_trouble_hides_no_file(redux, settings, monkeypatch, error):
 def test_without_a_ledger_the_files_tell(redux):
     found, troubles = states(Night(redux))
     assert troubles == [] and found["ZTF19half_obs1"][0] is State.PAIR
+
+
+@pytest.mark.parametrize(
+    ("cards", "shown"),
+    [
+        ({"QUALITY": 1, "REDUCER": "sedmd", "STEP": "calibrate"}, (State.AUTOMATIC, 1, "sedmd")),
+        ({"QUALITY": 0, "REDUCER": "sedmd", "STEP": "calibrate"}, (State.AUTOMATIC, None, "")),
+        ({"QUALITY": 3, "REDUCER": "Ada L.", "STEP": "observer"}, (State.DONE, 3, "Ada L.")),
+    ],
+)
+def test_a_spectrum_tells_whose_it_is_and_its_grade(redux, cards, shown):
+    fits.PrimaryHDU(header=fits.Header(cards)).writeto(redux / "sp_ZTF19abc.fits")
+    (entry,) = [one for one in Night(redux).entries(NOW)[0] if one.product == "ZTF19abc"]
+    assert (entry.state, entry.quality, entry.reducer) == shown
 
 
 def test_files_that_are_no_cubes_are_told_and_cost_nothing_else(redux):

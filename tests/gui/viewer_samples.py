@@ -55,6 +55,8 @@ def make_observation(*cubes, product="ZTF19abc", nod=None, folder=Path("20190612
     if len(cubes) == 2:
         field_cube = observed.difference(*cubes, exptime_a_s=900.0, exptime_b_s=900.0)
     still = np.zeros(len(field_cube.wavelength))
+    half = None if nod is None else (nod[0] / 2, nod[1] / 2)
+    offsets = (half, None if half is None else (-half[0], -half[1]))
     return Observation(
         product=product,
         field_cube=field_cube,
@@ -62,7 +64,7 @@ def make_observation(*cubes, product="ZTF19abc", nod=None, folder=Path("20190612
         exptimes_s=(900.0,) * len(cubes),
         refraction=((still, still),) * len(cubes),
         meta={"utc": "2019-06-12 04:07:07.0", "airmass": 1.2, "target": product},
-        nod=nod,
+        offsets=offsets[: len(cubes)],
         paths=tuple(folder / f"e3d_{letter}.fits" for letter in "AB"[: len(cubes)]),
     )
 

@@ -242,6 +242,47 @@ def test_status_and_why_without_a_service(settings, tmp_path, capsys):
     assert run("why", "nobody", "--config", tmp_path / "sedmd.toml") == 1
 
 
+@pytest.mark.usefixtures("one_process")
+def test_extract_auto_makes_what_is_missing_and_tells_how_sure_it_is(settings, tmp_path, capsys, monkeypatch):
+    import night.fake_steps as steps
+
+    def extract(job):
+        made = steps._make(job)
+        sure = {"S/N": 31.4, "confidence": 0.97, "quality": 1, "x [arcsec]": 0.2, "y [arcsec]": -0.7}
+        return dataclasses.replace(made, figures=sure)
+
+    monkeypatch.setitem(steps.STEPS, "extract", extract)
+    where = ("--config", tmp_path / "sedmd.toml")
+    write(settings, [*calibrations(), *on_sky("STD-Feige34", "x", "EmptyField", "y")])
+    assert reduce(settings).code == 0
+    before = products(settings)
+    folder = settings.paths.redux_root / NIGHT
+    for name in ("ext_x_obs1.fits", "sp_y_obs1.fits", "std-correction.fits"):
+        (folder / name).unlink()
+    assert run("extract", "--auto", "x", *where) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"x_obs1 +final +97 % +1 good +31.4 +\(\+0.2, -0.7\)\n", out)
+    assert "y_obs1" not in out and out.endswith("1 of 1 targets are final without an observer\n")
+    assert not (folder / "sp_y_obs1.fits").exists(), "another target is not touched"
+    assert run("extract", "--auto", *where) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"EmptyField_obs1 +waits for the observer .* no object stands out", out)
+    assert re.search(r"STD-Feige34_obs1 +standard star +- ", out)
+    assert out.endswith("2 of 3 targets are final without an observer\n")
+    assert products(settings) == before
+    assert run("extract", "--auto", "z", *where) == 2
+    assert "no target z in night 20190612" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--auto",), ("--auto", "--redux", "R", "--new-inputs"), ("--decision", "x.decision.json", "--redux", "R")],
+)
+def test_extract_refuses_what_does_not_go_together(arguments, capsys):
+    assert run("extract", *arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_two_writers_are_refused(settings, tmp_path, capsys):
     from sedmd.lock import holder, single_instance
 

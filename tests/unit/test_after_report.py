@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from astropy.io import fits
 from tell_samples import (
     SNID,
     observed,
@@ -161,6 +162,19 @@ def test_earlier_calibrations_and_trouble_are_told(night):
         "26 raw files: 26 good",
     ):
         assert said in text
+
+
+def test_what_the_pipeline_doubts_is_told_of_its_own_spectra_only(night):
+    for name, reducer, step in (("mine", "sedmd", "calibrate"), ("hers", "Ada L.", "observer")):
+        write_products(night, name, reducer=reducer, confidence=0.934)
+        for card, value in (("STEP", step), ("DOUBT1", "the spectrum is faint (S/N 2.1 per bin)")):
+            fits.setval(night / f"sp_{name}.fits", card, value=value)
+    made = report(night, state())
+    told = {line.product: (line.confidence, line.doubts) for line in made.lines}
+    assert told == {"mine": (0.934, ("the spectrum is faint (S/N 2.1 per bin)",)), "hers": (None, ())}
+    text = report_text(made)
+    assert "final without an observer, with a doubt\n  mine: 93 % sure; the spectrum is faint (S/N 2.1 per bin)" in text
+    assert "hers:" not in text
 
 
 def test_no_line_is_longer_than_the_paper(night):

@@ -134,9 +134,17 @@ def test_masked_and_wild_samples_do_not_enter_a_band():
 def test_variance_law_is_a_straight_line():
     flux = rng(1).uniform(0, 500, (3, 80))
     variance = 40.0 + 1.7 * flux
-    floor, slope = variance_law(flux, variance, np.ones(flux.shape, bool))
-    assert_allclose(floor, 40, rtol=1e-6)
-    assert_allclose(slope, 1.7, rtol=1e-6)
+    assert_allclose(variance_law(flux, variance, np.ones(flux.shape, bool)), variance, rtol=1e-6)
+
+
+def test_variance_law_is_that_of_the_many_and_never_vanishes():
+    flux = np.full((3, 80), 100.0)
+    flux[:, 0] = 5000.0
+    variance = 0.5 + 0.001 * flux
+    wild = variance.copy()
+    wild[:, 40:48] = 1500.0
+    law = variance_law(flux, wild, np.ones(flux.shape, bool))
+    assert_allclose(law, variance, rtol=0.02)
 
 
 @pytest.mark.parametrize("own_noise", [False, True])

@@ -12,7 +12,8 @@ from sedmd.products.solution import write_sensitivity
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.sensitivity import Sensitivity
-from sedmd.steps.spectrum import INSTRUMENTAL, _calibrations, calibrate_spectrum
+from sedmd.steps.extraction import INSTRUMENTAL, _calibrations
+from sedmd.steps.spectrum import calibrate_spectrum
 
 WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
 OLDER = {"cal_night": "20190610", "cal_age_nights": 2, "cal_fallback": True}

@@ -1,0 +1,210 @@
+"""Which object of a field is the target, and how sure that is: from where it should be and from what else is there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sedmd.reduce.containers import Cube
+from sedmd.reduce.find import Source
+from sedmd.reduce.psf import Refraction
+
+#: How an object moves over the field when the telescope is offset, and how often a header means it so: against the
+#: offset of the telescope, or with it where the card holds the object's.
+SIGNS = ((-1.0, 0.9), (1.0, 0.1))
+#: How far the move from A to B may be off the telescope's offsets [arcsec].
+MAX_NOD_ERROR = 2.0
+#: A move shorter than this tells nothing [arcsec].
+MIN_NOD = 0.5
+#: Targets that lie anywhere in the field: wrong coordinates, a telescope that lost its way.
+ASTRAY = 0.05
+#: Area over which those are spread [arcsec**2].
+FIELD_ARCSEC2 = 700.0
+#: Unrelated objects as bright as targets are, per arcsec**2: galaxies and stars to R = 20.5 (Hogg et al. 1997; Bahcall
+#: & Soneira 1980, high latitude), which is one in the field of view.
+UNRELATED = 1.2e-3
+#: How often a target is to be seen at all: some fade, some were never there.
+VISIBLE = 0.9
+#: How often its host galaxy is to be seen, and how far from the target it lies in each axis [arcsec].
+HOST_SEEN, HOST_SPREAD = 0.5, 3.0
+#: Spread of the seeing from exposure to exposure; width of galaxies in units of the seeing, and its spread [arcsec].
+SEEING_SPREAD, GALAXY_WIDTH, GALAXY_SPREAD = 0.5, 1.6, 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One exposure of a target.
+
+    Attributes
+    ----------
+    cube : Cube
+    refraction : Refraction
+    exptime_s : float
+    offset : (x, y) or None
+        What the header calls the telescope's offset, arcsec East and North; None when it does not tell.
+    """
+
+    cube: Cube
+    refraction: Refraction
+    exptime_s: float
+    offset: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A reason for or against: in words, and the probability that all is well as far as it goes."""
+
+    why: str
+    trust: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An object that may be the target.
+
+    Attributes
+    ----------
+    sources : tuple of Source, one for each exposure
+    off_arcsec : how far it lies from where the telescope pointed, by the kinder reading of the offsets
+    odds : that it is the target, against an unrelated object there
+    chance : that it is the target, all candidates and the chance that none is considered
+    """
+
+    sources: tuple[Source, ...]
+    off_arcsec: float
+    odds: float
+    chance: float = 0.0
+
+    @property
+    def significance(self) -> float:
+        """Of the detection in all exposures together."""
+        return math.sqrt(sum(source.significance**2 for source in self.sources))
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """In the first exposure, arcsec."""
+        return place_of(self.sources[0])
+
+
+def candidates(looks: Sequence[Look], found: Sequence[Sequence[Source]], *, pointing_arcsec: float) -> list[Candidate]:
+    """The objects that may be the target, the likeliest first.
+
+    Parameters
+    ----------
+    looks : one exposure, or A and B
+    found : sources of each exposure, the brightest first
+    pointing_arcsec : spread of the pointing in each axis
+
+    Returns
+    -------
+    list of Candidate
+        In a pair only what moved by the nod is one.
+
+    Notes
+    -----
+    Bayes' rule: the density of targets about the place where the telescope pointed, a normal one with a floor for those
+    that went astray, against the density of unrelated objects and against there being nothing to see.
+    """
+    made = []
+    nod = nod_of(looks)
+    # what shines beyond the rim is not in the field, and what the rim itself makes is no object
+    found = [[source for source in sources if source.edge_arcsec > 0] for sources in found]
+    for sources in _objects(looks, found):
+        # the way an object moved tells how the offsets are meant
+        signs = [(sign, share) for sign, share in SIGNS if _gap(sources, nod, sign) <= MAX_NOD_ERROR]
+        density, off = _density(looks[0], sources[0], signs, pointing_arcsec)
+        made.append(Candidate(sources=sources, off_arcsec=off, odds=density / UNRELATED))
+    return weighed(made, [1.0] * len(made))
+
+
+def weighed(objects: Sequence[Candidate], factors: Sequence[float]) -> list[Candidate]:
+    """The candidates with their odds multiplied by what else is known of each, the likeliest first."""
+    odds = [one.odds * factor for one, factor in zip(objects, factors, strict=True)]
+    total = sum(odds) + (1 - VISIBLE) / VISIBLE
+    made = [replace(one, odds=odd, chance=odd / total) for one, odd in zip(objects, odds, strict=True)]
+    return sorted(made, key=lambda one: -one.odds)
+
+
+def likeness(off_arcsec: float, fwhm_arcsec: float, *, pointing_arcsec: float, seeing_arcsec: float) -> float:
+    """How much likelier an object of this width is the target than its place alone would say.
+
+    Parameters
+    ----------
+    off_arcsec : from where the telescope pointed
+    fwhm_arcsec : of its image
+    pointing_arcsec : spread of the pointing in each axis
+    seeing_arcsec : usual FWHM of a star
+
+    Notes
+    -----
+    A target is as wide as a star. What is not the target is an unrelated star or galaxy anywhere, or the target's own
+    host, which lies where targets lie, and is as wide as galaxies are.
+    """
+    star = _normal(fwhm_arcsec - seeing_arcsec, SEEING_SPREAD)
+    galaxy = _normal(fwhm_arcsec - GALAXY_WIDTH * seeing_arcsec, GALAXY_SPREAD)
+    spread = math.hypot(HOST_SPREAD, pointing_arcsec)
+    host = HOST_SEEN * math.exp(-0.5 * (off_arcsec / spread) ** 2) / (2 * math.pi * spread**2)
+    return UNRELATED * star / (UNRELATED * 0.5 * (star + galaxy) + host * galaxy)
+
+
+def _normal(distance: float, spread: float) -> float:
+    return math.exp(-0.5 * (distance / spread) ** 2) / (math.sqrt(2 * math.pi) * spread)
+
+
+def nod_of(looks: Sequence[Look]) -> tuple[float, float] | None:
+    """The telescope's move from A to B, arcsec; None when the headers do not tell."""
+    one, two = looks[0].offset, looks[-1].offset
+    if one is None or two is None:
+        return None
+    nod = two[0] - one[0], two[1] - one[1]
+    return nod if math.hypot(*nod) >= MIN_NOD else None
+
+
+def nod_error(one: Source, two: Source, nod: tuple[float, float] | None) -> float:
+    """How far the move of an object is off the telescope's, arcsec; 0 where nothing is known of that."""
+    return min(_gap((one, two), nod, sign) for sign, _ in SIGNS)
+
+
+def _gap(sources: Sequence[Source], nod: tuple[float, float] | None, sign: float) -> float:
+    if nod is None or len(sources) < 2:
+        return 0.0
+    (ax, ay), (bx, by) = place_of(sources[0]), place_of(sources[1])
+    return math.hypot(bx - ax - sign * nod[0], by - ay - sign * nod[1])
+
+
+def place_of(source: Source) -> tuple[float, float]:
+    """Where it lies at the reference wavelength, arcsec East and North."""
+    return source.psf.x_arcsec, source.psf.y_arcsec
+
+
+def _objects(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, ...]]:
+    """Each object with its source in every exposure; none stands for two."""
+    if len(looks) == 1:
+        yield from ((source,) for source in found[0])
+        return
+    nod = nod_of(looks)
+    left = list(found[1])
+    for one in found[0]:
+        # of the sources that moved by the nod, the one that is as bright
+        fitting = [two for two in left if nod_error(one, two, nod) <= MAX_NOD_ERROR]
+        if fitting:
+            two = min(fitting, key=lambda two: abs(math.log(max(two.significance, 1e-9) / max(one.significance, 1e-9))))
+            left = [other for other in left if other is not two]
+            yield one, two
+
+
+def _density(
+    look: Look, source: Source, signs: Sequence[tuple[float, float]], pointing_arcsec: float
+) -> tuple[float, float]:
+    """Density of the target's place here [1 / arcsec**2], and the distance from where it should be [arcsec]."""
+    x, y = place_of(source)
+    offset = look.offset or (0.0, 0.0)
+    spread = pointing_arcsec if look.offset is not None else 2 * pointing_arcsec
+    total, nearest = 0.0, math.inf
+    known = sum(share for _, share in signs)
+    for sign, share in signs:
+        off = math.hypot(x - sign * offset[0], y - sign * offset[1])
+        total += share / known * math.exp(-0.5 * (off / spread) ** 2) / (2 * math.pi * spread**2)
+        nearest = min(nearest, off)
+    return (1 - ASTRAY) * total + ASTRAY / FIELD_ARCSEC2, nearest

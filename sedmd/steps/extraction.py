@@ -1,0 +1,275 @@
+"""From cubes to a spectrum in electrons: the target found, extracted and judged without an observer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from sedmd.data.extinction import extinction_mag
+from sedmd.errors import FrameFault, NeedsObserver
+from sedmd.job import Job, Result
+from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
+from sedmd.products.cube import read_cube
+from sedmd.products.fitsio import Cards
+from sedmd.products.provenance import provenance
+from sedmd.products.spectrum import Field, write_spectrum
+from sedmd.reduce.automatic import Automatic, extract_target
+from sedmd.reduce.collapse import collapse
+from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.hexagon import cell_vertices
+from sedmd.reduce.psf import Refraction
+from sedmd.reduce.sensitivity import extinction_factor
+from sedmd.reduce.target import Doubt, Look
+from sedmd.steps.header import number_of, text_of
+
+INSTRUMENTAL = "electron / (s Angstrom)"
+#: Confidence from which a standard star calibrates the night: its place is not asked for, its image is.
+STANDARD_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A cube with what its header says."""
+
+    path: Path
+    look: Look
+    header: fits.Header
+    conditions: Conditions
+
+
+def extract_spectrum(job: Job) -> Result:
+    """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom, if that is safe.
+
+    Raises
+    ------
+    NeedsObserver
+        If the confidence is below the job's `min_confidence`; the cube then waits in the viewer.
+    """
+    standard = bool(job.options.get("standard"))
+    paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
+    exposures = [read_exposure(path) for path in paths]
+    partial = bool(job.options.get("partial_pair"))
+    if standard:
+        found, least = extract(exposures, standard=True), STANDARD_CONFIDENCE
+    else:
+        found = extract(
+            exposures,
+            pointing_arcsec=float(job.options["pointing_arcsec"]),
+            seeing_arcsec=float(job.options["seeing_arcsec"]),
+        )
+        least = float(job.options["min_confidence"])
+    figures = _figures(found)
+    if found.point is None or found.confidence < least:
+        raise NeedsObserver(f"{job.label}: {said(found)}", figures=figures)
+    if not standard:
+        figures["quality"] = found.quality
+    warnings = (f"{job.label}: one exposure of an A/B pair without its partner, extracted alone",) if partial else ()
+    _write(job, exposures, found, standard=standard)
+    return Result(figures=figures, warnings=warnings)
+
+
+def read_exposure(path: Path) -> Exposure:
+    """Read a cube for the extraction. Raises FrameFault if its exposure time is not a positive number."""
+    cube, header = read_cube(path)
+    conditions = conditions_of(header)
+    east, north = refraction(conditions, cube.wavelength)
+    exptime = number_of(header.get("EXPTIME"), math.nan)
+    if not exptime > 0:
+        raise FrameFault(f"{path.name}: EXPTIME is {header.get('EXPTIME')!r}, a positive number was expected")
+    look = Look(cube=cube, refraction=Refraction(east=east, north=north), exptime_s=exptime, offset=offset_of(header))
+    return Exposure(path, look, header, conditions)
+
+
+def extract(
+    exposures: list[Exposure], *, pointing_arcsec: float = 1.5, seeing_arcsec: float = 1.8, standard: bool = False
+) -> Automatic:
+    """What is found without an observer; for the flux of a pair, in counts of A at the mean airmass."""
+    looks = [exposure.look for exposure in exposures]
+    doubts = [] if standard else _about_calibrations(exposures)
+    gain: FloatArray | float = 1.0
+    if len(exposures) == 2:
+        # B's counts for one of A's: exposure time, and the little difference in extinction
+        air_a, air_b = (e.conditions.airmass or 1.0 for e in exposures)
+        mag = extinction_mag(looks[0].cube.wavelength)
+        gain = looks[1].exptime_s / looks[0].exptime_s * extinction_factor(mag, air_a - air_b)
+    return extract_target(
+        looks,
+        gain_b=gain,
+        pointing_arcsec=pointing_arcsec,
+        seeing_arcsec=seeing_arcsec,
+        standard=standard,
+        doubts=doubts,
+    )
+
+
+def said(found: Automatic) -> str:
+    """Why an observer should look, the gravest reason first, in a line."""
+    if found.point is None:
+        return found.doubts[0].why
+    reasons = found.reasons[:3] or ("no single reason",)
+    return f"confidence {found.confidence:.2f}: {'; '.join(reasons)}"
+
+
+def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:
+    told = _calibrations(exposures)
+    if not told.get("cal_fallback"):
+        return []
+    age = int(told["cal_age_nights"])
+    why = f"calibrations of {told['cal_night']} ({age} {'night' if age == 1 else 'nights'} old) serve"
+    return [Doubt(why=why, trust=max(0.8, 0.98 - 0.003 * age))]
+
+
+def _figures(found: Automatic) -> dict[str, Any]:
+    """What a line of the log and the status show."""
+    if not found.sources:
+        return {"confidence": 0.0}
+    psf = found.sources[0].psf
+    figures: dict[str, Any] = {
+        "x [arcsec]": round(psf.x_arcsec, 2),
+        "y [arcsec]": round(psf.y_arcsec, 2),
+        "FWHM [arcsec]": round(psf.fwhm_arcsec, 2),
+        "S/N": round(found.snr, 1),
+        "confidence": round(found.confidence, 3),
+    }
+    if found.reasons:
+        figures["doubts"] = "; ".join(found.reasons)
+    return figures
+
+
+def _write(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bool) -> None:
+    first, point = exposures[0], found.point
+    assert point is not None
+    wavelength, exptime = first.look.cube.wavelength, first.look.exptime_s
+    scale: FloatArray | float = 1 / exptime
+    if len(exposures) == 2:
+        air_a, air_b = (e.conditions.airmass or 1.0 for e in exposures)
+        scale = extinction_factor(extinction_mag(wavelength), 0.5 * (air_a - air_b)) / exptime
+    spectrum = Spectrum(
+        wavelength=wavelength,
+        flux=point.flux * scale,
+        error=point.error * scale,
+        sky=point.sky / exptime,
+        unit=INSTRUMENTAL,
+        meta=_meta(job, exposures, found, standard=standard),
+    )
+    good = (wavelength > 4500) & (wavelength < 8500)
+    psf = found.sources[0].psf
+    cards: Cards = {
+        "SNRMED": (found.snr, "median S/N per bin, 4500-8500 Angstrom"),
+        "PSFCHI2": (float(np.nanmedian(point.residual_chi2[good])), "median reduced chi-square of the image fits"),
+        "PSFBETA": (psf.beta, "Moffat exponent"),
+        "PSFE1": (psf.e1, "ellipticity, E-W"),
+        "PSFE2": (psf.e2, "ellipticity, NE-SW"),
+        "PSFDISP": (psf.dispersion, "refraction seen / predicted"),
+        "POSERR": (found.sources[0].position_error, "[arcsec] of the position"),
+        "DETSIG": (found.sources[0].significance, "significance of the detection"),
+        "LSFSIGMA": (first.header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
+        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was taken off / target's"),
+        **{f"DOUBT{number}": why for number, why in enumerate(found.reasons[:9], start=1)},
+    }
+    write_spectrum(
+        job.outputs["ext"],
+        spectrum,
+        header=first.header,
+        cards=cards,
+        provenance=provenance(job),
+        field=_picture(exposures),
+    )
+
+
+def _picture(exposures: list[Exposure]) -> Field:
+    """White-light picture of the field, A minus B for a pair."""
+    cube = exposures[0].look.cube
+    values = collapse(cube, 5000.0, 8000.0)
+    if len(exposures) == 2:
+        scale = exposures[0].look.exptime_s / exposures[1].look.exptime_s
+        values = values - scale * collapse(exposures[1].look.cube, 5000.0, 8000.0)
+    return Field(
+        x_arcsec=cube.spaxels.x_arcsec,
+        y_arcsec=cube.spaxels.y_arcsec,
+        values=values,
+        corners=cell_vertices(cube.spaxels),
+        label="5000-8000 Angstrom",
+    )
+
+
+def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bool) -> dict[str, Any]:
+    first, header, psf = exposures[0], exposures[0].header, found.sources[0].psf
+    airmasses = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
+    fwhm_px = 2.355 * (number_of(header.get("LSFSIGMA"), 1.3))
+    at = int(np.argmin(np.abs(first.look.cube.wavelength - 5577)))
+    meta: dict[str, Any] = {
+        "target": str(job.options.get("name") or header.get("NAME") or header.get("OBJECT")),
+        "ra": text_of(header, "RA", "OBJRA", "TEL_RA"),
+        "dec": text_of(header, "DEC", "OBJDEC", "TEL_DEC"),
+        "utc": utc_of(header),
+        "mjd": number_of(header.get("MJD_OBS"), math.nan),
+        "exptime_s": sum(e.look.exptime_s for e in exposures),
+        "airmass": float(np.mean(airmasses)) if airmasses else None,
+        "parallactic_deg": first.conditions.parallactic_deg,
+        "req_id": header.get("REQ_ID") if isinstance(header.get("REQ_ID"), int) else 0,
+        "program": text_of(header, "P60PRID"),
+        "is_pair": len(exposures) == 2,
+        "is_standard": standard,
+        "standard": job.options.get("standard") or "",
+        "skysub": True,
+        "quality": 0 if standard else found.quality,
+        "reducer": "sedmd",
+        "method": "psf A/B" if len(exposures) == 2 else "psf",
+        "confidence": round(found.confidence, 4),
+        "x_arcsec": psf.x_arcsec,
+        "y_arcsec": psf.y_arcsec,
+        "seeing_arcsec": psf.fwhm_arcsec,
+        "radius_arcsec": psf.fwhm_arcsec,
+        "sky_line_fwhm_nm": fwhm_px * float(np.gradient(first.look.cube.wavelength)[at]) / 10,
+        "trace_fwhm_px": number_of(header.get("TRFWHM"), math.nan),
+        "flexure_x_px": number_of(header.get("FLEXX"), 0.0),
+        "flexure_y_px": number_of(header.get("FLEXY"), 0.0),
+        "frame": _raw_name(first.path),
+    }
+    meta |= _calibrations(exposures)
+    if not math.isfinite(meta["mjd"]):
+        meta["mjd"] = number_of(header.get("JD"), math.nan) - 2400000.5
+    if len(exposures) == 2:
+        meta |= {
+            "frame_b": _raw_name(exposures[1].path),
+            "x_b_arcsec": found.sources[1].psf.x_arcsec,
+            "y_b_arcsec": found.sources[1].psf.y_arcsec,
+        }
+    return {key: (None if isinstance(v, float) and not math.isfinite(v) else v) for key, v in meta.items()}
+
+
+def _calibrations(exposures: list[Exposure]) -> dict[str, Any]:
+    """Night, age and fall-back of the calibrations under a spectrum; of a pair the older ones count."""
+    header = max((e.header for e in exposures), key=lambda h: number_of(h.get("CALAGE"), -1.0))
+    if "CALNIGHT" not in header:
+        return {}
+    return {
+        "cal_night": str(header["CALNIGHT"]),
+        "cal_age_nights": int(header["CALAGE"]),
+        "cal_fallback": bool(header["CALFALL"]),
+    }
+
+
+def utc_of(header: fits.Header) -> str:
+    """Start of the exposure as YYYY-MM-DD HH:MM:SS.s from the day-of-year or the calendar cards, or the JD."""
+    from astropy.time import Time
+
+    text = str(header.get("UTC", "")).strip()
+    for value, form in ((text, "yday"), (f"{header.get('OBSDATE')}T{header.get('OBSTIME')}", "isot")):
+        try:
+            return str(Time(value, format=form, scale="utc", precision=1).iso)
+        except ValueError:
+            continue
+    jd = number_of(header.get("JD"), math.nan)
+    return str(Time(jd, format="jd", scale="utc", precision=1).iso) if math.isfinite(jd) else ""
+
+
+def _raw_name(path: Path) -> str:
+    """Name of the raw frame that a cube comes from: ``e3d_crr_b_ifuYYYYMMDD_HH_MM_SS_NAME`` -> ``ifu...``."""
+    return "_".join(path.stem.removeprefix("e3d_crr_b_").split("_")[:4])

@@ -1,0 +1,98 @@
+"""Which object is the target: by the place where the telescope pointed, by the nod, and by what else is there."""
+
+import numpy as np
+import pytest
+
+from sedmd.reduce.find import Source
+from sedmd.reduce.psf import Psf, Refraction
+from sedmd.reduce.target import VISIBLE, Look, candidates, nod_error, nod_of, weighed
+from unit.reduce_scenes import hex_spaxels, make_cube
+
+CUBE = make_cube(hex_spaxels(4), np.linspace(4000.0, 9000.0, 5), np.zeros((5, hex_spaxels(4).q.size)))
+STILL = Refraction(east=np.zeros(5), north=np.zeros(5))
+
+
+def look(offset=(0.0, 0.0)):
+    return Look(cube=CUBE, refraction=STILL, exptime_s=900.0, offset=offset)
+
+
+def source(x, y, *, significance=50.0, edge=5.0):
+    return Source(
+        psf=Psf(x_arcsec=x, y_arcsec=y, fwhm_arcsec=1.8),
+        significance=significance,
+        amplitude=np.ones(6),
+        amplitude_error=np.full(6, 0.02),
+        chi2=1.0,
+        position_error=0.05,
+        edge_arcsec=edge,
+    )
+
+
+def test_the_object_where_the_telescope_pointed_is_the_target():
+    (one,) = candidates([look()], [[source(0.3, -0.4)]], pointing_arcsec=1.5)
+    assert one.chance > 0.99
+    assert one.off_arcsec == pytest.approx(0.5)
+
+
+def test_the_chance_falls_with_the_distance_and_never_to_nothing():
+    chances = [candidates([look()], [[source(x, 0.0)]], pointing_arcsec=1.5)[0].chance for x in range(0, 13, 2)]
+    assert (np.diff(chances) < 1e-9).all()
+    assert chances[1] > 0.95 and chances[-1] < 0.5 and chances[-1] > 0.1
+
+
+def test_a_field_without_prior_knowledge_is_judged_by_the_chance_to_see_anything():
+    far = candidates([look()], [[source(12.0, 0.0)]], pointing_arcsec=0.1)[0]
+    assert far.chance == pytest.approx(far.odds / (far.odds + (1 - VISIBLE) / VISIBLE))
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_offset_is_taken_off_whichever_way_it_is_meant(sign):
+    offset = (3.0, -4.0)
+    right, wrong = source(sign * 3.0, sign * -4.0), source(-4.0 * sign, -3.0 * sign)
+    ranked = candidates([look(offset)], [[wrong, right]], pointing_arcsec=1.0)
+    assert ranked[0].sources == (right,)
+
+
+def test_two_objects_as_near_share_the_chance():
+    ranked = candidates([look()], [[source(1.0, 0.0), source(-1.0, 0.0, significance=900.0)]], pointing_arcsec=1.5)
+    assert [one.chance for one in ranked] == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+def test_brightness_does_not_make_a_target():
+    near, bright = source(0.2, 0.1, significance=20.0), source(7.0, -6.0, significance=5000.0)
+    ranked = candidates([look()], [[bright, near]], pointing_arcsec=1.5)
+    assert ranked[0].sources == (near,) and ranked[0].chance > 0.99
+
+
+def test_only_what_moves_with_the_telescope_is_an_object_of_a_pair():
+    looks = [look((3.0, -4.0)), look((-3.0, 4.0))]
+    star, again, hot = source(-3.0, 4.0), source(3.1, -3.9), source(6.0, 6.0, significance=500.0)
+    ranked = candidates(looks, [[hot, star], [hot, again]], pointing_arcsec=1.5)
+    assert [one.sources for one in ranked] == [(star, again)]
+    assert nod_of(looks) == (-6.0, 8.0)
+    assert nod_error(star, again, nod_of(looks)) == pytest.approx(0.14, abs=0.01)
+
+
+def test_the_move_tells_how_the_offsets_are_meant():
+    """A star that moved with the offsets belongs where the offset, not its opposite, puts it."""
+    looks = [look((3.0, -4.0)), look((-3.0, 4.0))]
+    ranked = candidates(looks, [[source(3.0, -4.0)], [source(-3.0, 4.0)]], pointing_arcsec=1.5)
+    assert ranked[0].chance > 0.99 and ranked[0].off_arcsec < 0.1
+
+
+def test_a_pair_without_offsets_is_matched_by_light():
+    looks = [look(None), look(None)]
+    one, two, other = source(1.0, 0.0), source(-2.0, 5.0), source(5.0, 5.0, significance=800.0)
+    ranked = candidates(looks, [[one], [other, two]], pointing_arcsec=1.5)
+    assert ranked[0].sources == (one, two)
+
+
+def test_what_lies_beyond_the_rim_is_no_candidate():
+    assert candidates([look()], [[source(0.0, 0.0, edge=-0.5)]], pointing_arcsec=1.5) == []
+
+
+def test_what_else_is_known_weighs_the_chances_anew():
+    ranked = candidates([look()], [[source(0.5, 0.0), source(-1.0, 0.0)]], pointing_arcsec=1.5)
+    again = weighed(ranked, [0.01, 1.0])
+    assert again[0].sources is ranked[1].sources
+    assert sum(one.chance for one in again) < 1.0

@@ -128,6 +128,7 @@ DECISIVE = (
     "spaxels without wavelengths",
     "flexure",
     "flux in 20 nm bins",
+    "flux on a host",
     "automatic position",
     "fate",
 )

@@ -21,6 +21,8 @@ from .score_truth import CLEAN_TRANSMISSION, NightTruth, TrueSource
 BIN_LOW, BIN_HIGH, BIN_WIDTH = 4000.0, 9000.0, 200.0
 #: Largest relative error of the flux in a broad bin, and of A/B against single.
 MAX_FLUX, MAX_PAIR = 3.0, 2.0
+#: The same of a target on a host galaxy, whose light has to be told from its own.
+MAX_FLUX_ON_HOST = 10.0
 #: Spectra with less noise than this in a typical broad bin [%] are bright: held to the limits without allowance.
 BRIGHT = 1.0
 #: A lone object brighter than this [AB mag at 6500 A] must be extracted; a fainter one may be left to the observer.
@@ -36,6 +38,7 @@ class Compared:
     product : str, name of the product without ``sp_``
     frames : stems of the raw frames
     pair, standard : bool
+    on_host : bool, a galaxy stands in the field
     exptime : float, seconds per frame
     wavelength, flux, error, truth : (n,) ndarray, calibrated, outside telluric bands within the scored range
     clean : (n,) ndarray of bool, outside the weak telluric bands too
@@ -47,6 +50,7 @@ class Compared:
     frames: tuple[str, ...]
     pair: bool
     standard: bool
+    on_host: bool
     exptime: float
     wavelength: NDArray[np.float64]
     flux: NDArray[np.float64]
@@ -97,7 +101,9 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
         found.append(
             Compared(
                 product=path.stem.removeprefix("sp_"), frames=tuple(stems), pair=len(stems) == 2,
-                standard=bool(meta.get("is_standard")), exptime=float(truth.frame(stems[0])["exptime"]),
+                standard=bool(meta.get("is_standard")),
+                on_host=any(s.role == "host" for s in truth.sources(stems[0])),
+                exptime=float(truth.frame(stems[0])["exptime"]),
                 wavelength=wave[use], flux=np.asarray(spectrum.flux, float)[use],
                 error=np.asarray(spectrum.error, float)[use], truth=expected[use],
                 clean=truth.outside_bands(wave[use], CLEAN_TRANSMISSION), source=sources[0],
@@ -187,6 +193,9 @@ def _flux_rows(one: Compared) -> list[Row]:
         return [lacking("flux in 20 nm bins, largest error", one.where, "no bins")]
     error = 100.0 * np.abs(ratio - 1.0)
     shown_rms = shown("flux in 20 nm bins, rms", one.where, float(np.sqrt(np.mean(error**2))), "%")
+    if one.on_host and is_bright(one):
+        on_host = at_most("flux on a host, largest error", one.where, float(error.max()), MAX_FLUX_ON_HOST, "%")
+        return [on_host, shown_rms]
     if is_bright(one):
         return [at_most("flux in 20 nm bins, largest error", one.where, float(error.max()), MAX_FLUX, "%"), shown_rms]
     beyond = np.clip(error - 300.0 * noise, 0.0, None)
@@ -207,7 +216,7 @@ def _position_rows(one: Compared, onto_product: NDArray[np.float64]) -> list[Row
 
 def _pair_rows(compared: list[Compared]) -> list[Row]:
     """A/B against the bright singles of the same night, each relative to its own truth."""
-    singles = [one for one in compared if not one.pair and not one.standard and is_bright(one)]
+    singles = [one for one in compared if not one.pair and not one.standard and not one.on_host and is_bright(one)]
     rows = []
     for pair in (one for one in compared if one.pair and is_bright(one)):
         for single in singles:

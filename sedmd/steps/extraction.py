@@ -63,11 +63,9 @@ def extract_spectrum(job: Job) -> Result:
             seeing_arcsec=float(job.options["seeing_arcsec"]),
         )
         least = float(job.options["min_confidence"])
-    figures = _figures(found)
     if found.point is None or found.confidence < least:
-        raise NeedsObserver(f"{job.label}: {said(found)}", figures=figures)
-    if not standard:
-        figures["quality"] = found.quality
+        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
+    figures = _figures(found) if standard else _figures(found, quality=found.quality)
     warnings = (f"{job.label}: one exposure of an A/B pair without its partner, extracted alone",) if partial else ()
     _write(job, exposures, found, standard=standard)
     return Result(figures=figures, warnings=warnings)
@@ -124,8 +122,8 @@ def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:
     return [Doubt(why=why, trust=max(0.8, 0.98 - 0.003 * age))]
 
 
-def _figures(found: Automatic) -> dict[str, Any]:
-    """What a line of the log and the status show."""
+def _figures(found: Automatic, *, quality: int = 0) -> dict[str, Any]:
+    """What a line of the log and the status show; the quality of a final spectrum only."""
     if not found.sources:
         return {"confidence": 0.0}
     psf = found.sources[0].psf
@@ -136,6 +134,8 @@ def _figures(found: Automatic) -> dict[str, Any]:
         "S/N": round(found.snr, 1),
         "confidence": round(found.confidence, 3),
     }
+    if quality:
+        figures["quality"] = quality
     if found.reasons:
         figures["doubts"] = "; ".join(found.reasons)
     return figures

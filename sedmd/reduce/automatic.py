@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.stats import norm
 
-from sedmd.reduce.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands
+from sedmd.reduce.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, without
 from sedmd.reduce.host import Host, fit_host
 from sedmd.reduce.pair import extract_pair
 from sedmd.reduce.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
@@ -34,6 +34,8 @@ REACH_ARCSEC = 9.0
 HOST_ARCSEC = 6.0
 #: Candidates with a chance above this are looked at more closely, at most so many.
 CONTENDER, MOST_CONTENDERS = 0.02, 3
+#: A point of a smaller share of a source's light makes no host of it.
+LEAST_RIVAL = 0.05
 #: Wavelengths between which the signal-to-noise ratio is quoted [Angstrom].
 SNR_RANGE = (4500.0, 8500.0)
 #: What is finer than so many bins is looked at for what is left of the sky's lines.
@@ -114,12 +116,14 @@ def extract_target(
     ranked = candidates(looks, found, pointing_arcsec=pointing_arcsec)
     if not ranked:
         return Automatic(point=None, found=tuple(map(tuple, found)), doubts=(_nothing(looks, found),))
+    pictures: list[Host] = []
     hosts: list[Host] = []
     if standard:
         chosen = max(ranked, key=lambda one: one.sources[0].brightness)
     else:
-        ranked, hosts = _by_shape(looks, bands, found, ranked, pointing_arcsec, seeing_arcsec)
+        ranked, pictures = _by_shape(looks, bands, found, ranked, pointing_arcsec, seeing_arcsec)
         chosen = ranked[0]
+        hosts = pictures if any(picture.clear for picture in pictures) else []
     images = _images(chosen.sources, hosts)
     sources = tuple(replace(one, psf=psf) for one, psf in zip(chosen.sources, images, strict=True))
     beside = [] if standard else _beside(looks, found, chosen, hosts)
@@ -134,6 +138,7 @@ def extract_target(
         reasons += [
             _about_place(chosen, ranked, sources, seeing_arcsec),
             *_about_hosts(hosts),
+            _about_picture(pictures),
             *_about_neighbours(chosen, found[0], hosts),
             *_about_nod(looks, chosen),
             *_about_agreement(looks, sources, gain_b),
@@ -167,7 +172,7 @@ def _by_shape(
     pointing_arcsec: float,
     seeing_arcsec: float,
 ) -> tuple[list[Candidate], list[Host]]:
-    """The candidates once more, those that are points first; and the light around the first."""
+    """The candidates once more, those that are points first; and the picture of the first in each exposure."""
     first = ranked[0]
     close = [first, *(one for one in ranked[1:MOST_CONTENDERS] if one.chance > CONTENDER)]
     fits = [_hosts(looks, bands, found, candidate, first) for candidate in close]
@@ -183,13 +188,13 @@ def _by_shape(
             if rival is candidate:
                 continue
             factors[number] *= math.prod(
-                _is_no_host(source, own, other) ** (1 / len(looks))
-                for source, own, other in zip(candidate.sources, fits[number], fit, strict=True)
+                _is_no_host(source, point, own, other) ** (1 / len(looks))
+                for source, point, own, other in zip(candidate.sources, rival.sources, fits[number], fit, strict=True)
             )
     again = weighed(ranked, factors)
     chosen = next(number for number, one in enumerate(ranked) if one.sources is again[0].sources)
     light = fits[chosen] if chosen < len(fits) else _hosts(looks, bands, found, again[0], again[0])
-    return again, light if any(host.clear for host in light) else []
+    return again, light
 
 
 def _images(sources: Sequence[Source], hosts: Sequence[Host]) -> list[Psf]:
@@ -197,7 +202,7 @@ def _images(sources: Sequence[Source], hosts: Sequence[Host]) -> list[Psf]:
     return [host.star for host in hosts] if hosts else [source.psf for source in sources]
 
 
-def _is_no_host(source: Source, own: Host, other: Host) -> float:
+def _is_no_host(source: Source, rival: Source, own: Host, other: Host) -> float:
     """How much less likely a source is to be the target because it may be the host of a rival.
 
     Where the rival is a point beside extended light in the source's place, that picture is weighed against the one in
@@ -205,6 +210,8 @@ def _is_no_host(source: Source, own: Host, other: Host) -> float:
     """
     if not (other.clear and other.extended) or _apart(source.psf, other.image) > 0.7 * other.image.fwhm_arcsec:
         return 1.0
+    if rival.brightness < LEAST_RIVAL * source.brightness:
+        return 1.0  # what is left in the wings of a bright star, and no point
     return math.exp(-0.5 * min(max((own.cost - other.cost) / max(other.chi2, 1.0), 0.0), 20.0))
 
 
@@ -220,12 +227,13 @@ def _hosts(
     for number, (one, look) in enumerate(zip(bands, looks, strict=True)):
         source = candidate.sources[number]
         # a galaxy beside it was found as a source of its own
-        rest = (other for other in found[number] if other is not source)
+        rest = [other for other in found[number] if other is not source]
         beside = [other for other in rest if _apart(other.psf, source.psf) < HOST_ARCSEC]
         nearest = max(beside, key=lambda other: other.brightness, default=source)
+        cleared = without(one, look.cube.spaxels, (other for other in rest if other is not nearest))
         inside = _apart(source.psf, first.sources[number].psf) < HOST_ARCSEC
         about = place_of(first.sources[number] if inside else source)
-        fits.append(fit_host(one, look.cube.spaxels, source.psf, near=place_of(nearest), about=about))
+        fits.append(fit_host(cleared, look.cube.spaxels, source.psf, near=place_of(nearest), about=about))
     return fits
 
 
@@ -355,6 +363,12 @@ def _about_hosts(hosts: Sequence[Host]) -> list[Doubt]:
     apart = float(np.mean([host.separation_arcsec for host in hosts]))
     why = f"host light of {100 * share:.0f} % of the target's, {apart:.1f} arcsec away, was modelled"
     return [Doubt(why=why, trust=1.0 / (1.0 + share / 2.0) if np.isfinite(share) else 0.0)]
+
+
+def _about_picture(pictures: Sequence[Host]) -> Doubt:
+    """Star, host and neighbours should account for what is seen."""
+    chi2 = max(picture.chi2 for picture in pictures)
+    return Doubt(why=f"the field around it is not understood (chi2 {chi2:.1f})", trust=_rises(-chi2, -6.5, 2.0))
 
 
 def _about_neighbours(chosen: Candidate, found: Sequence[Source], hosts: Sequence[Host]) -> list[Doubt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,10 +125,22 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
                 edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
             )
         )
-        flux = flux - amplitude[:, None] * shape
-        # What is left under a bright source is the error of its shape, not another source.
-        noise = noise + (0.1 * amplitude[:, None] * shape) ** 2
+        flux, noise = _taken_off(flux, noise, amplitude[:, None] * shape)
     return sources
+
+
+def without(bands: Bands, spaxels: Spaxels, sources: Iterable[Source]) -> Bands:
+    """The bands with the light of some sources taken off, and what that leaves uncertain added to the variance."""
+    flux, variance = bands.flux, bands.variance
+    for source in sources:
+        shape = image(source.psf, spaxels, bands.wavelength, bands.east, bands.north)
+        flux, variance = _taken_off(flux, variance, source.amplitude[:, None] * shape)
+    return replace(bands, flux=flux, variance=variance)
+
+
+def _taken_off(flux: NDArray, variance: NDArray, light: NDArray) -> tuple[NDArray, NDArray]:
+    """What is left under a bright source is the error of its shape, not another source."""
+    return flux - light, variance + (0.1 * light) ** 2
 
 
 def _rim(spaxels: Spaxels) -> NDArray[np.bool_]:

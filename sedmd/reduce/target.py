@@ -24,6 +24,8 @@ FIELD_ARCSEC2 = 700.0
 #: Unrelated objects as bright as targets are, per arcsec**2: galaxies and stars to R = 20.5 (Hogg et al. 1997; Bahcall
 #: & Soneira 1980, high latitude), which is one in the field of view.
 UNRELATED = 1.2e-3
+#: Share of a star's light that its image may leave behind, and how far from it, in units of its FWHM.
+LEFT_BEHIND, WINGS = 0.04, 2.0
 #: How often a target is to be seen at all: some fade, some were never there.
 VISIBLE = 0.9
 #: How often its host galaxy is to be seen, and how far from the target it lies in each axis [arcsec].
@@ -109,7 +111,10 @@ def candidates(looks: Sequence[Look], found: Sequence[Sequence[Source]], *, poin
     made = []
     nod = nod_of(looks)
     # what shines beyond the rim is not in the field, and what the rim itself makes is no object
-    found = [[source for source in sources if source.edge_arcsec > 0] for sources in found]
+    found = [
+        [one for one in sources if one.edge_arcsec > 0 and not any(_in_the_wings(one, other) for other in sources)]
+        for sources in found
+    ]
     for sources in _objects(looks, found):
         # the way an object moved tells how the offsets are meant
         signs = [(sign, share) for sign, share in SIGNS if _gap(sources, nod, sign) <= MAX_NOD_ERROR]
@@ -124,6 +129,13 @@ def weighed(objects: Sequence[Candidate], factors: Sequence[float]) -> list[Cand
     total = sum(odds) + (1 - VISIBLE) / VISIBLE
     made = [replace(one, odds=odd, chance=odd / total) for one, odd in zip(objects, odds, strict=True)]
     return sorted(made, key=lambda one: -one.odds)
+
+
+def _in_the_wings(source: Source, other: Source) -> bool:
+    """So faint beside so bright a star it is what the star's image left, as a rule."""
+    (x, y), (other_x, other_y) = place_of(source), place_of(other)
+    near = math.hypot(x - other_x, y - other_y) < WINGS * other.psf.fwhm_arcsec
+    return near and source.brightness < LEFT_BEHIND * other.brightness
 
 
 def likeness(off_arcsec: float, fwhm_arcsec: float, *, pointing_arcsec: float, seeing_arcsec: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def extract_spectrum(job: Job) -> Result:
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
     partial = bool(job.options.get("partial_pair"))
+    told = [Doubt(why="half a pair: the sky subtraction is inferior", trust=0.97)] if partial else []
     if standard:
         found, least = extract(exposures, standard=True), STANDARD_CONFIDENCE
     else:
@@ -61,6 +63,7 @@ def extract_spectrum(job: Job) -> Result:
             exposures,
             pointing_arcsec=float(job.options["pointing_arcsec"]),
             seeing_arcsec=float(job.options["seeing_arcsec"]),
+            doubts=told,
         )
         least = float(job.options["min_confidence"])
     if found.point is None or found.confidence < least:
@@ -84,11 +87,16 @@ def read_exposure(path: Path) -> Exposure:
 
 
 def extract(
-    exposures: list[Exposure], *, pointing_arcsec: float = 1.5, seeing_arcsec: float = 1.8, standard: bool = False
+    exposures: list[Exposure],
+    *,
+    pointing_arcsec: float = 1.5,
+    seeing_arcsec: float = 1.8,
+    standard: bool = False,
+    doubts: Sequence[Doubt] = (),
 ) -> Automatic:
     """What is found without an observer; for the flux of a pair, in counts of A at the mean airmass."""
     looks = [exposure.look for exposure in exposures]
-    doubts = [] if standard else _about_calibrations(exposures)
+    doubts = [] if standard else [*doubts, *_about_calibrations(exposures)]
     gain: FloatArray | float = 1.0
     if len(exposures) == 2:
         # B's counts for one of A's: exposure time, and the little difference in extinction

@@ -5,7 +5,7 @@ import pytest
 
 from sedmd.reduce.find import Source
 from sedmd.reduce.psf import Psf, Refraction
-from sedmd.reduce.target import VISIBLE, Look, candidates, nod_error, nod_of, weighed
+from sedmd.reduce.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, weighed
 from unit.reduce_scenes import hex_spaxels, make_cube
 
 CUBE = make_cube(hex_spaxels(4), np.linspace(4000.0, 9000.0, 5), np.zeros((5, hex_spaxels(4).q.size)))
@@ -16,11 +16,11 @@ def look(offset=(0.0, 0.0)):
     return Look(cube=CUBE, refraction=STILL, exptime_s=900.0, offset=offset)
 
 
-def source(x, y, *, significance=50.0, edge=5.0):
+def source(x, y, *, significance=50.0, edge=5.0, brightness=1.0):
     return Source(
         psf=Psf(x_arcsec=x, y_arcsec=y, fwhm_arcsec=1.8),
         significance=significance,
-        amplitude=np.ones(6),
+        amplitude=np.full(6, brightness),
         amplitude_error=np.full(6, 0.02),
         chi2=1.0,
         position_error=0.05,
@@ -85,6 +85,21 @@ def test_a_pair_without_offsets_is_matched_by_light():
     one, two, other = source(1.0, 0.0), source(-2.0, 5.0), source(5.0, 5.0, significance=800.0)
     ranked = candidates(looks, [[one], [other, two]], pointing_arcsec=1.5)
     assert ranked[0].sources == (one, two)
+
+
+def test_what_a_bright_star_leaves_in_its_wings_is_no_candidate():
+    bright, left = source(0.5, 0.0, brightness=100.0), source(2.0, 1.0, brightness=2.0)
+    assert [one.sources for one in candidates([look()], [[bright, left]], pointing_arcsec=1.5)] == [(bright,)]
+    apart = source(5.0, 1.0, brightness=2.0)
+    assert len(candidates([look()], [[bright, apart]], pointing_arcsec=1.5)) == 2
+
+
+@pytest.mark.parametrize("off", [0.0, 2.0, 4.0])
+def test_a_sharp_image_is_likelier_the_target_than_a_wide_one(off):
+    at = {"pointing_arcsec": 1.5, "seeing_arcsec": 1.8}
+    like = [likeness(off, width, **at) for width in (1.5, 2.0, 2.5, 3.0, 3.5)]
+    assert (np.diff(like) < 0).all()
+    assert like[0] > 1 > like[-1]
 
 
 def test_what_lies_beyond_the_rim_is_no_candidate():

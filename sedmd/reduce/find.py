@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from sedmd.reduce.containers import Cube, Spaxels
@@ -95,8 +96,9 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
     noise = _sky_noise(flux, bands.variance)
     sources: list[Source] = []
     inner = _rim_distance(spaxels) > RIM_ARCSEC
+    matched = _Filter.of(replace(bands, variance=noise), spaxels)
     for _ in range(max_sources):
-        score = _scores(replace(bands, flux=flux, variance=noise), spaxels)
+        score = matched.scores(flux, noise)
         index = int(np.argmax(np.where(inner, score, -np.inf)))
         if score[index] < threshold and not sources:
             index = int(np.argmax(score))
@@ -184,34 +186,49 @@ def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
     return noise
 
 
-def _scores(bands: Bands, spaxels: Spaxels) -> NDArray[np.floating]:
-    """Significance of a source of 2 arcsec FWHM at each spaxel, against the level of the sky around it."""
-    signal = np.where(np.isfinite(bands.variance), bands.flux, 0.0)
-    weight = np.where(np.isfinite(bands.variance), 1.0 / bands.variance, 0.0)
-    x, y = spaxels.x_arcsec, spaxels.y_arcsec
-    alpha = 2.0 / (2 * np.sqrt(2 ** (1 / DEFAULT_BETA) - 1))
-    reach = BACKGROUND_ARCSEC + float(np.hypot(bands.east, bands.north).max())
-    places = np.column_stack([x, y])
-    near = cKDTree(places).sparse_distance_matrix(cKDTree(places), reach, output_type="coo_matrix").tocsr()
-    near.sort_indices()
-    at, here, count = np.repeat(np.arange(len(x)), np.diff(near.indptr)), near.indices, len(x)
-    total, norm = np.zeros(count), np.zeros(count)
-    for b in range(len(bands.wavelength)):
-        width = alpha * (bands.wavelength[b] / PSF_REFERENCE) ** -0.2
-        dx = x[here] - x[at] - bands.east[b]
-        dy = y[here] - y[at] - bands.north[b]
-        r2 = dx * dx + dy * dy
-        kernel = np.where(r2 > KERNEL_ARCSEC**2, 0.0, (1 + r2 / width**2) ** -DEFAULT_BETA)
-        # without its mean the kernel sees no level, and no tilt either where the spaxels lie around it on all sides
-        inside = np.where(r2 > BACKGROUND_ARCSEC**2, 0.0, weight[b][here])
-        mean = np.bincount(at, kernel * inside, count) / np.maximum(np.bincount(at, inside, count), 1e-300)
-        kernel = (kernel - mean[at]) * inside
-        total += np.bincount(at, kernel * signal[b][here], count)
-        norm += np.bincount(at, np.where(inside > 0, kernel**2 / np.maximum(inside, 1e-300), 0.0), count)
-    score = total / np.sqrt(np.maximum(norm, 1e-300))
-    # Half an aperture at the edge collects little and says little: it must not win by its small norm.
-    usable = norm > 0.3 * np.median(norm)
-    return np.where(usable, score / _excess(score[usable]), -np.inf)
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """Weights of the light around each spaxel by which a source of 2 arcsec FWHM stands out: a matrix per band."""
+
+    kernels: tuple[csr_array, ...]
+    squares: tuple[csr_array, ...]
+
+    @classmethod
+    def of(cls, bands: Bands, spaxels: Spaxels) -> _Filter:
+        """The best weights for the noise of these bands, against the level of the sky around each spaxel."""
+        weight = np.where(np.isfinite(bands.variance), 1.0 / bands.variance, 0.0)
+        x, y = spaxels.x_arcsec, spaxels.y_arcsec
+        alpha = 2.0 / (2 * np.sqrt(2 ** (1 / DEFAULT_BETA) - 1))
+        reach = BACKGROUND_ARCSEC + float(np.hypot(bands.east, bands.north).max())
+        tree = cKDTree(np.column_stack([x, y]))
+        near = tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix").tocsr()
+        near.sort_indices()
+        count, here = len(x), near.indices
+        at = np.repeat(np.arange(count), np.diff(near.indptr))
+        kernels, squares = [], []
+        for b in range(len(bands.wavelength)):
+            width = alpha * (bands.wavelength[b] / PSF_REFERENCE) ** -0.2
+            dx = x[here] - x[at] - bands.east[b]
+            dy = y[here] - y[at] - bands.north[b]
+            r2 = dx * dx + dy * dy
+            kernel = np.where(r2 > KERNEL_ARCSEC**2, 0.0, (1 + r2 / width**2) ** -DEFAULT_BETA)
+            # without its mean it sees no level, and no tilt either where the spaxels lie around it on all sides
+            inside = np.where(r2 > BACKGROUND_ARCSEC**2, 0.0, weight[b][here])
+            mean = np.bincount(at, kernel * inside, count) / np.maximum(np.bincount(at, inside, count), 1e-300)
+            kernel = (kernel - mean[at]) * inside
+            kernels.append(csr_array((kernel, here, near.indptr), shape=(count, count)))
+            squares.append(csr_array((kernel**2, here, near.indptr), shape=(count, count)))
+        return cls(tuple(kernels), tuple(squares))
+
+    def scores(self, flux: NDArray[np.floating], variance: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Significance of a source at each spaxel, all bands together, in units of the field's own scatter."""
+        good = np.isfinite(variance)
+        total = sum(k @ np.where(g, f, 0.0) for k, f, g in zip(self.kernels, flux, good, strict=True))
+        noise = sum(k @ np.where(g, v, 0.0) for k, v, g in zip(self.squares, variance, good, strict=True))
+        score = np.asarray(total) / np.sqrt(np.maximum(noise, 1e-300))
+        # Half an aperture at the edge collects little and says little: it must not win by its small norm.
+        usable = noise > 0.3 * np.median(noise)
+        return np.where(usable, score / _excess(score[usable]), -np.inf)
 
 
 def _excess(score: NDArray) -> float:

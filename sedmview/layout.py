@@ -40,6 +40,8 @@ QMenuBar::item:selected, QMenu::item:selected { background: #31506e; }
 QMenu { background: #222a33; border: 1px solid #4a5765; }
 QToolTip { background: #222a33; color: #e8edf2; border: 1px solid #4a5765; }
 """
+#: Two lines of what the search found [px].
+FOUND_HEIGHT = 40
 
 
 class Layout:
@@ -57,7 +59,8 @@ class Layout:
         self.field.setAccessibleName("Picture of the field")
         self.field.setMinimumSize(400, 400)
         self.readout, self.scale_facts, self.flags = label("facts"), label("facts"), label("facts")
-        self.found, self.finder_facts = label("found"), label("facts")
+        self.found, self.finder_facts = label("found", wrap=True), label("facts")
+        self.found.setFixedHeight(FOUND_HEIGHT)  # the picture does not jump when the search has ended
         self.spectrum, self.trouble = SpectrumPlot(), label("trouble")
         self.spectrum.setAccessibleName("Extracted spectrum")
         self.list, self.finder = TargetList(), FinderChart()
@@ -118,7 +121,7 @@ class Layout:
             _word("picture"), self.window_low, _word("–"), self.window_high, _word("nm"), 12, self.scale_facts, None
         )
         return _column(
-            (self.field, 1), self.bar, window, _row(*shape, None), _row(self.flags, 16, self.found, None), self.readout
+            (self.field, 1), self.bar, window, _row(*shape, 16, self.flags, None), self.found, self.readout
         )
 
     def _right(self) -> QtWidgets.QWidget:

@@ -206,6 +206,7 @@ class Window(QtWidgets.QMainWindow):
         parts.flags.setText("   ".join(words))
         found = presenter.suggestion.words if presenter.suggestion else "looking for objects ..." * presenter.searching
         parts.found.setText(f"found: {found}" if found and not presenter.searching else found)
+        parts.found.setToolTip(found)
 
     def _draw_spectrum(self) -> None:
         presenter, parts = self.presenter, self.parts

@@ -217,6 +217,13 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """How long after a change the service makes types, report and web page anew; 0: it does not, the timers do."""
+
+    every_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
     """The nights' web page: its folder, its title, and the folder of finder charts, ``{night}`` in it replaced."""
 
@@ -280,6 +287,7 @@ class Settings:
     extraction: Extraction = field(default_factory=Extraction)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)
+    after: After = field(default_factory=After)
     web: Web = field(default_factory=Web)
     classify: Classify = field(default_factory=Classify)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -299,6 +307,7 @@ SECTIONS: Mapping[str, type] = {
     "extraction": Extraction,
     "upload": Upload,
     "mail": Mail,
+    "after": After,
     "web": Web,
     "classify": Classify,
 }
@@ -335,6 +344,7 @@ CHOICES = {
 }
 #: Settings that may be zero; every other number must be above it.
 MAY_BE_ZERO = {
+    "after.every_s",
     "watch.settle_s",
     "calibrations.quiet_s",
     "calibrations.dome_min_exptime_s",

@@ -254,13 +254,16 @@ class Dispatcher:
         root = self.settings.paths.redux_root
         given = sorted(path for paths in job.inputs.values() for path in paths if path.parent.parent == root)
         for folder, paths in itertools.groupby(given, key=lambda path: path.parent):
-            known = self.ledger.product_files(folder.name)
+            known = {path.name: (path, *rest) for path, rest in self.ledger.product_files(folder.name).items()}
             for path in paths:
-                if path not in known:
+                if path.name not in known:
                     return path.name  # it was found changed while the job ran, and put aside
+                place, size, mtime_ns, _ = known[path.name]
+                if place != path:
+                    continue  # the root was copied: the ledger still speaks of the other place
                 with suppress(FileNotFoundError):  # one that was taken away meanwhile was read before
                     status = path.stat()
-                    if known[path][:2] != (status.st_size, status.st_mtime_ns):
+                    if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
                         return path.name
         return ""
 

@@ -15,6 +15,7 @@ from types import FrameType
 
 from sedmd import __version__
 from sedmd.config import NEEDS_RESTART, Settings, changed, load, show
+from sedmd.daemon.chores import Chores
 from sedmd.daemon.clock import Drift, Ticker
 from sedmd.daemon.disk import DiskGate
 from sedmd.daemon.health import HealthServer
@@ -161,6 +162,7 @@ class Service:
             monotonic=monotonic,
             on_end=self.intake.sleep_night,
         )
+        self.chores = Chores(settings=settings, config=config, report=report, monotonic=monotonic)
         self.ticker = Ticker()
         self.watcher = self._watcher(settings)
         self._config = config
@@ -199,6 +201,7 @@ class Service:
         finally:
             self.ticker.stop()
             self.watcher.stop()
+            self.chores.stop()
             if health is not None:
                 health.stop()
         return self.drain()
@@ -230,6 +233,7 @@ class Service:
             self._stall(error)
         if not full:
             self._unstall()
+            self.chores.tick()
         self._measure()
         return True
 
@@ -258,6 +262,7 @@ class Service:
                 if self.dispatcher.finished(key, future).no_room:
                     self.disk.refuse()
                 self.nights.touch(job.night)
+                self.chores.changed()
                 if job.step in ("flat", "fluxcal"):  # it may serve the nights after it
                     self.nights.touch_all()
             case Hint(path):
@@ -342,6 +347,7 @@ class Service:
         self._leave_settings()
         self.disk.configure(new)
         self.intake.configure(new)
+        self.chores.settings = new
         self.nights.touch_all()
         self._start_clock()
         self.inbox.put(Scan())
@@ -422,6 +428,7 @@ class Service:
         for night in self._in_sight():
             for text in take_decisions(self.ledger, self.settings.paths.redux_root / night):
                 self.report.event(night, "observer", "", text, level=NOTICE)
+                self.chores.changed()
 
     def _take_up_types(self, night: str) -> None:
         """Note what `sedmd classify` found while this service held the ledger."""

@@ -43,6 +43,8 @@ timeout_s = {timeout_s}
 memory_limit_mb = {memory_mb}
 retry_after_s = {retry_after_s}
 drain_timeout_s = 20
+[after]
+every_s = {after_s}
 """
 DEFAULTS = {
     "raw": "raw",
@@ -53,6 +55,7 @@ DEFAULTS = {
     "settle_s": 0.1,
     "mode": "auto",
     "quiet_s": 0.4,
+    "after_s": 0,
     "min_free_mb": 1,
     "steps": "night.fake_steps",
     "timeout_s": 60.0,

@@ -19,7 +19,7 @@ from sedmd.config import Settings, load
 from sedmd.status import snapshot
 
 #: What tells of the work, with its times, and is no product.
-RECORDS = ("sedmd.log", "journal.jsonl", "night.txt")
+RECORDS = ("sedmd.log", "journal.jsonl", "night.txt", "report.txt", "report.json")
 NOW = datetime(2019, 6, 13, 12, tzinfo=UTC)
 TESTS = Path(__file__).parents[1]
 
@@ -41,12 +41,14 @@ min_free_mb = 1
 [jobs]
 workers = 2
 steps_module = "night.fake_steps"
+[after]
+every_s = 0
 """
 
 
 def is_record(path: Path) -> bool:
     """A file that tells of the work, or the report being written."""
-    return path.name in RECORDS or path.name.startswith(".night.")
+    return path.name in RECORDS or path.name.startswith((".night.", ".report."))
 
 
 def configure(folder: Path, *, mode: str = "auto") -> Settings:

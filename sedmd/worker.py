@@ -7,6 +7,7 @@ import errno
 import faulthandler
 import hashlib
 import importlib
+import multiprocessing
 import os
 import resource
 import signal
@@ -108,6 +109,9 @@ def serve(pipe: Connection, steps_module: str, job: Job, memory_bytes: int = 0) 
     """
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)  # it died before the kernel knew that this process must die with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable()

@@ -49,13 +49,19 @@ class DiskGate:
             self._report.event("", "disk", "", f"{self.complaint} No new jobs begin until it is back", level=ERROR)
         return False
 
-    def room(self) -> bool:
-        """True if work may begin; tells once when the room runs out, and once when there is some again."""
+    def room(self, *, busy: bool = False) -> bool:
+        """True if work may begin; tells once when the room runs out, and once when there is some again.
+
+        Parameters
+        ----------
+        busy : bool
+            Jobs are at work: what their unfinished files take and give back is no room that somebody made.
+        """
         if not self.mounted():
             return False
         free = self.free()
         short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < self._least]
-        if self._refused and any(left > self._refused.get(name, left) for name, left in free.items()):
+        if self._refused and not busy and any(left > self._refused.get(name, left) for name, left in free.items()):
             self._refused = {}
         before = self.complaint
         self.complaint = f"disk low: {', '.join(short)}; {self._least_mb} MB needed" if short else ""

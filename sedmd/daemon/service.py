@@ -403,7 +403,7 @@ class Service:
         nights = self._in_sight()
         self.nights.drop(set(self.nights.plans) - set(nights))
         plans = self.nights.replan(nights, settled=self.intake.settled)
-        if self.disk.room() and self.intake.sight.there:
+        if self.disk.room(busy=bool(self.dispatcher.running)) and self.intake.sight.there:
             self.dispatcher.launch(plans)
         if (wake := self.nights.next_wake(self.clock())) is not None and self.ticker.alive:
             self.ticker.at(wake, lambda: self.inbox.put(Wake()), name="wake")

@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from sedmd import __version__
@@ -109,9 +110,9 @@ def serve(pipe: Connection, steps_module: str, job: Job, memory_bytes: int = 0) 
     """
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        os._exit(1)  # it died before the kernel knew that this process must die with it
+    if (parent := multiprocessing.parent_process()) is not None:
+        # the kernel minds the fork server, which lives as long as a worker has its end of a pipe
+        threading.Thread(target=_die_with, args=(parent.sentinel,), name="parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable()
@@ -120,6 +121,12 @@ def serve(pipe: Connection, steps_module: str, job: Job, memory_bytes: int = 0) 
     with suppress(BrokenPipeError):  # who asked died in the meantime
         pipe.send(run_job(steps_module, job))
     pipe.close()
+
+
+def _die_with(sentinel: int) -> None:
+    """End this process and its children when the service is gone."""
+    wait([sentinel])
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _no_room(error: BaseException | None) -> bool:

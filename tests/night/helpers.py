@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -61,11 +61,12 @@ def configure(folder: Path, *, mode: str = "auto") -> Settings:
 def products(settings: Settings) -> dict[str, str]:
     """Every product below the redux root with the digest of its content; records of the work apart."""
     root = settings.paths.redux_root
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not is_record(path) and not {".sedmd", "superseded"} & set(path.parts)
-    }
+    found = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not is_record(path) and not {".sedmd", "superseded"} & set(path.parts):
+            with suppress(FileNotFoundError):  # what a service was just writing has its own name by now
+                found[str(path.relative_to(root))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 @contextmanager

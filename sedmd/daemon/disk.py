@@ -8,6 +8,8 @@ from sedmd.config import Settings
 from sedmd.mounts import free_bytes
 from sedmd.report import ERROR, NOTICE, Report
 
+#: Less than this is what a product made anew or a log gives back, and not room that somebody made [bytes].
+STEP = 1_000_000
 #: Begins the complaint about a redux root that is away.
 AWAY = "redux root"
 
@@ -61,7 +63,8 @@ class DiskGate:
             return False
         free = self.free()
         short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < self._least]
-        if self._refused and not busy and any(left > self._refused.get(name, left) for name, left in free.items()):
+        more = [name for name, left in free.items() if left > self._refused.get(name, left) + STEP]
+        if self._refused and not busy and more:
             self._refused = {}
         before = self.complaint
         self.complaint = f"disk low: {', '.join(short)}; {self._least_mb} MB needed" if short else ""

@@ -39,7 +39,7 @@ from sedmd.reduce.containers import Cube, FloatArray, IntArray, Spectrum
 from sedmd.reduce.hexagon import cell_area
 from sedmd.reduce.psf import Psf
 from sedmd.reduce.sensitivity import Sensitivity, calibrate
-from sedmd.reduce.target import MIN_NOD
+from sedmd.reduce.target import move_of
 
 INSTRUMENTAL, CALIBRATED = "electron / (s Angstrom)", "erg / (s cm2 Angstrom)"
 #: Name of the night's flux calibration.
@@ -112,10 +112,8 @@ class Observation:
     @property
     def nod(self) -> tuple[float, float] | None:
         """Where an object moves to from A to B, arcsec East and North: against the telescope. None if nothing tells."""
-        one, two = self.offsets[0], self.offsets[-1]
-        if one is None or two is None or math.dist(one, two) < MIN_NOD:
-            return None
-        return one[0] - two[0], one[1] - two[1]
+        move = move_of(self.offsets)
+        return None if move is None else (-move[0], -move[1])
 
     @property
     def exptime_s(self) -> float:

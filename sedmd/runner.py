@@ -102,8 +102,7 @@ def reduce_nights(
         Exit code 0 all good, 1 some frames or jobs lost, 3 calibrations missing.
     """
     ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
-    # a passing fault is tried once more, at once: nobody waits half an hour at a terminal
-    settings = dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
+    settings = _at_a_terminal(settings)
     if strict:
         calibrations = dataclasses.replace(settings.calibrations, fallback_max_age_nights=0)
         settings = dataclasses.replace(settings, calibrations=calibrations)
@@ -152,9 +151,8 @@ def extract_night(
         How the night stands then.
     """
     ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
-    settings = dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
     dispatcher = Dispatcher(
-        settings=settings,
+        settings=_at_a_terminal(settings),
         ledger=ledger,
         engine=engine,
         clock=clock,
@@ -171,6 +169,11 @@ def extract_night(
         return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
 
     return _work_off(dispatcher, ended, {night: final}, progress, wanted)[night]
+
+
+def _at_a_terminal(settings: Settings) -> Settings:
+    """A passing fault is tried once more, at once: nobody waits half an hour at a terminal."""
+    return dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
 
 
 def _work_off(

@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sedmd.commands.bar import Bar
 from sedmd.commands.common import night_argument, positive_argument, settings_of, utc_now
 from sedmd.config import Settings, from_table, load
 from sedmd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sedmd.engines import Engine
+    from sedmd.ledger import Ledger
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -56,10 +62,6 @@ def verb_reduce(options: argparse.Namespace) -> int:
 
     Afternoon calibrations lie in the directory of the day before: give both. Work already done is not done again.
     """
-    from sedmd.engines import engine_for
-    from sedmd.journal import Journal
-    from sedmd.ledger import Ledger
-    from sedmd.lock import single_instance
     from sedmd.report import Report
     from sedmd.runner import raw_directories, reduce_nights, table
 
@@ -73,13 +75,7 @@ def verb_reduce(options: argparse.Namespace) -> int:
         stream=None if quiet else sys.stderr,
         verbose=options.verbose,
     )
-    journal = Journal(settings.paths.redux_root)
-    with (
-        single_instance(settings.paths.state),
-        Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, journal=journal, check=True) as ledger,
-        engine_for(settings.jobs) as engine,
-        Bar(shown=quiet) as bar,
-    ):
+    with _at_work(settings) as (ledger, engine), Bar(shown=quiet) as bar:
         summary = reduce_nights(
             options.raw,
             settings=settings,
@@ -142,10 +138,7 @@ def verb_extract(options: argparse.Namespace) -> int:
 
 
 def _extract_auto(options: argparse.Namespace) -> int:
-    from sedmd.engines import engine_for
-    from sedmd.journal import Journal
-    from sedmd.ledger import Ledger
-    from sedmd.lock import holder, single_instance
+    from sedmd.lock import holder
     from sedmd.report import Report
     from sedmd.runner import extract_night
     from sedmd.status import snapshot
@@ -165,13 +158,7 @@ def _extract_auto(options: argparse.Namespace) -> int:
         raise ConfigError(msg)
     if holder(settings.paths.state) is None:
         report = Report(clock=utc_now, redux_root=settings.paths.redux_root, stream=None)
-        journal = Journal(settings.paths.redux_root)
-        with (
-            single_instance(settings.paths.state),
-            Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, journal=journal, check=True) as ledger,
-            engine_for(settings.jobs) as engine,
-            Bar(shown=sys.stderr.isatty()) as bar,
-        ):
+        with _at_work(settings) as (ledger, engine), Bar(shown=sys.stderr.isatty()) as bar:
             extract_night(
                 state["night"],
                 settings=settings,
@@ -188,6 +175,23 @@ def _extract_auto(options: argparse.Namespace) -> int:
     rows = rows_of(state, options.targets)
     print(table(rows) if rows else f"no target in night {state['night']} yet")
     return int(any(row.failed for row in rows))
+
+
+@contextmanager
+def _at_work(settings: Settings) -> Iterator[tuple[Ledger, Engine]]:
+    """The redux root for this process alone: its ledger, and workers."""
+    from sedmd.engines import engine_for
+    from sedmd.journal import Journal
+    from sedmd.ledger import Ledger
+    from sedmd.lock import single_instance
+
+    journal = Journal(settings.paths.redux_root)
+    with (
+        single_instance(settings.paths.state),
+        Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, journal=journal, check=True) as ledger,
+        engine_for(settings.jobs) as engine,
+    ):
+        yield ledger, engine
 
 
 def _reduce_settings(options: argparse.Namespace) -> Settings:

@@ -171,7 +171,7 @@ def _by_shape(
     factors = []
     for number, candidate in enumerate(ranked):
         own = fits[number] if number < len(fits) and any(host.clear for host in fits[number]) else []
-        width = min(psf.fwhm_arcsec for psf in (_images(candidate.sources, own)))
+        width = min(psf.fwhm_arcsec for psf in _images(candidate.sources, own))
         factors.append(
             likeness(candidate.off_arcsec, width, pointing_arcsec=pointing_arcsec, seeing_arcsec=seeing_arcsec)
         )

@@ -166,7 +166,12 @@ def _normal(distance: float, spread: float) -> float:
 
 def nod_of(looks: Sequence[Look]) -> tuple[float, float] | None:
     """The telescope's move from A to B, arcsec; None when the headers do not tell."""
-    one, two = looks[0].offset, looks[-1].offset
+    return move_of([look.offset for look in looks])
+
+
+def move_of(offsets: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """From the first to the last of a telescope's offsets, arcsec; None when one is not told, or they are the same."""
+    one, two = offsets[0], offsets[-1]
     if one is None or two is None:
         return None
     nod = two[0] - one[0], two[1] - one[1]

@@ -74,6 +74,19 @@ class Pointing:
     temperature_c: float = 10.0
     humidity: float = 40.0
 
+    def refraction(self, wavelength: float) -> tuple[float, float]:
+        """Offset East and North [arcsec] of the image at a wavelength [A] from that at `POSITION_WAVELENGTH`."""
+        east, north = differential_refraction(
+            wavelength,
+            POSITION_WAVELENGTH,
+            self.airmass,
+            self.parallactic_deg,
+            pressure_mbar=self.pressure_mbar,
+            temperature_c=self.temperature_c,
+            humidity=self.humidity,
+        )
+        return float(east), float(north)
+
 
 def moffat(dx: np.ndarray, dy: np.ndarray, seeing: Seeing, wavelength: float) -> np.ndarray:
     """Moffat (1969) profile per square arcsec, of total 1, at offsets East and North [arcsec]."""
@@ -134,15 +147,7 @@ def lenslet_shares(optics: Optics, source: Source, seeing: Seeing, pointings: tu
     for k, wavelength in enumerate(NODES):
         image = _galaxy_image(source, seeing, wavelength, step, half) if source.radius > 0.0 else None
         for p in pointings:
-            lift = differential_refraction(
-                wavelength,
-                POSITION_WAVELENGTH,
-                p.airmass,
-                p.parallactic_deg,
-                pressure_mbar=p.pressure_mbar,
-                temperature_c=p.temperature_c,
-                humidity=p.humidity,
-            )
+            lift = p.refraction(wavelength)
             dx = px - (source.x + p.guide_x + lift[0])
             dy = py - (source.y + p.guide_y + lift[1])
             value = (

@@ -37,12 +37,12 @@ from scipy.optimize import brentq
 from sedmd.products.cube import read_cube
 from sedmd.reduce.containers import Cube
 from sedmd.simulate import almanac
-from sedmd.simulate.atmosphere import differential_refraction, transmission
+from sedmd.simulate.atmosphere import transmission
 from sedmd.simulate.conditions import Conditions, draw_conditions
 from sedmd.simulate.night import write_frame
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.plan import Exposure, Instrument, NightPlan, exposure_of
-from sedmd.simulate.sources import POSITION_WAVELENGTH, Pointing, Seeing, Source, moffat
+from sedmd.simulate.sources import Pointing, Seeing, Source, moffat
 from sedmd.simulate.spectra import GRID, galaxy_flux, photons, smooth_flux, supernova_flux
 
 NIGHT = "20190612"
@@ -354,16 +354,8 @@ def _hexagon_transform(array: LensArray) -> NDArray[np.floating]:
 
 def _displaced(wavelength: float, instant: Pointing) -> Place:
     """Refraction against `POSITION_WAVELENGTH` and guiding error, arcsec East and North."""
-    east, north = differential_refraction(
-        wavelength,
-        POSITION_WAVELENGTH,
-        instant.airmass,
-        instant.parallactic_deg,
-        pressure_mbar=instant.pressure_mbar,
-        temperature_c=instant.temperature_c,
-        humidity=instant.humidity,
-    )
-    return float(east) + instant.guide_x, float(north) + instant.guide_y
+    east, north = instant.refraction(wavelength)
+    return east + instant.guide_x, north + instant.guide_y
 
 
 def on_grid(shares: NDArray[np.floating], wavelength: NDArray[np.floating]) -> NDArray[np.floating]:

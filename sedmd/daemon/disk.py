@@ -21,13 +21,13 @@ class DiskGate:
         self._report = report
         #: What is lacking; empty when there is room.
         self.complaint = ""
-        self._refused: dict[str, int] = {}
+        # free bytes under the redux root when a product did not fit
+        self._refused: int | None = None
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
         """Take new settings."""
         self._least = settings.disk.min_free_mb * 1_000_000
-        self._least_mb = settings.disk.min_free_mb
         self._places = {"redux_root": settings.paths.redux_root, "state_dir": settings.paths.state}
         self._root = settings.paths.redux_root
         self._device = _device(self._root)
@@ -38,8 +38,11 @@ class DiskGate:
         return {name: free for name, free in found.items() if free is not None}
 
     def refuse(self) -> None:
-        """A job found no room although there should have been some: wait until there is more than now."""
-        self._refused = self.free()
+        """A product did not fit although there should have been room: wait until there is more than now.
+
+        Products go under the redux root, so what others free on the disk of the ledger is no room for them.
+        """
+        self._refused = self.free().get("redux_root")
 
     def mounted(self) -> bool:
         """True while the redux root is the one of the start; an empty mount point must not be filled."""
@@ -62,15 +65,15 @@ class DiskGate:
         if not self.mounted():
             return False
         free = self.free()
-        short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < self._least]
-        more = [name for name, left in free.items() if left > self._refused.get(name, left) + STEP]
-        if self._refused and not busy and more:
-            self._refused = {}
+        # once closed, a step more is asked for: a gate that swings with every product would tell its story all night
+        needed = self._least + (STEP if self.complaint and self._least else 0)
+        short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < needed]
+        if self._refused is not None and not busy and free.get("redux_root", 0) > self._refused + STEP:
+            self._refused = None
         before = self.complaint
-        self.complaint = f"disk low: {', '.join(short)}; {self._least_mb} MB needed" if short else ""
-        if self._refused and not short:
-            left = ", ".join(f"{name} has {left / 1e6:.1f} MB" for name, left in self._refused.items())
-            self.complaint = f"disk full: a product did not fit; {left}"
+        self.complaint = f"disk low: {', '.join(short)}; {needed // 1_000_000} MB needed" if short else ""
+        if self._refused is not None and not short:
+            self.complaint = f"disk full: a product did not fit; redux_root has {self._refused / 1e6:.1f} MB"
         if self.complaint and not before:
             text = f"{self.complaint}: no new jobs begin until there is room. Make some; work goes on by itself"
             self._report.event("", "disk", "", text, level=ERROR)

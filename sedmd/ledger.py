@@ -19,7 +19,7 @@ from sedmd.journal import Journal
 from sedmd.plan import Record
 from sedmd.rawname import stem_of
 from sedmd.rows import FrameRow, JobRow, KnownFile, Mark, Request, frame_row, frame_to_json, job_row
-from sedmd.sqlite import LedgerError, LedgerFull, insert, open_database, stamp, time_of, transaction
+from sedmd.sqlite import LedgerError, LedgerFull, insert, open_database, see_room, stamp, time_of, transaction
 from sedmd.worker import Outcome, Product
 
 Inputs = Iterable[tuple[str, str]]
@@ -92,7 +92,7 @@ class Ledger:
         return self._db.execute("SELECT 1 FROM event LIMIT 1").fetchone() is None
 
     def probe(self) -> None:
-        """Write what is there already once more.
+        """Write what is there already once more, and see that there is room for more than that.
 
         Raises
         ------
@@ -101,6 +101,7 @@ class Ledger:
         """
         with transaction(self._db) as db:
             db.execute("UPDATE step SET version = version")
+        see_room(self._db)
 
     def together(self) -> AbstractContextManager[object]:
         """What is written in this block is written in one transaction."""

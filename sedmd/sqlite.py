@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +19,7 @@ from sedmd.schema import MIGRATIONS
 #: Primary error codes of a file that cannot be written at the moment, and of one that is broken.
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-#: With so much free space the lack of it is not the trouble of a ledger that cannot be opened.
+#: With so much free space the lack of it is not the trouble of a ledger that cannot be opened or written.
 ENOUGH_BYTES = 1_000_000
 
 
@@ -88,12 +90,29 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             connection.execute("ROLLBACK")
         kind = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else None
         if kind in NO_ROOM:
-            msg = f"the ledger cannot be written now ({error}); expected free space and a disk that works"
-            raise LedgerFull(msg) from error
+            raise _full(error) from error
         if kind in DAMAGED:
             msg = f"the ledger is damaged ({error}); stop the service and run: sedmd doctor --rebuild"
             raise LedgerError(msg) from error
         raise
+
+
+def see_room(connection: sqlite3.Connection) -> None:
+    """Take and give back `ENOUGH_BYTES` beside the file: one page that found its place says nothing of the next.
+
+    Raises
+    ------
+    LedgerFull
+        If there is less, by free space or by quota.
+    """
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    if not path:  # it is in memory
+        return
+    try:
+        with tempfile.TemporaryFile(dir=Path(path).parent) as file:
+            os.posix_fallocate(file.fileno(), 0, ENOUGH_BYTES)
+    except OSError as error:
+        raise _full(error) from error
 
 
 def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> None:
@@ -139,6 +158,10 @@ def _connect(path: Path | str, *, read_only: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None)
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _full(error: BaseException) -> LedgerFull:
+    return LedgerFull(f"the ledger cannot be written now ({error}); expected free space and a disk that works")
 
 
 def _unusable(path: Path | str, error: object) -> LedgerError:

@@ -1,5 +1,6 @@
 """The ledger: what it is told it tells again, after any restart; a transaction is whole or not at all."""
 
+import errno
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,6 +146,20 @@ def test_the_ledger_survives_its_process(tmp_path):
         assert second.records("20190612")["k"].state == "running"
         with pytest.raises(LedgerFull, match="readonly"):
             second.note("n", "s", "t")
+
+
+def test_a_ledger_that_takes_one_page_but_has_no_room_is_not_called_well(tmp_path, ledger, monkeypatch):
+    before = sorted(tmp_path.rglob("*"))
+    ledger.probe()
+    assert sorted(tmp_path.rglob("*")) == before
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sedmd.sqlite.os.posix_fallocate", no_room)
+    with pytest.raises(LedgerFull, match="No space left"):
+        ledger.probe()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_versions_of_the_steps(ledger):

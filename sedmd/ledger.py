@@ -92,15 +92,13 @@ class Ledger:
         return self._db.execute("SELECT 1 FROM event LIMIT 1").fetchone() is None
 
     def probe(self) -> None:
-        """Write what is there already once more, and see that there is room for more than that.
+        """See that there is room and that it can be written.
 
         Raises
         ------
         LedgerFull
             If nothing can be written now.
         """
-        with transaction(self._db) as db:
-            db.execute("UPDATE step SET version = version")
         see_room(self._db)
 
     def together(self) -> AbstractContextManager[object]:

@@ -21,6 +21,7 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.decisions import Placement
 from sedmd.errors import SedmError
 from sedmd.frames import Frame, frame_from_header
+from sedmd.products.cards import sexagesimal, within
 from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
 from sedmd.products.e3d import read_any_cube
 from sedmd.products.fitsio import CardValue, ProductFault, card_value
@@ -377,24 +378,6 @@ def sky_position(centre_deg: tuple[float, float], x_arcsec: float, y_arcsec: flo
     return (ra + x_arcsec / 3600 / max(math.cos(math.radians(y)), 1e-6)) % 360, y
 
 
-def sexagesimal(value: object) -> float | None:
-    """``+12:34:56.7`` or a number as a number; None when it is neither."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else None
-    found = re.fullmatch(r"\s*([+-]?)(\d{1,3})[: ](\d{1,2})[: ](\d{1,2}(?:\.\d*)?)\s*", str(value))
-    if not found:
-        return None
-    sign, big, middle, small = found.groups()
-    return (-1 if sign == "-" else 1) * (int(big) + int(middle) / 60 + float(small) / 3600)
-
-
-def _number(header: fits.Header, key: str) -> float | None:
-    value = card_value(header, key)
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
 def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     """Figures for the spectrum's header: those the cube already carries, and those of the frame."""
     header, frame = exposure.header, exposure.frame
@@ -406,7 +389,7 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     request = card_value(header, "REQ_ID")
     star = standards.lookup(frame.name)
     at = int(np.argmin(np.abs(exposure.cube.wavelength - 5577)))
-    line_px = _number(header, "LSFSIGMA")
+    line_px = within(header, "LSFSIGMA", 0.0, 100.0)
     if line_px is not None:
         meta["sky_line_fwhm_nm"] = 2.355 * line_px * float(np.gradient(exposure.cube.wavelength)[at]) / 10
     meta |= {

@@ -98,13 +98,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def see_room(connection: sqlite3.Connection) -> None:
-    """Take and give back `ENOUGH_BYTES` beside the file: one page that found its place says nothing of the next.
+    """Write what is there already once more, and see that there is room for more than that one page.
 
     Raises
     ------
     LedgerFull
         If there is less, by free space or by quota.
     """
+    with transaction(connection):
+        connection.execute("UPDATE step SET version = version")
     (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
     if not path:  # it is in memory
         return

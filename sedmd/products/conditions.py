@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C
+from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, LATITUDE_DEG
+from sedmd.products.cards import sexagesimal, within
 from sedmd.reduce.containers import FloatArray
-from sedmd.reduce.refraction import displacement
+from sedmd.reduce.refraction import displacement, moved
 
 #: Wavelength at which a position on the field is meant [Angstrom]: the middle of the pictures in which it is measured.
 REFERENCE_WAVELENGTH = 6500.0
+#: Cards that put the observer farther than this from the site [degree] do not mean what they are taken for.
+LATITUDE_DOUBT_DEG = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +30,24 @@ class Conditions:
 
 
 def conditions_of(header: Mapping[str, object]) -> Conditions:
-    """Conditions of an exposure, from the cards of the old control software as well as the new.
+    """Conditions in the middle of an exposure, from the cards of the old control software as well as the new.
 
     Values that cannot be (an airmass of -999, a pressure of 0) count as absent. Start and end are averaged where both
-    are there; the parallactic angle as a direction, so that it does not jump near the zenith.
+    are there; the parallactic angle as a direction, so that it does not jump near the zenith. Where only the start is
+    told, the middle follows from the declination and the exposure time.
     """
-    airmass = [value for key in ("AIRMASS", "ENDAIR") if (value := _number(header, key, 1.0, 10.0)) is not None]
-    start = _number(header, "TEL_PA", -360, 360)
-    start = _number(header, "PRLLTC", -360, 360) if start is None else start
-    angles = [value for value in (start, _number(header, "END_PA", -360, 360)) if value is not None]
-    pressure = _number(header, "BARPRESS", 700, 900)
-    temperature = _number(header, "OUT_AIR", -30, 50)
-    humidity = _number(header, "OUT_HUM", 0, 100)
+    airmass, end_airmass = within(header, "AIRMASS", 1.0, 10.0), within(header, "ENDAIR", 1.0, 10.0)
+    angle, end_angle = within(header, "TEL_PA", -360, 360), within(header, "END_PA", -360, 360)
+    angle = within(header, "PRLLTC", -360, 360) if angle is None else angle
+    if end_airmass is None and end_angle is None and airmass is not None and angle is not None:
+        airmass, angle = _middle(header, airmass, angle)
+    pressure = within(header, "BARPRESS", 700, 900)
+    temperature = within(header, "OUT_AIR", -30, 50)
+    humidity = within(header, "OUT_HUM", 0, 100)
+    airmasses = [value for value in (airmass, end_airmass) if value is not None]
+    angles = [value for value in (angle, end_angle) if value is not None]
     return Conditions(
-        airmass=float(np.mean(airmass)) if airmass else None,
+        airmass=float(np.mean(airmasses)) if airmasses else None,
         parallactic_deg=_mean_direction(angles) if angles else None,
         pressure_mbar=DEFAULT_PRESSURE_MBAR if pressure is None else pressure,
         temperature_c=DEFAULT_TEMPERATURE_C if temperature is None else temperature,
@@ -69,16 +75,20 @@ def refraction(conditions: Conditions, wavelength: FloatArray) -> tuple[FloatArr
 
 def offset_of(header: Mapping[str, object]) -> tuple[float, float] | None:
     """What the header calls the telescope's offset, arcsec East and North; None when it does not tell."""
-    east, north = (_number(header, key, -600, 600) for key in ("RA_OFF", "DEC_OFF"))
+    east, north = (within(header, key, -600, 600) for key in ("RA_OFF", "DEC_OFF"))
     return None if east is None or north is None else (east, north)
 
 
-def _number(header: Mapping[str, object], key: str, low: float, high: float) -> float | None:
-    try:
-        value = float(header[key])  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) and low <= value <= high else None
+def _middle(header: Mapping[str, object], airmass: float, angle: float) -> tuple[float, float]:
+    """Airmass and parallactic angle half an exposure after the start, or those of the start if the cards disagree."""
+    told = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))
+    declination = next((value for value in told if value is not None and abs(value) <= 90), None)
+    seconds = within(header, "EXPTIME", 0.0, 36000.0)
+    if declination is None or seconds is None:
+        return airmass, angle
+    later, turned, latitude = moved(airmass, angle, declination_deg=declination, seconds=seconds / 2)
+    there = abs(latitude - LATITUDE_DEG) < LATITUDE_DOUBT_DEG
+    return (later, turned) if there else (airmass, angle)
 
 
 def _mean_direction(degrees: list[float]) -> float:

@@ -10,6 +10,8 @@ from sedmd.reduce.containers import FloatArray
 
 _ARCSEC = 206264.806
 _MBAR_TO_MMHG = 0.750062
+#: Rotation of the sky [radian per second of time] (IERS: 15.041067 arcsec).
+_SKY_RATE = 15.041067 / _ARCSEC
 
 
 def refractivity(
@@ -92,3 +94,50 @@ def displacement(
     towards_zenith = _ARCSEC * tangent * (refractivity(wavelength, **air) - refractivity(reference, **air))
     angle = np.deg2rad(parallactic_deg)
     return towards_zenith * np.sin(angle), towards_zenith * np.cos(angle)
+
+
+def moved(
+    airmass: float, parallactic_deg: float, *, declination_deg: float, seconds: float
+) -> tuple[float, float, float]:
+    """Where an object stands some time later, from where it stands now.
+
+    Parameters
+    ----------
+    airmass : float
+        1 or more.
+    parallactic_deg : float
+        Direction from the object to the zenith, N through E: positive in the West.
+    declination_deg : float
+    seconds : float
+        Of time; negative for earlier.
+
+    Returns
+    -------
+    airmass, parallactic_deg : float
+        At that time.
+    latitude_deg : float
+        Of the observer, as it follows from the three angles: a check on what they mean.
+
+    Raises
+    ------
+    ValueError
+        Airmass below 1.
+
+    Notes
+    -----
+    The triangle of pole, zenith and object (Meeus 1998, Astronomical Algorithms, chapters 13 and 14) solved for
+    latitude and hour angle, and again for zenith distance and parallactic angle; sec z = airmass.
+    """
+    if not airmass >= 1:
+        raise ValueError(f"airmass must be at least 1, got {airmass}")
+    zenith, parallactic, declination = np.arccos(1 / airmass), np.deg2rad(parallactic_deg), np.deg2rad(declination_deg)
+    # the zenith along axes to the pole (sine of the latitude), to the meridian's equator and to the West
+    outward, north, west = np.cos(zenith), np.sin(zenith) * np.cos(parallactic), np.sin(zenith) * np.sin(parallactic)
+    sine = outward * np.sin(declination) + north * np.cos(declination)
+    towards = outward * np.cos(declination) - north * np.sin(declination)
+    hour_angle = np.arctan2(west, towards) + _SKY_RATE * seconds
+    cosine = np.hypot(west, towards)
+    outward = sine * np.sin(declination) + cosine * np.cos(declination) * np.cos(hour_angle)
+    north = sine * np.cos(declination) - cosine * np.sin(declination) * np.cos(hour_angle)
+    angle = np.rad2deg(np.arctan2(cosine * np.sin(hour_angle), north))
+    return float(1 / max(outward, 0.1)), float(angle), float(np.rad2deg(np.arcsin(np.clip(sine, -1, 1))))

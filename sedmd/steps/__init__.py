@@ -30,7 +30,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 2,
     "flat": 3,
     "cube": 2,
-    "extract": 3,
+    "extract": 4,
     "fluxcal": 1,
     "calibrate": 2,
 }

@@ -14,6 +14,7 @@ from astropy.io import fits
 from sedmd.data.extinction import extinction_mag
 from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.job import Job, Result
+from sedmd.products.cards import number_of, text_of
 from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
@@ -26,7 +27,6 @@ from sedmd.reduce.hexagon import cell_vertices
 from sedmd.reduce.psf import Refraction
 from sedmd.reduce.sensitivity import extinction_factor
 from sedmd.reduce.target import Doubt, Look
-from sedmd.steps.header import number_of, text_of
 
 INSTRUMENTAL = "electron / (s Angstrom)"
 #: Confidence from which a standard star calibrates the night: its place is not asked for, its image is.

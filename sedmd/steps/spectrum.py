@@ -14,6 +14,7 @@ from sedmd.data.telluric import BANDS, telluric_template
 from sedmd.errors import FrameFault
 from sedmd.job import Job, Result
 from sedmd.products.ascii import write_ascii
+from sedmd.products.cards import number_of
 from sedmd.products.fitsio import Cards
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
@@ -28,7 +29,6 @@ from sedmd.reduce.sensitivity import (
     fit_sensitivity,
 )
 from sedmd.steps.exposure import another_night
-from sedmd.steps.header import number_of
 
 CALIBRATED = "erg / (s cm2 Angstrom)"
 

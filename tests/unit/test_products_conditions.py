@@ -36,3 +36,35 @@ def test_position_holds_at_the_reference_wavelength():
     dx, dy = refraction(found, np.array([4000.0, REFERENCE_WAVELENGTH, 9000.0]))
     assert dx[0] > 0.5 and dx[1] == 0 and dx[2] < -0.1
     assert dy == pytest.approx(0, abs=1e-12)
+
+
+#: 1800 s of an object at declination +10 that sets in the West of Palomar.
+SETTING = {"DEC": "+10:00:00", "EXPTIME": 1800.0}
+
+
+def setting(seconds):
+    """By the formulas of the altitude and of the parallactic angle, from the hour angle: the other way round."""
+    latitude, declination = np.deg2rad([33.3563, 10.0])
+    hour_angle = np.deg2rad(45 + 15.041067 / 3600 * seconds)
+    towards = np.tan(latitude) * np.cos(declination) - np.sin(declination) * np.cos(hour_angle)
+    sine = np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.cos(hour_angle)
+    return 1 / sine, np.rad2deg(np.arctan2(np.sin(hour_angle), towards))
+
+
+@pytest.mark.parametrize("name", ["TEL_PA", "PRLLTC"])
+def test_where_only_the_start_is_told_the_middle_follows(name):
+    airmass, angle = setting(0)
+    found = conditions_of(SETTING | {"AIRMASS": airmass, name: angle})
+    assert (found.airmass, found.parallactic_deg) == pytest.approx(setting(900), rel=1e-6)
+    assert found.airmass - airmass > 0.05
+
+
+@pytest.mark.parametrize(
+    "odd", [{"DEC": "n/a"}, {"EXPTIME": None}, {"ENDAIR": 1.4}, {"DEC": -70.0}, {"TEL_PA": 170.0}, {"EXPTIME": -1}]
+)
+def test_where_the_cards_do_not_belong_together_the_start_stays(odd):
+    airmass, angle = setting(0)
+    header = SETTING | {"AIRMASS": airmass, "TEL_PA": angle} | odd
+    found = conditions_of(header)
+    assert found.parallactic_deg == pytest.approx(header["TEL_PA"])
+    assert found.airmass == pytest.approx(np.mean([airmass, header.get("ENDAIR", airmass)]))

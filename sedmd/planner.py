@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sedmd.calibrations import CalibrationSet, Reference, bias_label, output_checksum
+from sedmd.calibrations import CalibrationSet, bias_label, output_checksum
 from sedmd.fates import calibration_fate, on_sky_fate
 from sedmd.frames import Frame, Kind
+from sedmd.inputs import Absent, Source
 from sedmd.job import Job
 from sedmd.names import product_names
 from sedmd.night import (
@@ -45,24 +46,6 @@ def plan_night(frames: Sequence[Frame], context: Context) -> Plan:
         All readable frames of the night, ignored ones included, in any order.
     """
     return _Planner(context).plan(frames)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """One input file of a job: a raw frame, or a role of another node."""
-
-    path: Path
-    checksum: str
-    node: Node | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Absent:
-    """An input that nothing can make yet."""
-
-    why: str
-    missing: bool = True
-    active: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +109,13 @@ class _Planner:
 
     def _bias(self, series: Series) -> Node:
         label = bias_label(series.adc_speed_mhz)
-        raw = [_Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
         node = self._node(RECIPE["bias"], label, {"raw": raw}, {"speed": series.adc_speed_mhz}, hold=hold)
         return self._tell(series, node)
 
     def _lamp(self, series: Series, masters: Mapping[float, Node]) -> Node:
-        raw = [_Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         bias = self._bias_for(series.adc_speed_mhz, masters)
         node = self._node(
             RECIPE["lamp"],
@@ -150,12 +133,12 @@ class _Planner:
             self.fates[frame.path] = calibration_fate(frame, node)
         return node
 
-    def _hold(self, series: Series, label: str, *, ideal: int) -> _Absent | None:
+    def _hold(self, series: Series, label: str, *, ideal: int) -> Absent | None:
         """Why this series is not combined yet, or None."""
         have, rules, now = len(series.frames), self.context.rules, self.context.now
         if not series.enough:
             why = f"{label}: {have} of at least {series.minimum} frames"
-            return _Absent(why=why, active=False)
+            return Absent(why=why, active=False)
         if series.complete or self.context.final or have >= ideal:
             return None
         latest = max(self.context.arrived.get(frame.checksum, now) for frame in series.frames)
@@ -165,15 +148,15 @@ class _Planner:
         self.wake.append(until)
         announced = max((frame.series_total or 0) for frame in series.frames)
         why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
-        return _Absent(why=why, missing=False, active=True)
+        return Absent(why=why, missing=False, active=True)
 
-    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, _Source | _Absent]:
+    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, Source | Absent]:
         """Traces, wavelength and flat of the night."""
-        roles: dict[str, _Source | _Absent] = {}
+        roles: dict[str, Source | Absent] = {}
         for kind in (Kind.DOME, Kind.HG, Kind.CD, Kind.XE):
-            made: Node | _Absent | None = lamps.get(kind)
+            made: Node | Absent | None = lamps.get(kind)
             if made is None:
-                made = _Absent(why=f"{kind}: no frames (at least {self.context.rules.lamp_min_frames} needed)")
+                made = Absent(why=f"{kind}: no frames (at least {self.context.rules.lamp_min_frames} needed)")
             if anything_on_sky or lamps:
                 self._note_lack(made)
             roles[str(kind)] = self._output(made, "lamp")
@@ -205,10 +188,10 @@ class _Planner:
         )
         return self._replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
 
-    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> _Source | _Absent:
-        made: Node | _Absent | None = masters.get(speed)
+    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> Source | Absent:
+        made: Node | Absent | None = masters.get(speed)
         if made is None:
-            made = _Absent(
+            made = Absent(
                 why=f"bias {speed:.1f} MHz: no frames (at least {self.context.rules.bias_min_frames} needed)"
             )
         self._note_lack(made)
@@ -220,7 +203,7 @@ class _Planner:
         self,
         frames: Sequence[Frame],
         masters: Mapping[float, Node],
-        chain: Mapping[str, _Source | _Absent],
+        chain: Mapping[str, Source | Absent],
     ) -> None:
         on_sky = [frame for frame in frames if frame.kind.on_sky]
         safe = product_names(frame.name for frame in on_sky)
@@ -234,9 +217,11 @@ class _Planner:
             for exposure, node in zip(exposures, self._cubes(visit, exposures, masters, chain), strict=True):
                 cubes[exposure.frame.path] = node
         visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
-        extracted = [(visit, self._extract(visit, cubes)) for visit in visits]
-        fluxcal = self._fluxcal([node for visit, node in extracted if visit.standard])
-        for visit, node in extracted:
+        stars = [(visit, self._extract(visit, cubes, {})) for visit in visits if visit.standard]
+        targets = [visit for visit in visits if not visit.standard]
+        extracted = [(visit, self._extract(visit, cubes, self._star_for(visit, stars))) for visit in targets]
+        fluxcal = self._fluxcal([node for _, node in stars])
+        for visit, node in stars + extracted:
             spectrum = self._calibrate(visit, node, fluxcal)
             for frame in visit.frames:
                 self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
@@ -251,13 +236,13 @@ class _Planner:
         visit: Observation,
         exposures: Sequence[_Exposure],
         masters: Mapping[float, Node],
-        chain: Mapping[str, _Source | _Absent],
+        chain: Mapping[str, Source | Absent],
     ) -> list[Node]:
         """The cube jobs of a visit: with tonight's calibrations, or all of them with one earlier night's."""
         tonight = {name: chain[name] for name in CHAIN}
         own = [self._cube(one, self._bias_for(speed_of(one.frame), masters), tonight) for one in exposures]
-        ready = all(_ready(source) for node in own for source in node[1])
-        hopeful = all(_ready(source) or _hopeful(source) for node in own for source in node[1])
+        ready = all(source.ready for node in own for source in node[1])
+        hopeful = all(source.ready or source.hopeful for node in own for source in node[1])
         others = [(one, nodes) for one in self.context.fallbacks if (nodes := self._cubes_with(one, exposures))]
         # a set with which the visit was begun stays, also when a newer one turns up
         for one, nodes in others:
@@ -274,12 +259,13 @@ class _Planner:
     def _cubes_with(self, fallback: CalibrationSet, exposures: Sequence[_Exposure]) -> list[Node]:
         """The cube jobs of a visit with one earlier night's calibrations; none if it lacks the bias of a speed."""
         bias = [fallback.bias.get(bias_label(speed_of(exposure.frame))) for exposure in exposures]
-        if None in bias:
+        given = [one for one in bias if one is not None]
+        if len(given) < len(bias):
             return []
-        chain = {name: _source(getattr(fallback, name)) for name in CHAIN}
+        chain = {name: Source.of(getattr(fallback, name)) for name in CHAIN}
         return [
-            self._cube(exposure, _source(given), chain, fallback=fallback)[0]
-            for exposure, given in zip(exposures, bias, strict=True)
+            self._cube(exposure, Source.of(one), chain, fallback=fallback)[0]
+            for exposure, one in zip(exposures, given, strict=True)
         ]
 
     def _take(self, nodes: Sequence[Node], fallback: CalibrationSet | None) -> list[Node]:
@@ -291,11 +277,11 @@ class _Planner:
     def _cube(
         self,
         exposure: _Exposure,
-        bias: _Source | _Absent | None,
-        chain: Mapping[str, _Source | _Absent | None],
+        bias: Source | Absent | None,
+        chain: Mapping[str, Source | Absent | None],
         *,
         fallback: CalibrationSet | None = None,
-    ) -> tuple[Node, list[_Source | _Absent]]:
+    ) -> tuple[Node, list[Source | Absent]]:
         """A cube job that is not yet part of the plan, and the calibrations it rests on."""
         frame = exposure.frame
         given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
@@ -304,7 +290,7 @@ class _Planner:
             RECIPE["cube"],
             f"{frame.stem} {frame.name}",
             {
-                "raw": [_Source(path=frame.path, checksum=frame.checksum)],
+                "raw": [Source(path=frame.path, checksum=frame.checksum)],
                 **{role: [source] for role, source in given.items()},
             },
             {"stem": frame.stem, "target": exposure.safe},
@@ -330,7 +316,9 @@ class _Planner:
             if cubes[frame.path].lost
         ]
 
-    def _extract(self, visit: Observation, cubes: Mapping[Path, Node]) -> Node:
+    def _extract(
+        self, visit: Observation, cubes: Mapping[Path, Node], star: Mapping[str, list[Source | Absent]]
+    ) -> Node:
         made = [self._output(cubes[frame.path], "e3d") for frame in visit.frames]
         roles = {"cube_a": [made[0]], "cube_b": [made[1]]} if visit.pair else {"cube": made}
         hold = None
@@ -339,11 +327,11 @@ class _Planner:
             until = arrived + timedelta(seconds=self.context.partner_wait_s)
             if self.context.now < until:
                 self.wake.append(until)
-                hold = _Absent(why=f"the [B] exposure of {visit.name}", missing=False)
+                hold = Absent(why=f"the [B] exposure of {visit.name}", missing=False)
         return self._node(
             RECIPE["extract"],
             visit.product,
-            roles,
+            {**roles, **star},
             {"product": visit.product},
             hold=hold,
             urgency=RECIPE["extract"].urgency - (1 if visit.standard else 0),
@@ -358,36 +346,51 @@ class _Planner:
             },
         )
 
-    def _fluxcal(self, standards: Sequence[Node]) -> Node | _Absent | None:
+    def _star_for(
+        self, visit: Observation, stars: Sequence[tuple[Observation, Node]]
+    ) -> dict[str, list[Source | Absent]]:
+        """The standard star nearest in time, which tells the seeing; none before the night has one."""
+        if pending := self._pending([node for _, node in stars]):
+            return {"star": [pending]}
+        start = visit.frames[0].start
+        done = [(abs(star.frames[0].start - start), node) for star, node in stars if node.state is State.DONE]
+        return {"star": [self._output(min(done, key=lambda pair: pair[0])[1], "ext")]} if done else {}
+
+    def _pending(self, standards: Sequence[Node]) -> Absent | None:
+        """At the end of the night what rests on its standards waits for the last, so that nothing is done twice."""
+        pending = sum(node.active for node in standards)
+        if not (self.context.final and pending):
+            return None
+        plural = "standard is" if pending == 1 else "standards are"
+        return Absent(why=f"{pending} {plural} still being extracted", missing=False, active=True)
+
+    def _fluxcal(self, standards: Sequence[Node]) -> Node | Absent | None:
         """The flux calibration of the standards extracted so far; None if the night has none to offer.
 
-        While the night is open it is made anew with each standard; at its end it waits for the last, so that nothing is
-        calibrated twice.
+        While the night is open it is made anew with each standard.
         """
+        if pending := self._pending(standards):
+            return pending
         done = [node for node in standards if node.state is State.DONE]
-        pending = sum(node.active for node in standards)
-        if self.context.final and pending:
-            plural = "standard is" if pending == 1 else "standards are"
-            return _Absent(why=f"{pending} {plural} still being extracted", missing=False, active=True)
         if not done:
             return None
         sources = [self._output(node, "ext") for node in done]
         return self._node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
 
-    def _calibrate(self, visit: Observation, ext: Node, fluxcal: Node | _Absent | None) -> Node:
-        roles: dict[str, list[_Source | _Absent]] = {"ext": [self._output(ext, "ext")]}
+    def _calibrate(self, visit: Observation, ext: Node, fluxcal: Node | Absent | None) -> Node:
+        roles: dict[str, list[Source | Absent]] = {"ext": [self._output(ext, "ext")]}
         options: dict[str, Any] = {"name": visit.name, "standard": visit.standard}
         earlier = self.context.flux_fallback
-        if isinstance(fluxcal, _Absent):
+        if isinstance(fluxcal, Absent):
             roles["fluxcal"] = [fluxcal]
         elif fluxcal is not None and not fluxcal.lost:
             roles["fluxcal"] = [self._output(fluxcal, "fluxcal")]
         elif earlier is not None:
-            roles["fluxcal"] = [_Source(path=earlier.fluxcal.path, checksum=earlier.fluxcal.checksum)]
+            roles["fluxcal"] = [Source.of(earlier.fluxcal)]
             options["fluxcal"] = earlier.told()
         hold = None
         if (who := self.context.graded.get(visit.product)) is not None:
-            hold = _Absent(why=f"graded by {who}, whose files have this name", missing=False)
+            hold = Absent(why=f"graded by {who}, whose files have this name", missing=False)
         return self._node(
             RECIPE["calibrate"],
             visit.product,
@@ -402,9 +405,9 @@ class _Planner:
 
     # jobs
 
-    def _note_lack(self, made: Node | _Absent) -> None:
+    def _note_lack(self, made: Node | Absent) -> None:
         """Remember a calibration that something needs and that these frames cannot give."""
-        if isinstance(made, _Absent):
+        if isinstance(made, Absent):
             self.lacking.append(made.why)
         elif made.missing:
             self.lacking.append(made.reason)
@@ -415,10 +418,10 @@ class _Planner:
         if node.lost:
             self.lacking.append(f"{node.job.label}: {node.reason}")
 
-    def _output(self, made: Node | _Absent, role: str) -> _Source | _Absent:
-        if isinstance(made, _Absent):
+    def _output(self, made: Node | Absent, role: str) -> Source | Absent:
+        if isinstance(made, Absent):
             return made
-        return _Source(path=made.job.outputs[role], checksum=output_checksum(made.key, role), node=made)
+        return Source(path=made.job.outputs[role], checksum=output_checksum(made.key, role), node=made)
 
     def _node(self, *given: Any, **more: Any) -> Node:
         """Make a job and add it to the plan; see `_make`."""
@@ -434,10 +437,10 @@ class _Planner:
         self,
         step: Step,
         label: str,
-        inputs: Mapping[str, Sequence[_Source | _Absent]],
+        inputs: Mapping[str, Sequence[Source | Absent]],
         fill: Mapping[str, Any],
         *,
-        hold: _Absent | None = None,
+        hold: Absent | None = None,
         urgency: int | None = None,
         when: Frame | None = None,
         about: Iterable[str] = (),
@@ -448,11 +451,11 @@ class _Planner:
         everything = dict(self.context.options.get(step.name, {})) | dict(options or {})
         sources = {
             role: sorted(
-                (one for one in given if isinstance(one, _Source)), key=lambda one: (one.path.name, one.checksum)
+                (one for one in given if isinstance(one, Source)), key=lambda one: (one.path.name, one.checksum)
             )
             for role, given in inputs.items()
         }
-        absent = [one for given in inputs.values() for one in given if isinstance(one, _Absent)]
+        absent = [one for given in inputs.values() for one in given if isinstance(one, Absent)]
         job = Job(
             step=step.name,
             night=self.context.night,
@@ -462,7 +465,7 @@ class _Planner:
             options=everything,
         )
         checksums = [(role, one.checksum) for role, given in sources.items() for one in given]
-        checksums += [(role, "absent") for role, given in inputs.items() if any(isinstance(g, _Absent) for g in given)]
+        checksums += [(role, "absent") for role, given in inputs.items() if any(isinstance(g, Absent) for g in given)]
         key = job_key(step.name, self.context.versions.get(step.name, ""), checksums, names, everything)
         node = Node(
             job=job,
@@ -478,9 +481,9 @@ class _Planner:
         self,
         node: Node,
         names: Iterable[str],
-        hold: _Absent | None,
-        absent: Sequence[_Absent],
-        sources: Sequence[_Source],
+        hold: Absent | None,
+        absent: Sequence[Absent],
+        sources: Sequence[Source],
     ) -> Node:
         record = self.context.records.get(node.key)
         if record is not None and record.state == "done":
@@ -519,19 +522,6 @@ def _blocked(node: Node, upstream: Sequence[Node]) -> Node:
     else:
         reason = f"{first.job.step} {first.job.label} ({first.state})"
     return replace(node, reason=reason, missing=any(other.missing for other in stuck), active=not stuck)
-
-
-def _ready(source: _Source | _Absent) -> bool:
-    return isinstance(source, _Source) and (source.node is None or source.node.state is State.DONE)
-
-
-def _hopeful(source: _Source | _Absent) -> bool:
-    """It will be ready without anybody's doing."""
-    return source.active if isinstance(source, _Absent) else source.node is not None and source.node.active
-
-
-def _source(made: Reference | None) -> _Source | None:
-    return None if made is None else _Source(path=made.path, checksum=made.checksum)
 
 
 def _names(visit: Observation) -> tuple[str, ...]:

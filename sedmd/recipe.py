@@ -58,7 +58,7 @@ RECIPE: Mapping[str, Step] = {
         Step(
             name="extract",
             per="observation",
-            needs=("cube?", "cube_a?", "cube_b?"),
+            needs=("cube?", "cube_a?", "cube_b?", "star?"),
             makes={"ext": "ext_{product}.fits"},
             urgency=4,
         ),

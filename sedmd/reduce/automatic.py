@@ -30,6 +30,7 @@ from sedmd.reduce.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, wit
 from sedmd.reduce.host import Host, fit_host
 from sedmd.reduce.pair import extract_pair
 from sedmd.reduce.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
+from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.target import Candidate, Doubt, Look, candidates, likeness, place_of, weighed
 
 #: A galaxy whose middle is farther off is a neighbour [arcsec].
@@ -89,7 +90,7 @@ def extract_target(
     *,
     gain_b: NDArray[np.floating] | float = 1.0,
     pointing_arcsec: float = 1.5,
-    seeing_arcsec: float = 1.8,
+    seeing: Seeing | None = None,
     standard: bool = False,
     doubts: Sequence[Doubt] = (),
 ) -> Automatic:
@@ -100,7 +101,7 @@ def extract_target(
     looks : one exposure, or A and B
     gain_b : (n_wave,) or float, counts in B for one in A (see `extract_pair`)
     pointing_arcsec : spread of the telescope's pointing in each axis
-    seeing_arcsec : usual FWHM of a star
+    seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
     doubts : what else speaks against it: its calibrations, say
 
@@ -114,12 +115,13 @@ def extract_target(
     ranked = candidates(looks, found, pointing_arcsec=pointing_arcsec)
     if not ranked:
         return Automatic(point=None, found=tuple(map(tuple, found)), doubts=(nothing(looks, found),))
+    seeing = seeing or Seeing()
     pictures: list[Host] = []
     hosts: list[Host] = []
     if standard:
         chosen = max(ranked, key=lambda one: one.sources[0].brightness)
     else:
-        ranked, pictures = _by_shape(looks, bands, found, ranked, pointing_arcsec, seeing_arcsec)
+        ranked, pictures = _by_shape(looks, bands, found, ranked, pointing_arcsec, seeing)
         chosen = ranked[0]
         hosts = pictures if any(picture.clear for picture in pictures) else []
     images = _images(chosen.sources, hosts)
@@ -134,7 +136,7 @@ def extract_target(
     ]
     if not standard:
         reasons += [
-            about_place(chosen, ranked, sources, seeing_arcsec),
+            about_place(chosen, ranked, sources, seeing),
             *about_hosts(hosts),
             about_picture(pictures),
             *about_neighbours(chosen, found[0], hosts),
@@ -162,19 +164,17 @@ def _by_shape(
     found: Sequence[Sequence[Source]],
     ranked: Sequence[Candidate],
     pointing_arcsec: float,
-    seeing_arcsec: float,
+    seeing: Seeing,
 ) -> tuple[list[Candidate], list[Host]]:
     """The candidates once more, those that are points first; and the picture of the first in each exposure."""
     first = ranked[0]
     close = [first, *(one for one in ranked[1:MOST_CONTENDERS] if one.chance > CONTENDER)]
-    fits = [_hosts(looks, bands, found, candidate, first) for candidate in close]
+    fits = [_hosts(looks, bands, found, candidate, first, seeing) for candidate in close]
     factors = []
     for number, candidate in enumerate(ranked):
         own = fits[number] if number < len(fits) and any(host.clear for host in fits[number]) else []
         width = min(psf.fwhm_arcsec for psf in _images(candidate.sources, own))
-        factors.append(
-            likeness(candidate.off_arcsec, width, pointing_arcsec=pointing_arcsec, seeing_arcsec=seeing_arcsec)
-        )
+        factors.append(likeness(candidate.off_arcsec, width, pointing_arcsec=pointing_arcsec, seeing=seeing))
     for number, candidate in enumerate(close):
         for rival, fit in zip(close, fits, strict=True):
             if rival is candidate:
@@ -185,7 +185,7 @@ def _by_shape(
             )
     again = weighed(ranked, factors)
     chosen = next(number for number, one in enumerate(ranked) if one.sources is again[0].sources)
-    light = fits[chosen] if chosen < len(fits) else _hosts(looks, bands, found, again[0], again[0])
+    light = fits[chosen] if chosen < len(fits) else _hosts(looks, bands, found, again[0], again[0], seeing)
     return again, light
 
 
@@ -213,6 +213,7 @@ def _hosts(
     found: Sequence[Sequence[Source]],
     candidate: Candidate,
     first: Candidate,
+    seeing: Seeing,
 ) -> list[Host]:
     """A candidate's surroundings in each exposure, from the spaxels around the first."""
     fits = []
@@ -225,7 +226,8 @@ def _hosts(
         cleared = without(one, look.cube.spaxels, (other for other in rest if other is not nearest))
         inside = apart(source.psf, first.sources[number].psf) < HOST_ARCSEC
         about = place_of(first.sources[number] if inside else source)
-        fits.append(fit_host(cleared, look.cube.spaxels, source.psf, near=place_of(nearest), about=about))
+        spaxels, near = look.cube.spaxels, place_of(nearest)
+        fits.append(fit_host(cleared, spaxels, source.psf, near=near, about=about, seeing=seeing))
     return fits
 
 

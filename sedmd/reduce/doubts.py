@@ -13,7 +13,8 @@ from scipy.stats import norm
 from sedmd.reduce.find import BAND_EDGES, RIM_ARCSEC, Source
 from sedmd.reduce.host import Host
 from sedmd.reduce.psf import PointSpectrum, Psf, image
-from sedmd.reduce.target import SEEING_SPREAD, Candidate, Doubt, Look, nod_error, nod_of, place_of
+from sedmd.reduce.seeing import Seeing
+from sedmd.reduce.target import Candidate, Doubt, Look, nod_error, nod_of, place_of
 
 #: Light from objects farther than this does not reach the target [arcsec].
 REACH_ARCSEC = 9.0
@@ -59,7 +60,7 @@ def nothing(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Doubt:
 
 
 def about_place(
-    chosen: Candidate, ranked: Sequence[Candidate], sources: Sequence[Source], seeing_arcsec: float
+    chosen: Candidate, ranked: Sequence[Candidate], sources: Sequence[Source], seeing: Seeing
 ) -> Doubt:
     """Is it the target? By its place and its width, and by what else may be."""
     x, y = chosen.place
@@ -70,8 +71,8 @@ def about_place(
         return Doubt(why=f"{where} may be the target, or that at {at}", trust=chosen.chance)
     why = f"{where} lies {chosen.off_arcsec:.1f} arcsec from where the telescope pointed"
     width = min(source.psf.fwhm_arcsec for source in sources)
-    if width > seeing_arcsec + SEEING_SPREAD:
-        why += f", and may be a galaxy (FWHM {width:.1f} arcsec)"
+    if width > seeing.fwhm_arcsec + seeing.spread_arcsec:
+        why += f", and may be a galaxy (FWHM {width:.1f} arcsec; of a star {seeing.fwhm_arcsec:.1f})"
     return Doubt(why=why, trust=chosen.chance)
 
 

@@ -10,12 +10,13 @@ from scipy.optimize import least_squares
 
 from sedmd.reduce.containers import Spaxels
 from sedmd.reduce.psf import Bands, Psf, image, sky_terms, solve_rows
+from sedmd.reduce.seeing import Seeing
 
 #: Spaxels this near to the source take part [arcsec].
 RADIUS_ARCSEC = 8.0
-#: What is known of a star's image before the fit: FWHM [arcsec] (pysedm's headers), Moffat exponent (Trujillo et al.
-#: 2001), ellipticity, and the spread of each. Wings that bend to the data at will would take the host's place.
-STAR = {"fwhm_arcsec": (1.8, 0.5), "beta": (3.2, 0.6), "e1": (0.0, 0.08), "e2": (0.0, 0.08)}
+#: What is known of a star's image before the fit beside its FWHM: Moffat exponent (Trujillo et al. 2001), ellipticity,
+#: and the spread of each. Wings that bend to the data at will would take the host's place.
+STAR = {"beta": (3.2, 0.6), "e1": (0.0, 0.08), "e2": (0.0, 0.08)}
 #: A host on the star itself is wider than the seeing by this much in quadrature, or it is the star's wings [arcsec].
 LEAST_WIDTH_ARCSEC = 1.5
 #: Farther from the star than this it may be as sharp as a star [arcsec].
@@ -85,6 +86,7 @@ def fit_host(
     *,
     near: tuple[float, float] | None = None,
     about: tuple[float, float] | None = None,
+    seeing: Seeing | None = None,
 ) -> Host:
     """Fit a point source with extended light around it, all bands together, each with strengths of its own.
 
@@ -98,6 +100,8 @@ def fit_host(
         Where the host may lie, arcsec; the source's own place otherwise.
     about : (x, y), optional
         Middle of the spaxels that take part; the source's own place otherwise. Fits about one place can be compared.
+    seeing : Seeing, optional
+        What is known of a star's FWHM; by default what is usual.
 
     Returns
     -------
@@ -131,10 +135,12 @@ def fit_host(
 
     start = [psf.x_arcsec, psf.y_arcsec, float(np.clip(psf.fwhm_arcsec, 1.0, 3.2)), 3.2, 0.0, 0.0]
     count = len(start)
-    prior, spread = (np.array(one) for one in zip(*STAR.values(), strict=True))
+    seeing = seeing or Seeing()
+    known = {"fwhm_arcsec": (seeing.fwhm_arcsec, seeing.spread_arcsec), **STAR}
+    prior, spread = (np.array(one) for one in zip(*known.values(), strict=True))
 
     def star_of(p: NDArray) -> Psf:
-        names = ("x_arcsec", "y_arcsec", *STAR)
+        names = ("x_arcsec", "y_arcsec", *known)
         return replace(psf, **{name: float(value) for name, value in zip(names, p, strict=False)})
 
     def host_of(p: NDArray) -> Psf:

@@ -19,12 +19,13 @@ from sedmd.products.conditions import Conditions, conditions_of, offset_of, refr
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.provenance import provenance
-from sedmd.products.spectrum import Field, write_spectrum
+from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
 from sedmd.reduce.automatic import Automatic, extract_target
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.containers import FloatArray, Spectrum
 from sedmd.reduce.hexagon import cell_vertices
 from sedmd.reduce.psf import Refraction
+from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.sensitivity import extinction_factor
 from sedmd.reduce.target import Doubt, Look
 
@@ -62,7 +63,7 @@ def extract_spectrum(job: Job) -> Result:
         found = extract(
             exposures,
             pointing_arcsec=float(job.options["pointing_arcsec"]),
-            seeing_arcsec=float(job.options["seeing_arcsec"]),
+            seeing=_seeing(job, exposures),
             doubts=told,
         )
         least = float(job.options["min_confidence"])
@@ -90,7 +91,7 @@ def extract(
     exposures: list[Exposure],
     *,
     pointing_arcsec: float = 1.5,
-    seeing_arcsec: float = 1.8,
+    seeing: Seeing | None = None,
     standard: bool = False,
     doubts: Sequence[Doubt] = (),
 ) -> Automatic:
@@ -107,7 +108,7 @@ def extract(
         looks,
         gain_b=gain,
         pointing_arcsec=pointing_arcsec,
-        seeing_arcsec=seeing_arcsec,
+        seeing=seeing,
         standard=standard,
         doubts=doubts,
     )
@@ -119,6 +120,19 @@ def said(found: Automatic) -> str:
         return found.doubts[0].why
     reasons = found.reasons[:3] or ("no single reason",)
     return f"confidence {found.confidence:.2f}: {'; '.join(reasons)}"
+
+
+def _seeing(job: Job, exposures: list[Exposure]) -> Seeing:
+    """What is known of a star's width: from the night's standard star nearest in time, or what is usual."""
+    usual = Seeing(fwhm_arcsec=float(job.options["seeing_arcsec"]))
+    if "star" not in job.inputs:
+        return usual
+    star, _ = read_spectrum(job.one("star"))
+    fwhm, airmass = (number_of(star.meta.get(key), math.nan) for key in ("seeing_arcsec", "airmass"))
+    here = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
+    if not (fwhm > 0 and airmass >= 1 and here):
+        return usual
+    return seeing_by_star(fwhm, airmass, at_airmass=float(np.mean(here)))
 
 
 def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:

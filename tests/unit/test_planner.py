@@ -109,6 +109,31 @@ def test_cube_takes_the_bias_of_its_own_speed_and_pairs_go_in_as_a_and_b():
     assert pair.one("cube_b").name == "e3d_crr_b_ifu20190612_04_40_00_x.fits"
 
 
+def star_of(plan: Plan, label: str) -> list[str]:
+    """The standard star that tells a target's extraction the seeing."""
+    (job,) = [node.job for node in plan.nodes if node.job.step == "extract" and node.job.label == label]
+    return [path.name for path in job.inputs.get("star", ())]
+
+
+def test_the_standard_star_nearest_in_time_tells_a_target_the_seeing():
+    night = [*WHOLE, make(100, "STD-Feige34", kind=Kind.STANDARD)]
+    plan, done, _ = carry_out(night)
+    assert star_of(plan, "x") == ["ext_STD-Feige34_obs1.fits"]
+    assert star_of(plan, "y_obs1") == ["ext_STD-Feige34_obs2.fits"]
+    assert star_of(plan, "STD-Feige34_obs1") == []
+    # at the end of the night every target waits for the last star, so that none is extracted twice
+    extracted = [name for name in done if name.startswith("extract")]
+    assert len(extracted) == len(set(extracted)) == 4
+    assert all("STD" in name for name in extracted[:2])
+
+
+def test_while_the_night_is_open_targets_do_not_wait_for_a_star():
+    without, done, _ = carry_out([frame for frame in WHOLE if frame.kind is not Kind.STANDARD], final=False)
+    assert "extract x" in done and star_of(without, "x") == []
+    plan, _, _ = carry_out(WHOLE, final=False, outcomes={"extract STD-Feige34_obs1": "failed"})
+    assert star_of(plan, "x") == [] and states(plan, "extract")["x"] is State.DONE
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(range(len(WHOLE))))
 def test_order_of_frames_changes_no_key(order):

@@ -7,6 +7,7 @@ import pytest
 
 from sedmd.reduce.automatic import extract_target
 from sedmd.reduce.psf import Refraction
+from sedmd.reduce.seeing import seeing_by_star
 from sedmd.reduce.target import Doubt, Look
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 
@@ -51,6 +52,14 @@ def test_a_clear_star_needs_nobody():
     assert found.confidence > 0.95 and found.quality == 1 and found.reasons == ()
     assert level(found, 4000.0) == pytest.approx(1, abs=0.02)
     assert found.snr == pytest.approx(np.nanmedian(found.point.flux / found.point.error), rel=0.1)
+
+
+@pytest.mark.parametrize(("told", "sure"), [(2.6, True), (1.4, False)])
+def test_what_is_wider_than_the_nights_stars_is_left_to_the_observer(told, sure):
+    field = look((4000.0, SHAPE, star(0.4, -0.7, 2.6)))
+    found = extract_target([field], seeing=seeing_by_star(told, 1.2, at_airmass=1.2))
+    assert (found.confidence > 0.9) is sure
+    assert sure or f"of a star {told}" in found.reasons[0]
 
 
 def test_nothing_is_extracted_from_an_empty_field():

@@ -5,6 +5,7 @@ import pytest
 
 from sedmd.reduce.find import Source
 from sedmd.reduce.psf import Psf, Refraction
+from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, weighed
 from unit.reduce_scenes import hex_spaxels, make_cube
 
@@ -96,7 +97,7 @@ def test_what_a_bright_star_leaves_in_its_wings_is_no_candidate():
 
 @pytest.mark.parametrize("off", [0.0, 2.0, 4.0])
 def test_a_sharp_image_is_likelier_the_target_than_a_wide_one(off):
-    at = {"pointing_arcsec": 1.5, "seeing_arcsec": 1.8}
+    at = {"pointing_arcsec": 1.5, "seeing": Seeing()}
     like = [likeness(off, width, **at) for width in (1.5, 2.0, 2.5, 3.0, 3.5)]
     assert (np.diff(like) < 0).all()
     assert like[0] > 1 > like[-1]

@@ -1,5 +1,6 @@
 """Calibrations of an earlier night are told in the spectrum's header, in the log and on the page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 from astropy.io import fits
 
 from sedmd.job import Job
+from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
 from sedmd.products.solution import write_sensitivity
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.sensitivity import Sensitivity
-from sedmd.steps.extraction import INSTRUMENTAL, _calibrations
+from sedmd.steps.extraction import INSTRUMENTAL, _calibrations, _seeing
 from sedmd.steps.spectrum import calibrate_spectrum
 
 WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
@@ -89,11 +92,33 @@ class Exposed:
         self.header = header
 
 
+class Above:
+    """What is asked of an exposure for the seeing."""
+
+    def __init__(self, airmass):
+        self.conditions = Conditions(airmass=airmass, parallactic_deg=None)
+
+
 def test_of_a_pair_the_older_calibrations_count():
     young, old = Exposed(header("20190612", 0, False)), Exposed(header("20190610", 2, True))
     assert _calibrations([young, old]) == _calibrations([old, young]) == OLDER
     assert _calibrations([young]) == {"cal_night": "20190612", "cal_age_nights": 0, "cal_fallback": False}
     assert _calibrations([Exposed(fits.Header())]) == {}
+
+
+def test_a_standard_star_tells_a_target_the_seeing_at_its_own_airmass(tmp_path):
+    ones = np.ones(WAVELENGTH.size)
+    meta = {"target": "STD-HZ44", "airmass": 1.0, "seeing_arcsec": 1.3}
+    star = Spectrum(wavelength=WAVELENGTH, flux=ones, error=ones, sky=ones, unit=INSTRUMENTAL, meta=meta)
+    write_spectrum(tmp_path / "ext_STD-HZ44_obs1.fits", star, header=fits.Header())
+    alone = replace(job(tmp_path), options={"seeing_arcsec": 1.8})
+    with_star = replace(alone, inputs={"star": (tmp_path / "ext_STD-HZ44_obs1.fits",)})
+    low, high, unknown = (Above(airmass) for airmass in (1.0, 2.0, None))
+    assert _seeing(alone, [low]) == Seeing(fwhm_arcsec=1.8)
+    assert _seeing(with_star, [low]).fwhm_arcsec == pytest.approx(1.3)
+    assert _seeing(with_star, [high]).fwhm_arcsec == pytest.approx(1.3 * 2**0.6)
+    assert _seeing(with_star, [low, unknown]).fwhm_arcsec == pytest.approx(1.3)
+    assert _seeing(with_star, [unknown]) == Seeing(fwhm_arcsec=1.8)
 
 
 def test_the_page_tells_what_is_older_and_nothing_else():

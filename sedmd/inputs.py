@@ -1,0 +1,50 @@
+"""What a planned job would be made from: a file that is there or will be, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sedmd.calibrations import Reference
+from sedmd.plan import Node, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One input file of a job: a raw frame, or a role of another node."""
+
+    path: Path
+    checksum: str
+    node: Node | None = None
+
+    @classmethod
+    def of(cls, made: Reference) -> Self:
+        """A product of another night."""
+        return cls(path=made.path, checksum=made.checksum)
+
+    @property
+    def ready(self) -> bool:
+        return self.node is None or self.node.state is State.DONE
+
+    @property
+    def hopeful(self) -> bool:
+        """It will be ready without anybody's doing."""
+        return self.node is not None and self.node.active
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """An input that nothing can make yet; `active` if that will change without anybody's doing."""
+
+    why: str
+    missing: bool = True
+    active: bool = False
+
+    @property
+    def ready(self) -> bool:
+        return False
+
+    @property
+    def hopeful(self) -> bool:
+        return self.active

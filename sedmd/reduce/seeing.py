@@ -1,0 +1,66 @@
+"""How wide the image of a star is: what is usual, or what a standard star of the night tells."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+#: Spread of a star's FWHM about the usual one [arcsec].
+USUAL_SPREAD = 0.5
+#: A star of the same night tells the FWHM of another exposure with this spread, in units of it: the seeing changes
+#: within the hour, and a long exposure holds the errors of the guiding that a short one has not.
+NIGHT_SPREAD = 0.2
+#: How often that does not hold, and the spread of those [arcsec].
+SURPRISE, SURPRISE_SPREAD = 0.1, 0.5
+#: Growth of the seeing with airmass (Fried 1966: a Kolmogorov spectrum of turbulence).
+AIRMASS_POWER = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeing:
+    """What is known of a star's FWHM before it is looked at.
+
+    Attributes
+    ----------
+    fwhm_arcsec : float
+        At the reference wavelength.
+    spread_arcsec : float
+    """
+
+    fwhm_arcsec: float = 1.8
+    spread_arcsec: float = USUAL_SPREAD
+
+    def density(self, fwhm_arcsec: float) -> float:
+        """Probability density of a star's FWHM, 1 / arcsec."""
+        off = fwhm_arcsec - self.fwhm_arcsec
+        wide = max(self.spread_arcsec, SURPRISE_SPREAD)
+        return (1 - SURPRISE) * normal(off, self.spread_arcsec) + SURPRISE * normal(off, wide)
+
+
+def seeing_by_star(fwhm_arcsec: float, airmass: float, *, at_airmass: float) -> Seeing:
+    """The seeing of an exposure, from the image of a star in another exposure of the night.
+
+    Parameters
+    ----------
+    fwhm_arcsec, airmass : float
+        Of the star.
+    at_airmass : float
+        Of the exposure.
+
+    Raises
+    ------
+    ValueError
+        A width that is not above 0, an airmass below 1.
+    """
+    if not (fwhm_arcsec > 0 and airmass >= 1 and at_airmass >= 1):
+        raise ValueError(
+            f"a star of FWHM {fwhm_arcsec} arcsec at airmass {airmass} says nothing of airmass {at_airmass}; "
+            "expected a width above 0 and airmasses from 1"
+        )
+    fwhm = fwhm_arcsec * (at_airmass / airmass) ** AIRMASS_POWER
+    return Seeing(fwhm_arcsec=fwhm, spread_arcsec=NIGHT_SPREAD * fwhm)
+
+
+def normal(distance: float, spread: float) -> float:
+    """Density of a normal distribution at a distance from its middle."""
+    return math.exp(-0.5 * (distance / spread) ** 2) / (math.sqrt(2 * math.pi) * spread)

@@ -1,0 +1,34 @@
+"""What is known of a star's width before it is looked at."""
+
+import numpy as np
+import pytest
+
+from sedmd.reduce.seeing import Seeing, seeing_by_star
+
+
+@pytest.mark.parametrize("known", [Seeing(), seeing_by_star(1.1, 1.3, at_airmass=1.8), Seeing(spread_arcsec=2.0)])
+def test_the_density_is_one(known):
+    width = np.linspace(-20, 25, 20001)
+    assert np.trapezoid([known.density(one) for one in width], width) == pytest.approx(1, abs=1e-4)
+    assert width[np.argmax([known.density(one) for one in width])] == pytest.approx(known.fwhm_arcsec, abs=0.003)
+
+
+def test_the_seeing_grows_with_airmass():
+    assert seeing_by_star(1.5, 1.2, at_airmass=1.2).fwhm_arcsec == 1.5
+    assert seeing_by_star(1.5, 1.0, at_airmass=2.0).fwhm_arcsec == pytest.approx(1.5 * 1.5157, rel=1e-4)
+
+
+def test_a_star_of_the_night_tells_more_than_what_is_usual():
+    told = seeing_by_star(1.2, 1.1, at_airmass=1.1)
+    assert told.density(2.3) < 0.05 * told.density(1.2)
+    assert Seeing().density(2.3) > 0.5 * Seeing().density(1.8)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 1.0, 1.0), (1.5, 0.9, 1.2), (NAN, 1.0, 1.0), (1.5, 1.0, NAN)])
+def test_what_cannot_be_is_refused(wrong):
+    fwhm, airmass, here = wrong
+    with pytest.raises(ValueError, match="expected a width above 0"):
+        seeing_by_star(fwhm, airmass, at_airmass=here)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.io import fits
 
+from sedmd.config import Extraction
 from sedmd.observed import Observation
+from sedmd.products.cards import within
+from sedmd.products.conditions import seeing_told
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.automatic import Automatic, extract_target
 from sedmd.reduce.find import Source
 from sedmd.reduce.psf import Psf, Refraction
+from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.target import Look
 
 #: Significance of a star whose width is trusted to tell how much light an aperture misses.
@@ -46,15 +52,21 @@ class Suggestion:
     others: tuple[tuple[float, float], ...] = ()
 
 
-def suggest(observation: Observation) -> Suggestion:
-    """What the pipeline would extract by itself, how sure it is, and why not surer."""
+def suggest(observation: Observation, extraction: Extraction | None = None) -> Suggestion:
+    """What the pipeline would extract by itself with these settings, how sure it is, and why not surer."""
+    extraction = extraction or Extraction()
     looks = [
         Look(cube=cube, refraction=Refraction(east=np.asarray(dx), north=np.asarray(dy)), exptime_s=time, offset=offset)
         for cube, (dx, dy), time, offset in zip(
             observation.cubes, observation.refraction, observation.exptimes_s, observation.offsets, strict=True
         )
     ]
-    found = extract_target(looks, gain_b=looks[-1].exptime_s / looks[0].exptime_s)
+    found = extract_target(
+        looks,
+        gain_b=looks[-1].exptime_s / looks[0].exptime_s,
+        pointing_arcsec=extraction.pointing_arcsec,
+        seeing=_seeing(observation) or Seeing(fwhm_arcsec=extraction.seeing_arcsec),
+    )
     stars = [_star(sources) for sources in found.found]
     psf_a, psf_b = stars[0], stars[-1] if observation.pair else None
     if not found.sources:
@@ -69,6 +81,21 @@ def suggest(observation: Observation) -> Suggestion:
         words=_words(found),
         others=found.others,
     )
+
+
+def _seeing(observation: Observation) -> Seeing | None:
+    """From the standard star of the night that is nearest in time; None where there is none."""
+    start, airmass = within(observation.header, "JD", 2.4e6, 2.6e6), observation.meta.get("airmass")
+    if not observation.paths or start is None or not isinstance(airmass, float):
+        return None
+    told: list[tuple[float, Seeing]] = []
+    for path in sorted(observation.folder.glob("ext_STD-*.fits")):
+        with suppress(OSError):  # it is being made anew, or broken: another serves
+            header = fits.getheader(path)
+            when, seeing = within(header, "JD", 2.4e6, 2.6e6), seeing_told(header, airmass)
+            if when is not None and seeing is not None:
+                told.append((abs(when - start), seeing))
+    return min(told, key=lambda one: one[0], default=(0.0, None))[1]
 
 
 def _star(sources: Sequence[Source]) -> Psf | None:

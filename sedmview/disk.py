@@ -39,7 +39,8 @@ class Disk:
 
     def suggest(self, observation: Observation) -> Suggestion:
         """Look for the object; about a second for each cube."""
-        return suggest(observation)
+        settings = self.night.settings
+        return suggest(observation, settings.extraction if settings else None)
 
     def decision(self, entry: Entry) -> Decision | None:
         """What an observer decided before."""

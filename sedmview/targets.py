@@ -139,7 +139,7 @@ class Night:
 
     def __init__(self, folder: Path, *, settings: Settings | None = None, cubes: Sequence[Path] | None = None) -> None:
         self.folder = folder
-        self._settings = settings
+        self.settings = settings
         self._only = None if cubes is None else tuple(cubes)
         self._frames: dict[tuple[Path, int, int], Frame] = {}
         self._cards: dict[Path, tuple[int, int, Mapping[str, object]]] = {}
@@ -216,14 +216,14 @@ class Night:
 
     def _ledger(self, now: datetime) -> tuple[dict[str, tuple[str, str]], str]:
         """Product to (state, reason), as the ledger tells; the viewer works without it."""
-        if self._settings is None or not (self._settings.paths.state / "ledger.sqlite").exists():
+        if self.settings is None or not (self.settings.paths.state / "ledger.sqlite").exists():
             return {}, ""
         # planning a night takes longer than looking whether anybody has written into the ledger
-        state_now = _state_of(self._settings.paths.state)
+        state_now = _state_of(self.settings.paths.state)
         if self._told is not None and self._told[0] == state_now and now - self._told[1] < LEDGER_PERIOD:
             return self._told[2], ""
         try:
-            state = snapshot(self._settings, night=self.folder.name, now=now)
+            state = snapshot(self.settings, night=self.folder.name, now=now)
         except (SedmError, sqlite3.Error, OSError) as error:
             return {}, f"ledger: {error}"
         told = {}

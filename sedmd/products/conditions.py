@@ -11,6 +11,7 @@ from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TE
 from sedmd.products.cards import sexagesimal, within
 from sedmd.reduce.containers import FloatArray
 from sedmd.reduce.refraction import displacement, moved
+from sedmd.reduce.seeing import Seeing, seeing_by_star
 
 #: Wavelength at which a position on the field is meant [Angstrom]: the middle of the pictures in which it is measured.
 REFERENCE_WAVELENGTH = 6500.0
@@ -71,6 +72,14 @@ def refraction(conditions: Conditions, wavelength: FloatArray) -> tuple[FloatArr
         temperature_c=conditions.temperature_c,
         humidity=conditions.humidity,
     )
+
+
+def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | None:
+    """The seeing of an exposure at this airmass, from the header of a standard star's spectrum; None if it lacks it."""
+    fwhm, above = within(star, "SEEING", 0.3, 20.0), within(star, "AIRMASS", 1.0, 10.0)
+    if fwhm is None or above is None or airmass is None:
+        return None
+    return seeing_by_star(fwhm, above, at_airmass=airmass)
 
 
 def offset_of(header: Mapping[str, object]) -> tuple[float, float] | None:

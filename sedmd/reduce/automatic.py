@@ -39,6 +39,8 @@ HOST_ARCSEC = 6.0
 CONTENDER, MOST_CONTENDERS = 0.02, 3
 #: A point of a smaller share of a source's light makes no host of it.
 LEAST_RIVAL = 0.05
+#: Wider than this, in units of the seeing, a source is no star; fainter than this share of its host, a part of it.
+EXTENDED, PART_OF_HOST = 1.4, 0.3
 #: Trust from which a doubt is not worth mentioning.
 NO_DOUBT = 0.985
 #: Signal-to-noise ratio per bin from which a spectrum without doubts is good; acceptable below.
@@ -223,12 +225,19 @@ def _hosts(
         rest = [other for other in found[number] if other is not source]
         beside = [other for other in rest if apart(other.psf, source.psf) < HOST_ARCSEC]
         nearest = max(beside, key=lambda other: other.brightness, default=source)
-        cleared = without(one, look.cube.spaxels, (other for other in rest if other is not nearest))
+        spaxels, near = look.cube.spaxels, place_of(nearest)
+        cleared = without(one, spaxels, (other for other in rest if not _same_light(other, nearest, seeing)))
         inside = apart(source.psf, first.sources[number].psf) < HOST_ARCSEC
         about = place_of(first.sources[number] if inside else source)
-        spaxels, near = look.cube.spaxels, place_of(nearest)
         fits.append(fit_host(cleared, spaxels, source.psf, near=near, about=about, seeing=seeing))
     return fits
+
+
+def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:
+    """A wide, faint source beside a host is what the host's own shape left behind in the search."""
+    wide = other.psf.fwhm_arcsec > EXTENDED * seeing.fwhm_arcsec
+    faint = other.brightness < PART_OF_HOST * host.brightness
+    return other is host or (wide and faint and apart(other.psf, host.psf) < 2 * host.psf.fwhm_arcsec)
 
 
 def _beside(

@@ -15,17 +15,17 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.job import Job, Result
 from sedmd.products.cards import number_of, text_of
-from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
+from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction, seeing_told
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.provenance import provenance
-from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
+from sedmd.products.spectrum import Field, write_spectrum
 from sedmd.reduce.automatic import Automatic, extract_target
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.containers import FloatArray, Spectrum
 from sedmd.reduce.hexagon import cell_vertices
 from sedmd.reduce.psf import Refraction
-from sedmd.reduce.seeing import Seeing, seeing_by_star
+from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.sensitivity import extinction_factor
 from sedmd.reduce.target import Doubt, Look
 
@@ -127,12 +127,8 @@ def _seeing(job: Job, exposures: list[Exposure]) -> Seeing:
     usual = Seeing(fwhm_arcsec=float(job.options["seeing_arcsec"]))
     if "star" not in job.inputs:
         return usual
-    star, _ = read_spectrum(job.one("star"))
-    fwhm, airmass = (number_of(star.meta.get(key), math.nan) for key in ("seeing_arcsec", "airmass"))
     here = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
-    if not (fwhm > 0 and airmass >= 1 and here):
-        return usual
-    return seeing_by_star(fwhm, airmass, at_airmass=float(np.mean(here)))
+    return seeing_told(fits.getheader(job.one("star")), float(np.mean(here)) if here else None) or usual
 
 
 def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:

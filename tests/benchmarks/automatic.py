@@ -1,7 +1,8 @@
 """Print how completely and how purely targets are extracted without an observer, by S/N and kind of field.
 
     python tests/benchmarks/automatic.py [--blanks DIR] [--profiles kpy pysedm shifted] [--s-to-n 2 3 5 10 30 100]
-                                         [--kinds alone pair ...] [--count 10] [--seed 1] [--workers 2] [--out FILE]
+                                         [--kinds alone pair ...] [--count 10] [--seed 1] [--without-star] [--workers 2]
+                                         [--out FILE]
 
 The fields are those of `fields.py`: exposures of empty sky that went through the whole pipeline, with sources of known
 place and spectrum added to their cubes. Blank exposures are made where `--blanks` has none (five minutes a profile).
@@ -38,6 +39,7 @@ from sedmd.config import Extraction
 from sedmd.products.conditions import conditions_of, offset_of, refraction
 from sedmd.reduce.automatic import Automatic, extract_target
 from sedmd.reduce.psf import Refraction
+from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Look
 
 PROFILES = ("kpy", "pysedm", "shifted")
@@ -46,6 +48,8 @@ WRONG_ARCSEC = 1.0
 #: Bins of which one figure of the spectrum's shape is made.
 GROUP = 10
 BAD = 0.15
+#: Spread of the seeing between a standard star and a target of the same night (logarithm).
+STAR_SPREAD = 0.15
 #: Largest share of wrong ones among the final.
 LIMIT = 0.01
 
@@ -89,7 +93,13 @@ class Line:
         return not self.wrong and (abs(self.level - 1) > limit or self.shape > limit)
 
 
-def measure(field: Field, profile: str) -> Line:
+def seeing_of(field: Field, number: int) -> Seeing:
+    """As a standard star of the night tells it: within `STAR_SPREAD`, since it was seen at another time."""
+    told = field.seeing[0].at(6500.0) * float(np.exp(np.random.default_rng(number).normal(0.0, STAR_SPREAD)))
+    return seeing_by_star(told, 1.0, at_airmass=1.0)
+
+
+def measure(field: Field, profile: str, seeing: Seeing | None) -> Line:
     """Extract as the pipeline does, and compare with the truth."""
     looks = []
     for cube, header, exptime_s in field.exposures:
@@ -98,7 +108,7 @@ def measure(field: Field, profile: str) -> Line:
         looks.append(Look(cube=cube, refraction=shift, exptime_s=exptime_s, offset=offset_of(header)))
     gain = looks[-1].exptime_s / looks[0].exptime_s
     began = time.perf_counter()
-    found = extract_target(looks, gain_b=gain, pointing_arcsec=Extraction().pointing_arcsec)
+    found = extract_target(looks, gain_b=gain, pointing_arcsec=Extraction().pointing_arcsec, seeing=seeing)
     seconds = time.perf_counter() - began
     off = level = shape = noise = float("nan")
     if field.truth is not None and found.sources:
@@ -151,7 +161,9 @@ def run(profile: str, blanks: Path, options: argparse.Namespace) -> list[Line]:
     """All fields of one profile."""
     rng = np.random.default_rng([options.seed, PROFILES.index(profile)])
     cubes = blank_cubes(blanks / profile, profile, 1)
-    return [measure(field, profile) for field in fields(cubes, options.kinds, options.s_to_n, options.count, rng)]
+    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng)
+    known = not options.without_star
+    return [measure(field, profile, seeing_of(field, n) if known else None) for n, field in enumerate(drawn)]
 
 
 def table(lines: Sequence[Line], least: float) -> str:
@@ -207,6 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--count", type=int, default=10, help="fields of each kind, S/N and profile")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--without-star", action="store_true", help="the night has no standard star to tell the seeing")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="a line for each field, as CSV")
     options = parser.parse_args(argv)

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 from viewer_samples import NOD, make_cube, make_observation, make_pair
 
+from sedmd.config import Extraction
 from sedmd.decisions import Placement
 from sedmd.observed import Extractor, extract
 from sedmd.reduce.aperture import Ellipse, extract_ellipse
@@ -152,6 +155,25 @@ def test_the_suggestion_follows_the_nod_not_the_brightest_star():
 def test_an_empty_field_suggests_nothing_and_says_so():
     found = suggest(make_observation(make_cube()))
     assert found.a is None and "no object" in found.words
+
+
+def test_the_suggestion_takes_the_seeing_from_the_star_nearest_in_time_as_the_pipeline_does(tmp_path):
+    jd = 2458646.7
+    wide = make_observation(make_cube([(3.0, -4.0, 400.0)]), folder=tmp_path)
+    observation = replace(wide, header=fits.Header({"JD": jd}))
+    far = Extraction(pointing_arcsec=5.0)  # its place alone says little
+    usual = suggest(observation, far).words
+
+    def told(name, fwhm, when):
+        header = fits.Header({"JD": when, "SEEING": fwhm, "AIRMASS": 1.2})
+        fits.PrimaryHDU(header=header).writeto(tmp_path / f"ext_{name}_obs1.fits")
+
+    told("STD-Far", 1.9, jd + 0.2)
+    assert "galaxy" not in suggest(observation, far).words
+    told("STD-Near", 0.9, jd + 0.02)
+    (tmp_path / "ext_STD-Broken_obs1.fits").write_bytes(b"SIMPLE")
+    told("ZTF19abc", 1.9, jd)
+    assert "may be a galaxy" in suggest(observation, far).words != usual
 
 
 def test_the_spectrum_shown_is_the_pipelines_own():

@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.reduce.automatic import extract_target
-from sedmd.reduce.psf import Refraction
-from sedmd.reduce.seeing import seeing_by_star
+from sedmd.reduce.automatic import _same_light, extract_target
+from sedmd.reduce.find import Source
+from sedmd.reduce.psf import Psf, Refraction
+from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Doubt, Look
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 
@@ -60,6 +61,30 @@ def test_what_is_wider_than_the_nights_stars_is_left_to_the_observer(told, sure)
     found = extract_target([field], seeing=seeing_by_star(told, 1.2, at_airmass=1.2))
     assert (found.confidence > 0.9) is sure
     assert sure or f"of a star {told}" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "light", "x", "part"),
+    [(4.5, 20.0, 4.0, True), (1.8, 20.0, 4.0, False), (4.5, 60.0, 4.0, False), (4.5, 20.0, 9.0, False)],
+)
+def test_what_the_search_left_of_a_host_is_the_host(width, light, x, part):
+    """Wide, faint and near; a star there, or a galaxy of its own, is a neighbour."""
+
+    def seen(x, fwhm, brightness):
+        ones = np.ones(6)
+        return Source(
+            psf=Psf(x_arcsec=x, y_arcsec=0.0, fwhm_arcsec=fwhm),
+            significance=30.0,
+            amplitude=brightness * ones,
+            amplitude_error=ones,
+            chi2=1.0,
+            position_error=0.1,
+            edge_arcsec=5.0,
+        )
+
+    host = seen(0.0, 3.5, 100.0)
+    assert _same_light(seen(x, width, light), host, Seeing()) is part
+    assert _same_light(host, host, Seeing())
 
 
 def test_nothing_is_extracted_from_an_empty_field():

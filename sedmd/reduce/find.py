@@ -33,8 +33,9 @@ RIM_ARCSEC = 1.2
 KERNEL_ARCSEC = 3.0
 #: Over this distance the level of the sky is taken to be the same [arcsec].
 BACKGROUND_ARCSEC = 5.5
-#: Significance from which the shape of the image is fitted, not only its width: below, the shape is noise.
-BRIGHT = 150.0
+#: Signal-to-noise ratio from which the shape of the image is fitted, not only its width, and the share of the
+#: reduced chi-square that has to be left: below, the shape is noise.
+BRIGHT, LEAST_FALL = 150.0, 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,20 +109,18 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
         start = Psf(x_arcsec=float(spaxels.x_arcsec[index]), y_arcsec=float(spaxels.y_arcsec[index]), fwhm_arcsec=2.0)
         fit_bands = replace(bands, flux=flux)
         psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
-        if significance > BRIGHT:
-            psf, chi2, error = fit_psf(fit_bands, spaxels, psf, free_shape=True)
+        if _photon_snr(fit_bands, spaxels, psf) > BRIGHT:
+            shaped = fit_psf(fit_bands, spaxels, psf, free_shape=True)
+            if shaped[1] < LEAST_FALL * chi2:  # else what does not fit is not its shape: a galaxy beside it, say
+                psf, chi2, error = shaped
         shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
-        near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
-        weight = np.where(np.isfinite(noise) & (noise > 0), 1.0 / np.maximum(noise, 1e-300), 0.0)
-        design = np.concatenate([shape[:, near, None], sky_terms(spaxels.part(near), psf, len(flux))], axis=-1)
-        strength, covariance = solve_rows(design, flux[:, near], weight[:, near])
-        amplitude = strength[:, 0]
+        amplitude, amplitude_error = _light(replace(fit_bands, variance=noise), spaxels, psf, shape)
         sources.append(
             Source(
                 psf=psf,
                 significance=significance,
                 amplitude=amplitude,
-                amplitude_error=np.sqrt(covariance[:, 0, 0]),
+                amplitude_error=amplitude_error,
                 chi2=chi2,
                 position_error=error,
                 edge_arcsec=edge_distance(spaxels, psf.x_arcsec, psf.y_arcsec),
@@ -129,6 +128,23 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
         )
         flux, noise = _taken_off(flux, noise, amplitude[:, None] * shape)
     return sources
+
+
+def _light(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> tuple[NDArray, NDArray]:
+    """Flux density of a source in each band and its error, the level of the sky around it free."""
+    near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
+    variance = bands.variance
+    weight = np.where(np.isfinite(variance) & (variance > 0), 1.0 / np.maximum(variance, 1e-300), 0.0)
+    design = np.concatenate([shape[:, near, None], sky_terms(spaxels.part(near), psf, len(variance))], axis=-1)
+    strength, covariance = solve_rows(design, bands.flux[:, near], weight[:, near])
+    return strength[:, 0], np.sqrt(covariance[:, 0, 0])
+
+
+def _photon_snr(bands: Bands, spaxels: Spaxels, psf: Psf) -> float:
+    """Signal-to-noise ratio of a source, all bands together; a star that lights the whole field scatters its scores."""
+    shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
+    amplitude, error = _light(bands, spaxels, psf, shape)
+    return float(np.sqrt(np.sum((amplitude / error) ** 2)))
 
 
 def without(bands: Bands, spaxels: Spaxels, sources: Iterable[Source]) -> Bands:

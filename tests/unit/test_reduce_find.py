@@ -16,14 +16,14 @@ def refraction(size=0.0):
     return Refraction(east=blue, north=-0.5 * blue)
 
 
-def field(*stars, sky=60.0, seed=1, size=0.0):
+def field(*stars, sky=60.0, seed=1, size=0.0, beta=3.0):
     """Stars (x, y, flux, fwhm) in a noisy field; `size` is the refraction between 3250 and 6500 Angstrom."""
     shift = refraction(size)
     light = np.full((WAVELENGTH.size, SPAXELS.q.size), sky)
     for x, y, flux, fwhm in stars:
         for i, w in enumerate(WAVELENGTH):
             light[i] += flux * moffat_share(
-                SPAXELS, x + shift.east[i], y + shift.north[i], fwhm * (w / 6500.0) ** -0.2, fine=3
+                SPAXELS, x + shift.east[i], y + shift.north[i], fwhm * (w / 6500.0) ** -0.2, beta=beta, fine=3
             )
     return make_cube(SPAXELS, WAVELENGTH, light, seed=seed)
 
@@ -49,6 +49,14 @@ def test_one_star_is_found_at_its_place(x, y, flux):
     assert source.psf.fwhm_arcsec == pytest.approx(1.8, rel=0.1)
     assert source.brightness == pytest.approx(flux, rel=0.1)
     assert np.abs(source.amplitude / flux - 1).max() < max(0.1, 5 * (source.amplitude_error / flux).max())
+
+
+def test_the_shape_of_a_star_that_lights_the_whole_field_is_fitted():
+    """Its own wings scatter the field's scores: what is a lot of photons must not count as little for that."""
+    (source, *_) = find_sources(field((1.0, -2.0, 1e4, 2.2), sky=1.0, beta=2.4), refraction())
+    assert source.psf.beta == pytest.approx(2.4, abs=0.05)
+    assert source.psf.fwhm_arcsec == pytest.approx(2.2, abs=0.03)
+    assert source.brightness == pytest.approx(1e4, rel=0.02)
 
 
 def test_search_without_refraction_ends():

@@ -30,7 +30,7 @@ from sedmd.reduce.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, wit
 from sedmd.reduce.host import Host, fit_host
 from sedmd.reduce.pair import extract_pair
 from sedmd.reduce.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
-from sedmd.reduce.seeing import Seeing
+from sedmd.reduce.seeing import Seeing, Shape
 from sedmd.reduce.target import Candidate, Doubt, Look, candidates, likeness, place_of, weighed
 
 #: A galaxy whose middle is farther off is a neighbour [arcsec].
@@ -41,6 +41,8 @@ CONTENDER, MOST_CONTENDERS = 0.02, 3
 LEAST_RIVAL = 0.05
 #: Wider than this, in units of the seeing, a source is no star; fainter than this share of its host, a part of it.
 EXTENDED, PART_OF_HOST = 1.4, 0.3
+#: Nearer than this, star and host cannot be told to be two [arcsec]; error of a width that was fitted in passing.
+SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
 #: Trust from which a doubt is not worth mentioning.
 NO_DOUBT = 0.985
 #: Signal-to-noise ratio per bin from which a spectrum without doubts is good; acceptable below.
@@ -174,9 +176,8 @@ def _by_shape(
     fits = [_hosts(looks, bands, found, candidate, first, seeing) for candidate in close]
     factors = []
     for number, candidate in enumerate(ranked):
-        own = fits[number] if number < len(fits) and any(host.clear for host in fits[number]) else []
-        width = min(psf.fwhm_arcsec for psf in _images(candidate.sources, own))
-        factors.append(likeness(candidate.off_arcsec, width, pointing_arcsec=pointing_arcsec, seeing=seeing))
+        shape = _shape(candidate, fits[number] if number < len(fits) else [])
+        factors.append(likeness(candidate.off_arcsec, shape, pointing_arcsec=pointing_arcsec, seeing=seeing))
     for number, candidate in enumerate(close):
         for rival, fit in zip(close, fits, strict=True):
             if rival is candidate:
@@ -189,6 +190,28 @@ def _by_shape(
     chosen = next(number for number, one in enumerate(ranked) if one.sources is again[0].sources)
     light = fits[chosen] if chosen < len(fits) else _hosts(looks, bands, found, again[0], again[0], seeing)
     return again, light
+
+
+def _shape(candidate: Candidate, fits: Sequence[Host]) -> Shape:
+    """Of a candidate's image, mean over the exposures.
+
+    Beside its host it is that of the star. A host in the same place is no other object: then it is that of both
+    together, since any galaxy with a bright middle is as well fitted by a star and something wider.
+    """
+    if not fits:
+        widths = [source.psf.fwhm_arcsec for source in candidate.sources]
+        return Shape(fwhm_arcsec=float(np.mean(widths)), fwhm_error=ROUGH_ARCSEC)
+    if any(host.clear and host.separation_arcsec > SAME_PLACE_ARCSEC for host in fits):
+        return Shape(fwhm_arcsec=float(np.mean([host.star.fwhm_arcsec for host in fits])))
+    one = [host.alone for host in fits]
+    root = math.sqrt(len(one))
+    return Shape(
+        fwhm_arcsec=float(np.mean([shape.fwhm_arcsec for shape in one])),
+        fwhm_error=float(np.mean([shape.fwhm_error for shape in one])) / root,
+        e1=float(np.mean([shape.e1 for shape in one])),
+        e2=float(np.mean([shape.e2 for shape in one])),
+        e_error=float(np.mean([shape.e_error for shape in one])) / root,
+    )
 
 
 def _images(sources: Sequence[Source], hosts: Sequence[Host]) -> list[Psf]:

@@ -6,21 +6,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 
 from sedmd.reduce.containers import Spaxels
 from sedmd.reduce.psf import Bands, Psf, image, sky_terms, solve_rows
-from sedmd.reduce.seeing import Seeing
+from sedmd.reduce.seeing import STAR_ELLIPTICITY, UNKNOWN, Seeing, Shape
 
 #: Spaxels this near to the source take part [arcsec].
 RADIUS_ARCSEC = 8.0
 #: What is known of a star's image before the fit beside its FWHM: Moffat exponent (Trujillo et al. 2001), ellipticity,
 #: and the spread of each. Wings that bend to the data at will would take the host's place.
-STAR = {"beta": (3.2, 0.6), "e1": (0.0, 0.08), "e2": (0.0, 0.08)}
+STAR = {"beta": (3.2, 0.6), "e1": (0.0, STAR_ELLIPTICITY), "e2": (0.0, STAR_ELLIPTICITY)}
 #: A host on the star itself is wider than the seeing by this much in quadrature, or it is the star's wings [arcsec].
 LEAST_WIDTH_ARCSEC = 1.5
 #: Farther from the star than this it may be as sharp as a star [arcsec].
 ON_THE_STAR_ARCSEC = 2.0
+#: FWHM that no source exceeds [arcsec].
+WIDEST_ARCSEC = 6.0
 #: Gain in reduced chi-square from which there is a host.
 LEAST_GAIN = 40.0
 #: A host on the star itself, which could be the star's own shape, must gain this share of the chi-square as well.
@@ -41,6 +43,7 @@ class Host:
 
     Attributes
     ----------
+    alone : Shape of the image if there is one source only, star or galaxy
     star : Psf of the point source, fitted together with the host
     image : Psf, the host's image: an elliptical Moffat profile stands for any galaxy blurred by the seeing
     share : host light that an extraction without it would count as the source's, in units of the source's light
@@ -51,6 +54,7 @@ class Host:
     separation_arcsec : between the two
     """
 
+    alone: Shape
     star: Psf
     image: Psf
     share: float
@@ -156,7 +160,8 @@ def fit_host(
     x, y = start[:2]
     low, high = [x - 2.5, y - 2.5, 0.8, 1.8, -0.5, -0.5], [x + 2.5, y + 2.5, 3.6, 6.0, 0.5, 0.5]
     step = [0.3, 0.3, 0.3, 0.5, 0.1, 0.1]
-    alone = least_squares(misfit, start, bounds=(low, high), x_scale=step, **ENOUGH)
+    # alone, it may be a galaxy and as wide as one
+    alone = least_squares(misfit, start, bounds=(low, [*high[:2], WIDEST_ARCSEC, *high[3:]]), x_scale=step, **ENOUGH)
     hx, hy = (x, y) if near is None else near
     least = LEAST_WIDTH_ARCSEC if np.hypot(hx - x, hy - y) < ON_THE_STAR_ARCSEC else 0.0
     both = least_squares(
@@ -172,7 +177,9 @@ def fit_host(
     star_shape, host_shape = shape(star), shape(host)
     solution, covariance = solve_rows(design_of(star_shape, host_shape), flux, weight)
     chi2 = 2 * both.cost / max(int(usable.sum()) - 12 - 5 * len(flux), 1)
+    freedom = max(int(usable.sum()) - count - 4 * len(flux), 1)
     return Host(
+        alone=_shape(alone, prior, spread, max(2 * alone.cost / freedom, 1.0)),
         star=star,
         image=host,
         share=_share(star_shape, host_shape, solution, usable),
@@ -182,6 +189,17 @@ def fit_host(
         cost=float(2 * both.cost),
         chi2=float(chi2),
     )
+
+
+def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) -> Shape:
+    """What the data say of the shape: the fit without what was known before it."""
+    precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
+    own = precision - 1.0 / spread**2
+    told = own > 1e-3 * precision
+    value = np.where(told, (precision * fit.x[2:] - prior / spread**2) / np.where(told, own, 1.0), fit.x[2:])
+    error = np.where(told, np.sqrt(chi2 / np.where(told, own, 1.0)), UNKNOWN)
+    fwhm, _, e1, e2 = (float(one) for one in value)
+    return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
 
 
 def _significance(amplitude: NDArray, variance: NDArray) -> float:

@@ -1,4 +1,4 @@
-"""How wide the image of a star is: what is usual, or what a standard star of the night tells."""
+"""What the image of a star looks like: as wide as is usual, or as a standard star of the night tells; and round."""
 
 from __future__ import annotations
 
@@ -12,8 +12,36 @@ USUAL_SPREAD = 0.5
 NIGHT_SPREAD = 0.2
 #: How often that does not hold, and the spread of those [arcsec].
 SURPRISE, SURPRISE_SPREAD = 0.1, 0.5
+#: Spread of each ellipticity component of stars: guiding and focus.
+STAR_ELLIPTICITY = 0.08
+#: Error of what was not measured.
+UNKNOWN = 10.0
 #: Growth of the seeing with airmass (Fried 1966: a Kolmogorov spectrum of turbulence).
 AIRMASS_POWER = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Of an image, as measured.
+
+    Attributes
+    ----------
+    fwhm_arcsec, fwhm_error : float
+        At the reference wavelength.
+    e1, e2, e_error : float
+        Ellipticity components (see `Psf`), and the error of each.
+    """
+
+    fwhm_arcsec: float
+    fwhm_error: float = 0.0
+    e1: float = 0.0
+    e2: float = 0.0
+    e_error: float = UNKNOWN
+
+    def roundness(self, spread: float) -> float:
+        """Density of measuring these ellipticity components where they are spread so about 0."""
+        both = math.hypot(spread, self.e_error)
+        return normal(self.e1, both) * normal(self.e2, both)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +58,12 @@ class Seeing:
     fwhm_arcsec: float = 1.8
     spread_arcsec: float = USUAL_SPREAD
 
-    def density(self, fwhm_arcsec: float) -> float:
-        """Probability density of a star's FWHM, 1 / arcsec."""
-        off = fwhm_arcsec - self.fwhm_arcsec
+    def density(self, shape: Shape) -> float:
+        """Probability density of measuring this shape of a star, 1 / arcsec."""
+        off, error = shape.fwhm_arcsec - self.fwhm_arcsec, shape.fwhm_error
         wide = max(self.spread_arcsec, SURPRISE_SPREAD)
-        return (1 - SURPRISE) * normal(off, self.spread_arcsec) + SURPRISE * normal(off, wide)
+        usual, odd = (normal(off, math.hypot(spread, error)) for spread in (self.spread_arcsec, wide))
+        return ((1 - SURPRISE) * usual + SURPRISE * odd) * shape.roundness(STAR_ELLIPTICITY)
 
 
 def seeing_by_star(fwhm_arcsec: float, airmass: float, *, at_airmass: float) -> Seeing:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sedmd.reduce.containers import Cube
 from sedmd.reduce.find import Source
 from sedmd.reduce.psf import Refraction
-from sedmd.reduce.seeing import Seeing, normal
+from sedmd.reduce.seeing import Seeing, Shape, normal
 
 #: How an object moves over the field when the telescope is offset, and how often a header means it so: against the
 #: offset of the telescope, or with it where the card holds the object's.
@@ -31,8 +31,9 @@ LEFT_BEHIND, WINGS = 0.04, 2.0
 VISIBLE = 0.9
 #: How often its host galaxy is to be seen, and how far from the target it lies in each axis [arcsec].
 HOST_SEEN, HOST_SPREAD = 0.5, 3.0
-#: Width of galaxies in units of the seeing, and its spread [arcsec].
-GALAXY_WIDTH, GALAXY_SPREAD = 1.6, 0.6
+#: Width of galaxies in units of the seeing, and its spread [arcsec]; spread of each ellipticity component of their
+#: images (Lambas et al. 1992: axis ratios of galaxies; the seeing rounds them by half).
+GALAXY_WIDTH, GALAXY_SPREAD, GALAXY_ELLIPTICITY = 1.6, 0.6, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,23 +140,24 @@ def _in_the_wings(source: Source, other: Source) -> bool:
     return near and source.brightness < LEFT_BEHIND * other.brightness
 
 
-def likeness(off_arcsec: float, fwhm_arcsec: float, *, pointing_arcsec: float, seeing: Seeing) -> float:
-    """How much likelier an object of this width is the target than its place alone would say.
+def likeness(off_arcsec: float, shape: Shape, *, pointing_arcsec: float, seeing: Seeing) -> float:
+    """How much likelier an object of this shape is the target than its place alone would say.
 
     Parameters
     ----------
     off_arcsec : from where the telescope pointed
-    fwhm_arcsec : of its image
+    shape : of its image
     pointing_arcsec : spread of the pointing in each axis
     seeing : of a star here
 
     Notes
     -----
-    A target is as wide as a star. What is not the target is an unrelated star or galaxy anywhere, or the target's own
-    host, which lies where targets lie, and is as wide as galaxies are.
+    A target is as wide and as round as a star. What is not the target is an unrelated star or galaxy anywhere, or the
+    target's own host, which lies where targets lie, and is as wide and as long as galaxies are.
     """
-    star = seeing.density(fwhm_arcsec)
-    galaxy = normal(fwhm_arcsec - GALAXY_WIDTH * seeing.fwhm_arcsec, GALAXY_SPREAD)
+    star = seeing.density(shape)
+    width = normal(shape.fwhm_arcsec - GALAXY_WIDTH * seeing.fwhm_arcsec, math.hypot(GALAXY_SPREAD, shape.fwhm_error))
+    galaxy = width * shape.roundness(GALAXY_ELLIPTICITY)
     spread = math.hypot(HOST_SPREAD, pointing_arcsec)
     host = HOST_SEEN * math.exp(-0.5 * (off_arcsec / spread) ** 2) / (2 * math.pi * spread**2)
     return UNRELATED * star / (UNRELATED * 0.5 * (star + galaxy) + host * galaxy)

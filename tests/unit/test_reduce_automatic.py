@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sedmd.reduce.automatic import _same_light, extract_target
-from sedmd.reduce.find import Source
-from sedmd.reduce.psf import Psf, Refraction
+from sedmd.reduce.find import BAND_EDGES, Source, find_in_bands
+from sedmd.reduce.host import fit_host
+from sedmd.reduce.psf import Psf, Refraction, condense
 from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Doubt, Look
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
@@ -61,6 +62,26 @@ def test_what_is_wider_than_the_nights_stars_is_left_to_the_observer(told, sure)
     found = extract_target([field], seeing=seeing_by_star(told, 1.2, at_airmass=1.2))
     assert (found.confidence > 0.9) is sure
     assert sure or f"of a star {told}" in found.reasons[0]
+
+
+@pytest.mark.parametrize("told", [1.4, 2.6])
+@pytest.mark.parametrize("flux", [300.0, 4000.0])
+def test_a_shape_is_what_the_data_say_whatever_was_known_before(told, flux):
+    one = look((flux, SHAPE, star(0.4, -0.7, 2.2)))
+    bands = condense(one.cube, one.refraction, BAND_EDGES)
+    (source,) = find_in_bands(bands, SPAXELS)
+    shape = fit_host(bands, SPAXELS, source.psf, seeing=seeing_by_star(told, 1.2, at_airmass=1.2)).alone
+    assert shape.fwhm_arcsec == pytest.approx(2.2, abs=0.05 + 3 * shape.fwhm_error)
+    assert np.hypot(shape.e1, shape.e2) < 0.02 + 4 * shape.e_error
+    assert shape.fwhm_error < 0.2 and shape.e_error < 0.2
+
+
+def test_a_galaxy_is_long():
+    one = look((20000.0, OTHER, galaxy(0.3, 0.2, 2.0, ratio=0.5)))
+    bands = condense(one.cube, one.refraction, BAND_EDGES)
+    source = find_in_bands(bands, SPAXELS)[0]
+    shape = fit_host(bands, SPAXELS, source.psf).alone
+    assert shape.e1 > 0.3 and shape.e_error < 0.05
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.seeing import Seeing, seeing_by_star
+from sedmd.reduce.seeing import Seeing, Shape, seeing_by_star
+
+#: What an ellipticity that was not measured brings to a density.
+FLAT = Shape(fwhm_arcsec=1.0).roundness(0.08)
 
 
 @pytest.mark.parametrize("known", [Seeing(), seeing_by_star(1.1, 1.3, at_airmass=1.8), Seeing(spread_arcsec=2.0)])
 def test_the_density_is_one(known):
     width = np.linspace(-20, 25, 20001)
-    assert np.trapezoid([known.density(one) for one in width], width) == pytest.approx(1, abs=1e-4)
-    assert width[np.argmax([known.density(one) for one in width])] == pytest.approx(known.fwhm_arcsec, abs=0.003)
+    density = np.array([known.density(Shape(fwhm_arcsec=one)) for one in width]) / FLAT
+    assert np.trapezoid(density, width) == pytest.approx(1, abs=1e-4)
+    assert width[density.argmax()] == pytest.approx(known.fwhm_arcsec, abs=0.003)
 
 
 def test_the_seeing_grows_with_airmass():
@@ -20,8 +24,8 @@ def test_the_seeing_grows_with_airmass():
 
 def test_a_star_of_the_night_tells_more_than_what_is_usual():
     told = seeing_by_star(1.2, 1.1, at_airmass=1.1)
-    assert told.density(2.3) < 0.05 * told.density(1.2)
-    assert Seeing().density(2.3) > 0.5 * Seeing().density(1.8)
+    assert told.density(Shape(fwhm_arcsec=2.3)) < 0.05 * told.density(Shape(fwhm_arcsec=1.2))
+    assert Seeing().density(Shape(fwhm_arcsec=2.3)) > 0.5 * Seeing().density(Shape(fwhm_arcsec=1.8))
 
 
 NAN = float("nan")

@@ -5,7 +5,7 @@ import pytest
 
 from sedmd.reduce.find import Source
 from sedmd.reduce.psf import Psf, Refraction
-from sedmd.reduce.seeing import Seeing
+from sedmd.reduce.seeing import Seeing, Shape
 from sedmd.reduce.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, weighed
 from unit.reduce_scenes import hex_spaxels, make_cube
 
@@ -98,9 +98,25 @@ def test_what_a_bright_star_leaves_in_its_wings_is_no_candidate():
 @pytest.mark.parametrize("off", [0.0, 2.0, 4.0])
 def test_a_sharp_image_is_likelier_the_target_than_a_wide_one(off):
     at = {"pointing_arcsec": 1.5, "seeing": Seeing()}
-    like = [likeness(off, width, **at) for width in (1.5, 2.0, 2.5, 3.0, 3.5)]
+    like = [likeness(off, Shape(fwhm_arcsec=width), **at) for width in (1.5, 2.0, 2.5, 3.0, 3.5)]
     assert (np.diff(like) < 0).all()
     assert like[0] > 1 > like[-1]
+
+
+def test_a_round_image_is_likelier_the_target_than_a_long_one():
+    at = {"pointing_arcsec": 1.5, "seeing": Seeing()}
+    rounds = [likeness(1.0, Shape(fwhm_arcsec=2.3, e1=e, e_error=0.03), **at) for e in (0.0, 0.1, 0.2, 0.3, -0.4)]
+    assert (np.diff(rounds) < 0).all() and rounds[0] > 20 * rounds[3]
+    # what was not measured says nothing
+    assert likeness(1.0, Shape(fwhm_arcsec=2.3, e1=0.4), **at) == pytest.approx(
+        likeness(1.0, Shape(fwhm_arcsec=2.3), **at), rel=0.01
+    )
+
+
+def test_a_width_that_is_hardly_known_decides_nothing():
+    at = {"pointing_arcsec": 1.5, "seeing": Seeing()}
+    sure, vague = (likeness(1.0, Shape(fwhm_arcsec=3.2, fwhm_error=error), **at) for error in (0.0, 1.5))
+    assert sure < 0.5 * vague
 
 
 def test_what_lies_beyond_the_rim_is_no_candidate():

@@ -33,7 +33,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.fields import KINDS, Field, blank_cubes, fields
+from benchmarks.blanks import blank_cubes
+from benchmarks.fields import KINDS, Field, fields
 
 from sedmd.config import Extraction
 from sedmd.products.conditions import conditions_of, offset_of, refraction

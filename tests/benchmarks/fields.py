@@ -1,8 +1,6 @@
 """Simulated fields for measuring automatic extraction: how much is extracted (completeness) and rightly so (purity).
 
-    python tests/benchmarks/fields.py --blank DIR [--profiles kpy pysedm shifted] [--seed 1]   # the blank cubes only
-
-A field is an exposure of empty sky, or an A/B pair, that went through the whole pipeline (`blank_cubes`) and so holds
+A field is an exposure of empty sky, or an A/B pair, that went through the whole pipeline (`blanks.py`) and so holds
 its real residuals; sources are added to the cubes afterwards (`fields`). The images are the simulator's: its Moffat
 and Sersic profiles over hexagons at the places of the cube's spaxels, moved by its refraction. Nothing of the
 reduction's own PSF code takes part.
@@ -17,57 +15,34 @@ blank cubes scatters by 1.01 to 1.08 times the square root of `variance`.
 
 from __future__ import annotations
 
-import argparse
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from astropy.io import fits
+from benchmarks.blanks import Blank, Exposed
+from benchmarks.images import (
+    LensArray,
+    Place,
+    bin_edges,
+    electrons,
+    galaxy_shares,
+    instants_of,
+    lens_array,
+    on_grid,
+    star_shares,
+)
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.optimize import brentq
 
-from sedmd.products.cube import read_cube
 from sedmd.reduce.containers import Cube
-from sedmd.simulate import almanac
-from sedmd.simulate.atmosphere import transmission
-from sedmd.simulate.conditions import Conditions, draw_conditions
-from sedmd.simulate.night import write_frame
-from sedmd.simulate.observe import plan_night
-from sedmd.simulate.plan import Exposure, Instrument, NightPlan, exposure_of
-from sedmd.simulate.sources import Pointing, Seeing, Source, moffat
-from sedmd.simulate.spectra import GRID, galaxy_flux, photons, smooth_flux, supernova_flux
-
-NIGHT = "20190612"
-Place = tuple[float, float]
+from sedmd.simulate.sources import Pointing, Seeing, Source
+from sedmd.simulate.spectra import galaxy_flux, smooth_flux, supernova_flux
 
 #: Variance that light adds to a sample, in units of light / width of the bin: see the module's docstring.
 SHOT = 0.65
-#: Wavelengths [Angstrom] at which images are made, closer in the blue, where refraction is fast; a spline joins them.
-NODES = 1.0 / np.linspace(1.0 / 10000.0, 1.0 / 3550.0, 16)[::-1]
 #: Where S/N and brightness of a source are meant [Angstrom].
 LOW, HIGH = 4500.0, 8500.0
-#: Spaxels nearer than this to a star are integrated over their hexagon, farther ones by their centre [arcsec].
-NEAR_ARCSEC = 7.0
-#: Points per side of a hexagon: their square is the number of points.
-DIVISIONS = 7
-#: Grid on which a galaxy is blurred: step [arcsec] and half its size [steps].
-STEP, HALF = 0.25, 96
-#: Electrons per photon: a telescope and spectrograph that resemble the instrument but are not the simulator's.
-THROUGHPUT = PchipInterpolator(
-    [3300.0, 3700.0, 4200.0, 5000.0, 5800.0, 6500.0, 7300.0, 8200.0, 9000.0, 9500.0, 10700.0],
-    [0.001, 0.012, 0.055, 0.105, 0.132, 0.140, 0.130, 0.100, 0.060, 0.035, 0.001],
-)
-AREA_CM2 = 15000.0
-#: Sigma of the line-spread function in bins.
-LSF_BINS = 1.25
 #: A target this near to the rim, or this far from its place, is not clear [arcsec].
 CLEAR_RIM, CLEAR_ERROR = 3.0, 3.0
 #: A neighbour nearer than this [arcsec] or brighter than this share of the target makes it unclear.
@@ -75,338 +50,6 @@ CLEAR_NEIGHBOUR, CLEAR_RATIO = 5.0, 0.3
 CLEAR_S_TO_N = 3.0
 
 
-# blank exposures ------------------------------------------------------------------------------------------------
-class Exposed(NamedTuple):
-    """A cube, its primary header and its exposure time."""
-
-    cube: Cube
-    header: fits.Header
-    exptime_s: float
-
-
-#: One exposure, or the two of a pair.
-Blank = tuple[Exposed, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointed:
-    """Where a blank exposure or pair looks: `airmass` at its middle (of a pair: A's), `dec` in degrees.
-
-    `moon` is phase angle, zenith distance and separation in degrees; `nod` is A's RA_OFF and DEC_OFF, B's the opposite.
-    """
-
-    exptime_s: float
-    airmass: float
-    dec: float
-    west: bool
-    moon: tuple[float, float, float]
-    nod: Place | None = None
-
-
-#: No Moon, half a Moon, a bright one.
-DARK, HALF_MOON, BRIGHT = (150.0, 120.0, 90.0), (85.0, 60.0, 75.0), (40.0, 45.0, 60.0)
-POINTED = (
-    Pointed(exptime_s=600.0, airmass=1.05, dec=22.0, west=False, moon=BRIGHT),
-    Pointed(exptime_s=1200.0, airmass=1.4, dec=3.0, west=True, moon=HALF_MOON),
-    Pointed(exptime_s=1800.0, airmass=1.9, dec=52.0, west=True, moon=DARK),
-    Pointed(exptime_s=900.0, airmass=1.2, dec=40.0, west=False, moon=DARK, nod=(2.2, 2.9)),
-    Pointed(exptime_s=1200.0, airmass=1.5, dec=-4.0, west=True, moon=HALF_MOON, nod=(3.0, -4.0)),
-)
-
-
-def blank_cubes(folder: Path, profile: str, seed: int) -> tuple[Blank, ...]:
-    """Exposures of empty sky as the pipeline reduces them: three single ones, then two A/B pairs.
-
-    Parameters
-    ----------
-    folder : of this profile and seed; raw frames and products that are there already are used again
-    profile : one of ``sedmd.simulate.profiles.PROFILES``
-    seed : of chip, conditions and noise
-
-    Raises
-    ------
-    RuntimeError
-        If `sedmd reduce` did not make all the cubes; its output is in `folder`/reduce.log.
-    """
-    plan = blank_plan(profile, seed)
-    taken = [exposure for exposure in plan.exposures if exposure.kind == "science"]
-    if not all(_cubes_of(folder, exposure) for exposure in taken):
-        _write(folder, plan)
-        _reduce(folder)
-    missing = [exposure.file for exposure in taken if not _cubes_of(folder, exposure)]
-    if missing:
-        raise RuntimeError(f"no cube of {', '.join(missing)}: see {folder / 'reduce.log'}")
-    groups: dict[str, list[Exposed]] = {}
-    for exposure in taken:
-        cube, header = read_cube(_cubes_of(folder, exposure)[0])
-        groups.setdefault(exposure.target, []).append(Exposed(cube, header, float(header["EXPTIME"])))
-    return tuple(tuple(group) for group in groups.values())
-
-
-def blank_plan(profile: str, seed: int) -> NightPlan:
-    """The calibrations, twilight and standards of a mini night, and after them the blank exposures of `POINTED`."""
-    plan = plan_night(night=NIGHT, seed=seed, size="mini", profile=profile)
-    kept = [e for e in plan.exposures if e.kind != "science" and not e.ignore]
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 505]))
-    midnight = almanac.julian_date(datetime.strptime(NIGHT, "%Y%m%d").replace(tzinfo=UTC))
-    conditions = draw_conditions(plan.instrument.profile, midnight, rng)
-    last = kept[-1]
-    clock = last.start + (last.exptime + 300.0) / 86400.0
-    blanks: list[Exposure] = []
-    for number, pointed in enumerate(POINTED):
-        name = f"ZTF19aablan{'klmnopq'[number]}"
-        taken = _taken(plan.instrument, pointed, name, clock, conditions, rng)
-        blanks += taken
-        clock = taken[-1].start + (pointed.exptime_s + 180.0) / 86400.0
-    return replace(plan, exposures=(*kept, *blanks))
-
-
-def _taken(
-    instrument: Instrument, pointed: Pointed, name: str, clock: float, conditions: Conditions, rng: np.random.Generator
-) -> list[Exposure]:
-    """One exposure that begins at the Julian date `clock`, or the two of a pair."""
-    readout = instrument.profile.detector.speed(instrument.profile.detector.science_speed).readout_s + 2.0
-    taken: list[Exposure] = []
-    for token in "A" if pointed.nod is None else "AB":
-        start = round(clock * 86400.0) / 86400.0 + len(taken) * (pointed.exptime_s + readout) / 86400.0
-        middle = start + 0.5 * pointed.exptime_s / 86400.0
-        # B looks at the same place of the sky as A, a little later.
-        airmass = almanac.place(taken[0].ra, pointed.dec, middle).airmass if taken else pointed.airmass
-        exposure = exposure_of(
-            instrument, exptime=pointed.exptime_s, airmass=airmass, west=pointed.west, dec=pointed.dec, start=start
-        )
-        hour_angle = almanac.sidereal_time(middle) - exposure.ra
-        sign = 1.0 if token == "A" else -1.0
-        exposure = replace(
-            exposure,
-            object=name if pointed.nod is None else f"{name} [{token}]",
-            target=name,
-            ra=taken[0].ra if taken else exposure.ra,
-            offset=(0.0, 0.0) if pointed.nod is None else (sign * pointed.nod[0], sign * pointed.nod[1]),
-            flexure=conditions.flexure(middle, (hour_angle + 180.0) % 360.0 - 180.0, pointed.dec),
-            breathing=conditions.breathing(start),
-            moon=pointed.moon,
-            sky=conditions.airglow(start, rng),
-            extinction=conditions.extinction,
-            water_mm=conditions.water_mm,
-            drift=conditions.drift(start, rng),
-            cards={} if pointed.nod is None else {"ABPAIR": True, "IMGSET": token},
-        )
-        taken.append(exposure)
-    return taken
-
-
-def _cubes_of(folder: Path, exposure: Exposure) -> list[Path]:
-    return sorted((folder / "redux").glob(f"2*/e3d_crr_b_{exposure.file.removesuffix('.fits')}_*.fits"))
-
-
-def _write(folder: Path, plan: NightPlan) -> None:
-    for index, exposure in enumerate(plan.exposures):
-        if not (folder / "raw" / exposure.folder / exposure.file).exists():
-            write_frame(plan, index, folder)
-
-
-def _reduce(folder: Path) -> None:
-    """`sedmd reduce` in a process of its own; not all jobs can end well: nothing is there to be extracted."""
-    raws = sorted(str(path) for path in (folder / "raw").iterdir() if path.is_dir())
-    command = [sys.executable, "-m", "sedmd", "reduce", *raws, "--redux", str(folder / "redux"), "--workers", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    (folder / "reduce.log").write_text(done.stdout + done.stderr)
-
-
-# the lens array -------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LensArray:
-    """Spaxels of a cube on the sky, arcsec.
-
-    Attributes
-    ----------
-    places : (n, 2) East and North of the spaxels
-    cell : (2, 2) steps on the sky of one unit of q and of r
-    points : (m, 2) offsets that tile one spaxel evenly
-    around : (k, 2) the missing cells around the array; holes within it are none
-    """
-
-    places: NDArray[np.floating]
-    cell: NDArray[np.floating]
-    points: NDArray[np.floating]
-    around: NDArray[np.floating]
-
-    @property
-    def area(self) -> float:
-        """Of a spaxel, arcsec**2."""
-        return float(abs(np.linalg.det(self.cell)))
-
-    @property
-    def middle(self) -> Place:
-        """Mean of the spaxels' places."""
-        x, y = self.places.mean(axis=0)
-        return float(x), float(y)
-
-    def rim_distance(self, place: Place) -> float:
-        """How far a place is from the rim of the array, arcsec; negative outside."""
-        half = 0.5 * np.sqrt(2.0 / np.sqrt(3.0) * self.area)
-        inner = float(np.min(np.hypot(*(self.places - place).T)))
-        outer = float(np.min(np.hypot(*(self.around - place).T)))
-        # A hole within the array has no outer cell near: it counts as inside.
-        return outer - half if inner <= outer else half - inner
-
-
-def lens_array(cube: Cube) -> LensArray:
-    """The lens array that the cube's lattice coordinates and places tell."""
-    s = cube.spaxels
-    places = np.stack([s.x_arcsec, s.y_arcsec], axis=1).astype(float)
-    node = np.stack([s.q, s.r], axis=1).astype(int)
-    design = np.column_stack([node, np.ones(len(node))])
-    fit = np.linalg.lstsq(design, places, rcond=None)[0]
-    first = node.min(axis=0) - 2
-    empty = np.ones(node.max(axis=0) - first + 3, bool)
-    empty[tuple((node - first).T)] = False
-    touching = np.array([[0, 1, 1], [1, 1, 1], [1, 1, 0]])  # the six neighbours of a hexagon in axial coordinates
-    labels, _ = ndimage.label(empty, structure=touching)
-    outer = np.argwhere(labels == labels[0, 0]) + first
-    around = outer @ fit[:2] + fit[2]
-    cell = fit[:2]
-    return LensArray(places=places, cell=cell, points=hexagon_points(cell, DIVISIONS), around=around)
-
-
-def hexagon_points(cell: NDArray[np.floating], divisions: int) -> NDArray[np.floating]:
-    """Points of a finer lattice within one hexagon, offsets from its centre: (divisions**2, 2) for 5, 7, 11, ...
-
-    Each stands for the same area, and the hexagons of the lattice share none: the nodes nearest to the centre.
-    """
-    i, j = (axis.ravel() for axis in np.mgrid[-divisions : divisions + 1, -divisions : divisions + 1])
-    points = np.stack([i, j], axis=1) @ cell / divisions
-    neighbours = np.array([[1, 0], [0, 1], [-1, 1], [-1, 0], [0, -1], [1, -1]]) @ cell
-    nearest = np.min(np.sum((points[:, None] - neighbours) ** 2, axis=2), axis=1)
-    return points[np.sum(points**2, axis=1) < nearest - 1e-9]
-
-
-# images ---------------------------------------------------------------------------------------------------------
-def star_shares(array: LensArray, place: Place, seeing: Seeing, instants: Sequence[Pointing]) -> NDArray[np.floating]:
-    """Share of a star's light in each spaxel at `NODES`, (n_node, n): of 1 on an endless array.
-
-    place : of the image at 6500 Angstrom, mean of the instants, arcsec
-    """
-    offset = array.places - place
-    near = np.hypot(*offset.T) < NEAR_ARCSEC
-    inner = offset[near][:, None] + array.points
-    shares = np.zeros((len(NODES), len(offset)))
-    for k, wavelength in enumerate(NODES):
-        for instant in instants:
-            dx, dy = _displaced(wavelength, instant)
-            shares[k, near] += moffat(inner[..., 0] - dx, inner[..., 1] - dy, seeing, wavelength).mean(axis=1)
-            shares[k, ~near] += moffat(offset[~near, 0] - dx, offset[~near, 1] - dy, seeing, wavelength)
-    return shares * array.area / len(instants)
-
-
-def galaxy_shares(
-    array: LensArray, galaxy: Source, place: Place, seeing: Seeing, instants: Sequence[Pointing]
-) -> NDArray[np.floating]:
-    """Share of a galaxy's light in each spaxel at `NODES`, (n_node, n), as `star_shares`.
-
-    Sersic profile, blurred by the simulator's Moffat and by the hexagon of a spaxel, then read at the centres.
-    """
-    axis = np.arange(-HALF, HALF) * STEP
-    light = np.fft.rfft2(sersic_image(galaxy))
-    light *= _hexagon_transform(array)
-    offset = array.places - place
-    shares = np.zeros((len(NODES), len(offset)))
-    for k, wavelength in enumerate(NODES):
-        blur = moffat(axis[None, :], axis[:, None], seeing, wavelength)
-        blurred = np.fft.irfft2(light * np.fft.rfft2(np.fft.ifftshift(blur / blur.sum())), s=blur.shape)
-        coefficients = ndimage.spline_filter(blurred)
-        for instant in instants:
-            dx, dy = _displaced(wavelength, instant)
-            where = np.stack([offset[:, 1] - dy, offset[:, 0] - dx]) / STEP + HALF
-            shares[k] += ndimage.map_coordinates(coefficients, where, prefilter=False)
-    return np.maximum(shares, 0.0) * array.area / STEP**2 / len(instants)
-
-
-def sersic_image(galaxy: Source) -> NDArray[np.floating]:
-    """A galaxy before the seeing, of total 1, on the grid of `STEP`: axes (north, east), (2 HALF, 2 HALF)."""
-
-    def profile(east: NDArray[np.floating], north: NDArray[np.floating]) -> NDArray[np.floating]:
-        b = 2.0 * galaxy.sersic - 1.0 / 3.0 + 0.009876 / galaxy.sersic  # Prugniel & Simien 1997
-        angle, root = np.deg2rad(galaxy.angle_deg), np.sqrt(galaxy.axis_ratio)
-        major = (east * np.sin(angle) + north * np.cos(angle)) * root
-        minor = (east * np.cos(angle) - north * np.sin(angle)) / root
-        return np.asarray(np.exp(-b * (np.hypot(major, minor) / galaxy.radius) ** (1.0 / galaxy.sersic)))
-
-    axis = np.arange(-HALF, HALF) * STEP
-    light = profile(axis[None, :], axis[:, None])
-    # The cusp changes within a step: the middle is averaged over a finer grid, which must not meet the cusp itself.
-    core, fine = slice(HALF - 8, HALF + 8), 20
-    sub = (np.arange(fine) - (fine - 1) / 2) * STEP / fine
-    close = (axis[core][:, None] + sub).ravel()
-    light[core, core] = profile(close[None, :], close[:, None]).reshape(16, fine, 16, fine).mean(axis=(1, 3))
-    return light / light.sum()
-
-
-def _hexagon_transform(array: LensArray) -> NDArray[np.floating]:
-    """Fourier transform of the mean over a spaxel, on the frequencies of the galaxy's grid."""
-    north, east = np.fft.fftfreq(2 * HALF, STEP)[:, None], np.fft.rfftfreq(2 * HALF, STEP)[None, :]
-    total = np.zeros((north.size, east.size))
-    for x, y in array.points:
-        total += np.cos(2 * np.pi * (east * x + north * y))  # the points are symmetric about the centre
-    return total / len(array.points)
-
-
-def _displaced(wavelength: float, instant: Pointing) -> Place:
-    """Refraction against `POSITION_WAVELENGTH` and guiding error, arcsec East and North."""
-    east, north = instant.refraction(wavelength)
-    return east + instant.guide_x, north + instant.guide_y
-
-
-def on_grid(shares: NDArray[np.floating], wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Shares at `NODES` (n_node, n) as shares at other wavelengths, (n_wave, n)."""
-    spline = CubicSpline(-1.0 / NODES, np.eye(len(NODES)))(-1.0 / wavelength)
-    return np.maximum(spline @ shares, 0.0)
-
-
-def instants_of(header: fits.Header, count: int = 3) -> tuple[Pointing, ...]:
-    """Airmass and parallactic angle at `count` instants of an exposure, by the simulator's almanac, and the weather.
-
-    From RA, DEC, JD and EXPTIME, because AIRMASS and the parallactic angle of older headers are of the start alone and
-    the image stands where it stood in the middle. Agrees with the mean of start and end where the header has both.
-    """
-    ra, dec = almanac.degrees_of(header["RA"], hours=True), almanac.degrees_of(header["DEC"])
-    days = header["EXPTIME"] / 86400.0 * (np.arange(count) + 0.5) / count
-    places = [almanac.place(ra, dec, header["JD"] + float(day)) for day in days]
-    return tuple(
-        Pointing(
-            airmass=place.airmass,
-            parallactic_deg=place.parallactic,
-            pressure_mbar=header["BARPRESS"],
-            temperature_c=header["OUT_AIR"],
-            humidity=header["OUT_HUM"],
-        )
-        for place in places
-    )
-
-
-# spectra --------------------------------------------------------------------------------------------------------
-def electrons(
-    flux: NDArray[np.floating], wavelength: NDArray[np.floating], exptime_s: float, airmass: float
-) -> NDArray[np.floating]:
-    """Light of a whole source in a cube: electron/Angstrom of the exposure, mean of each bin, (n_wave,).
-
-    flux : erg/s/cm2/Angstrom above the atmosphere on the simulator's ``GRID``
-    """
-    rate = photons(GRID, flux) * THROUGHPUT(GRID) * transmission(GRID, airmass, water_mm=3.0)
-    total = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(GRID))])
-    edges = bin_edges(wavelength)
-    mean = np.diff(np.interp(edges, GRID, total)) / np.diff(edges)
-    return AREA_CM2 * exptime_s * ndimage.gaussian_filter1d(mean, LSF_BINS, mode="nearest")
-
-
-def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Edges of the bins about their centres, Angstrom: (n_wave + 1,)."""
-    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
-    return np.concatenate([[2 * wavelength[0] - middle[0]], middle, [2 * wavelength[-1] - middle[-1]]])
-
-
-# a ground to put sources on -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ground:
     """A blank exposure made ready.
@@ -475,7 +118,6 @@ def _nanmedian(values: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
     return np.asarray(np.where(count > 0, 0.5 * (pair[0] + pair[1]), np.nan).squeeze(axis))
 
 
-# fields ---------------------------------------------------------------------------------------------------------
 class Other(NamedTuple):
     """What else is in the field: place in exposure A [arcsec], light against the target's, and what it is."""
 
@@ -714,7 +356,6 @@ def with_cosmics(ground: Ground, cube: Cube, place: Place, rng: np.random.Genera
     return replace(cube, flux=flux, variance=variance), hits
 
 
-# draws ----------------------------------------------------------------------------------------------------------
 def _draw_seeing(count: int, rng: np.random.Generator) -> tuple[Seeing, ...]:
     first = Seeing(
         fwhm=float(rng.uniform(1.2, 2.8)),
@@ -843,22 +484,3 @@ def _moved(place: Place, shift: Place) -> Place:
 
 def _apart(one: Place, other: Place) -> float:
     return float(np.hypot(one[0] - other[0], one[1] - other[1]))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Make the blank cubes of some profiles, each in a folder of its name."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--blank", type=Path, required=True, metavar="DIR", help="folder of the profiles' folders")
-    parser.add_argument("--profiles", nargs="+", default=["kpy", "pysedm", "shifted"])
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(argv)
-    for profile in options.profiles:
-        begun = time.monotonic()
-        blanks = blank_cubes(options.blank / profile, profile, options.seed)
-        exposures = sum(len(blank) for blank in blanks)
-        print(f"{profile}: {exposures} blank exposures in {time.monotonic() - begun:.0f} s", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

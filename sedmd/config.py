@@ -172,7 +172,7 @@ class Extraction:
     `seeing_arcsec` is the usual FWHM of a star at 6500 Angstrom: what is half as wide again may be a galaxy.
     """
 
-    min_confidence: float = 0.9
+    min_confidence: float = 0.95
     pointing_arcsec: float = 1.5
     seeing_arcsec: float = 1.8
 

@@ -85,7 +85,7 @@ def about_detection(chosen: Candidate, hosts: Sequence[Host]) -> Doubt:
         significance = min(significance, math.copysign(math.sqrt(abs(beside)), beside))
     return Doubt(
         why=f"the object is faint ({significance:.0f} sigma in the broad bands)",
-        trust=_rises(significance, 7.0, 1.3),
+        trust=_rises(significance, 6.5, 1.0),
     )
 
 
@@ -107,7 +107,7 @@ def about_hosts(hosts: Sequence[Host]) -> list[Doubt]:
 def about_picture(pictures: Sequence[Host]) -> Doubt:
     """Star, host and neighbours should account for what is seen."""
     chi2 = max(picture.chi2 for picture in pictures)
-    return Doubt(why=f"the field around it is not understood (chi2 {chi2:.1f})", trust=_rises(-chi2, -6.5, 2.0))
+    return Doubt(why=f"the field around it is not understood (chi2 {chi2:.1f})", trust=_rises(-chi2, -5.5, 1.0))
 
 
 def about_neighbours(chosen: Candidate, found: Sequence[Source], hosts: Sequence[Host]) -> list[Doubt]:

@@ -217,18 +217,19 @@ class _Planner:
             for exposure, node in zip(exposures, self._cubes(visit, exposures, masters, chain), strict=True):
                 cubes[exposure.frame.path] = node
         visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
-        stars = [(visit, self._extract(visit, cubes, {})) for visit in visits if visit.standard]
-        targets = [visit for visit in visits if not visit.standard]
-        extracted = [(visit, self._extract(visit, cubes, self._star_for(visit, stars))) for visit in targets]
+        firsts = {visit.product: self._first(visit, current) for visit in visits}
+        stars = [(visit, self._extract(visit, cubes, {}, firsts)) for visit in visits if visit.standard]
+        targets = [(visit, self._star_for(visit, stars)) for visit in visits if not visit.standard]
+        extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
         fluxcal = self._fluxcal([node for _, node in stars])
         for visit, node in stars + extracted:
-            spectrum = self._calibrate(visit, node, fluxcal)
+            spectrum = self._calibrate(visit, node, fluxcal, firsts)
             for frame in visit.frames:
                 self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
 
     @staticmethod
     def _first(visit: Observation, current: str) -> int:
-        """How much earlier than the others this visit's exposures are reduced."""
+        """How much earlier than the others, and than what is made anew with a new star, this visit is reduced."""
         return 2 if visit.standard else 1 if visit.name == current else 0
 
     def _cubes(
@@ -317,7 +318,11 @@ class _Planner:
         ]
 
     def _extract(
-        self, visit: Observation, cubes: Mapping[Path, Node], star: Mapping[str, list[Source | Absent]]
+        self,
+        visit: Observation,
+        cubes: Mapping[Path, Node],
+        star: Mapping[str, list[Source | Absent]],
+        firsts: Mapping[str, int],
     ) -> Node:
         made = [self._output(cubes[frame.path], "e3d") for frame in visit.frames]
         roles = {"cube_a": [made[0]], "cube_b": [made[1]]} if visit.pair else {"cube": made}
@@ -334,7 +339,7 @@ class _Planner:
             {**roles, **star},
             {"product": visit.product},
             hold=hold,
-            urgency=RECIPE["extract"].urgency - (1 if visit.standard else 0),
+            urgency=RECIPE["extract"].urgency + 1 - firsts[visit.product],
             when=visit.frames[0],
             about=_names(visit),
             options={
@@ -377,7 +382,9 @@ class _Planner:
         sources = [self._output(node, "ext") for node in done]
         return self._node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
 
-    def _calibrate(self, visit: Observation, ext: Node, fluxcal: Node | Absent | None) -> Node:
+    def _calibrate(
+        self, visit: Observation, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]
+    ) -> Node:
         roles: dict[str, list[Source | Absent]] = {"ext": [self._output(ext, "ext")]}
         options: dict[str, Any] = {"name": visit.name, "standard": visit.standard}
         earlier = self.context.flux_fallback
@@ -397,7 +404,7 @@ class _Planner:
             roles,
             {"product": visit.product},
             hold=hold,
-            urgency=RECIPE["calibrate"].urgency,
+            urgency=RECIPE["calibrate"].urgency + 1 - firsts[visit.product],
             when=visit.frames[0],
             about=_names(visit),
             options=options,

@@ -134,6 +134,14 @@ def test_while_the_night_is_open_targets_do_not_wait_for_a_star():
     assert star_of(plan, "x") == [] and states(plan, "extract")["x"] is State.DONE
 
 
+def test_what_is_made_anew_with_a_new_star_comes_after_the_target_being_observed():
+    night = [*WHOLE, make(80, "z")]
+    _, done, _ = carry_out(night, final=False)
+    for step in ("extract", "calibrate"):
+        assert done.index(f"{step} STD-Feige34_obs1") < done.index(f"{step} z_obs1") < done.index(f"{step} y_obs1")
+    assert done.index("calibrate z_obs1") < min(done.index("extract y_obs1"), done.index("extract x"))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(range(len(WHOLE))))
 def test_order_of_frames_changes_no_key(order):

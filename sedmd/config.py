@@ -169,7 +169,8 @@ class Extraction:
     """When a spectrum is final without an observer.
 
     `pointing_arcsec` is how far, in each axis, a target lies from where the telescope pointed, as a rule (1 sigma);
-    `seeing_arcsec` is the usual FWHM of a star at 6500 Angstrom: what is half as wide again may be a galaxy.
+    `seeing_arcsec` is the usual FWHM of a star at 6500 Angstrom, which serves until the night has a standard star: what
+    is half as wide again may be a galaxy.
     """
 
     min_confidence: float = 0.95

@@ -173,7 +173,7 @@ class Extraction:
     is half as wide again may be a galaxy.
     """
 
-    min_confidence: float = 0.95
+    min_confidence: float = 0.97
     pointing_arcsec: float = 1.5
     seeing_arcsec: float = 1.8
 

@@ -113,7 +113,8 @@ class Layout:
         self.flags.setMinimumWidth(0)
         names = ("E", "N", "a", "b/a", "PA")
         meanings = ("arcsec East", "arcsec North", "semi-major axis, arcsec", "axis ratio", "position angle, degrees")
-        self.aperture_boxes = tuple(_box(meaning, 52) for meaning in meanings)
+        widths = (62, 62, 52, 52, 44)  # -12.34, -12.34, 10.00, 1.00, 179
+        self.aperture_boxes = tuple(_box(*one) for one in zip(meanings, widths, strict=True))
         shape: list[object] = [self.aperture_name, 4]
         for name, box in zip(names, self.aperture_boxes, strict=True):
             shape += [_word(name), box]

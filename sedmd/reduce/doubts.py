@@ -20,6 +20,9 @@ from sedmd.reduce.target import Candidate, Doubt, Look, nod_error, nod_of, place
 REACH_ARCSEC = 9.0
 #: Wavelengths between which the signal-to-noise ratio is quoted [Angstrom].
 SNR_RANGE = (4500.0, 8500.0)
+#: Share of host light, in units of the target's, at which half the levels are right within 15 per cent (measured by
+#: tests/benchmarks/automatic.py): below a tenth all are.
+HALF_SOUND = 0.37
 #: What is finer than so many bins is looked at for what is left of the sky's lines.
 FINE_BINS = 11
 
@@ -101,7 +104,7 @@ def about_hosts(hosts: Sequence[Host]) -> list[Doubt]:
     share = max(abs(host.share) for host in hosts)
     off = float(np.mean([host.separation_arcsec for host in hosts]))
     why = f"host light of {100 * share:.0f} % of the target's, {off:.1f} arcsec away, was modelled"
-    return [Doubt(why=why, trust=1.0 / (1.0 + share / 2.0) if np.isfinite(share) else 0.0)]
+    return [Doubt(why=why, trust=1.0 / (1.0 + (share / HALF_SOUND) ** 3) if np.isfinite(share) else 0.0)]
 
 
 def about_picture(pictures: Sequence[Host]) -> Doubt:

@@ -30,7 +30,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 2,
     "flat": 3,
     "cube": 2,
-    "extract": 7,
+    "extract": 8,
     "fluxcal": 1,
     "calibrate": 2,
 }

@@ -1,11 +1,13 @@
 """A synthetic night for the viewer, and a Qt that needs no screen."""
 
+import hashlib
 import os
 
 import pytest
 from viewer_samples import make_cube, make_header
 
 from sedmd.products.cube import write_cube
+from sedmview import disk
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -16,6 +18,24 @@ def own_state(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("SEDM_USER", raising=False)
     monkeypatch.delenv("SEDM_REDUX", raising=False)
+
+
+_searched = {}
+
+
+@pytest.fixture(autouse=True)
+def each_field_is_searched_once(monkeypatch):
+    """The search for objects takes seconds, and the fields of these tests are always the same."""
+    search = disk.suggest
+
+    def suggest(observation, extraction=None):
+        cubes = hashlib.sha1(b"".join(cube.flux.tobytes() for cube in observation.cubes)).digest()
+        key = (cubes, observation.product, observation.offsets, extraction)
+        if key not in _searched:
+            _searched[key] = search(observation, extraction)
+        return _searched[key]
+
+    monkeypatch.setattr(disk, "suggest", suggest)
 
 
 @pytest.fixture

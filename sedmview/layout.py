@@ -113,7 +113,7 @@ class Layout:
         self.flags.setMinimumWidth(0)
         names = ("E", "N", "a", "b/a", "PA")
         meanings = ("arcsec East", "arcsec North", "semi-major axis, arcsec", "axis ratio", "position angle, degrees")
-        widths = (62, 62, 52, 52, 44)  # -12.34, -12.34, 10.00, 1.00, 179
+        widths = (58, 58, 48, 48, 42)  # -12.34, -12.34, 9.00, 1.00, 179
         self.aperture_boxes = tuple(_box(*one) for one in zip(meanings, widths, strict=True))
         shape: list[object] = [self.aperture_name, 4]
         for name, box in zip(names, self.aperture_boxes, strict=True):

@@ -128,13 +128,15 @@ class Observer:
 
     def wait_for(self, product):
         name = f"^sedmview {self.night.name} {product}"
-        window = until(lambda: self.desktop.xdo("search", "--onlyvisible", "--name", name).split())[-1]
-        until(
-            lambda: (
-                self.desktop.xdo("windowactivate", "--sync", window)
-                or self.desktop.xdo("getactivewindow").strip() == window
-            )
-        )
+
+        def in_front():
+            # looked for again each time: the window of a process that was killed may still be there at first
+            windows = self.desktop.xdo("search", "--onlyvisible", "--name", name).split()
+            if windows:
+                self.desktop.xdo("windowactivate", "--sync", windows[-1])
+            return windows and self.desktop.xdo("getactivewindow").strip() == windows[-1]
+
+        until(in_front)
 
     def draft(self, product):
         found = list((self.desktop.folder / "state").rglob(f"drafts/*/{product}.json"))

@@ -109,11 +109,12 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
         start = Psf(x_arcsec=float(spaxels.x_arcsec[index]), y_arcsec=float(spaxels.y_arcsec[index]), fwhm_arcsec=2.0)
         fit_bands = replace(bands, flux=flux)
         psf, chi2, error = fit_psf(fit_bands, spaxels, start, free_shape=False)
-        if _photon_snr(fit_bands, spaxels, psf) > BRIGHT:
+        shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
+        if _photon_snr(fit_bands, spaxels, psf, shape) > BRIGHT:
             shaped = fit_psf(fit_bands, spaxels, psf, free_shape=True)
             if shaped[1] < LEAST_FALL * chi2:  # else what does not fit is not its shape: a galaxy beside it, say
                 psf, chi2, error = shaped
-        shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
+                shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
         amplitude, amplitude_error = _light(replace(fit_bands, variance=noise), spaxels, psf, shape)
         sources.append(
             Source(
@@ -140,9 +141,8 @@ def _light(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> tuple[ND
     return strength[:, 0], np.sqrt(covariance[:, 0, 0])
 
 
-def _photon_snr(bands: Bands, spaxels: Spaxels, psf: Psf) -> float:
+def _photon_snr(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> float:
     """Signal-to-noise ratio of a source, all bands together; a star that lights the whole field scatters its scores."""
-    shape = image(psf, spaxels, bands.wavelength, bands.east, bands.north)
     amplitude, error = _light(bands, spaxels, psf, shape)
     return float(np.sqrt(np.sum((amplitude / error) ** 2)))
 

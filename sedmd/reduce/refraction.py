@@ -50,6 +50,11 @@ def refractivity(
     return np.asarray((dry - wet) * 1e-6)
 
 
+def _check_airmass(airmass: float) -> None:
+    if not airmass >= 1:
+        raise ValueError(f"airmass must be at least 1, got {airmass}")
+
+
 def displacement(
     wavelength: ArrayLike,
     *,
@@ -87,8 +92,7 @@ def displacement(
     -----
     Plane-parallel atmosphere: R = (n - 1) tan z, sec z = airmass (Filippenko 1982, eq. 4).
     """
-    if not airmass >= 1:
-        raise ValueError(f"airmass must be at least 1, got {airmass}")
+    _check_airmass(airmass)
     air = {"pressure_mbar": pressure_mbar, "temperature_c": temperature_c, "humidity": humidity}
     tangent = np.sqrt(airmass**2 - 1)
     towards_zenith = _ARCSEC * tangent * (refractivity(wavelength, **air) - refractivity(reference, **air))
@@ -128,8 +132,7 @@ def moved(
     The triangle of pole, zenith and object (Meeus 1998, Astronomical Algorithms, chapters 13 and 14) solved for
     latitude and hour angle, and again for zenith distance and parallactic angle; sec z = airmass.
     """
-    if not airmass >= 1:
-        raise ValueError(f"airmass must be at least 1, got {airmass}")
+    _check_airmass(airmass)
     zenith, parallactic, declination = np.arccos(1 / airmass), np.deg2rad(parallactic_deg), np.deg2rad(declination_deg)
     # the zenith along axes to the pole (sine of the latitude), to the meridian's equator and to the West
     outward, north, west = np.cos(zenith), np.sin(zenith) * np.cos(parallactic), np.sin(zenith) * np.sin(parallactic)

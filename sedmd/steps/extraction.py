@@ -127,8 +127,12 @@ def _seeing(job: Job, exposures: list[Exposure]) -> Seeing:
     usual = Seeing(fwhm_arcsec=float(job.options["seeing_arcsec"]))
     if "star" not in job.inputs:
         return usual
-    here = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
-    return seeing_told(fits.getheader(job.one("star")), float(np.mean(here)) if here else None) or usual
+    return seeing_told(fits.getheader(job.one("star")), _mean_airmass(exposures)) or usual
+
+
+def _mean_airmass(exposures: list[Exposure]) -> float | None:
+    told = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
+    return float(np.mean(told)) if told else None
 
 
 def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:
@@ -218,7 +222,6 @@ def _picture(exposures: list[Exposure]) -> Field:
 
 def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bool) -> dict[str, Any]:
     first, header, psf = exposures[0], exposures[0].header, found.sources[0].psf
-    airmasses = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
     fwhm_px = 2.355 * (number_of(header.get("LSFSIGMA"), 1.3))
     at = int(np.argmin(np.abs(first.look.cube.wavelength - 5577)))
     meta: dict[str, Any] = {
@@ -228,7 +231,7 @@ def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bo
         "utc": utc_of(header),
         "mjd": number_of(header.get("MJD_OBS"), math.nan),
         "exptime_s": sum(e.look.exptime_s for e in exposures),
-        "airmass": float(np.mean(airmasses)) if airmasses else None,
+        "airmass": _mean_airmass(exposures),
         "parallactic_deg": first.conditions.parallactic_deg,
         "req_id": header.get("REQ_ID") if isinstance(header.get("REQ_ID"), int) else 0,
         "program": text_of(header, "P60PRID"),

@@ -52,6 +52,15 @@ def test_fstab_is_read_alike():
     ]
 
 
-def test_this_machine_has_a_root():
-    assert any(mount.point == Path("/") for mount in parse_mounts(read_mounts()))
+def test_the_table_of_this_machine_is_read():
+    """In a chroot the table has no line for `/`; what it has is read all the same."""
     assert file_system(Path("/proc/self")) == "proc"
+    root = mount_of(Path("/"))
+    assert (root is not None) == any(mount.point == Path("/") for mount in parse_mounts(read_mounts()))
+
+
+def test_a_table_without_a_root_tells_of_what_it_has():
+    table = "proc /proc proc rw 0 0\n"
+    assert file_system(Path("/proc/self"), table) == "proc"
+    assert mount_of(Path("/"), table) is None
+    assert file_system(Path("/"), table) == ""

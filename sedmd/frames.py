@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sedmd.cards import position, truth
 from sedmd.errors import FrameFault, HeaderFault
 from sedmd.fitsfile import Extent, primary_extent, read_plain
 from sedmd.header import header_values, is_printable
@@ -90,6 +91,13 @@ class Frame:
         Label of the frame, and the target without nod tokens.
     nod : str
         "A", "B" or empty.
+    pair : bool or None
+        True: half of an A/B pair by its ABPAIR card; False: the card is there and says anything else, a single
+        exposure whatever its label; None: no card.
+    ra_deg, dec_deg : float or None
+        Where the telescope's encoder points (RA, DEC); on real frames minutes of arc from the target.
+    target_ra_deg, target_dec_deg : float or None
+        The target (OBJRA, OBJDEC).
     airmass : float or None
     series_index, series_total : int or None
         From "n of N" in OBJECT.
@@ -110,6 +118,11 @@ class Frame:
     object: str = ""
     name: str = ""
     nod: str = ""
+    pair: bool | None = None
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+    target_ra_deg: float | None = None
+    target_dec_deg: float | None = None
     airmass: float | None = None
     series_index: int | None = None
     series_total: int | None = None
@@ -159,6 +172,8 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
     standard = name.upper().startswith("STD-") or label.upper().startswith("STD-")
     if standard and not name.upper().startswith("STD-"):
         name = _without_nod(label)
+    ra, dec = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC")) or (None, None)
+    target_ra, target_dec = position(header, ("OBJRA", "OBJDEC")) or (None, None)
     return Frame(
         path=path,
         stem=stem,
@@ -169,6 +184,11 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
         object=label,
         name=name,
         nod=_nod(label),
+        pair=_pair(header),
+        ra_deg=ra,
+        dec_deg=dec,
+        target_ra_deg=target_ra,
+        target_dec_deg=target_dec,
         airmass=airmass,
         notes=tuple(notes),
     )
@@ -294,6 +314,11 @@ def _without_nod(text: str) -> str:
 def _nod(label: str) -> str:
     found = re.search(r"\[\s*([AB])\s*\]", label)
     return found.group(1) if found else ""
+
+
+def _pair(header: Mapping[str, object]) -> bool | None:
+    """Whether ABPAIR says that the frame is half of an A/B pair; None without the card."""
+    return None if header.get("ABPAIR") is None else truth(header["ABPAIR"]) is True
 
 
 def _begins_word(word: str, text: str) -> bool:

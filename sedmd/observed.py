@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from sedmd.cards import sexagesimal, within
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.decisions import Placement
 from sedmd.errors import SedmError
 from sedmd.frames import Frame, frame_from_header
-from sedmd.products.cards import sexagesimal, within
 from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
 from sedmd.products.e3d import read_any_cube
 from sedmd.products.fitsio import CardValue, ProductFault, card_value

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.io import fits
 
+from sedmd.cards import within
 from sedmd.config import Extraction
 from sedmd.observed import Observation
-from sedmd.products.cards import within
 from sedmd.products.conditions import seeing_told
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.automatic import Automatic, extract_target

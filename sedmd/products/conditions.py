@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sedmd.cards import sexagesimal, within
 from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, LATITUDE_DEG
-from sedmd.products.cards import sexagesimal, within
 from sedmd.reduce.containers import FloatArray
 from sedmd.reduce.refraction import displacement, moved
 from sedmd.reduce.seeing import Seeing, seeing_by_star

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from sedmd.cards import number_of, text_of
 from sedmd.data.extinction import extinction_mag
 from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.job import Job, Result
-from sedmd.products.cards import number_of, text_of
 from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction, seeing_told
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sedmd.cards import number_of
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
 from sedmd.errors import FrameFault
 from sedmd.job import Job, Result
 from sedmd.products.ascii import write_ascii
-from sedmd.products.cards import number_of
 from sedmd.products.fitsio import Cards
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance

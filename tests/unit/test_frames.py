@@ -254,3 +254,29 @@ def test_unparsable_card_costs_only_itself(tmp_path):
     path.write_bytes(content[:at] + b"EXPTIME = NaN".ljust(80) + content[at + 80 :])
     with pytest.raises(HeaderFault, match="EXPTIME is 'NaN'"):
         read_frame(path, shape=SHAPE)
+
+
+@pytest.mark.parametrize(
+    "card, pair",
+    [(True, True), ("T", True), ("True", True), (False, False), ("F", False), ("", False), ("NA", False), (0, False)],
+)
+def test_abpair_tells_half_a_pair_from_a_single_exposure(card, pair):
+    assert frame("ZTF19abc [A]", ABPAIR=card).pair is pair
+
+
+def test_without_abpair_nothing_is_said_of_pairs():
+    assert frame("ZTF19abc [A]").pair is None
+
+
+def test_telescope_and_target_have_each_their_own_place():
+    got = frame(RA="00:58:50.29", DEC="-00:15:08.1", OBJRA="00:59:04.1776", OBJDEC="-00:12:12.0154")
+    assert (got.ra_deg, got.dec_deg) == (pytest.approx(14.70954, abs=1e-5), pytest.approx(-0.252250, abs=1e-6))
+    assert (got.target_ra_deg, got.target_dec_deg) == (pytest.approx(14.767407), pytest.approx(-0.2033376))
+
+
+@pytest.mark.parametrize("lost", [{"RA": "NA"}, {"DEC": None}, {"RA": -999.0}, {"DEC": "+95:00:00"}])
+def test_where_one_card_of_a_place_is_lost_the_telescopes_own_pair_serves(lost):
+    there = {"RA": "12:00:00", "DEC": "+10:00:00", "TEL_RA": "13:00:00", "TEL_DEC": "+11:00:00"}
+    got = frame(**(there | lost))
+    assert (got.ra_deg, got.dec_deg) == (pytest.approx(195.0), pytest.approx(11.0))
+    assert (got.target_ra_deg, got.target_dec_deg) == (None, None)

@@ -19,6 +19,29 @@ DEFAULT_GAIN = 1.8
 #: ADU at and above which a pixel is not linear any more (kpy SExtractor configuration); the ADC ends at 65535.
 SATURATION_ADU = 50000.0
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """Where the columns of an array as it is read come from.
+
+    Attributes
+    ----------
+    image : (first, stop)
+        Columns of the image, counted from 0; these are kept.
+    scans : tuple of (first, stop)
+        Columns that the amplifier reads without light: pre-scan and over-scan. Those within the image hold no data.
+    """
+
+    image: tuple[int, int]
+    scans: tuple[tuple[int, int], ...]
+
+    def no_data(self) -> tuple[tuple[int, int], ...]:
+        """Columns of the kept image, counted from its first, that are scan columns."""
+        first, stop = self.image
+        inside = [(max(a, first) - first, min(b, stop) - first) for a, b in self.scans]
+        return tuple((a, b) for a, b in inside if a < b)
+
+
 #: Site of the 60-inch: latitude and East longitude [deg], height [m] (pysedm PALOMAR_COORDS).
 LATITUDE_DEG, LONGITUDE_DEG, HEIGHT_M = 33.3563, -116.8648, 1712.0
 #: Collecting area [cm2] and reflectance of the two aluminium mirrors (kpy Extractor, pysedm Eff).

@@ -20,9 +20,13 @@ GAP_ROWS = 4
 #: Lowest contrast of a lamp frame. A lamp line of a spaxel covers some ten pixels; it is placed to a tenth of a column
 #: when it has twelve times its noise, and so its pixels four times. Noise alone gives 2.6.
 MIN_CONTRAST = 5.0
-#: Steepness along the dispersion over that across it which divides continua from lines. The round image of a line gives
-#: 1, xenon's chains of blends half of that; a continuum, which changes over tens of columns, less than a tenth.
-LINES_FROM = 0.25
+#: Columns from a line to the light beside it along its spectrum: clear of the line itself (FWHM 2 to 5 columns), and so
+#: near that a continuum, which changes over tens of columns, is the same.
+BESIDE_COLUMNS = 6
+#: Peaks that divide lines from continua: how far the sharpest of the bright pixels stand above the light beside them
+#: along the dispersion, as a share of their light. Single lines give 1; lines on a continuum of half their height,
+#: smeared over blends of xenon, a third; a continuum less than a tenth.
+LINES_FROM = 0.2
 #: Noise of the image columns over that of the overscan columns in a bias, beyond which light or pick-up is in it: a
 #: tenth more noise is a fifth of the read noise's variance, 5 electron per pixel at a read noise of 5.
 MAX_BIAS_NOISE_RATIO = 1.1
@@ -46,14 +50,15 @@ class Light:
     contrast : float, how far the brightest half per cent of the pixels stands above the rows beside it, in units of the
         noise of one pixel without light; 2.6 (99.5th percentile of a Gaussian) without any spectrum
     level : float, the same in electron
-    along : float, steepness along the dispersion relative to that across it, on the bright pixels: about 1 for lines,
-        which are as narrow one way as the other, near 0 for a continuum; NaN without spectra
+    peaks : float, how far the sharpest of the bright pixels stand above the light `BESIDE_COLUMNS` away along the
+        dispersion, as a share of their light: about 1 for lines, less for lines on a continuum, near 0 for a continuum
+        alone; NaN without spectra
     smooth : float, electron, median of the frame: light that makes no spectra
     """
 
     contrast: float
     level: float
-    along: float
+    peaks: float
     smooth: float
 
 
@@ -74,9 +79,8 @@ def lamp_light(image: Image) -> Light:
         If hardly a pixel of the frame is usable.
     """
     data = np.where(image.mask == 0, image.data, np.float32(np.nan))
-    columns = data[:, 1:-1:3]
-    middle = columns[GAP_ROWS:-GAP_ROWS]
-    above = middle - 0.5 * (columns[: -2 * GAP_ROWS] + columns[2 * GAP_ROWS :])
+    middle = data[GAP_ROWS:-GAP_ROWS, 1:-1:3]
+    above = middle - 0.5 * (data[: -2 * GAP_ROWS, 1:-1:3] + data[2 * GAP_ROWS :, 1:-1:3])
     known = np.isfinite(above)
     if known.mean() < 0.1:
         raise ValueError(
@@ -86,15 +90,30 @@ def lamp_light(image: Image) -> Light:
     # The mean of two gap rows adds half a pixel's variance.
     noise = float(np.sqrt(1.5 * (image.read_noise**2 + max(smooth, 0.0))))
     level = float(np.percentile(above[known], 99.5))
-    lit = np.nan_to_num(above) > max(0.3 * level, 4 * noise)
-    inner = data[GAP_ROWS:-GAP_ROWS]
-    along = np.abs(inner[:, 2::3] - inner[:, :-2:3])[lit]
-    across = np.abs(columns[GAP_ROWS + 1 : 1 - GAP_ROWS] - columns[GAP_ROWS - 1 : -GAP_ROWS - 1])[lit]
-    both = np.isfinite(along) & np.isfinite(across)
-    steepness = float("nan")
-    if both.sum() > 100:
-        steepness = float(np.median(along[both]) / max(float(np.median(across[both])), 1e-9))
-    return Light(contrast=level / noise, level=level, along=steepness, smooth=smooth)
+    light, excess = _along(_above_gaps(data, 2))
+    lit = (light > max(0.3 * level, 4 * noise / np.sqrt(3.0))) & np.isfinite(excess)
+    peaks = float("nan")
+    if lit.sum() > 100:
+        # Three pixels, the gap rows and the columns beside: what noise alone does in a few pixels of a hundred comes off.
+        doubt = 2.0 * np.sqrt(0.75 * (image.read_noise**2 + max(smooth, 0.0) + light[lit]))
+        # A few in a hundred: so many columns of a bright continuum a pair of lines covers, and no cosmic rays do.
+        peaks = float(np.percentile((excess[lit] - doubt) / light[lit], 97))
+    return Light(contrast=level / noise, level=level, peaks=peaks, smooth=smooth)
+
+
+def _above_gaps(data: NDArray[np.floating], every: int) -> NDArray[np.floating]:
+    """What stands above the gaps between the spectra in every `every`-th row."""
+    return data[GAP_ROWS:-GAP_ROWS:every] - 0.5 * (data[: -2 * GAP_ROWS : every] + data[2 * GAP_ROWS :: every])
+
+
+def _along(above: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Mean light of three columns, and how far it stands above the brighter side of it; both without the edges.
+
+    The brighter side: where a spectrum begins or ends there is a step, and no line.
+    """
+    mean = (above[:, :-2] + above[:, 1:-1] + above[:, 2:]) / np.float32(3.0)
+    light = mean[:, BESIDE_COLUMNS:-BESIDE_COLUMNS]
+    return light, light - np.maximum(mean[:, : -2 * BESIDE_COLUMNS], mean[:, 2 * BESIDE_COLUMNS :])
 
 
 def lamp_reason(light: Light, *, lines: bool) -> str:
@@ -111,21 +130,21 @@ def lamp_reason(light: Light, *, lines: bool) -> str:
             f"no spectra: the brightest pixels stand {light.contrast:.1f} times the noise above their neighbours"
             f"{scattered}, at least {MIN_CONTRAST:g} expected; was the lamp on?"
         )
-    if lines and light.along < LINES_FROM:
+    if lines and light.peaks < LINES_FROM:
         return (
-            f"a continuum (steepness along over across the spectra {light.along:.2f}) where lines were expected (above "
+            f"a continuum (its peaks are {light.peaks:.2f} of the light) where lines were expected (above "
             f"{LINES_FROM}); another lamp than the label says?"
         )
-    if not lines and light.along >= LINES_FROM:
+    if not lines and light.peaks >= LINES_FROM:
         return (
-            f"lines (steepness along over across the spectra {light.along:.2f}) where a continuum was expected (below "
+            f"lines (their peaks are {light.peaks:.2f} of the light) where a continuum was expected (below "
             f"{LINES_FROM}); another lamp than the label says?"
         )
     return ""
 
 
 def likeness(a: Image, b: Image) -> float:
-    """How alike the light of two lamp frames is: correlation of what stands above the gaps, strong lines held down.
+    """How alike the lines of two lamp frames are: correlation of what stands above the gaps and above the light beside.
 
     Parameters
     ----------
@@ -134,12 +153,17 @@ def likeness(a: Image, b: Image) -> float:
     Returns
     -------
     float, near 1 for two frames of one lamp; different lamps have their lines on different columns
+
+    Notes
+    -----
+    Continua say nothing about which lamp shone: xenon has a strong one, and glowing electrodes give one to mercury.
+    The square root holds the strongest lines down.
     """
     stands = []
     for image in (a, b):
         data = np.where(image.mask == 0, image.data, np.float32(0.0))
-        above = data[GAP_ROWS:-GAP_ROWS:2] - 0.5 * (data[: -2 * GAP_ROWS : 2] + data[2 * GAP_ROWS :: 2])
-        stands.append(np.sqrt(np.maximum(above, 0.0)).ravel())
+        light, excess = _along(_above_gaps(data, 2))
+        stands.append(np.sqrt(np.maximum(np.minimum(light, excess), 0.0)).ravel())
     return float(np.corrcoef(np.stack(stands))[0, 1])
 
 

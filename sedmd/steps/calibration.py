@@ -48,7 +48,7 @@ DISPERSION_AT = (4500.0, 6500.0, 8500.0)
 #: Fewest traces with which a night is worth going on; the array has some 1500.
 MIN_SPAXELS = 300
 #: Likeness of two lamp frames from which they are of one lamp. Lines of different lamps fall on each other by chance
-#: (0.0 to 0.2); two exposures of one lamp differ by their noise only.
+#: (0.0 to 0.1); two exposures of one lamp differ by their noise only.
 SAME_LAMP = 0.6
 
 

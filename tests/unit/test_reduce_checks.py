@@ -10,7 +10,7 @@ from sedmd.reduce.checks import LINES_FROM, MIN_CONTRAST, bias_reasons, lamp_lig
 from sedmd.reduce.containers import Image
 from sedmd.reduce.detector import combine_bias, combine_exposures, debias, overscan_level
 from sedmd.simulate import PROFILES, load_profile, plan_night, render_frame
-from unit.reduce_scenes import expose, lattice_scene, rng
+from unit.reduce_scenes import draw, expose, lattice_scene, rng
 
 FIRST = 2045
 ARCS = ("Hg", "Cd", "Xe")
@@ -70,7 +70,7 @@ def test_lamps_that_shine_pass_with_room(profile, label):
     light = lamp_light(image(profile, label))
     assert lamp_reason(light, lines=label in ARCS) == ""
     assert light.contrast > 10 * MIN_CONTRAST
-    assert light.along > 1.5 * LINES_FROM if label in ARCS else light.along < LINES_FROM / 2
+    assert light.peaks > 2 * LINES_FROM if label in ARCS else light.peaks < LINES_FROM / 2
 
 
 @pytest.mark.parametrize("profile", EPOCHS)
@@ -102,6 +102,42 @@ def test_two_lamps_are_alike_only_if_they_are_one(profile):
     assert likeness(image(profile, "Hg"), image(profile, "Hg", 1)) > 0.8
     for a, b in (("Hg", "Cd"), ("Hg", "Xe"), ("Cd", "Xe")):
         assert likeness(image(profile, a), image(profile, b)) < 0.3
+
+
+def lamp_of(lines, continuum, seed=1, level=600.0):
+    """A small frame of a lamp: lines at distances from the middle of every trace, and a continuum that is redder."""
+    scene = lattice_scene((256, 512))
+    samples = scene.samples()
+    u = samples.x - scene.centre[samples.trace]
+    light = continuum * np.exp(-0.5 * ((u + 30.0) / 45.0) ** 2)
+    for place, strength in lines.items():
+        light = light + strength * np.exp(-0.5 * ((u - place) / 1.4) ** 2)
+    return expose(draw(samples, 4.0 * level * light), seed)
+
+
+XENON = {-75: 0.4, -52: 1.0, -50.2: 0.7}
+MERCURY = {100: 0.6, 80: 0.2, 40: 1.0, 20: 0.3, -78: 0.02}
+
+
+@pytest.mark.parametrize("level", [60.0, 600.0])
+def test_lines_on_a_continuum_of_half_their_height_are_lines(level):
+    light = lamp_light(lamp_of(XENON, 1.0, level=level))
+    assert light.peaks > 1.2 * LINES_FROM
+    assert lamp_reason(light, lines=True) == ""
+
+
+@pytest.mark.parametrize("level", [30.0, 60.0, 600.0])
+def test_noise_makes_no_lines_of_a_continuum(level):
+    light = lamp_light(lamp_of({}, 1.0, level=level))
+    assert light.peaks < LINES_FROM
+    assert "a continuum" in lamp_reason(light, lines=True)
+
+
+def test_lamps_are_told_apart_by_their_lines_not_by_their_continua():
+    xenon, mercury = lamp_of(XENON, 1.0), lamp_of(MERCURY, 0.3)
+    assert likeness(xenon, mercury) < 0.3
+    assert likeness(mercury, lamp_of(MERCURY, 0.3, seed=2)) > 0.7
+    assert likeness(xenon, lamp_of(XENON, 1.0, seed=2)) > 0.7
 
 
 def drawn(seed, level=600.0):

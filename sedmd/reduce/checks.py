@@ -94,9 +94,9 @@ def lamp_light(image: Image) -> Light:
     lit = (light > max(0.3 * level, 4 * noise / np.sqrt(3.0))) & np.isfinite(excess)
     peaks = float("nan")
     if lit.sum() > 100:
-        # Three pixels, the gap rows and the columns beside: what noise alone does in a few pixels of a hundred comes off.
+        # Three pixels, gap rows, columns beside: what noise alone does in a few pixels of a hundred comes off.
         doubt = 2.0 * np.sqrt(0.75 * (image.read_noise**2 + max(smooth, 0.0) + light[lit]))
-        # A few in a hundred: so many columns of a bright continuum a pair of lines covers, and no cosmic rays do.
+        # A few in a hundred: so much of a bright continuum a pair of lines covers, and no cosmic rays do.
         peaks = float(np.percentile((excess[lit] - doubt) / light[lit], 97))
     return Light(contrast=level / noise, level=level, peaks=peaks, smooth=smooth)
 

@@ -3,6 +3,7 @@
 SedmError
 ├── FrameFault           the data are at fault: costs that frame only, never retried
 │   └── HeaderFault      a header card is missing, ill-typed or impossible
+│       └── HeaderUnfinished  the camera's cards are there, the robot's have not come
 ├── CalibrationFault     a calibration was made from usable frames but is not good enough to use
 ├── NeedsObserver        nothing is wrong, but a person has to place the aperture
 ├── ConfigError          the configuration file cannot be used
@@ -27,6 +28,10 @@ class FrameFault(SedmError):
 
 class HeaderFault(FrameFault):
     """A header card that the reduction needs is missing, of the wrong type or out of range."""
+
+
+class HeaderUnfinished(HeaderFault):
+    """Only the camera's cards are there: the robot adds its own seconds later, or never."""
 
 
 class CalibrationFault(SedmError):

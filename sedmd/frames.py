@@ -26,7 +26,9 @@ import numpy as np
 from sedmd.cards import position, truth
 from sedmd.errors import FrameFault, HeaderFault
 from sedmd.fitsfile import Extent, primary_extent, read_plain
-from sedmd.header import header_values, is_printable
+from sedmd.header import Value, header_values, is_printable
+from sedmd.mends import MEND, Cards, notes_of, overlaid
+from sedmd.pixels import check_pixels
 from sedmd.rawname import stem_of
 
 
@@ -107,6 +109,8 @@ class Frame:
         Oddities that do not keep the frame from being used.
     checksum, data_checksum : str
         SHA-256 of header and data, and of the pixel bytes alone; empty for a frame made from a header only.
+    mends : tuple of (card, value)
+        Cards that an operator corrected (`sedmd.mends`); None takes a card out.
     """
 
     path: Path
@@ -130,6 +134,7 @@ class Frame:
     notes: tuple[str, ...] = ()
     checksum: str = ""
     data_checksum: str = ""
+    mends: tuple[tuple[str, Value | None], ...] = ()
 
 
 def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limits | None = None) -> Frame:
@@ -195,7 +200,12 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
 
 
 def read_frame(
-    path: Path, *, shape: tuple[int, int] = (2048, 2048), limits: Limits | None = None, min_hdus: int = 1
+    path: Path,
+    *,
+    shape: tuple[int, int] = (2048, 2048),
+    limits: Limits | None = None,
+    min_hdus: int = 1,
+    mends: Cards | None = None,
 ) -> Frame:
     """Read a whole raw file once: cards, checksums and a look at the pixels; plain, gzipped or fpacked.
 
@@ -205,6 +215,8 @@ def read_frame(
         The detector's shape; the array must be 16-bit integers.
     min_hdus : int
         As in `sedmd.fitsfile.examine`.
+    mends : mapping of card to value
+        Corrections of the header by an operator.
 
     Returns
     -------
@@ -223,22 +235,26 @@ def read_frame(
     """
     content = read_plain(path, min_hdus=min_hdus)
     extent = primary_extent(content)
-    header = header_values(content[: extent.header_bytes])
+    written = header_values(content[: extent.header_bytes])
+    header = overlaid(written, mends or {})
     data = memoryview(content)[extent.header_bytes : extent.header_bytes + extent.data_bytes]
     _check_shape(header, path, shape, len(data))
     frame = frame_from_header(header, path, limits=limits)
     if not is_printable(content[: extent.header_bytes]):
         frame = replace(frame, notes=(*frame.notes, "the header holds characters that FITS forbids; they read as ?"))
     if frame.kind is not Kind.IGNORED:
-        _check_pixels(np.frombuffer(data, dtype=">i2").reshape(shape), header, path)
+        check_pixels(np.frombuffer(data, dtype=">i2").reshape(shape), header, path)
     data_digest = hashlib.sha256(data)
     whole = hashlib.sha256(content[: extent.header_bytes])
     whole.update(data_digest.digest())
-    return replace(frame, checksum=whole.hexdigest(), data_checksum=data_digest.hexdigest())
+    return replace(
+        frame,
+        notes=(*frame.notes, *notes_of(written, mends or {})),
+        checksum=whole.hexdigest(),
+        data_checksum=data_digest.hexdigest(),
+        mends=tuple((mends or {}).items()),
+    )
 
-
-#: What an operator does about a bad header; ends each header message.
-MEND = "mend the card in a copy and put that in the raw directory, or leave the frame out"
 
 
 #: Longest exposure [s] and highest read-out speed [MHz] that can be meant; label and target in characters.
@@ -505,38 +521,6 @@ def _check_shape(header: Mapping[str, object], path: Path, shape: tuple[int, int
 
 def _times(shape: tuple[object, ...]) -> str:
     return " x ".join(str(length) for length in shape)
-
-
-def _check_pixels(stored: np.ndarray, header: Mapping[str, object], path: Path) -> None:
-    """Refuse a frame in which nothing can be seen; every 16th row is enough to know. Stored integers."""
-    rows = stored[::16]
-    offset = _offset(header, path)
-    low, high = int(rows.min()), int(rows.max())
-    if low == high:
-        what = "zero" if low + offset == 0 else f"{low + offset} ADU"
-        msg = f"{path.name}: every pixel is {what}; expected an exposure. The detector did not read out; take it again"
-        raise FrameFault(msg)
-    top = 32767  # of the 16-bit converter, as stored
-    if np.count_nonzero(rows == top) > 0.98 * rows.size:
-        msg = f"{path.name}: saturated all over ({top + offset} ADU); expected an exposure. Take it again, shorter"
-        raise FrameFault(msg)
-    if (level := float(np.median(rows)) + offset) < 0:
-        msg = (
-            f"{path.name}: the median pixel is {level:.0f} ADU with BZERO {offset}; expected a bias level above zero. "
-            f"Is BZERO wrong (unsigned integers need 32768)? If so, {MEND}"
-        )
-        raise FrameFault(msg)
-
-
-def _offset(header: Mapping[str, object], path: Path) -> int:
-    """ADU of a stored zero: 32768 for unsigned integers, 0 for signed ones; any other scaling is no raw frame."""
-    for key, allowed in (("BZERO", (0, 32768)), ("BSCALE", (1,))):
-        value = header.get(key)
-        if value is not None and (isinstance(value, bool) or value not in allowed):
-            wanted = "32768, or 0 for signed integers" if key == "BZERO" else "1"
-            msg = f"{path.name}: {key} is {_short(value)}; expected {wanted}; {MEND}"
-            raise HeaderFault(msg)
-    return 32768 if header.get("BZERO") == 32768 else 0
 
 
 __all__ = ["LAMPS", "Extent", "Frame", "Kind", "Limits", "frame_from_header", "needed_number", "read_frame"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sedmd.calibrations import Reference
+from sedmd.frames import Frame
 from sedmd.plan import Node, State
 
 
@@ -48,3 +50,9 @@ class Absent:
     @property
     def hopeful(self) -> bool:
         return self.active
+
+
+def mended(frames: Sequence[Frame]) -> dict[str, Any]:
+    """The option of a job that corrects cards of its raw frames: stem -> card -> value; none where none was."""
+    mends = {frame.stem: dict(frame.mends) for frame in frames if frame.mends}
+    return {"mends": mends} if mends else {}

@@ -17,7 +17,7 @@ from typing import Any
 from sedmd.calibrations import CalibrationSet, bias_label, output_checksum
 from sedmd.fates import calibration_fate, on_sky_fate
 from sedmd.frames import Frame, Kind
-from sedmd.inputs import Absent, Source
+from sedmd.inputs import Absent, Source, mended
 from sedmd.job import Job
 from sedmd.names import product_names
 from sedmd.night import (
@@ -111,7 +111,14 @@ class _Planner:
         label = bias_label(series.adc_speed_mhz)
         raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
-        node = self._node(RECIPE["bias"], label, {"raw": raw}, {"speed": series.adc_speed_mhz}, hold=hold)
+        node = self._node(
+            RECIPE["bias"],
+            label,
+            {"raw": raw},
+            {"speed": series.adc_speed_mhz},
+            hold=hold,
+            options=mended(series.frames),
+        )
         return self._tell(series, node)
 
     def _lamp(self, series: Series, masters: Mapping[float, Node]) -> Node:
@@ -124,7 +131,7 @@ class _Planner:
             {"lamp": str(series.kind)},
             hold=self._hold(series, str(series.kind), ideal=self.context.rules.lamp_ideal_frames),
             urgency=8 if series.kind is Kind.TWILIGHT else None,
-            options={"kind": str(series.kind)},
+            options={"kind": str(series.kind), **mended(series.frames)},
         )
         return self._tell(series, node)
 
@@ -298,7 +305,7 @@ class _Planner:
             urgency=RECIPE["cube"].urgency - exposure.first,
             when=frame,
             about=names,
-            options={"calibrations": fallback.told()} if fallback is not None else None,
+            options=({"calibrations": fallback.told()} if fallback is not None else {}) | mended([frame]),
         )
         return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
 

@@ -118,6 +118,7 @@ def frame_from_json(text: str) -> Frame:
         "kind": Kind(body["kind"]),
         "start": datetime.fromisoformat(body["start"]),
         "notes": tuple(body["notes"]),
+        "mends": tuple((card, value) for card, value in body.get("mends", ())),
     }
     return Frame(**body)
 

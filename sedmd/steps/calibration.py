@@ -54,7 +54,7 @@ SAME_LAMP = 0.6
 
 def make_bias(job: Job) -> Result:
     """Combine the bias frames of one read-out speed."""
-    raws = [read_raw(path) for path in job.inputs["raw"]]
+    raws = [read_raw(path, job.options.get("mends")) for path in job.inputs["raw"]]
     frames = [data for data, _ in raws]
     try:
         levels = [overscan_level(frame, OVERSCAN_FIRST_COLUMN) for frame in frames]
@@ -101,7 +101,7 @@ def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], t
 def make_lamp(job: Job) -> Result:
     """Combine the exposures of one lamp, of the dome or of the twilight sky."""
     master = read_master_bias(job.one("bias"))
-    taken = [to_electrons(path, master) for path in job.inputs["raw"]]
+    taken = [to_electrons(path, master, job.options.get("mends")) for path in job.inputs["raw"]]
     lamp = job.outputs["lamp"].stem
     try:
         combined, _, reasons = combine_exposures([image for image, _, _ in taken], lines=lamp in LAMPS)

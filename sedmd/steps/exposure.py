@@ -54,7 +54,7 @@ def make_cube(job: Job) -> Result:
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     flat = read_flat(job.one("flat"))
-    image, header, warnings = to_electrons(raw, master)
+    image, header, warnings = to_electrons(raw, master, job.options.get("mends"))
     exptime = float(header.get("EXPTIME", 0.0))
     if exptime >= MIN_EXPTIME_S:
         image = clean_cosmics(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,22 @@ from sedmd.errors import FrameFault
 from sedmd.fitsfile import primary_extent, read_plain
 from sedmd.header import readable_header
 from sedmd.instrument import DEFAULT_GAIN, OVERSCAN_FIRST_COLUMN, SATURATION_ADU
+from sedmd.mends import Cards, overlay
 from sedmd.products.image import read_image
+from sedmd.rawname import stem_of
 from sedmd.reduce.containers import Image
 from sedmd.reduce.detector import MasterBias, debias
 
+Mends = Mapping[str, Cards]
 
-def read_raw(path: Path) -> tuple[NDArray[np.integer], fits.Header]:
+
+def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer], fits.Header]:
     """Pixels [ADU] and header of a raw frame: plain, gzipped or fpacked.
+
+    Parameters
+    ----------
+    mends : mapping of stem to corrected cards
+        As the planner gives them, the job's option ``mends``.
 
     Returns
     -------
@@ -37,6 +47,7 @@ def read_raw(path: Path) -> tuple[NDArray[np.integer], fits.Header]:
     content = read_plain(path)
     extent = primary_extent(content)
     header = readable_header(content[: extent.header_bytes])
+    overlay(header, (mends or {}).get(stem_of(path), {}))
     if header.get("NAXIS") != 2 or header.get("BITPIX") != 16:
         msg = f"{path.name} holds no image of 16-bit integers in its primary array; expected 2048 x 2048. Leave it out"
         raise FrameFault(msg)
@@ -68,15 +79,17 @@ def read_master_bias(path: Path) -> MasterBias:
     )
 
 
-def to_electrons(path: Path, master: MasterBias) -> tuple[Image, fits.Header, tuple[str, ...]]:
-    """A raw frame in electrons, with its header and what had to be assumed.
+def to_electrons(
+    path: Path, master: MasterBias, mends: Mends | None = None
+) -> tuple[Image, fits.Header, tuple[str, ...]]:
+    """A raw frame in electrons, with its header and what had to be assumed; `mends` as in `read_raw`.
 
     Raises
     ------
     FrameFault
         If its shape is not that of the master bias.
     """
-    data, header = read_raw(path)
+    data, header = read_raw(path, mends)
     gain, assumed = gain_of(header)
     try:
         image = debias(data, master, gain=gain, first_column=OVERSCAN_FIRST_COLUMN, saturation_adu=SATURATION_ADU)

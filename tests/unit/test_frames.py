@@ -98,7 +98,7 @@ def test_header_fault_says_what_was_expected_and_what_to_do(changes, message):
     with pytest.raises(HeaderFault) as fault:
         frame(**changes)
     assert message in str(fault.value)
-    assert "mend the card" in str(fault.value)
+    assert "sedmd mend FRAME CARD=VALUE" in str(fault.value)
 
 
 @pytest.mark.parametrize(

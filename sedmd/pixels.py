@@ -1,0 +1,56 @@
+"""Is there an exposure in the pixels of a raw frame at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sedmd.errors import FrameFault, HeaderFault
+from sedmd.mends import MEND
+
+
+def check_pixels(stored: np.ndarray, header: Mapping[str, object], path: Path) -> None:
+    """Refuse a frame in which nothing can be seen; every 16th row is enough to know.
+
+    Parameters
+    ----------
+    stored : (n_y, n_x) integers
+        As they are in the file.
+
+    Raises
+    ------
+    FrameFault
+        If the array is constant, saturated all over, or below zero.
+    HeaderFault
+        If BZERO or BSCALE are not those of 16-bit integers.
+    """
+    rows = stored[::16]
+    offset = _offset(header, path)
+    low, high = int(rows.min()), int(rows.max())
+    if low == high:
+        what = "zero" if low + offset == 0 else f"{low + offset} ADU"
+        msg = f"{path.name}: every pixel is {what}; expected an exposure. The detector did not read out; take it again"
+        raise FrameFault(msg)
+    top = 32767  # of the 16-bit converter, as stored
+    if np.count_nonzero(rows == top) > 0.98 * rows.size:
+        msg = f"{path.name}: saturated all over ({top + offset} ADU); expected an exposure. Take it again, shorter"
+        raise FrameFault(msg)
+    if (level := float(np.median(rows)) + offset) < 0:
+        msg = (
+            f"{path.name}: the median pixel is {level:.0f} ADU with BZERO {offset}; expected a bias level above zero. "
+            f"Is BZERO wrong (unsigned integers need 32768)? If so, {MEND}"
+        )
+        raise FrameFault(msg)
+
+
+def _offset(header: Mapping[str, object], path: Path) -> int:
+    """ADU of a stored zero: 32768 for unsigned integers, 0 for signed ones; any other scaling is no raw frame."""
+    for key, allowed in (("BZERO", (0, 32768)), ("BSCALE", (1,))):
+        value = header.get(key)
+        if value is not None and (isinstance(value, bool) or value not in allowed):
+            wanted = "32768, or 0 for signed integers" if key == "BZERO" else "1"
+            msg = f"{path.name}: {key} is {value!r:.60}; expected {wanted}; {MEND}"
+            raise HeaderFault(msg)
+    return 32768 if header.get("BZERO") == 32768 else 0

@@ -107,6 +107,11 @@ class Observation:
         return len(self.frames) == 2
 
     @property
+    def name_doubt(self) -> str:
+        """What contradicts in its names with nothing to tell which is right; empty where all is well."""
+        return next((frame.contradiction for frame in self.frames if frame.name_doubtful), "")
+
+    @property
     def product(self) -> str:
         return product_name(self.safe, self.number, pair=self.pair)
 

@@ -354,7 +354,7 @@ class _Planner:
                 "observation": visit.number,
                 "standard": visit.standard,
                 "star": visit.star,
-                **_name_doubt(visit),
+                **({"name_doubt": visit.name_doubt} if visit.name_doubt else {}),
                 "partial_pair": not visit.pair and bool(visit.frames[0].nod) and not visit.standard,
                 **({} if visit.standard else self.context.target_options),
             },
@@ -538,12 +538,6 @@ def _blocked(node: Node, upstream: Sequence[Node]) -> Node:
     else:
         reason = f"{first.job.step} {first.job.label} ({first.state})"
     return replace(node, reason=reason, missing=any(other.missing for other in stuck), active=not stuck)
-
-
-def _name_doubt(visit: Observation) -> dict[str, str]:
-    """What is not known of the target's name, as an option of the extraction; none where all is well."""
-    told = next((frame.contradiction for frame in visit.frames if frame.name_doubtful), "")
-    return {"name_doubt": told} if told else {}
 
 
 def _names(visit: Observation) -> tuple[str, ...]:

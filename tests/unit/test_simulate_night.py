@@ -53,7 +53,7 @@ def index_of(night: NightPlan, kind: str) -> int:
 
 
 # plans ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"2024"}))
 @pytest.mark.parametrize("size", ["mini", "full"])
 def test_a_night_has_every_calibration_on_the_right_side_of_midnight(profile: str, size: str) -> None:
     night = plan(profile, size)

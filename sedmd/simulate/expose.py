@@ -17,7 +17,6 @@ from .sources import POSITION_WAVELENGTH, lenslet_shares
 from .spectra import GRID, dome_shape, moon_flux, photons, planck, sky_continuum, sky_lines, solar_shape
 from .tables import lamp_lines
 
-
 #: The line of each lamp to which its continuum is compared, and the wavelength at which it is [A].
 MAIN_LINES = {"Hg": 5460.74, "Cd": 5085.82, "Xe": 8231.63}
 CONTINUUM_AT = 7750.0

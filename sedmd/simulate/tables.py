@@ -58,7 +58,8 @@ def lamp_lines(lamp: str, strengths: str = "pen") -> tuple[np.ndarray, np.ndarra
         raise SedmError(f"unknown lamp {lamp!r}; the simulator has Hg, Cd and Xe")
     if strengths not in ("pen", "2013"):
         raise SedmError(f"strengths of lamp lines are pen or 2013, got {strengths!r}")
-    rate = np.array([float((row["in_2013"] or row["photons"]) if strengths == "2013" else row["photons"]) for row in rows])
+    column = "in_2013" if strengths == "2013" else "photons"
+    rate = np.array([float(row[column] or row["photons"]) for row in rows])
     return np.array([float(row["wavelength"]) for row in rows])[rate > 0.0], rate[rate > 0.0]
 
 

@@ -96,7 +96,7 @@ def test_lamps_have_the_published_lines_and_an_unknown_lamp_does_not() -> None:
 
 
 def test_lamps_of_2013_have_the_ratios_measured_on_them() -> None:
-    # relative to Hg 4358 as detected: 5461 1.7, the pair at 5780 0.53, Hg II 0.016, argon 7635 and 8115 0.013 and 0.018;
+    # relative to Hg 4358 as detected: 5461 1.7, the pair at 5780 0.53, Hg II 0.016, argon 7635 0.013 and 8115 0.018;
     # relative to Xe 8232 with 8280: 8819 0.49, 9800 with 9923 0.04
     throughput = load_profile("2017").throughput
     detected = {}

@@ -15,7 +15,7 @@ EXIT_CODES = """\
 exit codes:
   0  everything asked for was done
   1  some frames were quarantined or some jobs failed; the rest is done
-     (doctor: an error was found; redo, retry, forget, hold, release, accept, scan: refused;
+     (doctor: an error was found; redo, retry, forget, mend, hold, release, accept, scan: refused;
      classify: a spectrum could not be classified, or there is no engine; upload: something was refused or waits;
      final-report: it was refused, or some of its recipients)
   2  the command line or the configuration cannot be used

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,8 +15,11 @@ from sedmd.config import Settings
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import unreadable
 from sedmd.frames import Limits, read_frame
+from sedmd.header import Value
 from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
+from sedmd.marks import MEND
+from sedmd.mends import Cards, Mend, cards_for
 from sedmd.night import is_night, night_of
 from sedmd.rawname import RAW_SUFFIXES, stem_of
 
@@ -29,8 +33,38 @@ def limits(settings: Settings) -> Limits:
     return Limits(dome_min_exptime_s=rules.dome_min_exptime_s, lamp_min_exptime_s=rules.lamp_min_exptime_s)
 
 
-def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
+class Mended:
+    """The corrected cards of any file, as the ledger has them now; remembered until `clear`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._nights: set[str] | None = None
+        self._mends: dict[str, list[Mend]] = {}
+
+    def of(self, path: Path) -> dict[str, Value | None]:
+        """Corrected cards of the frame at `path`; its name, which no correction changes, tells the night."""
+        if self._nights is None:
+            self._nights = self._ledger.nights_marked(MEND)
+        if not self._nights:
+            return {}
+        night = night_by_name(path)
+        if night not in self._mends:
+            self._mends[night] = self._ledger.mends(night) if night in self._nights else []
+        return cards_for(self._mends[night], stem_of(path)) if self._mends[night] else {}
+
+    def clear(self) -> None:
+        """Ask the ledger anew."""
+        self._nights = None
+        self._mends.clear()
+
+
+def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | None = None) -> FrameRow:
     """Read a raw file that is not expected to grow any more.
+
+    Parameters
+    ----------
+    mends : mapping of card to value
+        Corrections of its header by an operator.
 
     Returns
     -------
@@ -41,15 +75,18 @@ def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
         status = path.stat()
         size, mtime_ns = status.st_size, status.st_mtime_ns
     except OSError as error:
-        return quarantined(path, unreadable(path, error), settings, now=now)
+        return quarantined(path, unreadable(path, error), settings, now=now, mends=mends)
     try:
-        frame = read_frame(path, shape=CCD_SHAPE, limits=limits(settings), min_hdus=settings.watch.min_hdus)
+        frame = read_frame(
+            path, shape=CCD_SHAPE, limits=limits(settings), min_hdus=settings.watch.min_hdus, mends=mends
+        )
     except FrameFault as fault:
-        return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns)
+        return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     except OSError as error:
         # the disk, not the frame: it is looked at again
         reason = unreadable(path, error)
-        return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, state="deferred")
+        state = "deferred"
+        return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, state=state, mends=mends)
     return FrameRow(
         path=path,
         night=night_of(frame.start),
@@ -58,17 +95,20 @@ def take_in(path: Path, settings: Settings, *, now: datetime) -> FrameRow:
         size=size,
         mtime_ns=mtime_ns,
         arrived=now,
-        rules=rules(settings),
+        rules=rules(settings, mends),
         frame=frame,
     )
 
 
-def rules(settings: Settings) -> str:
+def rules(settings: Settings, mends: Cards | None = None) -> str:
     """What decides how a file is read besides its bytes: when it changes, files are read again."""
-    return f"{__version__} {limits(settings)}"
+    corrected = f" corrected {json.dumps(mends, sort_keys=True)}" if mends else ""
+    return f"{__version__} {limits(settings)}{corrected}"
 
 
-def unchanged(path: Path, known: Mapping[Path, KnownFile], settings: Settings) -> bool:
+def unchanged(
+    path: Path, known: Mapping[Path, KnownFile], settings: Settings, mends: Cards | None = None
+) -> bool:
     """True if this very file was read before, by the same rules."""
     seen = known.get(path)
     if seen is None:
@@ -77,7 +117,7 @@ def unchanged(path: Path, known: Mapping[Path, KnownFile], settings: Settings) -
         status = path.stat()
     except OSError:
         return False
-    return seen == KnownFile(size=status.st_size, mtime_ns=status.st_mtime_ns, rules=rules(settings), state=seen.state)
+    return (seen.size, seen.mtime_ns, seen.rules) == (status.st_size, status.st_mtime_ns, rules(settings, mends))
 
 
 def register(ledger: Ledger, row: FrameRow) -> list[Path]:
@@ -90,7 +130,9 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
     """
     frame = row.frame
     places = [row.path.with_name(stem_of(row.path) + suffix) for suffix in RAW_SUFFIXES]
-    for other in ledger.files_at(places) if frame is not None else ():
+    for other in ledger.files_at(places):
+        if other.path == row.path and other.night != row.night:
+            ledger.drop_frame(other, f"belongs to night {row.night}")  # its time was corrected, or its header came
         if frame is None or other.frame is None or other.frame.data_checksum != frame.data_checksum:
             continue
         if other.path == row.path:
@@ -152,6 +194,7 @@ def quarantined(
     size: int = -1,
     mtime_ns: int = -1,
     state: str = "quarantined",
+    mends: Cards | None = None,
 ) -> FrameRow:
     """The row of a file that cannot be used and costs only itself.
 
@@ -168,7 +211,7 @@ def quarantined(
         size=size,
         mtime_ns=mtime_ns,
         arrived=now,
-        rules=rules(settings),
+        rules=rules(settings, mends),
     )
 
 

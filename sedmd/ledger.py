@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from sedmd.job import Job
 from sedmd.journal import Journal
+from sedmd.marks import Marks
 from sedmd.plan import Record
 from sedmd.rawname import stem_of
 from sedmd.rows import FrameRow, JobRow, KnownFile, Mark, Request, frame_row, frame_to_json, job_row
@@ -25,7 +26,7 @@ from sedmd.worker import Outcome, Product
 Inputs = Iterable[tuple[str, str]]
 
 
-class Ledger:
+class Ledger(Marks):
     """Open with `Ledger.open`; use as a context manager.
 
     Parameters
@@ -434,61 +435,6 @@ class Ledger:
         made = {"role": told["role"], "path": path, "sha256": told["sha256"]}
         with transaction(self._db) as db:
             self._register(db, key, night, Product(**made, size=status.st_size, mtime_ns=status.st_mtime_ns))
-
-    # marks and requests
-
-    def mark(self, kind: str, night: str, subject: str, text: str) -> None:
-        """Keep a decision until `unmark`."""
-        now = stamp(self._clock)
-        with transaction(self._db) as db:
-            insert(db, "mark", {"kind": kind, "night": night, "subject": subject, "text": text, "time": now})
-        self._journal(night, "mark", kind=kind, subject=subject, text=text, time=now)
-
-    def unmark(self, kind: str, night: str, subject: str) -> bool:
-        """Take a decision back; False if there was none."""
-        with transaction(self._db) as db:
-            gone = db.execute(
-                "DELETE FROM mark WHERE kind = ? AND night = ? AND subject = ?", (kind, night, subject)
-            ).rowcount
-        if gone:
-            self._journal(night, "unmark", kind=kind, subject=subject)
-        return bool(gone)
-
-    def marks(self, night: str, kind: str | None = None) -> list[Mark]:
-        """Decisions about a night, the oldest first."""
-        rows = self._db.execute("SELECT * FROM mark WHERE night = ? ORDER BY time, subject", (night,))
-        return [Mark(**dict(row)) for row in rows if kind in (None, row["kind"])]
-
-    def nights_marked(self, kind: str) -> set[str]:
-        """Nights that have a decision of this kind."""
-        return {row["night"] for row in self._db.execute("SELECT DISTINCT night FROM mark WHERE kind = ?", (kind,))}
-
-    def ask(self, verb: str, night: str, subject: str, who: str) -> int:
-        """Leave a request for the holder of the lock; its number. Any process may."""
-        with transaction(self._db) as db:
-            row = db.execute(
-                "INSERT INTO request (time, verb, night, subject, who) VALUES (?, ?, ?, ?, ?)",
-                (stamp(self._clock), verb, night, subject, who),
-            )
-            return int(row.lastrowid or 0)
-
-    def requests(self) -> list[Request]:
-        """Requests that nobody has answered yet, the oldest first."""
-        rows = self._db.execute("SELECT * FROM request WHERE answer IS NULL ORDER BY id")
-        return [
-            Request(number=row["id"], **{name: row[name] for name in ("time", "verb", "night", "subject", "who")})
-            for row in rows
-        ]
-
-    def answer(self, number: int, text: str) -> None:
-        """A request was carried out, or refused."""
-        with transaction(self._db) as db:
-            db.execute("UPDATE request SET answer = ? WHERE id = ?", (text, number))
-
-    def answer_to(self, number: int) -> str | None:
-        """The answer to a request; None while it is open."""
-        row = self._db.execute("SELECT answer FROM request WHERE id = ?", (number,)).fetchone()
-        return None if row is None else row["answer"]
 
     # events
 

@@ -17,6 +17,7 @@ from astropy.io import fits
 from sedmd.cards import sexagesimal
 from sedmd.errors import SedmError
 from sedmd.header import Value
+from sedmd.rawname import stem_of
 
 #: What an operator does about a bad header; ends each message on one.
 MEND = "correct it: sedmd mend FRAME CARD=VALUE, or leave the frame out: sedmd forget FRAME"
@@ -111,6 +112,20 @@ class Mend:
         """The inverse of `subject` and `to_text`."""
         scope, _, card = subject.rpartition(" ")
         return cls(scope=scope, card=card, **json.loads(text))
+
+
+def scope_of(text: str) -> str:
+    """A frame, a range ``FIRST..LAST`` or a night as a correction keeps it: names without directory and suffix.
+
+    Raises
+    ------
+    BadMend
+        If it is a range without an end, or one that runs backwards.
+    """
+    stems = [stem_of(part.strip()) for part in text.split(RANGE)]
+    if not all(stems) or len(stems) > 2 or stems != sorted(stems):
+        raise BadMend(f"{text!r} is no frame, night or range; expected FRAME, NIGHT or FIRST{RANGE}LAST")
+    return RANGE.join(stems)
 
 
 def cards_for(mends: Iterable[Mend], stem: str) -> dict[str, Value | None]:

@@ -11,7 +11,7 @@ from sedmd.context import night_context
 from sedmd.deadlines import deadlines
 from sedmd.dispatch import step_versions
 from sedmd.errors import SedmError
-from sedmd.ingest import raw_files, take_in
+from sedmd.ingest import Mended, raw_files, take_in
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.night import neighbour
 from sedmd.plan import Plan, State
@@ -43,7 +43,10 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
         )
         known = {row.path: row for row in ledger.frames(night)}
         found = raw_files(folders, settings.watch.pattern)
-        read = [known[path] if path in known else take_in(path, settings, now=now) for path in found]
+        mended = Mended(ledger)
+        read = [
+            known[path] if path in known else take_in(path, settings, now=now, mends=mended.of(path)) for path in found
+        ]
         rows = [row for row in read if row.night == night]
         context = night_context(
             settings,

@@ -1,4 +1,4 @@
-"""What operators ask for: do again, try again, leave out, hold back, accept, look at.
+"""What operators ask for: do again, try again, leave out, correct, hold back, accept, look at.
 
 A request is a row that any process may leave in the ledger; whoever holds the lock carries it out here. Without a
 service the command takes the lock itself and does so at once.
@@ -6,6 +6,7 @@ service the command takes the lock itself and does so at once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Protocol
 
 from sedmd.context import ACCEPTED, AWAKE, HOLD, REFUSED
 from sedmd.dispatch import Dispatcher
+from sedmd.ingest import night_by_name
 from sedmd.ledger import FrameRow, Ledger, Request
+from sedmd.marks import MEND
+from sedmd.mends import RANGE, Mend, scope_of
 from sedmd.night import is_night, neighbour
 from sedmd.plan import Node
 from sedmd.rawname import stem_of
@@ -33,7 +37,6 @@ class Eyes(Protocol):
 
     def leave_out(self, path: Path) -> None: ...
 
-
 def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:
     """Do what was asked; the answer for the operator, one line.
 
@@ -49,7 +52,11 @@ def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Ey
         if given and not is_night(given):
             return f"refused: {given!r} is not a night; expected YYYYMMDD"
     subject = stem_of(request.subject) if request.subject.startswith("ifu") else request.subject
-    night = request.night or _night_of(subject, ledger, dispatcher)
+    if request.verb == "mend":
+        subject = scope_of(request.subject)
+        night = _night_by_name(subject, ledger)
+    else:
+        night = request.night or _night_of(subject, ledger, dispatcher)
     if not night:
         where = f"the newest {NIGHTS_SEARCHED} nights"
         return f"refused: nothing of the name {request.subject!r} in {where}; see sedmd status"
@@ -58,6 +65,7 @@ def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Ey
         subject=subject,
         who=request.who,
         time=request.time,
+        cards=request.cards,
         ledger=ledger,
         dispatcher=dispatcher,
         eyes=eyes,
@@ -86,6 +94,7 @@ class _Asked:
     subject: str
     who: str
     time: str
+    cards: str
     ledger: Ledger
     dispatcher: Dispatcher
     eyes: Eyes | None
@@ -168,6 +177,47 @@ def _scan(asked: _Asked) -> str:
     return f"night {asked.night} is looked at"
 
 
+def _mend(asked: _Asked) -> str:
+    """Cards are corrected, or corrections taken back; the frames are read again."""
+    given = json.loads(asked.cards)
+    files = _files_of(asked)
+    if not files and asked.subject != asked.night:
+        return asked.unknown()
+    if "undo" in given:
+        mine = [mend for mend in asked.ledger.mends(asked.night) if mend.scope == asked.subject]
+        gone = [mend for mend in mine if not given["undo"] or mend.card in given["undo"]]
+        if not gone:
+            return f"refused: no such correction of {asked.subject}; see sedmd mend --list {asked.night}"
+        for mend in gone:
+            asked.ledger.unmark(MEND, asked.night, mend.subject)
+        what = f"taken back: {', '.join(mend.told() for mend in gone)}"
+    else:
+        made = [
+            Mend(scope=asked.subject, card=card, value=value, who=asked.who, time=asked.time)
+            for card, value in given["cards"].items()
+        ]
+        for mend in made:
+            asked.ledger.mend(asked.night, mend)
+        what = f"corrected: {', '.join(mend.told() for mend in made)}"
+    for path in files:
+        asked.ledger.note(asked.night, stem_of(path), f"{what} (asked by {asked.who})")
+        if asked.eyes is not None:
+            asked.eyes.forget_known(path)
+    return f"{what}; {len(files)} files are read again"
+
+
+def _files_of(asked: _Asked) -> list[Path]:
+    """Files that a correction is about: by their names, whatever night their headers tell."""
+    night, root = asked.night, asked.dispatcher.settings.paths.raw_root
+    states: dict[Path, str] = {}
+    for other in (neighbour(night, -1), night):
+        states |= {row.path: row.state for row in asked.ledger.frames(other)}
+        states |= {path: known.state for path, known in asked.ledger.known_files(root / other).items()}
+    scope = Mend(scope=asked.subject, card="", value=None)
+    wanted = sorted(path for path, state in states.items() if state != "forgotten")
+    return [path for path in wanted if night_by_name(path) == night and scope.covers(stem_of(path))]
+
+
 VERBS: dict[str, Callable[[_Asked], str]] = {
     "redo": _redo,
     "retry": _retry,
@@ -176,6 +226,7 @@ VERBS: dict[str, Callable[[_Asked], str]] = {
     "release": _release,
     "accept": _accept,
     "scan": _scan,
+    "mend": _mend,
 }
 
 
@@ -189,6 +240,18 @@ def _night_of(subject: str, ledger: Ledger, dispatcher: Dispatcher) -> str:
         if any(mark.subject == subject for mark in ledger.marks(night)):
             return night
     return ""
+
+
+def _night_by_name(scope: str, ledger: Ledger) -> str:
+    """The night of the frames that a correction is about, by the time in their names; empty if it is not one night."""
+    if is_night(scope):
+        return scope
+    nights = {night_by_name(Path(stem)) for stem in scope.split(RANGE)}
+    if nights == {""}:  # names without a time: their directory tells
+        first = scope.split(RANGE)[0]
+        named = [row for night in _newest(ledger.nights()) for row in ledger.named(night, first)]
+        nights = {night_by_name(row.path) for row in named[:1]}
+    return nights.pop() if len(nights) == 1 else ""
 
 
 def _newest(nights: Iterable[str]) -> list[str]:

@@ -91,7 +91,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What an operator asked for on the command line, to be carried out by whoever holds the lock."""
+    """What an operator asked for on the command line, to be carried out by whoever holds the lock.
+
+    `cards` tells for "mend" what is to be corrected, as JSON.
+    """
 
     number: int
     time: str
@@ -99,6 +102,7 @@ class Request:
     night: str
     subject: str
     who: str
+    cards: str = ""
 
 
 def frame_to_json(frame: Frame) -> str:

@@ -16,7 +16,7 @@ from sedmd.dispatch import Dispatcher, all_fates
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.frames import Kind
-from sedmd.ingest import raw_files, register, take_in, unchanged
+from sedmd.ingest import Mended, raw_files, register, take_in, unchanged
 from sedmd.job import Job
 from sedmd.ledger import Ledger
 from sedmd.night import is_night
@@ -253,12 +253,13 @@ def _take_in_all(
     progress: Callable[[int, int, str], None],
 ) -> list[str]:
     """Register the files that are new or changed; the nights that all of them belong to."""
-    known = ledger.known_files()
+    known, mended = ledger.known_files(), Mended(ledger)
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
-        if unchanged(path, known, settings) or (path in known and known[path].state == "forgotten"):
+        cards = mended.of(path)
+        if unchanged(path, known, settings, cards) or (path in known and known[path].state == "forgotten"):
             continue
-        row = take_in(path, settings, now=clock())
+        row = take_in(path, settings, now=clock(), mends=cards)
         register(ledger, row)
         if row.frame is None:
             report.event(row.night, "frame", path.name, f"quarantined: {row.reason}", level=4)

@@ -67,4 +67,8 @@ MIGRATIONS = (
         );
         """,
     ),
+    (
+        "5: corrections of header cards",
+        "ALTER TABLE request ADD COLUMN cards TEXT NOT NULL DEFAULT '';",
+    ),
 )

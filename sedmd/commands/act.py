@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from contextlib import suppress
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
 from sedmd.config import Settings
 from sedmd.errors import ConfigError
+from sedmd.mends import parse_card, scope_of
 
 Add = Callable[..., argparse.ArgumentParser]
 #: How long a command waits for the service's answer, seconds.
@@ -33,6 +35,13 @@ def add_to(add: Add) -> None:
         command.add_argument("subject", metavar=what, type=night_argument if what == "NIGHT" else str)
         command.add_argument("--night", type=night_argument, help="in this night (default: the newest)")
         add_where(command)
+
+    command = add("mend", verb_mend)
+    command.add_argument("subject", metavar="FRAME|FIRST..LAST|NIGHT", nargs="?", help="what is corrected")
+    command.add_argument("cards", metavar="CARD=VALUE", nargs="*", help="as FITS has it; CARD=- takes the card out")
+    command.add_argument("--undo", metavar="CARD", nargs="*", help="take corrections back (default: all)")
+    command.add_argument("--list", metavar="NIGHT", nargs="?", const="", help="tell what is corrected; changes nothing")
+    add_where(command)
 
     command = add("scan", verb_scan)
     command.add_argument("night", metavar="NIGHT", type=night_argument)
@@ -71,6 +80,40 @@ def verb_accept(options: argparse.Namespace) -> int:
     return _ask("accept", options)
 
 
+def verb_mend(options: argparse.Namespace) -> int:
+    """Correct cards of raw headers for the reduction; the files are not touched.
+
+    The frame is read again, and all that rests on it is made anew. A correction of a night or range holds for frames
+    that come later too; of several corrections of a card the last one counts. Values are written as FITS has them: T
+    or F, a number, or text, in quotes where it looks like one of them.
+    """
+    if options.list is not None:
+        return _list_mends(settings_of(options), options.list)
+    if not options.subject or bool(options.cards) == (options.undo is not None):
+        msg = "mend needs FRAME CARD=VALUE, FRAME --undo, or --list"
+        raise ConfigError(msg)
+    options.subject, options.night = scope_of(options.subject), None
+    if options.undo is not None:
+        given: dict[str, object] = {"undo": [card.upper() for card in options.undo]}
+    else:
+        given = {"cards": dict(parse_card(text) for text in options.cards)}
+    return _ask("mend", options, json.dumps(given))
+
+
+def _list_mends(settings: Settings, night: str) -> int:
+    from sedmd.ledger import Ledger
+    from sedmd.marks import MEND
+
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
+        found = [(one, mend) for one in sorted(ledger.nights_marked(MEND)) for mend in ledger.mends(one)]
+    for when, mend in found:
+        if night in ("", when):
+            print(f"{when}  {mend.scope:44} {mend.told():40} {mend.who}, {mend.time[:16].replace('T', ' ')} UT")
+    if not any(night in ("", when) for when, _ in found):
+        print(f"no card is corrected{f' in night {night}' if night else ''}")
+    return 0
+
+
 def verb_scan(options: argparse.Namespace) -> int:
     """Look at a night's raw directories, an old one too; with --dry-run only say what would be done."""
     settings = settings_of(options)
@@ -83,7 +126,7 @@ def verb_scan(options: argparse.Namespace) -> int:
     return _ask("scan", options)
 
 
-def _ask(verb: str, options: argparse.Namespace) -> int:
+def _ask(verb: str, options: argparse.Namespace, cards: str = "") -> int:
     """Leave the request, see that it is carried out, print the answer."""
     from sedmd.ledger import Ledger
     from sedmd.lock import holder
@@ -94,7 +137,7 @@ def _ask(verb: str, options: argparse.Namespace) -> int:
         msg = f"no ledger {path}; nothing was reduced to {settings.paths.redux_root} yet"
         raise ConfigError(msg)
     with Ledger.open(path, clock=utc_now) as ledger:
-        number = ledger.ask(verb, options.night or "", options.subject, _who())
+        number = ledger.ask(verb, options.night or "", options.subject, _who(), cards)
     process = holder(settings.paths.state)
     if process is None:
         _carry_out_here(settings)

@@ -15,13 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sedmd.config import Settings
 from sedmd.context import AWAKE, ENDED
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
-from sedmd.ingest import drop_moved, is_frame_name, quarantined, register, rules, take_in
+from sedmd.ingest import Mended, drop_moved, is_frame_name, quarantined, register, rules, take_in
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import is_night, neighbour
@@ -83,6 +84,7 @@ class Intake:
         self._closed: set[Path] = set()
         self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
+        self._mended = Mended(ledger)
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -275,7 +277,8 @@ class Intake:
         self._drop(drop_moved(self.ledger, night))
 
     def forget_known(self, path: Path) -> None:
-        """Read this file again."""
+        """Read this file again, with the cards that are corrected by now."""
+        self._mended.clear()
         self._known.pop(path, None)
         self._forgotten.discard(path)
         self._push(path)
@@ -343,7 +346,9 @@ class Intake:
             status = path.stat()
         except OSError:
             return False
-        return (known.size, known.mtime_ns, known.rules) != (status.st_size, status.st_mtime_ns, self._rules)
+        mends = self._mended.of(path)
+        now = (status.st_size, status.st_mtime_ns, rules(self.settings, mends) if mends else self._rules)
+        return (known.size, known.mtime_ns, known.rules) != now
 
     def _look(self, path: Path) -> bool:
         """Take in a file if it is new or changed, and whole."""
@@ -355,7 +360,7 @@ class Intake:
             self._once_more.discard(path)
             return False
         except OSError as error:
-            return self._register(quarantined(path, unreadable(path, error), self.settings, now=self.clock()))
+            return self._register(self._quarantined(path, unreadable(path, error)))
         if path in self._forgotten or (not self._is_new(path) and path not in self._once_more):
             return False
         size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -367,7 +372,7 @@ class Intake:
             # the border of intake: whatever a file does to its reader costs that file only
             what = f"{type(error).__name__}: {error}"
             reason = f"{path.name} could not be read: {what}; a fault of the program, report it"
-            row = quarantined(path, reason, self.settings, now=self.clock(), size=size, mtime_ns=mtime_ns)
+            row = self._quarantined(path, reason, size=size, mtime_ns=mtime_ns)
         return row is not None and self._register(row)
 
     def _judge(self, path: Path, size: int, mtime_ns: int) -> FrameRow | None:
@@ -382,14 +387,17 @@ class Intake:
             if not os.access(path, os.R_OK):
                 self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
-            now = self.clock()
-            return quarantined(path, text, self.settings, now=now, size=size, mtime_ns=mtime_ns, state="deferred")
-        return take_in(path, self.settings, now=self.clock())
+            return self._quarantined(path, text, size=size, mtime_ns=mtime_ns, state="deferred")
+        return take_in(path, self.settings, now=self.clock(), mends=self._mended.of(path))
+
+    def _quarantined(self, path: Path, reason: str, **found: Any) -> FrameRow:
+        return quarantined(path, reason, self.settings, now=self.clock(), mends=self._mended.of(path), **found)
 
     def _register(self, row: FrameRow) -> bool:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
         if self._known.get(row.path) == known:
             return False  # an unreadable file is told once, not at every scan
+        before = self.ledger.files_at([row.path])
         self._drop(register(self.ledger, row))
         self._known[row.path] = known
         name = row.path.name
@@ -405,6 +413,9 @@ class Intake:
                 self.report.event(row.night, "frame", name, text, level=WARNING)
             for note in row.frame.notes:
                 self.report.event(row.night, "frame", name, f"note: {note}", minor=True)
+        for other in before:
+            if other.night != row.night:
+                self._on_frame(other)  # that night has lost it
         self._on_frame(row)
         return True
 

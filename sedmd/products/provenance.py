@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from astropy.io import fits
 
 import sedmd
 from sedmd.job import Job
+from sedmd.mends import Cards, Mend
 from sedmd.products.files import sha256_of
 from sedmd.products.fitsio import CardValue, add_cards
 
@@ -42,15 +44,14 @@ def provenance(job: Job, figures: Mapping[str, CardValue] | None = None) -> Prov
     Returns
     -------
     Provenance
-        Cards STEP, NIGHT, SEDMVER, NUMPYVER, SCIPYVER, ASTPYVER, ASCRVER, OPTHASH, NINPUT and the figures; a table
+        Cards STEP, NIGHT, SEDMVER, NUMPYVER, SCIPYVER, ASTPYVER, ASCRVER, OPTHASH, NINPUT and the figures; MEND1 ...
+        with the header cards of raw frames that an operator corrected, also of those that went into the inputs; a table
         PROVENANCE with a row per input: ROLE, FILE (its name, no directory), SHA256, STEP (that made it; ``raw``).
         Neither host, user, directory nor time: the same job gives the same bytes.
     """
-    rows = [
-        (role, path.name, sha256_of(path), _step_of(path))
-        for role, paths in sorted(job.inputs.items())
-        for path in paths
-    ]
+    inputs = [(role, path, _made_header(path)) for role, paths in sorted(job.inputs.items()) for path in paths]
+    rows = [(role, path.name, sha256_of(path), str(made.get("STEP", "raw"))) for role, path, made in inputs]
+    mends = sorted({*_mends_here(job), *(told for _, _, made in inputs for told in _mends_told(made))})
     header = fits.Header()
     add_cards(
         header,
@@ -61,6 +62,7 @@ def provenance(job: Job, figures: Mapping[str, CardValue] | None = None) -> Prov
             **{card: (_version(library), f"{library} version") for card, library in _LIBRARIES},
             "OPTHASH": (options_hash(job.options), "hash of the settings of the step"),
             "NINPUT": (len(rows), "input files, see extension PROVENANCE"),
+            **{f"MEND{number}": told for number, told in enumerate(mends, start=1)},
             **(figures or {}),
         },
     )
@@ -80,12 +82,28 @@ def _text_column(name: str, values: tuple[str, ...]) -> fits.Column:
     return fits.Column(name=name, format=f"{max(width, 1)}A", array=np.array(values, dtype=f"U{max(width, 1)}"))
 
 
-def _step_of(path: Path) -> str:
-    """Step that made an input, from its own header; ``raw`` for what no step made."""
+def _made_header(path: Path) -> fits.Header:
+    """Header of an input that a step made; an empty one for what no step made."""
     try:
-        return str(fits.getheader(path).get("STEP", "raw")) if path.suffix == ".fits" else "raw"
+        header = fits.getheader(path) if path.suffix == ".fits" else fits.Header()
     except OSError:
-        return "raw"
+        return fits.Header()
+    return header if "STEP" in header else fits.Header()
+
+
+def _mends_here(job: Job) -> list[str]:
+    """Corrected cards of the raw frames of this job, such as ``ifu20190612_04_20_00 EXPTIME=900``."""
+    mends: Mapping[str, Cards] = job.options.get("mends", {})
+    return [
+        f"{stem} {Mend(scope=stem, card=card, value=value).told()}"
+        for stem, cards in mends.items()
+        for card, value in cards.items()
+    ]
+
+
+def _mends_told(header: fits.Header) -> list[str]:
+    """Corrected cards of what went into an input."""
+    return [str(header[card]) for card in header if re.fullmatch(r"MEND\d+", card)]
 
 
 @cache

@@ -26,6 +26,7 @@ def _make(job: Job) -> Result:
     lines = [f"{job.step} {job.label}"]
     for role in sorted(job.inputs):
         lines += [f"{role} {path.name} {_digest(path)}" for path in job.inputs[role]]
+    lines += [f"corrected {stem} {cards}" for stem, cards in sorted(job.options.get("mends", {}).items())]
     for role, path in job.outputs.items():
         write_bytes_atomic("\n".join([role, *lines, ""]).encode(), path)
     return Result(figures={"inputs": len(lines) - 1, "rms_px": 0.0123})

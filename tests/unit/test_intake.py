@@ -121,7 +121,7 @@ def test_the_newest_night_is_read_first_and_slices_end(intake, watch, monkeypatc
     order = []
     take_in = sedmd.daemon.intake.take_in
 
-    def slow(path, settings, now):
+    def slow(path, settings, now, mends):
         watch.now += 1.0
         order.append(path.name)
         return take_in(path, settings, now=now)
@@ -211,7 +211,7 @@ def test_files_without_an_event_are_counted_when_their_directory_was_watched(int
 def test_whatever_a_file_does_to_its_reader_costs_that_file_only(intake, watch, monkeypatch, told):
     take_in = sedmd.daemon.intake.take_in
 
-    def explode(path, settings, now):
+    def explode(path, settings, now, mends):
         if "_04_" in path.name:
             raise RuntimeError("boom")
         return take_in(path, settings, now=now)

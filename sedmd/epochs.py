@@ -10,11 +10,11 @@ sedmpy (Debias.py, AutoReduce.py).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sedmd.cards import number, text_of, whole
 from sedmd.instrument import CCD_SHAPE, Sections
 
 #: Until this day (UT) targets were observed as A/B pairs (Timeline.rst); every later exposure is a single.
@@ -22,6 +22,10 @@ PAIRS_UNTIL = date(2018, 6, 30)
 #: Nights on which OBSDATE and OBSTIME were Pacific local time, 7 or 8 h behind UT: first and last (headers of 76
 #: exposures, 2018 to 2021).
 LOCAL_TIME_CARDS = (date(2019, 3, 1), date(2020, 1, 31))
+
+
+#: Cards of the Andor's scan columns, first and last of each block, counted from 1 (andor.py).
+SECTION_CARDS = ("PSCANX0", "PSCANX1", "OSCANX0", "OSCANX1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,7 @@ ANDOR_SECTIONS = Sections(image=(20, 2068), scans=((0, 20), (2068, 2088)))
 def _pixis(serial: str, *service: tuple[date, date | None]) -> Camera:
     """A Princeton Instruments PIXIS 2048: e2v CCD 42-40, 0.1 MHz for science, 2.0 MHz for the rest."""
     return Camera(
-        name=f"PIXIS {serial}",
+        name="PIXIS",
         serial=serial,
         shape=CCD_SHAPE,
         sections=PIXIS_SECTIONS,
@@ -108,7 +112,7 @@ CAMERAS = (
     _pixis("08098513", (date(2016, 2, 29), date(2016, 3, 25))),
     _pixis("05313416", (date(2018, 5, 8), date(2019, 4, 22)), (date(2019, 5, 14), date(2023, 4, 6))),
     Camera(
-        name="Andor iKon 26265",
+        name="Andor iKon",
         serial="26265",
         shape=(2048, 2088),
         sections=ANDOR_SECTIONS,
@@ -143,7 +147,7 @@ def camera_of(header: Mapping[str, object], shape: tuple[int, int], start: datet
     if not alike and _sections_from_cards(header, shape):
         # another read-out window of a camera whose scan columns the cards tell
         alike = [camera for camera in CAMERAS if camera.shape != CCD_SHAPE]
-    serial = str(header.get("SER_NO", "")).strip().lstrip("0")
+    serial = text_of(header, "SER_NO").lstrip("0")
     named = [camera for camera in alike if serial and camera.serial.lstrip("0") == serial]
     if named or start is None:
         return next(iter(named or alike), None)
@@ -163,7 +167,7 @@ def sections_of(header: Mapping[str, object], shape: tuple[int, int], camera: Ca
     """
     if found := _sections_from_cards(header, shape):
         return found, ""
-    said = {key: header[key] for key in _SECTION_CARDS if key in header}
+    said = {key: header[key] for key in SECTION_CARDS if key in header}
     if not said or camera.sections.scans == PIXIS_SECTIONS.scans:
         return camera.sections, ""
     words = ", ".join(f"{key} {value!r}"[:40] for key, value in said.items())
@@ -179,7 +183,7 @@ def gain_of(header: Mapping[str, object], camera: Camera) -> tuple[float, str]:
     frames that they have turned into electrons.
     """
     value = header.get("GAIN")
-    gain = _number(value)
+    gain = number(value)
     if gain is not None and 0.3 < gain < 8.0 and gain != 1.0:
         return gain, ""
     what = "no GAIN card" if value is None else f"GAIN {value!r}"[:40] + ", which is not this camera's"
@@ -194,25 +198,11 @@ def is_kitt_peak(header: Mapping[str, object]) -> bool:
     return "MODE_NUM" in header and "ADCSPEED" not in header
 
 
-_SECTION_CARDS = ("PSCANX0", "PSCANX1", "OSCANX0", "OSCANX1")
-
-
 def _sections_from_cards(header: Mapping[str, object], shape: tuple[int, int]) -> Sections | None:
-    numbers = [_number(header.get(key)) for key in _SECTION_CARDS]
-    if any(number is None or number != int(number) for number in numbers):
+    columns = [whole(header.get(key)) for key in SECTION_CARDS]
+    if None in columns:
         return None
-    pre0, pre1, over0, over1 = (int(number) for number in numbers if number is not None)
+    pre0, pre1, over0, over1 = (column for column in columns if column is not None)
     if not 1 <= pre0 <= pre1 < over0 <= over1 <= shape[1] or (shape[0], over0 - 1 - pre1) != CCD_SHAPE:
         return None
     return Sections(image=(pre1, over0 - 1), scans=((pre0 - 1, pre1), (over0 - 1, over1)))
-
-
-def _number(value: object) -> float | None:
-    """A finite number, also where the card holds it as text."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -10,14 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Shape of an IFU frame (rows, columns); dispersion runs along the columns (kpy, pysedm: 2048 x 2048 e2v CCD 42-40).
+#: Shape of the image (rows, columns), whatever the camera; dispersion runs along the columns (e2v CCD 42-40).
 CCD_SHAPE = (2048, 2048)
-#: First of the overscan columns at the right edge of a frame read by the PIXIS camera (kpy Debias).
-OVERSCAN_FIRST_COLUMN = 2045
-#: Electrons per ADU assumed when a frame has no GAIN card (kpy Debias).
-DEFAULT_GAIN = 1.8
-#: ADU at and above which a pixel is not linear any more (kpy SExtractor configuration); the ADC ends at 65535.
-SATURATION_ADU = 50000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ A reason is one sentence, with the figure and the limit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,18 +26,6 @@ BESIDE_COLUMNS = 6
 #: along the dispersion, as a share of their light. Single lines give 1; lines on a continuum of half their height,
 #: smeared over blends of xenon, a third; a continuum less than a tenth.
 LINES_FROM = 0.2
-#: Noise of the image columns over that of the overscan columns in a bias, beyond which light or pick-up is in it: a
-#: tenth more noise is a fifth of the read noise's variance, 5 electron per pixel at a read noise of 5.
-MAX_BIAS_NOISE_RATIO = 1.1
-#: Level of a bias above its own overscan, anywhere [ADU]. Cameras have a structure of a few ADU; what is ten times that
-#: is light, also where the read noise is so high that its photon noise does not show.
-MAX_BIAS_LEVEL = 30.0
-#: Read noise of a camera that works [ADU]: digitisation alone gives 0.3; the fast read-out of the noisiest epoch 17.
-READ_NOISE_RANGE = (0.5, 50.0)
-#: Offset of a bias from the others, in blocks of 64 pixels, and its noise, both relative to the series. Three overscan
-#: columns leave a level uncertain by 0.06 of the read noise; half a read noise is eight times that.
-MAX_BIAS_OFFSET, MAX_NOISE_CHANGE = 0.5, 1.2
-BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,84 +152,3 @@ def likeness(a: Image, b: Image) -> float:
         light, excess = _along(_above_gaps(data, 2))
         stands.append(np.sqrt(np.maximum(np.minimum(light, excess), 0.0)).ravel())
     return float(np.corrcoef(np.stack(stands))[0, 1])
-
-
-def bias_reasons(frames: Sequence[NDArray], levels: Sequence[NDArray], first_column: int) -> tuple[str, ...]:
-    """Why each frame of a series cannot be a bias, or is not one with the others; empty for a good one.
-
-    Parameters
-    ----------
-    frames : n arrays (n_y, n_x) ADU
-    levels : overscan level of the rows of each, n arrays (n_y,) ADU
-    first_column : first overscan column
-
-    Returns
-    -------
-    tuple of n str
-    """
-    above = [np.asarray(f, np.float32) - v[:, None] for f, v in zip(frames, levels, strict=True)]
-    noise = [_row_noise(a[:, :first_column:4]) for a in above]
-    reasons = [
-        _bias_reason(a[:, :first_column], n, _row_noise(a[:, first_column:]), a[:, first_column:].size)
-        for a, n in zip(above, noise, strict=True)
-    ]
-    good = [i for i, reason in enumerate(reasons) if not reason]
-    if len(good) < 3:
-        return tuple(reasons)  # of two that differ, nobody knows which is the odd one
-    blocks = np.stack([_blocks(above[i][:, :first_column]) for i in good])
-    usual, typical = np.median(blocks, axis=0), float(np.median([noise[i] for i in good]))
-    for i, own in zip(good, blocks, strict=True):
-        offset = float(np.sqrt(np.mean((own - usual) ** 2)))
-        if offset > MAX_BIAS_OFFSET * typical:
-            reasons[i] = (
-                f"{offset:.1f} ADU (rms of blocks) off the other frames, at most {MAX_BIAS_OFFSET:g} of the read noise "
-                f"of {typical:.1f} ADU expected"
-            )
-        elif not typical / MAX_NOISE_CHANGE < noise[i] < typical * MAX_NOISE_CHANGE:
-            reasons[i] = f"noise {noise[i]:.1f} ADU, within a factor {MAX_NOISE_CHANGE:g} of {typical:.1f} ADU expected"
-    return tuple(reasons)
-
-
-def _bias_reason(active: NDArray, noise: float, overscan_noise: float, n_overscan: int) -> str:
-    """Why a frame is not a bias by itself."""
-    low, high = READ_NOISE_RANGE
-    if not low <= overscan_noise <= high:
-        return f"read noise {overscan_noise:.2f} ADU in the overscan, {low:g} to {high:g} expected; look at the camera"
-    # The overscan is small: four standard errors of its own noise are granted.
-    limit = MAX_BIAS_NOISE_RATIO + 4.0 / np.sqrt(2.0 * n_overscan)
-    if noise > limit * overscan_noise:
-        return (
-            f"noise {noise:.2f} ADU in the image and {overscan_noise:.2f} ADU in the overscan, at most {limit:.2f} "
-            "times that expected; light or pick-up in the frame?"
-        )
-    blocks = _blocks(active)
-    worst = float(np.percentile(np.abs(blocks), 99))
-    if worst > MAX_BIAS_LEVEL:
-        return (
-            f"{worst:.0f} ADU from its overscan in parts of the image, at most {MAX_BIAS_LEVEL:g} expected; "
-            "light in the frame?"
-        )
-    stand = active[GAP_ROWS:-GAP_ROWS] - 0.5 * (active[: -2 * GAP_ROWS] + active[2 * GAP_ROWS :])
-    contrast = float(np.percentile(stand, 99.5)) / (np.sqrt(1.5) * noise)
-    if contrast > MIN_CONTRAST:
-        return (
-            f"spectra in it: the brightest pixels stand {contrast:.1f} times the noise above their neighbours, less "
-            f"than {MIN_CONTRAST:g} expected; a lamp was on"
-        )
-    return ""
-
-
-def _row_noise(values: NDArray) -> float:
-    """Read noise from the differences of neighbouring rows, which column patterns drop out of."""
-    difference = np.diff(values, axis=0)
-    low, middle, high = np.percentile(difference, [15.865, 50.0, 84.135])
-    reach = 4.0 * max((high - low) / 2, 0.6)
-    core = difference[np.abs(difference - middle) < reach]
-    return float(core.std() / np.sqrt(2.0))
-
-
-def _blocks(values: NDArray) -> NDArray[np.floating]:
-    """Means of blocks of pixels; what does not fill a block at the upper and right edge is left out."""
-    size = min(BLOCK, *values.shape)
-    ny, nx = values.shape[0] // size, values.shape[1] // size
-    return values[: ny * size, : nx * size].reshape(ny, size, nx, size).mean(axis=(1, 3), dtype=float)

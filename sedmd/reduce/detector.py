@@ -1,129 +1,31 @@
-"""From ADU to electrons: overscan, master bias, read noise, and the combination of repeated exposures."""
+"""From ADU to electrons, and the combination of repeated exposures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sedmd.instrument import Sections
+from sedmd.reduce.bias import MasterBias
 from sedmd.reduce.checks import lamp_light, lamp_reason
 from sedmd.reduce.containers import Image, Mask
+from sedmd.reduce.overscan import dark_level
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MasterBias:
-    """What the camera adds at a read-out speed, and how noisily.
-
-    Attributes
-    ----------
-    level : (n_y, n_x) float32, ADU above the overscan of the same row
-    read_noise_adu : float, rms of one pixel of one frame
-    bad : (n_y, n_x) bool, pixels that scatter or stand out far more than the others
-    n_frames : int
-    """
-
-    level: NDArray[np.floating]
-    read_noise_adu: float
-    bad: NDArray[np.bool_]
-    n_frames: int
-
-
-def overscan_level(raw: NDArray, first_column: int, *, sigma_rows: float = 25.0) -> NDArray[np.floating]:
-    """Level of each row from its overscan columns, smoothed along the rows.
-
-    Parameters
-    ----------
-    raw : (n_y, n_x) ADU
-    first_column : first column of the overscan at the right edge
-    sigma_rows : Gaussian sigma of the smoothing
-
-    Returns
-    -------
-    (n_y,) float32, ADU
-
-    Notes
-    -----
-    kpy (Debias.py) took the median of the columns and a running median over 50 rows, which leaves a tenth of the read
-    noise in every pixel of a row. The mean of what is not an outlier, with a Gaussian window, leaves half of that;
-    faster drifts go into the background between the traces.
-    """
-    columns = np.asarray(raw[:, first_column:], np.float32)
-    middle = ndimage.median_filter(np.median(columns, axis=1), size=101, mode="nearest")[:, None]
-    spread = 1.4826 * np.median(np.abs(columns - middle)) + 0.5
-    good = np.abs(columns - middle) < 4 * spread
-    return _local_line((columns * good).sum(axis=1), good.sum(axis=1).astype(float), middle[:, 0], sigma_rows)
-
-
-def _local_line(
-    total: NDArray[np.floating], count: NDArray[np.floating], fallback: NDArray[np.floating], sigma: float
-) -> NDArray[np.floating]:
-    """Straight line through the neighbourhood of each row, Gaussian weights: follows a slope right up to the edges."""
-    x = (np.arange(count.size) - count.size / 2) / count.size
-
-    def smooth(values: NDArray) -> NDArray:
-        return np.asarray(ndimage.gaussian_filter1d(values, sigma, mode="constant"))
-
-    s0, s1, s2 = smooth(count), smooth(count * x), smooth(count * x * x)
-    t0, t1 = smooth(np.asarray(total, float)), smooth(total * x)
-    mean_x = s1 / np.maximum(s0, 1e-9)
-    spread = s2 / np.maximum(s0, 1e-9) - mean_x**2
-    slope = (t1 - mean_x * t0) / np.maximum(s0 * spread, 1e-12)
-    line = t0 / np.maximum(s0, 1e-9) + slope * (x - mean_x)
-    return np.where(s0 > 1e-3, line, fallback).astype(np.float32)
-
-
-def combine_bias(frames: Sequence[NDArray[np.integer]], first_column: int) -> MasterBias:
-    """Robust mean of bias frames above their own overscan, and the read noise from their differences.
-
-    Parameters
-    ----------
-    frames : n arrays (n_y, n_x) ADU, n >= 2
-    first_column : first overscan column
-
-    Returns
-    -------
-    MasterBias
-
-    Raises
-    ------
-    ValueError
-        With fewer than two frames, because the read noise cannot be measured then.
-    """
-    if len(frames) < 2:
-        raise ValueError(f"{len(frames)} bias frame given; at least 2 are needed to measure the read noise")
-    stack = np.stack([np.asarray(f, np.float32) - overscan_level(f, first_column)[:, None] for f in frames])
-    active = stack[:, :, :first_column]
-    differences = active[1:, ::4, ::4] - active[:-1, ::4, ::4]
-    sigma = [robust_sigma(d) / np.sqrt(2) for d in differences]
-    read_noise = float(np.median(sigma))
-    middle = np.median(stack, axis=0)
-    # Cosmic rays hit biases too: what lies more than five sigma off the median has no say.
-    keep = np.abs(stack - middle) < 5 * read_noise
-    count = keep.sum(axis=0)
-    level = np.where(count > 0, (stack * keep).sum(axis=0) / np.maximum(count, 1), middle)
-    smooth = ndimage.median_filter(level, size=(1, 9))
-    bad = (np.abs(level - smooth) > 10 * read_noise) | (count < len(frames) / 2)
-    return MasterBias(level=level.astype(np.float32), read_noise_adu=read_noise, bad=bad, n_frames=len(frames))
-
-
-def robust_sigma(values: NDArray[np.floating]) -> float:
-    """Standard deviation of the core of a distribution, outliers beyond four sigma left out.
-
-    Percentiles alone jump by whole steps where the values are whole numbers; the rms of the core does not.
-    """
-    flat = np.asarray(values, float).ravel()
-    low, middle, high = np.percentile(flat, [15.865, 50.0, 84.135])
-    reach = 4.0 * max((high - low) / 2, 0.6)
-    core = flat[np.abs(flat - middle) < reach]
-    return float(core.std())
+#: Share of the pixels of a block of scan columns that must have one level. Spectra that run off the chip leave half of
+#: the rows of its last columns dark (76 of some 250 places on a dome frame of 2013); where all of them are lit, a
+#: hundredth is on any one level.
+MIN_DARK_SHARE = 0.15
+#: Read noises by which the level of one block of scan columns may exceed that of the other, before what the spectra
+#: left in it is taken for the cause: charge that is read late adds light, and light only adds.
+MAX_TRAIL = 0.5
 
 
 def debias(
-    raw: NDArray[np.integer], master: MasterBias, *, gain: float, first_column: int, saturation_adu: float
-) -> Image:
+    raw: NDArray[np.integer], master: MasterBias, *, gain: float, sections: Sections, saturation_adu: float
+) -> tuple[Image, str]:
     """Turn a raw frame into electrons with variance and mask.
 
     Parameters
@@ -131,12 +33,15 @@ def debias(
     raw : (n_y, n_x) ADU
     master : bias of the same read-out speed
     gain : electron per ADU
-    first_column : first overscan column
+    sections : Sections
     saturation_adu : raw value from which a pixel is marked saturated
 
     Returns
     -------
-    Image; overscan columns are marked NO_DATA
+    image : Image
+        Image columns only; scan columns among them are marked NO_DATA.
+    note : str
+        Empty, or what had to be assumed of the level.
 
     Raises
     ------
@@ -145,19 +50,53 @@ def debias(
     """
     if raw.shape != master.level.shape:
         raise ValueError(f"frame of shape {raw.shape} and master bias of shape {master.level.shape} do not go together")
-    counts = np.asarray(raw, np.float32)
-    data = (counts - overscan_level(counts, first_column)[:, None] - master.level) * np.float32(gain)
+    above = np.asarray(raw, np.float32) - master.level
+    level, note = _level_under_light(above, master, sections)
+    first, stop = sections.image
+    data = (above[:, first:stop] - level[:, None]) * np.float32(gain)
     read_noise = master.read_noise_adu * gain
     # The master's own noise stays in every frame that it is taken from.
     floor = read_noise**2 * (1 + 1 / master.n_frames)
-    mask = np.zeros(raw.shape, np.uint8)
-    saturated = ndimage.binary_dilation(raw >= saturation_adu, iterations=1) if (raw >= saturation_adu).any() else None
-    if saturated is not None:
-        mask[saturated] |= np.uint8(Mask.SATURATED)
-    mask[master.bad] |= np.uint8(Mask.BAD_PIXEL)
-    mask[:, first_column:] |= np.uint8(Mask.NO_DATA)
+    mask = np.zeros(data.shape, np.uint8)
+    saturated = raw[:, first:stop] >= saturation_adu
+    if saturated.any():
+        mask[ndimage.binary_dilation(saturated, iterations=1)] |= np.uint8(Mask.SATURATED)
+    mask[master.bad[:, first:stop]] |= np.uint8(Mask.BAD_PIXEL)
+    for begin, end in sections.no_data():
+        mask[:, begin:end] |= np.uint8(Mask.NO_DATA)
     variance = np.maximum(data, 0) + np.float32(floor)
-    return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor)))
+    return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor))), note
+
+
+def _level_under_light(
+    above: NDArray[np.floating], master: MasterBias, sections: Sections, sigma_rows: float = 25.0
+) -> tuple[NDArray[np.floating], str]:
+    """Level of the rows of an exposed frame, its master bias taken off: from scan columns that are dark.
+
+    Returns
+    -------
+    level : (n_y,) ADU
+    note : str, empty or what had to be assumed
+    """
+    noise = max(master.read_noise_adu, 0.3) * float(np.sqrt(1 + 1 / master.n_frames))
+    blocks = [above[:, first:stop] for first, stop in sections.scans]
+    levels, dark = [], []
+    for block in blocks:
+        level, share = dark_level(block, sigma_rows, noise)
+        levels.append(level)
+        dark.append(share >= MIN_DARK_SHARE)
+    if not any(dark):
+        if not np.isfinite(master.pedestal):
+            return dark_level(np.concatenate(blocks, axis=1), sigma_rows, noise)[0], ""
+        level = np.full(above.shape[0], master.pedestal, np.float32)
+        return level, f"light in the over-scan columns; the bias level of {master.pedestal:.1f} ADU taken"
+    lowest = min(float(np.median(level)) for level, ok in zip(levels, dark, strict=True) if ok)
+    used = [
+        block
+        for block, level, ok in zip(blocks, levels, dark, strict=True)
+        if ok and float(np.median(level)) <= lowest + MAX_TRAIL * noise
+    ]
+    return dark_level(np.concatenate(used, axis=1), sigma_rows, noise)[0], ""
 
 
 def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, tuple[float, ...], tuple[str, ...]]:

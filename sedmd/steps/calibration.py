@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.errors import CalibrationFault
-from sedmd.instrument import (
-    CCD_TO_SKY,
-    DISPERSION_GUESSES,
-    OVERSCAN_FIRST_COLUMN,
-    SPAXEL_PITCH_ARCSEC,
-    WAVELENGTH_GRID,
-)
+from sedmd.epochs import gain_of
+from sedmd.errors import CalibrationFault, FrameFault
+from sedmd.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
 from sedmd.job import Job, Result
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import combined_from, read_image, write_image
@@ -29,17 +24,19 @@ from sedmd.products.solution import (
     write_traces,
     write_wavelength,
 )
-from sedmd.reduce.checks import bias_reasons, likeness
+from sedmd.reduce.bias import bias_reasons, combine_bias
+from sedmd.reduce.checks import likeness
 from sedmd.reduce.containers import Image, Mask, Spaxels
 from sedmd.reduce.cube import rebin
-from sedmd.reduce.detector import combine_bias, combine_exposures, overscan_level
+from sedmd.reduce.detector import combine_exposures
 from sedmd.reduce.flat import spaxel_flat
 from sedmd.reduce.frame import separate
 from sedmd.reduce.geometry import node_at, sky_positions
+from sedmd.reduce.overscan import overscan_level
 from sedmd.reduce.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
 from sedmd.reduce.wavelength import WavelengthSolution
-from sedmd.steps.raw import read_master_bias, read_raw, to_electrons
+from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
 
 LAMPS = ("Hg", "Cd", "Xe")
@@ -53,22 +50,22 @@ SAME_LAMP = 0.6
 
 
 def make_bias(job: Job) -> Result:
-    """Combine the bias frames of one read-out speed."""
+    """Combine the bias frames of one read-out speed; of one camera, the newest, if the camera was changed."""
     raws = [read_raw(path, job.options.get("mends")) for path in job.inputs["raw"]]
-    frames = [data for data, _ in raws]
+    header, shape = raws[-1][1], raws[-1][0].shape
+    camera, sections, warnings = camera_and_sections(header, shape, job.inputs["raw"][-1].name)
+    other = [_other_shape(data.shape, shape) for data, _ in raws]
     try:
-        levels = [overscan_level(frame, OVERSCAN_FIRST_COLUMN) for frame in frames]
-        reasons = bias_reasons(frames, levels, OVERSCAN_FIRST_COLUMN)
-        if sum(not reason for reason in reasons) < min(2, len(frames)):
+        frames = [data for (data, _), reason in zip(raws, other, strict=True) if not reason]
+        judged = iter(bias_reasons(frames, [overscan_level(frame, sections) for frame in frames], sections))
+        reasons = [reason or next(judged) for reason in other]
+        if sum(not reason for reason in reasons) < min(2, len(raws)):
             first = next(reason for reason in reasons if reason)
-            raise ValueError(f"{sum(map(bool, reasons))} of {len(frames)} frames cannot be used; the first: {first}")
-        master = combine_bias(
-            [frame for frame, reason in zip(frames, reasons, strict=True) if not reason], OVERSCAN_FIRST_COLUMN
-        )
+            raise ValueError(f"{sum(map(bool, reasons))} of {len(raws)} frames cannot be used; the first: {first}")
+        master = combine_bias([data for (data, _), reason in zip(raws, reasons, strict=True) if not reason], sections)
     except ValueError as error:
         raise CalibrationFault(f"bias {job.label}: {error}") from error
-    used, warnings = _used(job.inputs["raw"], reasons)
-    header = raws[-1][1]
+    used, left_out = _used(job.inputs["raw"], reasons)
     image = Image(
         data=master.level,
         variance=np.full(master.level.shape, master.read_noise_adu**2 / master.n_frames, np.float32),
@@ -79,7 +76,8 @@ def make_bias(job: Job) -> Result:
         **combined_from(used),
         "NCOMBINE": (master.n_frames, "frames combined"),
         "BUNIT": ("adu", "above the overscan of the same row; VARIANCE: adu**2"),
-        "GAIN": (header.get("GAIN"), "electron/ADU, not applied"),
+        "BIASLEV": (master.pedestal, "[adu] level of the scan columns, median"),
+        "GAIN": (gain_of(header, camera)[0], "electron/ADU, not applied"),
         "RDNOISE": (master.read_noise_adu, "[adu] rms of one pixel of one frame"),
     }
     figures = {
@@ -88,7 +86,14 @@ def make_bias(job: Job) -> Result:
         "bad pixels": int(master.bad.sum()),
     }
     write_image(job.outputs["bias"], image, header=header, cards=cards, provenance=provenance(job))
-    return Result(figures=figures, warnings=warnings)
+    return Result(figures=figures, warnings=warnings + left_out)
+
+
+def _other_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Why a frame does not go with others of the shape `wanted`; empty if it does."""
+    if shape == wanted:
+        return ""
+    return f"{shape[0]} x {shape[1]} pixels where {wanted[0]} x {wanted[1]} were expected; another camera's"
 
 
 def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -101,19 +106,26 @@ def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], t
 def make_lamp(job: Job) -> Result:
     """Combine the exposures of one lamp, of the dome or of the twilight sky."""
     master = read_master_bias(job.one("bias"))
-    taken = [to_electrons(path, master, job.options.get("mends")) for path in job.inputs["raw"]]
+    taken, refused = [], []
+    for path in job.inputs["raw"]:
+        try:
+            taken.append((path, *to_electrons(path, master, job.options.get("mends"))))
+        except FrameFault as fault:  # one frame of another camera costs only itself
+            refused.append(str(fault))
+    if not taken:
+        raise CalibrationFault(f"{job.label}: none of {len(refused)} exposures can be used; the first: {refused[0]}")
     lamp = job.outputs["lamp"].stem
     try:
-        combined, _, reasons = combine_exposures([image for image, _, _ in taken], lines=lamp in LAMPS)
+        combined, _, reasons = combine_exposures([image for _, image, _, _ in taken], lines=lamp in LAMPS)
     except ValueError as error:
         raise CalibrationFault(f"{job.label}: {error}") from error
-    used, left_out = _used(job.inputs["raw"], reasons)
-    warnings = tuple(w for _, _, ws in taken for w in ws) + left_out
+    used, left_out = _used(tuple(path for path, *_ in taken), reasons)
+    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"left out: {reason}" for reason in refused) + left_out
     if len(used) == 1 < len(taken):
         warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays stay in it",)
     figures = {"frames": len(used), "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0)}
     cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined")}
-    write_image(job.outputs["lamp"], combined, header=taken[-1][1], cards=cards, provenance=provenance(job))
+    write_image(job.outputs["lamp"], combined, header=taken[-1][2], cards=cards, provenance=provenance(job))
     return Result(figures=figures, warnings=warnings)
 
 

@@ -10,15 +10,17 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from sedmd.epochs import SECTION_CARDS, Camera, camera_of, gain_of, sections_of
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import primary_extent, read_plain
 from sedmd.header import readable_header
-from sedmd.instrument import DEFAULT_GAIN, OVERSCAN_FIRST_COLUMN, SATURATION_ADU
+from sedmd.instrument import Sections
 from sedmd.mends import Cards, overlay
 from sedmd.products.image import read_image
 from sedmd.rawname import stem_of
+from sedmd.reduce.bias import MasterBias
 from sedmd.reduce.containers import Image
-from sedmd.reduce.detector import MasterBias, debias
+from sedmd.reduce.detector import debias
 
 Mends = Mapping[str, Cards]
 
@@ -49,7 +51,7 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     header = readable_header(content[: extent.header_bytes])
     overlay(header, (mends or {}).get(stem_of(path), {}))
     if header.get("NAXIS") != 2 or header.get("BITPIX") != 16:
-        msg = f"{path.name} holds no image of 16-bit integers in its primary array; expected 2048 x 2048. Leave it out"
+        msg = f"{path.name} holds no image of 16-bit integers in its primary array; expected one. Leave it out"
         raise FrameFault(msg)
     shape = header["NAXIS2"], header["NAXIS1"]
     stored = np.frombuffer(content, ">i2", shape[0] * shape[1], extent.header_bytes).reshape(shape)
@@ -58,42 +60,53 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     return data, header
 
 
-def gain_of(header: fits.Header) -> tuple[float, bool]:
-    """Gain [electron/ADU] and whether it had to be assumed because the header has none that can be."""
-    value = header.get("GAIN")
-    try:
-        gain = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return DEFAULT_GAIN, True
-    return (gain, False) if math.isfinite(gain) and 0.1 < gain < 20 else (DEFAULT_GAIN, True)
-
-
 def read_master_bias(path: Path) -> MasterBias:
     """The master bias as the pure functions want it."""
     image, header = read_image(path)
     return MasterBias(
         level=image.data,
+        pedestal=float(header.get("BIASLEV", math.nan)),
         read_noise_adu=float(image.read_noise),
         bad=(image.mask != 0),
         n_frames=int(header["NCOMBINE"]),
     )
 
 
-def to_electrons(
-    path: Path, master: MasterBias, mends: Mends | None = None
-) -> tuple[Image, fits.Header, tuple[str, ...]]:
-    """A raw frame in electrons, with its header and what had to be assumed; `mends` as in `read_raw`.
+def camera_and_sections(
+    header: fits.Header, shape: tuple[int, int], name: str
+) -> tuple[Camera, Sections, tuple[str, ...]]:
+    """The camera of a raw frame, where image and scan columns lie in it, and what is wrong with the cards about them.
 
     Raises
     ------
     FrameFault
-        If its shape is not that of the master bias.
+        If no camera of the spectrograph reads an array of that shape.
+    """
+    camera = camera_of(header, shape)
+    if camera is None:
+        msg = f"{name}: no camera of the spectrograph reads {shape[0]} x {shape[1]} pixels; leave the frame out"
+        raise FrameFault(msg)
+    sections, note = sections_of(header, shape, camera)
+    return camera, sections, (f"{name}: {note}",) if note else ()
+
+
+def to_electrons(
+    path: Path, master: MasterBias, mends: Mends | None = None
+) -> tuple[Image, fits.Header, tuple[str, ...]]:
+    """The image of a raw frame in electrons, its header and what had to be assumed; `mends` as in `read_raw`.
+
+    Raises
+    ------
+    FrameFault
+        If no camera of the spectrograph has its shape, or it is not that of the master bias.
     """
     data, header = read_raw(path, mends)
-    gain, assumed = gain_of(header)
+    camera, sections, warnings = camera_and_sections(header, data.shape, path.name)
+    gain, assumed = gain_of(header, camera)
     try:
-        image = debias(data, master, gain=gain, first_column=OVERSCAN_FIRST_COLUMN, saturation_adu=SATURATION_ADU)
+        image, note = debias(data, master, gain=gain, sections=sections, saturation_adu=camera.saturation_adu)
     except ValueError as error:
         raise FrameFault(f"{path.name}: {error}") from error
-    warnings = (f"{path.name} has no usable GAIN card; {DEFAULT_GAIN} electron/ADU assumed",) if assumed else ()
-    return image, header, warnings
+    for card in SECTION_CARDS:  # of columns that are no longer there
+        header.remove(card, ignore_missing=True)
+    return image, header, warnings + tuple(f"{path.name}: {words}" for words in (assumed, note) if words)

@@ -25,6 +25,7 @@ from night.raw_night import NIGHT, SHAPE, calibrations
 import sedmd.ingest
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.engines import InlineEngine
+from sedmd.epochs import CAMERAS, gain_of
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import unreadable
 from sedmd.frames import Kind, frame_from_header, read_frame
@@ -33,7 +34,7 @@ from sedmd.ingest import raw_files
 from sedmd.ledger import Ledger
 from sedmd.report import Report
 from sedmd.runner import reduce_nights
-from sedmd.steps.raw import gain_of, read_raw
+from sedmd.steps.raw import read_raw
 
 from .malformed import (
     CARD,
@@ -89,7 +90,7 @@ def _use(path: Path) -> None:
     data, header = read_raw(path)
     assert data.shape == SHAPE
     assert data.dtype in (np.uint16, np.int16)
-    gain_of(header)
+    assert gain_of(header, CAMERAS[0])[0] > 0
     for item in header.cards:
         _ = item.keyword, item.value, item.comment, str(item)
 

@@ -6,9 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.reduce.checks import LINES_FROM, MIN_CONTRAST, bias_reasons, lamp_light, lamp_reason, likeness
+from sedmd.epochs import PIXIS_SECTIONS
+from sedmd.reduce.bias import combine_bias
+from sedmd.reduce.checks import LINES_FROM, MIN_CONTRAST, lamp_light, lamp_reason, likeness
 from sedmd.reduce.containers import Image
-from sedmd.reduce.detector import combine_bias, combine_exposures, debias, overscan_level
+from sedmd.reduce.detector import combine_exposures, debias
 from sedmd.simulate import PROFILES, load_profile, plan_night, render_frame
 from unit.reduce_scenes import draw, expose, lattice_scene, rng
 
@@ -47,14 +49,9 @@ def biases(profile):
 @cache
 def image(profile, label, number=0, *, light=None):
     gain = load_profile(profile).detector.gain
-    master = combine_bias(biases(profile), FIRST)
-    return debias(
-        raw(profile, label, number, light=light), master, gain=gain, first_column=FIRST, saturation_adu=50000.0
-    )
-
-
-def judged(frames):
-    return bias_reasons(frames, [overscan_level(f, FIRST) for f in frames], FIRST)
+    master = combine_bias(biases(profile), PIXIS_SECTIONS)
+    frame = raw(profile, label, number, light=light)
+    return debias(frame, master, gain=gain, sections=PIXIS_SECTIONS, saturation_adu=50000.0)[0]
 
 
 def lit(frame, electrons, gain, seed=1):
@@ -83,9 +80,9 @@ def test_dark_lamp_is_told(profile):
 @pytest.mark.parametrize("profile", EPOCHS)
 def test_scattered_light_alone_is_no_lamp(profile):
     frame = lit(raw(profile, "dome", light="dark"), 400.0, load_profile(profile).detector.gain)
-    master = combine_bias(biases(profile), FIRST)
+    master = combine_bias(biases(profile), PIXIS_SECTIONS)
     gain = load_profile(profile).detector.gain
-    light = lamp_light(debias(frame, master, gain=gain, first_column=FIRST, saturation_adu=50000.0))
+    light = lamp_light(debias(frame, master, gain=gain, sections=PIXIS_SECTIONS, saturation_adu=50000.0)[0])
     assert light.smooth == pytest.approx(400, rel=0.03)
     assert "no spectra" in lamp_reason(light, lines=False)
 
@@ -173,53 +170,3 @@ def test_frame_without_usable_pixels_is_refused():
     whole = drawn(1)
     with pytest.raises(ValueError, match="only 0 % of the pixels are usable"):
         lamp_light(Image(data=whole.data, variance=whole.variance, mask=np.ones_like(whole.mask), read_noise=5.0))
-
-
-@pytest.mark.parametrize("profile", EPOCHS)
-def test_biases_pass(profile):
-    assert judged(biases(profile)) == ("", "", "")
-
-
-@pytest.mark.parametrize("profile", EPOCHS)
-def test_bias_with_light_is_found_among_the_others(profile):
-    gain = load_profile(profile).detector.gain
-    first, second, third = biases(profile)
-    reasons = judged((first, lit(second, 30.0, gain), third))
-    assert [bool(reason) for reason in reasons] == [False, True, False]
-
-
-@pytest.mark.parametrize("profile", EPOCHS)
-def test_series_of_biases_with_light_is_found_without_a_good_one(profile):
-    gain = load_profile(profile).detector.gain
-    assert all("light" in reason for reason in judged([lit(f, 120.0, gain, k) for k, f in enumerate(biases(profile))]))
-
-
-@pytest.mark.parametrize("profile", EPOCHS)
-def test_lamp_labelled_bias_is_found(profile):
-    first, _, third = biases(profile)
-    reasons = judged((first, raw(profile, "Cd"), third))
-    assert [bool(reason) for reason in reasons] == [False, True, False]
-
-
-def quiet_bias(seed, noise=4.0, shape=(256, 515)):
-    return np.rint(1000 + rng(seed).normal(0, noise, shape)).astype(np.uint16)
-
-
-def small(frames):
-    return bias_reasons(frames, [overscan_level(f, 512) for f in frames], 512)
-
-
-def test_bias_of_another_noise_is_left_out():
-    reasons = small([quiet_bias(1), quiet_bias(2), quiet_bias(3), quiet_bias(4, noise=9.0)])
-    assert reasons[:3] == ("", "", "") and "noise 9.0 ADU" in reasons[3]
-
-
-@pytest.mark.parametrize("noise", [0.0, 80.0])
-def test_camera_that_cannot_be_is_told(noise):
-    assert all("look at the camera" in reason for reason in small([quiet_bias(k, noise) for k in range(3)]))
-
-
-def test_of_two_biases_that_differ_neither_is_blamed():
-    lifted = quiet_bias(2)
-    lifted[:, :512] += 6
-    assert small([quiet_bias(1), lifted]) == ("", "")

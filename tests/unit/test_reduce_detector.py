@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from sedmd.instrument import Sections
+from sedmd.reduce.bias import MasterBias, combine_bias, robust_sigma
 from sedmd.reduce.containers import Mask
-from sedmd.reduce.detector import MasterBias, combine_bias, combine_exposures, debias, overscan_level, robust_sigma
+from sedmd.reduce.detector import combine_exposures, debias
+from sedmd.reduce.overscan import overscan_level
 from unit.reduce_scenes import READ_NOISE, expose, quiet, rng
 
 NY, NX, FIRST = 256, 515, 512
+SECTIONS = Sections(image=(0, NX), scans=((FIRST, NX),))
 
 
 def bias_frames(n=10, *, read_noise=4.0, pedestal=1000.0, seed=1, pattern=None):
@@ -26,7 +30,8 @@ def structure():
 
 def plain_master(level=0.0, read_noise=4.0, n=10, bad=None):
     return MasterBias(
-        level=np.full((NY, NX), level, np.float32),
+        level=np.where(np.arange(NX) < FIRST, level, 0.0) * np.ones((NY, 1), np.float32),
+        pedestal=1000.0,
         read_noise_adu=read_noise,
         bad=np.zeros((NY, NX), bool) if bad is None else bad,
         n_frames=n,
@@ -36,7 +41,7 @@ def plain_master(level=0.0, read_noise=4.0, n=10, bad=None):
 @pytest.mark.parametrize("slope", [0.0, 0.02, -0.05])
 def test_overscan_follows_a_slow_drift_along_the_rows(slope):
     raw = np.repeat(1000.0 + slope * np.arange(NY)[:, None], NX, axis=1)
-    level = overscan_level(raw, FIRST)
+    level = overscan_level(raw, SECTIONS)
     assert level.shape == (NY,)
     # Away from the ends by the reach of both windows a straight line comes back as it is.
     assert_allclose(level[60:-60], raw[60:-60, 0], atol=2e-3)
@@ -46,13 +51,13 @@ def test_overscan_follows_a_slow_drift_along_the_rows(slope):
 def test_overscan_ignores_a_wild_row_and_takes_off_the_read_noise():
     raw = 1000.0 + rng().normal(0, 4.0, (NY, NX))
     raw[100] += 5000
-    level = overscan_level(raw, FIRST)
+    level = overscan_level(raw, SECTIONS)
     assert np.std(level) < 0.8
     assert level.mean() == pytest.approx(1000, abs=0.6)
 
 
 def test_master_bias_holds_the_structure_and_not_the_pedestal():
-    master = combine_bias(bias_frames(10, pattern=structure()), FIRST)
+    master = combine_bias(bias_frames(10, pattern=structure()), SECTIONS)
     error = (master.level - structure())[:, :FIRST]
     # Read noise of the mean, and of three overscan columns smoothed over 51 rows.
     assert error.std() == pytest.approx(4.0 / np.sqrt(10), rel=0.06)
@@ -64,7 +69,7 @@ def test_master_bias_holds_the_structure_and_not_the_pedestal():
 def test_read_noise_is_measured_through_whole_numbers_and_structure(read_noise):
     frames = bias_frames(6, read_noise=read_noise, pattern=structure())
     # Rounding to whole ADU adds 1/12; the differences of whole numbers are corrected for it or hardly feel it.
-    assert combine_bias(frames, FIRST).read_noise_adu == pytest.approx(np.sqrt(read_noise**2 + 1 / 12), rel=0.03)
+    assert combine_bias(frames, SECTIONS).read_noise_adu == pytest.approx(np.sqrt(read_noise**2 + 1 / 12), rel=0.03)
 
 
 def test_cosmic_ray_on_a_bias_leaves_no_mark_and_a_hot_column_is_marked():
@@ -72,7 +77,7 @@ def test_cosmic_ray_on_a_bias_leaves_no_mark_and_a_hot_column_is_marked():
     frames[3][50, 60:70] += 8000
     for frame in frames:
         frame[:, 200] += 300
-    master = combine_bias(frames, FIRST)
+    master = combine_bias(frames, SECTIONS)
     assert np.abs(master.level[50, 60:70]).max() < 6
     assert not master.bad[50, 60:70].any()
     assert master.bad[:, 200].mean() > 0.99
@@ -82,7 +87,7 @@ def test_cosmic_ray_on_a_bias_leaves_no_mark_and_a_hot_column_is_marked():
 
 def test_one_bias_is_not_enough_to_know_the_noise():
     with pytest.raises(ValueError, match="at least 2"):
-        combine_bias(bias_frames(1), FIRST)
+        combine_bias(bias_frames(1), SECTIONS)
 
 
 @pytest.mark.parametrize("sigma", [1.5, 3.0, 40.0])
@@ -99,7 +104,7 @@ def test_robust_sigma_is_the_sigma_of_the_core(sigma, whole):
 def test_debias_gives_electrons_with_their_variance():
     raw = np.full((NY, NX), 1200, np.uint16)
     raw[:, FIRST:] = 1000
-    image = debias(raw, plain_master(level=50.0), gain=1.8, first_column=FIRST, saturation_adu=50000)
+    image, _ = debias(raw, plain_master(level=50.0), gain=1.8, sections=SECTIONS, saturation_adu=50000)
     assert_allclose(image.data[:, :FIRST], 1.8 * 150, rtol=1e-5)
     floor = (1.8 * 4.0) ** 2 * (1 + 1 / 10)
     assert_allclose(image.variance[:, :FIRST], 1.8 * 150 + floor, rtol=1e-5)
@@ -109,11 +114,11 @@ def test_debias_gives_electrons_with_their_variance():
 def test_debias_variance_is_the_scatter_of_many_frames():
     gain, read_noise, light = 1.8, 4.0, 900.0
     random = rng(4)
-    master = combine_bias(bias_frames(10, read_noise=read_noise), FIRST)
+    master = combine_bias(bias_frames(10, read_noise=read_noise), SECTIONS)
     electrons = random.poisson(light, (NY, NX)).astype(float)
     electrons[:, FIRST:] = 0
     raw = np.rint(electrons / gain + 1000 + random.normal(0, read_noise, (NY, NX))).astype(np.uint16)
-    image = debias(raw, master, gain=gain, first_column=FIRST, saturation_adu=50000)
+    image, _ = debias(raw, master, gain=gain, sections=SECTIONS, saturation_adu=50000)
     pull = ((image.data - light) / np.sqrt(image.variance))[:, :FIRST]
     assert pull.std() == pytest.approx(1, abs=0.02)
     assert pull.mean() == pytest.approx(0, abs=0.05)
@@ -124,7 +129,7 @@ def test_mask_says_saturated_bad_and_no_data():
     raw[30, 40] = 60000
     bad = np.zeros((NY, NX), bool)
     bad[7, 8] = True
-    image = debias(raw, plain_master(bad=bad), gain=1.0, first_column=FIRST, saturation_adu=50000)
+    image, _ = debias(raw, plain_master(bad=bad), gain=1.0, sections=SECTIONS, saturation_adu=50000)
     saturated = (image.mask & Mask.SATURATED) != 0
     # Charge spills: the four neighbours are marked too.
     assert sorted(map(tuple, np.argwhere(saturated))) == [(29, 40), (30, 39), (30, 40), (30, 41), (31, 40)]
@@ -135,7 +140,7 @@ def test_mask_says_saturated_bad_and_no_data():
 
 def test_frame_and_bias_of_different_shape_are_refused():
     with pytest.raises(ValueError, match="do not go together"):
-        debias(np.zeros((10, 10), np.uint16), plain_master(), gain=1.0, first_column=8, saturation_adu=5e4)
+        debias(np.zeros((10, 10), np.uint16), plain_master(), gain=1.0, sections=SECTIONS, saturation_adu=5e4)
 
 
 def lamp(shape=(200, 300)):

@@ -1,5 +1,6 @@
 """Bias and lamp steps: a bad frame is left out and told, a bad series is a fault that says what to do."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -7,20 +8,28 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+import sedmd.epochs
+from sedmd.epochs import CAMERAS, Camera
 from sedmd.errors import CalibrationFault
+from sedmd.instrument import Sections
 from sedmd.job import Job
 from sedmd.products.image import read_image
+from sedmd.reduce.containers import Mask
 from sedmd.steps.calibration import make_bias, make_lamp, make_traces
+from sedmd.steps.raw import read_master_bias, to_electrons
 from unit.reduce_scenes import rng
 
 SHAPE, FIRST, GAIN, READ_NOISE_ADU = (512, 515), 512, 1.8, 5.0
 
 
+#: A sixteenth of the detector, read by cameras of both kinds.
+PLAIN = replace(CAMERAS[0], shape=SHAPE, sections=Sections(image=(0, 515), scans=((FIRST, 515),)))
+WIDE = replace(CAMERAS[-1], shape=(512, 555), sections=Sections(image=(20, 535), scans=((0, 20), (535, 555))))
+
+
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    """A sixteenth of the detector, with an overscan of its own."""
-    for module in ("sedmd.steps.calibration", "sedmd.steps.raw"):
-        monkeypatch.setattr(f"{module}.OVERSCAN_FIRST_COLUMN", FIRST)
+    monkeypatch.setattr(sedmd.epochs, "CAMERAS", (PLAIN, WIDE))
 
 
 @cache
@@ -35,14 +44,24 @@ def light(kind):
     return electrons
 
 
-def write_raw(path: Path, seed: int, kind: str | None = None, even: float = 0.0) -> Path:
-    """A raw frame with the light of `kind` and even light."""
+def write_raw(
+    path: Path,
+    seed: int,
+    kind: str | None = None,
+    even: float = 0.0,
+    *,
+    camera: Camera = PLAIN,
+    gain: float = GAIN,
+    **cards: object,
+) -> Path:
+    """A raw frame with the light of `kind` and even light; `cards` replace GAIN."""
     random = rng(seed)
     electrons = np.zeros(SHAPE) if kind is None else light(kind).copy()
     electrons[:, :FIRST] += even
-    adu = 700 + random.poisson(electrons) / GAIN + random.normal(0, READ_NOISE_ADU, SHAPE)
-    hdu = fits.PrimaryHDU(np.rint(np.maximum(adu, 0)).astype(np.uint16))
-    hdu.header["GAIN"] = GAIN
+    adu = np.full(camera.shape, 700.0) + random.normal(0, READ_NOISE_ADU, camera.shape)
+    adu[:, slice(*camera.sections.image)] += random.poisson(electrons) / gain
+    hdu = fits.PrimaryHDU(np.rint(np.clip(adu, 0, 65535)).astype(np.uint16))
+    hdu.header.update(cards or {"GAIN": gain})
     hdu.writeto(path)
     return path
 
@@ -118,3 +137,89 @@ def test_one_lamp_under_two_labels_is_a_fault_before_anything_is_fitted(tmp_path
     job = Job(step="traces", night="20190612", label="", inputs=inputs, outputs={"traces": tmp_path / "traces.fits"})
     with pytest.raises(CalibrationFault, match=r"Hg\.fits and Cd\.fits show the same lamp \(likeness 0\.9|1\.0"):
         make_traces(job)
+
+
+def jobs(folder: Path, biases: list[Path], domes: list[Path]) -> tuple[Job, Job]:
+    bias = Job(step="bias", night="n", label="1.0", inputs={"raw": tuple(biases)}, outputs={"bias": folder / "b.fits"})
+    lamp = Job(
+        step="lamp",
+        night="n",
+        label="dome",
+        inputs={"raw": tuple(domes), "bias": (folder / "b.fits",)},
+        outputs={"lamp": folder / "dome.fits"},
+    )
+    return bias, lamp
+
+
+def test_camera_with_scan_columns_on_both_sides_gives_the_same_image(tmp_path):
+    taken = {}
+    for camera, gain in ((PLAIN, 1.8), (WIDE, 0.9)):
+        folder = tmp_path / camera.name
+        folder.mkdir()
+        biases = [write_raw(folder / f"ifu{k}.fits", k, camera=camera, gain=gain) for k in range(4)]
+        domes = [write_raw(folder / f"ifu{10 + k}.fits", 10 + k, "dome", camera=camera, gain=gain) for k in range(3)]
+        bias, lamp = jobs(folder, biases, domes)
+        result = make_bias(bias)
+        assert result.warnings == () and result.figures["read noise [adu]"] == pytest.approx(READ_NOISE_ADU, rel=0.02)
+        assert read_master_bias(folder / "b.fits").pedestal == pytest.approx(700, abs=0.5)
+        assert make_lamp(lamp).warnings == ()
+        taken[camera.name], header = read_image(folder / "dome.fits")
+        assert (header["NAXIS2"], header["NAXIS1"]) == SHAPE
+    plain, wide = taken.values()
+    inside = np.s_[:, :FIRST]
+    assert plain.data.shape == wide.data.shape == SHAPE
+    difference = (plain.data - wide.data)[inside] / np.sqrt((plain.variance + wide.variance)[inside])
+    # the noise of the master bias is common to the exposures, so that the mean of three has a little more
+    assert difference.std() == pytest.approx(1.04, abs=0.03) and abs(difference.mean()) < 0.05
+
+
+def test_sections_of_the_cards_are_taken_and_do_not_stay_in_the_product(tmp_path):
+    cards = {"GAIN": 0.9, "PSCANX0": 1, "PSCANX1": 20, "OSCANX0": 536, "OSCANX1": 555}
+    biases = [write_raw(tmp_path / f"ifu{k}.fits", k, camera=WIDE, **cards) for k in range(3)]
+    make_bias(jobs(tmp_path, biases, [])[0])
+    master = read_master_bias(tmp_path / "b.fits")
+    _, header, warnings = to_electrons(biases[0], master)
+    assert not set(header) & set(cards) - {"GAIN"}
+    # of a chip this small no card can leave the whole image: they are not believed, and that is said
+    assert warnings == (
+        "ifu0.fits: PSCANX0 1, PSCANX1 20, OSCANX0 536, OSCANX1 555: not the sections of 555 columns; image columns 21 "
+        "to 535 taken",
+    )
+
+
+@pytest.mark.parametrize("cards", [{"GAIN": "NA"}, {"GAIN": 1.0}, {"TELESCOP": "60"}])
+def test_gain_that_is_not_told_is_the_cameras(tmp_path, cards):
+    biases = [write_raw(tmp_path / f"ifu{k}.fits", k, camera=WIDE, **cards) for k in range(3)]
+    dome = write_raw(tmp_path / "ifu9.fits", 9, "dome", camera=WIDE, gain=0.9, **cards)
+    make_bias(jobs(tmp_path, biases, [])[0])
+    assert read_image(tmp_path / "b.fits")[1]["GAIN"] == 0.9
+    image, _, (warning,) = to_electrons(dome, read_master_bias(tmp_path / "b.fits"))
+    assert warning.endswith("0.9 electron/ADU of the Andor iKon taken")
+    assert np.percentile(image.data, 99) == pytest.approx(2000, rel=0.1)
+
+
+def test_pixels_are_saturated_where_their_camera_ends(tmp_path):
+    for camera, gain, expected in ((PLAIN, 0.04, True), (WIDE, 0.04, False), (WIDE, 0.03, True)):
+        folder = tmp_path / f"{camera.name} {gain}"
+        folder.mkdir()
+        biases = [write_raw(folder / f"ifu{k}.fits", k, camera=camera, GAIN=1.8) for k in range(3)]
+        make_bias(jobs(folder, biases, [])[0])
+        dome = write_raw(folder / "ifu9.fits", 9, "dome", camera=camera, gain=gain, GAIN=1.8)
+        image, _, _ = to_electrons(dome, read_master_bias(folder / "b.fits"))
+        assert bool(((image.mask & Mask.SATURATED) != 0).any()) is expected
+
+
+def test_frames_of_another_camera_are_left_out_and_named(tmp_path):
+    old = [write_raw(tmp_path / f"ifu{k}.fits", k) for k in range(4)]
+    new = [write_raw(tmp_path / f"ifu{4 + k}.fits", 4 + k, camera=WIDE, gain=0.9) for k in range(3)]
+    domes = [write_raw(tmp_path / f"ifu{20 + k}.fits", 20 + k, "dome", camera=c) for k, c in enumerate((PLAIN, WIDE))]
+    bias, lamp = jobs(tmp_path, old + new, domes)
+    result = make_bias(bias)
+    assert result.figures["frames"] == 3
+    assert [w.split(":")[0] for w in result.warnings] == [f"ifu{k}.fits left out" for k in range(4)]
+    assert "512 x 515 pixels where 512 x 555 were expected; another camera's" in result.warnings[0]
+    result = make_lamp(lamp)
+    assert result.figures["frames"] == 1
+    assert result.warnings[0].startswith("left out: ifu20.fits: frame of shape (512, 515) and master bias")
+    with pytest.raises(CalibrationFault, match=r"dome: none of 1 exposures can be used; the first: ifu20\.fits: frame"):
+        make_lamp(jobs(tmp_path, [], domes[:1])[1])

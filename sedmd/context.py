@@ -42,7 +42,6 @@ def night_context(
     now: datetime,
     final: bool,
     versions: Mapping[str, object],
-    standard: Callable[[str], str | None],
     pin_fallbacks: bool = True,
 ) -> Context:
     """Everything the planner is told about a night.
@@ -75,7 +74,6 @@ def night_context(
         rules=settings.calibrations,
         partner_wait_s=settings.night.partner_wait_s,
         versions=versions,
-        standard_key=standard,
         options={"traces": {"field_centre": list(settings.instrument.field_centre(night))}},
         target_options=asdict(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),

@@ -34,12 +34,6 @@ LEASE_GRACE_S = 60.0
 UNFINISHED = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
 
 
-def standard_key(name: str) -> str | None:
-    """Key of the tabulated standard star of this name, or None; the table is read when it is first asked."""
-    lookup: Callable[[str], str | None] = importlib.import_module("sedmd.data.standards").lookup
-    return lookup(name)
-
-
 def step_versions(steps_module: str) -> Mapping[str, object]:
     """Version of each step: part of every job's identity."""
     try:
@@ -93,7 +87,6 @@ class Dispatcher:
         report: Report,
         on_done: Callable[[str, Job, Future[Outcome]], None],
         on_booked: Callable[[Job, str, float], None] = lambda job, state, seconds: None,
-        standard: Callable[[str], str | None] = standard_key,
         pin_fallbacks: bool = True,
         patient: bool = False,
     ) -> None:
@@ -107,7 +100,6 @@ class Dispatcher:
         self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._standard = standard
         self._pin_fallbacks = pin_fallbacks
         self._patient = patient
         self._versions = step_versions(settings.jobs.steps_module)
@@ -170,7 +162,6 @@ class Dispatcher:
             now=self.clock(),
             final=final,
             versions=self._versions,
-            standard=self._standard,
             pin_fallbacks=self._pin_fallbacks,
         )
         return plan_night([row.frame for row in rows if row.frame is not None], context)

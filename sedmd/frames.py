@@ -23,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.cards import position, truth
+from sedmd.cards import position, text_of, truth
 from sedmd.errors import FrameFault, HeaderFault
 from sedmd.fitsfile import Extent, primary_extent, read_plain
 from sedmd.header import Value, header_values, is_printable
 from sedmd.mends import MEND, Cards, notes_of, overlaid
 from sedmd.pixels import check_pixels
 from sedmd.rawname import stem_of
+from sedmd.standardstar import Place, identify
 
 
 class Kind(StrEnum):
@@ -83,6 +84,7 @@ class Frame:
     stem : str
         File name without suffix; the same for the plain, gzipped and fpacked file.
     kind : Kind
+        STANDARD for every standard star, also one that is not in the table.
     start : datetime
         UTC, shutter opens.
     exptime_s : float or None
@@ -93,6 +95,12 @@ class Frame:
         Label of the frame, and the target without nod tokens.
     nod : str
         "A", "B" or empty.
+    star : str
+        Key of the tabulated standard star whose spectrum may calibrate the night; empty for everything else.
+    contradiction : str
+        What does not fit together between NAME, OBJECT and the position, and what was made of it; also among `notes`.
+    name_doubtful : bool
+        Nothing tells which of two names is right.
     pair : bool or None
         True: half of an A/B pair by its ABPAIR card; False: the card is there and says anything else, a single
         exposure whatever its label; None: no card.
@@ -122,6 +130,9 @@ class Frame:
     object: str = ""
     name: str = ""
     nod: str = ""
+    star: str = ""
+    contradiction: str = ""
+    name_doubtful: bool = False
     pair: bool | None = None
     ra_deg: float | None = None
     dec_deg: float | None = None
@@ -174,26 +185,33 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
         raise HeaderFault(msg)
     airmass, note = _airmass(header)
     notes += note
-    standard = name.upper().startswith("STD-") or label.upper().startswith("STD-")
-    if standard and not name.upper().startswith("STD-"):
-        name = _without_nod(label)
-    ra, dec = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC")) or (None, None)
-    target_ra, target_dec = position(header, ("OBJRA", "OBJDEC")) or (None, None)
+    encoder = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
+    target = position(header, ("OBJRA", "OBJDEC"))
+    who = identify(
+        _without_nod(label),
+        _without_nod(text_of(header, "NAME")),
+        Place(target=target, encoder=encoder),
+        telescope_name=text_of(header, "OBJNAME"),
+    )
+    notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
     return Frame(
         path=path,
         stem=stem,
-        kind=Kind.STANDARD if standard else Kind.SCIENCE,
+        kind=Kind.STANDARD if who.standard else Kind.SCIENCE,
         start=start,
         exptime_s=exptime,
         adc_speed_mhz=speed,
         object=label,
-        name=name,
+        name=who.name,
         nod=_nod(label),
+        star=who.star,
+        contradiction=who.contradiction,
+        name_doubtful=who.unresolved,
         pair=_pair(header),
-        ra_deg=ra,
-        dec_deg=dec,
-        target_ra_deg=target_ra,
-        target_dec_deg=target_dec,
+        ra_deg=encoder and encoder[0],
+        dec_deg=encoder and encoder[1],
+        target_ra_deg=target and target[0],
+        target_dec_deg=target and target[1],
         airmass=airmass,
         notes=tuple(notes),
     )

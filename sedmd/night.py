@@ -5,7 +5,7 @@ Every answer depends on the set of frames only, never on the order in which they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -86,8 +86,10 @@ class Observation:
         Counts the visits to this target in the night, from 1.
     frames : tuple of one or two Frame
         A before B.
-    standard : str or None
-        Key of a tabulated standard star; None for everything else.
+    standard : bool
+        A standard star, tabulated or not.
+    star : str
+        Key of the tabulated standard star that calibrates the night; empty for everything else.
     awaits_partner : bool
         An [A] whose [B] may still come.
     """
@@ -96,12 +98,18 @@ class Observation:
     safe: str
     number: int
     frames: tuple[Frame, ...]
-    standard: str | None = None
+    standard: bool = False
+    star: str = ""
     awaits_partner: bool = False
 
     @property
     def pair(self) -> bool:
         return len(self.frames) == 2
+
+    @property
+    def name_doubt(self) -> str:
+        """What contradicts in its names with nothing to tell which is right; empty where all is well."""
+        return next((frame.contradiction for frame in self.frames if frame.name_doubtful), "")
 
     @property
     def product(self) -> str:
@@ -173,27 +181,27 @@ def lamp_series(frames: Iterable[Frame], *, minimum: int, until_ut_hour: float) 
     return answer
 
 
-def observations(frames: Iterable[Frame], standard_key: Callable[[str], str | None]) -> list[Observation]:
+def observations(frames: Iterable[Frame]) -> list[Observation]:
     """The visits of a night, numbered per target in time order.
 
     An [A] is joined by the next [B] of the same target; a new [A] gives up the one before it. Frames without a token,
-    and every frame of a tabulated standard, stand alone.
-
-    Parameters
-    ----------
-    standard_key : callable
-        Target name -> key of the tabulated standard star, or None.
+    and every frame of a standard star, stand alone.
     """
     on_sky = [frame for frame in by_time(frames) if frame.kind.on_sky]
     safe = product_names(frame.name for frame in on_sky)
     visits: list[Observation] = []
     for name in dict.fromkeys(frame.name for frame in on_sky):
         mine = [frame for frame in on_sky if frame.name == name]
-        key = standard_key(name) if mine[0].kind is Kind.STANDARD else None
-        for number, (group, awaits) in enumerate(_visits(mine, split=key is not None), start=1):
+        for number, (group, awaits) in enumerate(_visits(mine), start=1):
             visits.append(
                 Observation(
-                    name=name, safe=safe[name], number=number, frames=tuple(group), standard=key, awaits_partner=awaits
+                    name=name,
+                    safe=safe[name],
+                    number=number,
+                    frames=tuple(group),
+                    standard=group[0].kind is Kind.STANDARD,
+                    star=group[0].star,
+                    awaits_partner=awaits,
                 )
             )
     return visits
@@ -207,19 +215,20 @@ def speed_of(frame: Frame) -> float:
     return frame.adc_speed_mhz
 
 
-def _visits(frames: Sequence[Frame], *, split: bool) -> list[tuple[list[Frame], bool]]:
+def _visits(frames: Sequence[Frame]) -> list[tuple[list[Frame], bool]]:
     groups: list[tuple[list[Frame], bool]] = []
     open_at: int | None = None
     for frame in frames:
-        if frame.nod == "B" and open_at is not None and not split:
+        alone = frame.kind is Kind.STANDARD
+        if frame.nod == "B" and open_at is not None and not alone:
             groups[open_at] = ([*groups[open_at][0], frame], False)
             open_at = None
             continue
-        if frame.nod == "A" and not split:
+        if frame.nod == "A" and not alone:
             if open_at is not None:
                 groups[open_at] = (groups[open_at][0], False)
             open_at = len(groups)
-        groups.append(([frame], frame.nod == "A" and not split))
+        groups.append(([frame], frame.nod == "A" and not alone))
     return groups
 
 

@@ -17,11 +17,10 @@ import numpy as np
 from astropy.io import fits
 
 from sedmd.cards import sexagesimal, within
-from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.decisions import Placement
 from sedmd.errors import SedmError
-from sedmd.frames import Frame, frame_from_header
+from sedmd.frames import Frame, Kind, frame_from_header
 from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
 from sedmd.products.e3d import read_any_cube
 from sedmd.products.fitsio import CardValue, ProductFault, card_value
@@ -387,7 +386,6 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     for key in ("quality", "reducer", "skysub", "is_pair", "method"):
         meta.pop(key, None)
     request = card_value(header, "REQ_ID")
-    star = standards.lookup(frame.name)
     at = int(np.argmin(np.abs(exposure.cube.wavelength - 5577)))
     line_px = within(header, "LSFSIGMA", 0.0, 100.0)
     if line_px is not None:
@@ -401,8 +399,8 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
         "parallactic_deg": exposure.conditions.parallactic_deg,
         "req_id": request if isinstance(request, int) else 0,
         "is_pair": False,
-        "is_standard": star is not None,
-        "standard": star or "",
+        "is_standard": frame.kind is Kind.STANDARD,
+        "standard": frame.star,
         "fluxcal": False,
     }
     return meta

@@ -176,8 +176,6 @@ class Context:
     partner_wait_s : float
         How long an [A] waits for its [B].
     versions : mapping of step name to version
-    standard_key : callable
-        Target name -> key of the tabulated standard star, or None.
     options : mapping of step name to options
         Settings that change a step's result.
     target_options : mapping
@@ -208,7 +206,6 @@ class Context:
     rules: Calibrations = field(default_factory=Calibrations)
     partner_wait_s: float = 7200.0
     versions: Mapping[str, object] = field(default_factory=dict)
-    standard_key: Callable[[str], str | None] = lambda name: None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     target_options: Mapping[str, Any] = field(default_factory=dict)
     fallback_due: bool = False

@@ -214,7 +214,7 @@ class _Planner:
     ) -> None:
         on_sky = [frame for frame in frames if frame.kind.on_sky]
         safe = product_names(frame.name for frame in on_sky)
-        visits = observations(on_sky, self.context.standard_key)
+        visits = observations(on_sky)
         # the target being observed comes before what was observed earlier
         current = by_time(on_sky)[-1].name if on_sky else ""
         cubes: dict[Path, Node] = {}
@@ -228,7 +228,7 @@ class _Planner:
         stars = [(visit, self._extract(visit, cubes, {}, firsts)) for visit in visits if visit.standard]
         targets = [(visit, self._star_for(visit, stars)) for visit in visits if not visit.standard]
         extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
-        fluxcal = self._fluxcal([node for _, node in stars])
+        fluxcal = self._fluxcal([node for visit, node in stars if visit.star])
         for visit, node in stars + extracted:
             spectrum = self._calibrate(visit, node, fluxcal, firsts)
             for frame in visit.frames:
@@ -353,8 +353,10 @@ class _Planner:
                 "name": visit.name,
                 "observation": visit.number,
                 "standard": visit.standard,
-                "partial_pair": not visit.pair and bool(visit.frames[0].nod) and visit.standard is None,
-                **(self.context.target_options if visit.standard is None else {}),
+                "star": visit.star,
+                **({"name_doubt": visit.name_doubt} if visit.name_doubt else {}),
+                "partial_pair": not visit.pair and bool(visit.frames[0].nod) and not visit.standard,
+                **({} if visit.standard else self.context.target_options),
             },
         )
 
@@ -377,7 +379,7 @@ class _Planner:
         return Absent(why=f"{pending} {plural} still being extracted", missing=False, active=True)
 
     def _fluxcal(self, standards: Sequence[Node]) -> Node | Absent | None:
-        """The flux calibration of the standards extracted so far; None if the night has none to offer.
+        """The flux calibration of the tabulated standards extracted so far; None if the night has none to offer.
 
         While the night is open it is made anew with each standard.
         """
@@ -393,7 +395,7 @@ class _Planner:
         self, visit: Observation, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]
     ) -> Node:
         roles: dict[str, list[Source | Absent]] = {"ext": [self._output(ext, "ext")]}
-        options: dict[str, Any] = {"name": visit.name, "standard": visit.standard}
+        options: dict[str, Any] = {"name": visit.name, "standard": visit.standard, "star": visit.star}
         earlier = self.context.flux_fallback
         if isinstance(fluxcal, Absent):
             roles["fluxcal"] = [fluxcal]

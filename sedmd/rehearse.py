@@ -9,7 +9,7 @@ from datetime import datetime
 from sedmd.config import Settings
 from sedmd.context import night_context
 from sedmd.deadlines import deadlines
-from sedmd.dispatch import standard_key, step_versions
+from sedmd.dispatch import step_versions
 from sedmd.errors import SedmError
 from sedmd.ingest import Mended, raw_files, take_in
 from sedmd.ledger import FrameRow, Ledger
@@ -56,7 +56,6 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
             now=now,
             final=now >= deadlines(night, settings).closes,
             versions=step_versions(settings.jobs.steps_module),
-            standard=standard_key,
         )
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     return "\n".join([table(_rows(plan, rows)), "", *_jobs(plan)])

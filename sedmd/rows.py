@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sedmd.data.standards import lookup
 from sedmd.frames import Frame, Kind
 
 
@@ -124,6 +125,8 @@ def frame_from_json(text: str) -> Frame:
         "notes": tuple(body["notes"]),
         "mends": tuple((card, value) for card, value in body.get("mends", ())),
     }
+    if "star" not in body and body["kind"] is Kind.STANDARD:  # of a version that asked the name only
+        body["star"] = lookup(body["name"]) or ""
     return Frame(**body)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sedmd.config import Settings
 from sedmd.context import ENDED, night_is_final
-from sedmd.dispatch import Dispatcher, all_fates, standard_key
+from sedmd.dispatch import Dispatcher, all_fates
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.frames import Kind
@@ -83,7 +83,6 @@ def reduce_nights(
     only_night: str | None = None,
     strict: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
-    standard: Callable[[str], str | None] = standard_key,
 ) -> Summary:
     """Reduce every night that has frames in the directories `raw`.
 
@@ -113,7 +112,6 @@ def reduce_nights(
         clock=clock,
         report=report,
         on_done=lambda key, job, future: ended.put((key, job, future)),
-        standard=standard,
         pin_fallbacks=False,  # who reduces a night anew wants the best that there is by now
     )
     paths = raw_files(raw_directories(raw), settings.watch.pattern)

@@ -11,7 +11,6 @@ from sedmd.config import Settings
 from sedmd.context import HOLD, night_context, night_is_final
 from sedmd.daemon.vitals import age
 from sedmd.deadlines import deadlines
-from sedmd.dispatch import standard_key
 from sedmd.errors import SedmError
 from sedmd.ledger import JobRow, Ledger
 from sedmd.lock import holder
@@ -60,9 +59,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
     final = night_is_final(settings, ledger, night, now=now)
     # the versions of the program that did the work, not of the one that asks
     versions = ledger.versions()
-    context = night_context(
-        settings, ledger, night, rows, now=now, final=final, versions=versions, standard=standard_key
-    )
+    context = night_context(settings, ledger, night, rows, now=now, final=final, versions=versions)
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     jobs = {row.key: row for row in ledger.jobs(night)}
     process = holder(settings.paths.state)
@@ -96,6 +93,11 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
             {"frame": fate.frame.path.name, "state": "quarantined", "reason": fate.why}
             for fate in plan.fates
             if fate.became == "quarantined"
+        ],
+        "contradictions": [
+            {"frame": row.path.name, "reason": row.frame.contradiction}
+            for row in rows
+            if row.frame is not None and row.frame.contradiction
         ],
         "missing": list(plan.missing),
         "lacking": list(plan.lacking),
@@ -135,6 +137,7 @@ def render(state: dict[str, Any]) -> str:
         ("asked, not yet done", [f"{one['verb']} {one['subject']} ({one['who']})" for one in state["requests"]]),
         ("missing", state["missing"]),
         ("failed", [_line(entry).strip() for entry in state["failed"]]),
+        ("names in doubt", [f"{one['frame']} {one['reason']}" for one in state["contradictions"]]),
         ("not used", [f"{one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]),
     )
     for title, entries in sections:
@@ -204,6 +207,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
                 "name": node.job.label,
                 "target": node.job.options["name"],
                 "standard": node.job.options["standard"],
+                "star": node.job.options["star"],
                 "state": stage,
                 "reason": at.reason,
                 "pair": len(taken) == 2,

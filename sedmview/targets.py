@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sedmd import decisions
 from sedmd.config import Settings
-from sedmd.data import standards
 from sedmd.errors import SedmError
 from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
 from sedmd.frames import Frame
@@ -124,6 +123,19 @@ def age(start: datetime | None, now: datetime) -> str:
     return f"{minutes / 60:.1f} h" if minutes < 20 * 60 else f"{start:%H:%M} UT"
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the ledger says of a product."""
+
+    state: str = ""
+    reason: str = ""
+    standard: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return "failed" in self.state or "quarantined" in self.state
+
+
 class Night:
     """A night's folder, looked at again and again: headers are read once.
 
@@ -143,7 +155,7 @@ class Night:
         self._only = None if cubes is None else tuple(cubes)
         self._frames: dict[tuple[Path, int, int], Frame] = {}
         self._cards: dict[Path, tuple[int, int, Mapping[str, object]]] = {}
-        self._told: tuple[object, datetime, dict[str, tuple[str, str]]] | None = None
+        self._told: tuple[object, datetime, dict[str, _Told]] | None = None
 
     def entries(self, now: datetime) -> tuple[list[Entry], list[str]]:
         """The list, ready ones first, then by time; and what could not be read. Slow disk: not for the GUI thread."""
@@ -155,14 +167,14 @@ class Night:
                 troubles.append(found)
             else:
                 frames[found.stem] = (found, path)
-        visits = observations([frame for frame, _ in frames.values()], standards.lookup)
+        visits = observations([frame for frame, _ in frames.values()])
         told, trouble = self._ledger(now)
         if trouble:
             troubles.append(trouble)
         entries = [self._entry(visit, frames, told) for visit in visits]
         known = {entry.product for entry in entries}
         if self._only is None:
-            entries += [_without_cube(name, *words) for name, words in told.items() if name not in known]
+            entries += [_without_cube(name, words) for name, words in told.items() if name not in known]
         return sorted(entries, key=_order), troubles
 
     def _cubes(self) -> list[Path]:
@@ -183,12 +195,12 @@ class Night:
         self,
         visit: Observation,
         frames: Mapping[str, tuple[Frame, Path]],
-        told: Mapping[str, tuple[str, str]],
+        told: Mapping[str, _Told],
     ) -> Entry:
         cubes = tuple(frames[frame.stem][1] for frame in visit.frames)
         airmasses = [frame.airmass for frame in visit.frames if frame.airmass is not None]
         first = visit.frames[0]
-        partial = not visit.pair and bool(first.nod) and visit.standard is None
+        partial = not visit.pair and bool(first.nod) and not visit.standard
         entry = Entry(
             product=visit.product,
             name=visit.name,
@@ -197,14 +209,14 @@ class Night:
             exptime_s=first.exptime_s,
             airmass=sum(airmasses) / len(airmasses) if airmasses else None,
             start=first.start,
-            standard=visit.name.upper().startswith("STD-") or visit.standard is not None,
+            standard=visit.standard,
             partial=partial,
         )
-        state, reason = told.get(visit.product, ("", ""))
-        if "failed" in state or "quarantined" in state:
-            entry = replace(entry, state=State.FAILED, reason=reason)
-        elif reason:
-            entry = replace(entry, reason=reason)
+        words = told.get(visit.product, _Told())
+        if words.failed:
+            entry = replace(entry, state=State.FAILED, reason=words.reason)
+        elif words.reason:
+            entry = replace(entry, reason=words.reason)
         return with_product(entry, self._header)
 
     def _header(self, path: Path) -> Mapping[str, object]:
@@ -214,8 +226,8 @@ class Night:
             known = self._cards[path] = (status.st_mtime_ns, status.st_size, header_of(path))
         return known[2]
 
-    def _ledger(self, now: datetime) -> tuple[dict[str, tuple[str, str]], str]:
-        """Product to (state, reason), as the ledger tells; the viewer works without it."""
+    def _ledger(self, now: datetime) -> tuple[dict[str, _Told], str]:
+        """What each product is, as the ledger tells; the viewer works without it."""
         if self.settings is None or not (self.settings.paths.state / "ledger.sqlite").exists():
             return {}, ""
         # planning a night takes longer than looking whether anybody has written into the ledger
@@ -230,7 +242,8 @@ class Night:
         for target in state.get("targets", ()):
             name = str(target.get("name", ""))
             if name:
-                told[name] = (str(target.get("state", "")), str(target.get("reason", "")).removeprefix(f"{name}: "))
+                reason = str(target.get("reason", "")).removeprefix(f"{name}: ")
+                told[name] = _Told(str(target.get("state", "")), reason, bool(target.get("standard")))
         self._told = (state_now, now, told)
         return told, ""
 
@@ -302,14 +315,13 @@ def matching(entries: Sequence[Entry], wanted: str) -> list[Entry]:
     return exact or [entry for entry in entries if plain.lower() in (entry.name.lower(), entry.product.lower())]
 
 
-def _without_cube(name: str, state: str, reason: str) -> Entry:
-    failed = "failed" in state or "quarantined" in state
+def _without_cube(name: str, words: _Told) -> Entry:
     return Entry(
         product=name,
         name=name,
-        state=State.FAILED if failed else State.WAITING,
-        reason=reason or state,
-        standard=name.upper().startswith("STD-"),
+        state=State.FAILED if words.failed else State.WAITING,
+        reason=words.reason or words.state,
+        standard=words.standard,
     )
 
 

@@ -33,7 +33,6 @@ from sedmd.after.sage import Sage
 from sedmd.after.snid import Snid
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.config import Classify
-from sedmd.data.standards import lookup
 from sedmd.errors import SedmError
 from sedmd.patterns import first_match
 from sedmd.products.plots.comparison import plot_comparison
@@ -98,7 +97,7 @@ def rule_of(settings: Classify) -> Rule:
 
 def left_out(spectrum: FinalSpectrum, skip: Sequence[str]) -> str:
     """Why a spectrum is not classified; empty when it is."""
-    if spectrum.standard or lookup(spectrum.target) is not None:
+    if spectrum.standard:
         return "a standard star"
     if spectrum.quality not in (1, 2):
         return "not graded yet" if spectrum.quality == 0 else f"quality {spectrum.quality}"

@@ -309,6 +309,7 @@ def _trouble(state: Mapping[str, Any]) -> list[str]:
     told += [f"missing: {one}" for one in state["missing"]]
     told += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_frame(one)]
     told += [f"held: {one['subject']}: {one['reason']}" for one in state["held"]]
+    told += [f"name: {one['frame']}: {one['reason']}" for one in state["contradictions"]]
     told += [f"not used: {one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]
     return told
 

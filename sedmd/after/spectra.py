@@ -8,6 +8,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
+from sedmd.data.standards import labelled
 from sedmd.products.fitsio import CardValue, card_value
 from sedmd.quality import OBSERVER, REDONE
 
@@ -29,7 +30,7 @@ class FinalSpectrum:
     reducer : str
         "sedmd" for the pipeline, else who placed the aperture.
     standard : bool
-        A tabulated standard star.
+        A standard star, tabulated or not.
     calibrated : bool
         In physical units.
     cards : mapping of keyword to value
@@ -82,16 +83,18 @@ def _spectrum(folder: Path, path: Path, header: fits.Header) -> FinalSpectrum:
     name = path.stem.removeprefix("sp_")
     by_observer = card_value(header, "STEP") == OBSERVER
     quality = card_value(header, "QUALITY")
+    target = str(card_value(header, "TARGET") or name)
     return FinalSpectrum(
         night=folder.name,
         product=name.removesuffix(REDONE) if by_observer else name,
-        target=str(card_value(header, "TARGET") or name),
+        target=target,
         fits=path,
         ascii=folder / f"{name}_SEDM.txt",
         page=folder / f"{name}_SEDM.pdf",
         quality=quality if isinstance(quality, int) and quality in range(6) else 0,
         reducer=str(card_value(header, "REDUCER") or ""),
-        standard=bool(card_value(header, "STDSTAR")),
+        # spectra of versions that knew tabulated stars only are told by their label
+        standard=bool(card_value(header, "STDSTAR")) or labelled(target),
         calibrated=bool(card_value(header, "FLUXCAL")),
         by_observer=by_observer,
         cards={keyword: card_value(header, keyword) for keyword in header if keyword},

@@ -17,7 +17,6 @@ from sedmd.after.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.config import Settings
 from sedmd.context import night_context, night_is_final
-from sedmd.dispatch import standard_key
 from sedmd.errors import SedmError
 from sedmd.ledger import Ledger
 from sedmd.nightend import account
@@ -99,9 +98,7 @@ def put(path: Path, content: bytes) -> bool:
 def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> list[str]:
     rows = ledger.frames(night)
     final = night_is_final(settings, ledger, night, now=now)
-    context = night_context(
-        settings, ledger, night, rows, now=now, final=final, versions=ledger.versions(), standard=standard_key
-    )
+    context = night_context(settings, ledger, night, rows, now=now, final=final, versions=ledger.versions())
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     found = account(settings, ledger, plan)
     if not settings.paths.raw_root.is_dir():

@@ -30,7 +30,7 @@ class Standard:
     v_mag : float
         Johnson V.
     source : str
-        Table its spectrum comes from.
+        Table its spectrum comes from; empty for a star of which only the position is known here.
     doubtful : str
         Why the spectrum should not be trusted to a few per cent; empty when nothing speaks against it.
     """
@@ -43,14 +43,30 @@ class Standard:
     source: str
     doubtful: str
 
+    @property
+    def has_spectrum(self) -> bool:
+        return bool(self.source)
 
-# names in use that the rules of `_squeeze` do not reach
+
+#: Names in use that the rules of `squeezed` do not reach: other catalogues, other spellings (STScI's and IRAF's lists).
 _ALIASES = {
     "eggr247": "g191b2b",
+    "eg247": "g191b2b",
     "wd0501527": "g191b2b",
     "gr70d5824": "grw70d5824",
+    "eg102": "grw70d5824",
     "wd1337705": "grw70d5824",
     "wd2149021": "g93_48",
+    "eg71": "feige34",
+    "wd1036433": "feige34",
+    "eg158": "feige110",
+    "wd1211332": "hz21",
+    "eg31": "hz2",
+    "wd0410117": "hz2",
+    "eg26": "hz4",
+    "wd0352096": "hz4",
+    "eg29": "lb227",
+    "wd0406169": "lb227",
     "sa9542": "sa95_42",
     "58aqr": "hr8634",
     "zetapeg": "hr8634",
@@ -61,7 +77,8 @@ _ALIASES = {
 def lookup(name: str) -> str | None:
     """Canonical key of a standard star, or None when it is not in the table.
 
-    Exact after normalisation, never a fuzzy match: a wrong star would be a silent disaster.
+    Exact after normalisation, never a fuzzy match: a wrong star would be a silent disaster. Whether the telescope was
+    there is not asked; see `sedmd.standardstar`.
 
     Parameters
     ----------
@@ -69,7 +86,7 @@ def lookup(name: str) -> str | None:
         As in OBJECT, NAME or a file name: ``STD-BD+25d4655``, ``BD+28 4211``, ``FEIGE34``, ``G191-B2B``,
         ``STD-Feige34_obs2``, ``STD-HZ44 [A]``.
     """
-    return _names().get(_squeeze(name))
+    return _names().get(squeezed(name))
 
 
 def load(key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -98,14 +115,19 @@ def load(key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         raise KeyError(f"no standard star {key!r}; use sedmd.data.standards.lookup(name) to get a key") from None
 
 
-def _squeeze(name: str) -> str:
-    """Letters and digits that identify a star: no prefix, no series suffix, no signs, lower case."""
-    text = re.sub(r"\[.*?\]|\(.*?\)", " ", name).strip().strip('"').strip()
+def labelled(name: str) -> bool:
+    """True for a name with which an observer or the scheduler says "a standard star": ``STD-...``."""
+    return re.match(r"STD[-_ ]", name.strip().strip("\"'").strip(), re.IGNORECASE) is not None
+
+
+def squeezed(name: str) -> str:
+    """Letters and digits that tell a target: no prefix ``STD-``, no series suffix, no signs, lower case."""
+    text = re.sub(r"\[.*?\]|\(.*?\)", " ", name).strip().strip("\"'").strip()
     text = re.sub(r"^STD[-_ ]+", "", text, flags=re.IGNORECASE)
     text = re.sub(r"_obs\d+$", "", text, flags=re.IGNORECASE)
-    squeezed = re.sub(r"[^a-z0-9]", "", text.lower())
-    # BD+28 4211, BD+28d4211 and BD+284211 are one star; so with GRW+70d5824
-    return re.sub(r"^(bd|grw)(\d{2})(\d{3,4})$", r"\1\2d\3", squeezed)
+    plain = re.sub(r"[^a-z0-9]", "", text.lower())
+    # BD+28 4211, BD+28d4211 and BD+284211 are one star; so with the other zone catalogues
+    return re.sub(r"^(bd|cd|cpd|grw|agk)(\d{2})(\d{3,5})$", r"\1\2d\3", plain)
 
 
 @cache
@@ -124,7 +146,7 @@ def _spectra() -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
 
 @cache
 def _names() -> dict[str, str]:
-    names = {_squeeze(key): key for key in STANDARDS} | {_squeeze(star.name): star.key for star in STANDARDS.values()}
+    names = {squeezed(key): key for key in STANDARDS} | {squeezed(star.name): star.key for star in STANDARDS.values()}
     return names | _ALIASES
 
 
@@ -136,7 +158,7 @@ def _stars() -> dict[str, Standard]:
             ra_deg=float(ra),
             dec_deg=float(dec),
             v_mag=float(v_mag),
-            source=source.replace("_", " "),
+            source="" if source == "-" else source.replace("_", " "),
             doubtful="" if doubt == ["-"] else " ".join(doubt),
         )
         for key, name, ra, dec, v_mag, source, *doubt in rows_of("standards.txt")

@@ -11,7 +11,8 @@ from .profiles import Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chip:
-    """Fixed pattern of one camera: sensitivity (1 is the mean), hot pixels [electron/s] at flat indices, bias [ADU]."""
+    """Fixed pattern of one camera: sensitivity (1 is the mean) of the pixels that see light, hot ones among them
+    [electron/s] at flat indices, bias [ADU] of the raw array."""
 
     sensitivity: np.ndarray
     hot_index: np.ndarray
@@ -21,23 +22,26 @@ class Chip:
 
 def build_chip(profile: Profile, seed: int) -> Chip:
     """The camera of one seed."""
-    d, size = profile.detector, profile.frame.size
+    d, frame = profile.detector, profile.frame
+    size, columns = frame.size, frame.columns
     rng = np.random.default_rng(np.random.SeedSequence([seed, 202]))
-    sensitivity = (1.0 + d.pixel_rms * rng.standard_normal((size, size), dtype=np.float32)).astype(np.float32)
-    y, x = rng.integers(0, size, (2, d.dead_pixels))
+    sensitivity = (1.0 + d.pixel_rms * rng.standard_normal((size, columns), dtype=np.float32)).astype(np.float32)
+    y, x = rng.integers(0, size, d.dead_pixels), rng.integers(0, columns, d.dead_pixels)
     sensitivity[y, x] = rng.uniform(0.0, 0.4, d.dead_pixels)
-    for column in rng.integers(20, size - 20, d.dead_columns):
+    for column in rng.integers(20, columns - 20, d.dead_columns):
         top = int(rng.integers(size // 3, size))
         sensitivity[top:, column] *= np.float32(rng.uniform(0.1, 0.5))
-    hot_index = rng.integers(0, size * size, d.hot_pixels)
+    hot_index = rng.integers(0, size * columns, d.hot_pixels)
     hot_rate = 10.0 ** rng.uniform(-1.0, 1.9, d.hot_pixels)
-    low = _smooth_noise(rng, size, 20)[:, None] * 0.4 + _smooth_noise(rng, size, 60)[None, :] * 0.8
-    edge = 1.5 * np.exp(-np.arange(size) / 25.0)[None, :]
-    bias = (d.bias_structure * (low + edge) + 0.25 * d.bias_structure * rng.standard_normal(size)[None, :]).astype(
-        np.float32
-    )
-    # the overscan columns carry the rows' pattern but no column pattern, as the masters of both must agree
-    bias[:, size - profile.frame.overscan :] = (d.bias_structure * 0.4 * _row_part(low))[:, None]
+    low = _smooth_noise(rng, size, 20)[:, None] * 0.4 + _smooth_noise(rng, frame.width, 60)[None, :] * 0.8
+    edge = 1.5 * np.exp(-np.arange(frame.width) / 25.0)[None, :]
+    bias = (
+        d.bias_structure * (low + edge) + 0.25 * d.bias_structure * rng.standard_normal(frame.width)[None, :]
+    ).astype(np.float32)
+    # columns without light carry the rows' pattern but no column pattern, as the masters of both must agree
+    dark = np.ones(frame.width, dtype=bool)
+    dark[frame.prescan : frame.prescan + columns] = False
+    bias[:, dark] = (d.bias_structure * 0.4 * _row_part(low))[:, None]
     return Chip(sensitivity=sensitivity, hot_index=hot_index, hot_rate=hot_rate, bias=bias)
 
 
@@ -67,7 +71,7 @@ def cosmic_rays(profile: Profile, seconds: float, rng: np.random.Generator) -> t
     index, electrons, count
         Flat pixel indices (repeated ones add), charge, number of hits.
     """
-    d, size = profile.detector, profile.frame.size
+    d, size, columns = profile.detector, profile.frame.size, profile.frame.columns
     area = (size * d.pixel_um * 1e-4) ** 2
     count = int(rng.poisson(d.cosmic_rate * area * seconds / 60.0))
     index: list[np.ndarray] = []
@@ -94,8 +98,8 @@ def cosmic_rays(profile: Profile, seconds: float, rng: np.random.Generator) -> t
         # charge diffuses a little before it is collected
         spread_px = 0.22 * rng.standard_normal(path.shape)
         pixel = np.floor(path + spread_px).astype(int)
-        inside = np.all((pixel >= 0) & (pixel < size), axis=0)
-        index.append(pixel[0, inside] * size + pixel[1, inside])
+        inside = np.all((pixel >= 0) & (pixel < np.array([[size], [columns]])), axis=0)
+        index.append(pixel[0, inside] * columns + pixel[1, inside])
         charge.append(energy[inside])
     if not index:
         return np.zeros(0, dtype=int), np.zeros(0), 0
@@ -123,7 +127,7 @@ def bleed(electrons: np.ndarray, full_well: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Readout:
-    """A digitised frame and the truth of its cosmic rays."""
+    """A digitised frame and the truth of its cosmic rays, which has the columns that see light."""
 
     data: np.ndarray
     cosmic_mask: np.ndarray
@@ -146,7 +150,7 @@ def read_out(
     ----------
     profile, chip
         The camera.
-    expected : ndarray (size, size)
+    expected : ndarray (size, at least the columns that see light)
         Expected electrons of the light.
     exptime, mhz : float
         Seconds; read-out speed.
@@ -155,27 +159,21 @@ def read_out(
     rng : Generator
         Randomness of this frame.
     """
-    d, size = profile.detector, profile.frame.size
+    d, frame = profile.detector, profile.frame
+    size, columns = frame.size, frame.columns
     speed = d.speed(mhz)
     dark = d.dark * (exptime + 0.5 * speed.readout_s)
-    mean = expected * chip.sensitivity + np.float32(dark)
+    mean = expected[:, :columns] * chip.sensitivity + np.float32(dark)
     mean.ravel()[chip.hot_index] += chip.hot_rate * (exptime + 0.5 * speed.readout_s)
     np.clip(mean, 0.0, None, out=mean)
-    light = size - profile.frame.overscan
-    mean[:, light:] = 0.0
     electrons = _poisson(mean, rng)
     index, charge, count = cosmic_rays(profile, exptime + 0.5 * speed.readout_s, rng)
-    hits = (
-        np.bincount(index, weights=charge, minlength=size * size).reshape(size, size)
-        if len(index)
-        else np.zeros((size, size))
-    )
-    hits[:, light:] = 0.0
+    hits = np.bincount(index, weights=charge, minlength=size * columns).reshape(size, columns)
     electrons += hits.astype(np.float32)
     mask = hits > 3.0 * speed.read_noise
     bleed(electrons, d.full_well)
-    adu = electrons / np.float32(d.gain)
-    adu += rng.standard_normal((size, size), dtype=np.float32) * np.float32(speed.read_noise / d.gain)
+    adu = rng.standard_normal((size, frame.width), dtype=np.float32) * np.float32(speed.read_noise / d.gain)
+    adu[:, frame.prescan : frame.prescan + columns] += electrons / np.float32(d.gain)
     rows = d.bias_rows * _smooth_noise(rng, size, 16) + 0.8 * d.bias_rows * np.exp(-np.arange(size) / 90.0)
     adu += chip.bias + (speed.bias + drift + rows[:, None]).astype(np.float32)
     np.rint(adu, out=adu)

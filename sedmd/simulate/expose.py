@@ -14,8 +14,12 @@ from .optics import Optics, lenslet_area
 from .plan import Exposure, Instrument, NightPlan
 from .render import Expected, Light, expected_electrons
 from .sources import POSITION_WAVELENGTH, lenslet_shares
-from .spectra import GRID, dome_shape, moon_flux, photons, sky_continuum, sky_lines, solar_shape
+from .spectra import GRID, dome_shape, moon_flux, photons, planck, sky_continuum, sky_lines, solar_shape
 from .tables import lamp_lines
+
+#: The line of each lamp to which its continuum is compared, and the wavelength at which it is [A].
+MAIN_LINES = {"Hg": 5460.74, "Cd": 5085.82, "Xe": 8231.63}
+CONTINUUM_AT = 7750.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,7 +28,7 @@ class Rendered:
 
     Attributes
     ----------
-    data : ndarray of uint16 (2048, 2048)
+    data : ndarray of uint16 (rows, columns of the raw array)
     header : astropy.io.fits.Header
     expected : Expected
         Electrons before noise; scattered part.
@@ -81,13 +85,19 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
         shape = dome_shape(lamps.dome_temperature) * eff / np.interp(6500.0, GRID, eff)
         return [Light(continuum=lamps.dome_rate * shape * seconds, factor=optics.dome)]
     if exposure.light in ("Hg", "Cd", "Xe"):
-        wavelength, strength = lamp_lines(exposure.light)
-        scale = {"Hg": lamps.hg_rate, "Cd": lamps.cd_rate, "Xe": lamps.xe_rate}[exposure.light]
-        electrons = strength * scale * np.interp(wavelength, GRID, eff) * seconds
-        shape = dome_shape(lamps.dome_temperature) * eff / np.interp(6500.0, GRID, eff)
+        wavelength, strength = lamp_lines(exposure.light, lamps.strengths)
+        scale = {"Hg": lamps.hg_rate, "Cd": lamps.cd_rate, "Xe": lamps.xe_rate}[exposure.light] * seconds
+        share = {"Hg": lamps.hg_continuum, "Cd": lamps.cd_continuum, "Xe": lamps.xe_continuum}[exposure.light]
+        main = float(strength[np.argmin(np.abs(wavelength - MAIN_LINES[exposure.light]))])
+        glow = photons(GRID, planck(GRID, lamps.continuum_temperature))
+        glow *= share * main * scale / np.interp(CONTINUUM_AT, GRID, glow)
         return [
-            Light(line_wavelength=wavelength, line_electrons=electrons, factor=optics.lamp),
-            Light(continuum=lamps.arc_continuum * lamps.dome_rate * shape * seconds, factor=optics.lamp),
+            Light(
+                line_wavelength=wavelength,
+                line_electrons=strength * scale * np.interp(wavelength, GRID, eff),
+                factor=optics.lamp,
+            ),
+            Light(continuum=glow * eff, factor=optics.lamp),
         ]
     lenslet = lenslet_area(optics)
     if exposure.light == "twilight":

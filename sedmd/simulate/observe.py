@@ -235,7 +235,7 @@ class _Observer:
         star = Source(name="focus_star", x=0.4, y=0.3, flux=smooth_flux(7000.0, 11.0))
         for value in positions:
             target = _Target(label=f"Focus: {value:.2f}", name="Focus", ra=ra, dec=dec, sources=(star,))
-            self._outdoors(target, 20.0, ignore="focus run", speed=2.0)
+            self._outdoors(target, 20.0, ignore="focus run", speed=self.profile.detector.calibration_speed)
         self._slew()
 
     # targets ----------------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ class _Observer:
         self._indoors("bias", "Calib:  bias 1 of 10", 5.0, slow, light="dark", ignore="bias with an exposure time")
         self._indoors("dome", "Calib:  dome 1 of 5", times.dome_exptime, fast, light="dark", ignore="dome lamp off")
         self._indoors("Hg", "Calib:  Hg", times.hg_exptime, fast, light="Hg", ignore="calibration outside a series")
-        self._indoors("science", "test", 10.0, 2.0, light="dark", ignore="test exposure")
+        self._indoors("science", "test", 10.0, fast, light="dark", ignore="test exposure")
         self._afternoon(10, 5)
         self._indoors("science", "dark 300s", 300.0, slow, light="dark", ignore="dark")
         self._twilight(2)

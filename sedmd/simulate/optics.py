@@ -1,7 +1,8 @@
 """Where light of each lenslet lands: lattice, sky positions, traces, wavelengths, widths and throughput.
 
-Pixel convention: integer coordinates are pixel centres, data[y, x]; x is the dispersion axis and wavelength falls
-with x. Field coordinates (u, v) are (x - 1024)/1024, (y - 1024)/1024 of the lenslet's reference point.
+Pixel convention: integer coordinates are pixel centres of the light-sensitive columns and rows, data[y, x]; x is the
+dispersion axis. Wavelength falls with x, or rises where the array is read out turned by 180 degrees. Field coordinates
+(u, v) are (x - 1024)/1024, (y - 1024)/1024 of the lenslet's reference point on the array that is not turned.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from .profiles import Profile
 
 BLUE_END, RED_END = 3300.0, 10700.0  # A: no light of the instrument outside
 
+#: Laws of dispersion: wavelength [nm] as a Chebyshev series of the pixel; pixels as a power series of
+#: (wavelength - 6500 A)/2500 A; pixels as the deviation by two thin prisms of crown (N-BK7) and flint (SF2) glass.
+DISPERSIONS = ("chebyshev_of_pixel", "polynomial_of_wavelength", "prism")
+# Sellmeier coefficients B1 B2 B3 C1 C2 C3 [um2] (Schott data sheets)
+_BK7 = (1.03961212, 0.231792344, 1.01046945, 0.00600069867, 0.0200179144, 103.560653)
+_SF2 = (1.40301821, 0.231767504, 0.939056586, 0.0105795466, 0.0493226978, 112.405955)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optics:
@@ -30,8 +38,10 @@ class Optics:
         Chip position of the reference wavelength, px.
     sky_x, sky_y : ndarray
         Direction on the sky: East and North of the field axis, arcsec.
+    sign : float
+        +1, or -1 where the array is turned by 180 degrees; it multiplies x - x0 and y - y0 below.
     slope, bow, curl : ndarray
-        Trace: y = y0 + slope d + bow (d/130)^2 + curl (d/130)^3 with d = x - x0 in px.
+        Trace: y - y0 = slope d + bow (d/130)^2 + curl (d/130)^3 with d = x - x0 in px.
     stretch : ndarray (3, n)
         x - x0 = s + a t + b t^2 + c t^3 with t = s/130 and s the fiducial pixel scale at that wavelength.
     sigma_trace, sigma_line : ndarray
@@ -53,6 +63,7 @@ class Optics:
     y0: np.ndarray
     sky_x: np.ndarray
     sky_y: np.ndarray
+    sign: float
     slope: np.ndarray
     bow: np.ndarray
     curl: np.ndarray
@@ -75,22 +86,23 @@ class Optics:
         s = np.interp(wavelength, self.fiducial_wavelength, self.fiducial_pixel)
         t = s / 130.0
         a, b, c = (coefficient.reshape((-1,) + (1,) * np.ndim(s)) for coefficient in self.stretch)
-        return self.x0.reshape((-1,) + (1,) * np.ndim(s)) + s + t * (a + t * (b + t * c))
+        return self.x0.reshape((-1,) + (1,) * np.ndim(s)) + self.sign * (s + t * (a + t * (b + t * c)))
 
     def wavelength_of(self, x: np.ndarray) -> np.ndarray:
         """Air wavelength [A] at columns `x`, shape (n, m): the inverse of `x_of`, by Newton steps."""
-        d = x - self.x0[:, None]
+        d = self.sign * (x - self.x0[:, None])
         a, b, c = (coefficient[:, None] for coefficient in self.stretch)
-        s = d.copy()
-        for _ in range(3):
+        s = d / (1.0 + a / 130.0)
+        for _ in range(4):
             t = s / 130.0
             s -= (s + t * (a + t * (b + t * c)) - d) / (1.0 + (a + t * (2.0 * b + 3.0 * t * c)) / 130.0)
         return np.interp(-s, -self.fiducial_pixel, self.fiducial_wavelength)
 
-    def y_of(self, x: np.ndarray) -> np.ndarray:
-        """Row of the trace centre at columns `x`, shape (n, m)."""
-        d = (x - self.x0[:, None]) / 130.0
-        return self.y0[:, None] + d * (130.0 * self.slope[:, None] + d * (self.bow[:, None] + d * self.curl[:, None]))
+    def y_of(self, x: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Row of the trace centre at columns `x`, shape (n, m); `rows` picks the lenslets that `x` is given for."""
+        d = self.sign * (x - self.x0[rows, None]) / 130.0
+        slope, bow, curl = (term[rows, None] for term in (self.slope, self.bow, self.curl))
+        return self.y0[rows, None] + self.sign * d * (130.0 * slope + d * (bow + d * curl))
 
     def trace_sigma(self, wavelength: np.ndarray) -> np.ndarray:
         """Cross-dispersion sigma of the core [px] at wavelengths of shape (m,) or (n, m); returns (n, m)."""
@@ -112,8 +124,14 @@ class Optics:
         size = self.profile.frame.size
         x = self.x_of(np.linspace(blue, red, 15))
         y = self.y_of(x)
-        right = size - self.profile.frame.overscan - 1
+        right = self.profile.frame.columns - 1
         return np.all((x >= 0.0) & (x <= right) & (y >= margin) & (y <= size - 1 - margin), axis=1)
+
+
+def _index(glass: tuple[float, ...], wavelength: np.ndarray) -> np.ndarray:
+    """Refractive index at wavelengths [A] (Sellmeier)."""
+    square = (wavelength / 1e4) ** 2
+    return np.sqrt(1.0 + sum(b * square / (square - c) for b, c in zip(glass[:3], glass[3:], strict=True)))
 
 
 def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
@@ -126,8 +144,12 @@ def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
     elif d.kind == "polynomial_of_wavelength":
         wavelength = np.linspace(11000.0, 3100.0, 6000)
         pixel = -np.polynomial.polynomial.polyval((wavelength - 6500.0) / 2500.0, d.coefficients)
+    elif d.kind == "prism":
+        wavelength = np.linspace(11000.0, 3100.0, 6000)
+        crown, flint = d.coefficients
+        pixel = crown * _index(_BK7, wavelength) + flint * _index(_SF2, wavelength)
     else:
-        raise ConfigError(f"dispersion.kind must be chebyshev_of_pixel or polynomial_of_wavelength, got {d.kind!r}")
+        raise ConfigError(f"dispersion.kind must be one of {', '.join(DISPERSIONS)}, got {d.kind!r}")
     falling = np.concatenate(([True], np.diff(wavelength) < 0.0))
     keep = np.cumprod(falling).astype(bool)
     wavelength, pixel = wavelength[keep][::-1], pixel[keep][::-1]
@@ -157,6 +179,9 @@ def build_optics(profile: Profile, seed: int) -> Optics:
     centre = np.array(lattice.field_centre) - np.array(lattice.origin)
     off = ideal - centre
     lit = (np.hypot(*off.T) < lattice.field_radius) & np.all(np.abs(off) < lattice.field_half_width, axis=1)
+    if lattice.dark_corner:
+        along, up, limit = lattice.dark_corner
+        lit &= along * off[:, 0] + up * off[:, 1] < limit
     q, r, ideal = q[lit], r[lit], ideal[lit]
     n = len(q)
 
@@ -168,6 +193,7 @@ def build_optics(profile: Profile, seed: int) -> Optics:
         radial * unit * square
         + keystone * np.stack([unit[:, 0] * unit[:, 1], np.zeros(n)], 1)
         + bow_y * np.stack([np.zeros(n), unit[:, 0] ** 2], 1)
+        + lattice.pitch_gradient * np.stack([ideal[:, 0] ** 2 / 2048.0, np.zeros(n)], 1)
     )
     position = origin + ideal + shift + rng.normal(0.0, lattice.jitter, (n, 2))
     x0, y0 = position.T
@@ -190,12 +216,14 @@ def build_optics(profile: Profile, seed: int) -> Optics:
     curl = 0.03 * (u - v) + wobble(0.01) + 0.005 * rng.standard_normal(n)
 
     def field_term(values: tuple[float, ...]) -> np.ndarray:
-        constant, linear, rms = values
+        constant, along, up, anywhere, rms = values
         direction = rng.uniform(0.0, 2.0 * np.pi)
-        quadratic = 0.4 * linear * (u * v + 0.5 * (u**2 - v**2))
+        gradient = np.array([along + anywhere * np.cos(direction), up + anywhere * np.sin(direction)])
+        quadratic = 0.2 * np.hypot(*gradient) * (u * v + 0.5 * (u**2 - v**2))
         return (
             constant * (1.0 + wobble(0.15))
-            + linear * (u * np.cos(direction) + v * np.sin(direction))
+            + gradient[0] * u
+            + gradient[1] * v
             + quadratic
             + rms * rng.standard_normal(n)
         )
@@ -222,14 +250,16 @@ def build_optics(profile: Profile, seed: int) -> Optics:
         return 1.0 + size * (u * np.cos(direction) + v * np.sin(direction)) - 0.4 * size * bowl
 
     fiducial_wavelength, fiducial_pixel = _fiducial(profile)
+    last = profile.frame.size - 1
     return Optics(
         profile=profile,
         q=q,
         r=r,
-        x0=x0,
-        y0=y0,
+        x0=last - x0 if profile.frame.turned else x0,
+        y0=last - y0 if profile.frame.turned else y0,
         sky_x=field[:, 0],
         sky_y=field[:, 1],
+        sign=-1.0 if profile.frame.turned else 1.0,
         slope=np.tan(np.deg2rad(tilt)),
         bow=bow,
         curl=curl,

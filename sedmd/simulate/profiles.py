@@ -1,7 +1,8 @@
 """Instrument profiles: every number of the simulated spectrograph, read from ``profiles/*.toml``.
 
 A profile is data. ``load_profile`` accepts the name of a profile of the package or the path of a TOML file with the
-same keys; an unknown, missing or ill-typed key is an error that names it.
+same keys; an unknown, missing or ill-typed key is an error that names it. A profile that is ``like`` another one of the
+package states only what differs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,18 @@ from ..errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
+    """Raw array: `size` rows; in x `prescan` columns, those that see light, `overscan` columns, `width` in all."""
+
     size: int
+    width: int
+    prescan: int
     overscan: int
+    turned: bool
+
+    @property
+    def columns(self) -> int:
+        """Number of columns that see light."""
+        return self.width - self.prescan - self.overscan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +83,9 @@ class Lattice:
     field_radius: float
     field_half_width: float
     distortion: tuple[float, ...]
+    pitch_gradient: float
     jitter: float
+    dark_corner: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +160,11 @@ class Lamps:
     cd_rate: float
     xe_rate: float
     lamp_gradient: float
-    arc_continuum: float
+    strengths: str
+    hg_continuum: float
+    cd_continuum: float
+    xe_continuum: float
+    continuum_temperature: float
     dome_exptime: float
     hg_exptime: float
     cd_exptime: float
@@ -192,7 +209,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One epoch of the instrument. Sections and units as commented in ``profiles/kpy.toml``."""
+    """One epoch of the instrument. Sections and units as commented in ``profiles/2017.toml``."""
 
     description: str
     frame: Frame
@@ -213,7 +230,7 @@ class Profile:
 def _convert(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     if origin is tuple:
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list):
             raise ConfigError(f"{where} must be a list, got {value!r}")
         item = typing.get_args(kind)[0]
         return tuple(_convert(item, v, f"{where}[{i}]") for i, v in enumerate(value))
@@ -262,18 +279,32 @@ def load_profile(profile: str | Path | Profile) -> Profile:
     """
     if isinstance(profile, Profile):
         return profile
+    name = str(profile) if str(profile) in PROFILES else Path(profile).stem
+    return typing.cast(Profile, _build(Profile, {**_mapping(profile), "name": name}, ""))
+
+
+def _mapping(profile: str | Path) -> dict[str, Any]:
+    """Content of a profile's file, merged into that of the one that it is like."""
     if str(profile) in PROFILES:
         text = (files(__package__) / "profiles" / f"{profile}.toml").read_text()
-        name = str(profile)
     else:
         path = Path(profile)
         if not path.is_file():
             raise ConfigError(
                 f"no simulator profile {str(profile)!r}; take one of {', '.join(PROFILES)} or the path of a TOML file"
             )
-        text, name = path.read_text(), path.stem
+        text = path.read_text()
     try:
         mapping = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(f"simulator profile {profile} is not valid TOML: {err}") from err
-    return _build(Profile, {**mapping, "name": name}, "")
+    if "like" not in mapping:
+        return mapping
+    base = str(mapping.pop("like"))
+    if base not in PROFILES or base == str(profile):
+        raise ConfigError(f"simulator profile {profile} is like {base!r}; it must be like one of {', '.join(PROFILES)}")
+    whole = _mapping(base)
+    for key, value in mapping.items():
+        inner = whole.get(key)
+        whole[key] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
+    return whole

@@ -87,8 +87,8 @@ def column_flux(optics: Optics, lights: list[Light], *, flexure_x: float = 0.0, 
         Sums of electrons per lenslet and column; nothing is lost at the ends of the spectra.
     """
     n = len(optics)
-    low = optics.x_of(RED_END) + flexure_x
-    high = optics.x_of(BLUE_END) + flexure_x
+    ends = optics.x_of(np.array([RED_END, BLUE_END])) + flexure_x
+    low, high = ends.min(axis=1), ends.max(axis=1)
     first = np.floor(low).astype(int) - _LEAD
     width = int(np.ceil(np.max(high - first))) + _LEAD
     edges = first[:, None] - 0.5 + np.arange(width * SUB + 1) / SUB - flexure_x
@@ -102,7 +102,7 @@ def column_flux(optics: Optics, lights: list[Light], *, flexure_x: float = 0.0, 
             continue
         smooth = True
         total = np.concatenate(([0.0], np.cumsum(0.5 * (light.continuum[1:] + light.continuum[:-1]) * np.diff(GRID))))
-        part = -np.diff(np.interp(lam, GRID, total), axis=1)
+        part = np.abs(np.diff(np.interp(lam, GRID, total), axis=1))
         if light.factor is not None:
             part *= light.factor[:, None]
         if light.shares is not None:
@@ -195,7 +195,7 @@ def spread(
     for start in range(0, n, 160):
         rows = order[start : start + 160]
         x = columns.first[rows, None] + np.arange(width)
-        y = _rows_of(optics, rows, x - flexure_x) + flexure_y
+        y = optics.y_of(x - flexure_x, rows) + flexure_y
         use = (x >= 0) & (x < size) & (y > -REACH - 1) & (y < size + REACH) & (columns.flux[rows] > 1e-6)
         if not use.any():
             continue
@@ -213,13 +213,6 @@ def spread(
         a, b = max(lowest, 0), min(highest, size)
         image[a:b] += block[a - lowest : b - lowest]
     return image.astype(np.float32)
-
-
-def _rows_of(optics: Optics, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-    d = (x - optics.x0[rows, None]) / 130.0
-    return optics.y0[rows, None] + d * (
-        130.0 * optics.slope[rows, None] + d * (optics.bow[rows, None] + d * optics.curl[rows, None])
-    )
 
 
 def _sigma_of(optics: Optics, rows: np.ndarray, wavelength: np.ndarray) -> np.ndarray:

@@ -47,12 +47,20 @@ def columns(name: str) -> dict[str, np.ndarray]:
 
 
 @cache
-def lamp_lines(lamp: str) -> tuple[np.ndarray, np.ndarray]:
-    """Air wavelengths [A] and relative photon rates of the lines of one lamp (``Hg``, ``Cd`` or ``Xe``)."""
+def lamp_lines(lamp: str, strengths: str = "pen") -> tuple[np.ndarray, np.ndarray]:
+    """Air wavelengths [A] and relative photon rates of the lines of one lamp (``Hg``, ``Cd`` or ``Xe``).
+
+    `strengths` is "pen", a pen-ray lamp as its maker and other instruments have it, or "2013", the lamps of the SED
+    Machine itself as measured then.
+    """
     rows = [row for row in read_table("lamps.dat") if row["lamp"] == lamp]
     if not rows:
         raise SedmError(f"unknown lamp {lamp!r}; the simulator has Hg, Cd and Xe")
-    return (np.array([float(row["wavelength"]) for row in rows]), np.array([float(row["photons"]) for row in rows]))
+    if strengths not in ("pen", "2013"):
+        raise SedmError(f"strengths of lamp lines are pen or 2013, got {strengths!r}")
+    column = "in_2013" if strengths == "2013" else "photons"
+    rate = np.array([float(row[column] or row["photons"]) for row in rows])
+    return np.array([float(row["wavelength"]) for row in rows])[rate > 0.0], rate[rate > 0.0]
 
 
 @cache

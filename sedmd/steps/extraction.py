@@ -32,6 +32,8 @@ from sedmd.reduce.target import Doubt, Look
 INSTRUMENTAL = "electron / (s Angstrom)"
 #: Confidence from which a standard star calibrates the night: its place is not asked for, its image is.
 STANDARD_CONFIDENCE = 0.5
+#: Of a target whose two names contradict and nothing tells which is right: a spectrum must not go out under either.
+NAME_TRUST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ def extract_spectrum(job: Job) -> Result:
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
     partial = bool(job.options.get("partial_pair"))
+    doubt = str(job.options.get("name_doubt") or "")
     told = [Doubt(why="half a pair: the sky subtraction is inferior", trust=0.97)] if partial else []
+    told += [Doubt(why=doubt, trust=NAME_TRUST)] if doubt else []
     if standard:
         found, least = extract(exposures, standard=True), STANDARD_CONFIDENCE
     else:
@@ -237,7 +241,7 @@ def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bo
         "program": text_of(header, "P60PRID"),
         "is_pair": len(exposures) == 2,
         "is_standard": standard,
-        "standard": job.options.get("standard") or "",
+        "standard": job.options.get("star") or "",
         "skysub": True,
         "quality": 0 if standard else found.quality,
         "reducer": "sedmd",

@@ -40,9 +40,9 @@ def make_fluxcal(job: Job) -> Result:
     sigma: NDArray = np.empty(0)
     for path in sorted(job.inputs["standards"], key=lambda p: p.name):
         spectrum, header = read_spectrum(path)
-        key = standards.lookup(str(spectrum.meta.get("standard") or spectrum.meta.get("target")))
-        if key is None:
-            raise FrameFault(f"{path.name}: no table for this standard star")
+        key = str(spectrum.meta.get("standard") or "")
+        if key not in standards.STANDARDS or not standards.STANDARDS[key].has_spectrum:
+            raise FrameFault(f"{path.name}: the table has no spectrum of the standard star {key!r} (STDKEY)")
         wavelength = spectrum.wavelength
         sigma = float(header.get("LSFSIGMA") or 1.3) * np.gradient(wavelength)
         airmass = number_of(spectrum.meta.get("airmass"), 1.0)
@@ -126,7 +126,7 @@ def calibrate_spectrum(job: Job) -> Result:
     field = read_field(job.one("ext"))
     write_spectrum(job.outputs["sp"], spectrum, header=header, cards=cards, provenance=provenance(job), field=field)
     write_ascii(job.outputs["ascii"], spectrum)
-    key = standards.lookup(str(meta.get("standard") or "")) if spectrum.unit == CALIBRATED else None
+    key = str(meta.get("standard") or "") if spectrum.unit == CALIBRATED else ""
     plot_spectrum(
         job.outputs["pdf"],
         spectrum,

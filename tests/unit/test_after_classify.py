@@ -106,7 +106,7 @@ def test_quality_one_and_two_calibrated_and_by_name(folder):
     put(folder, "automatic", quality=1, step="calibrate", reducer="sedmd")
     put(folder, "electrons", fluxcal=False)
     put(folder, "STD-HZ44", is_standard=True)
-    put(folder, "hz44", target="HZ44")
+    put(folder, "gd999", target="STD-GD999")
     put(folder, "NGC5548")
     put(folder, "ZTF18HDabc")
     engine = FakeEngine(ia())
@@ -119,7 +119,7 @@ def test_quality_one_and_two_calibrated_and_by_name(folder):
     }
     why = {one.product: one.text for one in done if one.state == "left out"}
     assert why["poor"] == "quality 3" and why["new"] == "not graded yet" and why["electrons"] == "not flux-calibrated"
-    assert why["STD-HZ44"] == why["hz44"] == "a standard star"
+    assert why["STD-HZ44"] == why["gd999"] == "a standard star"
     assert "NGC|PGC" in why["NGC5548"]
     assert sorted(engine.asked) == ["ZTF18HDabc", "ZTF19a", "automatic", "two"]
 

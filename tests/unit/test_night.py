@@ -66,8 +66,8 @@ def test_night_begins_at_20_ut_of_the_day_before(start, night):
     assert night_begin(night) <= when < night_begin(night) + timedelta(days=1)
 
 
-def products(frames, standard_key=lambda name: None):
-    return {visit.product: [frame.object for frame in visit.frames] for visit in observations(frames, standard_key)}
+def products(frames):
+    return {visit.product: [frame.object for frame in visit.frames] for visit in observations(frames)}
 
 
 def test_pair():
@@ -89,7 +89,7 @@ def test_three_exposures_of_one_name_have_distinct_products():
 
 def test_a_repeated_a_gives_up_the_first():
     frames = [make(0, "x [A]"), make(20, "x [A]"), make(40, "x [B]")]
-    visits = observations(frames, lambda name: None)
+    visits = observations(frames)
     assert [(visit.product, len(visit.frames), visit.awaits_partner) for visit in visits] == [
         ("x_obs1", 1, False),
         ("x_obs2", 2, False),
@@ -110,26 +110,25 @@ def test_pairs_of_two_targets_may_interleave():
 
 
 def test_lonely_a_awaits_its_partner():
-    (visit,) = observations([make(0, "x [A]")], lambda name: None)
+    (visit,) = observations([make(0, "x [A]")])
     assert visit.awaits_partner
     assert visit.product == "x_obs1"
 
 
-def test_known_standard_in_a_pair_gives_two_spectra_and_an_unknown_one_is_science_like():
-    frames = [make(0, "STD-Feige34 [A]", kind=Kind.STANDARD), make(20, "STD-Feige34 [B]", kind=Kind.STANDARD)]
-    known = observations(frames, lambda name: "feige34")
-    assert [(visit.product, visit.standard, visit.awaits_partner) for visit in known] == [
-        ("STD-Feige34_obs1", "feige34", False),
-        ("STD-Feige34_obs2", "feige34", False),
+@pytest.mark.parametrize("star", ["feige34", ""], ids=["tabulated", "without a table"])
+def test_a_standard_star_in_a_pair_gives_two_spectra(star):
+    frames = [make(20 * n, f"STD-X [{nod}]", kind=Kind.STANDARD, star=star) for n, nod in enumerate("AB")]
+    assert [(one.product, one.standard, one.star, one.awaits_partner) for one in observations(frames)] == [
+        ("STD-X_obs1", True, star, False),
+        ("STD-X_obs2", True, star, False),
     ]
-    assert list(products(frames)) == ["STD-Feige34"]
 
 
 @given(st.permutations(range(7)))
 def test_observations_do_not_depend_on_the_order_of_arrival(order):
     labels = ["x [A]", "x [B]", "x", "y", "x [A]", "y [A]", "M 31"]
     frames = [make(20 * n, label) for n, label in enumerate(labels)]
-    assert observations([frames[n] for n in order], lambda name: None) == observations(frames, lambda name: None)
+    assert observations([frames[n] for n in order]) == observations(frames)
 
 
 @pytest.mark.parametrize(

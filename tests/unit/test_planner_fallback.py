@@ -14,7 +14,7 @@ from sedmd.planner import plan_night
 from .test_night import make, series
 from .test_planner import NOW, WHOLE, calibration_frames, carry_out, context, states
 
-SKY = [make(0, "STD-Feige34", kind=Kind.STANDARD), make(60, "y"), make(80, "z")]
+SKY = [make(0, "STD-Feige34", kind=Kind.STANDARD, star="feige34"), make(60, "y"), make(80, "z")]
 EARLIER = Path("/redux/20190611")
 
 
@@ -226,7 +226,8 @@ def test_the_target_being_observed_comes_before_the_backlog_and_standards_before
     _, _, products = carry_out(calibration_frames())
     plan = plan_night(calibration_frames(), context(products=products))
     records = {node.key: Record(state="done") for node in plan.nodes}
-    frames = [*calibration_frames(), make(0, "old"), make(20, "STD-Feige34", kind=Kind.STANDARD), make(40, "new")]
+    star = make(20, "STD-Feige34", kind=Kind.STANDARD, star="feige34")
+    frames = [*calibration_frames(), make(0, "old"), star, make(40, "new")]
     plan = plan_night(frames, context(records=records, products=products))
     assert [node.job.label.split()[-1] for node in plan.due()] == ["STD-Feige34", "new", "old"]
 

@@ -106,12 +106,29 @@ def test_no_time_no_cosmic_rays() -> None:
 def test_hot_and_dead_pixels_are_there() -> None:
     light = np.full((2048, 2048), 3000.0, dtype=np.float32)
     data = frame(light, 12, exptime=600.0).astype(float) - PROFILE.detector.speed(0.1).bias
-    assert np.mean(data.ravel()[chip().hot_index[chip().hot_rate > 50.0]] > 10000.0) > 0.9
+    seen = data[:, : PROFILE.frame.columns]
+    assert np.mean(seen.ravel()[chip().hot_index[chip().hot_rate > 50.0]] > 10000.0) > 0.9
     dead = chip().sensitivity < 0.4
     assert dead.sum() >= 0.8 * PROFILE.detector.dead_pixels
-    assert np.median(data[dead]) < 0.7 * np.median(data)
+    assert np.median(seen[dead]) < 0.7 * np.median(seen)
 
 
 def test_bias_structure_is_the_same_in_every_frame_of_a_camera() -> None:
     assert np.array_equal(build_chip(PROFILE, 5).bias, chip().bias)
     assert chip().bias[:, :2045].std() > 0.5
+
+
+def test_columns_before_and_after_the_light_follow_the_bias_alone() -> None:
+    # the camera since 2023: 2088 columns of which 20 on either side see nothing; light begins in column 20
+    profile = load_profile("2024")
+    made = build_chip(profile, 5)
+    light = np.full((2048, 2048), 8000.0, dtype=np.float32)
+    light[:, 0] = 20000.0
+    rng = np.random.default_rng(3)
+    out = read_out(profile, made, light, exptime=20.0, mhz=1.0, drift=4.0, rng=rng)
+    data, level = out.data.astype(float), profile.detector.speed(1.0).bias + 4.0
+    assert data.shape == (2048, 2088) and out.cosmic_mask.shape == (2048, 2048)
+    assert np.median(data[:, :20]) == pytest.approx(level, abs=2.0)
+    assert np.median(data[:, 2068:]) == pytest.approx(level, abs=2.0)
+    assert np.median(data[:, 20]) == pytest.approx(level + 20000.0 / 0.9, rel=0.01)
+    assert np.median(data[:, 2067]) == pytest.approx(level + 8000.0 / 0.9, rel=0.01)

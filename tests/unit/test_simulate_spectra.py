@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sedmd.errors import SedmError
-from sedmd.simulate import spectra
+from sedmd.simulate import load_profile, spectra
 from sedmd.simulate.tables import airglow_lines, lamp_lines, standards
 
 
@@ -93,3 +93,25 @@ def test_lamps_have_the_published_lines_and_an_unknown_lamp_does_not() -> None:
         assert np.all(strength > 0.0)
     with pytest.raises(SedmError, match="Hg, Cd and Xe"):
         lamp_lines("Th")
+
+
+def test_lamps_of_2013_have_the_ratios_measured_on_them() -> None:
+    # relative to Hg 4358 as detected: 5461 1.7, the pair at 5780 0.53, Hg II 0.016, argon 7635 0.013 and 8115 0.018;
+    # relative to Xe 8232 with 8280: 8819 0.49, 9800 with 9923 0.04
+    throughput = load_profile("2017").throughput
+    detected = {}
+    for lamp in ("Hg", "Xe"):
+        lam, rate = lamp_lines(lamp, "2013")
+        for line, seen in zip(lam, rate * np.interp(lam, throughput.wavelength, throughput.efficiency)):
+            detected[round(float(line))] = seen
+    hg = {line: detected[line] / detected[4358] for line in (5461, 5770, 5791, 6150, 7635, 8104, 8115)}
+    assert hg[5461] == pytest.approx(1.7, rel=0.05)
+    assert hg[5770] + hg[5791] == pytest.approx(0.53, rel=0.05)
+    assert hg[6150] == pytest.approx(0.016, rel=0.1)
+    assert hg[7635] == pytest.approx(0.013, rel=0.1) and hg[8104] + hg[8115] == pytest.approx(0.018, rel=0.1)
+    pair = detected[8232] + detected[8280]
+    assert detected[8819] / pair == pytest.approx(0.49, rel=0.05)
+    assert (detected[9800] + detected[9923]) / pair == pytest.approx(0.04, abs=0.01)
+    assert not np.any(np.abs(lamp_lines("Hg")[0] - 6149.5) < 1.0)
+    with pytest.raises(SedmError, match="pen or 2013"):
+        lamp_lines("Hg", "1990")

@@ -26,6 +26,6 @@ def on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
     notes = list(frame.notes)
     if cube.fallback:
         notes.insert(0, f"calibrations of {cube.fallback}")
-    if ext.job.options.get("partial_pair"):
-        notes.insert(0, f"only the [{frame.nod}] exposure of a pair: sky subtraction is inferior")
+    if half := ext.job.options.get("half_of_pair"):
+        notes.insert(0, f"only the [{half}] exposure of a pair: sky subtraction is inferior")
     return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(notes))

@@ -40,6 +40,7 @@ from sedmd.reduce.hexagon import cell_area
 from sedmd.reduce.psf import Psf
 from sedmd.reduce.sensitivity import Sensitivity, calibrate
 from sedmd.reduce.target import move_of
+from sedmd.visits import half_by_label
 
 INSTRUMENTAL, CALIBRATED = "electron / (s Angstrom)", "erg / (s cm2 Angstrom)"
 #: Name of the night's flux calibration.
@@ -170,6 +171,8 @@ def load(product: str, paths: Sequence[Path]) -> Observation:
         except ValueError as error:
             raise SedmError(f"{product}: {error}") from error
         meta |= {"frame_b": read[1].frame.stem, "is_pair": True}
+    elif first.frame.pair and half_by_label(first.frame):
+        meta |= {"half_of_pair": first.frame.nod}
     return Observation(
         product=product,
         field_cube=field_cube,

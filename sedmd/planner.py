@@ -8,30 +8,23 @@ that key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sedmd.calibrations import CalibrationSet, bias_label, output_checksum
+from sedmd.calibrations import CalibrationSet, bias_label
 from sedmd.fates import calibration_fate, on_sky_fate
 from sedmd.frames import Frame, Kind
 from sedmd.inputs import Absent, Source, mended
-from sedmd.job import Job
+from sedmd.jobs import Jobs
 from sedmd.names import product_names
-from sedmd.night import (
-    Observation,
-    Series,
-    bias_series,
-    by_time,
-    lamp_series,
-    observations,
-    speed_of,
-    split_duplicates,
-)
-from sedmd.plan import FALLBACK, Context, Fate, Node, Plan, State, job_key
-from sedmd.recipe import RECIPE, Step
+from sedmd.night import by_time, split_duplicates
+from sedmd.plan import FALLBACK, Context, Fate, Node, Plan, State
+from sedmd.recipe import RECIPE
+from sedmd.series import SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
+from sedmd.visits import Observation, observations
 
 #: Steps that make the geometry of a night.
 CHAIN = ("traces", "wavelength", "flat")
@@ -57,15 +50,13 @@ class _Exposure:
     first: int
 
 
-class _Planner:
+class _Planner(Jobs):
     """Builds the plan in the order of the recipe; lives for one call."""
 
     def __init__(self, context: Context) -> None:
-        self.context = context
-        self.nodes: list[Node] = []
+        super().__init__(context)
         self.fates: dict[Path, Fate] = {}
         self.lacking: list[str] = []
-        self.wake: list[datetime] = []
         self.served: list[CalibrationSet] = []
         self.offers: list[str] = []
         self.departed = ""
@@ -73,10 +64,14 @@ class _Planner:
     def plan(self, frames: Sequence[Frame]) -> Plan:
         usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
         rules = self.context.rules
-        biases = bias_series(usable, minimum=rules.bias_min_frames, until_ut_hour=rules.until_ut_hour)
-        lamps = lamp_series(usable, minimum=rules.lamp_min_frames, until_ut_hour=rules.until_ut_hour)
+        biases, late = series_of(usable, Kind.BIAS, minimum=rules.bias_min_frames, until_ut_hour=rules.until_ut_hour)
+        sets, aside = lamp_sets(usable, minimum=rules.lamp_min_frames, until_ut_hour=rules.until_ut_hour)
+        twilights, dawn = series_of(
+            usable, Kind.TWILIGHT, minimum=rules.lamp_min_frames, until_ut_hour=rules.until_ut_hour
+        )
         masters = {speed: self._bias(series) for speed, series in biases.items()}
-        combined = {kind: self._lamp(series, masters) for kind, series in lamps.items()}
+        combined = self._lamps(sets, masters)
+        self._twilight(twilights, masters)
         chain = self._chain(combined, anything_on_sky=any(frame.kind.on_sky for frame in usable))
         self._observations(usable, masters, chain)
 
@@ -87,9 +82,8 @@ class _Planner:
                 self.fates[frame.path] = Fate(frame=frame, became="not used", why="no step uses the Ne lamp")
         for frame, why in refused:
             self.fates[frame.path] = Fate(frame=frame, became="quarantined", why=why, good=False)
-        for series in (*biases.values(), *lamps.values()):
-            for frame, why in series.left_out:
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        for frame, why in (*late, *aside, *dawn):
+            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
         lacking = tuple(dict.fromkeys(self.lacking))
         flux = self.context.flux_fallback
         return Plan(
@@ -111,7 +105,7 @@ class _Planner:
         label = bias_label(series.adc_speed_mhz)
         raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
-        node = self._node(
+        node = self.node(
             RECIPE["bias"],
             label,
             {"raw": raw},
@@ -121,19 +115,61 @@ class _Planner:
         )
         return self._tell(series, node)
 
-    def _lamp(self, series: Series, masters: Mapping[float, Node]) -> Node:
+    def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
+        """Combine the lamps of one set: the first all of whose lamps can be used, else the first."""
+        tried: list[tuple[Series, Node]] = []
+        made: list[dict[Kind, tuple[Series, Node]]] = []
+        for one in sets:
+            made.append({kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()})
+            if not any(node.lost for _, node in made[-1].values()):
+                break
+        if not made:
+            return {}
+        served = min(made, key=lambda lamps: any(node.lost for _, node in lamps.values()))
+        for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
+            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        for series, node in tried:
+            if node.lost:  # what cannot be used says so, also where other frames of the lamp serve
+                self._tell(series, node)
+        self.nodes += [node for _, node in served.values()]
+        return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
+
+    def _usable(
+        self, choices: Sequence[Series], masters: Mapping[float, Node], tried: list[tuple[Series, Node]]
+    ) -> tuple[Series, Node]:
+        """The first of several series of a lamp that is not known to be useless, else the first."""
+        first = len(tried)
+        for series in choices:
+            tried.append((series, self._lamp(series, masters)))
+            if not tried[-1][1].lost:
+                return tried[-1]
+        return tried[first]
+
+    def _lamp(self, series: Series, masters: Mapping[float, Node], *, urgency: int | None = None) -> Node:
+        """The job that combines the frames of a lamp; not yet part of the plan."""
         raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         bias = self._bias_for(series.adc_speed_mhz, masters)
-        node = self._node(
+        return self.make(
             RECIPE["lamp"],
             str(series.kind),
             {"raw": raw, "bias": [bias]},
             {"lamp": str(series.kind)},
             hold=self._hold(series, str(series.kind), ideal=self.context.rules.lamp_ideal_frames),
-            urgency=8 if series.kind is Kind.TWILIGHT else None,
+            urgency=urgency,
             options={"kind": str(series.kind), **mended(series.frames)},
         )
-        return self._tell(series, node)
+
+    def _twilight(self, speeds: Mapping[float, Series], masters: Mapping[float, Node]) -> None:
+        """Combine the twilight frames of the read-out speed with most of them; no other step needs them."""
+        if not speeds:
+            return
+        served = max(speeds.values(), key=lambda series: (len(series.frames), -series.adc_speed_mhz))
+        for series in speeds.values():
+            for frame in series.frames:
+                why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
+                self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        node = self._lamp(served, masters, urgency=8)
+        self.nodes.append(self._tell(served, node))
 
     def _tell(self, series: Series, node: Node) -> Node:
         for frame in series.frames:
@@ -160,24 +196,24 @@ class _Planner:
     def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, Source | Absent]:
         """Traces, wavelength and flat of the night."""
         roles: dict[str, Source | Absent] = {}
-        for kind in (Kind.DOME, Kind.HG, Kind.CD, Kind.XE):
+        for kind in SET:
             made: Node | Absent | None = lamps.get(kind)
             if made is None:
                 made = Absent(why=f"{kind}: no frames (at least {self.context.rules.lamp_min_frames} needed)")
             if anything_on_sky or lamps:
                 self._note_lack(made)
-            roles[str(kind)] = self._output(made, "lamp")
+            roles[str(kind)] = self.output(made, "lamp")
         if not lamps and not anything_on_sky:
             return roles
         done: dict[str, Node] = {}
         for name in CHAIN:
             step = RECIPE[name]
-            node = self._node(step, name, {role: [roles[role]] for role in step.needs}, {})
+            node = self.node(step, name, {role: [roles[role]] for role in step.needs}, {})
             if name == "wavelength":
                 node = self._trusted(done["traces"], node)
             self._note_failure(node)
             done[name] = node
-            roles[name] = self._output(node, name)
+            roles[name] = self.output(node, name)
         return roles
 
     def _trusted(self, traces: Node, wavelength: Node) -> Node:
@@ -193,16 +229,16 @@ class _Planner:
             f"departs from the last good night: {self.departed}. Look at the lamps; "
             f"if the instrument was changed: sedmd accept {self.context.night}"
         )
-        return self._replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
+        return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
 
     def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> Source | Absent:
         made: Node | Absent | None = masters.get(speed)
         if made is None:
-            made = Absent(
-                why=f"bias {speed:.1f} MHz: no frames (at least {self.context.rules.bias_min_frames} needed)"
-            )
+            others = ", ".join(f"{other:.1f}" for other in masters)
+            why = f"{bias_label(speed)}: no frames (at least {self.context.rules.bias_min_frames} needed"
+            made = Absent(why=f"{why}; there are biases of {others} MHz)" if others else f"{why})")
         self._note_lack(made)
-        return self._output(made, "bias")
+        return self.output(made, "bias")
 
     # on-sky frames
 
@@ -294,7 +330,7 @@ class _Planner:
         frame = exposure.frame
         given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
         names = (frame.stem, frame.name, exposure.safe, *((FALLBACK,) if fallback is not None else ()))
-        node = self._make(
+        node = self.make(
             RECIPE["cube"],
             f"{frame.stem} {frame.name}",
             {
@@ -314,13 +350,13 @@ class _Planner:
         if not visit.pair or not any(cubes[frame.path].lost for frame in visit.frames):
             return [visit]
         return [
-            replace(visit, frames=(frame,), awaits_partner=False)
-            for frame in visit.frames
+            replace(visit, frames=(frame,), half=letter)
+            for letter, frame in zip("AB", visit.frames, strict=True)
             if not cubes[frame.path].lost
         ] + [
             # the lost exposure keeps its place in the table, under a name that its partner cannot share
-            replace(visit, frames=(frame,), safe=f"{visit.safe}_{frame.stem}", awaits_partner=False)
-            for frame in visit.frames
+            replace(visit, frames=(frame,), safe=f"{visit.safe}_{frame.stem}", half=letter)
+            for letter, frame in zip("AB", visit.frames, strict=True)
             if cubes[frame.path].lost
         ]
 
@@ -331,7 +367,7 @@ class _Planner:
         star: Mapping[str, list[Source | Absent]],
         firsts: Mapping[str, int],
     ) -> Node:
-        made = [self._output(cubes[frame.path], "e3d") for frame in visit.frames]
+        made = [self.output(cubes[frame.path], "e3d") for frame in visit.frames]
         roles = {"cube_a": [made[0]], "cube_b": [made[1]]} if visit.pair else {"cube": made}
         hold = None
         if visit.awaits_partner and not self.context.final:
@@ -340,7 +376,7 @@ class _Planner:
             if self.context.now < until:
                 self.wake.append(until)
                 hold = Absent(why=f"the [B] exposure of {visit.name}", missing=False)
-        return self._node(
+        return self.node(
             RECIPE["extract"],
             visit.product,
             {**roles, **star},
@@ -355,7 +391,7 @@ class _Planner:
                 "standard": visit.standard,
                 "star": visit.star,
                 **({"name_doubt": visit.name_doubt} if visit.name_doubt else {}),
-                "partial_pair": not visit.pair and bool(visit.frames[0].nod) and not visit.standard,
+                "half_of_pair": visit.half,
                 **({} if visit.standard else self.context.target_options),
             },
         )
@@ -368,7 +404,7 @@ class _Planner:
             return {"star": [pending]}
         start = visit.frames[0].start
         done = [(abs(star.frames[0].start - start), node) for star, node in stars if node.state is State.DONE]
-        return {"star": [self._output(min(done, key=lambda pair: pair[0])[1], "ext")]} if done else {}
+        return {"star": [self.output(min(done, key=lambda pair: pair[0])[1], "ext")]} if done else {}
 
     def _pending(self, standards: Sequence[Node]) -> Absent | None:
         """At the end of the night what rests on its standards waits for the last, so that nothing is done twice."""
@@ -388,26 +424,26 @@ class _Planner:
         done = [node for node in standards if node.state is State.DONE]
         if not done:
             return None
-        sources = [self._output(node, "ext") for node in done]
-        return self._node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
+        sources = [self.output(node, "ext") for node in done]
+        return self.node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
 
     def _calibrate(
         self, visit: Observation, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]
     ) -> Node:
-        roles: dict[str, list[Source | Absent]] = {"ext": [self._output(ext, "ext")]}
+        roles: dict[str, list[Source | Absent]] = {"ext": [self.output(ext, "ext")]}
         options: dict[str, Any] = {"name": visit.name, "standard": visit.standard, "star": visit.star}
         earlier = self.context.flux_fallback
         if isinstance(fluxcal, Absent):
             roles["fluxcal"] = [fluxcal]
         elif fluxcal is not None and not fluxcal.lost:
-            roles["fluxcal"] = [self._output(fluxcal, "fluxcal")]
+            roles["fluxcal"] = [self.output(fluxcal, "fluxcal")]
         elif earlier is not None:
             roles["fluxcal"] = [Source.of(earlier.fluxcal)]
             options["fluxcal"] = earlier.told()
         hold = None
         if (who := self.context.graded.get(visit.product)) is not None:
             hold = Absent(why=f"graded by {who}, whose files have this name", missing=False)
-        return self._node(
+        return self.node(
             RECIPE["calibrate"],
             visit.product,
             roles,
@@ -419,7 +455,7 @@ class _Planner:
             options=options,
         )
 
-    # jobs
+    # what is lacking
 
     def _note_lack(self, made: Node | Absent) -> None:
         """Remember a calibration that something needs and that these frames cannot give."""
@@ -433,111 +469,6 @@ class _Planner:
     def _note_failure(self, node: Node) -> None:
         if node.lost:
             self.lacking.append(f"{node.job.label}: {node.reason}")
-
-    def _output(self, made: Node | Absent, role: str) -> Source | Absent:
-        if isinstance(made, Absent):
-            return made
-        return Source(path=made.job.outputs[role], checksum=output_checksum(made.key, role), node=made)
-
-    def _node(self, *given: Any, **more: Any) -> Node:
-        """Make a job and add it to the plan; see `_make`."""
-        node = self._make(*given, **more)
-        self.nodes.append(node)
-        return node
-
-    def _replace(self, old: Node, new: Node) -> Node:
-        self.nodes[self.nodes.index(old)] = new
-        return new
-
-    def _make(
-        self,
-        step: Step,
-        label: str,
-        inputs: Mapping[str, Sequence[Source | Absent]],
-        fill: Mapping[str, Any],
-        *,
-        hold: Absent | None = None,
-        urgency: int | None = None,
-        when: Frame | None = None,
-        about: Iterable[str] = (),
-        options: Mapping[str, Any] | None = None,
-    ) -> Node:
-        """A job, and where it stands."""
-        names = {role: template.format(**fill) for role, template in step.makes.items()}
-        everything = dict(self.context.options.get(step.name, {})) | dict(options or {})
-        sources = {
-            role: sorted(
-                (one for one in given if isinstance(one, Source)), key=lambda one: (one.path.name, one.checksum)
-            )
-            for role, given in inputs.items()
-        }
-        absent = [one for given in inputs.values() for one in given if isinstance(one, Absent)]
-        job = Job(
-            step=step.name,
-            night=self.context.night,
-            label=label,
-            inputs={role: tuple(one.path for one in given) for role, given in sources.items()},
-            outputs={role: self.context.folder / name for role, name in names.items()},
-            options=everything,
-        )
-        checksums = [(role, one.checksum) for role, given in sources.items() for one in given]
-        checksums += [(role, "absent") for role, given in inputs.items() if any(isinstance(g, Absent) for g in given)]
-        key = job_key(step.name, self.context.versions.get(step.name, ""), checksums, names, everything)
-        node = Node(
-            job=job,
-            key=key,
-            state=State.WAITING,
-            inputs=tuple(sorted(checksums)),
-            about=frozenset({self.context.night, step.name, label, *names.values(), *about}),
-            order=(step.urgency if urgency is None else urgency, when.start.isoformat() if when else "", label),
-        )
-        return self._judge(node, names.values(), hold, absent, [one for given in sources.values() for one in given])
-
-    def _judge(
-        self,
-        node: Node,
-        names: Iterable[str],
-        hold: Absent | None,
-        absent: Sequence[Absent],
-        sources: Sequence[Source],
-    ) -> Node:
-        record = self.context.records.get(node.key)
-        if record is not None and record.state == "done":
-            if all(self.context.products.get(name) == node.key for name in names):
-                return replace(node, state=State.DONE)
-            record = None  # a product was overwritten or lost since: make it again
-        for lack in (*absent, *([hold] if hold else [])):
-            return replace(node, reason=lack.why, missing=lack.missing, active=lack.active)
-        upstream = [one.node for one in sources if one.node is not None and one.node.state is not State.DONE]
-        if upstream:
-            return _blocked(node, upstream)
-        if record is not None and record.state == "running":
-            return replace(node, state=State.RUNNING, active=True)
-        held = sorted(node.about & self.context.holds.keys())
-        if held:
-            return replace(node, reason=f"{self.context.holds[held[0]]}; sedmd release {held[0]} lets it go on")
-        if record is None:
-            return replace(node, state=State.DUE, active=True)
-        if record.state == "retry":
-            if record.not_before is None or self.context.now >= record.not_before:
-                return replace(node, state=State.DUE, active=True)
-            self.wake.append(record.not_before)
-            again = f"tries again at {record.not_before:%H:%M:%S} UT after: {record.reason}"
-            return replace(node, reason=again, active=True)
-        return replace(node, state=State(record.state), reason=record.reason)
-
-
-def _blocked(node: Node, upstream: Sequence[Node]) -> Node:
-    """Waiting for other jobs: hopeless ones give the reason, otherwise the first that is under way."""
-    stuck = [other for other in upstream if not other.active]
-    first = (stuck or list(upstream))[0]
-    if first.state is State.WAITING:
-        reason = first.reason
-    elif first.state in (State.FAILED, State.QUARANTINED):
-        reason = f"{first.job.step} {first.job.label} {first.state}: {first.reason}"
-    else:
-        reason = f"{first.job.step} {first.job.label} ({first.state})"
-    return replace(node, reason=reason, missing=any(other.missing for other in stuck), active=not stuck)
 
 
 def _names(visit: Observation) -> tuple[str, ...]:

@@ -211,7 +211,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
                 "state": stage,
                 "reason": at.reason,
                 "pair": len(taken) == 2,
-                "partial_pair": bool(ext.job.options.get("partial_pair")),
+                "half_of_pair": str(ext.job.options.get("half_of_pair") or ""),
                 "frames": [frame.stem for frame in taken],
                 "exptime_s": sum(frame.exptime_s or 0.0 for frame in taken),
                 "airmass": sum(airmasses) / len(airmasses) if airmasses else None,
@@ -227,6 +227,8 @@ def _target_line(target: dict[str, Any]) -> str:
     airmass = f"{target['airmass']:.2f}" if target["airmass"] is not None else "-"
     figured = target["figures"]
     told = target["reason"] or _sure(figured)
+    if target["half_of_pair"]:
+        told = f"only [{target['half_of_pair']}] of a pair" + (f"; {told}" if told else "")
     if (verdict := target["decision"]) is not None:
         told = f"{verdict['quality']} {QUALITIES[verdict['quality']]}, {verdict['reducer']}: {verdict['saved_as']}"
     return f"  {target['name']:32} {target['exptime_s']:6.0f} s  {airmass:>5}  {target['state']:18} {told}".rstrip()

@@ -119,7 +119,7 @@ ACTIONS: tuple[Action, ...] = (
     _do("target.confirm", "save; then next target", "Return Enter", BOTH, Presenter.confirm),
     _do("target.save", "save", "Ctrl+S", BOTH, Presenter.save),
     _do("target.redo", "redo a saved target", "R", BOTH, Presenter.redo_target),
-    _do("target.partial", "use A without B", "Shift+P", BOTH, Presenter.use_partial),
+    _do("target.partial", "use half of a pair alone", "Shift+P", BOTH, Presenter.use_partial),
     _do("target.next", "next target", "PgDown", BOTH, lambda p: p.step(1)),
     _do("target.previous", "previous target", "PgUp", BOTH, lambda p: p.step(-1)),
     _do("target.reload", "read it from disk again", "F5", BOTH, Presenter.reopen),

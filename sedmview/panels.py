@@ -75,7 +75,7 @@ class TargetList(QtWidgets.QListWidget):
         elif entry.state is State.PAIR:
             second = "waiting for the pair: A only"
         else:
-            second = str(entry.state) + ("   A only" if entry.partial else "")
+            second = str(entry.state) + (f"   only {entry.half} of a pair" if entry.half else "")
         facts = ["A−B" if entry.pair else "", f"{entry.exptime_s:.0f} s" if entry.exptime_s else ""]
         facts += [f"X {entry.airmass:.2f}" if entry.airmass else "", age(entry.start, now)]
         return f"{MARKS[entry.state]} {entry.product}\n    {second}\n    " + "   ".join(filter(None, facts))

@@ -194,8 +194,9 @@ class Presenter(Browsing, Looking, Placing):
         if self.locked:
             return self._locked_words()
         if self.entry.partial and not self.choice.partial:
-            waiting = "B has not come yet" if self.entry.state is State.PAIR else "B never came"
-            return f"Only A: {waiting}. Without it the sky is worse; Shift+P takes it alone deliberately"
+            here, other = self.entry.half, "AB".replace(self.entry.half, "")
+            waiting = f"{other} has not come yet" if self.entry.state is State.PAIR else f"{other} never came"
+            return f"Only {here}: {waiting}. Without it the sky is worse; Shift+P takes it alone deliberately"
         if self.stage is Stage.SCALE:
             return "Scale the picture with < >  then X    (Q default scale   N no target visible   A automatic limits)"
         phase = self.phase

@@ -11,15 +11,16 @@ from enum import StrEnum
 from pathlib import Path
 
 from sedmd import decisions
+from sedmd.config import Night as WaitingTimes
 from sedmd.config import Settings
 from sedmd.errors import SedmError
 from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
 from sedmd.frames import Frame
-from sedmd.night import Observation, observations
 from sedmd.observed import frame_of
 from sedmd.quality import OBSERVER, REDONE
 from sedmd.saved import names
 from sedmd.status import snapshot
+from sedmd.visits import Observation, observations
 
 #: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
 LEDGER_PERIOD = timedelta(minutes=1)
@@ -71,8 +72,8 @@ class Entry:
         Why it waits or failed.
     exptime_s, airmass, start : of the (first) exposure, None when not known
     standard : bool
-    partial : bool
-        One exposure of a pair without the other.
+    half : str
+        "A" or "B" for that exposure of a pair without the other; empty for pairs and singles.
     quality, reducer : of a graded spectrum; the pipeline grades those that it is sure of
     """
 
@@ -85,13 +86,18 @@ class Entry:
     airmass: float | None = None
     start: datetime | None = None
     standard: bool = False
-    partial: bool = False
+    half: str = ""
     quality: int | None = None
     reducer: str = ""
 
     @property
     def pair(self) -> bool:
         return len(self.cubes) == 2
+
+    @property
+    def partial(self) -> bool:
+        """One exposure of a pair, which an observer takes deliberately without the other."""
+        return bool(self.half)
 
     @property
     def openable(self) -> bool:
@@ -168,10 +174,11 @@ class Night:
             else:
                 frames[found.stem] = (found, path)
         visits = observations([frame for frame, _ in frames.values()])
+        waits = timedelta(seconds=(self.settings.night if self.settings else WaitingTimes()).partner_wait_s)
         told, trouble = self._ledger(now)
         if trouble:
             troubles.append(trouble)
-        entries = [self._entry(visit, frames, told) for visit in visits]
+        entries = [self._entry(visit, frames, told, open_until=now - waits) for visit in visits]
         known = {entry.product for entry in entries}
         if self._only is None:
             entries += [_without_cube(name, words) for name, words in told.items() if name not in known]
@@ -196,21 +203,23 @@ class Night:
         visit: Observation,
         frames: Mapping[str, tuple[Frame, Path]],
         told: Mapping[str, _Told],
+        *,
+        open_until: datetime,
     ) -> Entry:
         cubes = tuple(frames[frame.stem][1] for frame in visit.frames)
         airmasses = [frame.airmass for frame in visit.frames if frame.airmass is not None]
         first = visit.frames[0]
-        partial = not visit.pair and bool(first.nod) and not visit.standard
+        ended = first.start + timedelta(seconds=first.exptime_s or 0.0)
         entry = Entry(
             product=visit.product,
             name=visit.name,
             cubes=cubes,
-            state=State.PAIR if visit.awaits_partner else State.READY,
+            state=State.PAIR if visit.awaits_partner and ended > open_until else State.READY,
             exptime_s=first.exptime_s,
             airmass=sum(airmasses) / len(airmasses) if airmasses else None,
             start=first.start,
             standard=visit.standard,
-            partial=partial,
+            half=visit.half,
         )
         words = told.get(visit.product, _Told())
         if words.failed:

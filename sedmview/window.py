@@ -130,7 +130,8 @@ class Window(QtWidgets.QMainWindow):
         ]
         airmass = observation.meta.get("airmass")
         facts.append(f"airmass {airmass:.2f}" if isinstance(airmass, float) else "airmass unknown")
-        facts.append("A − B" if observation.pair else "A only" if entry.partial else "single exposure")
+        alone = f"only {entry.half} of a pair" if entry.half else "single exposure"
+        facts.append("A − B" if observation.pair else alone)
         notes = [note for note in (entry.reason, *observation.notes[-1:]) if note]
         parts.facts.setText("    ".join([*filter(None, facts), *notes]))
         parts.facts.setToolTip("\n".join([entry.reason, *observation.notes]).strip())

@@ -36,6 +36,7 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "req_id": ("REQ_ID", "observation request; 0 for none"),
     "program": ("P60PRID", "program of the request"),
     "is_pair": ("ABPAIR", "made from an A/B pair"),
+    "half_of_pair": ("PAIRHALF", "the exposure of an A/B pair that was left alone"),
     "is_standard": ("STDSTAR", "a standard star, tabulated or not"),
     "standard": ("STDKEY", "its key in the table of spectra"),
     "skysub": ("SKYSUB", "sky was subtracted"),

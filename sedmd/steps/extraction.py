@@ -57,10 +57,7 @@ def extract_spectrum(job: Job) -> Result:
     standard = bool(job.options.get("standard"))
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
-    partial = bool(job.options.get("partial_pair"))
     doubt = str(job.options.get("name_doubt") or "")
-    told = [Doubt(why="half a pair: the sky subtraction is inferior", trust=0.97)] if partial else []
-    told += [Doubt(why=doubt, trust=NAME_TRUST)] if doubt else []
     if standard:
         found, least = extract(exposures, standard=True), STANDARD_CONFIDENCE
     else:
@@ -68,15 +65,21 @@ def extract_spectrum(job: Job) -> Result:
             exposures,
             pointing_arcsec=float(job.options["pointing_arcsec"]),
             seeing=_seeing(job, exposures),
-            doubts=told,
+            doubts=[Doubt(why=doubt, trust=NAME_TRUST)] if doubt else [],
         )
         least = float(job.options["min_confidence"])
     if found.point is None or found.confidence < least:
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
-    figures = _figures(found) if standard else _figures(found, quality=found.quality)
-    warnings = (f"{job.label}: one exposure of an A/B pair without its partner, extracted alone",) if partial else ()
+    figures = _figures(found) if standard else _figures(found, quality=_quality(job, found))
+    half = job.options.get("half_of_pair")
+    warnings = (f"{job.label}: the [{half}] exposure of an A/B pair, extracted without the other",) if half else ()
     _write(job, exposures, found, standard=standard)
     return Result(figures=figures, warnings=warnings)
+
+
+def _quality(job: Job, found: Automatic) -> int:
+    """Grade of a spectrum; one exposure of a pair is acceptable at best, because its sky was meant to be subtracted."""
+    return max(found.quality, 2) if job.options.get("half_of_pair") else found.quality
 
 
 def read_exposure(path: Path) -> Exposure:
@@ -228,6 +231,7 @@ def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bo
     first, header, psf = exposures[0], exposures[0].header, found.sources[0].psf
     fwhm_px = 2.355 * (number_of(header.get("LSFSIGMA"), 1.3))
     at = int(np.argmin(np.abs(first.look.cube.wavelength - 5577)))
+    half = job.options.get("half_of_pair")
     meta: dict[str, Any] = {
         "target": str(job.options.get("name") or header.get("NAME") or header.get("OBJECT")),
         "ra": text_of(header, "RA", "OBJRA", "TEL_RA"),
@@ -243,9 +247,10 @@ def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bo
         "is_standard": standard,
         "standard": job.options.get("star") or "",
         "skysub": True,
-        "quality": 0 if standard else found.quality,
+        "quality": 0 if standard else _quality(job, found),
         "reducer": "sedmd",
-        "method": "psf A/B" if len(exposures) == 2 else "psf",
+        **({"half_of_pair": half} if half else {}),
+        "method": "psf A/B" if len(exposures) == 2 else f"psf {half}" if half else "psf",
         "confidence": round(found.confidence, 4),
         "x_arcsec": psf.x_arcsec,
         "y_arcsec": psf.y_arcsec,

@@ -477,7 +477,7 @@ def test_a_full_disk_is_told_and_enter_tries_again():
 
 
 def test_a_partial_pair_needs_a_deliberate_choice():
-    presenter = make_presenter(T0={"partial": True, "state": State.PAIR})
+    presenter = make_presenter(T0={"half": "A", "state": State.PAIR})
     assert "Only A: B has not come yet" in presenter.prompt
     do(presenter, "S 1 Return")
     assert "one half of a pair" in presenter.message and presenter.files.saved == []
@@ -486,7 +486,7 @@ def test_a_partial_pair_needs_a_deliberate_choice():
 
 
 def test_the_ready_ones_come_first():
-    presenter = make_presenter(n=3, T0={"partial": True, "state": State.PAIR})
+    presenter = make_presenter(n=3, T0={"half": "A", "state": State.PAIR})
     presenter.entry = None
     presenter.open_first()
     assert presenter.entry.product == "T1"

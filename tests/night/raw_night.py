@@ -44,6 +44,7 @@ def cards(start: datetime, label: str, **changes: object) -> dict[str, object]:
         "DOMEST": "OPEN",
         "LAMPCUR": 0.0,
         "OBJECT": label,
+        "ABPAIR": True if label.endswith(("[A]", "[B]")) else None,
         "NAME": label.split(" [")[0],
         "UTC": start.strftime("%Y:%j:%H:%M:%S.0"),
         "GAIN": 1.8,

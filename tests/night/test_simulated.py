@@ -11,10 +11,11 @@ from sedmd.config import load
 from sedmd.demo import drop
 from sedmd.fitsfile import header_values
 from sedmd.frames import frame_from_header
-from sedmd.night import night_of, observations
+from sedmd.night import night_of
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.profiles import PROFILES, load_profile
+from sedmd.visits import observations
 
 from .helpers import is_record, night_is_done, products, service, stop, wait_for
 
@@ -43,7 +44,7 @@ def test_every_frame_of_a_full_night_is_taken_for_what_it_is(profile):
 @pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"2024"}))
 def test_pairs_of_a_full_night_are_joined(profile):
     frames = [frame for _, frame in frames_of(profile)]
-    visits = observations(frames, lambda name: name)
+    visits = observations(frames)
     tokens = [frame for frame in frames if frame.nod and frame.kind == "science"]
     assert sum(visit.pair for visit in visits) == len(tokens) // 2 > 0
     assert len({visit.product for visit in visits}) == len(visits)

@@ -241,7 +241,7 @@ def test_a_partner_that_does_not_come_is_given_up_after_a_while():
     alone = plan_night(frames, context(arrived=arrived, partner_wait_s=100))
     assert "the [B] exposure of x" not in [node.reason for node in alone.nodes]
     (extract,) = [node for node in alone.nodes if node.job.step == "extract"]
-    assert extract.job.options["partial_pair"] is True
+    assert extract.job.options["half_of_pair"] == "A"
 
 
 def test_downstream_of_a_subject():

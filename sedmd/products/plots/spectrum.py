@@ -154,7 +154,8 @@ def _figures(spectrum: Spectrum) -> list[tuple[str, str]]:
         value = meta.get(key)
         return form.format(value) if isinstance(value, int | float) and np.isfinite(value) else ""
 
-    pair = " (A + B)" if meta.get("is_pair") else ""
+    half = meta.get("half_of_pair")
+    pair = " (A + B)" if meta.get("is_pair") else f" (only {half} of a pair)" if half else ""
     quality = meta.get("quality")
     seeing = number("seeing_arcsec", "{:.1f}″ FWHM")
     flexure = [number("flexure_x_px", "x {:+.2f}"), number("flexure_y_px", "y {:+.2f}")]

@@ -71,6 +71,35 @@ _ALIASES = {
     "58aqr": "hr8634",
     "zetapeg": "hr8634",
     "29psc": "hr9087",
+    "bd2d3375": "bd02d3375",
+    "bd8d2015": "bd08d2015",
+    "cd38d10980": "eg274",
+    "cpd69d177": "eg21",
+    "eg139": "wolf1346",
+    "eg184": "gd140",
+    "eg20": "feige24",
+    "eg39": "hz7",
+    "eg42": "hz14",
+    "eg50": "he3",
+    "gsc0258102323": "p330e",
+    "gspcp041c": "p041c",
+    "gspcp177d": "p177d",
+    "gspcp330e": "p330e",
+    "h600": "hiltner600",
+    "hilt600": "hiltner600",
+    "hz43a": "hz43",
+    "ltt377": "cd34d241",  # so called by mistake in Hamuy et al. 1992 and 1994, and after them in many lists
+    "wd0232035": "feige24",
+    "wd0310688": "eg21",
+    "wd0549158": "gd71",
+    "wd0839327": "ltt3218",
+    "wd1134300": "gd140",
+    "wd1254223": "gd153",
+    "wd1314293": "hz43",
+    "wd1620391": "eg274",
+    "wd2007303": "ltt7987",
+    "wd2032248": "wolf1346",
+    "wd2129000": "lds749b",
 }
 
 
@@ -100,19 +129,20 @@ def load(key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Returns
     -------
     wavelength : (n,) ndarray
-        Bin centres, Angstrom in air, evenly spaced (4 Angstrom; 16 for the HR stars).
+        Bin centres, Angstrom in air, evenly spaced (4 Angstrom; 10 for tables in bins of 50, 16 for the HR stars).
     flux : (n,) ndarray
         Mean flux density in each bin, erg / (s cm2 Angstrom).
 
     Raises
     ------
     KeyError
-        For a key that is not in `STANDARDS`.
+        For a key that is not in `STANDARDS`, or a star of which the table has the position only.
     """
     try:
         return _spectra()[key]
     except KeyError:
-        raise KeyError(f"no standard star {key!r}; use sedmd.data.standards.lookup(name) to get a key") from None
+        msg = f"no spectrum of a standard star {key!r}; use sedmd.data.standards.lookup(name) to get a key"
+        raise KeyError(msg) from None
 
 
 def labelled(name: str) -> bool:
@@ -126,8 +156,9 @@ def squeezed(name: str) -> str:
     text = re.sub(r"^STD[-_ ]+", "", text, flags=re.IGNORECASE)
     text = re.sub(r"_obs\d+$", "", text, flags=re.IGNORECASE)
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
-    # BD+28 4211, BD+28d4211 and BD+284211 are one star; so with the other zone catalogues
-    return re.sub(r"^(bd|cd|cpd|grw|agk)(\d{2})(\d{3,5})$", r"\1\2d\3", plain)
+    # BD+28 4211, BD+28d4211 and BD+284211 are one star; so with the other zone catalogues, and HD049798 is HD49798
+    zoned = re.sub(r"^(bd|cd|cpd|grw|agk)(\d{2})d?0?(\d{3,5})$", r"\1\2d\3", plain)
+    return re.sub(r"^(hd|hr)0+", r"\1", zoned)
 
 
 @cache

@@ -12,7 +12,6 @@ with four decisions of our own:
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from sedmd.cards import position, text_of, truth
 from sedmd.errors import FrameFault, HeaderFault
 from sedmd.fitsfile import Extent, primary_extent, read_plain
 from sedmd.header import Value, header_values, is_printable
+from sedmd.identity import Identity
 from sedmd.mends import MEND, Cards, notes_of, overlaid
 from sedmd.pixels import check_pixels
 from sedmd.rawname import stem_of
@@ -116,7 +116,9 @@ class Frame:
     notes : tuple of str
         Oddities that do not keep the frame from being used.
     checksum, data_checksum : str
-        SHA-256 of header and data, and of the pixel bytes alone; empty for a frame made from a header only.
+        SHA-256 of cards and pixels, and of the pixels alone (`sedmd.identity`); empty for a frame made from a header.
+    n_cards : int
+        How many cards tell something of the exposure.
     mends : tuple of (card, value)
         Cards that an operator corrected (`sedmd.mends`); None takes a card out.
     """
@@ -145,6 +147,7 @@ class Frame:
     notes: tuple[str, ...] = ()
     checksum: str = ""
     data_checksum: str = ""
+    n_cards: int = 0
     mends: tuple[tuple[str, Value | None], ...] = ()
 
 
@@ -239,8 +242,7 @@ def read_frame(
     Returns
     -------
     Frame
-        Checksums are those of the plain file, whatever the packing; fpack keeps the pixels and the cards, but not
-        always their order and comments, so that `checksum` may differ while `data_checksum` does not.
+        Its checksums are the same whatever the packing.
 
     Raises
     ------
@@ -262,14 +264,13 @@ def read_frame(
         frame = replace(frame, notes=(*frame.notes, "the header holds characters that FITS forbids; they read as ?"))
     if frame.kind is not Kind.IGNORED:
         check_pixels(np.frombuffer(data, dtype=">i2").reshape(shape), header, path)
-    data_digest = hashlib.sha256(data)
-    whole = hashlib.sha256(content[: extent.header_bytes])
-    whole.update(data_digest.digest())
+    identity = Identity.of(written, data)
     return replace(
         frame,
         notes=(*frame.notes, *notes_of(written, mends or {})),
-        checksum=whole.hexdigest(),
-        data_checksum=data_digest.hexdigest(),
+        checksum=identity.whole,
+        data_checksum=identity.data,
+        n_cards=identity.n_cards,
         mends=tuple((mends or {}).items()),
     )
 

@@ -128,43 +128,57 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
     list of Path
         Where the frame was; the ledger knows these files no longer.
     """
-    frame = row.frame
-    places = [row.path.with_name(stem_of(row.path) + suffix) for suffix in RAW_SUFFIXES]
-    for other in ledger.files_at(places):
-        if other.path == row.path and other.night != row.night:
-            ledger.drop_frame(other, f"belongs to night {row.night}")  # its time was corrected, or its header came
-        if frame is None or other.frame is None or other.frame.data_checksum != frame.data_checksum:
-            continue
+    replaced = []
+    for other in ledger.files_at(_packings(row.path)):
         if other.path == row.path:
-            row = replace(row, arrived=other.arrived)  # read again, by other rules: it came when it came
-        elif _is_gone(other.path):
-            # fpack rewrites cards: what was made from the frame is still made from it
-            frame = replace(frame, checksum=other.frame.checksum)
-            row = replace(row, frame=frame)
+            if other.night != row.night:
+                ledger.drop_frame(other, f"belongs to night {row.night}")  # its time was corrected, or its header came
+            if _same_pixels(other, row):
+                row = replace(row, arrived=other.arrived)  # read again: it came when it came
+        elif other.frame is None or _same_pixels(other, row):
+            replaced.append(other)
+            if other.state == "forgotten" and _is_gone(other.path):
+                row = replace(row, state=other.state, reason=other.reason)  # compressed: an operator left it out
     ledger.put_frame(row)
     if row.frame is None:
         return []
     # a frame of which there are thousands of copies is left to the sweep
-    return _drop_gone(ledger, ledger.places_of(row.frame.checksum, at_most=MOST_PLACES), row.path)
+    return _drop_gone(ledger, [*replaced, *ledger.places_of(row.frame.checksum, at_most=MOST_PLACES)], row.path)
 
 
 def drop_moved(ledger: Ledger, night: str) -> list[Path]:
     """Drop the rows of files that are gone where another file has the same frame; which files."""
+    rows = ledger.frames(night)
     places: dict[str, list[FrameRow]] = {}
-    for row in ledger.frames(night):
+    for row in rows:
         if row.frame is not None:
-            places.setdefault(row.frame.checksum, []).append(row)
+            places.setdefault(row.frame.data_checksum, []).append(row)
     dropped = []
-    for rows in places.values():
-        if len(rows) > 1 and (there := next((row.path for row in rows if not _is_gone(row.path)), None)) is not None:
-            dropped += _drop_gone(ledger, rows, there)
+    for same in places.values():
+        if len(same) > 1 and (there := next((row.path for row in same if not _is_gone(row.path)), None)) is not None:
+            dropped += _drop_gone(ledger, same, there)
+    good = {row.path for row in rows if row.frame is not None}
+    for row in rows:
+        # one that could not be read, and was compressed or replaced since
+        there = next((path for path in _packings(row.path) if path in good), None)
+        if row.frame is None and there is not None:
+            dropped += _drop_gone(ledger, [row], there)
     return dropped
 
 
+def _packings(path: Path) -> list[Path]:
+    """Where a frame lies, plain or packed."""
+    return [path.with_name(stem_of(path) + suffix) for suffix in RAW_SUFFIXES]
+
+
+def _same_pixels(one: FrameRow, other: FrameRow) -> bool:
+    return one.frame is not None and other.frame is not None and one.frame.data_checksum == other.frame.data_checksum
+
+
 def _drop_gone(ledger: Ledger, places: Iterable[FrameRow], there: Path) -> list[Path]:
-    dropped = []
+    dropped: list[Path] = []
     for other in places:
-        if other.path != there and _is_gone(other.path):
+        if other.path != there and other.path not in dropped and _is_gone(other.path):
             where = f"{there.parent.name}/{there.name}"
             ledger.drop_frame(other, f"now {where}")
             if other.frame is not None:

@@ -46,12 +46,15 @@ def by_time(frames: Iterable[Frame]) -> list[Frame]:
 
 
 def split_duplicates(frames: Iterable[Frame]) -> tuple[list[Frame], list[tuple[Frame, str]]]:
-    """Frames to use, and those whose pixels or whose name another frame already has, with the reason."""
+    """Frames to use, and those whose pixels or whose name another frame already has, with the reason.
+
+    Of copies the one whose header holds most is used: it may have been completed after the first copy was made.
+    """
     kept: list[Frame] = []
     refused: list[tuple[Frame, str]] = []
     pixels: dict[str, Frame] = {}
     stems: dict[str, Frame] = {}
-    for frame in by_time(frames):
+    for frame in sorted(by_time(frames), key=lambda frame: -frame.n_cards):
         if frame.data_checksum and frame.data_checksum in pixels:
             first = pixels[frame.data_checksum]
             refused.append((frame, f"a duplicate: the same pixels as {first.path.parent.name}/{first.path.name}"))
@@ -64,4 +67,4 @@ def split_duplicates(frames: Iterable[Frame]) -> tuple[list[Frame], list[tuple[F
             stems[frame.stem] = frame
             if frame.data_checksum:
                 pixels[frame.data_checksum] = frame
-    return kept, refused
+    return by_time(kept), refused

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -399,7 +399,10 @@ class Intake:
             return False  # an unreadable file is told once, not at every scan
         before = self.ledger.files_at([row.path])
         self._drop(register(self.ledger, row))
-        self._known[row.path] = known
+        (now,) = self.ledger.files_at([row.path])
+        self._known[row.path] = replace(known, state=now.state)
+        if now.state == "forgotten":
+            self._forgotten.add(row.path)
         name = row.path.name
         if row.frame is None:
             self.report.event(row.night, "frame", name, f"{row.state}: {row.reason}", level=WARNING)

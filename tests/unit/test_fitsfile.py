@@ -17,6 +17,7 @@ from sedmd.fitsfile import MAX_BYTES, MAX_HEADER_BLOCKS, examine, open_regular, 
 
 FRAME = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x"), seed=1)
 HEADER = primary_extent(FRAME).header_bytes
+DATA_END = HEADER + primary_extent(FRAME).data_bytes
 LONG = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x") | {f"CARD{n}": n for n in range(60)}, seed=1)
 
 
@@ -35,7 +36,9 @@ def two_hdus() -> bytes:
         (FRAME[: HEADER - 80], False, ""),
         (FRAME[:HEADER], False, f"{HEADER} of {len(FRAME)} bytes"),
         (FRAME[: HEADER + 3000], False, "of"),
-        (FRAME[:-1], False, f"{len(FRAME) - 1} of {len(FRAME)}"),
+        (FRAME[: DATA_END - 1], False, f"{DATA_END - 1} of {len(FRAME)}"),
+        (FRAME[:DATA_END], True, ""),
+        (FRAME[:-1], True, ""),
         (FRAME, True, ""),
         (FRAME + b"\0" * 2880, True, ""),
         (FRAME + b"junk" * 1000, True, ""),

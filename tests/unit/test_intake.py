@@ -1,5 +1,6 @@
 """Intake: what is looked at, in which order, in slices, and how often."""
 
+import gzip
 import io
 import os
 from datetime import UTC, datetime
@@ -318,3 +319,71 @@ def test_a_frame_of_another_night_than_its_directory_is_told(intake, watch, told
     turn(intake, watch)
     turn(intake, watch)
     assert told.getvalue().count("belongs to night 20190612 by its header, but lies in 20190605") == 1
+
+
+def take_all(intake, watch):
+    for _ in range(3):
+        turn(intake, watch)
+
+
+def in_ledger(intake):
+    return {row.path.name: (row.state, row.frame and row.frame.checksum) for row in intake.ledger.frames("20190612")}
+
+
+def test_a_frame_that_is_gzipped_in_place_is_the_same_frame(intake, watch):
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits")
+    take_all(intake, watch)
+    (checksum,) = [checksum for _, checksum in in_ledger(intake).values()]
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    take_all(intake, watch)
+    path.unlink()
+    take_all(intake, watch)
+    intake.drop_moved("20190612")
+    assert in_ledger(intake) == {packed.name: ("good", checksum)}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_copy_with_a_completed_header_takes_the_place_of_the_first(intake, watch, together):
+    """Gzipped in place in the morning: for a while both are there, or the first is gone when the second is seen."""
+    short = raw(datetime(2019, 6, 12, 4, tzinfo=UTC), "x", EXPTIME=None)
+    full = raw(datetime(2019, 6, 12, 4, tzinfo=UTC), "x")
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits", short.content)
+    take_all(intake, watch)
+    assert [state for state, _ in in_ledger(intake).values()] == ["quarantined"]
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(full.content))
+    if together:
+        take_all(intake, watch)
+    path.unlink()
+    take_all(intake, watch)
+    intake.drop_moved("20190612")
+    assert [(name, state) for name, (state, _) in in_ledger(intake).items()] == [(packed.name, "good")]
+
+
+def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch):
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits")
+    take_all(intake, watch)
+    (row,) = intake.ledger.frames("20190612")
+    intake.ledger.set_frame_state(row, "forgotten", "left out by ann")
+    intake.leave_out(path)
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    take_all(intake, watch)
+    assert in_ledger(intake) == {packed.name: ("forgotten", None)}
+    intake.ledger.drop_frame(*intake.ledger.frames("20190612"), "read again")
+    intake.forget_known(packed)
+    take_all(intake, watch)
+    assert [state for state, _ in in_ledger(intake).values()] == ["good"], "retry takes it back"
+
+
+def test_a_header_that_is_completed_in_place_is_read_again(intake, watch):
+    start = datetime(2019, 6, 12, 4, tzinfo=UTC)
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits", raw(start, "x", AIRMASS=None).content)
+    take_all(intake, watch)
+    path.write_bytes(raw(start, "x", AIRMASS=1.1).content)
+    os.utime(path, ns=(10**18, 10**18))
+    take_all(intake, watch)
+    assert [row.frame.airmass for row in intake.rows] == [None, 1.1]
+    assert len(intake.ledger.frames("20190612")) == 1

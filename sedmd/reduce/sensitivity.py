@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,11 @@ from scipy.interpolate import BSpline
 
 #: How absorption grows with airmass in saturated bands (Buton et al. 2013: 0.58 for O2 and 0.4-0.6 for water).
 TELLURIC_EXPONENT = 0.6
+#: A star whose level is further below the best than this lost light to clouds or beside the array, fraction.
+CLOUDED = 0.2
+#: Clouds are grey: the shape of a star that lost light agrees with the others' within this, rms in `SHAPE_BIN` wide
+#: bins; what is more was lost by other means, or it is another star. Tables of good stars differ by 1-2 per cent.
+SHAPE_AGREES, SHAPE_BIN = 0.03, 200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ class Sensitivity:
     scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
     floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
         themselves stray from the smooth curve beyond their photon noise, and a tenth of the telluric correction
+    left_out : (name, how far its shape is off as a fraction) of stars that were not used
     """
 
     wavelength: NDArray[np.floating]
@@ -56,6 +62,7 @@ class Sensitivity:
     scales: tuple[float, ...]
     scatter: NDArray[np.floating]
     floor: NDArray[np.floating]
+    left_out: tuple[tuple[str, float], ...] = ()
 
 
 def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.floating]:
@@ -126,11 +133,76 @@ def fit_sensitivity(
     Each star may be too bright or faint by a common factor (thin cloud, light lost around the array); the shape is
     common. Logarithms of the responses are fitted with one cubic spline, the amounts of oxygen and water of each
     star, and each star's scale, by least squares with outliers held down. The scale of the result is the median
-    star's among those not more than 20 per cent below the best: clouds only ever take light away.
+    star's among those not more than `CLOUDED` below the best: clouds only ever take light away. A star far off in level
+    is used only if its shape agrees with that of the others (`SHAPE_AGREES`).
     """
     usable = [r for r in responses if np.isfinite(r.ratio).sum() > 20 and (np.nan_to_num(r.ratio) > 0).sum() > 20]
     if not usable:
         raise ValueError("no standard star with a usable spectrum; the flux calibration needs at least one")
+    given = (wavelength, band, depth_o2, depth_h2o, knots)
+    left_out: list[tuple[str, float]] = []
+    while (odd := _odd_one(usable, *given)) is not None:
+        number, off = odd
+        left_out.append((usable.pop(number).star, off))
+    return replace(_fit(usable, *given), left_out=tuple(left_out))
+
+
+def _odd_one(
+    responses: Sequence[Response],
+    wavelength: NDArray,
+    band: NDArray,
+    depth_o2: NDArray,
+    depth_h2o: NDArray,
+    knots: int,
+) -> tuple[int, float] | None:
+    """The star far off in level whose shape is furthest from what the others tell, and how far; None if all agree.
+
+    Of two that disagree the fainter is left out. Where the brightest stands alone above at least two others it is the
+    one that is asked for: no cloud makes a star brighter.
+    """
+    if len(responses) < 2:
+        return None
+    scales = np.array(_fit(responses, wavelength, band, depth_o2, depth_h2o, knots).scales)
+    asked = scales < (1 - CLOUDED) * scales.max()
+    if asked.sum() == len(responses) - 1 >= 2:
+        asked[:] = True
+    found = []
+    for number in map(int, np.flatnonzero(asked)):
+        others = [one for other, one in enumerate(responses) if other != number]
+        rest = _fit(others, wavelength, band, depth_o2, depth_h2o, knots)
+        found.append((_shape_off(responses[number], rest, band), number))
+    worst = max(found, default=(0.0, -1))
+    return (worst[1], worst[0]) if worst[0] > SHAPE_AGREES else None
+
+
+def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
+    """Rms of a star's response over that of other stars, outside the bands, level taken off: no less than so much.
+
+    What photon noise makes of it, and twice the scatter of that, are taken off.
+    """
+    clear = ~(band | (rest.telluric > 0.002)) & np.isfinite(rest.value) & (np.nan_to_num(response.ratio) > 0)
+    clear &= np.nan_to_num(response.error, nan=np.inf) < 0.5 * np.nan_to_num(response.ratio)
+    if clear.sum() < 3:
+        return 0.0
+    left = np.log(response.ratio[clear] / rest.value[clear])
+    variance = (response.error[clear] / response.ratio[clear]) ** 2
+    at = (rest.wavelength[clear] // SHAPE_BIN).astype(int)
+    _, member, count = np.unique(at, return_inverse=True, return_counts=True)
+    mean = np.bincount(member, left) / count
+    noise = float(np.mean(np.bincount(member, variance) / count**2))
+    seen = float(np.mean((mean - np.median(mean)) ** 2))
+    return float(np.sqrt(max(seen - noise * (1 + 2 * np.sqrt(2 / len(count))), 0.0)))
+
+
+def _fit(
+    usable: Sequence[Response],
+    wavelength: NDArray,
+    band: NDArray,
+    depth_o2: NDArray,
+    depth_h2o: NDArray,
+    knots: int,
+) -> Sensitivity:
+    """The least-squares fit of `fit_sensitivity` to stars that all count."""
     log_ratio = np.stack([np.log(np.where(np.nan_to_num(r.ratio) > 0, r.ratio, np.nan)) for r in usable])
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.stack([r.error / r.ratio for r in usable])
@@ -177,7 +249,7 @@ def fit_sensitivity(
         pull = np.abs(left) * np.sqrt(keep.ravel())
         w = keep.ravel() / (1 + (pull / 3.0) ** 2)
     scales = np.exp(solution[n_base : n_base + n_star])
-    clear = scales[scales > 0.8 * scales.max()]
+    clear = scales[scales > (1 - CLOUDED) * scales.max()]
     level = float(np.median(clear))
     value = np.exp(basis @ solution[:n_base]) * level
     residual = np.where(keep > 0, left.reshape(n_star, -1), np.nan)

@@ -31,7 +31,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 3,
     "cube": 2,
     "extract": 8,
-    "fluxcal": 1,
+    "fluxcal": 2,
     "calibrate": 2,
 }
 

@@ -22,6 +22,7 @@ from sedmd.products.solution import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import Field, read_field, read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.sensitivity import (
+    CLOUDED,
     Response,
     blur_to_bins,
     calibrate,
@@ -67,21 +68,30 @@ def make_fluxcal(job: Job) -> Result:
     except ValueError as error:
         raise FrameFault(f"flux calibration: {error}") from error
     ends = wavelength[np.isfinite(sensitivity.value)][[0, -1]]
-    scatter = float(np.nanmedian(sensitivity.scatter)) if len(responses) > 1 else None
+    scatter = float(np.nanmedian(sensitivity.scatter)) if len(sensitivity.stars) > 1 else None
     cards: Cards = {
         "NSTARS": (len(sensitivity.stars), "standard star exposures used"),
         "WAVEMIN": (float(ends[0]), "[Angstrom] first wavelength calibrated"),
         "WAVEMAX": (float(ends[1]), "[Angstrom] last wavelength calibrated"),
         "STDSCAT": (scatter, "median fractional rms between the stars"),
+        **{
+            f"STDOUT{number}": (star, f"not used: its shape is {100 * off:.0f} % off")
+            for number, (star, off) in enumerate(sensitivity.left_out[:9], start=1)
+        },
     }
     write_sensitivity(job.outputs["fluxcal"], sensitivity, cards=cards, provenance=provenance(job))
     figures: dict[str, Any] = {"standards": len(sensitivity.stars), "to [A]": round(float(ends[1]))}
     if scatter is not None:
         figures["scatter [%]"] = round(100 * scatter, 1)
+    if sensitivity.left_out:
+        figures["left out"] = ", ".join(star for star, _ in sensitivity.left_out)
     warnings = tuple(
         f"{star} is {100 * (1 - scale):.0f} % fainter than the other standards: clouds?"
         for star, scale in zip(sensitivity.stars, sensitivity.scales, strict=True)
-        if scale < 0.8
+        if scale < 1 - CLOUDED
+    ) + tuple(
+        f"{star} is not used: its level is far off, and its shape by {100 * off:.0f} %; look at its spectrum"
+        for star, off in sensitivity.left_out
     )
     return Result(figures=figures, warnings=warnings)
 

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from sedmd.data import standards
+from sedmd.data.extinction import extinction_mag
+from sedmd.errors import FrameFault
 from sedmd.job import Job
 from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
@@ -14,9 +17,9 @@ from sedmd.products.solution import write_sensitivity
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.seeing import Seeing
-from sedmd.reduce.sensitivity import Sensitivity
+from sedmd.reduce.sensitivity import Sensitivity, blur_to_bins, extinction_factor
 from sedmd.steps.extraction import INSTRUMENTAL, _calibrations, _seeing
-from sedmd.steps.spectrum import calibrate_spectrum
+from sedmd.steps.spectrum import calibrate_spectrum, make_fluxcal
 
 WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
 OLDER = {"cal_night": "20190610", "cal_age_nights": 2, "cal_fallback": True}
@@ -126,3 +129,48 @@ def test_the_page_tells_what_is_older_and_nothing_else():
     flux = {"fluxcal_night": "20190611", "fluxcal_age_nights": 1, "fluxcal_fallback": True}
     assert _older(OLDER | flux).endswith("     Flux calibration of 20190611, 1 night old")
     assert _older({**OLDER, "cal_fallback": False}) == _older({}) == ""
+
+
+def star_of(folder: Path, product: str, key: str, *, level: float = 1.0, tilt: float = 0.0) -> Path:
+    """An extracted standard, seen through dry air and a throughput without a feature."""
+    wavelength = np.linspace(3700.0, 9300.0, 220)
+    lost = level * np.exp(tilt * (wavelength - 6500) / 5600)
+    lost = lost / extinction_factor(extinction_mag(wavelength), 1.0)
+    flux = 1e16 * lost * blur_to_bins(*standards.load(key), wavelength, 30.0 * np.ones(220))
+    path = folder / f"ext_{product}.fits"
+    meta = {"target": product, "airmass": 1.0, "exptime_s": 60.0, "is_standard": True, "standard": key}
+    error = 0.003 * np.abs(flux)
+    ext = Spectrum(wavelength=wavelength, flux=flux, error=error, sky=flux, unit=INSTRUMENTAL, meta=meta)
+    write_spectrum(path, ext, header=fits.Header({"LSFSIGMA": 30.0 / (5600 / 219)}))
+    return path
+
+
+def fluxcal_of(folder: Path, stars: list[Path]) -> Job:
+    return Job(
+        step="fluxcal",
+        night="20190612",
+        label="standards",
+        inputs={"standards": tuple(stars)},
+        outputs={"fluxcal": folder / "std-correction.fits"},
+        options={},
+    )
+
+
+def test_a_star_that_lost_its_blue_light_does_not_bend_the_nights_curve(tmp_path):
+    stars = [
+        star_of(tmp_path, "STD-Feige34_obs1", "feige34"),
+        star_of(tmp_path, "STD-HZ44_obs1", "hz44", level=0.5, tilt=0.6),
+    ]
+    result = make_fluxcal(fluxcal_of(tmp_path, stars))
+    assert result.figures["left out"] == "STD-HZ44_obs1"
+    assert "not used" in result.warnings[0]
+    header = fits.getheader(tmp_path / "std-correction.fits")
+    assert (header["NSTARS"], header["STDOUT1"]) == (1, "STD-HZ44_obs1")
+
+
+def test_a_standard_star_without_a_spectrum_in_the_table_never_calibrates(tmp_path):
+    path = star_of(tmp_path, "STD-HZ44_obs1", "hz44")
+    with fits.open(path, mode="update") as file:
+        file[0].header["STDKEY"] = ""
+    with pytest.raises(FrameFault, match="STDKEY"):
+        make_fluxcal(fluxcal_of(tmp_path, [path]))

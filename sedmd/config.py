@@ -129,19 +129,20 @@ class Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """What changes at the telescope's maintenance and no frame tells.
+    """What an operator knows of the instrument and no frame tells.
 
-    `field_centres` holds lines ``YYYYMMDD x y``: from that night on, light of 6500 Angstrom from the place where the
-    telescope points falls on this column and row.
+    `field_centres` holds lines ``YYYYMMDD x y``: from that night on, light of 6500 Angstrom from a target falls on this
+    column and row as a rule. Without one (the default) positions count from the middle of the detector, and where
+    targets land is learned from standard stars and clear targets.
     """
 
-    field_centres: tuple[str, ...] = ("20130101 1024 1024",)
+    field_centres: tuple[str, ...] = ()
 
-    def field_centre(self, night: str) -> tuple[float, float]:
-        """Column and row of the field centre in a night: the last entry that is not later."""
+    def field_centre(self, night: str) -> tuple[float, float] | None:
+        """Column and row where targets fall in a night, of the last entry that is not later; None: to be learned."""
         entries = sorted(field_centre_of(line) for line in self.field_centres)
-        past = [entry for entry in entries if entry[0] <= night] or entries[:1]
-        return past[-1][1], past[-1][2]
+        past = [entry for entry in entries if entry[0] <= night]
+        return past[-1][1:] if past else None
 
 
 def field_centre_of(line: str) -> tuple[str, float, float]:
@@ -168,13 +169,13 @@ def field_centre_of(line: str) -> tuple[str, float, float]:
 class Extraction:
     """When a spectrum is final without an observer.
 
-    `pointing_arcsec` is how far, in each axis, a target lies from where the telescope pointed, as a rule (1 sigma);
-    `seeing_arcsec` is the usual FWHM of a star at 6500 Angstrom, which serves until the night has a standard star: what
-    is half as wide again may be a galaxy.
+    `pointing_arcsec` is how far, in each axis, a target lies from where targets land, as a rule (1 sigma); by default
+    it is learned with that place. `seeing_arcsec` is the usual FWHM of a star at 6500 Angstrom, which serves until the
+    night has a standard star: what is half as wide again may be a galaxy.
     """
 
     min_confidence: float = 0.97
-    pointing_arcsec: float = 1.5
+    pointing_arcsec: float | None = None
     seeing_arcsec: float = 1.8
 
 

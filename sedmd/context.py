@@ -17,8 +17,10 @@ from sedmd.calibrations import (
 from sedmd.config import Settings
 from sedmd.deadlines import deadlines
 from sedmd.departure import Geometry, departures
+from sedmd.landings import expected_place, place_begun_with
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.plan import Context, Record
+from sedmd.reduce.place import Place
 from sedmd.verdicts import decided
 
 #: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
@@ -55,7 +57,7 @@ def night_context(
     versions : mapping of step name to version
         Of the program that does the work, not of the one that asks.
     pin_fallbacks : bool
-        See `sedmd.plan.Context`.
+        See `sedmd.plan.Context`; the same holds of the place where targets are expected.
     """
     marks = ledger.marks(night)
     earlier = _earlier(settings, ledger, night)
@@ -74,7 +76,10 @@ def night_context(
         rules=settings.calibrations,
         partner_wait_s=settings.night.partner_wait_s,
         versions=versions,
-        options={"traces": {"field_centre": list(settings.instrument.field_centre(night))}},
+        options={
+            "traces": {"field_centre": settings.instrument.field_centre(night)},
+            "cube": {"place": str(_place(settings, ledger, night, pin=pin_fallbacks))},
+        },
         target_options=asdict(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
         fallbacks=earlier.sets,
@@ -139,6 +144,17 @@ def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
         if flux is not None:
             break
     return _Earlier(sets=tuple(sets), flux=flux, figures=figures)
+
+
+def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
+    """Where targets of a night are expected."""
+    if pin and (begun := place_begun_with(ledger, night)) is not None:
+        return begun
+
+    def marked(kind: str) -> Callable[[str], bool]:
+        return lambda other: bool(ledger.marks(other, kind))
+
+    return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
 
 
 def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:

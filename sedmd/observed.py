@@ -6,7 +6,6 @@ without a window.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,15 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd.cards import sexagesimal, within
+from sedmd.cards import within
 from sedmd.data.extinction import extinction_mag
 from sedmd.decisions import Placement
 from sedmd.errors import SedmError
 from sedmd.frames import Frame, Kind, frame_from_header
-from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction
+from sedmd.products.conditions import Conditions, conditions_of, refraction
 from sedmd.products.e3d import read_any_cube
 from sedmd.products.fitsio import CardValue, ProductFault, card_value
+from sedmd.products.sky import middle_position, offset_of, target_text
 from sedmd.products.solution import read_sensitivity
 from sedmd.products.spectrum import META_CARDS
 from sedmd.reduce.aperture import (
@@ -82,7 +82,8 @@ class Observation:
     offsets : tuple of ((x, y) or None)
         The telescope's offset in each exposure, arcsec East and North; None where the header does not tell.
     centre_deg : (RA, Dec) or None
-        Of the field centre in the first exposure, as its header tells.
+        Of the middle of the field in the first exposure: the target's position less that of the place where targets
+        land, as the cube's header tells.
     notes : tuple of str
         What an observer should know about the files.
     paths : tuple of Path
@@ -182,7 +183,7 @@ def load(product: str, paths: Sequence[Path]) -> Observation:
         meta=meta,
         calibration=calibration,
         offsets=tuple(offset_of(one.header) for one in read),
-        centre_deg=_centre(first.header),
+        centre_deg=middle_position(first.header),
         notes=notes + ((note,) if note else ()),
         paths=tuple(paths),
         stamp=stamp,
@@ -358,28 +359,6 @@ def _calibration(folder: Path, cube: Cube, airmass: float | None) -> tuple[Calib
     return made, "" if airmass is not None else "no airmass in the header: 1.0 assumed for the extinction"
 
 
-def _centre(header: fits.Header) -> tuple[float, float] | None:
-    """Right ascension and declination of the field centre, degrees: the target's plus the telescope's offset."""
-    for keys in (("RA", "DEC"), ("OBJRA", "OBJDEC"), ("TEL_RA", "TEL_DEC")):
-        ra, dec = (sexagesimal(card_value(header, key)) for key in keys)
-        if ra is None or dec is None or not -90 <= dec <= 90:
-            continue
-        if isinstance(card_value(header, keys[0]), str):
-            ra *= 15
-        if keys[0] != "TEL_RA":
-            dx, dy = offset_of(header) or (0.0, 0.0)
-            ra, dec = sky_position((ra, dec), dx, dy)
-        return ra % 360, dec
-    return None
-
-
-def sky_position(centre_deg: tuple[float, float], x_arcsec: float, y_arcsec: float) -> tuple[float, float]:
-    """Right ascension and declination, degrees, of an offset East and North (tangent plane, small angles)."""
-    ra, dec = centre_deg
-    y = dec + y_arcsec / 3600
-    return (ra + x_arcsec / 3600 / max(math.cos(math.radians(y)), 1e-6)) % 360, y
-
-
 def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     """Figures for the spectrum's header: those the cube already carries, and those of the frame."""
     header, frame = exposure.header, exposure.frame
@@ -389,6 +368,7 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     for key in ("quality", "reducer", "skysub", "is_pair", "method"):
         meta.pop(key, None)
     request = card_value(header, "REQ_ID")
+    ra, dec = target_text(header)
     at = int(np.argmin(np.abs(exposure.cube.wavelength - 5577)))
     line_px = within(header, "LSFSIGMA", 0.0, 100.0)
     if line_px is not None:
@@ -397,8 +377,8 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
         "target": frame.name,
         "frame": frame.stem,
         "utc": frame.start.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-5],
-        "ra": meta.get("ra") or card_value(header, "RA") or card_value(header, "TEL_RA"),
-        "dec": meta.get("dec") or card_value(header, "DEC") or card_value(header, "TEL_DEC"),
+        "ra": ra,
+        "dec": dec,
         "parallactic_deg": exposure.conditions.parallactic_deg,
         "req_id": request if isinstance(request, int) else 0,
         "is_pair": False,

@@ -84,7 +84,7 @@ def reduce_nights(
     strict: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
 ) -> Summary:
-    """Reduce every night that has frames in the directories `raw`.
+    """Reduce every night that has frames in the directories `raw`, the oldest first.
 
     Parameters
     ----------
@@ -119,7 +119,13 @@ def reduce_nights(
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
     ledger.forget_failures(nights)
-    plans = _work_off(dispatcher, ended, dict.fromkeys(nights, True), progress)
+    # one night after the other: each rests on what those before it have told of the instrument
+    plans: dict[str, Plan] = {}
+    sizes = {night: len(dispatcher.look(night, final=True).nodes) for night in nights}
+    for night in nights:
+        done = sum(len(plan.nodes) for plan in plans.values())
+        left = sum(size for other, size in sizes.items() if other > night)
+        plans |= _work_off(dispatcher, ended, {night: True}, _beside(progress, done, left))
     for night, plan in plans.items():
         ledger.mark(ENDED, night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
@@ -196,6 +202,11 @@ def _work_off(
         plans[job.night] = dispatcher.plan(job.night, final=nights[job.night])
         nodes = [node for plan in plans.values() for node in plan.nodes if wanted(node)]
         progress(sum(node.state is State.DONE for node in nodes), len(nodes), f"{job.step} {job.label}")
+
+
+def _beside(progress: Callable[[int, int, str], None], done: int, left: int) -> Callable[[int, int, str], None]:
+    """The progress of one night, with the jobs of other nights that are done and those that are left."""
+    return lambda now, total, label: progress(done + now, done + total + left, label)
 
 
 def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:

@@ -18,6 +18,7 @@ from sedmd.mounts import free_bytes
 from sedmd.plan import FALLBACK, Node, Plan, State
 from sedmd.planner import plan_night
 from sedmd.quality import QUALITIES
+from sedmd.reduce.place import Place
 from sedmd.report import figures
 from sedmd.rows import FrameRow
 from sedmd.verdicts import Decided, decided
@@ -79,6 +80,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
         "flux_fallback": asdict(plan.flux_fallback, dict_factory=_plain) if plan.flux_fallback else None,
         "offers": list(plan.offers),
         "departed": plan.departed,
+        "place": Place.of(context.options["cube"]["place"]).told(),
         "targets": _targets(plan, jobs, decided(ledger, night)),
         "running": [_entry(node, jobs) for node in plan.nodes if node.state is State.RUNNING],
         "due": [_entry(node, jobs) for node in plan.due()],
@@ -127,7 +129,7 @@ def render(state: dict[str, Any]) -> str:
         "calibrations" + _serving(state),
         *(_line(entry) for entry in state["calibrations"]),
         "",
-        "targets",
+        "targets" + (f": {state['place']}" if state.get("place") else ""),
         *(_target_line(target) for target in state["targets"]),
     ]
     sections = (

@@ -6,17 +6,20 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from astropy.io import fits
 
-from sedmd.cards import within
+from sedmd.cards import truth
 from sedmd.config import Extraction
 from sedmd.observed import Observation
 from sedmd.products.conditions import seeing_told
+from sedmd.products.landing import places_for
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.automatic import Automatic, extract_target
 from sedmd.reduce.find import Source
+from sedmd.reduce.place import Place
 from sedmd.reduce.psf import Psf, Refraction
 from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.target import Look
@@ -42,6 +45,8 @@ class Suggestion:
         What was found, in a sentence.
     others : tuple of (x, y)
         Further objects in the field, arcsec.
+    expected : tuple of (x, y)
+        Where targets land, arcsec; two places if the night's star contradicts the nights before, none if not known.
     """
 
     a: Ellipse | None = None
@@ -50,6 +55,7 @@ class Suggestion:
     psf_b: Psf | None = None
     words: str = ""
     others: tuple[tuple[float, float], ...] = ()
+    expected: tuple[tuple[float, float], ...] = ()
 
 
 def suggest(observation: Observation, extraction: Extraction | None = None) -> Suggestion:
@@ -61,16 +67,19 @@ def suggest(observation: Observation, extraction: Extraction | None = None) -> S
             observation.cubes, observation.refraction, observation.exptimes_s, observation.offsets, strict=True
         )
     ]
+    star = night_star(observation)
+    places = expected_places(observation, extraction, star)
+    expected = tuple((place.x_arcsec, place.y_arcsec) for place in places if place.known)
     found = extract_target(
         looks,
         gain_b=looks[-1].exptime_s / looks[0].exptime_s,
-        pointing_arcsec=extraction.pointing_arcsec,
-        seeing=_seeing(observation) or Seeing(fwhm_arcsec=extraction.seeing_arcsec),
+        places=places,
+        seeing=_seeing(observation, star) or Seeing(fwhm_arcsec=extraction.seeing_arcsec),
     )
     stars = [_star(sources) for sources in found.found]
     psf_a, psf_b = stars[0], stars[-1] if observation.pair else None
     if not found.sources:
-        return Suggestion(psf_a=psf_a, psf_b=psf_b, words=found.doubts[0].why)
+        return Suggestion(psf_a=psf_a, psf_b=psf_b, words=found.doubts[0].why, expected=expected)
     first = found.sources[0]
     aperture = _aperture(first)
     return Suggestion(
@@ -80,22 +89,44 @@ def suggest(observation: Observation, extraction: Extraction | None = None) -> S
         psf_b=psf_b,
         words=_words(found),
         others=found.others,
+        expected=expected,
     )
 
 
-def _seeing(observation: Observation) -> Seeing | None:
-    """From the standard star of the night that is nearest in time; None where there is none."""
-    start, airmass = within(observation.header, "JD", 2.4e6, 2.6e6), observation.meta.get("airmass")
-    if not observation.paths or start is None or not isinstance(airmass, float):
+def expected_places(
+    observation: Observation, extraction: Extraction, star: fits.Header | None
+) -> tuple[Place, ...]:
+    """Where the pipeline looks for the target: see `sedmd.products.landing.places_for`."""
+    half = not observation.pair and truth(observation.header.get("ABPAIR")) is True
+    return places_for(observation.header, star, pointing_arcsec=extraction.pointing_arcsec, half=half)
+
+
+def night_star(observation: Observation) -> fits.Header | None:
+    """Header of the spectrum of the night's standard star that is nearest in time; None where there is none."""
+    start = _time(observation.meta.get("utc"))
+    if not observation.paths or start is None:
         return None
-    told: list[tuple[float, Seeing]] = []
+    told: list[tuple[float, fits.Header]] = []
     for path in sorted(observation.folder.glob("ext_STD-*.fits")):
         with suppress(OSError):  # it is being made anew, or broken: another serves
             header = fits.getheader(path)
-            when, seeing = within(header, "JD", 2.4e6, 2.6e6), seeing_told(header, airmass)
-            if when is not None and seeing is not None:
-                told.append((abs(when - start), seeing))
+            if (when := _time(header.get("OBSUTC"))) is not None:
+                told.append((abs((when - start).total_seconds()), header))
     return min(told, key=lambda one: one[0], default=(0.0, None))[1]
+
+
+def _time(text: object) -> datetime | None:
+    """``YYYY-MM-DD HH:MM:SS.s`` as our spectra have it; None for anything else."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def _seeing(observation: Observation, star: fits.Header | None) -> Seeing | None:
+    """As the night's standard star tells it."""
+    airmass = observation.meta.get("airmass")
+    return seeing_told(star, airmass) if star is not None and isinstance(airmass, float) else None
 
 
 def _star(sources: Sequence[Source]) -> Psf | None:

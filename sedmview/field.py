@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pyqtgraph as pg
 
-from sedmd.observed import Extraction, Observation, sky_position
+from sedmd.observed import Extraction, Observation
+from sedmd.products.sky import sexagesimal_text, sky_position
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.containers import FloatArray, Spaxels
 from sedmd.reduce.hexagon import cell_vertices
@@ -107,7 +108,9 @@ class FieldPlot(pg.PlotWidget):
         }
         self._handles = _Marks(size=8, symbol="s", pen=pg.mkPen("#0b0e12"), brush=COLOUR_INK)
         self._offer = _Marks(size=13, symbol="d", pen=pg.mkPen(COLOUR_OFFER, width=1.5), brush=None)
+        self._expected = _Marks(size=15, symbol="+", pen=pg.mkPen("#0b0e12"), brush=COLOUR_OFFER)
         for item in (
+            self._expected,
             self._sky,
             self._members,
             self._track,
@@ -154,7 +157,10 @@ class FieldPlot(pg.PlotWidget):
             )
 
     def show_apertures(self, choice: Choice, *, floating: bool, offered: Suggestion | None, hidden: bool) -> None:
-        """Apertures where they are now; the active one is drawn stronger, with its handles unless it floats."""
+        """Apertures where they are now; the active one is drawn stronger, with its handles unless it floats.
+
+        Diamonds are what the pipeline would take, crosses the places where targets land.
+        """
         for letter in ("A", "B"):
             shown = letter in choice.letters and not hidden
             drawn, text = self._outlines[letter], self._letters[letter]
@@ -181,7 +187,12 @@ class FieldPlot(pg.PlotWidget):
         handles = [] if held else ends(apertures.placed(choice.aperture, 0.0, 0.0))
         self._handles.setPos(choice.aperture.x_arcsec, choice.aperture.y_arcsec)
         offers = [one for one in (offered.a, offered.b) if one is not None] if offered is not None else []
-        for item, places in ((self._handles, handles), (self._offer, [(one.x_arcsec, one.y_arcsec) for one in offers])):
+        marks = (
+            (self._handles, handles),
+            (self._offer, [(one.x_arcsec, one.y_arcsec) for one in offers]),
+            (self._expected, list(offered.expected) if offered is not None else []),
+        )
+        for item, places in marks:
             if self._marks.get(item) != places:
                 self._marks[item] = places
                 item.setData([x for x, _ in places], [y for _, y in places])
@@ -220,7 +231,8 @@ class FieldPlot(pg.PlotWidget):
         if self._observation is None:
             return text
         if self._observation.centre_deg is not None:
-            text = f"{_sexagesimal(*sky_position(self._observation.centre_deg, x, y))}   {text}"
+            ra, dec = sexagesimal_text(*sky_position(self._observation.centre_deg, x, y))
+            text = f"{ra} {dec}   {text}"
         spaxel = self.hexes.spaxel_at(x, y)
         if spaxel is not None:
             ident = int(self._observation.field_cube.spaxels.ident[spaxel])
@@ -270,12 +282,3 @@ class FieldPlot(pg.PlotWidget):
         self._arms[1].setData(np.array([x, x + size]), np.array([y, y]))
         self._names[0].setPos(x, y + 1.3 * size)
         self._names[1].setPos(x + 1.3 * size, y)
-
-
-def _sexagesimal(ra_deg: float, dec_deg: float) -> str:
-    """``hh:mm:ss.ss +dd:mm:ss.s``."""
-    hundredths = round(ra_deg / 15 * 360000) % (24 * 360000)
-    tenths = round(abs(dec_deg) * 36000)
-    sign = "-" if dec_deg < 0 else "+"
-    ra = f"{hundredths // 360000:02d}:{hundredths // 6000 % 60:02d}:{hundredths % 6000 / 100:05.2f}"
-    return f"{ra} {sign}{tenths // 36000:02d}:{tenths // 600 % 60:02d}:{tenths % 600 / 10:04.1f}"

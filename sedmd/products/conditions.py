@@ -82,12 +82,6 @@ def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | N
     return seeing_by_star(fwhm, above, at_airmass=airmass)
 
 
-def offset_of(header: Mapping[str, object]) -> tuple[float, float] | None:
-    """What the header calls the telescope's offset, arcsec East and North; None when it does not tell."""
-    east, north = (within(header, key, -600, 600) for key in ("RA_OFF", "DEC_OFF"))
-    return None if east is None or north is None else (east, north)
-
-
 def _middle(header: Mapping[str, object], airmass: float, angle: float) -> tuple[float, float]:
     """Airmass and parallactic angle half an exposure after the start, or those of the start if the cards disagree."""
     told = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))

@@ -1,7 +1,8 @@
 """The cube: our own extensions beside those that the public ``pyifu`` reader looks for.
 
 PRIMARY, VARIANCE, LBDA, MAPPING, SPAX_ID and SPAX_VERT are what pyifu reads; MASK and SPAXELS are ours. The wavelength
-grid lives in LBDA, because it need not be linear.
+grid lives in LBDA, because it need not be linear. Where the cards tell the sky position of the middle of the field, the
+columns X and Y of SPAXELS carry celestial coordinates as FITS has them for lists of pixels.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from sedmd.cards import number
 from sedmd.products.fitsio import (
     Cards,
     ProductFault,
@@ -22,6 +24,7 @@ from sedmd.products.fitsio import (
 )
 from sedmd.products.image import mask_cards
 from sedmd.products.provenance import Provenance
+from sedmd.products.sky import MIDDLE_CARDS, column_coordinates
 from sedmd.products.tables import Column, table_hdu
 from sedmd.reduce.containers import Cube, Spaxels
 from sedmd.reduce.hexagon import cell_vertices
@@ -91,7 +94,7 @@ def write_cube(
         fits.ImageHDU(np.asarray(cube.variance, dtype=np.float32), name="VARIANCE"),
         mask,
         lbda,
-        _spaxel_table(spaxels),
+        _spaxel_table(spaxels, carried),
         mapping,
         fits.ImageHDU(np.asarray(spaxels.ident, dtype=np.int32), name="SPAX_ID"),
         vertices,
@@ -132,8 +135,8 @@ def read_cube(path: Path, *, hdul: fits.HDUList | None = None) -> tuple[Cube, fi
     return cube, hdul[0].header
 
 
-def _spaxel_table(spaxels: Spaxels) -> fits.BinTableHDU:
-    return table_hdu(
+def _spaxel_table(spaxels: Spaxels, header: fits.Header) -> fits.BinTableHDU:
+    hdu = table_hdu(
         [
             Column(name="ID", array=np.asarray(spaxels.ident, dtype=np.int32), comment="number in the trace table"),
             Column(name="Q", array=np.asarray(spaxels.q, dtype=np.int32), comment="axial hexagonal coordinate"),
@@ -143,3 +146,8 @@ def _spaxel_table(spaxels: Spaxels) -> fits.BinTableHDU:
         ],
         name="SPAXELS",
     )
+    ra, dec = (number(header.get(card)) for card in MIDDLE_CARDS)
+    if ra is not None and dec is not None:
+        names = hdu.columns.names
+        add_cards(hdu.header, column_coordinates((ra, dec), names.index("X") + 1, names.index("Y") + 1))
+    return hdu

@@ -26,8 +26,8 @@ from sedmd.reduce.containers import FloatArray, Spectrum
 #: Keys of `Spectrum.meta`, the card each one becomes, and what it means. Other keys go under ``HIERARCH SEDM``.
 META_CARDS: dict[str, tuple[str, str]] = {
     "target": ("TARGET", "name of the target as it was typed"),
-    "ra": ("OBJRA", "right ascension as in the raw header"),
-    "dec": ("OBJDEC", "declination as in the raw header"),
+    "ra": ("OBJRA", "right ascension of the target"),
+    "dec": ("OBJDEC", "declination of the target"),
     "utc": ("OBSUTC", "start, YYYY-MM-DD HH:MM:SS.s"),
     "mjd": ("MJD_OBS", "[d] start of the (first) exposure"),
     "exptime_s": ("EXPTIME", "[s] on the target, both frames of a pair"),

@@ -29,6 +29,7 @@ from sedmd.reduce.doubts import (
 from sedmd.reduce.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, without
 from sedmd.reduce.host import Host, fit_host
 from sedmd.reduce.pair import extract_pair
+from sedmd.reduce.place import Place
 from sedmd.reduce.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
 from sedmd.reduce.seeing import Seeing, Shape
 from sedmd.reduce.target import Candidate, Doubt, Look, candidates, likeness, place_of, weighed
@@ -93,7 +94,7 @@ def extract_target(
     looks: Sequence[Look],
     *,
     gain_b: NDArray[np.floating] | float = 1.0,
-    pointing_arcsec: float = 1.5,
+    places: Sequence[Place] = (Place(),),
     seeing: Seeing | None = None,
     standard: bool = False,
     doubts: Sequence[Doubt] = (),
@@ -104,7 +105,7 @@ def extract_target(
     ----------
     looks : one exposure, or A and B
     gain_b : (n_wave,) or float, counts in B for one in A (see `extract_pair`)
-    pointing_arcsec : spread of the telescope's pointing in each axis
+    places : where targets land, one as likely as the other; by default that is not known
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
     doubts : what else speaks against it: its calibrations, say
@@ -116,7 +117,7 @@ def extract_target(
     """
     bands = [condense(look.cube, look.refraction, BAND_EDGES) for look in looks]
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
-    ranked = candidates(looks, found, pointing_arcsec=pointing_arcsec)
+    ranked = candidates(looks, found, places=places)
     if not ranked:
         return Automatic(point=None, found=tuple(map(tuple, found)), doubts=(nothing(looks, found),))
     seeing = seeing or Seeing()
@@ -125,7 +126,7 @@ def extract_target(
     if standard:
         chosen = max(ranked, key=lambda one: one.sources[0].brightness)
     else:
-        ranked, pictures = _by_shape(looks, bands, found, ranked, pointing_arcsec, seeing)
+        ranked, pictures = _by_shape(looks, bands, found, ranked, seeing)
         chosen = ranked[0]
         hosts = pictures if any(picture.clear for picture in pictures) else []
     images = _images(chosen.sources, hosts)
@@ -167,7 +168,6 @@ def _by_shape(
     bands: Sequence[Bands],
     found: Sequence[Sequence[Source]],
     ranked: Sequence[Candidate],
-    pointing_arcsec: float,
     seeing: Seeing,
 ) -> tuple[list[Candidate], list[Host]]:
     """The candidates once more, those that are points first; and the picture of the first in each exposure."""
@@ -177,7 +177,8 @@ def _by_shape(
     factors = []
     for number, candidate in enumerate(ranked):
         shape = _shape(candidate, fits[number] if number < len(fits) else [])
-        factors.append(likeness(candidate.off_arcsec, shape, pointing_arcsec=pointing_arcsec, seeing=seeing))
+        spread = candidate.expected.spread_arcsec
+        factors.append(likeness(candidate.off_arcsec, shape, spread_arcsec=spread, seeing=seeing))
     for number, candidate in enumerate(close):
         for rival, fit in zip(close, fits, strict=True):
             if rival is candidate:

@@ -72,7 +72,9 @@ def about_place(
     if rivals:
         at = ", ".join(f"({one.place[0]:+.1f}, {one.place[1]:+.1f})" for one in rivals)
         return Doubt(why=f"{where} may be the target, or that at {at}", trust=chosen.chance)
-    why = f"{where} lies {chosen.off_arcsec:.1f} arcsec from where the telescope pointed"
+    why = f"{where} lies {chosen.off_arcsec:.1f} arcsec from where targets land"
+    if not chosen.expected.known:
+        why = f"{where}: where targets land is not known yet"
     width = min(source.psf.fwhm_arcsec for source in sources)
     if width > seeing.fwhm_arcsec + seeing.spread_arcsec:
         why += f", and may be a galaxy (FWHM {width:.1f} arcsec; of a star {seeing.fwhm_arcsec:.1f})"

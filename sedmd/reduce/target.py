@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 
 from sedmd.reduce.containers import Cube
 from sedmd.reduce.find import Source
+from sedmd.reduce.place import Place
 from sedmd.reduce.psf import Refraction
 from sedmd.reduce.seeing import Seeing, Shape, normal
 
-#: How an object moves over the field when the telescope is offset, and how often a header means it so: against the
-#: offset of the telescope, or with it where the card holds the object's.
-SIGNS = ((-1.0, 0.9), (1.0, 0.1))
+#: How an object moves over the field when the telescope is offset: against the offset of the telescope, or with it
+#: where the card holds the object's.
+SIGNS = (-1.0, 1.0)
 #: How far the move from A to B may be off the telescope's offsets [arcsec].
 MAX_NOD_ERROR = 2.0
 #: A move shorter than this tells nothing [arcsec].
 MIN_NOD = 0.5
+#: Of the two exposures of a pair, how often the place where targets land is midway between them, at the first, at the
+#: second: kpy nods to both sides (recenter_ifu.py: B is moved by -2 times what A was).
+MIDWAY, FIRST, SECOND = 0.8, 0.1, 0.1
 #: Targets that lie anywhere in the field: wrong coordinates, a telescope that lost its way.
 ASTRAY = 0.05
 #: Area over which those are spread [arcsec**2].
@@ -46,7 +50,8 @@ class Look:
     refraction : Refraction
     exptime_s : float
     offset : (x, y) or None
-        What the header calls the telescope's offset, arcsec East and North; None when it does not tell.
+        What the header calls the telescope's offset, arcsec East and North; None when it does not tell. It holds the
+        step from the acquisition camera to the IFU, so that only the difference of two exposures says something.
     """
 
     cube: Cube
@@ -70,12 +75,14 @@ class Candidate:
     Attributes
     ----------
     sources : tuple of Source, one for each exposure
-    off_arcsec : how far it lies from where the telescope pointed, by the kinder reading of the offsets
+    expected : the place where targets land that is nearest to it
+    off_arcsec : how far it lies from there
     odds : that it is the target, against an unrelated object there
     chance : that it is the target, all candidates and the chance that none is considered
     """
 
     sources: tuple[Source, ...]
+    expected: Place
     off_arcsec: float
     odds: float
     chance: float = 0.0
@@ -91,14 +98,16 @@ class Candidate:
         return place_of(self.sources[0])
 
 
-def candidates(looks: Sequence[Look], found: Sequence[Sequence[Source]], *, pointing_arcsec: float) -> list[Candidate]:
+def candidates(
+    looks: Sequence[Look], found: Sequence[Sequence[Source]], *, places: Sequence[Place] = (Place(),)
+) -> list[Candidate]:
     """The objects that may be the target, the likeliest first.
 
     Parameters
     ----------
     looks : one exposure, or A and B
     found : sources of each exposure, the brightest first
-    pointing_arcsec : spread of the pointing in each axis
+    places : where targets land, one as likely as the other; by default that is not known
 
     Returns
     -------
@@ -107,21 +116,18 @@ def candidates(looks: Sequence[Look], found: Sequence[Sequence[Source]], *, poin
 
     Notes
     -----
-    Bayes' rule: the density of targets about the place where the telescope pointed, a normal one with a floor for those
-    that went astray, against the density of unrelated objects and against there being nothing to see.
+    Bayes' rule: the density of targets about the places where they land, normal ones with a floor for those that went
+    astray, against the density of unrelated objects and against there being nothing to see.
     """
     made = []
-    nod = nod_of(looks)
     # what shines beyond the rim is not in the field, and what the rim itself makes is no object
     found = [
         [one for one in sources if one.edge_arcsec > 0 and not any(_in_the_wings(one, other) for other in sources)]
         for sources in found
     ]
     for sources in _objects(looks, found):
-        # the way an object moved tells how the offsets are meant
-        signs = [(sign, share) for sign, share in SIGNS if _gap(sources, nod, sign) <= MAX_NOD_ERROR]
-        density, off = _density(looks[0], sources[0], signs, pointing_arcsec)
-        made.append(Candidate(sources=sources, off_arcsec=off, odds=density / UNRELATED))
+        density, place, off = _density(sources, places)
+        made.append(Candidate(sources=sources, expected=place, off_arcsec=off, odds=density / UNRELATED))
     return weighed(made, [1.0] * len(made))
 
 
@@ -140,14 +146,14 @@ def _in_the_wings(source: Source, other: Source) -> bool:
     return near and source.brightness < LEFT_BEHIND * other.brightness
 
 
-def likeness(off_arcsec: float, shape: Shape, *, pointing_arcsec: float, seeing: Seeing) -> float:
+def likeness(off_arcsec: float, shape: Shape, *, spread_arcsec: float, seeing: Seeing) -> float:
     """How much likelier an object of this shape is the target than its place alone would say.
 
     Parameters
     ----------
-    off_arcsec : from where the telescope pointed
+    off_arcsec : from where targets land
     shape : of its image
-    pointing_arcsec : spread of the pointing in each axis
+    spread_arcsec : of targets about that place, in each axis
     seeing : of a star here
 
     Notes
@@ -158,7 +164,7 @@ def likeness(off_arcsec: float, shape: Shape, *, pointing_arcsec: float, seeing:
     star = seeing.density(shape)
     width = normal(shape.fwhm_arcsec - GALAXY_WIDTH * seeing.fwhm_arcsec, math.hypot(GALAXY_SPREAD, shape.fwhm_error))
     galaxy = width * shape.roundness(GALAXY_ELLIPTICITY)
-    spread = math.hypot(HOST_SPREAD, pointing_arcsec)
+    spread = math.hypot(HOST_SPREAD, spread_arcsec)
     host = HOST_SEEN * math.exp(-0.5 * (off_arcsec / spread) ** 2) / (2 * math.pi * spread**2)
     return UNRELATED * star / (UNRELATED * 0.5 * (star + galaxy) + host * galaxy)
 
@@ -179,7 +185,7 @@ def move_of(offsets: Sequence[tuple[float, float] | None]) -> tuple[float, float
 
 def nod_error(one: Source, two: Source, nod: tuple[float, float] | None) -> float:
     """How far the move of an object is off the telescope's, arcsec; 0 where nothing is known of that."""
-    return min(_gap((one, two), nod, sign) for sign, _ in SIGNS)
+    return min(_gap((one, two), nod, sign) for sign in SIGNS)
 
 
 def _gap(sources: Sequence[Source], nod: tuple[float, float] | None, sign: float) -> float:
@@ -210,17 +216,19 @@ def _objects(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Iterat
             yield one, two
 
 
-def _density(
-    look: Look, source: Source, signs: Sequence[tuple[float, float]], pointing_arcsec: float
-) -> tuple[float, float]:
-    """Density of the target's place here [1 / arcsec**2], and the distance from where it should be [arcsec]."""
-    x, y = place_of(source)
-    offset = look.offset or (0.0, 0.0)
-    spread = pointing_arcsec if look.offset is not None else 2 * pointing_arcsec
-    total, nearest = 0.0, math.inf
-    known = sum(share for _, share in signs)
-    for sign, share in signs:
-        off = math.hypot(x - sign * offset[0], y - sign * offset[1])
-        total += share / known * math.exp(-0.5 * (off / spread) ** 2) / (2 * math.pi * spread**2)
-        nearest = min(nearest, off)
-    return (1 - ASTRAY) * total + ASTRAY / FIELD_ARCSEC2, nearest
+def _density(sources: Sequence[Source], places: Sequence[Place]) -> tuple[float, Place, float]:
+    """Density of targets here [1 / arcsec**2], the nearest place where they land, and the distance from it [arcsec]."""
+    points = _readings([place_of(source) for source in sources])
+    mean = sum(share * place.density(*point) for point, share in points for place in places) / len(places)
+    off, nearest = min(
+        ((place.off(*point), place) for point, _ in points for place in places), key=lambda pair: pair[0]
+    )
+    return (1 - ASTRAY) * mean + ASTRAY / FIELD_ARCSEC2, nearest, off
+
+
+def _readings(points: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], float]]:
+    """Where an object would have landed without a nod, and how often that is so."""
+    if len(points) == 1:
+        return [(points[0], 1.0)]
+    (ax, ay), (bx, by) = points
+    return [((0.5 * (ax + bx), 0.5 * (ay + by)), MIDWAY), ((ax, ay), FIRST), ((bx, by), SECOND)]

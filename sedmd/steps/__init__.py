@@ -29,8 +29,8 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 2,
     "wavelength": 2,
     "flat": 3,
-    "cube": 2,
-    "extract": 8,
+    "cube": 3,
+    "extract": 9,
     "fluxcal": 2,
     "calibrate": 2,
 }

@@ -13,6 +13,7 @@ from sedmd.job import Job, Result
 from sedmd.products.cube import write_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import write_image
+from sedmd.products.landing import EXPECTED, place_cards
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
 from sedmd.reduce.containers import Cube, Image, Mask
@@ -20,6 +21,7 @@ from sedmd.reduce.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.cube import rebin
 from sedmd.reduce.flexure import Flexure, find_far_shift, measure_flexure
 from sedmd.reduce.frame import SHIFT_REACH_PX, Separated, flagged, separate
+from sedmd.reduce.place import Place
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
 
@@ -107,11 +109,13 @@ def make_cube(job: Job) -> Result:
         mask=mask,
         spaxels=found.spaxels,
     )
+    place = Place.of(job.options["place"]) if "place" in job.options else Place()
     cards = {
         **_cards(separated, flexure, solution.line_sigma, found, n_cosmic),
         "CALNIGHT": (str(served["night"]) if fallback else job.night, "night of bias, traces, wavelength, flat"),
         "CALAGE": (int(served["age_nights"]) if fallback else 0, "[nights] from the calibrations to this frame"),
         "CALFALL": (fallback, "calibrations of an earlier night serve"),
+        **place_cards(header, place),
     }
     made = provenance(job)
     if fallback:
@@ -141,6 +145,7 @@ def make_cube(job: Job) -> Result:
             "cosmic [px]": n_cosmic,
             "scattered [e-]": round(float(np.median(separated.background)), 1),
             "chi2": round(separated.chi2, 2),
+            EXPECTED: str(place),
         },
         warnings=warnings,
     )

@@ -15,15 +15,18 @@ from sedmd.cards import number_of, text_of
 from sedmd.data.extinction import extinction_mag
 from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.job import Job, Result
-from sedmd.products.conditions import Conditions, conditions_of, offset_of, refraction, seeing_told
+from sedmd.products.conditions import Conditions, conditions_of, refraction, seeing_told
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
+from sedmd.products.landing import landing_figures, places_for
 from sedmd.products.provenance import provenance
+from sedmd.products.sky import offset_of, target_text
 from sedmd.products.spectrum import Field, write_spectrum
 from sedmd.reduce.automatic import Automatic, extract_target
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.containers import FloatArray, Spectrum
 from sedmd.reduce.hexagon import cell_vertices
+from sedmd.reduce.place import Place
 from sedmd.reduce.psf import Refraction
 from sedmd.reduce.seeing import Seeing
 from sedmd.reduce.sensitivity import extinction_factor
@@ -58,20 +61,23 @@ def extract_spectrum(job: Job) -> Result:
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
     doubt = str(job.options.get("name_doubt") or "")
+    half = str(job.options.get("half_of_pair") or "")
+    star = fits.getheader(job.one("star")) if "star" in job.inputs else None
     if standard:
         found, least = extract(exposures, standard=True), STANDARD_CONFIDENCE
     else:
+        pointing = job.options.get("pointing_arcsec")
         found = extract(
             exposures,
-            pointing_arcsec=float(job.options["pointing_arcsec"]),
-            seeing=_seeing(job, exposures),
+            places=places_for(exposures[0].header, star, pointing_arcsec=pointing, half=bool(half)),
+            seeing=_seeing(job, exposures, star),
             doubts=[Doubt(why=doubt, trust=NAME_TRUST)] if doubt else [],
         )
         least = float(job.options["min_confidence"])
     if found.point is None or found.confidence < least:
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
     figures = _figures(found) if standard else _figures(found, quality=_quality(job, found))
-    half = job.options.get("half_of_pair")
+    figures |= landing_figures(_raw_name(paths[0]), standard=standard, pair=len(paths) == 2 or bool(half))
     warnings = (f"{job.label}: the [{half}] exposure of an A/B pair, extracted without the other",) if half else ()
     _write(job, exposures, found, standard=standard)
     return Result(figures=figures, warnings=warnings)
@@ -97,7 +103,7 @@ def read_exposure(path: Path) -> Exposure:
 def extract(
     exposures: list[Exposure],
     *,
-    pointing_arcsec: float = 1.5,
+    places: Sequence[Place] = (Place(),),
     seeing: Seeing | None = None,
     standard: bool = False,
     doubts: Sequence[Doubt] = (),
@@ -114,7 +120,7 @@ def extract(
     return extract_target(
         looks,
         gain_b=gain,
-        pointing_arcsec=pointing_arcsec,
+        places=places,
         seeing=seeing,
         standard=standard,
         doubts=doubts,
@@ -129,12 +135,10 @@ def said(found: Automatic) -> str:
     return f"confidence {found.confidence:.2f}: {'; '.join(reasons)}"
 
 
-def _seeing(job: Job, exposures: list[Exposure]) -> Seeing:
+def _seeing(job: Job, exposures: list[Exposure], star: fits.Header | None) -> Seeing:
     """What is known of a star's width: from the night's standard star nearest in time, or what is usual."""
     usual = Seeing(fwhm_arcsec=float(job.options["seeing_arcsec"]))
-    if "star" not in job.inputs:
-        return usual
-    return seeing_told(fits.getheader(job.one("star")), _mean_airmass(exposures)) or usual
+    return usual if star is None else seeing_told(star, _mean_airmass(exposures)) or usual
 
 
 def _mean_airmass(exposures: list[Exposure]) -> float | None:
@@ -229,13 +233,14 @@ def _picture(exposures: list[Exposure]) -> Field:
 
 def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bool) -> dict[str, Any]:
     first, header, psf = exposures[0], exposures[0].header, found.sources[0].psf
+    ra, dec = target_text(header)
     fwhm_px = 2.355 * (number_of(header.get("LSFSIGMA"), 1.3))
     at = int(np.argmin(np.abs(first.look.cube.wavelength - 5577)))
     half = job.options.get("half_of_pair")
     meta: dict[str, Any] = {
         "target": str(job.options.get("name") or header.get("NAME") or header.get("OBJECT")),
-        "ra": text_of(header, "RA", "OBJRA", "TEL_RA"),
-        "dec": text_of(header, "DEC", "OBJDEC", "TEL_DEC"),
+        "ra": ra,
+        "dec": dec,
         "utc": utc_of(header),
         "mjd": number_of(header.get("MJD_OBS"), math.nan),
         "exptime_s": sum(e.look.exptime_s for e in exposures),

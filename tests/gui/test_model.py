@@ -157,23 +157,42 @@ def test_an_empty_field_suggests_nothing_and_says_so():
     assert found.a is None and "no object" in found.words
 
 
+def star_spectrum(folder, name, utc, **cards):
+    """What a standard star's spectrum says of the night."""
+    header = fits.Header({"OBSUTC": utc, "SEEING": 1.8, "AIRMASS": 1.2} | cards)
+    fits.PrimaryHDU(header=header).writeto(folder / f"ext_{name}_obs1.fits")
+
+
 def test_the_suggestion_takes_the_seeing_from_the_star_nearest_in_time_as_the_pipeline_does(tmp_path):
-    jd = 2458646.7
-    wide = make_observation(make_cube([(3.0, -4.0, 400.0)]), folder=tmp_path)
-    observation = replace(wide, header=fits.Header({"JD": jd}))
-    far = Extraction(pointing_arcsec=5.0)  # its place alone says little
-    usual = suggest(observation, far).words
-
-    def told(name, fwhm, when):
-        header = fits.Header({"JD": when, "SEEING": fwhm, "AIRMASS": 1.2})
-        fits.PrimaryHDU(header=header).writeto(tmp_path / f"ext_{name}_obs1.fits")
-
-    told("STD-Far", 1.9, jd + 0.2)
-    assert "galaxy" not in suggest(observation, far).words
-    told("STD-Near", 0.9, jd + 0.02)
+    observation = make_observation(make_cube([(3.0, -4.0, 400.0)]), folder=tmp_path)  # taken at 04:07:07
+    usual = suggest(observation).words
+    star_spectrum(tmp_path, "STD-Far", "2019-06-12 09:00:00.0", SEEING=1.9)
+    assert "galaxy" not in suggest(observation).words
+    star_spectrum(tmp_path, "STD-Near", "2019-06-12 03:45:00.0", SEEING=0.9)
     (tmp_path / "ext_STD-Broken_obs1.fits").write_bytes(b"SIMPLE")
-    told("ZTF19abc", 1.9, jd)
-    assert "may be a galaxy" in suggest(observation, far).words != usual
+    star_spectrum(tmp_path, "ZTF19abc", "2019-06-12 04:07:07.0", SEEING=1.9)
+    assert "may be a galaxy" in suggest(observation).words != usual
+
+
+def test_the_suggestion_expects_the_target_where_the_pipeline_does(tmp_path):
+    """By the cube's cards, and by the star of the night."""
+    two = make_observation(make_cube([(3.0, -4.0, 400.0), (-4.0, 3.0, 900.0)]), folder=tmp_path)
+    assert suggest(two).expected == ()
+    cards = {"PLACEX": 3.3, "PLACEY": -4.2, "PLACEERR": 0.9, "PLACESRC": "9 exposures since 20190601"}
+    known = replace(two, header=fits.Header(cards))
+    found = suggest(known)
+    assert found.expected == ((3.3, -4.2),)
+    assert (found.a.x_arcsec, found.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.3)
+    star_spectrum(tmp_path, "STD-HZ44", "2019-06-12 03:45:00.0", XPOS=-4.1, YPOS=3.2)
+    assert suggest(two).a.x_arcsec == pytest.approx(-4.0, abs=0.3)
+    # the star contradicts what was learned: either may be the target
+    both = suggest(known)
+    assert len(both.expected) == 2 and "may be the target, or that at" in both.words
+
+
+def test_an_absurd_width_of_the_pointing_is_not_asked_of_a_place_that_nobody_knows():
+    observation = make_observation(make_cube([(3.0, -4.0, 400.0)]))
+    assert suggest(observation, Extraction(pointing_arcsec=0.1)).words == suggest(observation).words
 
 
 def test_the_spectrum_shown_is_the_pipelines_own():

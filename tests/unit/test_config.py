@@ -98,7 +98,8 @@ def test_field_centre_is_the_last_entry_that_is_not_later():
     instrument = Instrument(field_centres=("20180926 1019.5 1014.5", "20130101 1024 1024"))
     assert instrument.field_centre("20170612") == (1024.0, 1024.0)
     assert instrument.field_centre("20180926") == (1019.5, 1014.5)
-    assert instrument.field_centre("20100101") == (1024.0, 1024.0)  # before all of them: the earliest serves
+    assert instrument.field_centre("20100101") is None  # before all of them, and without any, it is learned
+    assert Instrument().field_centre("20240112") is None
 
 
 def test_a_field_centre_that_is_no_place_is_refused(tmp_path):

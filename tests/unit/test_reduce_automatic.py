@@ -8,6 +8,7 @@ import pytest
 from sedmd.reduce.automatic import _same_light, extract_target
 from sedmd.reduce.find import BAND_EDGES, Source, find_in_bands
 from sedmd.reduce.host import fit_host
+from sedmd.reduce.place import Place
 from sedmd.reduce.psf import Psf, Refraction, condense
 from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Doubt, Look
@@ -35,6 +36,9 @@ def galaxy(x, y, radius, ratio=0.7):
     dx, dy = SPAXELS.x_arcsec - x, (SPAXELS.y_arcsec - y) / ratio
     light = np.exp(-1.68 * np.sqrt(dx**2 + dy**2 + 0.6) / radius)
     return np.broadcast_to(light / light.sum(), (WAVELENGTH.size, SPAXELS.q.size))
+
+
+HERE = Place(spread_arcsec=1.5, source="settings")
 
 
 def look(*lights, sky=150.0, seed=1, offset=(0.0, 0.0), tilt=0.0):
@@ -115,13 +119,31 @@ def test_nothing_is_extracted_from_an_empty_field():
 
 
 def test_the_star_far_from_the_place_is_not_taken_for_the_target():
-    found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))])
+    found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))], places=[HERE])
     assert found.confidence < 0.7
-    assert "arcsec from where the telescope pointed" in found.reasons[0]
+    assert "7.8 arcsec from where targets land" in found.reasons[0]
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (-1.0, 3.4), (3.5, -2.5)])
+def test_a_clear_star_alone_needs_no_observer_although_nobody_knows_where_targets_land(place):
+    found = extract_target([look((4000.0, SHAPE, star(*place)), offset=(-102.0, -112.84))])
+    assert found.confidence > 0.97
+
+
+def test_where_nobody_knows_where_targets_land_that_is_said():
+    found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))])
+    assert 0.7 < found.confidence < 0.97
+    assert "where targets land is not known yet" in found.reasons[0]
+
+
+def test_two_stars_need_an_observer_until_the_place_is_known():
+    scene = look((700.0, SHAPE, star(0.5, 0.5)), (6000.0, OTHER, star(-6.0, 4.5)))
+    assert extract_target([scene]).confidence < 0.9 < extract_target([scene], places=[HERE]).confidence
 
 
 def test_the_faint_target_is_taken_and_not_the_bright_neighbour():
-    found = extract_target([look((700.0, SHAPE, star(0.5, 0.5)), (6000.0, OTHER, star(-6.0, 4.5)))])
+    scene = look((700.0, SHAPE, star(0.5, 0.5)), (6000.0, OTHER, star(-6.0, 4.5)))
+    found = extract_target([scene], places=[HERE])
     assert (found.sources[0].psf.x_arcsec, found.sources[0].psf.y_arcsec) == pytest.approx((0.5, 0.5), abs=0.2)
     assert found.confidence > 0.9
     assert level(found, 700.0) == pytest.approx(1, abs=0.06)
@@ -155,14 +177,14 @@ def test_a_galaxy_alone_is_not_taken_for_a_transient():
 
 def test_a_target_cut_by_the_edge_needs_an_observer():
     x = float(SPAXELS.x_arcsec.max()) - 0.3
-    found = extract_target([look((4000.0, SHAPE, star(x, 0.0)), offset=(-x, 0.0))])
+    found = extract_target([look((4000.0, SHAPE, star(x, 0.0)))])
     assert found.confidence < 0.9
     assert "beside the array" in " ".join(found.reasons)
 
 
 def test_an_uneven_sky_makes_no_object_and_spoils_none():
     assert extract_target([look(tilt=0.01)]).point is None
-    found = extract_target([look((1000.0, SHAPE, star(4.0, 3.0)), tilt=0.01, offset=(-4.0, -3.0))])
+    found = extract_target([look((1000.0, SHAPE, star(4.0, 3.0)), tilt=0.01)])
     assert level(found, 1000.0) == pytest.approx(1, abs=0.05)
 
 

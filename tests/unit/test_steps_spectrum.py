@@ -115,13 +115,13 @@ def test_a_standard_star_tells_a_target_the_seeing_at_its_own_airmass(tmp_path):
     star = Spectrum(wavelength=WAVELENGTH, flux=ones, error=ones, sky=ones, unit=INSTRUMENTAL, meta=meta)
     write_spectrum(tmp_path / "ext_STD-HZ44_obs1.fits", star, header=fits.Header())
     alone = replace(job(tmp_path), options={"seeing_arcsec": 1.8})
-    with_star = replace(alone, inputs={"star": (tmp_path / "ext_STD-HZ44_obs1.fits",)})
+    told = fits.getheader(tmp_path / "ext_STD-HZ44_obs1.fits")
     low, high, unknown = (Above(airmass) for airmass in (1.0, 2.0, None))
-    assert _seeing(alone, [low]) == Seeing(fwhm_arcsec=1.8)
-    assert _seeing(with_star, [low]).fwhm_arcsec == pytest.approx(1.3)
-    assert _seeing(with_star, [high]).fwhm_arcsec == pytest.approx(1.3 * 2**0.6)
-    assert _seeing(with_star, [low, unknown]).fwhm_arcsec == pytest.approx(1.3)
-    assert _seeing(with_star, [unknown]) == Seeing(fwhm_arcsec=1.8)
+    assert _seeing(alone, [low], None) == Seeing(fwhm_arcsec=1.8)
+    assert _seeing(alone, [low], told).fwhm_arcsec == pytest.approx(1.3)
+    assert _seeing(alone, [high], told).fwhm_arcsec == pytest.approx(1.3 * 2**0.6)
+    assert _seeing(alone, [low, unknown], told).fwhm_arcsec == pytest.approx(1.3)
+    assert _seeing(alone, [unknown], told) == Seeing(fwhm_arcsec=1.8)
 
 
 def test_the_page_tells_what_is_older_and_nothing_else():

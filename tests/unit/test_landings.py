@@ -45,9 +45,7 @@ def found(x, y, hour, *, standard=False, pair=False, quality=1):
 
 def expected(ledger, night=NIGHT, pin=True, **changes):
     given = settings(**changes)
-    context = night_context(
-        given, ledger, night, [], now=NOW, final=False, versions={}, pin_fallbacks=pin
-    )
+    context = night_context(given, ledger, night, [], now=NOW, final=False, versions={}, pin_fallbacks=pin)
     return Place.of(context.options["cube"]["place"])
 
 

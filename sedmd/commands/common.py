@@ -31,9 +31,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return from_table(table, origin="command line", base=Path.cwd())
 
 
-def add_where(command: argparse.ArgumentParser) -> None:
+def add_where(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Let a command be told which redux root it is about."""
-    group = command.add_mutually_exclusive_group(required=True)
+    group = command.add_mutually_exclusive_group(required=required)
     group.add_argument("--config", type=Path, help="the service's configuration")
     group.add_argument("--redux", metavar="DIR", type=Path, help="or just the redux root")
 

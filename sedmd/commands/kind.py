@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
@@ -23,19 +24,35 @@ def add_to(add: Add) -> None:
     command.add_argument("--overwrite", action="store_true", help="do again what is done already")
     command.add_argument("--engine", choices=("auto", "snid", "snid-sage"), help="instead of the configuration's")
     command.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    add_where(command)
+    command.add_argument(
+        "--file",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="these spectra instead of a night's: text of wavelength, flux and error or variance; nothing is written",
+    )
+    command.add_argument(
+        "--third",
+        choices=("variance", "error", "none"),
+        help="what the third column of a FILE is (default: told by its header, else by its scatter)",
+    )
+    add_where(command, required=False)
 
 
 def verb_classify(options: argparse.Namespace) -> int:
-    """Classify the spectra of a night of quality 1 and 2, standards and known objects apart.
+    """Classify the spectra of a night of quality 1 and 2, standards and known objects apart, or spectra from files.
 
     A type is secure only when the best templates agree. Exit code 1: a spectrum could not be classified, or there is
     no engine.
     """
-    from dataclasses import replace
-
     from sedmd.after.classify import Done, classify_night
 
+    if options.file:
+        return _classify_files(options)
+    if options.third is not None:
+        raise ConfigError("--third is about the columns of a file; name it with --file")
+    if options.config is None and options.redux is None:
+        raise ConfigError("of which night? give --config or --redux, or spectra with --file")
     settings = settings_of(options)
     night = options.night or _newest(settings.paths.redux_root)
     folder = settings.paths.redux_root / night
@@ -55,6 +72,35 @@ def verb_classify(options: argparse.Namespace) -> int:
         _into_ledger(settings, night)
     waiting = counts["waiting"] and chosen.engine != "none"
     return int(bool(counts["failed"] or waiting))
+
+
+def _classify_files(options: argparse.Namespace) -> int:
+    from sedmd.after.classify import choose, engines, rule_of
+    from sedmd.after.classify_file import classify_file
+    from sedmd.config import Classify
+    from sedmd.errors import SedmError
+    from sedmd.products.published import Third
+
+    if options.night or options.overwrite or options.dry_run:
+        raise ConfigError("--file is about files, not about a night: no NIGHT, --overwrite or --dry-run with it")
+    there = options.config is not None or options.redux is not None
+    settings = settings_of(options).classify if there else Classify()
+    if options.engine is not None:
+        settings = replace(settings, engine=options.engine)
+    engine, why_none = choose(engines(settings), settings.engine)
+    if engine is None:
+        print(why_none)
+        return 1
+    failed = 0
+    for path in options.file:
+        try:
+            third = None if options.third is None else Third(options.third)
+            told = classify_file(path, engine, rule_of(settings), third=third)
+            print(told.line(), flush=True)
+        except (SedmError, OSError) as fault:
+            failed += 1
+            print(f"{path.name}: {' '.join(str(fault).split())}", flush=True)
+    return int(failed > 0)
 
 
 def _into_ledger(settings: Settings, night: str) -> None:

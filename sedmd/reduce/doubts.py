@@ -196,6 +196,8 @@ def about_sky(wavelength: NDArray[np.floating], point: PointSpectrum) -> Doubt:
     fine, lines = (one - median_filter(one, FINE_BINS, mode="nearest") for one in (flux, sky))
     weight = 1.0 / error**2
     norm_ = float(np.sum(weight * lines**2))
+    if not norm_ > 0:
+        return Doubt(why="the sky has no lines", trust=1.0)
     left = float(np.sum(weight * lines * fine)) / norm_
     # a supernova's own features are as fine as lines are: they make the error
     sigma = math.sqrt(max(float(np.sum(weight * (fine - left * lines) ** 2)) / len(fine), 1.0) / norm_)

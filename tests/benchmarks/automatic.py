@@ -1,11 +1,13 @@
 """Print how completely and how purely targets are extracted without an observer, by S/N and kind of field.
 
     python tests/benchmarks/automatic.py [--blanks DIR] [--profiles kpy pysedm shifted] [--s-to-n 2 3 5 10 30 100]
-                                         [--kinds alone pair ...] [--count 10] [--seed 1] [--without-star] [--workers 2]
-                                         [--out FILE]
+                                         [--kinds alone pair ...] [--count 10] [--seed 1] [--without-star]
+                                         [--without-place] [--workers 2] [--out FILE]
 
 The fields are those of `fields.py`: exposures of empty sky that went through the whole pipeline, with sources of known
 place and spectrum added to their cubes. Blank exposures are made where `--blanks` has none (five minutes a profile).
+Targets land off the middle of the field, by as much as they did in the published epochs; the place is known as it is
+after a dozen landings, or not at all.
 
 completeness   share of targets that are final without an observer, at the confidence of the default configuration
 wrong          final, but not the target: farther than 1 arcsec from it, or there was none
@@ -37,8 +39,10 @@ from benchmarks.blanks import blank_cubes
 from benchmarks.fields import KINDS, Field, fields
 
 from sedmd.config import Extraction
-from sedmd.products.conditions import conditions_of, offset_of, refraction
+from sedmd.products.conditions import conditions_of, refraction
+from sedmd.products.sky import offset_of
 from sedmd.reduce.automatic import Automatic, extract_target
+from sedmd.reduce.place import USUAL_SPREAD, Landing, Place, learn_place
 from sedmd.reduce.psf import Refraction
 from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Look
@@ -51,6 +55,10 @@ GROUP = 10
 BAD = 0.15
 #: Spread of the seeing between a standard star and a target of the same night (logarithm).
 STAR_SPREAD = 0.15
+#: Spread, in each axis, of the places where targets landed in the published epochs [arcsec]; landings that tell it.
+LANDING_SPREAD, LANDINGS = 2.1, 12
+#: Step from the acquisition camera to the IFU [arcsec] that real offset cards hold (published headers of 2019).
+STEP = (-98.5, -111.1)
 #: Largest share of wrong ones among the final.
 LIMIT = 0.01
 
@@ -100,16 +108,24 @@ def seeing_of(field: Field, number: int) -> Seeing:
     return seeing_by_star(told, 1.0, at_airmass=1.0)
 
 
-def measure(field: Field, profile: str, seeing: Seeing | None) -> Line:
+def known_place(landing: tuple[float, float], rng: np.random.Generator) -> Place:
+    """Where targets land as `LANDINGS` of them told it."""
+    told = rng.normal(landing, USUAL_SPREAD, (LANDINGS, 2))
+    return learn_place([Landing(x_arcsec=float(x), y_arcsec=float(y)) for x, y in told])
+
+
+def measure(field: Field, profile: str, seeing: Seeing | None, place: Place) -> Line:
     """Extract as the pipeline does, and compare with the truth."""
     looks = []
     for cube, header, exptime_s in field.exposures:
         east, north = refraction(conditions_of(header), cube.wavelength)
         shift = Refraction(east=east, north=north)
-        looks.append(Look(cube=cube, refraction=shift, exptime_s=exptime_s, offset=offset_of(header)))
+        nod = offset_of(header)
+        offset = None if nod is None else (nod[0] + STEP[0], nod[1] + STEP[1])
+        looks.append(Look(cube=cube, refraction=shift, exptime_s=exptime_s, offset=offset))
     gain = looks[-1].exptime_s / looks[0].exptime_s
     began = time.perf_counter()
-    found = extract_target(looks, gain_b=gain, pointing_arcsec=Extraction().pointing_arcsec, seeing=seeing)
+    found = extract_target(looks, gain_b=gain, places=[place], seeing=seeing)
     seconds = time.perf_counter() - began
     off = level = shape = noise = float("nan")
     if field.truth is not None and found.sources:
@@ -162,9 +178,11 @@ def run(profile: str, blanks: Path, options: argparse.Namespace) -> list[Line]:
     """All fields of one profile."""
     rng = np.random.default_rng([options.seed, PROFILES.index(profile)])
     cubes = blank_cubes(blanks / profile, profile, 1)
-    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng)
+    landing = (float(rng.normal(0.0, LANDING_SPREAD)), float(rng.normal(0.0, LANDING_SPREAD)))
+    place = Place() if options.without_place else known_place(landing, rng)
+    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng, landing)
     known = not options.without_star
-    return [measure(field, profile, seeing_of(field, n) if known else None) for n, field in enumerate(drawn)]
+    return [measure(field, profile, seeing_of(field, n) if known else None, place) for n, field in enumerate(drawn)]
 
 
 def table(lines: Sequence[Line], least: float) -> str:
@@ -221,6 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=10, help="fields of each kind, S/N and profile")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without-star", action="store_true", help="the night has no standard star to tell the seeing")
+    parser.add_argument("--without-place", action="store_true", help="nobody knows yet where targets land")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="a line for each field, as CSV")
     options = parser.parse_args(argv)

@@ -59,7 +59,7 @@ class Ground:
     exposed : the blank
     array : its lens array
     instants : of its exposure, without guiding errors
-    expected : where the header puts the target, arcsec: against the telescope's offset
+    expected : where a target lands in it, arcsec: in a pair nodded, against the telescope's offset
     good : (n_wave, n) bool, samples to be used
     variance : (n_wave, n) of the sky, smooth: the mean of a wavelength times the level of the spaxel
     shot : (n_wave, n) variance that 1 electron/Angstrom adds, electron/Angstrom
@@ -84,8 +84,8 @@ class Ground:
         return electrons(flux, self.wavelength, self.exposed.exptime_s, airmass)
 
 
-def ground_of(exposed: Exposed) -> Ground:
-    """Make a blank exposure ready."""
+def ground_of(exposed: Exposed, landing: Place = (0.0, 0.0), *, nodded: bool = True) -> Ground:
+    """Make a blank exposure ready; targets land at `landing`, but for the nod of its header."""
     cube, header, _ = exposed
     good = (cube.mask == 0) & np.isfinite(cube.flux) & (cube.variance > 0)
     known = np.where(good, cube.variance, np.nan).astype(float)
@@ -97,11 +97,12 @@ def ground_of(exposed: Exposed) -> Ground:
     # Light divided by a flat below 1 has a larger variance: the same factor for sky and source.
     level = np.nan_to_num(_nanmedian(known / middle, axis=0), nan=1.0)
     width = np.diff(bin_edges(cube.wavelength))
+    nod = (-float(header.get("RA_OFF", 0.0)), -float(header.get("DEC_OFF", 0.0))) if nodded else (0.0, 0.0)
     return Ground(
         exposed=exposed,
         array=lens_array(cube),
         instants=instants_of(header),
-        expected=(-float(header.get("RA_OFF", 0.0)) + 0.0, -float(header.get("DEC_OFF", 0.0)) + 0.0),
+        expected=_moved(landing, nod),
         good=good,
         variance=typical * level,
         shot=SHOT / width[:, None] * level,
@@ -137,7 +138,7 @@ class Field:
     s_to_n : median S/N per bin, 4500-8500 Angstrom, of an ideal extraction of the target alone, A and B together; of
         the galaxy or star where there is no target; at the rim or beyond it, as if all its light fell on the array
     exposures : of each exposure cube, header, exposure time [s]
-    expected : of each exposure where its header puts the target, arcsec East and North
+    expected : of each exposure where a target lands, arcsec East and North
     truth : of each exposure where the target is at 6500 Angstrom; None without a target
     spectrum : (n_wave,) all light of the target in A, electron/Angstrom; None without a target
     seeing : of each exposure
@@ -201,6 +202,7 @@ def fields(
     s_to_n: Sequence[float],
     count: int,
     rng: np.random.Generator,
+    landing: Place = (0.0, 0.0),
 ) -> Iterator[Field]:
     """Fields of every kind and S/N.
 
@@ -211,6 +213,7 @@ def fields(
     s_to_n : see `Field`
     count : fields of each kind and S/N
     rng : every field gets a generator of its own from it
+    landing : where targets land in the field, arcsec
 
     Raises
     ------
@@ -220,8 +223,8 @@ def fields(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"no field of kind {', '.join(unknown)}; the kinds are {', '.join(KINDS)}")
-    grounds = [tuple(ground_of(exposed) for exposed in blank) for blank in blanks]
-    singles = [(ground,) for group in grounds for ground in group]
+    grounds = [tuple(ground_of(exposed, landing) for exposed in blank) for blank in blanks]
+    singles = [(ground_of(exposed, landing, nodded=False),) for blank in blanks for exposed in blank]
     pairs = [group for group in grounds if len(group) == 2]
     for kind in kinds:
         for value in s_to_n:

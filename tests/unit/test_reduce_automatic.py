@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from sedmd.reduce.automatic import _same_light, extract_target
+from sedmd.reduce.doubts import about_sky
 from sedmd.reduce.find import BAND_EDGES, Source, find_in_bands
 from sedmd.reduce.host import fit_host
 from sedmd.reduce.place import Place
-from sedmd.reduce.psf import Psf, Refraction, condense
+from sedmd.reduce.psf import PointSpectrum, Psf, Refraction, condense
 from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Doubt, Look
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
@@ -229,3 +230,9 @@ def test_what_the_caller_doubts_counts():
     found = extract_target(clear, doubts=[Doubt(why="calibrations of 20190601 (11 nights old) serve", trust=0.9)])
     assert found.confidence == pytest.approx(0.9 * extract_target(clear).confidence)
     assert found.reasons == ("calibrations of 20190601 (11 nights old) serve",) and found.quality == 2
+
+
+def test_a_sky_without_lines_leaves_none_in_a_spectrum():
+    flat = np.full(WAVELENGTH.size, 3.0)
+    point = PointSpectrum(flux=SHAPE, error=0.01 * flat, sky=flat, residual_chi2=flat)
+    assert about_sky(WAVELENGTH, point).trust == 1.0

@@ -1,0 +1,144 @@
+"""From a cube with the cards of a real frame to a spectrum: found by where targets land, not by the offset cards."""
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+
+from sedmd import observed
+from sedmd.errors import NeedsObserver
+from sedmd.job import Job
+from sedmd.products.cube import write_cube
+from sedmd.products.landing import landing_of, place_cards
+from sedmd.products.spectrum import read_spectrum
+from sedmd.reduce.place import Place
+from sedmd.steps.extraction import extract_spectrum
+from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
+
+WAVELENGTH = np.linspace(3900.0, 9100.0, 120)
+SPAXELS = hex_spaxels(19)
+#: A science single as the published headers of 2018 to 2021 have them, but for the direction of the zenith: without it
+#: no refraction is expected, and none is drawn.
+CARDS = {
+    "EXPTIME": 2160.0,
+    "ADCSPEED": 0.1,
+    "UTC": "2021-10-18T05:12:31.4",
+    "JD": 2459505.7170301,
+    "MJD_OBS": 59505.2170301,
+    "RA": "03:14:18.02",
+    "DEC": "+31:06:41.3",
+    "TEL_RA": "03:14:18.02",
+    "TEL_DEC": "+31:06:41.3",
+    "OBJRA": "03:14:26.4017",
+    "OBJDEC": "+31:08:52.88",
+    "RA_OFF": -107.6,
+    "DEC_OFF": -131.6,
+    "AIRMASS": 1.21,
+    "DOMEST": "open",
+    "OBJECT": "ZTF21abcdefg [A]",
+    "NAME": "ZTF21abcdefg",
+    "ABPAIR": False,
+    "IMGSET": "A",
+    "REQ_ID": 20211018050355123,
+}
+TARGET = SkyCoord("03h14m26.4017s +31d08m52.88s")
+LANDED = (-0.7, 3.1)
+PLACE = Place(x_arcsec=-1.0, y_arcsec=3.4, spread_arcsec=0.9, source="12 exposures since 20211002")
+
+
+def star(x, y):
+    """Share of a star's light in each spaxel, (n_wave, n_spaxel): sharper in the red, as the air makes it."""
+    nodes = np.linspace(WAVELENGTH[0], WAVELENGTH[-1], 5)
+    images = np.array([moffat_share(SPAXELS, x, y, 1.8 * (w / 6500.0) ** -0.2, fine=3) for w in nodes])
+    return np.array([np.interp(WAVELENGTH, nodes, column) for column in images.T]).T
+
+
+def extraction(folder, places, *, place=PLACE, options=None, **cards):
+    """The job of a cube with stars of this light at these places."""
+    field = np.full((WAVELENGTH.size, SPAXELS.q.size), 150.0)
+    for (x, y), flux in places.items():
+        field = field + flux * star(x, y)
+    cube = make_cube(SPAXELS, WAVELENGTH, field, seed=1)
+    header = fits.Header({name: value for name, value in (CARDS | cards).items() if value is not None})
+    path = folder / "e3d_crr_b_ifu20211018_05_12_31_ZTF21abcdefg.fits"
+    write_cube(
+        path,
+        cube,
+        header=header,
+        cards={"CALNIGHT": "20211018", "CALAGE": 0, "CALFALL": False} | place_cards(header, place),
+    )
+    return Job(
+        step="extract",
+        night="20211018",
+        label="ZTF21abcdefg_obs1",
+        inputs={"cube": (path,)},
+        outputs={"ext": folder / "ext_ZTF21abcdefg_obs1.fits"},
+        options={
+            "name": "ZTF21abcdefg",
+            "standard": False,
+            "min_confidence": 0.97,
+            "pointing_arcsec": None,
+            "seeing_arcsec": 1.8,
+        }
+        | (options or {}),
+    )
+
+
+@pytest.mark.parametrize("offsets", [{}, {"RA_OFF": 0.0, "DEC_OFF": 0.0}, {"RA_OFF": None, "DEC_OFF": -999.0}])
+def test_a_clear_target_is_final_whatever_its_offset_cards_say(tmp_path, offsets):
+    job = extraction(tmp_path, {LANDED: 4000.0}, **offsets)
+    figures = extract_spectrum(job).figures
+    assert figures["confidence"] > 0.97 and "doubts" not in figures and figures["quality"] == 1
+    landed = landing_of(figures, job.night)
+    assert (landed.x_arcsec, landed.y_arcsec) == pytest.approx(LANDED, abs=0.1)
+
+
+def test_the_spectrum_has_the_targets_position_and_the_cube_that_of_its_field(tmp_path):
+    job = extraction(tmp_path, {LANDED: 4000.0})
+    extract_spectrum(job)
+    spectrum, header = read_spectrum(job.outputs["ext"])
+    assert (header["OBJRA"], header["OBJDEC"]) == (spectrum.meta["ra"], spectrum.meta["dec"])
+    assert (spectrum.meta["ra"], spectrum.meta["dec"]) == (CARDS["OBJRA"], CARDS["OBJDEC"])
+    seen = observed.load("ZTF21abcdefg_obs1", list(job.inputs["cube"]))
+    assert (seen.meta["ra"], seen.meta["dec"]) == (CARDS["OBJRA"], CARDS["OBJDEC"])
+    middle = SkyCoord(*seen.centre_deg, unit="deg")
+    # the middle of the field lies 1 arcsec East and 3.4 South of where targets land
+    east, north = middle.spherical_offsets_to(TARGET)
+    assert (east.arcsec, north.arcsec) == pytest.approx((-1.0, 3.4), abs=0.01)
+
+
+def test_where_nothing_was_learned_a_target_alone_is_final_and_one_of_two_is_not(tmp_path):
+    assert extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, place=Place())).figures["quality"] == 1
+    two = {LANDED: 4000.0, (5.0, -4.0): 3000.0}
+    with pytest.raises(NeedsObserver, match="may be the target, or that at"):
+        extract_spectrum(extraction(tmp_path, two, place=Place()))
+    assert extract_spectrum(extraction(tmp_path, two)).figures["confidence"] > 0.9
+
+
+def test_a_blind_pointing_shows_another_object_or_none_and_neither_is_taken(tmp_path):
+    with pytest.raises(NeedsObserver, match="no object stands out"):
+        extract_spectrum(extraction(tmp_path, {}))
+    with pytest.raises(NeedsObserver, match="arcsec from where targets land"):
+        extract_spectrum(extraction(tmp_path, {(6.0, -4.0): 4000.0}))
+
+
+def test_the_nights_star_tells_of_a_jump(tmp_path):
+    """Until the camera was touched targets landed at one place, the night's star and its target at another."""
+    moved = (4.0, -2.0)
+    job = extraction(tmp_path, {moved: 4000.0})
+    with pytest.raises(NeedsObserver):
+        extract_spectrum(job)
+    star = tmp_path / "ext_STD-HZ44_obs1.fits"
+    fits.PrimaryHDU(header=fits.Header({"XPOS": 4.3, "YPOS": -2.6, "SEEING": 1.8, "AIRMASS": 1.2})).writeto(star)
+    known = Job(
+        **{name: getattr(job, name) for name in ("step", "night", "label", "outputs", "options")},
+        inputs=dict(job.inputs) | {"star": (star,)},
+    )
+    assert extract_spectrum(known).figures["quality"] == 1
+
+
+def test_a_standard_teaches_and_half_of_a_pair_does_not(tmp_path):
+    star = extract_spectrum(extraction(tmp_path, {LANDED: 9000.0}, options={"standard": "hz44"})).figures
+    assert landing_of(star, "20211018") is not None and star["frame"] == "ifu20211018_05_12_31"
+    half = extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, options={"half_of_pair": "A"}, ABPAIR=True)).figures
+    assert landing_of(half, "20211018") is None

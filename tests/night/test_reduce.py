@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sedmd.report import Report
 from sedmd.runner import CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
 
 from .helpers import NOW, configure, products
-from .raw_night import NIGHT, SHAPE, calibrations, on_sky, shuffled, whole_night
+from .raw_night import EVENING, NIGHT, SHAPE, calibrations, on_sky, raw, shuffled, whole_night
 
 pytestmark = pytest.mark.usefixtures("small_detector")
 
@@ -182,6 +183,20 @@ def test_one_night_of_several(settings):
     write(settings, [*calibrations(), *on_sky("x")])
     assert {row.night for row in reduce(settings, only_night=NIGHT).rows} == {NIGHT}
     assert reduce(settings, only_night="20190613").rows == ()
+
+
+def test_of_several_nights_the_oldest_comes_first(settings):
+    """A later one rests on what it told of the instrument; how many jobs there are is known from the start."""
+    for days, speed in ((0, 2.0), (1, 0.1)):
+        for number in range(5):
+            start = EVENING + timedelta(seconds=50 * number) - timedelta(days=days)
+            write(settings, [raw(start, f"Calib:  bias {number + 1} of 5", EXPTIME=0.0, ADCSPEED=speed)])
+    told = []
+    reduce(settings, progress=lambda done, total, label: told.append((done, total, label)))
+    assert [one for one in told if "reading" not in one[2]] == [
+        (1, 2, "bias bias 0.1 MHz"),
+        (2, 2, "bias bias 2.0 MHz"),
+    ]
 
 
 def test_night_log_tells_each_step(settings):

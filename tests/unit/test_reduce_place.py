@@ -95,6 +95,12 @@ def test_a_place_is_its_text_and_back():
         Place.of("somewhere")
 
 
+def test_a_place_in_words():
+    place = Place(x_arcsec=-1.0, y_arcsec=4.4, spread_arcsec=0.9, source="12 exposures since 20211001")
+    assert place.told() == "targets land at (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
+    assert "not known" in Place().told()
+
+
 LEARNED = Place(x_arcsec=1.0, y_arcsec=3.0, spread_arcsec=0.9, source="9 exposures since 20211002")
 
 

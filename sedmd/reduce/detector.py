@@ -12,6 +12,7 @@ from sedmd.instrument import Sections
 from sedmd.reduce.bias import MasterBias
 from sedmd.reduce.checks import lamp_light, lamp_reason
 from sedmd.reduce.containers import Image, Mask
+from sedmd.reduce.moved import SAME_PX, groups_alike, shift_between
 from sedmd.reduce.overscan import dark_level
 
 #: Share of the pixels of a block of scan columns that must have one level. Spectra that run off the chip leave half of
@@ -104,7 +105,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
 
     Parameters
     ----------
-    images : n exposures of the same lamp, electron
+    images : n exposures of the same lamp, electron, in the order in which they were taken
     lines : whether the lamp has lines (Hg, Cd, Xe) or a continuum (dome, twilight)
 
     Returns
@@ -123,6 +124,8 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     A lamp flickers, so the exposures are brought to a common level first. An exposure without the lamp's light, or with
     less than half or more than twice that of the typical one, is left out. Brightness is that of the spectra above the
     gaps beside them: light that makes no spectra does not count. Pixels far above the others' level are cosmic rays.
+    Exposures whose spectra lie on other pixels were taken before or after the instrument was touched: the newest that
+    agree with one another are combined.
     """
     if not images:
         raise ValueError("no exposure to combine")
@@ -136,6 +139,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     for i, own in enumerate(bright):
         if not reasons[i] and not 0.5 * typical < own < 2.0 * typical:
             reasons[i] = f"{own / typical:.2f} times as bright as the others, 0.5 to 2 expected"
+    _leave_out_moved(images, reasons, lines=lines)
     used = [i for i, reason in enumerate(reasons) if not reason]
     reference = images[used[int(np.argsort([bright[i] for i in used])[len(used) // 2])]]
     lit = reference.data > 0.3 * typical
@@ -161,3 +165,16 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
         read_noise=float(read_noise / np.sqrt(len(used))),
     )
     return combined, tuple(scales), tuple(reasons)
+
+
+def _leave_out_moved(images: Sequence[Image], reasons: list[str], *, lines: bool) -> None:
+    """Give a reason to each exposure that is not of the newest geometry that two exposures agree on."""
+    used = [i for i, reason in enumerate(reasons) if not reason]
+    groups = [[used[n] for n in group] for group in groups_alike([images[i] for i in used], lines=lines)]
+    serves = next((group for group in groups if len(group) > 1), groups[0])
+    for i in (i for group in groups if group is not serves for i in group):
+        off = shift_between(images[serves[0]], images[i], lines=lines)
+        reasons[i] = (
+            f"its spectra lie {off:.1f} px off those of the exposures that serve, at most {SAME_PX:g} px expected; the "
+            "instrument was touched in between"
+        )

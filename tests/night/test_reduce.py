@@ -142,7 +142,7 @@ def test_missing_calibrations_are_listed_and_have_a_code_of_their_own(settings):
     assert summary.code == CALIBRATIONS_MISSING
     assert summary.missing == (
         "20190612: Cd: no frames (at least 3 needed)",
-        "20190612: bias 1.0 MHz: no frames (at least 5 needed)",
+        "20190612: bias 1.0 MHz: no frames (at least 5 needed; there are biases of 0.1, 2.0 MHz)",
     )
     assert {row.became for row in summary.rows if row.what == "science"} == {"cube waiting"}
 

@@ -20,9 +20,11 @@ _UNKNOWN_NUMBER = -999
 _UNKNOWN_TEXTS = frozenset({"", "na", "n/a", "nan", "unknown", "none", "null"})
 _QUOTED = re.compile(r"""(["'])(.*)\1""", re.DOTALL)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
-_REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[EeDd][+-]?[0-9]{1,4})?")
+_REAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[EeDd][+-]?[0-9]{1,4})?")
 _SEXAGESIMAL = re.compile(r"([+-]?)\s*(\d{1,3})[: ](\d{1,2})[: ](\d{1,2}(?:\.\d*)?)")
 _TRUTHS = {"t": True, "true": True, "f": False, "false": False}
+#: Of a number on a card, in characters.
+_LONGEST = 70
 #: Above this a double no longer tells every integer from the next.
 _EXACT = 2**53
 
@@ -145,4 +147,4 @@ def position(header: Mapping[str, object], *pairs: tuple[str, str]) -> tuple[flo
 
 def _parsed(text: str) -> float | None:
     """The number that a text is, whole and alone."""
-    return float(text.upper().replace("D", "E")) if _REAL.fullmatch(text) else None
+    return float(text.upper().replace("D", "E")) if len(text) <= _LONGEST and _REAL.fullmatch(text) else None

@@ -47,15 +47,18 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrations:
-    """When a calibration series may be used, and what serves when it cannot."""
+    """When a calibration series may be used, and what serves when it cannot.
+
+    Without `dome_min_exptime_s` and `lamp_min_exptime_s` the camera of the time decides (`sedmd.epochs`).
+    """
 
     bias_min_frames: int = 5
     bias_ideal_frames: int = 10
     lamp_min_frames: int = 3
     lamp_ideal_frames: int = 5
     quiet_s: float = 120.0
-    dome_min_exptime_s: float = 60.0
-    lamp_min_exptime_s: float = 25.0
+    dome_min_exptime_s: float | None = None
+    lamp_min_exptime_s: float | None = None
     until_ut_hour: float = 10.0
     fallback_after_sunset_s: float = 3600.0
     fallback_max_age_nights: int = 30

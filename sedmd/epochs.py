@@ -21,7 +21,7 @@ from sedmd.instrument import CCD_SHAPE, Sections
 PAIRS_UNTIL = date(2018, 6, 30)
 #: Nights on which OBSDATE and OBSTIME were Pacific local time, 7 or 8 h behind UT: first and last (headers of 76
 #: exposures, 2018 to 2021).
-LOCAL_TIME_CARDS = (date(2019, 3, 1), date(2020, 1, 31))
+LOCAL_TIME_CARDS = (date(2019, 3, 1), date(2020, 1, 10))
 
 
 #: Cards of the Andor's scan columns, first and last of each block, counted from 1 (andor.py).

@@ -1,77 +1,59 @@
 """From a header to a Frame: what a raw file is, decided once, from its cards.
 
-The rules are those of the observatory's labels (OBJECT ``Calib:  dome 2 of 5``, ``STD-Feige34``, ``ZTF19abc [A]``),
-with four decisions of our own:
+The rules are those of the observatory's labels (`sedmd.labels`), with four decisions of our own:
 
 * a card that is missing is its own case: needed -> `HeaderFault`, optional -> None; never a default that decides;
-* ``test``, ``dark``, ``Focus:`` and ``STOW`` count where a word begins, so that ZTF19aatestx stays a target;
+* where cards contradict each other OBJECT decides, the contradiction is noted, and whether a lamp burnt or light fell
+  on a bias is left to the pixels: real lamp cards hold the state of other lamps and of other moments;
 * ``bias`` in OBJECT without ``Calib`` is a target only when light fell on the detector: an exposure time, an open dome,
   and no IMGTYPE that says otherwise;
-* a dome frame is refused when its lamp current is zero, accepted when the header does not know the current.
+* what differs from camera to camera comes from `sedmd.epochs`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from sedmd.cards import position, text_of, truth
-from sedmd.errors import FrameFault, HeaderFault
+from sedmd.airmass import airmass_at_start
+from sedmd.cards import is_number_as_text, known, number, position, text_of, truth
+from sedmd.clocks import start_of
+from sedmd.epochs import CAMERAS, Camera, camera_of, is_kitt_peak
+from sedmd.errors import FrameFault, HeaderFault, HeaderUnfinished
 from sedmd.fitsfile import Extent, primary_extent, read_plain
 from sedmd.header import Value, header_values, is_printable
 from sedmd.identity import Identity
+from sedmd.labels import (
+    IMAGE_TYPES,
+    LAMPS,
+    Kind,
+    appended,
+    begins_word,
+    calibration_kinds,
+    image_type,
+    is_calibration,
+    nod_of,
+    not_reduced,
+    series_number,
+    without_token,
+)
 from sedmd.mends import MEND, Cards, notes_of, overlaid
 from sedmd.pixels import check_pixels
 from sedmd.rawname import stem_of
 from sedmd.standardstar import Place, identify
 
 
-class Kind(StrEnum):
-    """What a raw frame is; the values of the lamps are the names of their products."""
-
-    BIAS = "bias"
-    DOME = "dome"
-    HG = "Hg"
-    CD = "Cd"
-    XE = "Xe"
-    NE = "Ne"
-    TWILIGHT = "twilight"
-    STANDARD = "standard"
-    SCIENCE = "science"
-    IGNORED = "ignored"
-
-    @property
-    def on_sky(self) -> bool:
-        return self in (Kind.STANDARD, Kind.SCIENCE)
-
-
-LAMPS = (Kind.DOME, Kind.HG, Kind.CD, Kind.XE, Kind.TWILIGHT)
-#: Words of OBJECT that name a calibration. "Hal" was the label of the dome lamp until January 2017.
-CALIBRATION_WORDS = {
-    "bias": Kind.BIAS,
-    "dome": Kind.DOME,
-    "hal": Kind.DOME,
-    "hg": Kind.HG,
-    "cd": Kind.CD,
-    "xe": Kind.XE,
-    "ne": Kind.NE,
-    "twilight": Kind.TWILIGHT,
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a calibration must satisfy to be used; seconds."""
+    """What a calibration must satisfy to be used; seconds. None: what the camera of the time needs."""
 
-    dome_min_exptime_s: float = 60.0
-    lamp_min_exptime_s: float = 25.0
+    dome_min_exptime_s: float | None = None
+    lamp_min_exptime_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +75,8 @@ class Frame:
         Read-out speed; None only for ignored frames.
     object, name : str
         Label of the frame, and the target without nod tokens.
+    image_type : str
+        IMGTYPE in lower case; empty where the card says nothing.
     nod : str
         "A", "B" or empty.
     star : str
@@ -131,6 +115,7 @@ class Frame:
     adc_speed_mhz: float | None = None
     object: str = ""
     name: str = ""
+    image_type: str = ""
     nod: str = ""
     star: str = ""
     contradiction: str = ""
@@ -159,71 +144,49 @@ def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limit
     header : mapping of keyword to value
         Cards of the primary header as plain values.
     path : Path
-        Its name is the last resort for the start time and is quoted in messages.
+        Its name is one of the clocks and is quoted in messages.
 
     Raises
     ------
+    HeaderUnfinished
+        If only the camera's cards are there.
     HeaderFault
         If a card that the reduction of this kind of frame needs is missing, of the wrong type, NaN or impossible.
     """
     limits = limits or Limits()
     stem = stem_of(path)
-    label = _label(header, stem)
-    start, notes = _start(header, stem)
-    ignored = Frame(path=path, stem=stem, kind=Kind.IGNORED, start=start, object=label)
-    name = _name(header, label, stem)
-
-    if reason := _never_reduced(label, name):
-        return replace(ignored, name=name, reason=reason)
-    if re.search(r"\bcalib", label, re.IGNORECASE):
-        return _calibration(header, replace(ignored, notes=tuple(notes)), limits)
-    if reason := _not_on_sky(header, label):
-        return replace(ignored, name=name, reason=reason)
-
-    exptime, speed = _exptime_and_speed(header, stem)
-    if exptime == 0:
-        return replace(ignored, name=name, exptime_s=exptime, adc_speed_mhz=speed, reason="exposure time 0 s: no light")
-    if not name:
-        msg = f"{stem}: neither NAME nor OBJECT names a target (OBJECT is {label!r}); expected its name; {MEND}"
+    _check_origin(header, stem)
+    label, notes = _label(header, stem)
+    start = start_of(header, stem)
+    if start is None:
+        msg = f"{stem}: no start time in UTC, OBSDATE and OBSTIME, JD or MJD_OBS, nor in the file name; {MEND}"
         raise HeaderFault(msg)
-    airmass, note = _airmass(header)
-    notes += note
-    encoder = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
-    target = position(header, ("OBJRA", "OBJDEC"))
-    who = identify(
-        _without_nod(label),
-        _without_nod(text_of(header, "NAME")),
-        Place(target=target, encoder=encoder),
-        telescope_name=text_of(header, "OBJNAME"),
-    )
-    notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
-    return Frame(
+    notes += [*start.notes, *_numbers_as_text(header)]
+    name = _name(header, label, stem)
+    frame = Frame(
         path=path,
         stem=stem,
-        kind=Kind.STANDARD if who.standard else Kind.SCIENCE,
-        start=start,
-        exptime_s=exptime,
-        adc_speed_mhz=speed,
+        kind=Kind.IGNORED,
+        start=start.time,
         object=label,
-        name=who.name,
-        nod=_nod(label),
-        star=who.star,
-        contradiction=who.contradiction,
-        name_doubtful=who.unresolved,
-        pair=_pair(header),
-        ra_deg=encoder and encoder[0],
-        dec_deg=encoder and encoder[1],
-        target_ra_deg=target and target[0],
-        target_dec_deg=target and target[1],
-        airmass=airmass,
+        name=name,
+        image_type=image_type(header),
         notes=tuple(notes),
     )
+    camera = _camera(header, start.time)
+    if reason := not_reduced(label, name, frame.image_type):
+        return replace(frame, reason=reason)
+    if is_calibration(label):
+        return _calibration(header, replace(frame, name=""), limits, camera)
+    if reason := _not_on_sky(header, label):
+        return replace(frame, reason=reason)
+    return _on_sky(header, frame, camera)
 
 
 def read_frame(
     path: Path,
     *,
-    shape: tuple[int, int] = (2048, 2048),
+    shape: tuple[int, int] | None = None,
     limits: Limits | None = None,
     min_hdus: int = 1,
     mends: Cards | None = None,
@@ -232,8 +195,8 @@ def read_frame(
 
     Parameters
     ----------
-    shape : (n_y, n_x)
-        The detector's shape; the array must be 16-bit integers.
+    shape : (n_y, n_x), optional
+        Of the array; without it that of any camera of the spectrograph will do. The pixels must be 16-bit integers.
     min_hdus : int
         As in `sedmd.fitsfile.examine`.
     mends : mapping of card to value
@@ -258,7 +221,7 @@ def read_frame(
     written = header_values(content[: extent.header_bytes])
     header = overlaid(written, mends or {})
     data = memoryview(content)[extent.header_bytes : extent.header_bytes + extent.data_bytes]
-    _check_shape(header, path, shape, len(data))
+    shape = _checked_shape(header, path, shape, len(data))
     frame = frame_from_header(header, path, limits=limits)
     if not is_printable(content[: extent.header_bytes]):
         frame = replace(frame, notes=(*frame.notes, "the header holds characters that FITS forbids; they read as ?"))
@@ -275,9 +238,22 @@ def read_frame(
     )
 
 
-
 #: Longest exposure [s] and highest read-out speed [MHz] that can be meant; label and target in characters.
 MAX_EXPTIME_S, MAX_SPEED_MHZ, MAX_TEXT = 86400.0, 100.0, 300
+#: Longest exposure of a bias [s]: the shortest that a camera has is 1 ms, and some control software writes that.
+MAX_BIAS_EXPTIME_S = 1.0
+#: Cards by which the robot is known to have written its part of the header; the camera writes none of them.
+ROBOT_CARDS = ("OBJECT", "NAME", "IMGTYPE", "OBJTYPE", "TELESCOP", "LST", "RA", "DEC", "AIRMASS", "DOMEST", "REQ_ID")
+_NUMBER_CARDS = ("EXPTIME", "ADCSPEED", "AIRMASS", "LAMPCUR", "JD", "MJD_OBS", "TEL_EL", "GAIN")
+
+
+def is_unfinished(header: Mapping[str, object]) -> bool:
+    """Whether a header holds the camera's cards and none of the robot's.
+
+    The camera writes a whole file of about 30 cards; the robot adds some 95 seconds later, or never (robot's
+    sedmHeader.py, 2022).
+    """
+    return "EXPTIME" in header and not any(card in header for card in ROBOT_CARDS)
 
 
 def needed_number(
@@ -288,29 +264,46 @@ def needed_number(
     Raises
     ------
     HeaderFault
-        If the card is missing, not a number, not finite, below `minimum` or above `maximum`.
+        If the card is missing or unknown, not a number, below `minimum` or above `maximum`.
     """
-    value = header.get(key)
-    if value is None:
+    raw, value = header.get(key), number(header.get(key))
+    if raw is None:
         fault = "is missing"
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        fault = f"is {_short(value)}, which is not a number"
-    elif not math.isfinite(value):
-        fault = f"is {value}"
+    elif value is None:
+        unknown = isinstance(raw, int | float) and not isinstance(raw, bool)
+        fault = f"is {raw}, which says that it is not known" if unknown else f"is {_short(raw)}, which is not a number"
     elif value < minimum:
         fault = f"is {value:g}, below {minimum:g}"
     elif value > maximum:
         fault = f"is {value:g}, above {maximum:g}"
     else:
-        return float(value)
+        return value
     msg = f"{stem}: {key} {fault}; expected the {meaning}; {MEND}"
     raise HeaderFault(msg)
 
 
-def _exptime_and_speed(header: Mapping[str, object], stem: str) -> tuple[float, float]:
-    exptime = needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0, maximum=MAX_EXPTIME_S)
+def _exptime(header: Mapping[str, object], stem: str) -> float:
+    return needed_number(header, "EXPTIME", stem, "exposure time in seconds", minimum=0.0, maximum=MAX_EXPTIME_S)
+
+
+def _bias_exptime(header: Mapping[str, object], stem: str) -> tuple[float, list[str]]:
+    """Exposure time of a frame that is labelled bias; it is 0 s where EXPTIME is lost or -1."""
+    value = known(header.get("EXPTIME"))
+    if value is None:
+        return 0.0, ["EXPTIME is not known: 0 s taken for a bias"]
+    if (seconds := number(value)) is not None and -MAX_BIAS_EXPTIME_S <= seconds < 0:
+        return 0.0, [f"EXPTIME is {seconds:g}: 0 s taken for a bias"]
+    exptime = _exptime(header, stem)
+    return exptime, [f"a bias of {exptime:g} s"] if 0 < exptime <= MAX_BIAS_EXPTIME_S else []
+
+
+def _speed(header: Mapping[str, object], stem: str, camera: Camera) -> tuple[float, list[str]]:
+    """Read-out speed; of a camera that has only one it need not be told."""
+    if number(header.get("ADCSPEED")) is None and len(camera.speeds_mhz) == 1:
+        (speed,) = camera.speeds_mhz
+        return speed, [f"ADCSPEED is not known: {speed:g} MHz, the only speed of the {camera.name}"]
     speed = needed_number(header, "ADCSPEED", stem, "read-out speed in MHz", minimum=0.01, maximum=MAX_SPEED_MHZ)
-    return exptime, speed
+    return round(speed, 3), []  # a speed in single precision is the same speed
 
 
 def _short(value: object) -> str:
@@ -318,16 +311,30 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
 
 
-def _label(header: Mapping[str, object], stem: str) -> str:
-    label = header.get("OBJECT")
-    if label is None:
-        msg = f"{stem}: OBJECT is missing; expected the label that says what the frame is; {MEND}"
+def _check_origin(header: Mapping[str, object], stem: str) -> None:
+    if is_kitt_peak(header):
+        msg = f"{stem}: a frame of the SED Machine at Kitt Peak (MODE_NUM, no ADCSPEED), whose format is not read here"
+        raise HeaderFault(f"{msg}; expected one of the 60-inch at Palomar. Leave it out")
+    if is_unfinished(header):
+        msg = f"{stem}: only the camera's cards; expected OBJECT and what else the robot adds seconds later"
+        raise HeaderUnfinished(f"{msg}. If they never do, {MEND}")
+
+
+def _label(header: Mapping[str, object], stem: str) -> tuple[str, list[str]]:
+    """OBJECT or, where that is lost, NAME; and a note then."""
+    value = header.get("OBJECT")
+    if not isinstance(value, str) and known(value) is not None:
+        msg = f"{stem}: OBJECT is {value!r}, which is not text; expected the label that says what the frame is; {MEND}"
         raise HeaderFault(msg)
-    if not isinstance(label, str):
-        msg = f"{stem}: OBJECT is {label!r}, which is not text; expected the label that says what the frame is; {MEND}"
-        raise HeaderFault(msg)
+    label, notes = text_of(header, "OBJECT"), list[str]()
+    if not label and (value is None or str(value).strip()):
+        label = text_of(header, "NAME")
+        if not label:
+            msg = f"{stem}: OBJECT is missing; expected the label that says what the frame is; {MEND}"
+            raise HeaderFault(msg)
+        notes = ["OBJECT is missing: NAME taken for it"]
     _check_length("OBJECT", label, stem)
-    return label.strip()
+    return label, notes
 
 
 def _check_length(key: str, text: str, stem: str) -> None:
@@ -337,18 +344,21 @@ def _check_length(key: str, text: str, stem: str) -> None:
 
 
 def _name(header: Mapping[str, object], label: str, stem: str) -> str:
-    name = header.get("NAME")
-    _check_length("NAME", name if isinstance(name, str) else "", stem)
-    return _without_nod(name if isinstance(name, str) and name.strip() else label)
+    name = text_of(header, "NAME")
+    _check_length("NAME", name, stem)
+    return without_token(name) or without_token(label)
 
 
-def _without_nod(text: str) -> str:
-    return " ".join(re.sub(r"\[\s*[AB]\s*\]", " ", text).split())
+def _numbers_as_text(header: Mapping[str, object]) -> list[str]:
+    odd = [card for card in _NUMBER_CARDS if is_number_as_text(header.get(card))]
+    return [f"{', '.join(odd)} in the header as text, read as numbers"] if odd else []
 
 
-def _nod(label: str) -> str:
-    found = re.search(r"\[\s*([AB])\s*\]", label)
-    return found.group(1) if found else ""
+def _camera(header: Mapping[str, object], start: datetime) -> Camera:
+    """The camera that took the frame; for an array that no camera has, the one in service."""
+    rows, columns = number(header.get("NAXIS2")), number(header.get("NAXIS1"))
+    found = camera_of(header, (int(rows), int(columns)), start) if rows and columns else None
+    return found or min(CAMERAS, key=lambda camera: camera.days_from(start.date()))
 
 
 def _pair(header: Mapping[str, object]) -> bool | None:
@@ -356,190 +366,145 @@ def _pair(header: Mapping[str, object]) -> bool | None:
     return None if header.get("ABPAIR") is None else truth(header["ABPAIR"]) is True
 
 
-def _begins_word(word: str, text: str) -> bool:
-    return re.search(rf"(?<![A-Za-z0-9]){word}", text, re.IGNORECASE) is not None
-
-
-def _never_reduced(label: str, name: str) -> str:
-    if not label:
-        return "OBJECT is blank"
-    if _begins_word("test", label):
-        return "a test"
-    if _begins_word(r"focus\s*:", label):
-        return "a focus frame"
-    if _begins_word(r"darks?(?![A-Za-z0-9])", label):
-        return "a dark: no step uses darks"
-    if _begins_word(r"stow(ed)?(?![a-z0-9])", name) or _begins_word(r"stow(ed)?(?![a-z0-9])", label):
-        return "the telescope was stowed"
-    return ""
-
-
 def _not_on_sky(header: Mapping[str, object], label: str) -> str:
-    dome = header.get("DOMEST")
-    closed = isinstance(dome, str) and "closed" in dome.lower()
-    if re.search(r"\bbias\b", label, re.IGNORECASE):
-        image_type = header.get("IMGTYPE")
-        said = isinstance(image_type, str) and image_type.strip().lower() == "bias"
-        if closed or said or header.get("EXPTIME") == 0:
-            return "a bias outside a calibration series (OBJECT lacks 'Calib')"
+    closed = "closed" in text_of(header, "DOMEST").lower()
+    if begins_word(r"bias\b", label) and (closed or image_type(header) == "bias" or number(header.get("EXPTIME")) == 0):
+        return "a bias outside a calibration series (OBJECT lacks 'Calib')"
     return "the dome was closed" if closed else ""
 
 
-def _calibration(header: Mapping[str, object], frame: Frame, limits: Limits) -> Frame:
-    """A frame whose OBJECT says Calib; `frame` carries what is known of it so far."""
+def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame:
+    """A frame of a target; `frame` carries what is known of it so far."""
+    exptime = _exptime(header, frame.stem)
+    speed, notes = _speed(header, frame.stem, camera)
+    if exptime == 0:
+        return replace(frame, exptime_s=exptime, adc_speed_mhz=speed, reason="exposure time 0 s: no light")
+    if not frame.name:
+        found = f"{frame.stem}: neither NAME nor OBJECT names a target (OBJECT is {frame.object!r})"
+        raise HeaderFault(f"{found}; expected its name; {MEND}")
+    encoder = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
+    target = position(header, ("OBJRA", "OBJDEC"))
+    who = identify(
+        without_token(frame.object),
+        without_token(text_of(header, "NAME")),
+        Place(target=target, encoder=encoder),
+        telescope_name=text_of(header, "OBJNAME"),
+    )
+    notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
+    standard = who.standard
+    if not standard and not who.contradiction and frame.image_type == IMAGE_TYPES[Kind.STANDARD]:
+        standard = True
+        notes.append("a standard star by IMGTYPE alone: it calibrates nothing")
+    if "closed" in text_of(header, "ENDDOME").lower():
+        notes.append("the dome closed during the exposure (ENDDOME)")
+    if frame.image_type and frame.image_type not in (IMAGE_TYPES[Kind.STANDARD], IMAGE_TYPES[Kind.SCIENCE]):
+        notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {frame.object!r}: taken for a target")
+    if text := appended(frame.object):
+        notes.append(f"OBJECT has a text behind its token: {text!r}")
+    airmass = airmass_at_start(header, frame.start)
+    notes += [airmass.note] if airmass.note else []
+    return replace(
+        frame,
+        kind=Kind.STANDARD if standard else Kind.SCIENCE,
+        name=who.name,
+        exptime_s=exptime,
+        adc_speed_mhz=speed,
+        nod=nod_of(frame.object),
+        star=who.star,
+        contradiction=who.contradiction,
+        name_doubtful=who.unresolved,
+        pair=_pair(header),
+        ra_deg=encoder and encoder[0],
+        dec_deg=encoder and encoder[1],
+        target_ra_deg=target and target[0],
+        target_dec_deg=target and target[1],
+        airmass=airmass.airmass,
+        notes=(*frame.notes, *notes),
+    )
+
+
+def _calibration(header: Mapping[str, object], frame: Frame, limits: Limits, camera: Camera) -> Frame:
+    """A frame whose OBJECT is that of a calibration; `frame` carries what is known of it so far."""
     label, stem = frame.object, frame.stem
-    words = re.findall(r"[a-z]+", label.lower())
-    kinds = {CALIBRATION_WORDS[word] for word in words if word in CALIBRATION_WORDS}
+    kinds = calibration_kinds(label)
     if not kinds:
         return replace(frame, reason=f"OBJECT {label!r} names no known calibration")
     if len(kinds) > 1:
         names = " and ".join(sorted(kinds))
         return replace(frame, reason=f"OBJECT {label!r} names {names}: not one calibration")
     (kind,) = kinds
-    series = re.search(r"(?<!\d)(\d{1,6})\s+of\s+(\d{1,6})(?!\d)", label)
-    index, total = (int(series.group(1)), int(series.group(2))) if series else (None, None)
+    series = series_number(label)
     if kind is not Kind.TWILIGHT:
-        if index is None or total is None:
+        if series is None:
             return replace(frame, reason="a one-off calibration (OBJECT lacks 'n of N')")
-        if not 1 <= index <= total:
-            return replace(frame, reason=f"impossible series number {index} of {total}")
-    exptime, speed = _exptime_and_speed(header, stem)
+        if not 1 <= series[0] <= series[1]:
+            return replace(frame, reason=f"impossible series number {series[0]} of {series[1]}")
+    exptime, notes = _bias_exptime(header, stem) if kind is Kind.BIAS else (_exptime(header, stem), [])
+    speed, note = _speed(header, stem, camera)
+    index, total = series or (None, None)
     frame = replace(frame, exptime_s=exptime, adc_speed_mhz=speed, series_index=index, series_total=total)
-    if reason := _unusable_calibration(header, kind, exptime, limits):
+    if reason := _too_short_or_long(kind, exptime, limits, camera):
         return replace(frame, reason=reason)
-    return replace(frame, kind=kind)
+    notes += note
+    if frame.image_type and frame.image_type != IMAGE_TYPES[kind]:
+        notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {label!r}: the pixels decide")
+    if kind is Kind.DOME and number(header.get("LAMPCUR")) == 0:
+        notes.append("LAMPCUR says that the dome lamp was off: the pixels decide")
+    return replace(frame, kind=kind, notes=(*frame.notes, *notes))
 
 
-def _unusable_calibration(header: Mapping[str, object], kind: Kind, exptime: float, limits: Limits) -> str:
+def _too_short_or_long(kind: Kind, exptime: float, limits: Limits, camera: Camera) -> str:
     if kind is Kind.BIAS:
-        return f"labelled bias but exposed {exptime:g} s" if exptime > 0 else ""
-    if kind is Kind.DOME:
-        current = header.get("LAMPCUR")
-        known = isinstance(current, int | float) and not isinstance(current, bool)
-        if known and not current > 0:  # type: ignore[operator]  # also true for NaN, which no lit lamp reports
-            return f"the dome lamp was off (LAMPCUR {current})"
-        minimum = limits.dome_min_exptime_s
-    elif kind is Kind.TWILIGHT:
+        return f"labelled bias but exposed {exptime:g} s" if exptime > MAX_BIAS_EXPTIME_S else ""
+    if kind is Kind.TWILIGHT:
         minimum = 0.0
+    elif kind is Kind.DOME:
+        minimum = camera.dome_min_exptime_s if limits.dome_min_exptime_s is None else limits.dome_min_exptime_s
     else:
-        minimum = limits.lamp_min_exptime_s
+        minimum = camera.lamp_min_exptime_s if limits.lamp_min_exptime_s is None else limits.lamp_min_exptime_s
     if exptime < minimum or exptime == 0:
         return f"{kind} exposed only {exptime:g} s; {minimum:g} s needed"
     return ""
 
 
-def _airmass(header: Mapping[str, object]) -> tuple[float | None, list[str]]:
-    value = header.get("AIRMASS")
-    if value is None:
-        return None, ["AIRMASS is missing"]
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not 0.99 <= value < 40
-    ):
-        return None, [f"AIRMASS {value!r} is not an airmass; taken as unknown"]
-    return float(value), []
-
-
-def _start(header: Mapping[str, object], stem: str) -> tuple[datetime, list[str]]:
-    """Start of the exposure, UTC: UTC card, OBSDATE + OBSTIME, JD, MJD_OBS, file name, in this order."""
-    named = _time_in_name(stem)
-    for source, value in (
-        ("UTC", _day_of_year(header.get("UTC"))),
-        ("OBSDATE and OBSTIME", _calendar(header.get("OBSDATE"), header.get("OBSTIME"))),
-        ("JD", _julian(header.get("JD"), 2400000.5)),
-        ("MJD_OBS", _julian(header.get("MJD_OBS"), 0.0)),
-    ):
-        if value is None:
-            continue
-        notes = [] if source == "UTC" else [f"start time taken from {source}: the UTC card is missing or unreadable"]
-        if named is not None and abs(value - named) > timedelta(hours=1):
-            notes.append(
-                f"the header's start {value:%Y-%m-%d %H:%M:%S} UT differs from the file name's by more than an hour"
-            )
-        return value, notes
-    if named is not None:
-        return named, ["start time taken from the file name: no time card is readable"]
-    msg = f"{stem}: no start time in UTC, OBSDATE and OBSTIME, JD or MJD_OBS, nor in the file name; {MEND}"
-    raise HeaderFault(msg)
-
-
-def _day_of_year(value: object) -> datetime | None:
-    """``YYYY:DDD:HH:MM:SS.s``."""
-    if not isinstance(value, str):
-        return None
-    found = re.fullmatch(r"(\d{4}):(\d{1,3}):(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d*)?)", value.strip())
-    if not found:
-        return None
-    year, day, hour, minute = (int(text) for text in found.groups()[:4])
-    second = float(found.group(5))
-    if not (1990 <= year < 2100 and 1 <= day <= 366 and hour < 24 and minute < 60 and second < 61):
-        return None
-    return datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour, minutes=minute, seconds=second)
-
-
-def _calendar(date: object, time: object) -> datetime | None:
-    if not isinstance(date, str) or not isinstance(time, str):
-        return None
-    try:
-        return _plausible(datetime.fromisoformat(f"{date.strip()}T{_iso_time(time)}").replace(tzinfo=UTC))
-    except ValueError:
-        return None
-
-
-def _iso_time(text: str) -> str:
-    """HH:MM:SS with any number of decimals, as fromisoformat wants it (6 decimals or none)."""
-    whole, _, fraction = text.strip().partition(".")
-    return f"{whole}.{(fraction + '000000')[:6]}" if fraction else whole
-
-
-def _julian(value: object, offset: float) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    days = value - offset
-    if not 0 < days < 100000:
-        return None
-    # a JD in a float64 resolves 40 microseconds: keep the milliseconds that it can carry
-    return _plausible(datetime(1858, 11, 17, tzinfo=UTC) + timedelta(milliseconds=round(days * 86_400_000)))
-
-
-def _plausible(when: datetime) -> datetime | None:
-    return when if 1990 <= when.year < 2100 else None
-
-
-def _time_in_name(stem: str) -> datetime | None:
-    found = re.search(r"(\d{8}_\d{2}_\d{2}_\d{2})", stem)
-    if not found:
-        return None
-    try:
-        return _plausible(datetime.strptime(found.group(1), "%Y%m%d_%H_%M_%S").replace(tzinfo=UTC))
-    except ValueError:
-        return None
-
-
-def _check_shape(header: Mapping[str, object], path: Path, shape: tuple[int, int], data_bytes: int) -> None:
-    axes = header.get("NAXIS")
-    got = tuple(header.get(f"NAXIS{axis}") for axis in (2, 1)) if axes == 2 else (f"{axes} axes",)
-    if got != shape:
+def _checked_shape(
+    header: Mapping[str, object], path: Path, shape: tuple[int, int] | None, data_bytes: int
+) -> tuple[int, int]:
+    """Shape of the array, if it is `shape` or that of a camera, in 16-bit integers."""
+    axes, rows, columns = (header.get(key) for key in ("NAXIS", "NAXIS2", "NAXIS1"))
+    got = (rows, columns) if axes == 2 and isinstance(rows, int) and isinstance(columns, int) else None
+    if got is None or (got != shape if shape else camera_of(header, got) is None):
         # fpack leaves an empty primary array and hides the image behind it
         hint = " Packed by fpack, it must be named .fits.fz" if axes == 0 else ""
-        want = f"expected {_times(shape)} pixels. Is it of this instrument?{hint}"
-        msg = f"{path.name}: the array is {_times(got)}; {want}"
+        wanted = [shape] if shape else sorted({camera.shape for camera in CAMERAS})
+        want = f"expected {' or '.join(_times(one) for one in wanted)} pixels. Is it of this instrument?{hint}"
+        found = _times(got) if got else f"{rows} x {columns}" if axes == 2 else f"{axes} axes"
+        msg = f"{path.name}: the array is {found}; {want}"
         raise FrameFault(msg)
     if header.get("BITPIX") != 16:
         msg = f"{path.name}: BITPIX is {header.get('BITPIX')}; expected 16-bit integers. Is it a raw frame?"
         raise FrameFault(msg)
-    if data_bytes != 2 * shape[0] * shape[1]:
+    if data_bytes != 2 * got[0] * got[1]:
         msg = (
-            f"{path.name}: PCOUNT or GCOUNT make the array {data_bytes} bytes; expected {2 * shape[0] * shape[1]}, an "
+            f"{path.name}: PCOUNT or GCOUNT make the array {data_bytes} bytes; expected {2 * got[0] * got[1]}, an "
             "image without groups. Is it a raw frame?"
         )
         raise FrameFault(msg)
+    return got
 
 
 def _times(shape: tuple[object, ...]) -> str:
     return " x ".join(str(length) for length in shape)
 
 
-__all__ = ["LAMPS", "Extent", "Frame", "Kind", "Limits", "frame_from_header", "needed_number", "read_frame"]
+__all__ = [
+    "LAMPS",
+    "Extent",
+    "Frame",
+    "Kind",
+    "Limits",
+    "frame_from_header",
+    "is_unfinished",
+    "needed_number",
+    "read_frame",
+]

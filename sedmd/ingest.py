@@ -16,7 +16,6 @@ from sedmd.errors import FrameFault
 from sedmd.fitsfile import unreadable
 from sedmd.frames import Limits, read_frame
 from sedmd.header import Value
-from sedmd.instrument import CCD_SHAPE
 from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.marks import MEND
 from sedmd.mends import Cards, Mend, cards_for
@@ -25,6 +24,8 @@ from sedmd.rawname import RAW_SUFFIXES, stem_of
 
 #: So many places of a frame are looked at when it comes once more.
 MOST_PLACES = 16
+#: The array of a raw frame (rows, columns); None: that of any camera of the spectrograph. Tests have a small one.
+ARRAY_SHAPE: tuple[int, int] | None = None
 
 
 def limits(settings: Settings) -> Limits:
@@ -78,7 +79,7 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         return quarantined(path, unreadable(path, error), settings, now=now, mends=mends)
     try:
         frame = read_frame(
-            path, shape=CCD_SHAPE, limits=limits(settings), min_hdus=settings.watch.min_hdus, mends=mends
+            path, shape=ARRAY_SHAPE, limits=limits(settings), min_hdus=settings.watch.min_hdus, mends=mends
         )
     except FrameFault as fault:
         return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedmd.cards import sexagesimal, within
-from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, LATITUDE_DEG
+from sedmd.airmass import airmass_at_end, airmass_at_start, place_in_the_sky
+from sedmd.cards import number, sexagesimal, within
+from sedmd.clocks import start_of
+from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, HEIGHT_M, LATITUDE_DEG
 from sedmd.reduce.containers import FloatArray
 from sedmd.reduce.refraction import displacement, moved
 from sedmd.reduce.seeing import Seeing, seeing_by_star
@@ -30,28 +32,52 @@ class Conditions:
     humidity: float = DEFAULT_HUMIDITY
 
 
-def conditions_of(header: Mapping[str, object]) -> Conditions:
+def conditions_of(header: Mapping[str, object], stem: str = "") -> Conditions:
     """Conditions in the middle of an exposure, from the cards of the old control software as well as the new.
 
-    Values that cannot be (an airmass of -999, a pressure of 0) count as absent. Start and end are averaged where both
-    are there; the parallactic angle as a direction, so that it does not jump near the zenith. Where only the start is
-    told, the middle follows from the declination and the exposure time.
+    Values that cannot be (an airmass of -999, a humidity of 200 %) count as absent. Start and end are averaged where
+    both are there; the parallactic angle as a direction, so that it does not jump near the zenith. Where only the start
+    is told, the middle follows from the declination and the exposure time; where not even that, the start follows from
+    the elevation, or from position and time.
+
+    Parameters
+    ----------
+    header : mapping of keyword to value
+    stem : str
+        Name of the raw frame, one of the clocks; needed only where airmass or angle are lost.
     """
-    airmass, end_airmass = within(header, "AIRMASS", 1.0, 10.0), within(header, "ENDAIR", 1.0, 10.0)
+    start = start_of(header, stem)
+    when = None if start is None else start.time
+    airmass = airmass_at_start(header, when).airmass
+    end_airmass = airmass_at_end(header, airmass)
     angle, end_angle = within(header, "TEL_PA", -360, 360), within(header, "END_PA", -360, 360)
     angle = within(header, "PRLLTC", -360, 360) if angle is None else angle
-    if end_airmass is None and end_angle is None and airmass is not None and angle is not None:
-        airmass, angle = _middle(header, airmass, angle)
-    pressure = within(header, "BARPRESS", 700, 900)
+    if angle is None and (place := place_in_the_sky(header, when)) is not None:
+        angle = place[1]
+    if end_airmass is None:
+        # a card of the end that cannot be says that all of them were filled in later
+        end_angle = end_angle if number(header.get("ENDAIR")) is None else None
+    middle = _middle(header, airmass, angle)
+    if airmass is not None and end_airmass is not None:
+        airmass = 0.5 * (airmass + end_airmass)
+    elif middle is not None:
+        airmass = middle[0]
+    elif airmass is None:
+        airmass = end_airmass
+    if angle is not None and end_angle is not None:
+        angle = _mean_direction([angle, end_angle])
+    elif middle is not None:
+        angle = middle[1]
+    elif angle is None:
+        angle = end_angle
     temperature = within(header, "OUT_AIR", -30, 50)
     humidity = within(header, "OUT_HUM", 0, 100)
-    airmasses = [value for value in (airmass, end_airmass) if value is not None]
-    angles = [value for value in (angle, end_angle) if value is not None]
+    temperature = DEFAULT_TEMPERATURE_C if temperature is None else temperature
     return Conditions(
-        airmass=float(np.mean(airmasses)) if airmasses else None,
-        parallactic_deg=_mean_direction(angles) if angles else None,
-        pressure_mbar=DEFAULT_PRESSURE_MBAR if pressure is None else pressure,
-        temperature_c=DEFAULT_TEMPERATURE_C if temperature is None else temperature,
+        airmass=airmass,
+        parallactic_deg=angle,
+        pressure_mbar=_pressure(header, temperature),
+        temperature_c=temperature,
         humidity=DEFAULT_HUMIDITY if humidity is None else humidity / 100,
     )
 
@@ -82,16 +108,35 @@ def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | N
     return seeing_by_star(fwhm, above, at_airmass=airmass)
 
 
-def _middle(header: Mapping[str, object], airmass: float, angle: float) -> tuple[float, float]:
-    """Airmass and parallactic angle half an exposure after the start, or those of the start if the cards disagree."""
+def _pressure(header: Mapping[str, object], temperature_c: float) -> float:
+    """Pressure at the telescope [mbar].
+
+    BARPRESS is reduced to sea level (1011.7 to 1018.5 mbar in published headers of 2019 to 2021); the station has about
+    824. A value that only a place of this height can have is taken as it stands.
+
+    Notes
+    -----
+    Reduction for a lapse rate of 6.5 K/km from the temperature at the station (WMO No. 8, 2018, part I, section 3.7).
+    """
+    if (station := within(header, "BARPRESS", 700, 900)) is not None:
+        return station
+    sea_level = within(header, "BARPRESS", 950, 1070)
+    if sea_level is None:
+        return DEFAULT_PRESSURE_MBAR
+    warmer = 0.0065 * HEIGHT_M
+    return sea_level * (1 - warmer / (temperature_c + 273.15 + warmer)) ** 5.257
+
+
+def _middle(header: Mapping[str, object], airmass: float | None, angle: float | None) -> tuple[float, float] | None:
+    """Airmass and parallactic angle half an exposure after the start; None where the cards disagree or do not tell."""
     told = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))
     declination = next((value for value in told if value is not None and abs(value) <= 90), None)
     seconds = within(header, "EXPTIME", 0.0, 36000.0)
-    if declination is None or seconds is None:
-        return airmass, angle
+    if declination is None or seconds is None or airmass is None or angle is None:
+        return None
     later, turned, latitude = moved(airmass, angle, declination_deg=declination, seconds=seconds / 2)
     there = abs(latitude - LATITUDE_DEG) < LATITUDE_DOUBT_DEG
-    return (later, turned) if there else (airmass, angle)
+    return (later, turned) if there else None
 
 
 def _mean_direction(degrees: list[float]) -> float:

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--calibrations", type=Path)
     options.add_argument("--out", type=Path, help="keep the site here")
     given = options.parse_args(argv)
-    sedmd.ingest.CCD_SHAPE = SHAPE
+    sedmd.ingest.ARRAY_SHAPE = SHAPE
     with tempfile.TemporaryDirectory() as scratch:
         settings = configure(Path(scratch))
         sky = [raw(EVENING + timedelta(minutes=8 * n), f"ZTF19aa{n:04d}") for n in range(given.targets)]

@@ -133,7 +133,7 @@ def clock_of(call: Callable[[], object], times: int) -> list[float]:
 
 
 def planner(folder: Path) -> None:
-    sedmd.ingest.CCD_SHAPE = SHAPE
+    sedmd.ingest.ARRAY_SHAPE = SHAPE
     ledger, settings = history(folder)
     service = Service(
         settings=settings,

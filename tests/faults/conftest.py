@@ -12,7 +12,7 @@ NAME = "counts"
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -181,9 +181,9 @@ def _numbers() -> Iterator[Malformed]:
         "huge": ("1E300", "above"),
         "seventy digits": ("9" * 70, "above"),
         "logical": ("T", "not a number"),
-        "text": ("'900'", "not a number"),
+        "text": ("'nine hundred'", "not a number"),
         "blank text": ("''", "not a number"),
-        "unclosed": ("'900", "not a number"),
+        "unclosed": ("'9OO", "not a number"),
         "complex": ("(900, 0)", "not a number"),
         "unit": ("900 s", "not a number"),
         "comma": ("900,0", "not a number"),
@@ -193,20 +193,30 @@ def _numbers() -> Iterator[Malformed]:
     }
     for label in LABELS:
         for key in ("EXPTIME", "ADCSPEED"):
+            # a bias whose exposure time is lost or -1 is one of 0 s
+            lost = ("undefined", "NaN", "overflow", "blank text", "negative") if "bias" in label else ()
+            if key == "ADCSPEED":
+                lost = ()
             missing = frame(label, **{key: None})
-            yield Malformed(kind="card missing", content=missing, fate=QUARANTINED, word=f"{key} is missing")
+            fate, word = (GOOD, "0 s taken") if lost else (QUARANTINED, f"{key} is missing")
+            yield Malformed(kind="card missing", content=missing, fate=fate, word=word)
             for kind, (text, word) in values.items():
                 content = replaced(frame(label), key, f"{key:8}= {text}")
-                yield Malformed(kind=f"number: {kind}", content=content, fate=QUARANTINED, word=word)
+                fate, word = (GOOD, "0 s taken") if kind in lost else (QUARANTINED, word)
+                yield Malformed(kind=f"number: {kind}", content=content, fate=fate, word=word)
+    for key, text in (("EXPTIME", "'900'"), ("EXPTIME", "'900"), ("ADCSPEED", "'0.1     '")):
+        content = replaced(frame(), key, f"{key:8}= {text}")
+        yield Malformed(kind="number as text", content=content, fate=GOOD, word="as text, read as numbers")
 
 
 def _labels() -> Iterator[Malformed]:
-    missing = frame(OBJECT=None)
+    missing = frame(OBJECT=None, NAME=None)
     yield Malformed(kind="no label", content=missing, fate=QUARANTINED, word="OBJECT is missing")
+    yield Malformed(kind="label lost", content=frame(OBJECT=None), fate=GOOD, word="NAME taken for it")
     for text in ("12", "1.5", "T", "F", "-1E30"):
         content = replaced(frame(), "OBJECT", f"OBJECT  = {text}")
         yield Malformed(kind="label is no text", content=content, fate=QUARANTINED, word="which is not text")
-    content = replaced(frame(), "OBJECT", "OBJECT  =")
+    content = replaced(frame(NAME=None), "OBJECT", "OBJECT  =")
     yield Malformed(kind="no label", content=content, fate=QUARANTINED, word="OBJECT is missing")
     for letter in "x1[":
         long = [f"OBJECT  = '{letter * 60}&'", *(f"CONTINUE  '{letter * 60}&'" for _ in range(4000))]
@@ -241,7 +251,7 @@ def _labels() -> Iterator[Malformed]:
     content = frame(DOMEST="CLOSED")
     yield Malformed(kind="dome closed", content=content, fate=IGNORED, word="dome was closed")
     content = frame("Calib:  dome 2 of 5", LAMPCUR=0.0)
-    yield Malformed(kind="lamp off", content=content, fate=IGNORED, word="lamp was off")
+    yield Malformed(kind="lamp off", content=content, fate=GOOD, word="LAMPCUR")
     content = frame("Calib:  bias 1 of 10", EXPTIME=3.0)
     yield Malformed(kind="bias exposed", content=content, fate=IGNORED, word="exposed 3 s")
 
@@ -250,7 +260,7 @@ def _clocks() -> Iterator[Malformed]:
     """Absurd clocks cost nothing while another clock, or the name, tells the time."""
     bad = ["2019:999:99:99:99", "2019:163", "", "0000:001:00:00:00.0", "9999:366:23:59:60.9", "2019:163:-4:28:02.0"]
     for text in bad:
-        yield Malformed(kind="absurd UTC", content=frame(UTC=text), fate=GOOD, word="start time taken from JD")
+        yield Malformed(kind="absurd UTC", content=frame(UTC=text), fate=GOOD, word="start time from")
         content = frame(UTC=text, JD=-1.0)
         yield Malformed(kind="absurd UTC and JD", content=content, fate=GOOD, word="from the file name")
     for text in ("NaN", "1E300", "'yesterday'", "T", "9" * 70, "0"):

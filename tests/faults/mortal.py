@@ -66,7 +66,7 @@ if __name__ == "__main__":
     import sedmd.ingest
     from sedmd.cli import main
 
-    sedmd.ingest.CCD_SHAPE = SHAPE
+    sedmd.ingest.ARRAY_SHAPE = SHAPE
     if os.environ.get("MORTAL"):
         arm(Countdown(os.environ["MORTAL"]))
     sys.exit(main())

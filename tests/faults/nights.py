@@ -40,7 +40,7 @@ def undisturbed(folder: Path, night: list[Raw], **changes: object) -> dict[str, 
 
 def reduced(settings: Settings) -> dict[str, str]:
     """Reduce what lies in the raw root in one shot; the products."""
-    before, sedmd.ingest.CCD_SHAPE = sedmd.ingest.CCD_SHAPE, SHAPE
+    before, sedmd.ingest.ARRAY_SHAPE = sedmd.ingest.ARRAY_SHAPE, SHAPE
     report = Report(clock=lambda: LATER, redux_root=settings.paths.redux_root, stream=io.StringIO())
     try:
         with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: LATER) as ledger:
@@ -53,7 +53,7 @@ def reduced(settings: Settings) -> dict[str, str]:
                 report=report,
             )
     finally:
-        sedmd.ingest.CCD_SHAPE = before
+        sedmd.ingest.ARRAY_SHAPE = before
     return products(settings)
 
 

@@ -58,7 +58,7 @@ from .malformed import (
 
 #: What a reason tells the operator to do; one of these stands in every reason of a frame that is kept out.
 REMEDY = re.compile(
-    r"[Cc]opy|mend the card|[Tt]ake |[Ll]eave it out|[Rr]emove it|[Cc]heck |Is it |Is BZERO|Run funpack|must be named"
+    r"[Cc]opy|sedmd mend|[Tt]ake |[Ll]eave it out|[Rr]emove it|[Cc]heck |Is it |Is BZERO|Run funpack|must be named"
 )
 
 
@@ -149,7 +149,7 @@ def test_every_malformed_frame_has_its_fate_and_every_good_one_is_taken_in(tmp_p
 
 
 def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
     configured = configure(tmp_path)
     raw = configured.paths.raw_root / NIGHT
     raw.mkdir()

@@ -76,7 +76,7 @@ class ServiceMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        sedmd.ingest.CCD_SHAPE = SHAPE
+        sedmd.ingest.ARRAY_SHAPE = SHAPE
         if ServiceMachine.expected is None:
             with tempfile.TemporaryDirectory() as folder:
                 ServiceMachine.expected = undisturbed(Path(folder), FRAMES, steps=STEPS)

@@ -8,5 +8,5 @@ if __name__ == "__main__":
     from night.raw_night import SHAPE
     from sedmd.cli import main
 
-    sedmd.ingest.CCD_SHAPE = SHAPE
+    sedmd.ingest.ARRAY_SHAPE = SHAPE
     sys.exit(main())

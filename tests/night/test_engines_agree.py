@@ -25,7 +25,7 @@ MODULE = "night.fake_steps"
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from .test_reduce import reduce, write
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("small_detector")
 
 @pytest.fixture
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

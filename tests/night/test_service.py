@@ -21,7 +21,7 @@ from .test_reduce import reduce, write
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def undisturbed(tmp_path_factory):
     settings = configure(tmp_path_factory.mktemp("undisturbed"))
     write(settings, whole_night())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+        patch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
         reduce(settings)
     return products(settings)
 

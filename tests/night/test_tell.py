@@ -27,7 +27,7 @@ CHROMIUM = next(
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from night.raw_night import SHAPE, cards, frame_bytes, raw
 
-from sedmd.errors import FrameFault, HeaderFault
-from sedmd.frames import Kind, Limits, frame_from_header, read_frame
+from sedmd.errors import FrameFault, HeaderFault, HeaderUnfinished
+from sedmd.frames import Kind, Limits, frame_from_header, is_unfinished, read_frame
 
 START = datetime(2019, 6, 12, 4, 28, 2, tzinfo=UTC)
 PATH = Path("ifu20190612_04_28_02.fits")
@@ -39,6 +39,17 @@ def frame(label: str = "ZTF19abc", **changes: object):
         ("Darkwing", {}, Kind.SCIENCE),
         ("bias study field", {"EXPTIME": 300.0}, Kind.SCIENCE),
         ("target", {"DOMEST": None}, Kind.SCIENCE),
+        ("target", {"DOMEST": "NA"}, Kind.SCIENCE),
+        ("target", {"IMGTYPE": "NA"}, Kind.SCIENCE),
+        ("Feige34", {"IMGTYPE": "Standard"}, Kind.STANDARD),
+        ("Calib: dome lamp 3 of 5", {"EXPTIME": 180.0, "LAMPCUR": -999.0, "IMGTYPE": "dome"}, Kind.DOME),
+        ("Calib: dome lamp 3 of 5", {"EXPTIME": 180.0, "LAMPCUR": 0.0}, Kind.DOME),
+        ("Calib: Xe 1 of 4", {"EXPTIME": 60.0, "XE_LAMP": "off", "HG_LAMP": "on"}, Kind.XE),
+        ("Calib: Hg 1 of 5", {"EXPTIME": 30.0, "IMGTYPE": "bias"}, Kind.HG),
+        ("Calib: bias 1 of 5", {"EXPTIME": 0.001}, Kind.BIAS),
+        ("Calib: bias 1 of 5", {"EXPTIME": -1.0}, Kind.BIAS),
+        ("Calib: bias 1 of 5", {"EXPTIME": None}, Kind.BIAS),
+        ("Twilight 1 [NA]", {"EXPTIME": 10.0, "IMGTYPE": "twilight"}, Kind.TWILIGHT),
     ],
 )
 def test_kind(label, changes, kind):
@@ -63,12 +74,21 @@ def test_kind(label, changes, kind):
         ("bias 3", {"EXPTIME": 10.0, "IMGTYPE": "BIAS"}, "lacks 'Calib'"),
         ("Calib:  bias 1 of 10", {"EXPTIME": 30.0}, "labelled bias but exposed 30 s"),
         ("Calib:  dome", {"EXPTIME": 120.0, "LAMPCUR": 1.0}, "one-off"),
-        ("Calib:  dome 1 of 5", {"EXPTIME": 120.0, "LAMPCUR": 0.0}, "lamp was off"),
         ("Calib:  dome 1 of 5", {"EXPTIME": 30.0, "LAMPCUR": 1.0}, "only 30 s"),
         ("Calib:  Hg 1 of 5", {"EXPTIME": 20.0}, "only 20 s"),
         ("Calib:  Hg 6 of 5", {"EXPTIME": 30.0}, "impossible series"),
         ("Calib:  dome Xe 1 of 5", {"EXPTIME": 120.0}, "not one calibration"),
         ("Calib:  laser 1 of 5", {"EXPTIME": 120.0}, "no known calibration"),
+        ("FOCUS: Focus", {}, "focus"),
+        ("ZTF19abc [A]test", {"NAME": "ZTF19abc"}, "test"),
+        ("HZ44_IFU_MAPPING [NA]", {"IMGTYPE": "Acq_ifumap"}, "map of the field"),
+        ("HZ44_IFU_MAPPING [NA]", {"IMGTYPE": "Science"}, "map of the field"),
+        ("HZ44 [NA]", {"IMGTYPE": "Acq_ifumap"}, "map of the field"),
+        ("ACQ-ZTF19abc r", {"IMGTYPE": "NA"}, "acquisition"),
+        ("ZTF19abc r", {"IMGTYPE": "Acquisition"}, "acquisition"),
+        ("Guider: ZTF19abc", {}, "guider"),
+        ("SEDmDefault", {}, "no target"),
+        ("ZTF19abc", {"IMGTYPE": "Focus"}, "focus"),
     ],
 )
 def test_ignored_with_its_reason(label, changes, reason):
@@ -80,10 +100,14 @@ def test_ignored_with_its_reason(label, changes, reason):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"OBJECT": None}, "OBJECT is missing"),
+        ({"OBJECT": None, "NAME": None}, "OBJECT is missing"),
+        ({"OBJECT": "NA", "NAME": None}, "OBJECT is missing"),
+        ({"OBJECT": -999.0, "NAME": None}, "OBJECT is missing"),
+        ({"OBJECT": True}, "OBJECT is True, which is not text"),
         ({"OBJECT": 12}, "OBJECT is 12, which is not text"),
         ({"EXPTIME": None}, "EXPTIME is missing"),
-        ({"EXPTIME": "900"}, "EXPTIME is '900', which is not a number"),
+        ({"EXPTIME": "900 s"}, "EXPTIME is '900 s', which is not a number"),
+        ({"EXPTIME": -999.0}, "EXPTIME is -999.0, which says that it is not known"),
         ({"EXPTIME": True}, "not a number"),
         ({"EXPTIME": float("nan")}, "EXPTIME is nan"),
         ({"EXPTIME": float("inf")}, "EXPTIME is inf"),
@@ -121,7 +145,7 @@ def test_optional_cards_may_be_missing_or_odd(changes):
     assert abs((got.start - START).total_seconds()) < 0.01
 
 
-@pytest.mark.parametrize("airmass", ["1.2", float("nan"), 0.3, True, 99.0])
+@pytest.mark.parametrize("airmass", ["high", float("nan"), 0.3, True, 99.0, -1, -999.0])
 def test_impossible_airmass_is_unknown_and_noted(airmass):
     got = frame(AIRMASS=airmass)
     assert got.airmass is None
@@ -150,7 +174,7 @@ def test_no_time_anywhere_is_a_fault():
 def test_a_name_that_contradicts_the_clock_is_noted():
     got = frame_from_header(cards(START, "x"), Path("ifu20190614_04_28_02.fits"))
     assert got.start == START
-    assert any("differs from the file name" in note for note in got.notes)
+    assert any("the file name not believed" in note for note in got.notes)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +184,7 @@ def test_a_name_that_contradicts_the_clock_is_noted():
         ("ZTF19abc [B]", "ZTF19abc", "B"),
         ("M 31 [ A ] x", "M 31 x", "A"),
         ("a", "a", ""),
+        ("HZ44 [NA]", "HZ44", ""),
     ],
 )
 def test_nod_token_is_not_part_of_the_name(label, name, nod):
@@ -176,6 +201,85 @@ def test_limits_are_settings():
     header = cards(START, "Calib:  Hg 1 of 5", EXPTIME=15.0)
     assert frame_from_header(header, PATH).kind is Kind.IGNORED
     assert frame_from_header(header, PATH, limits=Limits(lamp_min_exptime_s=15.0)).kind is Kind.HG
+
+
+def test_limits_are_those_of_the_camera():
+    def kind(label, exptime, year, columns):
+        start = datetime(year, 6, 12, 4, 28, 2, tzinfo=UTC)
+        header = cards(start, label, EXPTIME=exptime, NAXIS1=columns, NAXIS2=2048)
+        return frame_from_header(header, Path(start.strftime("ifu%Y%m%d_%H_%M_%S.fits"))).kind
+
+    assert kind("Calib: dome lamp 1 of 5", 40.0, 2023, 2088) is Kind.DOME
+    assert kind("Calib: Xe 1 of 5", 20.0, 2023, 2088) is Kind.XE
+    assert kind("Calib: dome lamp 1 of 5", 40.0, 2021, 2048) is Kind.IGNORED
+    assert kind("Calib: Xe 1 of 5", 20.0, 2021, 2048) is Kind.IGNORED
+
+
+def test_the_only_speed_of_a_camera_need_not_be_told():
+    start = datetime(2023, 6, 12, 4, 28, 2, tzinfo=UTC)
+    header = cards(start, "x", ADCSPEED=None, NAXIS1=2088, NAXIS2=2048)
+    got = frame_from_header(header, Path("ifu20230612_04_28_02.fits"))
+    assert got.adc_speed_mhz == 1.0 and any("ADCSPEED is not known" in note for note in got.notes)
+
+
+def test_numbers_as_text_are_read_with_one_note():
+    got = frame(EXPTIME="900.0   ", ADCSPEED="0.1     ", AIRMASS="1.15    ")
+    assert (got.exptime_s, got.adc_speed_mhz, got.airmass) == (900.0, 0.1, 1.15)
+    assert got.notes == ("EXPTIME, ADCSPEED, AIRMASS in the header as text, read as numbers",)
+
+
+def test_a_speed_in_single_precision_is_the_same_speed():
+    assert frame(ADCSPEED=0.10000000149).adc_speed_mhz == frame(ADCSPEED=0.1).adc_speed_mhz
+
+
+@pytest.mark.parametrize("exptime, told", [(0.001, "a bias of 0.001 s"), (-1.0, "EXPTIME is -1"), ("NA", "not known")])
+def test_a_bias_of_no_time_is_one_with_a_note(exptime, told):
+    got = frame("Calib: bias 1 of 5", EXPTIME=exptime)
+    assert got.kind is Kind.BIAS
+    assert any(told in note for note in got.notes)
+    assert 0 <= got.exptime_s < 0.01
+
+
+def test_where_cards_contradict_each_other_it_is_noted():
+    assert any("IMGTYPE says 'bias'" in note for note in frame("Calib: Hg 1 of 5", EXPTIME=30.0, IMGTYPE="bias").notes)
+    assert any("IMGTYPE says 'lamp'" in note for note in frame("ZTF19abc", IMGTYPE="lamp").notes)
+    assert any("LAMPCUR" in note for note in frame("Calib: dome 1 of 5", EXPTIME=180.0, LAMPCUR=0.0).notes)
+    assert not frame("Calib: dome 1 of 5", EXPTIME=180.0, LAMPCUR=-999.0, IMGTYPE="dome").notes
+
+
+def test_a_dome_that_closed_during_the_exposure_is_noted():
+    assert frame(DOMEST="open", ENDDOME="closed").notes == ("the dome closed during the exposure (ENDDOME)",)
+    assert frame(DOMEST="open", ENDDOME="NA").notes == ()
+
+
+def test_object_lost_alone_is_replaced_by_name():
+    got = frame(OBJECT="NA", NAME="ZTF19abc")
+    assert (got.kind, got.object, got.name) == (Kind.SCIENCE, "ZTF19abc", "ZTF19abc")
+    assert got.notes == ("OBJECT is missing: NAME taken for it",)
+    assert frame(OBJECT=None, NAME="Calib: Hg 1 of 5", EXPTIME=30.0).kind is Kind.HG
+
+
+CAMERA_ONLY = {"EXPTIME": 900.0, "ADCSPEED": 0.1, "TEMP": -50.0, "SER_NO": "05313416", "CRPIX1": 1075.0}
+
+
+def test_a_header_of_the_camera_alone_is_unfinished():
+    with pytest.raises(HeaderUnfinished, match="only the camera's cards"):
+        frame_from_header(CAMERA_ONLY, PATH)
+    assert not is_unfinished(CAMERA_ONLY | {"TELESCOP": "60"})
+    with pytest.raises(HeaderFault, match="OBJECT is missing") as fault:
+        frame_from_header(CAMERA_ONLY | {"TELESCOP": "60"}, PATH)
+    assert not isinstance(fault.value, HeaderUnfinished)
+
+
+def test_a_frame_of_kitt_peak_is_told_from_one_of_palomar():
+    with pytest.raises(HeaderFault, match="Kitt Peak"):
+        frame_from_header({"MODE_NUM": 1, "EXPTIME": 10.0, "IMGTYPE": "bias"}, PATH)
+
+
+def test_a_standard_star_by_imgtype_alone_calibrates_nothing():
+    got = frame("MyStar", NAME="MyStar", IMGTYPE="Standard")
+    assert (got.kind, got.star) == (Kind.STANDARD, "")
+    assert frame("MyStar", NAME="MyStar", IMGTYPE="Science").kind is Kind.SCIENCE
 
 
 # whole files
@@ -265,7 +369,7 @@ def test_abpair_tells_half_a_pair_from_a_single_exposure(card, pair):
 
 
 def test_without_abpair_nothing_is_said_of_pairs():
-    assert frame("ZTF19abc [A]").pair is None
+    assert frame("ZTF19abc [A]", ABPAIR=None).pair is None
 
 
 def test_telescope_and_target_have_each_their_own_place():
@@ -280,3 +384,14 @@ def test_where_one_card_of_a_place_is_lost_the_telescopes_own_pair_serves(lost):
     got = frame(**(there | lost))
     assert (got.ra_deg, got.dec_deg) == (pytest.approx(195.0), pytest.approx(11.0))
     assert (got.target_ra_deg, got.target_dec_deg) == (None, None)
+
+
+@pytest.mark.parametrize("shape, fits", [((2048, 2048), True), ((2048, 2088), True), ((2048, 2068), False)])
+def test_the_array_is_that_of_a_camera(tmp_path, shape, fits):
+    path = tmp_path / PATH
+    path.write_bytes(frame_bytes(cards(START, "x"), seed=1, shape=shape))
+    if fits:
+        assert read_frame(path).kind is Kind.SCIENCE
+    else:
+        with pytest.raises(FrameFault, match="2048 x 2068; expected 2048 x 2048 or 2048 x 2088"):
+            read_frame(path)

@@ -43,7 +43,7 @@ def told():
 
 @pytest.fixture
 def intake(tmp_path, watch, told, monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "CCD_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
     (tmp_path / "raw").mkdir()
     table = {
         "paths": {"raw_root": "raw", "redux_root": "redux"},

@@ -60,11 +60,64 @@ def test_where_only_the_start_is_told_the_middle_follows(name):
 
 
 @pytest.mark.parametrize(
-    "odd", [{"DEC": "n/a"}, {"EXPTIME": None}, {"ENDAIR": 1.4}, {"DEC": -70.0}, {"TEL_PA": 170.0}, {"EXPTIME": -1}]
+    "odd", [{"DEC": "n/a"}, {"EXPTIME": None}, {"DEC": -70.0}, {"TEL_PA": 170.0}, {"EXPTIME": -1}]
 )
 def test_where_the_cards_do_not_belong_together_the_start_stays(odd):
     airmass, angle = setting(0)
     header = SETTING | {"AIRMASS": airmass, "TEL_PA": angle} | odd
     found = conditions_of(header)
     assert found.parallactic_deg == pytest.approx(header["TEL_PA"])
-    assert found.airmass == pytest.approx(np.mean([airmass, header.get("ENDAIR", airmass)]))
+    assert found.airmass == pytest.approx(airmass)
+
+
+def test_a_lost_direction_at_the_end_follows_from_the_start():
+    airmass, angle = setting(0)
+    found = conditions_of(SETTING | {"AIRMASS": airmass, "TEL_PA": angle, "ENDAIR": setting(1800)[0], "END_PA": -999})
+    assert found.parallactic_deg == pytest.approx(setting(900)[1])
+    assert found.airmass == pytest.approx(0.5 * (airmass + setting(1800)[0]))
+
+
+@pytest.mark.parametrize("filled", [{"ENDAIR": 1.5 * 1.41, "END_PA": 53.0}, {"ENDAIR": -1, "END_PA": -999}])
+def test_cards_of_the_end_that_were_filled_in_later_do_not_count(filled):
+    airmass, angle = setting(0)
+    found = conditions_of(SETTING | {"AIRMASS": airmass, "TEL_PA": angle} | filled)
+    assert (found.airmass, found.parallactic_deg) == pytest.approx(setting(900), rel=1e-6)
+
+
+def test_numbers_as_text_count_as_numbers():
+    found = conditions_of({"AIRMASS": "1.2", "ENDAIR": "1.060", "TEL_PA": "52", "END_PA": "24", "OUT_DEW": "NaN"})
+    assert found.airmass == pytest.approx(1.13)
+    assert found.parallactic_deg == pytest.approx(38.0)
+
+
+def test_a_lost_airmass_follows_from_the_elevation():
+    found = conditions_of({"AIRMASS": -999.0, "TEL_EL": 37.67, "TEL_PA": 46.0})
+    assert found.airmass == pytest.approx(1.634, abs=0.001)
+
+
+def test_a_lost_airmass_and_angle_follow_from_position_and_time():
+    # cards of an exposure of 2021-12-12: AIRMASS 1.634, TEL_PA 46 at its start, 1.939 and 50 at its end
+    lost = {"RA": "00:58:50.29", "DEC": "-00:15:08.1", "UTC": "2021-12-12T06:14:11.940353", "EXPTIME": 2160.0}
+    found = conditions_of(lost)
+    assert found.airmass == pytest.approx(1.77, abs=0.03)
+    assert found.parallactic_deg == pytest.approx(48.0, abs=1.0)
+
+
+@pytest.mark.parametrize("card", [1011.7, 1015.0, "1018.5"])
+def test_pressure_is_that_of_the_station(card):
+    assert conditions_of({"BARPRESS": card}).pressure_mbar == pytest.approx(826.0, abs=5.0)
+
+
+def test_pressure_reduced_as_the_barometric_formula_has_it():
+    # hydrostatic balance of an ideal gas, integrated in steps from the telescope to sea level
+    temperature, pressure, step = 7.0 + 273.15, 824.0, 0.5
+    for _ in range(int(1712 / step)):
+        temperature += 0.0065 * step / 2
+        pressure *= np.exp(9.80665 * 0.0289644 / 8.31446 / temperature * step)
+        temperature += 0.0065 * step / 2
+    assert conditions_of({"BARPRESS": pressure}).pressure_mbar == pytest.approx(824.0, abs=0.1)
+
+
+@pytest.mark.parametrize("card", [-999.0, 51.0, "NA", None, 930.0])
+def test_a_pressure_that_cannot_be_is_the_usual_one(card):
+    assert conditions_of({"BARPRESS": card}).pressure_mbar == 824.0

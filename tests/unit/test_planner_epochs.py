@@ -1,0 +1,249 @@
+"""Nights as the robot takes them, epoch by epoch: all is planned to its end, nothing waits for what never comes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sedmd.frames import Kind
+from sedmd.plan import Record, State
+from sedmd.planner import plan_night
+
+from .test_night import make
+from .test_planner import carry_out, context, states
+
+LAMPS = (Kind.DOME, Kind.HG, Kind.XE, Kind.CD)
+MIDNIGHT = datetime(2021, 10, 18, 0, tzinfo=UTC)
+#: First minute of the night, cards of every single, speeds: biases, lamps, science.
+EPOCHS = {
+    "pairs, no card": (datetime(2016, 1, 20, 0, tzinfo=UTC), None, (2.0, 0.1), 2.0, 0.1),
+    "pairs, card": (datetime(2018, 5, 20, 0, tzinfo=UTC), True, (2.0, 0.1), 2.0, 0.1),
+    "2018 to 2023": (MIDNIGHT, False, (2.0, 0.1), 2.0, 0.1),
+    "since 2023": (datetime(2024, 2, 3, 0, tzinfo=UTC), False, (1.0,), 1.0, 1.0),
+    "since 2023, a whole number": (datetime(2024, 2, 3, 0, tzinfo=UTC), False, (1,), 1.0, 1),
+}
+
+
+def taken(base, minute, kind, count, *, total=None, speed, label=""):
+    return [
+        make(
+            minute + n,
+            label or f"Calib: {kind} {n + 1} of {total or count}",
+            kind=kind,
+            base=base,
+            adc_speed_mhz=speed,
+            series_index=n + 1,
+            series_total=total or count,
+        )
+        for n in range(count)
+    ]
+
+
+def calibrations(base, *, first=0, biases=(2.0, 0.1), lamps=2.0):
+    frames = []
+    for n, speed in enumerate(biases):
+        frames += taken(base, first + 10 * n, Kind.BIAS, 10, speed=speed)
+    for n, kind in enumerate(LAMPS):
+        frames += taken(base, first + 30 + 10 * n, kind, 5, speed=lamps)
+    return frames
+
+
+def star(base, minute, *, speed=0.1):
+    changes = {"kind": Kind.STANDARD, "star": "bd+25d4655", "base": base, "adc_speed_mhz": speed}
+    return make(minute, "STD-BD+25d4655", **changes)
+
+
+def target(base, minute, label, *, pair, speed=0.1):
+    return make(minute, label, base=base, pair=pair, adc_speed_mhz=speed)
+
+
+def fates_of(plan):
+    return {fate.frame.stem: fate for fate in plan.fates}
+
+
+@pytest.mark.parametrize("epoch", EPOCHS)
+def test_a_night_of_each_epoch_is_reduced_to_its_end(epoch):
+    base, card, biases, lamps, science = EPOCHS[epoch]
+    pairs = card is not False
+    frames = calibrations(base, biases=biases, lamps=lamps)
+    frames += [star(base, 180, speed=science)]
+    frames += [target(base, 200, "ZTF1 [A]", pair=card, speed=science)]
+    frames += [target(base, 230, "ZTF1 [B]" if pairs else "ZTF2 [A]", pair=card, speed=science)]
+    plan, done, products = carry_out(frames)
+    assert plan.missing == () and not plan.active
+    assert all(node.state is State.DONE for node in plan.nodes)
+    assert [name for name in done if name.startswith("bias")] == [f"bias bias {one:.1f} MHz" for one in sorted(biases)]
+    assert {"sp_ZTF1.fits"} <= set(products) if pairs else {"sp_ZTF1_obs1.fits", "sp_ZTF2_obs1.fits"} <= set(products)
+    assert not any(fate.why for fate in plan.fates)
+    cube = next(node.job for node in plan.nodes if node.job.step == "cube")
+    assert [path.name for path in cube.inputs["bias"]] == [f"bias{science:.1f}.fits"]
+
+
+@pytest.mark.parametrize("epoch", ["2018 to 2023", "since 2023"])
+def test_a_single_is_extracted_at_once_while_the_night_is_open(epoch):
+    base, card, biases, lamps, science = EPOCHS[epoch]
+    frames = [*calibrations(base, biases=biases, lamps=lamps), target(base, 200, "x [A]", pair=card, speed=science)]
+    plan, done, _ = carry_out(frames, final=False)
+    assert "calibrate x_obs1" in done and plan.wake is None
+    (extract,) = [node for node in plan.nodes if node.job.step == "extract"]
+    assert extract.job.options["half_of_pair"] == ""
+    assert [fate.why for fate in plan.fates if fate.frame.kind.on_sky] == [""]
+
+
+def test_without_the_card_an_a_of_the_years_of_pairs_waits_and_is_a_single_where_no_b_ever_came():
+    base, card, *_ = EPOCHS["pairs, no card"]
+    frames = [*calibrations(base), target(base, 200, "x [A]", pair=card), target(base, 230, "y [A]", pair=card)]
+    plan, _, _ = carry_out(frames, final=False)
+    assert states(plan, "extract") == {"x_obs1": State.WAITING, "y_obs1": State.WAITING}
+    plan, _, _ = carry_out(frames)
+    assert [fate.why for fate in plan.fates if fate.frame.kind.on_sky] == ["", ""]
+    frames.append(target(base, 260, "y [B]", pair=card))
+    plan, _, _ = carry_out(frames)
+    whys = [fate.why for fate in plan.fates if fate.frame.kind.on_sky]
+    assert whys == ["only the [A] exposure of a pair: sky subtraction is inferior", "", ""]
+
+
+@pytest.mark.parametrize("lost", ["A", "B"])
+def test_half_of_a_pair_whose_other_failed_is_told_by_its_letter(lost):
+    base, card, *_ = EPOCHS["pairs, card"]
+    a, b = target(base, 200, "x [A]", pair=card), target(base, 230, "x [B]", pair=card)
+    bad, left = (a, b) if lost == "A" else (b, a)
+    plan, done, _ = carry_out([*calibrations(base), a, b], outcomes={f"cube {bad.stem} x": "quarantined"})
+    assert "calibrate x_obs1" in done
+    assert f"only the [{left.nod}] exposure" in fates_of(plan)[left.stem].why
+    extract = next(node for node in plan.nodes if node.job.step == "extract" and node.job.label == "x_obs1")
+    assert extract.job.options["half_of_pair"] == left.nod
+
+
+def test_the_same_standard_again_and_again_is_one_visit_each():
+    base = MIDNIGHT
+    frames = [*calibrations(base), *(star(base, 180 + 10 * n) for n in range(8))]
+    frames.append(target(base, 300, "x [A]", pair=False))
+    plan, done, _ = carry_out(frames)
+    assert [f"extract STD-BD+25d4655_obs{n}" in done for n in range(1, 9)] == [True] * 8
+    assert "fluxcal 8 standards" in done and not plan.active
+
+
+# speeds
+
+
+def test_science_at_a_speed_without_a_bias_is_missing_a_calibration_and_says_which_there_are():
+    base = MIDNIGHT
+    frames = [*calibrations(base, biases=(2.0,)), target(base, 200, "x [A]", pair=False)]
+    plan, _, _ = carry_out(frames)
+    assert plan.missing == ("bias 0.1 MHz: no frames (at least 5 needed; there are biases of 2.0 MHz)",)
+    assert states(plan, "cube") == {f"{frames[-1].stem} x": State.WAITING}
+    assert states(plan, "flat") == {"flat": State.DONE}, "the lamps need only the bias of their own speed"
+
+
+# restarts and repeats
+
+
+def test_after_a_restart_the_rest_of_a_series_is_taken_with_it_and_nothing_waits_for_ever():
+    base = MIDNIGHT
+    frames = taken(base, 0, Kind.BIAS, 6, total=10, speed=1.0) + taken(base, 20, Kind.BIAS, 4, speed=1.0)
+    for n, kind in enumerate(LAMPS):
+        frames += taken(base, 40 + 20 * n, kind, 2, total=5, speed=1.0)
+        frames += taken(base, 50 + 20 * n, kind, 3, speed=1.0)
+    arrived = {frame.checksum: MIDNIGHT for frame in frames}
+    plan = plan_night(frames, context(now=MIDNIGHT, arrived=arrived))
+    assert states(plan, "bias") == {"bias 1.0 MHz": State.DUE}
+    lamps = [node for node in plan.nodes if node.job.step == "lamp"]
+    assert [len(node.job.inputs["raw"]) for node in lamps] == [5, 5, 5, 5]
+    assert plan.wake is None, "nothing is waited for: what was announced is there"
+
+
+def test_a_series_that_was_broken_off_for_good_is_used_when_it_has_been_quiet():
+    frames = taken(MIDNIGHT, 0, Kind.BIAS, 6, total=10, speed=1.0)
+    frames += taken(MIDNIGHT, 20, Kind.BIAS, 2, total=4, speed=1.0)
+    arrived = {frame.checksum: MIDNIGHT for frame in frames}
+    waits = plan_night(frames, context(now=MIDNIGHT, arrived=arrived))
+    assert states(waits, "bias") == {"bias 1.0 MHz": State.WAITING} and waits.wake is not None
+    assert states(plan_night(frames, context(now=waits.wake, arrived=arrived)), "bias") == {"bias 1.0 MHz": State.DUE}
+
+
+def raw_of(plan, label):
+    (job,) = [node.job for node in plan.nodes if node.job.step == "lamp" and node.job.label == label]
+    return {path.stem for path in job.inputs["raw"]}
+
+
+def test_of_two_sets_the_newer_serves_and_the_frames_of_the_older_say_so():
+    older = calibrations(MIDNIGHT)
+    newer = [frame for frame in calibrations(MIDNIGHT, first=80) if frame.kind is not Kind.BIAS]
+    plan, done, _ = carry_out([*older, *newer, target(MIDNIGHT, 200, "x [A]", pair=False)])
+    for kind in LAMPS:
+        assert raw_of(plan, str(kind)) == {frame.stem for frame in newer if frame.kind is kind}
+    fates = fates_of(plan)
+    for frame in older:
+        if frame.kind is not Kind.BIAS:
+            assert fates[frame.stem].became == "not used" and fates[frame.stem].good
+            assert fates[frame.stem].why == (
+                "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves"
+            )
+    assert "calibrate x_obs1" in done
+
+
+def carry_out_without(frames, dark):
+    """The plan at the end of the night when the lamp jobs on the frames `dark` cannot be done."""
+    stems = {frame.stem for frame in dark}
+    records, products = {}, {}
+    while due := (plan := plan_night(frames, context(final=True, records=records, products=products))).due():
+        node = due[0]
+        if {path.stem for path in node.job.inputs.get("raw", ())} == stems:
+            records[node.key] = Record(state="quarantined", reason="was the lamp on?")
+        else:
+            records[node.key] = Record(state="done")
+            products |= {path.name: node.key for path in node.job.outputs.values()}
+    return plan
+
+
+def test_a_newer_set_that_cannot_be_used_gives_way_to_the_older():
+    older = calibrations(MIDNIGHT)
+    newer = [frame for frame in calibrations(MIDNIGHT, first=80) if frame.kind is not Kind.BIAS]
+    dark = [frame for frame in newer if frame.kind is Kind.HG]
+    plan = carry_out_without([*older, *newer], dark)
+    for kind in LAMPS:
+        assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
+    assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == ()
+    fates = fates_of(plan)
+    assert {(fates[one.stem].became, fates[one.stem].why) for one in dark} == {("quarantined", "was the lamp on?")}
+    assert {fates[frame.stem].became for frame in newer if frame not in dark} == {"not used"}
+
+
+def test_a_lamp_that_was_dark_and_was_taken_again_serves_with_the_rest_of_its_set():
+    frames, again = calibrations(MIDNIGHT), taken(MIDNIGHT, 90, Kind.CD, 5, speed=2.0)
+    first = [frame for frame in frames if frame.kind is Kind.CD]
+    plan, _, _ = carry_out([*frames, *again])
+    assert raw_of(plan, "Cd") == {frame.stem for frame in first}
+    assert {fates_of(plan)[frame.stem].became for frame in again} == {"not used"}
+    plan = carry_out_without([*frames, *again], first)
+    assert raw_of(plan, "Cd") == {frame.stem for frame in again}
+    assert raw_of(plan, "Hg") == {frame.stem for frame in frames if frame.kind is Kind.HG}
+    assert all(node.state is State.DONE for node in plan.nodes), "one job makes Cd.fits"
+    assert {fates_of(plan)[frame.stem].became for frame in first} == {"quarantined"}
+
+
+def test_a_lamp_that_stays_dark_is_lacking():
+    frames = calibrations(MIDNIGHT)
+    plan = carry_out_without(frames, [frame for frame in frames if frame.kind is Kind.CD])
+    assert plan.lacking == ("Cd: was the lamp on?",)
+    assert states(plan, "lamp")["Cd"] is State.QUARANTINED
+
+
+def test_every_frame_has_a_fate_whatever_was_taken_twice():
+    frames = calibrations(MIDNIGHT) + taken(MIDNIGHT, 75, Kind.DOME, 2, total=5, speed=2.0)
+    frames += [frame for frame in calibrations(MIDNIGHT, first=80) if frame.kind is not Kind.BIAS]
+    frames += taken(MIDNIGHT, 160, Kind.XE, 1, total=5, speed=2.0) + taken(MIDNIGHT, 165, Kind.XE, 3, speed=0.1)
+    frames += [make(900 + n, "Twilight 1 [NA]", kind=Kind.TWILIGHT, base=MIDNIGHT) for n in range(3)]
+    frames += [make(910 + n, "Twilight 1 [NA]", kind=Kind.TWILIGHT, base=MIDNIGHT, adc_speed_mhz=2.0) for n in range(2)]
+    plan, _, _ = carry_out(frames)
+    assert len(plan.fates) == len(frames)
+    labels = [f"{node.job.step} {node.job.label}" for node in plan.nodes]
+    assert len(labels) == len(set(labels)), "no two jobs write the same file"
+
+
+def test_a_set_of_the_morning_changes_nothing():
+    frames = [*calibrations(MIDNIGHT), target(MIDNIGHT, 200, "x [A]", pair=False)]
+    before = carry_out(frames)[2]
+    morning = [frame for frame in calibrations(MIDNIGHT + timedelta(hours=13)) if frame.kind is not Kind.BIAS]
+    after = carry_out([*frames, *morning])[2]
+    assert before == after

@@ -32,8 +32,6 @@ class Series:
         Every "n of N" that the observing script announced is there.
     minimum : int
         Fewer frames than this make no calibration.
-    left_out : tuple of (Frame, str)
-        Frames of this kind that are not used, and why.
     """
 
     kind: Kind
@@ -41,7 +39,6 @@ class Series:
     frames: tuple[Frame, ...]
     complete: bool
     minimum: int
-    left_out: tuple[tuple[Frame, str], ...] = ()
 
     @property
     def enough(self) -> bool:

@@ -96,6 +96,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
             for fate in plan.fates
             if fate.became == "quarantined"
         ],
+        "unused": _unused(plan),
         "contradictions": [
             {"frame": row.path.name, "reason": row.frame.contradiction}
             for row in rows
@@ -140,7 +141,13 @@ def render(state: dict[str, Any]) -> str:
         ("missing", state["missing"]),
         ("failed", [_line(entry).strip() for entry in state["failed"]]),
         ("names in doubt", [f"{one['frame']} {one['reason']}" for one in state["contradictions"]]),
-        ("not used", [f"{one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]),
+        (
+            "not used",
+            [
+                *(f"{one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]),
+                *(f"{one['kind']}, {one['frames']}: {one['reason']}" for one in state["unused"]),
+            ],
+        ),
     )
     for title, entries in sections:
         if entries:
@@ -185,6 +192,18 @@ def _entry(node: Node, jobs: dict[str, JobRow]) -> dict[str, Any]:
         "seconds": row.seconds if row is not None else None,
         "figures": dict(row.figures) if row is not None else {},
     }
+
+
+def _unused(plan: Plan) -> list[dict[str, str]]:
+    """Good calibration frames that serve nothing, those of one kind with one reason together."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for fate in plan.fates:
+        if fate.became == "not used":
+            together.setdefault((str(fate.frame.kind), fate.why), []).append(fate.frame.stem)
+    return [
+        {"kind": kind, "frames": stems[0] if len(stems) == 1 else f"{stems[0]} to {stems[-1]}", "reason": reason}
+        for (kind, reason), stems in together.items()
+    ]
 
 
 def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) -> list[dict[str, Any]]:

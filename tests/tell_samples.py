@@ -152,6 +152,7 @@ def state(*targets: dict[str, object], **changes: object) -> dict[str, object]:
         "failed": [],
         "held": [],
         "quarantined_frames": [],
+        "unused": [],
         "contradictions": [],
         "missing": [],
         "offers": [],

@@ -82,6 +82,24 @@ def test_without_a_ledger_the_files_tell(redux):
     assert troubles == [] and found["ZTF19half_obs1"][0] is State.PAIR
 
 
+def entry_of(night, product, now=NOW):
+    return next(entry for entry in night.entries(now)[0] if entry.product == product)
+
+
+def test_half_of_a_pair_is_one_as_long_as_the_other_may_come_and_after(redux):
+    waiting, later = (entry_of(Night(redux), "ZTF19half_obs1", NOW + timedelta(hours=hours)) for hours in (0, 6))
+    assert (waiting.state, waiting.half, waiting.partial) == (State.PAIR, "A", True)
+    assert (later.state, later.half, later.partial) == (State.READY, "A", True)
+
+
+def test_a_single_labelled_a_is_ready_and_no_half(redux):
+    (path,) = redux.glob("e3d_*ZTF19half.fits")
+    with fits.open(path, mode="update") as cube:
+        cube[0].header["ABPAIR"] = False
+    entry = entry_of(Night(redux), "ZTF19half_obs1")
+    assert (entry.state, entry.half, entry.partial) == (State.READY, "", False)
+
+
 @pytest.mark.parametrize(
     ("cards", "shown"),
     [

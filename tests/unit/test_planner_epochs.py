@@ -7,6 +7,7 @@ import pytest
 from sedmd.frames import Kind
 from sedmd.plan import Record, State
 from sedmd.planner import plan_night
+from sedmd.status import _unused
 
 from .test_night import make
 from .test_planner import carry_out, context, states
@@ -247,3 +248,22 @@ def test_a_set_of_the_morning_changes_nothing():
     morning = [frame for frame in calibrations(MIDNIGHT + timedelta(hours=13)) if frame.kind is not Kind.BIAS]
     after = carry_out([*frames, *morning])[2]
     assert before == after
+
+
+def test_the_status_names_what_did_not_serve_in_a_line_for_each_reason():
+    older = [frame for frame in calibrations(MIDNIGHT) if frame.kind is not Kind.BIAS]
+    plan, _, _ = carry_out([*calibrations(MIDNIGHT, first=80), *older])
+    assert _unused(plan) == [
+        {
+            "kind": str(kind),
+            "frames": f"ifu20211018_00_{minute}_00 to ifu20211018_0{(minute + 4) // 60}_{(minute + 4) % 60:02}_00",
+            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
+        }
+        for kind, minute in zip(LAMPS[:3], (30, 40, 50), strict=True)
+    ] + [
+        {
+            "kind": "Cd",
+            "frames": "ifu20211018_01_00_00 to ifu20211018_01_04_00",
+            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
+        }
+    ]

@@ -142,3 +142,16 @@ def test_a_standard_teaches_and_half_of_a_pair_does_not(tmp_path):
     assert landing_of(star, "20211018") is not None and star["frame"] == "ifu20211018_05_12_31"
     half = extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, options={"half_of_pair": "A"}, ABPAIR=True)).figures
     assert landing_of(half, "20211018") is None
+
+
+@pytest.mark.parametrize("half", ["", "A", "B"])
+def test_half_of_a_pair_is_final_told_as_such_and_acceptable_at_best(tmp_path, half):
+    job = extraction(tmp_path, {LANDED: 4000.0}, options={"half_of_pair": half}, ABPAIR=bool(half))
+    result = extract_spectrum(job)
+    spectrum, header = read_spectrum(job.outputs["ext"])
+    assert result.figures["confidence"] > 0.97 and "doubts" not in result.figures
+    assert result.figures["quality"] == spectrum.meta["quality"] == (2 if half else 1)
+    assert header["EXTRMETH"] == f"psf {half}".strip() and header["ABPAIR"] is False
+    assert header.get("PAIRHALF", "") == spectrum.meta.get("half_of_pair", "") == half
+    said = (f"ZTF21abcdefg_obs1: the [{half}] exposure of an A/B pair, extracted without the other",)
+    assert result.warnings == (said if half else ())

@@ -41,6 +41,7 @@ class Watch:
     archive_interval_s: float = 600.0
     settle_s: float = 0.5
     settle_timeout_s: float = 300.0
+    header_wait_s: float = 300.0
     nights_back: int = 2
     min_hdus: int = 1
 

@@ -13,7 +13,7 @@ The rules are those of the observatory's labels (`sedmd.labels`), with four deci
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -105,6 +105,8 @@ class Frame:
         How many cards tell something of the exposure.
     mends : tuple of (card, value)
         Cards that an operator corrected (`sedmd.mends`); None takes a card out.
+    unfinished : bool
+        The header has the camera's cards only (`sedmd.unfinished`).
     """
 
     path: Path
@@ -134,6 +136,7 @@ class Frame:
     data_checksum: str = ""
     n_cards: int = 0
     mends: tuple[tuple[str, Value | None], ...] = ()
+    unfinished: bool = False
 
 
 def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limits | None = None) -> Frame:
@@ -190,6 +193,7 @@ def read_frame(
     limits: Limits | None = None,
     min_hdus: int = 1,
     mends: Cards | None = None,
+    unfinished: Callable[[Mapping[str, object], Path, np.ndarray], Frame] | None = None,
 ) -> Frame:
     """Read a whole raw file once: cards, checksums and a look at the pixels; plain, gzipped or fpacked.
 
@@ -201,6 +205,8 @@ def read_frame(
         As in `sedmd.fitsfile.examine`.
     mends : mapping of card to value
         Corrections of the header by an operator.
+    unfinished : callable, optional
+        (header, path, pixels as stored) -> frame, for one whose header holds the camera's cards only.
 
     Returns
     -------
@@ -212,7 +218,7 @@ def read_frame(
     FrameFault
         If the file is cut, damaged, not FITS, of another shape, blank, constant or saturated all over.
     HeaderFault
-        As `frame_from_header`.
+        As `frame_from_header`; HeaderUnfinished only without `unfinished`.
     OSError
         If the file cannot be read.
     """
@@ -222,11 +228,15 @@ def read_frame(
     header = overlaid(written, mends or {})
     data = memoryview(content)[extent.header_bytes : extent.header_bytes + extent.data_bytes]
     shape = _checked_shape(header, path, shape, len(data))
-    frame = frame_from_header(header, path, limits=limits)
+    pixels = np.frombuffer(data, dtype=">i2").reshape(shape)
+    if unfinished is not None and is_unfinished(written) and not {"OBJECT", "NAME"} & header.keys():
+        frame = unfinished(header, path, pixels)
+    else:
+        frame = frame_from_header(header, path, limits=limits)
     if not is_printable(content[: extent.header_bytes]):
         frame = replace(frame, notes=(*frame.notes, "the header holds characters that FITS forbids; they read as ?"))
     if frame.kind is not Kind.IGNORED:
-        check_pixels(np.frombuffer(data, dtype=">i2").reshape(shape), header, path)
+        check_pixels(pixels, header, path)
     identity = Identity.of(written, data)
     return replace(
         frame,

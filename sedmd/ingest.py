@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from sedmd import __version__
@@ -21,6 +22,8 @@ from sedmd.marks import MEND
 from sedmd.mends import Cards, Mend, cards_for
 from sedmd.night import is_night, night_of
 from sedmd.rawname import RAW_SUFFIXES, stem_of
+from sedmd.sun import Site
+from sedmd.unfinished import unfinished_frame
 
 #: So many places of a frame are looked at when it comes once more.
 MOST_PLACES = 16
@@ -77,9 +80,15 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         size, mtime_ns = status.st_size, status.st_mtime_ns
     except OSError as error:
         return quarantined(path, unreadable(path, error), settings, now=now, mends=mends)
+    site = settings.site
     try:
         frame = read_frame(
-            path, shape=ARRAY_SHAPE, limits=limits(settings), min_hdus=settings.watch.min_hdus, mends=mends
+            path,
+            shape=ARRAY_SHAPE,
+            limits=limits(settings),
+            min_hdus=settings.watch.min_hdus,
+            mends=mends,
+            unfinished=partial(unfinished_frame, site=Site(site.latitude_deg, site.longitude_deg, site.height_m)),
         )
     except FrameFault as fault:
         return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -28,6 +29,11 @@ def stem_of(path: PurePath | str) -> str:
     """Name of a raw frame without directory and suffix: the same for the plain, gzipped and fpacked file."""
     name, packing = _name(path), packing_of(path)
     return name.removesuffix(packing) if packing else name
+
+
+def is_frame_stem(name: str) -> bool:
+    """True for the name that the camera computer gives: a target of this name is one that nobody has named."""
+    return re.fullmatch(r"ifu\d{8}_\d{2}_\d{2}_\d{2}", name) is not None
 
 
 def _name(path: PurePath | str) -> str:

@@ -18,6 +18,7 @@ from sedmd.errors import SedmError
 from sedmd.products.ascii import CALIBRATED_UNIT, read_ascii
 from sedmd.products.fitsio import CardValue
 from sedmd.products.spectrum import read_spectrum
+from sedmd.rawname import is_frame_stem
 
 #: Keys of the ASCII header that hold a classification begin so; the first must be there, and not "NONE".
 CLASSIFIED, CLASSIFIED_AS = "SNID", "SNIDMATCHTYPE"
@@ -91,6 +92,8 @@ def why_not(spectrum: FinalSpectrum) -> str:
         return "standard star"
     if not spectrum.usable:
         return NOT_SENT[spectrum.quality]
+    if is_frame_stem(spectrum.target):
+        return f"the target is not known, its header never came: sedmd mend {spectrum.target} OBJECT=NAME"
     return "" if spectrum.calibrated else "not flux-calibrated"
 
 

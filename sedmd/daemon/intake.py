@@ -81,6 +81,7 @@ class Intake:
         self._once_more: set[Path] = set()
         self._unannounced: set[Path] = set()
         self._awake = ledger.nights_marked(AWAKE)
+        self._unfinished: dict[Path, float] = {}  # whole frames that wait for their header, since when
         self._closed: set[Path] = set()
         self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
@@ -357,6 +358,7 @@ class Intake:
         except FileNotFoundError:
             self.gate.forget(path)
             self._due_s.pop(path, None)
+            self._unfinished.pop(path, None)
             self._once_more.discard(path)
             return False
         except OSError as error:
@@ -388,7 +390,27 @@ class Intake:
                 self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
             return self._quarantined(path, text, size=size, mtime_ns=mtime_ns, state="deferred")
-        return take_in(path, self.settings, now=self.clock(), mends=self._mended.of(path))
+        row = take_in(path, self.settings, now=self.clock(), mends=self._mended.of(path))
+        if row.frame is not None and row.frame.unfinished and self._waits_for_header(path, row):
+            return None
+        return row
+
+    def _waits_for_header(self, path: Path, row: FrameRow) -> bool:
+        """Whether the robot may still finish the header of a whole frame; it is looked at again then.
+
+        The file's age counts, so that an old night does not wait; by the monotonic clock where the wall clock is wrong.
+        """
+        if path not in self._unfinished:
+            self._unfinished[path] = self.monotonic()
+            text = f"whole, but not its header: no OBJECT; waiting up to {self.settings.watch.header_wait_s:g} s for it"
+            self.report.event(row.night, "frame", path.name, text, minor=True)
+        age_s = max(self.clock().timestamp() - row.mtime_ns / 1e9, self.monotonic() - self._unfinished[path])
+        left_s = self.settings.watch.header_wait_s - age_s
+        if left_s <= 0:
+            return False
+        # where no events are to be had the change is found by looking
+        self._due_s[path] = self.monotonic() + min(left_s, max(self.settings.watch.scan_interval_s, self._settle_s))
+        return True
 
     def _quarantined(self, path: Path, reason: str, **found: Any) -> FrameRow:
         return quarantined(path, reason, self.settings, now=self.clock(), mends=self._mended.of(path), **found)
@@ -398,6 +420,7 @@ class Intake:
         if self._known.get(row.path) == known:
             return False  # an unreadable file is told once, not at every scan
         before = self.ledger.files_at([row.path])
+        self._unfinished.pop(row.path, None)
         self._drop(register(self.ledger, row))
         (now,) = self.ledger.files_at([row.path])
         self._known[row.path] = replace(known, state=now.state)

@@ -387,3 +387,61 @@ def test_a_header_that_is_completed_in_place_is_read_again(intake, watch):
     take_all(intake, watch)
     assert [row.frame.airmass for row in intake.rows] == [None, 1.1]
     assert len(intake.ledger.frames("20190612")) == 1
+
+
+UNFINISHED = dict.fromkeys(("OBJECT", "NAME", "AIRMASS", "DOMEST", "LAMPCUR", "JD", "ABPAIR"))
+START = datetime(2019, 6, 12, 4, tzinfo=UTC)
+
+
+def put_unfinished(intake, *, age_s: float = 0.0) -> Path:
+    """A whole frame as the camera computer leaves it."""
+    path = put(intake, "20190612/ifu20190612_04_00_00.fits", raw(START, "x", **UNFINISHED).content)
+    written = NOW.timestamp() - age_s
+    os.utime(path, (written, written))
+    return path
+
+
+def test_a_frame_in_the_making_waits_for_its_header(intake, watch, told):
+    path = put_unfinished(intake)
+    for _ in range(10):
+        turn(intake, watch, 10)
+    assert not intake.rows
+    assert not intake.settled("20190612"), "the night must not end before"
+    assert intake.wait_s() <= 10.0, "without events the change is found by looking"
+    path.write_bytes(raw(START, "x").content)
+    for _ in range(4):
+        turn(intake, watch, 10)
+    assert [(row.state, row.frame.kind, row.frame.name) for row in intake.rows] == [("good", "science", "x")]
+    assert intake.settled("20190612")
+
+
+def test_a_frame_whose_header_never_comes_is_taken_as_it_is_and_read_again_when_it_does(intake, watch):
+    path = put_unfinished(intake)
+    for _ in range(29):
+        turn(intake, watch, 10)
+    assert not intake.rows
+    for _ in range(4):
+        turn(intake, watch, 10)
+    (row,) = intake.rows
+    assert row.frame.unfinished
+    assert "no OBJECT" in row.frame.reason
+    turn(intake, watch, 20000)
+    full = path.with_name(path.name + ".gz")
+    full.write_bytes(gzip.compress(raw(START, "x").content))
+    path.unlink()
+    take_all(intake, watch)
+    assert [row.frame.name for row in intake.rows[1:]] == ["x"]
+    assert [path.name for path in intake.ledger.known_files()] == [full.name]
+
+
+def test_a_header_that_was_never_finished_long_ago_is_not_waited_for(intake, watch):
+    put_unfinished(intake, age_s=301)
+    take_all(intake, watch)
+    assert [row.frame.unfinished for row in intake.rows] == [True]
+
+
+def test_a_time_stamp_in_the_future_keeps_nobody_waiting_for_ever(intake, watch):
+    put_unfinished(intake, age_s=-1e6)
+    for _ in range(34):
+        turn(intake, watch, 10)
+    assert len(intake.rows) == 1

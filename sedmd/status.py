@@ -12,6 +12,7 @@ from sedmd.context import HOLD, night_context, night_is_final
 from sedmd.daemon.vitals import age
 from sedmd.deadlines import deadlines
 from sedmd.errors import SedmError
+from sedmd.frames import Frame
 from sedmd.ledger import JobRow, Ledger
 from sedmd.lock import holder
 from sedmd.mounts import free_bytes
@@ -229,6 +230,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
                 "target": node.job.options["name"],
                 "standard": node.job.options["standard"],
                 "star": node.job.options["star"],
+                "note": _note(node, taken),
                 "state": stage,
                 "reason": at.reason,
                 "pair": len(taken) == 2,
@@ -244,10 +246,19 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
     return targets
 
 
+def _note(node: Node, taken: list[Frame]) -> str:
+    """Why a standard star calibrates nothing; empty for those that do, and for targets."""
+    if not node.job.options["standard"] or node.job.options["star"]:
+        return ""
+    doubted = any(frame.contradiction for frame in taken)
+    why = "its names and its place do not agree" if doubted else "the table has no spectrum of it"
+    return f"calibrates nothing: {why}"
+
+
 def _target_line(target: dict[str, Any]) -> str:
     airmass = f"{target['airmass']:.2f}" if target["airmass"] is not None else "-"
     figured = target["figures"]
-    told = target["reason"] or _sure(figured)
+    told = target["reason"] or "; ".join(filter(None, (_sure(figured), target["note"])))
     if target["half_of_pair"]:
         told = f"only [{target['half_of_pair']}] of a pair" + (f"; {told}" if told else "")
     if (verdict := target["decision"]) is not None:

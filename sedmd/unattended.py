@@ -67,7 +67,7 @@ def _row(target: dict[str, Any]) -> Row:
         quality=quality,
         snr=figures.get("S/N"),
         place=None if x is None or y is None else (x, y),
-        why=target["reason"] or figures.get("doubts", ""),
+        why=target["reason"] or figures.get("doubts", "") or target["note"],
         failed=target["state"].endswith(("failed", "quarantined")),
     )
 

@@ -89,6 +89,7 @@ ACTIONS: tuple[Action, ...] = (
     _do("picture.sky", "sky curve on or off", "K", BOTH, Presenter.toggle_sky_curve),
     _do("picture.pointer", "spectrum under the pointer", "H", BOTH, Presenter.toggle_pointer_spectrum),
     _do("picture.lines", "next line markers", "L", BOTH, Presenter.next_lines),
+    _do("picture.compare", "spectrum from a file, or none", "O", BOTH, Presenter.toggle_comparison),
     _do("aperture.suggestion", "take the suggestion", "S", BOTH, Presenter.accept_suggestion),
     _do("aperture.smaller", "smaller", "Z", PLACE, lambda p: p.resize(-0.2), True),
     _do("aperture.larger", "larger", "X", PLACE, lambda p: p.resize(0.2), True),

@@ -65,7 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(sys.argv[:1])
     memory = Memory(state_home())
-    window, close = build(plan, memory, reducer=given.reducer, finders=given.finders, slow=given.low_bandwidth)
+    window, close = build(
+        plan,
+        memory,
+        reducer=given.reducer,
+        finders=given.finders,
+        slow=given.low_bandwidth,
+        compare=given.compare,
+    )
     window.show()
     window.parts.field.setFocus()
     run = getattr(application, "exec", None) or application.exec_
@@ -81,6 +88,7 @@ def build(
     reducer: str = "",
     finders: Path | None = None,
     slow: bool = False,
+    compare: Path | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[Window, Callable[[], None]]:
     """The window on a night, and what ends its work; needs a QApplication."""
@@ -111,6 +119,8 @@ def build(
 
     window = Window(presenter, find_finder=find_finder, note=note, redraw_ms=SLOW_REDRAW_MS if slow else REDRAW_MS)
     window.setWindowTitle(f"sedmview {plan.folder.name}")
+    if compare is not None:
+        presenter.compare(compare)
 
     def fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         # PyQt would abort over an exception in a slot
@@ -165,6 +175,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--reducer", default=os.environ.get(REDUCER_VARIABLE, ""), help=f"your name (default: ${REDUCER_VARIABLE})"
     )
+    made.add_argument("--compare", type=Path, metavar="FILE", help="lay this spectrum, as text, over the object's")
     made.add_argument("--low-bandwidth", action="store_true", help="draw 10 times a second instead of 30")
     return made
 

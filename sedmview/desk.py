@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from sedmd.decisions import Decision, Placement
 from sedmd.errors import SedmError
 from sedmd.observed import Extraction, Extractor, Observation
+from sedmd.products.published import Published
 from sedmd.quality import QUALITIES
 from sedmd.saved import Verdict
 from sedmd.suggestion import Suggestion
@@ -37,6 +38,7 @@ class Files(Protocol):
     def keep_draft(self, entry: Entry, draft: Mapping[str, Any]) -> None: ...
     def drop_draft(self, entry: Entry) -> None: ...
     def keep_settings(self, **changes: object) -> None: ...
+    def published(self, path: Path) -> Published: ...
 
 
 class Jobs(Protocol):
@@ -50,7 +52,8 @@ class Jobs(Protocol):
 class View(Protocol):
     """What a window must do for the presenter: show a topic anew, soon, once however often it was asked for.
 
-    Topics: entries, target, picture, choice, spectrum, lines, help.
+    Topics: entries, target, picture, choice, spectrum, lines, help; and comparison: ask for the file of a spectrum, and
+    pass it to `Looking.compare`.
     """
 
     def changed(self, topic: str) -> None: ...
@@ -84,6 +87,7 @@ class Desk:
     stage : Stage
     suggestion : what the automatic search found; None until it has
     locked : the open target is saved; it is shown as it was, `redo_target` opens it again
+    comparison : a spectrum from a file that is laid over the object's, whichever target is open
     message, trouble : what happened, and whether it is bad
     """
 
@@ -111,6 +115,7 @@ class Desk:
     sky_shown: bool = True
     pointer: tuple[float, float] | None = None
     pointer_spectrum: bool = False
+    comparison: Published | None = None
     wants_name: bool = False
     save_wanted: bool = False
     saving: set[str] = field(default_factory=set)

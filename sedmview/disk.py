@@ -10,6 +10,7 @@ from typing import Any
 from sedmd import observed, saved
 from sedmd.decisions import Decision, Placement
 from sedmd.observed import Observation
+from sedmd.products.published import Published, read_published
 from sedmd.suggestion import Suggestion, suggest
 from sedmview.memory import Memory
 from sedmview.targets import Entry, Night, decision_of
@@ -67,6 +68,10 @@ class Disk:
     def drop_draft(self, entry: Entry) -> None:
         """It is saved."""
         self.memory.drop_draft(self.night.folder, entry.product)
+
+    def published(self, path: Path) -> Published:
+        """A spectrum of somebody else's. Raises SedmError, OSError."""
+        return read_published(path)
 
     def keep_settings(self, **changes: object) -> None:
         """Name and tastes. Raises OSError, SedmError."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sedmd.observed import INSTRUMENTAL, calibrated
+from sedmd.products.published import Published
 from sedmd.reduce.containers import FloatArray, Spectrum
-from sedmview.desk import Desk
+from sedmview.desk import Desk, words_of
 from sedmview.lines import SETS
 from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of
 from sedmview.pictures import STRETCHES, automatic_scale, bounded, next_limits, windows_at
+
+log = logging.getLogger(__name__)
 
 
 class Looking(Desk):
@@ -152,6 +157,28 @@ class Looking(Desk):
         """Show the spectrum of the spaxel under the pointer too, or not."""
         self.pointer_spectrum = not self.pointer_spectrum
         self.view.changed("spectrum")
+
+    def toggle_comparison(self) -> None:
+        """Take the comparison away, or ask for the file of one."""
+        if self.comparison is None:
+            self.view.changed("comparison")
+            return
+        self.comparison = None
+        self.view.changed("spectrum")
+        self._say("The comparison is taken away")
+
+    def compare(self, path: Path) -> None:
+        """Lay the spectrum of a file over the object's; it stays when another target is opened."""
+        self.jobs.submit("compare", lambda: self.files.published(path), self._compared, self._not_compared)
+
+    def _compared(self, found: Published) -> None:
+        self.comparison = found
+        self.view.changed("spectrum")
+        self._say(f"{found.name}: {found.told}. O takes it away")
+
+    def _not_compared(self, error: Exception) -> None:
+        log.warning("no comparison: %s", error)
+        self._say(f"No comparison: {words_of(error)}", trouble=True)
 
     def toggle_help(self) -> None:
         """Show all keys, or not."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from html import escape as html_text
+
 import numpy as np
 import pyqtgraph as pg
 
 from sedmd.data.telluric import BANDS
 from sedmd.observed import CALIBRATED, Extraction
+from sedmd.products.published import Published
 from sedmd.reduce.containers import FloatArray, Spectrum
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER
 from sedmview.qt import QtCore, QtWidgets
 
 COLOUR_SKY_CURVE = "#c9a24a"
+COLOUR_COMPARISON = "#d58fd8"
+#: Letters of a comparison's name that the legend has room for.
+NAME_LETTERS = 24
 _SOFT = (150, 160, 170)
 
 
@@ -57,12 +63,13 @@ class SpectrumPlot(pg.PlotWidget):
         self._low, self._high = pg.PlotCurveItem(pen=None), pg.PlotCurveItem(pen=None)
         self._band = pg.FillBetweenItem(self._low, self._high, brush=(120, 170, 220, 90))
         self._sky = _curve(COLOUR_SKY_CURVE)
+        self._comparison = _curve(COLOUR_COMPARISON)
         self._pointer = _curve(COLOUR_OFFER, style=QtCore.Qt.PenStyle.DotLine)
         self._part_a = _curve(COLOUR_A)
         self._part_b = _curve(COLOUR_B)  # a dashed line of so many pieces takes Qt longer than all else together
         self._curve = _curve(COLOUR_INK, width=1)
         self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
-        curves = (self._sky, self._part_a, self._part_b, self._pointer, self._curve)
+        curves = (self._sky, self._comparison, self._part_a, self._part_b, self._pointer, self._curve)
         for item in (self._low, self._high, self._band, self._zero, *curves):
             self.addItem(item, ignoreBounds=True)
         self._legend = pg.TextItem("", anchor=(1, 0))
@@ -90,8 +97,15 @@ class SpectrumPlot(pg.PlotWidget):
             self.addItem(line, ignoreBounds=True)
             self._lines.append(line)
 
-    def show_extraction(self, extraction: Extraction | None, *, sky: bool, pointer: Spectrum | None = None) -> None:
-        """Draw a spectrum, or none; `pointer` is that of one spaxel."""
+    def show_extraction(
+        self,
+        extraction: Extraction | None,
+        *,
+        sky: bool,
+        pointer: Spectrum | None = None,
+        comparison: Published | None = None,
+    ) -> None:
+        """Draw a spectrum, or none; `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled."""
         spectrum = extraction.spectrum if extraction else None
         exponent = exponent_of(spectrum) if spectrum else 0
         scale = 10.0**exponent
@@ -100,7 +114,7 @@ class SpectrumPlot(pg.PlotWidget):
         _draw(self._part_b, parts[1] if parts else None, scale)
         _draw(self._curve, spectrum, scale)
         if spectrum is None:
-            for item in (self._low, self._high, self._sky, self._pointer):
+            for item in (self._low, self._high, self._sky, self._pointer, self._comparison):
                 item.setData([], [])
             self._legend.setHtml("")
             return
@@ -113,7 +127,11 @@ class SpectrumPlot(pg.PlotWidget):
         _draw(self._sky, spectrum if sky_scale else None, scale / (sky_scale or 1.0), column="sky")
         pointer_scale = _fit(pointer.flux, 0.6 * (top - max(bottom, 0.0)) * scale) if pointer is not None else 0.0
         _draw(self._pointer, pointer if pointer_scale else None, scale / (pointer_scale or 1.0))
-        self._tell(bool(parts), sky_scale, pointer_scale)
+        factor = 0.0 if comparison is None else scale_to(spectrum, comparison.spectrum)
+        shown = comparison.spectrum if comparison is not None and factor else None
+        _draw(self._comparison, shown, scale / (factor or 1.0))
+        name = "" if comparison is None else comparison.name[:NAME_LETTERS]
+        self._tell(bool(parts), sky_scale, pointer_scale, (name, factor))
 
     def _axes(self, spectrum: Spectrum, parts: list[Spectrum], exponent: int) -> None:
         """Axes change only when they must: each change paints the whole plot again."""
@@ -138,7 +156,7 @@ class SpectrumPlot(pg.PlotWidget):
         for text, start, row in self._bands:
             text.setPos(start, low + (0.005 + 0.035 * row) * (high - low))
 
-    def _tell(self, parts: bool, sky_scale: float, pointer_scale: float) -> None:
+    def _tell(self, parts: bool, sky_scale: float, pointer_scale: float, comparison: tuple[str, float]) -> None:
         words = [("object ± 1σ", COLOUR_INK)]
         if parts:
             words = [("A", COLOUR_A), ("B", COLOUR_B), ("mean ± 1σ", COLOUR_INK)]
@@ -146,6 +164,10 @@ class SpectrumPlot(pg.PlotWidget):
             words.append((f"sky × {sky_scale:g}", COLOUR_SKY_CURVE))
         if pointer_scale:
             words.append((f"spaxel × {pointer_scale:g}", COLOUR_OFFER))
+        name, factor = comparison
+        if name:
+            told = f"{html_text(name)} × {factor:.3g}" if factor else f"{html_text(name)}: no wavelength in common"
+            words.append((told, COLOUR_COMPARISON))
         html = "&nbsp;&nbsp; ".join(f"<span style='color:{colour}'>{word}</span>" for word, colour in words)
         if html != self._told:
             self._told = html
@@ -177,6 +199,20 @@ def _fit(values: FloatArray, room: float) -> float:
     wanted = room / peak
     decade = 10.0 ** np.floor(np.log10(wanted))
     return float(decade * max(step for step in (1, 2, 5) if step * decade <= wanted * (1 + 1e-9)))
+
+
+def scale_to(spectrum: Spectrum, other: Spectrum) -> float:
+    """Factor that brings another spectrum to the level of this one where both are; 0 where they have nothing in common.
+
+    The ratio of the medians: a line in one of them, or noise about zero, does not count.
+    """
+    low = max(spectrum.wavelength[0], other.wavelength[0], 4000.0)
+    high = min(spectrum.wavelength[-1], other.wavelength[-1], 9000.0)
+    levels = []
+    for one in (spectrum, other):
+        inner = (one.wavelength >= low) & (one.wavelength <= high) & np.isfinite(one.flux)
+        levels.append(float(np.median(one.flux[inner])) if inner.sum() >= 5 else 0.0)
+    return levels[0] / levels[1] if levels[0] > 0 and levels[1] > 0 else 0.0
 
 
 def _quantile(values: FloatArray, part: float) -> float:

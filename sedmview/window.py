@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sedmd.reduce.containers import Spectrum
 from sedmview.actions import ACTIONS, Action, keys, press, repeats
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 REDRAW_MS, SLOW_REDRAW_MS = 33, 100
 #: How often the night's folder is looked at [ms].
 POLL_MS = 3000
+
+#: What a spectrum from elsewhere is called.
+COMPARISON_FILES = "Spectra as text (*.txt *.dat *.ascii *.asci *.csv *.spec *.flm);;All files (*)"
 
 #: Keys that leave a field for text; every other shortcut is off while one is typed in.
 _LEAVE = ("Return", "Enter", "Esc", "Tab")
@@ -58,6 +62,7 @@ class Window(QtWidgets.QMainWindow):
         self.setWindowTitle("sedmview")
         self._topics: set[str] = set()
         self._last = 0.0
+        self._dialogue: QtWidgets.QFileDialog | None = None
         self._redraw_ms = redraw_ms
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
@@ -97,6 +102,7 @@ class Window(QtWidgets.QMainWindow):
             "spectrum": self._draw_spectrum,
             "lines": self._draw_lines,
             "help": self._draw_help,
+            "comparison": self._ask_comparison,
         }
         for topic, draw in drawers.items():
             if topic in topics:
@@ -212,7 +218,12 @@ class Window(QtWidgets.QMainWindow):
     def _draw_spectrum(self) -> None:
         presenter, parts = self.presenter, self.parts
         extraction, shown = presenter.extraction, presenter.shown
-        parts.spectrum.show_extraction(extraction, sky=presenter.sky_shown, pointer=self._pointer_spectrum())
+        parts.spectrum.show_extraction(
+            extraction,
+            sky=presenter.sky_shown,
+            pointer=self._pointer_spectrum(),
+            comparison=presenter.comparison,
+        )
         hidden = shown is not None and not shown.object_visible
         parts.field.show_used(extraction, shown, hidden=hidden)
         if extraction is None:
@@ -244,6 +255,19 @@ class Window(QtWidgets.QMainWindow):
         self.parts.lines.setText(name)
         if not self.parts.redshift.hasFocus():
             self.parts.redshift.setText(f"{self.presenter.redshift:.4f}")
+
+    def _ask_comparison(self) -> None:
+        """A dialogue that does not hold up the window; asked for again it comes to the front."""
+        if self._dialogue is None:
+            observation = self.presenter.observation
+            folder = "" if observation is None else str(observation.folder)
+            self._dialogue = QtWidgets.QFileDialog(self, "Spectrum to compare with", folder, COMPARISON_FILES)
+            self._dialogue.setFileMode(QtWidgets.QFileDialog.FileMode.ExistingFile)
+            # the desktop's own dialogue needs an event loop of its own on some
+            self._dialogue.setOption(QtWidgets.QFileDialog.Option.DontUseNativeDialog)
+            self._dialogue.fileSelected.connect(lambda name: self.presenter.compare(Path(name)))
+        self._dialogue.show()
+        self._dialogue.raise_()
 
     def _draw_help(self) -> None:
         self.parts.help.setVisible(self.presenter.help_shown)

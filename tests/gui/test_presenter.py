@@ -686,3 +686,35 @@ def test_a_pair_opens_with_its_facts():
     assert presenter.choice.b is not None and presenter.clock() == NOW
     assert make_pair().pair and all(a != b for a, b in pairwise(presenter.choice.letters))
     assert replace(presenter.choice, active="B").aperture == presenter.choice.b
+
+
+# ---- a spectrum of somebody else's
+
+
+def published_file(folder, name="published.txt"):
+    path = folder / name
+    rows = "\n".join(f"{n} {1e-15 * (2 + n % 50)} 1e-33" for n in range(3800, 9200, 25))
+    path.write_text(f"# OBJECT: ZTF18abcdefg  [A]\n# HYPERGAL: 1.5.0\n{rows}\n")
+    return path
+
+
+def test_a_published_spectrum_is_laid_over_and_taken_away(tmp_path):
+    presenter = make_presenter()
+    press(presenter, "O")
+    assert presenter.view.shown["comparison"] == 1  # the window asks for the file
+    presenter.compare(published_file(tmp_path))
+    assert presenter.comparison.name == "ZTF18abcdefg"
+    assert "third column taken as variance" in presenter.message
+    presenter.open(presenter.entries[1])
+    assert presenter.comparison is not None
+    press(presenter, "O")
+    assert presenter.comparison is None and presenter.view.shown["comparison"] == 1
+
+
+def test_a_file_that_is_no_spectrum_costs_a_message(tmp_path):
+    presenter = make_presenter()
+    presenter.compare(tmp_path / "absent.txt")
+    assert presenter.trouble and "No comparison" in presenter.message
+    (tmp_path / "x.txt").write_text("words")
+    presenter.compare(tmp_path / "x.txt")
+    assert presenter.trouble and presenter.comparison is None and presenter.choice is not None

@@ -11,6 +11,7 @@ from astropy.io import fits
 from viewer_samples import NOW, do, entry_of, make_cube, make_header, make_presenter
 
 from sedmd.products.cube import write_cube
+from sedmd.products.published import read_published
 from sedmview import app, colours
 from sedmview.actions import ACTIONS, keys
 from sedmview.hexmap import HexMap, index_map
@@ -18,6 +19,7 @@ from sedmview.memory import Memory
 from sedmview.model import MAPS, PAIR_MAPS, Stage
 from sedmview.pictures import Scale
 from sedmview.qt import QtCore, QtGui, QtWidgets
+from sedmview.spectrumplot import exponent_of
 from sedmview.targets import State
 from sedmview.window import Window
 
@@ -541,3 +543,52 @@ def test_an_unknown_target_is_told(open_night):
     window = open_night("SN1999zz")
     assert "No target SN1999zz" in window.presenter.message
     assert entry_of(window.presenter, "ZTF19abc").openable and window.presenter.stage is Stage.SCALE
+
+
+# ---- a spectrum of somebody else's
+
+
+def published_file(folder, name="ZTF18abcdefg"):
+    path = folder / "published.txt"
+    rows = "\n".join(f"{n} {3e-15 * (n / 6000) ** -1} 1e-33" for n in range(3800, 9200, 25))
+    path.write_text(f"# OBJECT: {name}  [A]\n# HYPERGAL: 1.5.0\n{rows}\n")
+    return path
+
+
+def test_a_comparison_is_drawn_at_the_level_of_the_object_and_told_in_the_legend(qtbot, open_night, tmp_path):
+    window = open_night("SN2019xyz", compare=published_file(tmp_path))
+    plot, presenter = window.parts.spectrum, window.presenter
+    wavelength, drawn = plot._comparison.getData()
+    ours = presenter.extraction.spectrum
+    low, high = 4000, 9000
+    inner = (ours.wavelength > low) & (ours.wavelength < high)
+    level = np.nanmedian(ours.flux[inner]) / 10.0 ** exponent_of(ours)
+    assert np.median(drawn[(wavelength > low) & (wavelength < high)]) == pytest.approx(level, rel=0.02)
+    assert "ZTF18abcdefg" in plot._told and "×" in plot._told
+    press(qtbot, window, Key.Key_O)
+    assert plot._comparison.getData()[0] is None or len(plot._comparison.getData()[0]) == 0
+    assert "ZTF18abcdefg" not in plot._told
+
+
+def test_the_key_asks_for_a_file_without_holding_up_the_window(qtbot, window, tmp_path):
+    press(qtbot, window, Key.Key_O)
+    dialogue = window._dialogue
+    assert dialogue.isVisible() and not dialogue.isModal()
+    dialogue.fileSelected.emit(str(published_file(tmp_path)))
+    settled(qtbot, window)
+    assert window.presenter.comparison is not None
+    dialogue.close()
+
+
+def test_a_name_in_a_file_is_text_never_markup(qtbot, open_night, tmp_path):
+    window = open_night(compare=published_file(tmp_path, "<b>x</b>"))
+    assert "&lt;b&gt;x" in window.parts.spectrum._told
+
+
+def test_what_lies_elsewhere_in_wavelength_is_said(window, tmp_path):
+    path = tmp_path / "infrared.txt"
+    path.write_text("\n".join(f"{n} 1e-15" for n in range(10000, 20000, 50)))
+    plot = window.parts.spectrum
+    extraction = window.presenter.extraction
+    plot.show_extraction(extraction, sky=False, comparison=read_published(path))
+    assert "no wavelength in common" in plot._told

@@ -10,6 +10,7 @@ from astropy.io import fits
 
 from sedmd import observed, saved
 from sedmd.observed import Observation
+from sedmd.products.published import read_published
 from sedmd.reduce.containers import Cube, Spaxels
 from sedmd.suggestion import suggest
 from sedmview.actions import press
@@ -168,6 +169,9 @@ class Files:
 
     def keep_settings(self, **changes):
         self.settings |= changes
+
+    def published(self, path):
+        return read_published(path)
 
 
 def make_presenter(*, pair=False, jobs=None, files=None, reducer="Ada", n=2, **entries):

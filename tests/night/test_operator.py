@@ -276,3 +276,31 @@ def test_targets_by_group(settings, capsys):
     assert "STD" not in others and "ZTF" not in others
     standards = ask(capsys, settings, "targets", "standard").splitlines()
     assert {line.split()[1] for line in standards} == {"standard"}
+
+
+def test_a_star_without_a_table_and_a_stale_name_are_told_and_calibrate_nothing(settings, capsys):
+    elsewhere = {"RA": "11:58:32.80", "DEC": "+52:00:00.0"}
+    night = [
+        *calibrations(),
+        *on_sky("STD-HZ44", "STD-GD999"),
+        raw(datetime(2019, 6, 12, 6, tzinfo=UTC), "ZTF19abc", NAME="STD-FEIGE34", **elsewhere),
+    ]
+    write(settings, night)
+    reduce(settings)
+    state = json.loads(ask(capsys, settings, "status", "--json"))
+    told = {one["target"]: one for one in state["targets"]}
+    assert {name: (one["standard"], one["star"]) for name, one in told.items()} == {
+        "STD-HZ44": (True, "hz44"),
+        "STD-GD999": (True, ""),
+        "ZTF19abc": (False, ""),
+    }
+    assert {one["state"] for one in told.values()} == {"spectrum"}
+    assert "no spectrum" in told["STD-GD999"]["note"]
+    (fluxcal,) = (one for one in state["calibrations"] if one["step"] == "fluxcal")
+    assert fluxcal["label"] == "1 standards"
+    (doubt,) = state["contradictions"]
+    assert "it is not Feige34, 15.9 deg away" in doubt["reason"]
+    assert "names in doubt" in ask(capsys, settings, "status")
+    assert "15.9 deg away" in ask(capsys, settings, "why", "ifu20190612_06_00_00")
+    assert "ZTF19abc" in ask(capsys, settings, "targets", "science")
+    assert "GD999" not in ask(capsys, settings, "targets", "science")

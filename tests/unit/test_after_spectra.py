@@ -3,6 +3,8 @@
 import pytest
 from astropy.io import fits
 
+from sedmd.after.classify import left_out
+from sedmd.after.outgoing import why_not
 from sedmd.after.spectra import final_spectra
 
 
@@ -58,3 +60,22 @@ def test_a_damaged_file_is_told_and_costs_itself_only(night):
     assert [one.product for one in found] == ["a"]
     assert "sp_b.fits cannot be read" in troubles[0]
     assert final_spectra(night / "nowhere") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "cards", "standard"),
+    [
+        ("STD-Feige34_obs1", {"STDSTAR": True, "STDKEY": "feige34"}, True),
+        ("STD-GD999_obs1", {"STDSTAR": True, "STDKEY": ""}, True),
+        # of a version that knew tabulated stars only
+        ("STD-GD999_obs2", {"STDSTAR": False, "TARGET": "STD-GD999"}, True),
+        ("ZTF19abc", {"STDSTAR": False}, False),
+        ("STDX", {}, False),
+    ],
+)
+def test_every_standard_star_is_one_with_or_without_a_table(night, name, cards, standard):
+    spectrum(night, name, QUALITY=1, **cards)
+    (only,) = final_spectra(night)[0]
+    assert only.standard is standard
+    assert why_not(only) == ("standard star" if standard else "")
+    assert left_out(only, ()) == ("a standard star" if standard else "")

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 #: Spread, in each axis, of where targets land while nothing is touched: one to two spaxels (published positions of
 #: 2019 to 2021) [arcsec]; and how many measured coordinates that is worth.
 USUAL_SPREAD, USUAL_WORTH = 0.9, 6
+#: Nothing is known better than to a spaxel [arcsec]: now and then a guide star was a poor one.
+LEAST_SPREAD = 0.6
 #: Spread, in each axis, about the middle of the field while nothing is known [arcsec]: twice that of the published
 #: positions, which is the field but for its rim.
 ANYWHERE = 4.0
@@ -172,6 +174,7 @@ def _learned(x: float, y: float, spread: float, count: int, since: str) -> Place
     wide = spread * math.sqrt(1 + 1 / count)
     if wide > ANYWHERE:
         return Place()
+    wide = max(wide, LEAST_SPREAD)
     source = f"{count} exposure{'' if count == 1 else 's'}" + (f" since {since}" if since else "")
     return Place(x_arcsec=x, y_arcsec=y, spread_arcsec=wide, source=source)
 

@@ -76,6 +76,8 @@ def test_two_places_where_a_target_may_be_share_the_chance():
     for x in (0.3, 4.8):
         (one,) = candidates([look()], [[source(x, 0.0)]], places=[before, star])
         assert one.chance > 0.97 and one.off_arcsec < 0.31
+        (sure,) = candidates([look()], [[source(x, 0.0)]], places=[before if x < 2 else star])
+        assert one.odds == pytest.approx(0.5 * sure.odds, rel=0.05)
     two = candidates([look()], [[source(0.3, 0.0), source(4.8, 0.0)]], places=[before, star])
     assert max(one.chance for one in two) < 0.8
 

@@ -37,7 +37,7 @@ class MasterBias:
     Attributes
     ----------
     level : (n_y, n_x) float32, ADU above the scan columns' level of the same row; the array as it is read
-    pedestal : float, ADU, typical level of the scan columns; NaN if it is not known
+    pedestal : float, ADU, typical level of the scan columns
     read_noise_adu : float, rms of one pixel of one frame
     bad : (n_y, n_x) bool, pixels that scatter or stand out far more than the others
     n_frames : int

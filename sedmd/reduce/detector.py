@@ -13,12 +13,15 @@ from sedmd.reduce.bias import MasterBias
 from sedmd.reduce.checks import lamp_light, lamp_reason
 from sedmd.reduce.containers import Image, Mask
 from sedmd.reduce.moved import SAME_PX, groups_alike, shift_between
-from sedmd.reduce.overscan import dark_level
+from sedmd.reduce.overscan import scan_level
 
 #: Share of the pixels of a block of scan columns that must have one level. Spectra that run off the chip leave half of
 #: the rows of its last columns dark (76 of some 250 places on a dome frame of 2013); where all of them are lit, a
 #: hundredth is on any one level.
 MIN_DARK_SHARE = 0.15
+#: Share of the rows that must be lit before the columns are taken for part of the image, where scattered light, too,
+#: may lie under the spectra; and how far the camera's level drifts after its biases, in read noises.
+IMAGE_FROM, MAX_DRIFT = 0.05, 2.0
 #: Read noises by which the level of one block of scan columns may exceed that of the other, before what the spectra
 #: left in it is taken for the cause: charge that is read late adds light, and light only adds.
 MAX_TRAIL = 0.5
@@ -41,8 +44,8 @@ def debias(
     -------
     image : Image
         Image columns only; scan columns among them are marked NO_DATA.
-    note : str
-        Empty, or what had to be assumed of the level.
+    origin : str
+        Where the level of the rows is from: "over-scan" or "master bias".
 
     Raises
     ------
@@ -52,7 +55,7 @@ def debias(
     if raw.shape != master.level.shape:
         raise ValueError(f"frame of shape {raw.shape} and master bias of shape {master.level.shape} do not go together")
     above = np.asarray(raw, np.float32) - master.level
-    level, note = _level_under_light(above, master, sections)
+    level, origin = _level_under_light(above, master, sections)
     first, stop = sections.image
     data = (above[:, first:stop] - level[:, None]) * np.float32(gain)
     read_noise = master.read_noise_adu * gain
@@ -66,38 +69,37 @@ def debias(
     for begin, end in sections.no_data():
         mask[:, begin:end] |= np.uint8(Mask.NO_DATA)
     variance = np.maximum(data, 0) + np.float32(floor)
-    return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor))), note
+    return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor))), origin
 
 
 def _level_under_light(
-    above: NDArray[np.floating], master: MasterBias, sections: Sections, sigma_rows: float = 25.0
+    above: NDArray[np.floating], master: MasterBias, sections: Sections
 ) -> tuple[NDArray[np.floating], str]:
-    """Level of the rows of an exposed frame, its master bias taken off: from scan columns that are dark.
+    """Level of the rows of an exposed frame, its master bias taken off, and its origin.
+
+    From scan columns that are dark; where light falls into all of them, the level that the biases had. It may have
+    drifted since by some ADU, which go into the background between the traces.
 
     Returns
     -------
     level : (n_y,) ADU
-    note : str, empty or what had to be assumed
+    origin : str
     """
     noise = max(master.read_noise_adu, 0.3) * float(np.sqrt(1 + 1 / master.n_frames))
-    blocks = [above[:, first:stop] for first, stop in sections.scans]
-    levels, dark = [], []
-    for block in blocks:
-        level, share = dark_level(block, sigma_rows, noise)
-        levels.append(level)
-        dark.append(share >= MIN_DARK_SHARE)
-    if not any(dark):
-        if not np.isfinite(master.pedestal):
-            return dark_level(np.concatenate(blocks, axis=1), sigma_rows, noise)[0], ""
-        level = np.full(above.shape[0], master.pedestal, np.float32)
-        return level, f"light in the over-scan columns; the bias level of {master.pedestal:.1f} ADU taken"
-    lowest = min(float(np.median(level)) for level, ok in zip(levels, dark, strict=True) if ok)
-    used = [
-        block
-        for block, level, ok in zip(blocks, levels, dark, strict=True)
-        if ok and float(np.median(level)) <= lowest + MAX_TRAIL * noise
-    ]
-    return dark_level(np.concatenate(used, axis=1), sigma_rows, noise)[0], ""
+    dark, heights = [], []
+    for first, stop in sections.scans:
+        found = scan_level(above[:, first:stop], noise=noise)
+        height = float(np.median(found.level))
+        if found.dark < MIN_DARK_SHARE or (
+            found.lit > IMAGE_FROM and height > master.pedestal + MAX_DRIFT * master.read_noise_adu
+        ):
+            continue
+        dark.append(above[:, first:stop])
+        heights.append(height)
+    if not dark:
+        return np.full(above.shape[0], master.pedestal, np.float32), "master bias"
+    used = [block for block, h in zip(dark, heights, strict=True) if h <= min(heights) + MAX_TRAIL * noise]
+    return scan_level(np.concatenate(used, axis=1), noise=noise).level, "over-scan"
 
 
 def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, tuple[float, ...], tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -10,6 +12,22 @@ from sedmd.instrument import Sections
 
 #: Rows that a spectrum lights in one column.
 LIT_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanLevel:
+    """What scan columns tell of the level of a frame.
+
+    Attributes
+    ----------
+    level : (n_y,) float32, ADU, of each row
+    dark : float, share of the pixels that have this level
+    lit : float, share of the rows that stand out, as where spectra run into the columns
+    """
+
+    level: NDArray[np.floating]
+    dark: float
+    lit: float
 
 
 def scan_columns(raw: NDArray, sections: Sections) -> NDArray[np.floating]:
@@ -44,20 +62,17 @@ def overscan_level(raw: NDArray, sections: Sections, *, sigma_rows: float = 25.0
     noise in every pixel of a row; sedmpy takes one number for the whole frame of the Andor. The mean of what is not an
     outlier, with a Gaussian window, leaves half of kpy's; faster drifts go into the background between the traces.
     """
-    level, _ = dark_level(scan_columns(raw, sections), sigma_rows)
-    return level
+    return scan_level(scan_columns(raw, sections), sigma_rows=sigma_rows).level
 
 
-def dark_level(
-    columns: NDArray[np.floating], sigma_rows: float, noise: float | None = None
-) -> tuple[NDArray[np.floating], float]:
-    """Level of the rows that no light falls on, and the share of the pixels that have it.
+def scan_level(columns: NDArray[np.floating], *, noise: float | None = None, sigma_rows: float = 25.0) -> ScanLevel:
+    """Level of the rows from those that no spectrum falls on.
 
     Parameters
     ----------
     columns : (n_y, n) ADU
-    sigma_rows : Gaussian sigma of the smoothing
     noise : read noise [ADU]; by default that of the columns themselves
+    sigma_rows : Gaussian sigma of the smoothing
 
     Notes
     -----
@@ -81,7 +96,7 @@ def dark_level(
     lit = mean > lower + 4 * error
     good = (np.abs(flat - lower[:, None]) < 4 * noise + 0.5) & ~lit[:, None]
     level = _local_line((flat * good).sum(axis=1), good.sum(axis=1).astype(float), lower, sigma_rows)
-    return level, float(good.mean())
+    return ScanLevel(level=level, dark=float(good.mean()), lit=float(lit.mean()))
 
 
 def _local_line(

@@ -24,12 +24,12 @@ STEPS: Mapping[str, Callable[[Job], Result]] = {
 }
 #: Raised whenever a step would make other numbers of the same inputs: then its products are made anew.
 STEP_VERSIONS: Mapping[str, int] = {
-    "bias": 2,
-    "lamp": 2,
+    "bias": 3,
+    "lamp": 3,
     "traces": 2,
     "wavelength": 2,
     "flat": 3,
-    "cube": 3,
+    "cube": 4,
     "extract": 9,
     "fluxcal": 2,
     "calibrate": 2,

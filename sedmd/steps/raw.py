@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def read_master_bias(path: Path) -> MasterBias:
     image, header = read_image(path)
     return MasterBias(
         level=image.data,
-        pedestal=float(header.get("BIASLEV", math.nan)),
+        pedestal=float(header["BIASLEV"]),
         read_noise_adu=float(image.read_noise),
         bad=(image.mask != 0),
         n_frames=int(header["NCOMBINE"]),
@@ -104,9 +103,10 @@ def to_electrons(
     camera, sections, warnings = camera_and_sections(header, data.shape, path.name)
     gain, assumed = gain_of(header, camera)
     try:
-        image, note = debias(data, master, gain=gain, sections=sections, saturation_adu=camera.saturation_adu)
+        image, origin = debias(data, master, gain=gain, sections=sections, saturation_adu=camera.saturation_adu)
     except ValueError as error:
         raise FrameFault(f"{path.name}: {error}") from error
     for card in SECTION_CARDS:  # of columns that are no longer there
         header.remove(card, ignore_missing=True)
-    return image, header, warnings + tuple(f"{path.name}: {words}" for words in (assumed, note) if words)
+    header["BIASFROM"] = (origin, "where the bias level of the rows is from")
+    return image, header, warnings + ((f"{path.name}: {assumed}",) if assumed else ())

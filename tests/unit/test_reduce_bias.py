@@ -118,12 +118,12 @@ def exposed(raw, master, sections):
 
 
 def error_of(raw, light, master, sections):
-    """Mean error of the image [ADU] against the light that is in it, and the note."""
-    image, note = exposed(raw, master, sections)
+    """Mean error of the image [ADU] against the light that is in it, and the origin of its level."""
+    image, origin = exposed(raw, master, sections)
     first, stop = sections.image
     true = np.broadcast_to(light, raw.shape)[:, first:stop]
     good = image.mask == 0
-    return float((image.data / GAIN - true)[good].mean()), note
+    return float((image.data / GAIN - true)[good].mean()), origin
 
 
 @pytest.mark.parametrize("sections", CAMERAS)
@@ -131,8 +131,8 @@ def test_both_cameras_leave_the_image_alone_and_its_level_is_right(sections):
     master = master_of(sections)
     assert master.pedestal == pytest.approx(1000.0, abs=5.0)
     light = spectra(sections, 60.0)
-    error, note = error_of(frame(50, sections, light=light, level=1040.0), light, master, sections)
-    assert abs(error) < 0.35 and note == ""
+    error, origin = error_of(frame(50, sections, light=light, level=1040.0), light, master, sections)
+    assert abs(error) < 0.35 and origin == "over-scan"
     image, _ = exposed(frame(51, sections), master, sections)
     assert image.data.shape == image.variance.shape == image.mask.shape == (NY, sections.image[1] - sections.image[0])
     no_data = (image.mask & Mask.NO_DATA) != 0
@@ -147,19 +147,36 @@ def test_spectra_that_run_off_the_chip_do_not_raise_the_level(height):
     light[np.arange(NY) % 16 >= 8, 500:] = 0.0
     raw = frame(60, NARROW, light=light)
     raw[:, 512:] += np.rint(rng(61).poisson(light[:, 512:] * GAIN) / GAIN).astype(np.uint16)
-    error, note = error_of(raw, light, master, NARROW)
+    error, origin = error_of(raw, light, master, NARROW)
     # light in the columns lowers everything else: the error is negative by what is left of it
-    assert abs(error) < 0.3 * 4.0 and note == ""
+    assert abs(error) < 0.3 * 4.0 and origin == "over-scan"
 
 
-def test_columns_full_of_light_do_not_tell_the_level_and_that_is_said():
+def test_columns_full_of_light_do_not_tell_the_level():
     master = master_of(NARROW)
     light = spectra(NARROW, 3000.0) + 40.0
     raw = frame(62, NARROW, light=light, level=1003.0)
     raw[:, 512:] += np.rint(rng(63).poisson(light[:, 512:] * GAIN) / GAIN).astype(np.uint16)
-    error, note = error_of(raw, light, master, NARROW)
+    error, origin = error_of(raw, light, master, NARROW)
     assert abs(error - 3.0) < 2.5
-    assert note == f"light in the over-scan columns; the bias level of {master.pedestal:.1f} ADU taken"
+    assert origin == "master bias"
+
+
+@pytest.mark.parametrize(("scattered", "expected"), [(60.0, "master bias"), (3.0, "over-scan")])
+def test_scattered_light_under_spectra_in_the_columns_is_not_taken_for_the_level(scattered, expected):
+    master = master_of(NARROW)
+    light = spectra(NARROW, 800.0)
+    light[np.arange(NY) % 32 >= 8, 500:] = 0.0
+    light += scattered
+    raw = frame(66, NARROW, light=light)
+    raw[:, 512:] += np.rint(rng(67).poisson(light[:, 512:] * GAIN) / GAIN).astype(np.uint16)
+    error, origin = error_of(raw, light, master, NARROW)
+    assert abs(error) < scattered / 10 + 4.0 and origin == expected
+
+
+def test_level_that_drifts_without_light_is_followed():
+    error, origin = error_of(frame(68, NARROW, level=1300.0), 0.0, master_of(NARROW), NARROW)
+    assert abs(error) < 0.5 and origin == "over-scan"
 
 
 @pytest.mark.parametrize("trail", [4.0, 500.0])
@@ -168,16 +185,16 @@ def test_light_that_trails_into_the_over_scan_is_not_taken_for_the_level(trail):
     light = spectra(WIDE, 2000.0)
     raw = frame(64, WIDE, light=light)
     raw[:, 532:] += np.uint16(trail)
-    error, note = error_of(raw, light, master, WIDE)
-    assert abs(error) < 0.6 and note == ""
+    error, origin = error_of(raw, light, master, WIDE)
+    assert abs(error) < 0.6 and origin == "over-scan"
 
 
 def test_row_jitter_of_the_camera_is_not_taken_for_light():
     jitter = rng(70).normal(0, 1.2, NY)[:, None]
     master = master_of(WIDE)
     raw = np.rint(frame(71, WIDE).astype(float) + jitter).astype(np.uint16)
-    error, note = error_of(raw, 0.0, master, WIDE)
-    assert abs(error) < 0.25 and note == ""
+    error, origin = error_of(raw, 0.0, master, WIDE)
+    assert abs(error) < 0.25 and origin == "over-scan"
 
 
 def test_master_bias_marks_saturated_pixels_where_the_camera_ends():

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 from scipy.optimize import least_squares
 
+from sedmd.reduce.field import fit_field
 from sedmd.reduce.traces import Traces
 
-#: Columns on each side of a trace's middle that a straightened arc spectrum covers.
-HALF_SPAN = 230
+#: Columns on each side of a trace's middle that a straightened arc spectrum covers: 3650 to 9900 Angstrom where the
+#: spectra are longest, from a middle that lies where the dome is bright.
+HALF_SPAN = 260
+#: Stretches that are tried about that of the template: the optical design alone has a quarter more and less.
+STRETCHES = np.arange(0.64, 1.5601, 0.02)
+#: Lags up to which lines are looked for [column]: the middles of traces differ by some tens of columns, and a spectrum
+#: further on the same rows is the neighbour's.
+REACH_COLUMNS = 110
+#: Scales and bends of a published dispersion that are tried: lenslet arrays, cameras and the field change it.
+SCALES, BENDS = np.arange(0.75, 1.351, 0.0125), np.arange(-12.0, 12.1, 2.0)
+#: Wavelengths between which the detector sees lamp lines for certain [Angstrom].
+SURE_RANGE = (3900.0, 9300.0)
+#: Columns over which the lowest light is taken for a continuum: wider than a blend of lines, narrower than the
+#: continuum's hump.
+FLOOR_COLUMNS = 31
+#: Length of the Fourier transforms: two spectra side by side and more, so that nothing comes round.
+FFT_SIZE = 1280
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +45,23 @@ class Lines:
 
     wavelength: NDArray[np.floating]
     intensity: NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """How the arc spectra of traces lie relative to a template.
+
+    Attributes
+    ----------
+    shift, stretch, bend : (n,) a line at column u of the template lies at
+        ``shift + stretch u + bend (u / 100)**2`` columns from the middle of the trace
+    likeness : (n,) correlation with the template, 1 is perfect
+    """
+
+    shift: NDArray[np.floating]
+    stretch: NDArray[np.floating]
+    bend: NDArray[np.floating]
+    likeness: NDArray[np.floating]
 
 
 def straighten(traces: Traces, image: NDArray[np.floating], half_height: int = 2) -> NDArray[np.floating]:
@@ -60,65 +94,139 @@ def straighten(traces: Traces, image: NDArray[np.floating], half_height: int = 2
     return total
 
 
-def align(spectra: NDArray[np.floating], reference: int, rounds: int = 4) -> tuple[NDArray, NDArray]:
-    """Shift and stretch that bring each trace's arc spectra onto those of a reference trace.
+def align(spectra: NDArray[np.floating], x: NDArray, y: NDArray, reference: int) -> Alignment:
+    """Shift, stretch and bend that bring the arc spectra of a reference trace onto those of every trace.
 
     Parameters
     ----------
     spectra : (n_lamp, n_trace, n_column) straightened spectra, NaN where there is no data
+    x, y : (n_trace,) pixel, where the traces are
     reference : trace that starts as the template
-    rounds : the template is then the mean of all aligned spectra, and refined this many times
 
     Returns
     -------
-    shift : (n_trace,) columns: a feature of the template at offset u lies at ``shift + stretch * u``
-    stretch : (n_trace,)
+    Alignment
+
+    Notes
+    -----
+    The dispersion differs by a quarter over the field, so the search is wide at first, for each trace by itself. But it
+    changes smoothly: the field that most traces agree on then tells where to look again, with the mean of all aligned
+    spectra as the template. The sharpest fit comes last.
     """
     _, n_trace, n_column = spectra.shape
-    # The square root evens out strong and weak lines; a running floor takes continuum and scattered light away.
+    data = lines_of(spectra)
+    # All lamps of a trace together have unit norm, so that a bright trace does not lead.
+    data /= np.sqrt((data**2).sum(axis=(0, 2), keepdims=True) / n_column) + 1e-9
+    template = ndimage.gaussian_filter1d(data[:, reference], 2.0, axis=-1)
+    transform = fft.rfft(data.astype(np.float32), FFT_SIZE, axis=-1)
+    every = np.ones(n_trace, bool)
+    found = _search(transform, template, [(a, every) for a in STRETCHES])
+    for width, step in ((0.10, 0.02), (0.04, 0.01)):
+        field = fit_field(x, y, found.stretch, order=3, weight=np.maximum(found.likeness, 0.0) ** 4)
+        expected = np.clip(field(x, y), STRETCHES[0], STRETCHES[-1])
+        near = np.abs(found.stretch - expected) < 2 * width
+        template = mean_aligned(data, found, near & (found.likeness > np.median(found.likeness)))
+        low, high = np.floor((expected.min() - width) / step), np.ceil((expected.max() + width) / step)
+        grid = step * np.arange(low, high + 1)
+        found = _search(transform, template, [(a, np.abs(a - expected) <= width) for a in grid])
+    for sigma in (2.5, 1.2):
+        template = mean_aligned(data, found, found.likeness > np.median(found.likeness))
+        found = _sharpen(data, template, found, sigma)
+    return found
+
+
+def lines_of(spectra: NDArray[np.floating]) -> NDArray[np.floating]:
+    """What is sharp in arc spectra (..., n_column): continua and scattered light off, the strong lines held down."""
     flat = np.nan_to_num(spectra)
-    floor = ndimage.uniform_filter1d(ndimage.minimum_filter1d(flat, 31, axis=-1), 31, axis=-1)
-    flat = flat - floor
-    flat = np.sqrt(np.maximum(flat, 0.0))
-    flat /= np.sqrt((flat**2).mean(axis=(1, 2), keepdims=True)) + 1e-9
-    u = np.arange(n_column) - n_column // 2
-    template = ndimage.gaussian_filter1d(flat[:, reference], 2.0, axis=-1)
-    shift, stretch = np.zeros(n_trace), np.ones(n_trace)
-    stretches = np.linspace(0.94, 1.06, 25)
-    size = 1024
-    spectrum_ft = np.fft.rfft(flat, size, axis=-1)
-    for round_ in range(rounds):
-        best = np.full(n_trace, -np.inf)
-        for a in stretches:
-            stretched = np.stack([np.interp(u / a, u, t, left=0, right=0) for t in template])
-            norm = np.sqrt((stretched**2).sum())
-            product = (spectrum_ft * np.conj(np.fft.rfft(stretched, size, axis=-1))[:, None]).sum(axis=0)
-            correlation = np.fft.irfft(product, size, axis=-1) / norm
-            peak = np.argmax(correlation, axis=-1)
-            rows = np.arange(n_trace)
-            value = correlation[rows, peak]
-            left, right = correlation[rows, peak - 1], correlation[rows, (peak + 1) % size]
-            fine = 0.5 * (left - right) / (left - 2 * value + right - 1e-12)
-            lag = np.where(peak > size // 2, peak - size, peak) + fine
-            better = value > best
-            best[better], shift[better], stretch[better] = value[better], lag[better], a
-        if round_ < rounds - 1:
-            template = mean_aligned(flat, shift, stretch)
-    return shift, stretch
+    floor = ndimage.uniform_filter1d(ndimage.minimum_filter1d(flat, FLOOR_COLUMNS, axis=-1), FLOOR_COLUMNS, axis=-1)
+    return np.sqrt(np.maximum(flat - floor, 0.0))
 
 
-def mean_aligned(spectra: NDArray, shift: NDArray, stretch: NDArray) -> NDArray[np.floating]:
-    """Median of the aligned spectra: (n_lamp, n_column)."""
-    _, n_trace, n_column = spectra.shape
+def _search(
+    transform: NDArray, template: NDArray[np.floating], trials: Sequence[tuple[float, NDArray[np.bool_]]]
+) -> Alignment:
+    """Best shift and stretch by correlation: each stretch of the template is tried on its own selection of traces.
+
+    `transform` is the Fourier transform of the spectra (n_lamp, n_trace, FFT_SIZE // 2 + 1).
+    """
+    n_trace, n_column = transform.shape[1], template.shape[1]
     u = np.arange(n_column) - n_column // 2
-    some = range(0, n_trace, max(1, n_trace // 400))
+    shift, stretch, best = np.zeros(n_trace), np.ones(n_trace), np.full(n_trace, -np.inf)
+    lag = np.arange(FFT_SIZE)
+    lag = np.where(lag > FFT_SIZE // 2, lag - FFT_SIZE, lag)
+    allowed = np.abs(lag) <= REACH_COLUMNS
+    for a, chosen in trials:
+        rows = np.flatnonzero(chosen)
+        if not rows.size:
+            continue
+        stretched = np.stack([np.interp(u / a, u, t, left=0, right=0) for t in template]).astype(np.float32)
+        norm = float(np.sqrt((stretched**2).sum() * n_column)) + 1e-9
+        turned = np.conj(fft.rfft(stretched, FFT_SIZE, axis=-1))
+        product = sum(transform[lamp, rows] * turned[lamp] for lamp in range(len(template)))
+        correlation = fft.irfft(product, FFT_SIZE, axis=-1) / norm
+        peak = np.argmax(np.where(allowed, correlation, -np.inf), axis=-1)
+        line = np.arange(rows.size)
+        value = correlation[line, peak]
+        left, right = correlation[line, peak - 1], correlation[line, (peak + 1) % FFT_SIZE]
+        fine = np.clip(0.5 * (left - right) / (left - 2 * value + right - 1e-12), -0.5, 0.5)
+        better = value > best[rows]
+        own = rows[better]
+        best[own], shift[own], stretch[own] = value[better], (lag[peak] + fine)[better], a
+    return Alignment(shift=shift, stretch=stretch, bend=np.zeros(n_trace), likeness=best)
+
+
+def _sharpen(
+    data: NDArray[np.floating], template: NDArray[np.floating], start: Alignment, sigma: float, rounds: int = 6
+) -> Alignment:
+    """Gauss-Newton in shift, stretch and bend of every trace about a good start, all smoothed by `sigma` columns."""
+    n_column = data.shape[2]
+    u = (np.arange(n_column) - n_column // 2) / 100.0
+    powers = np.column_stack([np.ones_like(u), u, u**2])
+    data = ndimage.gaussian_filter1d(data, sigma, axis=-1)
+    template = ndimage.gaussian_filter1d(template, sigma, axis=-1)
+    # What a line at template place u does when it moves by one column, for each of the three terms.
+    design = (np.gradient(template, axis=-1)[:, :, None] * powers).reshape(-1, 3)
+    # The bend is held a little: where lines are few it says the same as the stretch.
+    held = np.array([0.0, 0.0, 0.01 * float((design[:, 0] ** 2).sum())])
+    normal = design.T @ design + np.diag(held) + 1e-9 * np.eye(3)
+    flat = template.ravel()
+    p = np.column_stack([start.shift, 100.0 * start.stretch, start.bend])
+    likeness = start.likeness
+    rows = np.arange(len(p))[:, None]
+    for _ in range(rounds):
+        place = p @ powers.T + n_column // 2
+        base = np.clip(np.floor(place).astype(int), 0, n_column - 2)
+        part = np.clip(place - base, 0.0, 1.0)
+        seen = np.concatenate([(1 - part) * lamp[rows, base] + part * lamp[rows, base + 1] for lamp in data], axis=1)
+        scale = np.maximum(seen @ flat / (flat @ flat), 1e-3)
+        likeness = seen @ flat / np.sqrt((flat @ flat) * (seen**2).sum(axis=1) + 1e-9)
+        residual = seen / scale[:, None] - flat
+        stretch = p[:, 1:2] / 100.0
+        step = -stretch * np.linalg.solve(normal, (residual @ design + held * p / stretch).T).T
+        p = p + np.clip(step, -1.5, 1.5)
+        p[:, 1] = np.clip(p[:, 1], 100.0 * STRETCHES[0], 100.0 * STRETCHES[-1])
+    return Alignment(shift=p[:, 0], stretch=p[:, 1] / 100.0, bend=p[:, 2], likeness=likeness)
+
+
+def mean_aligned(
+    spectra: NDArray[np.floating], found: Alignment, good: NDArray[np.bool_] | None = None
+) -> NDArray[np.floating]:
+    """Median of the aligned spectra (of the good traces): (n_lamp, n_column)."""
+    n_column = spectra.shape[2]
+    u = np.arange(n_column) - n_column // 2
+    some = np.arange(spectra.shape[1]) if good is None or not good.any() else np.flatnonzero(good)
+    some = some[:: max(1, some.size // 400)]
+    place = [found.shift[k] + found.stretch[k] * u + found.bend[k] * (u / 100.0) ** 2 for k in some]
     aligned = np.stack(
         [
-            [np.interp(shift[k] + stretch[k] * u, u, lamp[k], left=np.nan, right=np.nan) for k in some]
+            [np.interp(at, u, lamp[k], left=np.nan, right=np.nan) for at, k in zip(place, some, strict=True)]
             for lamp in spectra
         ]
     )
-    return np.nan_to_num(np.nanmedian(aligned, axis=1))
+    known = np.isfinite(aligned).sum(axis=1) > 0.2 * some.size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # columns that no trace reaches
+        return np.where(known, np.nan_to_num(np.nanmedian(aligned, axis=1)), 0.0)
 
 
 def identify(
@@ -127,63 +235,120 @@ def identify(
     wavelength: NDArray[np.floating],
     column: NDArray[np.floating],
 ) -> tuple[NDArray[np.floating], float]:
-    """Stretch and bend a published wavelength scale until its lines fall on the peaks of the mean arc spectra.
+    """Stretch, bend and if need be mirror a published wavelength scale until its lines fall on those of the mean arcs.
 
     Parameters
     ----------
     template : lamp -> (n_column,) mean arc spectrum on columns relative to the middle
     lines : lamp -> its lines
-    wavelength, column : (m,) the published scale, columns relative to 5461 Angstrom
+    wavelength, column : (m,) the published scale, columns relative to 5461 Angstrom, blue at high columns
 
     Returns
     -------
-    parameters : (4,) ``column = p0 + p1 c + p2 (c/100)**2 + p3 (c/100)**3`` for the published column c
-    score : correlation of the predicted with the observed spectra, 1 is perfect
+    parameters : (4,) ``column = p0 + p1 c + p2 (c/100)**2 + p3 (c/100)**3`` for the published column c; p1 is negative
+        where blue light falls on low columns
+    score : correlation of the predicted with the observed spectra, geometric mean of the lamps; 1 is perfect, 0 when
+        only a dispersion unlike the instrument's would do
 
     Notes
     -----
-    Each lamp has its own frame, so a wrong identification would have to fit three combs at once.
+    Each lamp has its own frame, so a wrong identification, and so the wrong way of the dispersion, would have to fit
+    three combs at once: the mean is geometric, because no lamp can make up for another.
     """
-    n_column = next(iter(template.values())).size
-    u = np.arange(n_column) - n_column // 2
     lamps = [lamp for lamp in template if lamp in lines]
-    observed = {lamp: _compressed(template[lamp]) for lamp in lamps}
     published = {lamp: np.interp(lines[lamp].wavelength, wavelength, column) for lamp in lamps}
-    power = {lamp: np.sqrt(lines[lamp].intensity / lines[lamp].intensity.max()) for lamp in lamps}
-    wide = {lamp: ndimage.gaussian_filter1d(observed[lamp], 2.5) for lamp in lamps}
-    best, best_score = np.zeros(3), -np.inf
-    for scale in np.arange(0.80, 1.2501, 0.01):
-        for bend in np.arange(-8.0, 8.1, 1.0):
-            total = np.zeros(2 * n_column - 1)
-            for lamp in lamps:
-                c = published[lamp]
-                comb = _comb(scale * c + bend * (c / 100) ** 2, power[lamp], u, 2.5)
-                total += np.correlate(wide[lamp], comb, mode="full") / np.sqrt((comb**2).sum() + 1e-9)
-            k = int(np.argmax(total))
-            if total[k] > best_score:
-                best_score, best = float(total[k]), np.array([k - (n_column - 1), scale, bend])
-    start = np.array([best[0], best[1], best[2], 0.0])
+    power = {lamp: _expected_power(lines[lamp]) for lamp in lamps}
+    best, best_score = np.array([0.0, 1.0, 0.0, 0.0]), 0.0
+    for sense in (1.0, -1.0):
+        observed = {lamp: _compressed(template[lamp][:: int(sense)]) for lamp in lamps}
+        for start in _scan(observed, published, power):
+            p = _polish(start, observed, published, power)
+            if not (SCALES[0] <= p[1] <= SCALES[-1] and np.abs(p[2:]).max() <= 1.5 * BENDS[-1]):
+                continue  # no longer the instrument's dispersion
+            alike = [_correlation(p, observed[k], published[k], power[k]) for k in lamps]
+            score = float(np.prod(np.maximum(alike, 0.0)) ** (1.0 / len(lamps)))
+            if score > best_score:
+                best_score, best = score, sense * p
+    return best, best_score
 
-    def misfit(p: NDArray, width: float) -> NDArray:
-        residuals = []
-        for lamp in lamps:
-            c = published[lamp]
-            place = p[0] + p[1] * c + p[2] * (c / 100) ** 2 + p[3] * (c / 100) ** 3
-            smooth = ndimage.gaussian_filter1d(observed[lamp], width)
-            residuals.append(power[lamp] * (1.0 - np.interp(place, u, smooth / smooth.max(), left=0, right=0)))
-        return np.concatenate(residuals)
 
+def _expected_power(table: Lines) -> NDArray[np.floating]:
+    """Square root of the expected brightness of lines, less for those at the ends, where the efficiency falls."""
+    power = np.sqrt(table.intensity / table.intensity.max())
+    return np.where((table.wavelength > SURE_RANGE[0]) & (table.wavelength < SURE_RANGE[1]), power, 0.3 * power)
+
+
+def _scan(
+    observed: Mapping[str, NDArray[np.floating]],
+    published: Mapping[str, NDArray[np.floating]],
+    power: Mapping[str, NDArray[np.floating]],
+    *,
+    keep: int = 4,
+) -> list[NDArray[np.floating]]:
+    """Most likely shifts, scales and bends of the published columns, the best of each neighbourhood, best first."""
+    n_column = next(iter(observed.values())).size
+    width = 2.5
+    grid = np.array([(scale, bend) for scale in SCALES for bend in BENDS])
+    total = np.zeros((len(grid), FFT_SIZE))
+    for lamp, c in published.items():
+        place = np.rint(grid[:, :1] * c + grid[:, 1:] * (c / 100) ** 2).astype(int) + FFT_SIZE // 2
+        comb = np.zeros((len(grid), FFT_SIZE))
+        np.add.at(comb, (np.arange(len(grid))[:, None], np.clip(place, 0, FFT_SIZE - 1)), power[lamp])
+        comb = ndimage.gaussian_filter1d(comb, width, axis=-1)
+        comb /= np.sqrt((comb**2).sum(axis=1, keepdims=True)) + 1e-9
+        wide = ndimage.gaussian_filter1d(observed[lamp], width)
+        total += fft.irfft(fft.rfft(wide, FFT_SIZE) * np.conj(fft.rfft(comb, axis=-1)), FFT_SIZE, axis=-1)
+    # The comb's origin is in the middle of its array, the spectrum's in the middle of the spectrum.
+    lag = (np.arange(FFT_SIZE) + FFT_SIZE // 2) % FFT_SIZE
+    lag = lag - n_column // 2
+    total[:, np.abs(lag) > REACH_COLUMNS] = -np.inf
+    top = np.argmax(total, axis=1)
+    value = total[np.arange(len(grid)), top]
+    starts: list[NDArray[np.floating]] = []
+    for i in np.argsort(-value):
+        start = np.array([lag[top[i]], grid[i, 0], grid[i, 1], 0.0])
+        if all(abs(start[1] - s[1]) > 0.06 or abs(start[0] - s[0]) > 8 for s in starts):
+            starts.append(start)
+        if len(starts) == keep:
+            break
+    return starts
+
+
+def _places(p: NDArray[np.floating], c: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Columns of the published columns c."""
+    return p[0] + p[1] * c + p[2] * (c / 100) ** 2 + p[3] * (c / 100) ** 3
+
+
+def _polish(
+    start: NDArray[np.floating],
+    observed: Mapping[str, NDArray[np.floating]],
+    published: Mapping[str, NDArray[np.floating]],
+    power: Mapping[str, NDArray[np.floating]],
+) -> NDArray[np.floating]:
+    """Move the lines uphill on ever sharper spectra."""
+    n_column = next(iter(observed.values())).size
+    u = np.arange(n_column) - n_column // 2
     for width in (3.0, 2.0, 1.0):
-        fit = least_squares(misfit, start, args=(width,), x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3)
-        start = fit.x
-    score = 0.0
-    for lamp in lamps:
-        c = published[lamp]
-        place = start[0] + start[1] * c + start[2] * (c / 100) ** 2 + start[3] * (c / 100) ** 3
-        comb = _comb(place, power[lamp], u, 1.5)
-        seen = ndimage.gaussian_filter1d(observed[lamp], 0.7)
-        score += float((comb * seen).sum() / np.sqrt((comb**2).sum() * (seen**2).sum() + 1e-9)) / len(lamps)
-    return start, score
+        smooth = {lamp: ndimage.gaussian_filter1d(s, width) for lamp, s in observed.items()}
+
+        def misfit(p: NDArray, smooth: dict = smooth) -> NDArray:
+            return np.concatenate(
+                [
+                    power[k] * (1.0 - np.interp(_places(p, c), u, smooth[k] / smooth[k].max(), left=0, right=0))
+                    for k, c in published.items()
+                ]
+            )
+
+        start = least_squares(misfit, start, x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3).x
+    return start
+
+
+def _correlation(p: NDArray, observed: NDArray, published: NDArray, power: NDArray) -> float:
+    """Correlation of one lamp's spectrum with its lines where the parameters put them."""
+    u = np.arange(observed.size) - observed.size // 2
+    comb = _comb(_places(p, published), power, u, 1.5)
+    seen = ndimage.gaussian_filter1d(observed, 0.7)
+    return float((comb * seen).sum() / np.sqrt((comb**2).sum() * (seen**2).sum() + 1e-9))
 
 
 def peak_sigma(spectrum: NDArray[np.floating]) -> float:
@@ -204,8 +369,8 @@ def peak_sigma(spectrum: NDArray[np.floating]) -> float:
 
 
 def _compressed(spectrum: NDArray) -> NDArray[np.floating]:
-    """Square root of what stands above the local floor, unit norm."""
-    up = np.sqrt(np.maximum(spectrum - ndimage.percentile_filter(spectrum, 30, size=61), 0.0))
+    """The lines of a mean arc spectrum, unit norm."""
+    up = lines_of(spectrum)
     return up / (np.sqrt((up**2).sum()) + 1e-9)
 
 

@@ -62,8 +62,9 @@ def rebin(
     is as wide as a column).
     """
     edges = solution.column(bin_edges(wavelength)) + dx_px
-    # A column covers its number minus to plus one half. Blue is at high columns: the low edge is the redder one.
-    low, high = edges[:, 1:] + 0.5, edges[:, :-1] + 0.5
+    # A column covers its number minus to plus one half; which edge of a bin is the higher is the dispersion's affair.
+    low = np.minimum(edges[:, 1:], edges[:, :-1]) + 0.5
+    high = np.maximum(edges[:, 1:], edges[:, :-1]) + 0.5
     value, first = to_matrix(samples, np.nan_to_num(flux), n_trace, 0.0)
     var, _ = to_matrix(samples, np.nan_to_num(variance), n_trace, 0.0)
     usable, _ = to_matrix(samples, (~bad & np.isfinite(flux)).astype(float), n_trace, 0.0)

@@ -49,7 +49,7 @@ class Flexure:
 
     Attributes
     ----------
-    dx_px : float, towards higher columns (to the blue); 0 if nothing could be measured
+    dx_px : float, towards higher columns; 0 if nothing could be measured
     error_px : float, 1 sigma; infinite if nothing could be measured
     features : the single measurements
     """
@@ -109,13 +109,14 @@ def measure_flexure(
         inside = (wavelength > feature.low) & (wavelength < feature.high)
         if inside.sum() < 200:
             continue
-        # In columns of the mean spaxel: local dispersions differ by a few per cent only, and linearly.
+        # In columns of the mean spaxel, to which the shifts and the widths of the others average.
         mean_dispersion = float(np.median(dispersion[inside & (np.abs(wavelength - mid) < 100)]))
-        u = (mid - wavelength[inside]) / mean_dispersion
+        to_column = solution.sense / mean_dispersion
+        u = (mid - wavelength[inside]) * to_column
         xi = solution.scale.to_xi(np.array([mid]))
         width = float(np.median(line_width(solution.line_sigma, solution.line_sigma_slope, centre, row, xi)))
         profile = _binned(u, flux_u[inside], variance_u[inside], step=0.25)
-        fit = _fit_feature(feature, profile, (mid - feature.wavelength) / mean_dispersion, width, reach_px)
+        fit = _fit_feature(feature, profile, (mid - feature.wavelength) * to_column, width, reach_px)
         if fit is not None:
             fits.append(fit)
     return _combine(tuple(fits))

@@ -1,4 +1,4 @@
-"""Fit groups of lamp lines in all spaxels at once: one shift, one brightness and one floor per spaxel and group.
+"""Fit groups of lamp lines in all spaxels at once: one shift, one brightness and one straight floor for each.
 
 Lines closer than the resolution are fitted together with their relative intensities, which are common to all spaxels
 and determined from all of them; so a blend has no effective wavelength that somebody has to believe in.
@@ -136,14 +136,25 @@ def fit_group(
     shift, stretch = np.zeros(n), np.ones(n)
     floor = np.percentile(data, 10, axis=1)
     amplitude = np.maximum((data - floor[:, None]).sum(axis=1), 1.0)
-    covariance = np.zeros((n, 4, 4))
+    # The continuum under the lines may slope: a level floor would draw them up the slope.
+    tilt = np.zeros(n)
+    along = (np.arange(size) - (size - 1) / 2) / size
+    covariance = np.zeros((n, 5, 5))
     for round_ in range(rounds):
         shape, d_shift, d_stretch = _shapes(column, place, width, shift, stretch, intensity)
-        model = floor[:, None] + amplitude[:, None] * shape
+        under = floor[:, None] + tilt[:, None] * along
+        model = under + amplitude[:, None] * shape
         # Weights from the model, with 3 per cent for the line shape, which is not quite a Gaussian.
         weight = 1.0 / (np.maximum(var, 1.0) + (0.03 * amplitude[:, None] * shape) ** 2)
         design = np.stack(
-            [shape, amplitude[:, None] * d_shift, np.ones_like(shape), amplitude[:, None] * d_stretch], axis=-1
+            [
+                shape,
+                amplitude[:, None] * d_shift,
+                np.ones_like(shape),
+                amplitude[:, None] * d_stretch,
+                np.broadcast_to(along, shape.shape),
+            ],
+            axis=-1,
         )
         residual = data - model
         normal = np.einsum("nij,ni,nik->njk", design, weight, design)
@@ -151,16 +162,27 @@ def fit_group(
         # The width may stray by a few per cent only; that keeps faint and blended fits stable.
         normal[:, 3, 3] += 1 / 0.1**2
         right[:, 3] += (1.0 - stretch) / 0.1**2
-        normal += 1e-12 * np.eye(4) * np.trace(normal, axis1=1, axis2=2)[:, None, None]
+        normal += 1e-12 * np.eye(5) * np.trace(normal, axis1=1, axis2=2)[:, None, None]
         covariance = np.linalg.inv(normal)
         step = np.einsum("njk,nk->nj", covariance, right)
         amplitude = np.maximum(amplitude + step[:, 0], 1e-3)
         shift += np.clip(step[:, 1], -1.0, 1.0)
         floor += step[:, 2]
+        tilt += step[:, 4]
         stretch = np.clip(stretch + np.clip(step[:, 3], -0.2, 0.2), 0.6, 1.6)
         if round_ >= rounds // 2 and np.ptp(blend) > 0:
             intensity = _intensities(
-                data, floor, amplitude, column, place, width, shift, stretch, usable, intensity, blend
+                data - tilt[:, None] * along,
+                floor,
+                amplitude,
+                column,
+                place,
+                width,
+                shift,
+                stretch,
+                usable,
+                intensity,
+                blend,
             )
     error = np.sqrt(covariance[:, 1, 1])
     bad = ~usable | (np.abs(shift) > max_shift) | ~(amplitude > 5 * np.sqrt(covariance[:, 0, 0]))

@@ -1,7 +1,8 @@
 """Find the ridges that the spaxels' spectra draw on a dome frame, column by column, and link them into chains.
 
 Nothing is assumed of the lattice, the number of spaxels or the lamp's spectrum; only that the dispersion runs along
-the columns, that a ridge is a few pixels high and that it climbs by much less than a pixel per column.
+the columns, that a ridge is a few pixels high and climbs by much less than a pixel per column, and that the dome's
+spectrum has one hump: it fades towards both ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+#: Height of a ridge, in units of the lower of the summits on both sides, below which one spectrum ends and the next
+#: begins. At its ends a spectrum has a hundredth of its light; the dome's lamp alone makes no such valley.
+VALLEY = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +145,10 @@ def _nearest(sorted_values: NDArray[np.floating], wanted: NDArray[np.floating]) 
 
 
 def _collect(xs: list, ys: list, hs: list, cs: list, min_length_px: int) -> Chains:
-    """Drop short chains and sort the points by chain and column."""
+    """Sort the points by chain and column, part the chains at their valleys and drop the short ones."""
     x, y, h, numbers = (np.concatenate(a) if a else np.empty(0) for a in (xs, ys, hs, cs))
-    c = numbers.astype(np.int64)
+    order = np.lexsort((x, numbers))
+    x, y, h, c = x[order], y[order], h[order], _parted(numbers[order].astype(np.int64), h[order])
     if c.size:
         first = np.full(c.max() + 1, np.inf)
         last = np.full(c.max() + 1, -np.inf)
@@ -151,5 +157,30 @@ def _collect(xs: list, ys: list, hs: list, cs: list, min_length_px: int) -> Chai
         keep = (last - first)[c] >= min_length_px
         x, y, h, c = x[keep], y[keep], h[keep], c[keep]
     _, c = np.unique(c, return_inverse=True)
-    order = np.lexsort((x, c))
-    return Chains(x=x[order], y=y[order], height=h[order], chain=c[order], n=int(c.max() + 1) if c.size else 0)
+    return Chains(x=x, y=y, height=h, chain=c, n=int(c.max() + 1) if c.size else 0)
+
+
+def _parted(chain: NDArray[np.int64], height: NDArray[np.floating]) -> NDArray[np.int64]:
+    """New numbers of the chains, those parted that run from one spectrum into the next on the same rows.
+
+    Parameters
+    ----------
+    chain, height : (n_points,) number of the chain, in groups, and filtered height of the points along it
+
+    Returns
+    -------
+    (n_points,) numbers that rise by one from each chain or part to the next
+    """
+    if not chain.size:
+        return chain
+    cut = np.diff(chain, prepend=chain[0] - 1) != 0
+    waiting = list(zip(np.flatnonzero(cut), np.r_[np.flatnonzero(cut)[1:], chain.size], strict=True))
+    while waiting:
+        start, end = waiting.pop()
+        own = height[start:end]
+        summit = np.minimum(np.maximum.accumulate(own), np.maximum.accumulate(own[::-1])[::-1])
+        lowest = int(np.argmin(own / summit))
+        if own[lowest] < VALLEY * summit[lowest]:
+            cut[start + lowest] = True
+            waiting += [(start, start + lowest), (start + lowest, end)]
+    return np.cumsum(cut) - 1

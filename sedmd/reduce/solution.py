@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.instrument import FULL_RANGE, DispersionGuess
-from sedmd.reduce.arcs import HALF_SPAN, Lines, align, identify, mean_aligned, peak_sigma, straighten
+from sedmd.reduce.arcs import HALF_SPAN, Alignment, Lines, align, identify, mean_aligned, peak_sigma, straighten
 from sedmd.reduce.containers import Image
 from sedmd.reduce.frame import separate
 from sedmd.reduce.geometry import Lattice, find_lattice
@@ -23,8 +23,11 @@ EXTRACTION_RANGE = (3550.0, 10400.0)
 REFERENCE_WAVELENGTH = 6500.0
 #: Fewest groups of lamp lines that place a spaxel, the smooth field model giving the rest.
 MIN_LINE_GROUPS = 2
-#: Lowest correlation of the lamp spectra with the line lists that counts as identified.
-MIN_IDENTIFICATION = 0.5
+#: Lowest correlation of the lamp spectra with the line lists that counts as identified: 0.8 to 0.9 with the right
+#: lamps, whatever their lines' ratios; less than 0.5 with exchanged ones.
+MIN_IDENTIFICATION = 0.6
+#: Lowest likeness of a trace's lamp spectra with the mean of all, in units of the usual one, that places its lines.
+MIN_LIKENESS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,14 +162,14 @@ def with_windows(traces: Traces, coeff: NDArray[np.floating], solution: Waveleng
     xi = solution.scale.to_xi(np.array(EXTRACTION_RANGE))
     edges = np.polynomial.polynomial.polyval(xi, coeff.T)
     known = np.isfinite(edges).all(axis=1)
-    first = np.where(known, np.floor(np.nan_to_num(edges[:, 1])), traces.x_first).astype(int)
-    last = np.where(known, np.ceil(np.nan_to_num(edges[:, 0])), traces.x_last).astype(int)
+    first = np.where(known, np.floor(np.nan_to_num(edges.min(axis=1))), traces.x_first).astype(int)
+    last = np.where(known, np.ceil(np.nan_to_num(edges.max(axis=1))), traces.x_last).astype(int)
     return replace(traces, x_first=first, x_last=last)
 
 
 def complete_spaxels(traces: Traces, solution: WavelengthSolution, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Which spaxels have their whole spectrum, with its profile, on the chip: (n,) bool."""
-    ends = solution.column(np.array([FULL_RANGE[1], FULL_RANGE[0]]))
+    ends = np.sort(solution.column(np.array(FULL_RANGE)), axis=1)
     u = (ends - traces.centre[:, None]) / 100.0
     y = traces.y_coeff[:, :1] + u * (traces.y_coeff[:, 1:2] + u * traces.y_coeff[:, 2:3])
     inside = (ends[:, 0] >= 0) & (ends[:, 1] <= shape[1] - 4)
@@ -182,18 +185,14 @@ def _first_solution(
     length = traces.x_last - traces.x_first
     distance = np.hypot(traces.centre - 1024, traces.y_coeff[:, 0] - 1024)
     reference = int(np.argmin(distance + 1e4 * (length < 0.8 * np.percentile(length, 80))))
-    shift, stretch = align(spectra, reference)
-    template = dict(zip(names, mean_aligned(np.nan_to_num(spectra), shift, stretch), strict=True))
+    found = align(spectra, traces.centre, traces.y_coeff[:, 0], reference)
+    template = dict(zip(names, mean_aligned(np.nan_to_num(spectra), found), strict=True))
     sigma = float(np.median([peak_sigma(t) for t in template.values()]))
     starts, scores = [], []
     for guess in guesses:
         p, score = identify(template, lines, guess.wavelength, guess.column)
-        start = np.zeros((traces.n, 5))
-        start[:, 0] = traces.centre + shift + stretch * p[0]
-        start[:, 1] = stretch * p[1] * 100
-        start[:, 2], start[:, 3] = stretch * p[2], stretch * p[3]
-        start[np.abs(shift - np.median(shift)) > 80] = np.nan
-        starts.append((make_scale(guess.wavelength, guess.column), start))
+        scale = make_scale(guess.wavelength, guess.column)
+        starts.append((scale, _start(traces.centre, found, p, scale)))
         scores.append(score)
     if max(scores) < MIN_IDENTIFICATION:
         raise ValueError(
@@ -211,6 +210,20 @@ def _first_solution(
     best = int(np.argmin(strains)) if np.isfinite(strains).any() else int(np.argmax(scores))
     scale, start = starts[best]
     return _fit(traces, lamps, lines, scale, start, sigma, rounds=6), scores[best]
+
+
+def _start(
+    centre: NDArray[np.floating], found: Alignment, p: NDArray[np.floating], scale: Scale
+) -> NDArray[np.floating]:
+    """Polynomials column(xi) of every trace from its alignment with the identified template: (n, 5)."""
+    blue, red = scale.to_xi(np.array(EXTRACTION_RANGE))
+    xi = np.linspace(float(blue), float(red), 40)
+    u = np.polynomial.polynomial.polyval(xi, [p[0], 100.0 * p[1], p[2], p[3]])
+    place = found.shift[:, None] + found.stretch[:, None] * u + found.bend[:, None] * (u / 100.0) ** 2
+    start = np.polynomial.polynomial.polyfit(xi, place.T, 4).T
+    start[:, 0] += centre
+    start[found.likeness < MIN_LIKENESS * np.median(found.likeness)] = np.nan
+    return start
 
 
 def _fit(

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from sedmd.reduce.wavelength import WavelengthSolution
 
-#: Fewest groups of lines of each lamp. Shift and stretch go through any two lines; the third says whether they are the
-#: lines they are taken for.
-MIN_LAMP_GROUPS = 3
+#: Fewest groups of lines of each lamp and of all together. Shift and stretch go through any two lines; the others say
+#: whether they are the lines they are taken for. Two of xenon's groups hold all its strong lines.
+MIN_LAMP_GROUPS, MIN_GROUPS = 2, 8
 #: The bluest and the reddest group must reach these wavelengths [Angstrom]: Hg 4047/4358 and the Xe lines about 8250
 #: stand in every published line list of the instrument; beyond the last line a solution is a guess.
 BLUE_END, RED_END = 4400.0, 8200.0
@@ -53,10 +53,10 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
     seen = Counter(lamp for lamp, *_ in solution.groups)
     told = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
     poor = [lamp for lamp in ("Hg", "Cd", "Xe") if seen[lamp] < MIN_LAMP_GROUPS]
-    if poor:
+    if poor or seen.total() < MIN_GROUPS:
         return (
-            f"too few groups of lamp lines ({told}), at least {MIN_LAMP_GROUPS} of each lamp expected; "
-            f"look at {' and '.join(f'{lamp}.fits' for lamp in poor)}"
+            f"too few groups of lamp lines ({told}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
+            f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or ('Hg', 'Cd', 'Xe'))}"
         )
     wavelengths = [wavelength for _, wavelength, *_ in solution.groups]
     if min(wavelengths) > BLUE_END or max(wavelengths) < RED_END:

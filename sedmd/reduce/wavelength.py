@@ -24,6 +24,9 @@ GROUP_SEPARATION = 3.2
 REDDEST_TRUSTED = 9300.0
 #: How far a higher term of the solution may bend the published curve, columns at xi = 1.
 CURVE_FREEDOM = 4.0
+#: Scatter over the spaxels about the solution [column], and as a multiple of the usual one, beyond which a group of
+#: lines measures nothing: weak lines lost in a continuum, or none at all where the table has some.
+MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
 #: Degree over the field of each power of xi (the zeroth, the shift, is free for every spaxel).
 FIELD_ORDERS = (4, 3, 2, 1, 0, 0)
 
@@ -35,7 +38,7 @@ class Scale:
     Attributes
     ----------
     wavelength : (m,) Angstrom in air, increasing, fine grid
-    xi : (m,) coordinate in units of 100 columns, decreasing (blue light falls on high columns)
+    xi : (m,) coordinate in units of 100 columns, decreasing; its sense on the detector is that of the solution
     """
 
     wavelength: NDArray[np.floating]
@@ -99,6 +102,11 @@ class WavelengthSolution:
     groups: tuple[tuple[str, float, float, float], ...]
     strain: float = float("nan")
 
+    @property
+    def sense(self) -> int:
+        """1 where blue light falls on high columns, -1 where on low ones: a detector can be read from any corner."""
+        return -1 if np.nanmedian(self.coeff[:, 1]) < 0 else 1
+
     def column(self, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
         """Column of each wavelength [Angstrom, air] in each spaxel: (n, n_wave)."""
         xi = self.scale.to_xi(np.atleast_1d(wavelength))
@@ -145,6 +153,8 @@ class _Group:
     doubt: float
     #: Strong and single enough to tell the width of a line.
     clean: bool
+    #: Median light of the group, electron.
+    light: float
     column: NDArray[np.floating]
     error: NDArray[np.floating]
     stretch: NDArray[np.floating]
@@ -159,6 +169,8 @@ class _LampState:
     intensity: NDArray[np.floating]
     models: dict[int, NDArray[np.floating]]
     groups: list[NDArray[np.int64]]
+    #: Light of the brightest group, electron; 0 before it is known.
+    brightest: float = 0.0
 
 
 def fit_wavelengths(
@@ -225,12 +237,17 @@ def fit_wavelengths(
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
         coeff, residual, weight, strain = _fit_model(good, centre, row)
+        scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
+        tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
+        if not tight.all() and tight.sum() >= 5:
+            good = [g for g, kept in zip(good, tight, strict=True) if kept]
+            coeff, residual, weight, strain = _fit_model(good, centre, row)
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
     used = weight > 0
     n_lines = used.sum(axis=1)
     rms = np.sqrt((weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
     groups = tuple(
-        (g.lamp, g.wavelength, float(np.median(r)), float(1.4826 * np.median(np.abs(r - np.median(r)))))
+        (g.lamp, g.wavelength, float(np.median(r)), _scatter(r))
         for g, r in ((g, residual[used[:, i], i]) for i, g in enumerate(good))
     )
     return WavelengthSolution(
@@ -243,6 +260,11 @@ def fit_wavelengths(
         groups=groups,
         strain=strain,
     )
+
+
+def _scatter(residual: NDArray[np.floating]) -> float:
+    """Robust rms about the median."""
+    return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
 
 
 def _strong(table: Lines, threshold: float = 0.0015) -> _LampState:
@@ -298,6 +320,7 @@ def _measure(
     total = sum(state.models.values(), np.zeros(spectra.shape, np.float32))
     groups = []
     line_px = float(np.median(width))
+    brightest = state.brightest
     # The groups stay as they are first made: a group that splits when the lines turn out narrow loses its hold.
     state.groups = state.groups or group_lines(typical, state.table, GROUP_SEPARATION * line_px)
     for group in state.groups:
@@ -326,7 +349,11 @@ def _measure(
         spread = _blend_spread(100.0 * xi[group], share, blend)
         lead = state.table[group].max() / state.table[group].sum()
         width_seen = np.nanmedian(fit.stretch) if np.isfinite(fit.stretch).any() else 0.0
-        known = strength > 0.05 or (strength > 0.015 and lead > 0.7 and 0.8 < width_seen < 1.25)
+        seen = np.isfinite(fit.shift)
+        light = float(np.median(fit.amplitude[seen])) * float(seen.mean()) if seen.any() else 0.0
+        # Real lamps differ from any table by factors; a line counts for what it shines here, once that is known.
+        share_seen = light / brightest if brightest > 0 else strength
+        known = share_seen > 0.05 or (share_seen > 0.01 and lead > 0.7 and 0.8 < width_seen < 1.25)
         doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if known else 0.8)
         wavelength = float(scale.to_wavelength(np.array(mean_xi)))
         # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
@@ -337,12 +364,14 @@ def _measure(
                 wavelength=wavelength,
                 xi=mean_xi,
                 doubt=doubt,
-                clean=bool(strength > 0.15 and share.max() > 0.85),
+                clean=bool(share_seen > 0.15 and share.max() > 0.85),
+                light=light,
                 column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + fit.shift,
                 error=fit.error,
                 stretch=fit.stretch,
             )
         )
+    state.brightest = max((g.light for g in groups), default=0.0)
     return groups
 
 

@@ -153,7 +153,11 @@ def make_traces(job: Job) -> Result:
     shape = dome.data.shape
     where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
     origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (float(where[0]), float(where[1])))
-    x, y = sky_positions(geometry.lattice, pitch_arcsec=SPAXEL_PITCH_ARCSEC, ccd_to_sky=CCD_TO_SKY, origin_node=origin)
+    # A detector that is read from the opposite corner shows the field and the dispersion turned by 180 degrees.
+    sense = geometry.solution.sense
+    x, y = sky_positions(
+        geometry.lattice, pitch_arcsec=SPAXEL_PITCH_ARCSEC, ccd_to_sky=sense * CCD_TO_SKY, origin_node=origin
+    )
     spaxels = Spaxels(
         ident=np.arange(geometry.traces.n, dtype=np.int32) + 1,
         q=geometry.lattice.q,
@@ -170,6 +174,7 @@ def make_traces(job: Job) -> Result:
         "FWHM [px]": round(2.355 * width, 2),
         "pitch [px]": round(geometry.lattice.pitch, 3),
         "angle [deg]": round(geometry.lattice.angle_deg, 2),
+        "blue at": "high x" if sense > 0 else "low x",
         "x [px]": round(float(np.median(geometry.x_ref[geometry.complete])), 1),
         "y [px]": round(float(np.median(geometry.y_ref[geometry.complete])), 1),
     }
@@ -178,6 +183,7 @@ def make_traces(job: Job) -> Result:
         "NCOMPLET": (int(geometry.complete.sum()), "with 3800-9200 Angstrom on the chip"),
         "PITCHPX": (geometry.lattice.pitch, "[pixel] distance of neighbouring spaxels"),
         "LATANGLE": (geometry.lattice.angle_deg, "[deg] q axis of the lattice from +x"),
+        "DISPSIGN": (sense, "1: blue at high columns; -1: at low ones, array turned"),
         "TRFWHM": (2.355 * width, "[pixel] FWHM across the dispersion, median"),
         "FIELDX": (float(where[0]), "[pixel] column of the field centre at 6500 A"),
         "FIELDY": (float(where[1]), "[pixel] row of the field centre at 6500 A"),

@@ -36,6 +36,14 @@ def fit(spectra, variance, place, intensity, blend=None, sigma=1.3, **options):
     )
 
 
+@pytest.mark.parametrize("slope", [-40.0, 40.0])
+def test_sloping_continuum_does_not_draw_a_line_up(slope):
+    spectra, variance = arc([30.0], [1.0], 1500.0, shift=np.zeros(N))
+    spectra = spectra + 1000.0 + slope * (np.arange(spectra.shape[1]) - 30.0)
+    found = fit(spectra, variance + 1000.0, [30.0], [1.0])
+    assert np.nanmean(found.shift) == pytest.approx(0, abs=0.01)
+
+
 @pytest.mark.parametrize("flux", [400.0, 1500.0])
 def test_single_line_comes_back_with_its_error(flux):
     shift = rng(3).uniform(-0.9, 0.9, N)
@@ -43,7 +51,7 @@ def test_single_line_comes_back_with_its_error(flux):
     pull = (found.shift - shift) / found.error
     assert np.isfinite(pull).mean() > 0.99
     # The error also holds three per cent for the line's shape, which shows in bright lines.
-    assert 1 - (0.08 if flux < 500 else 0.2) < np.nanstd(pull) < 1.08
+    assert 1 - (0.12 if flux < 500 else 0.2) < np.nanstd(pull) < 1.08
     assert np.nanmean(pull) == pytest.approx(0, abs=0.2)
     assert np.nanmean(found.amplitude) == pytest.approx(flux, rel=0.02)
 

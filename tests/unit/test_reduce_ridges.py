@@ -61,3 +61,25 @@ def test_a_dead_column_and_a_cosmic_ray_do_not_cut_a_chain():
     image[:, 255] = 0.0
     image[100:140, 301] = 30000.0
     assert find_chains(image, read_noise=READ_NOISE).n == whole
+
+
+@pytest.mark.parametrize("faint", [0.01, 0.1])
+def test_spectra_that_touch_end_to_end_are_two(faint):
+    # Each fades to its ends by a hundredth or a tenth; the second lies half a row higher, which a chain would follow.
+    x = np.arange(400)
+    light = faint + np.exp(-0.5 * ((x - 100) / 35) ** 2) + 0.4 * np.exp(-0.5 * ((x - 300) / 35) ** 2)
+    row = 30.0 + 0.02 * x + 0.4 * (x > 200)
+    y = np.arange(60)[:, None]
+    image = 4000.0 * light * np.exp(-0.5 * ((y - row) / 1.4) ** 2)
+    chains = find_chains(expose(image + 20.0, seed=4).data, read_noise=READ_NOISE)
+    assert chains.n == 2
+    assert [np.median(chains.x[chains.chain == k]) // 200 for k in range(2)] == [0, 1]
+    assert abs(chains.x[chains.chain == 0].max() - 200) < 20
+
+
+def test_a_chain_with_a_shallow_valley_stays_one():
+    x = np.arange(300)
+    light = 1.0 - 0.5 * np.exp(-0.5 * ((x - 150) / 20) ** 2)
+    y = np.arange(60)[:, None]
+    image = 4000.0 * light * np.exp(-0.5 * ((y - 30.0) / 1.4) ** 2)
+    assert find_chains(expose(image + 20.0, seed=5).data, read_noise=READ_NOISE).n == 1

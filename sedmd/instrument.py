@@ -46,7 +46,8 @@ DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, DEFAULT_HUMIDITY = 824.0, 7.0, 0.4
 #: Centre-to-centre distance of neighbouring spaxels on the sky [arcsec]: kpy's lattice steps are 0.637, 0.622 and
 #: 0.610 (empirical distortion), pysedm's regular lattice 0.635 (2/sqrt(3) x 0.55).
 SPAXEL_PITCH_ARCSEC = 0.627
-#: The CCD seen on the sky: +x on the CCD is West, +y is South (kpy Cube: X_as = -0.0125 dx, Y_as = -0.0122 dy).
+#: The CCD seen on the sky where blue light falls on high columns: +x on the CCD is West, +y is South (kpy Cube:
+#: X_as = -0.0125 dx, Y_as = -0.0122 dy).
 CCD_TO_SKY = np.array([[-1.0, 0.0], [0.0, -1.0]])
 
 #: Wavelengths every complete spaxel must hold [Angstrom]; kpy exports 3800-9200, pysedm 3700-9300.

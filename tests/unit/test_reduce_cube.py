@@ -1,5 +1,7 @@
 """Rebinning: light is conserved, the variance exact, the shift of the right sign."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -142,3 +144,17 @@ def test_spaxel_without_solution_has_no_data():
     )
     assert (mask[:, 2] == Mask.NO_DATA).all()
     assert (mask[:, [0, 1, 3, 4]] == 0).all()
+
+
+def test_detector_read_from_the_opposite_corner_gives_the_same_cube():
+    samples, solution, n = scene()
+    flux = rng(6).uniform(50, 150, samples.x.size)
+    there = run(flux, variance=flux, dx=0.3)
+    coeff = solution.coeff * [-1.0, -1.0, -1.0]
+    coeff[:, 0] += samples.shape[1] - 1
+    turned = replace(solution, coeff=coeff)
+    assert (solution.sense, turned.sense) == (1, -1)
+    mirrored = replace(samples, x=samples.shape[1] - 1 - samples.x)
+    back = run(flux, variance=flux, dx=-0.3, which=(mirrored, turned, n))
+    for one, other in zip(there, back, strict=True):
+        assert_allclose(one, other, rtol=1e-5)

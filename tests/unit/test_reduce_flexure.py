@@ -26,13 +26,14 @@ def feature(name, lines=None):
 FEATURES = tuple(feature(name) for name in LINES)
 
 
-def sky(dx, *, strength=900.0, seed=1, continuum=40.0, slope=0.1, sigma=1.2, moved=None):
+def sky(dx, *, strength=900.0, seed=1, continuum=40.0, slope=0.1, sigma=1.2, moved=None, sense=1, spread=0.02):
     """Extracted samples of N spaxels under a sky whose lines lie `dx` columns higher than the lamps say."""
     random = rng(seed)
     centre = random.uniform(150, 900, N)
-    solution = prism_solution(centre, stretch=random.uniform(0.98, 1.02, N), sigma_px=sigma)
-    first = np.floor(solution.column(np.array([9000.0]))[:, 0]).astype(int)
-    last = np.ceil(solution.column(np.array([4200.0]))[:, 0]).astype(int)
+    stretch = sense * random.uniform(1 - spread, 1 + spread, N)
+    solution = prism_solution(centre, stretch=stretch, sigma_px=sigma)
+    ends = np.sort(solution.column(np.array([9000.0, 4200.0])), axis=1)
+    first, last = np.floor(ends[:, 0]).astype(int), np.ceil(ends[:, 1]).astype(int)
     samples = make_samples(
         x_first=first,
         x_last=last,
@@ -137,3 +138,11 @@ def test_lines_are_consistent_if_three_and_most_of_them_agree():
     assert not flexure(0.0, 0.1, -0.2, 2.0, 3.0, -2.0).consistent
     assert not flexure(0.0, 0.1).consistent
     assert not flexure().consistent
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize("spread", [0.02, 0.22])
+def test_shift_is_towards_high_columns_whichever_way_the_dispersion_runs_and_varies(sense, spread):
+    flexure = measure(sky(0.8, sense=sense, spread=spread))
+    assert flexure.dx_px == pytest.approx(0.8, abs=0.06)
+    assert flexure.consistent

@@ -15,6 +15,8 @@ from sedmd.reduce.containers import Image
 PIECE_PX = 512
 #: Farthest shift that is looked for [pixel]; what moved farther is not found where it was either.
 REACH_PX = 12
+#: The same for two different lamps, whose spectra look alike again a row of spectra farther: six to nine pixels.
+REACH_ROWS = 3
 #: Exposures of one lamp farther apart than this are of two geometries [pixel]. At one position of the telescope flexure
 #: is some hundredths; half a pixel would broaden the lines of a mean by a tenth.
 SAME_PX = 0.5
@@ -52,6 +54,11 @@ def shift_between(one: Image, other: Image, *, lines: bool) -> float:
     return _distance(_transforms(one), _transforms(other), lines=lines)
 
 
+def rows_between(dome: Image, lamp: Image) -> float:
+    """How far a lamp's spectra lie off those of the dome across the dispersion [pixel], whole rows of spectra apart."""
+    return _distance(_transforms(dome), _transforms(lamp), lines=False, reach_y=REACH_ROWS)
+
+
 def _transforms(image: Image) -> NDArray[np.complexfloating]:
     """Fourier transforms of the pieces of an exposure: (n_pieces, PIECE_PX, PIECE_PX // 2 + 1)."""
     good = image.mask == 0
@@ -69,12 +76,13 @@ def _transforms(image: Image) -> NDArray[np.complexfloating]:
     return np.asarray(fft.rfft2(pieces - pieces.mean(axis=(1, 2), keepdims=True)))
 
 
-def _distance(one: NDArray[np.complexfloating], other: NDArray[np.complexfloating], *, lines: bool) -> float:
+def _distance(
+    one: NDArray[np.complexfloating], other: NDArray[np.complexfloating], *, lines: bool, reach_y: int = REACH_PX
+) -> float:
     """Median distance between two exposures over those pieces that have most in common."""
     together = np.asarray(fft.irfft2(one * np.conj(other)))
-    near = np.roll(together, (REACH_PX, REACH_PX), axis=(1, 2))[:, : 2 * REACH_PX + 1, : 2 * REACH_PX + 1]
-    if not lines:
-        near = near[:, :, REACH_PX : REACH_PX + 1]
+    reach_x = REACH_PX if lines else 0
+    near = np.roll(together, (reach_y, reach_x), axis=(1, 2))[:, : 2 * reach_y + 1, : 2 * reach_x + 1]
     height = near.max(axis=(1, 2))
     lit = np.flatnonzero(height >= np.median(height))
     return float(np.median([_peak_distance(near[piece]) for piece in lit]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from sedmd.reduce.detector import combine_exposures
 from sedmd.reduce.flat import spaxel_flat
 from sedmd.reduce.frame import separate
 from sedmd.reduce.geometry import node_at, sky_positions
+from sedmd.reduce.moved import rows_between
 from sedmd.reduce.overscan import overscan_level
 from sedmd.reduce.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
@@ -47,6 +48,9 @@ MIN_SPAXELS = 300
 #: Likeness of two lamp frames from which they are of one lamp. Lines of different lamps fall on each other by chance
 #: (0.0 to 0.1); two exposures of one lamp differ by their noise only.
 SAME_LAMP = 0.6
+#: Rows between lamp and dome from which the two are of different geometries [pixel]. Each is known to a quarter; a row
+#: more than this leaves a third of a lamp's light beside the traces.
+SAME_ROWS_PX = 1.0
 
 
 def make_bias(job: Job) -> Result:
@@ -140,16 +144,17 @@ def make_traces(job: Job) -> Result:
                 f"traces: {a}.fits and {b}.fits show the same lamp (likeness {alike:.2f}, less than {SAME_LAMP:g} "
                 "expected); one of them has the wrong label"
             )
+    moved = _off_the_dome(dome, lamps)
     try:
         geometry = solve_geometry(dome, lamps, lamp_tables(), DISPERSION_GUESSES)
     except ValueError as error:
-        raise CalibrationFault(f"traces: {error}") from error
+        raise CalibrationFault("; ".join([f"traces: {error}", *moved])) from error
     if geometry.traces.n < MIN_SPAXELS:
         raise CalibrationFault(
             f"traces: only {geometry.traces.n} spaxels found, at least {MIN_SPAXELS} expected; look at dome.fits"
         )
     if reason := solution_reason(geometry.solution, geometry.complete):
-        raise CalibrationFault(f"traces: {reason}")
+        raise CalibrationFault("; ".join([f"traces: {reason}", *moved]))
     shape = dome.data.shape
     where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
     origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (float(where[0]), float(where[1])))
@@ -191,7 +196,18 @@ def make_traces(job: Job) -> Result:
         "DOMECHI2": (geometry.chi2, "reduced chi-square of the dome under the traces"),
     }
     write_traces(job.outputs["traces"], found, cards=cards, provenance=provenance(job))
-    return Result(figures=figures)
+    return Result(figures=figures, warnings=moved)
+
+
+def _off_the_dome(dome: Image, lamps: Mapping[str, Image]) -> tuple[str, ...]:
+    """A sentence for each lamp whose spectra do not lie on those of the dome: the instrument was touched in between."""
+    off = {lamp: rows_between(dome, image) for lamp, image in lamps.items()}
+    return tuple(
+        f"the spectra of {lamp}.fits lie {rows:.1f} px off those of dome.fits, at most {SAME_ROWS_PX:g} px expected; "
+        "was the instrument touched in between? Then take dome and all lamps again"
+        for lamp, rows in off.items()
+        if rows > SAME_ROWS_PX
+    )
 
 
 def make_wavelength(job: Job) -> Result:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sedmd.reduce.detector import combine_exposures
-from sedmd.reduce.moved import REACH_PX, SAME_PX, groups_alike, shift_between
+from sedmd.reduce.moved import REACH_PX, SAME_PX, groups_alike, rows_between, shift_between
 from unit.reduce_scenes import draw, expose, lattice_scene
 
 SHAPE = (512, 512)
@@ -89,6 +89,13 @@ def test_only_exposures_of_one_geometry_are_combined(shifts, serves):
     truth = lamp(float(shifts[serves[0]]))
     pull = (combined.data - truth) / np.sqrt(combined.variance)
     assert pull.std() == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("dy", [0.0, 0.4, -1.0, 2.0])
+def test_a_lamp_lies_on_the_spectra_of_the_dome_of_its_geometry(dy):
+    dome = expose(lamp(continuum=True), seed=1)
+    assert rows_between(dome, expose(lamp(0.0, dy), seed=2)) == pytest.approx(abs(dy), abs=0.25)
+    assert rows_between(dome, expose(lamp(30.0, dy), seed=3)) == pytest.approx(abs(dy), abs=0.4)
 
 
 def test_a_dark_exposure_has_no_say_in_the_geometry():

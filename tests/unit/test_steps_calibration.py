@@ -15,9 +15,9 @@ from sedmd.instrument import Sections
 from sedmd.job import Job
 from sedmd.products.image import read_image
 from sedmd.reduce.containers import Mask
-from sedmd.steps.calibration import make_bias, make_lamp, make_traces
+from sedmd.steps.calibration import _off_the_dome, make_bias, make_lamp, make_traces
 from sedmd.steps.raw import read_master_bias, to_electrons
-from unit.reduce_scenes import rng
+from unit.reduce_scenes import expose, rng
 
 SHAPE, FIRST, GAIN, READ_NOISE_ADU = (512, 515), 512, 1.8, 5.0
 
@@ -37,6 +37,8 @@ def light(kind):
     """Electrons of an even dome or of lines: spectra every eight rows, lines every forty columns."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     across = np.exp(-0.5 * ((y % 8 - 4) / 1.3) ** 2)
+    if kind in ("moved Hg", "lifted Hg"):
+        return np.roll(light("Hg"), *((3, 1) if kind == "moved Hg" else (2, 0)))
     step = {"Hg": 40, "Cd": 53}.get(kind)
     along = 1.0 if step is None else np.exp(-0.5 * ((x % step - step // 2) / 1.2) ** 2)
     electrons = 2000.0 * across * along
@@ -124,6 +126,21 @@ def test_lamp_that_was_off_is_a_fault(tmp_path):
     with pytest.raises(CalibrationFault, match=r"Hg: none of 2 exposures can be used.*was the lamp on\?"):
         make_lamp(lamp_job(tmp_path, "Hg", None, None))
     assert not (tmp_path / "Hg.fits").exists()
+
+
+def test_exposures_of_two_geometries_are_not_averaged_and_named(tmp_path):
+    """The lamp was taken in two parts, and the instrument was touched in between."""
+    result = make_lamp(lamp_job(tmp_path, "Hg", "Hg", "Hg", "Hg", "moved Hg", "moved Hg"))
+    told = [f"ifu{n}.fits left out: its spectra lie 3.0 px off those of the exposures that serve" for n in (10, 11, 12)]
+    assert [warning.split(",")[0] for warning in result.warnings] == told
+    image = read_image(tmp_path / "Hg.fits")[0].data
+    assert image[4::8, 20 + 3 : FIRST : 40].mean() > 5 * image[4::8, 20:FIRST:40].mean()
+
+
+def test_a_lamp_of_another_geometry_than_the_domes_is_named():
+    dome, lamp, moved = (expose(light(kind), seed=n) for n, kind in enumerate(("dome", "Hg", "lifted Hg")))
+    (told,) = _off_the_dome(dome, {"Xe": lamp, "Hg": moved})
+    assert told.startswith("the spectra of Hg.fits lie 2.0 px off those of dome.fits, at most 1 px expected")
 
 
 def test_one_lamp_under_two_labels_is_a_fault_before_anything_is_fitted(tmp_path):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from astropy.io import fits
 
 from sedmd.cards import sexagesimal
+from sedmd.clocks import start_of
 from sedmd.errors import SedmError
 from sedmd.header import Value
 from sedmd.rawname import stem_of
@@ -57,6 +58,15 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
 }
 #: Cards that hold a place on the sky: hours or degrees as ``hh:mm:ss``, or a number.
 _PLACES = ("RA", "DEC", "TEL_RA", "TEL_DEC", "OBJRA", "OBJDEC", "TEL_HA")
+#: Cards that hold a time as text, each with what completes it, and how it is written.
+_TIMES: Mapping[str, Mapping[str, str]] = {
+    "UTC": {},
+    "OBSDATE": {"OBSTIME": "00:00:00"},
+    "OBSTIME": {"OBSDATE": "2021-10-18"},
+}
+_EXAMPLES = {"UTC": "2021-10-18T04:20:00.5", "OBSDATE": "2021-10-18", "OBSTIME": "04:20:00.5"}
+#: Cards that tell when the exposure began.
+_CLOCKS = ("UTC", "OBSDATE", "OBSTIME", "JD", "MJD_OBS")
 #: Cards that hold text, also where it looks like a number or a logical value.
 _TEXTS = ("OBJECT", "NAME", "OBJNAME", "UTC", "OBSDATE", "OBSTIME", "IMGTYPE", "OBJTYPE", "DOMEST", "ENDDOME")
 
@@ -129,9 +139,14 @@ def scope_of(text: str) -> str:
 
 
 def cards_for(mends: Iterable[Mend], stem: str) -> dict[str, Value | None]:
-    """The corrected cards of a frame, by name; of several corrections of a card the last one counts."""
+    """The corrected cards of a frame, by name; of several corrections of a card the last one counts.
+
+    Where a time is corrected the frame's other clocks are taken out: they would outvote it.
+    """
     valid = sorted((one for one in mends if one.covers(stem)), key=lambda one: one.time)
     found = {one.card: one.value for one in valid}
+    if any(found.get(card) is not None for card in _CLOCKS):
+        found = dict.fromkeys(_CLOCKS) | found
     return dict(sorted(found.items()))
 
 
@@ -226,5 +241,8 @@ def _check(card: str, value: Value) -> None:
         number = sexagesimal(value)
         if number is None or not abs(number) <= 360:
             raise BadMend(f"{card}={text_of(value)} is no place on the sky; expected hh:mm:ss, dd:mm:ss or degrees")
+    elif card in _TIMES:
+        if start_of({card: value, **_TIMES[card]}, "") is None:
+            raise BadMend(f"{card}={text_of(value)} is no time; expected one such as {_EXAMPLES[card]}")
     elif isinstance(value, float) and not math.isfinite(value):
         raise BadMend(f"{card}={value} is too large for a number of FITS")

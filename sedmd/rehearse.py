@@ -11,8 +11,9 @@ from sedmd.context import night_context
 from sedmd.deadlines import deadlines
 from sedmd.dispatch import step_versions
 from sedmd.errors import SedmError
-from sedmd.ingest import Mended, raw_files, take_in
-from sedmd.ledger import FrameRow, Ledger
+from sedmd.ingest import Mended, raw_files, take_in, unchanged
+from sedmd.ledger import FrameRow, KnownFile, Ledger
+from sedmd.mends import Cards
 from sedmd.night import neighbour
 from sedmd.plan import Plan, State
 from sedmd.planner import plan_night
@@ -45,7 +46,9 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
         found = raw_files(folders, settings.watch.pattern)
         mended = Mended(ledger)
         read = [
-            known[path] if path in known else take_in(path, settings, now=now, mends=mended.of(path)) for path in found
+            row if (row := known.get(path)) is not None and _as_read(row, settings, mended.of(path))
+            else take_in(path, settings, now=now, mends=mended.of(path))
+            for path in found
         ]
         rows = [row for row in read if row.night == night]
         context = night_context(
@@ -59,6 +62,12 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
         )
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     return "\n".join([table(_rows(plan, rows)), "", *_jobs(plan)])
+
+
+def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
+    """Whether a run would leave this file as it was read, or was left out."""
+    seen = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
+    return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 
 
 def _rows(plan: Plan, rows: list[FrameRow]) -> list[Row]:

@@ -1,12 +1,13 @@
 """Corrections of header cards: how they are given, what they hold for, and that they are laid over a header."""
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from astropy.io import fits
 from night.raw_night import SHAPE, cards, frame_bytes, raw
 
+from sedmd.clocks import start_of
 from sedmd.errors import HeaderFault
 from sedmd.frames import Kind, read_frame
 from sedmd.job import Job
@@ -31,6 +32,9 @@ START = datetime(2019, 6, 12, 4, tzinfo=UTC)
         ("NAME='O''Neill = 7'", "NAME", "O'Neill = 7"),
         ("REQ_ID=20211206070648456", "REQ_ID", 20211206070648456),
         ("UTC=2019:163:04:00:00.0", "UTC", "2019:163:04:00:00.0"),
+        ("UTC=2021-10-18T04:00:00.123456", "UTC", "2021-10-18T04:00:00.123456"),
+        ("OBSDATE=2019-06-12", "OBSDATE", "2019-06-12"),
+        ("OBSTIME=04:00:00.5", "OBSTIME", "04:00:00.5"),
         ("OBJRA=12:30:01.5", "OBJRA", "12:30:01.5"),
         ("BZERO=32768", "BZERO", 32768),
         ("AIRMASS=-", "AIRMASS", None),
@@ -62,6 +66,10 @@ def test_a_value_is_read_as_fits_has_it(text, card, value):
         ("NAXIS1=2048", "describes the bytes"),
         ("CHECKSUM=-", "describes the bytes"),
         ("OBJRA=somewhere", "no place on the sky"),
+        ("UTC=yesterday", "no time; expected one such as"),
+        ("UTC=2019:366:04:00:00", "no time"),
+        ("OBSDATE=12.6.2019", "no time"),
+        ("OBSTIME=25:00:00", "no time"),
         ("OBJECT=é", "FITS forbids"),
         ("XYZ=1e999", "too large"),
     ],
@@ -90,6 +98,19 @@ def test_the_last_correction_of_a_card_counts_whatever_it_was_given_for():
     assert cards_for(mends, "ifu20190612_04_00_00") == {"EXPTIME": 6, "GAIN": 1.0}
     assert cards_for(mends, "ifu20190612_05_00_00") == {"EXPTIME": 5, "GAIN": 1.0}
     assert cards_for(mends, "ifu20190612_05_00_01") == {"GAIN": 1.0}
+
+
+@pytest.mark.parametrize("text", ["UTC=2019:160:05:00:00.0", "JD=2458643.708333"])
+def test_a_corrected_time_is_not_outvoted_by_the_other_clocks(tmp_path, text):
+    wrong = {"OBSDATE": "2019-06-12", "OBSTIME": "04:00:01", "MJD_OBS": 58646.16668}
+    path = raw(START, "x", **wrong).write(tmp_path)
+    card, value = parse_card(text)
+    cards = cards_for([Mend(scope=path.stem, card=card, value=value)], path.stem)
+    right = START.replace(day=9, hour=5)
+    assert abs(read_frame(path, shape=SHAPE, mends=cards).start - right) < timedelta(seconds=1)
+    header = read_raw(path, {path.stem: cards})[1]
+    assert abs(start_of(header, path.stem).time - right) < timedelta(seconds=1), "in the products too"
+    assert cards_for([Mend(scope=path.stem, card=card, value=None)], path.stem) == {card: None}
 
 
 def test_a_bad_card_corrected_makes_a_good_frame_and_the_file_stays_as_it_was(tmp_path):

@@ -399,12 +399,9 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
         without_token(text_of(header, "NAME")),
         Place(target=target, encoder=encoder),
         telescope_name=text_of(header, "OBJNAME"),
+        typed_standard=frame.image_type == IMAGE_TYPES[Kind.STANDARD],
     )
     notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
-    standard = who.standard
-    if not standard and not who.contradiction and frame.image_type == IMAGE_TYPES[Kind.STANDARD]:
-        standard = True
-        notes.append("a standard star by IMGTYPE alone: it calibrates nothing")
     if "closed" in text_of(header, "ENDDOME").lower():
         notes.append("the dome closed during the exposure (ENDDOME)")
     if frame.image_type and frame.image_type not in (IMAGE_TYPES[Kind.STANDARD], IMAGE_TYPES[Kind.SCIENCE]):
@@ -415,7 +412,7 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
     notes += [airmass.note] if airmass.note else []
     return replace(
         frame,
-        kind=Kind.STANDARD if standard else Kind.SCIENCE,
+        kind=Kind.STANDARD if who.standard else Kind.SCIENCE,
         name=who.name,
         exptime_s=exptime,
         adc_speed_mhz=speed,

@@ -262,7 +262,9 @@ class _Planner(Jobs):
         visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
         firsts = {visit.product: self._first(visit, current) for visit in visits}
         stars = [(visit, self._extract(visit, cubes, {}, firsts)) for visit in visits if visit.standard]
-        targets = [(visit, self._star_for(visit, stars)) for visit in visits if not visit.standard]
+        # what may be no star at all says nothing of a star's image, nor of where targets land
+        sure = [(visit, node) for visit, node in stars if not visit.contradiction]
+        targets = [(visit, self._star_for(visit, sure)) for visit in visits if not visit.standard]
         extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
         fluxcal = self._fluxcal([node for visit, node in stars if visit.star])
         for visit, node in stars + extracted:

@@ -97,7 +97,9 @@ def separation_arcmin(one: Position, other: Position) -> float:
     return math.degrees(2 * math.asin(min(1.0, math.sqrt(half)))) * 60
 
 
-def identify(label: str, name: str, place: Place, *, telescope_name: str = "") -> Identity:
+def identify(
+    label: str, name: str, place: Place, *, telescope_name: str = "", typed_standard: bool = False
+) -> Identity:
     """Say what was observed.
 
     Parameters
@@ -107,11 +109,13 @@ def identify(label: str, name: str, place: Place, *, telescope_name: str = "") -
     place : Place
     telescope_name : str
         What the telescope's own control calls its target (OBJNAME); asked only when the other two contradict.
+    typed_standard : bool
+        IMGTYPE says a standard star; believed where names and place say nothing against it.
     """
     if not label or not name or same_target(label, name):
         # of two spellings the one that says "standard" is kept: OBJECT has the prefix in all years, NAME not
         one = label if not name or (standards.labelled(label) and not standards.labelled(name)) else name
-        return _one_name(one, place)
+        return _one_name(one, place, typed_standard)
     said = f"NAME says {name!r}, OBJECT says {label!r}"
     stars = [one for one in (name, label) if _is_of_standard(one)]
     if len(stars) == 1:
@@ -156,11 +160,14 @@ def _by_telescope(name: str, label: str, telescope_name: str) -> str:
     return told[0] if len(told) == 1 else ""
 
 
-def _one_name(name: str, place: Place) -> Identity:
+def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
     key = standards.lookup(name)
     if key is None:
         if standards.labelled(name):
             told = f"{name} is not in the table of standard stars: it calibrates nothing"
+            return Identity(name=name, standard=True, notes=(told,))
+        if typed_standard:
+            told = "a standard star by IMGTYPE alone: it calibrates nothing"
             return Identity(name=name, standard=True, notes=(told,))
         here = place.star_here()
         told = f"at the place of the standard star {here.name}, but not named so: a target of science" if here else ""

@@ -107,10 +107,10 @@ def night_star(observation: Observation) -> fits.Header | None:
     if not observation.paths or start is None:
         return None
     told: list[tuple[float, fits.Header]] = []
-    for path in sorted(observation.folder.glob("ext_STD-*.fits")):
+    for path in sorted(observation.folder.glob("ext_*.fits")):
         with suppress(OSError):  # it is being made anew, or broken: another serves
             header = fits.getheader(path)
-            if (when := _time(header.get("OBSUTC"))) is not None:
+            if truth(header.get("STDSTAR")) and (when := _time(header.get("OBSUTC"))) is not None:
                 told.append((abs((when - start).total_seconds()), header))
     return min(told, key=lambda one: one[0], default=(0.0, None))[1]
 

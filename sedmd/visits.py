@@ -54,6 +54,11 @@ class Observation:
         return len(self.frames) == 2
 
     @property
+    def contradiction(self) -> str:
+        """What does not fit together between its names and its place; empty where all does."""
+        return next((frame.contradiction for frame in self.frames if frame.contradiction), "")
+
+    @property
     def name_doubt(self) -> str:
         """What contradicts in its names with nothing to tell which is right; empty where all is well."""
         return next((frame.contradiction for frame in self.frames if frame.name_doubtful), "")

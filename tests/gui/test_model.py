@@ -159,7 +159,7 @@ def test_an_empty_field_suggests_nothing_and_says_so():
 
 def star_spectrum(folder, name, utc, **cards):
     """What a standard star's spectrum says of the night."""
-    header = fits.Header({"OBSUTC": utc, "SEEING": 1.8, "AIRMASS": 1.2} | cards)
+    header = fits.Header({"OBSUTC": utc, "SEEING": 1.8, "AIRMASS": 1.2, "STDSTAR": True} | cards)
     fits.PrimaryHDU(header=header).writeto(folder / f"ext_{name}_obs1.fits")
 
 
@@ -170,7 +170,7 @@ def test_the_suggestion_takes_the_seeing_from_the_star_nearest_in_time_as_the_pi
     assert "galaxy" not in suggest(observation).words
     star_spectrum(tmp_path, "STD-Near", "2019-06-12 03:45:00.0", SEEING=0.9)
     (tmp_path / "ext_STD-Broken_obs1.fits").write_bytes(b"SIMPLE")
-    star_spectrum(tmp_path, "ZTF19abc", "2019-06-12 04:07:07.0", SEEING=1.9)
+    star_spectrum(tmp_path, "ZTF19abc", "2019-06-12 04:07:07.0", SEEING=1.9, STDSTAR=False)
     assert "may be a galaxy" in suggest(observation).words != usual
 
 

@@ -273,6 +273,20 @@ def test_without_a_standard_spectra_are_made_uncalibrated():
     assert "fluxcal" not in job.inputs
 
 
+def test_what_may_be_no_star_does_not_tell_the_seeing():
+    doubted = make(10, "STD-HZ44", kind=Kind.STANDARD, contradiction="elsewhere")
+    plan, _, _ = carry_out([*WHOLE, doubted])
+    assert star_of(plan, "x") == ["ext_STD-Feige34_obs1.fits"]  # though the other is nearer in time
+
+
+def test_a_standard_without_a_table_is_calibrated_by_the_others():
+    plan, _, _ = carry_out([*WHOLE, make(10, "STD-GD999", kind=Kind.STANDARD)])
+    jobs = {(node.job.step, node.job.label): node.job for node in plan.nodes}
+    assert "fluxcal" in jobs["calibrate", "STD-GD999_obs1"].inputs
+    assert [path.name for path in jobs["fluxcal", "1 standards"].inputs["standards"]] == ["ext_STD-Feige34_obs1.fits"]
+    assert jobs["extract", "STD-GD999_obs1"].options["standard"] is True
+
+
 def test_unknown_standard_does_not_calibrate_others():
     frames = [*calibration_frames(), make(0, "STD-Unknown", kind=Kind.STANDARD), make(60, "y")]
     plan, done, _ = carry_out(frames)

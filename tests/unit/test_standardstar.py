@@ -200,3 +200,10 @@ def test_a_star_of_an_older_ledger_keeps_its_table():
     text = frame_to_json(frame(OBJECT="STD-Feige34", NAME="STD-Feige34")).replace('"star": "feige34", ', "")
     assert '"star"' not in text
     assert frame_from_json(text).star == "feige34"
+
+
+def test_imgtype_alone_makes_a_standard_star_that_calibrates_nothing():
+    found = frame(OBJECT="My star", NAME="My star", IMGTYPE="Standard")
+    assert (found.kind, found.star) == (Kind.STANDARD, "")
+    assert "IMGTYPE alone" in " ".join(found.notes)
+    assert frame(OBJECT="My star", NAME="My star", IMGTYPE="Science").kind is Kind.SCIENCE

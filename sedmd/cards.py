@@ -15,6 +15,8 @@ from collections.abc import Mapping
 
 Known = bool | int | float | str
 
+#: Cards whose numbers decide something, and which some headers hold as text; ENDAIR and END_PA did in all of 2019.
+NUMBER_CARDS = ("EXPTIME", "ADCSPEED", "AIRMASS", "LAMPCUR", "JD", "MJD_OBS", "TEL_EL", "TEL_PA", "GAIN")
 #: The number, and the texts in lower case, by which the control software says that it does not know.
 _UNKNOWN_NUMBER = -999
 _UNKNOWN_TEXTS = frozenset({"", "na", "n/a", "nan", "unknown", "none", "null"})

@@ -37,6 +37,16 @@ class Start:
     notes: tuple[str, ...] = ()
 
 
+def mjd_of(when: datetime) -> float:
+    """Modified Julian date, UTC."""
+    return (when - _MJD_0).total_seconds() / 86400
+
+
+def in_words(when: datetime) -> str:
+    """``YYYY-MM-DD HH:MM:SS.s``, rounded."""
+    return f"{when.astimezone(UTC) + timedelta(milliseconds=50):%Y-%m-%d %H:%M:%S.%f}"[:-5]
+
+
 def start_of(header: Mapping[str, object], stem: str) -> Start | None:
     """Start of the exposure by the majority of the clocks.
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.airmass import airmass_at_start
-from sedmd.cards import is_number_as_text, known, number, position, text_of, truth
+from sedmd.cards import NUMBER_CARDS, is_number_as_text, known, number, position, text_of, truth
 from sedmd.clocks import start_of
 from sedmd.epochs import CAMERAS, Camera, camera_of, is_kitt_peak
 from sedmd.errors import FrameFault, HeaderFault, HeaderUnfinished
@@ -35,6 +35,7 @@ from sedmd.labels import (
     appended,
     begins_word,
     calibration_kinds,
+    dome_closed,
     image_type,
     is_calibration,
     nod_of,
@@ -254,7 +255,6 @@ MAX_EXPTIME_S, MAX_SPEED_MHZ, MAX_TEXT = 86400.0, 100.0, 300
 MAX_BIAS_EXPTIME_S = 1.0
 #: Cards by which the robot is known to have written its part of the header; the camera writes none of them.
 ROBOT_CARDS = ("OBJECT", "NAME", "IMGTYPE", "OBJTYPE", "TELESCOP", "LST", "RA", "DEC", "AIRMASS", "DOMEST", "REQ_ID")
-_NUMBER_CARDS = ("EXPTIME", "ADCSPEED", "AIRMASS", "LAMPCUR", "JD", "MJD_OBS", "TEL_EL", "GAIN")
 
 
 def is_unfinished(header: Mapping[str, object]) -> bool:
@@ -360,7 +360,7 @@ def _name(header: Mapping[str, object], label: str, stem: str) -> str:
 
 
 def _numbers_as_text(header: Mapping[str, object]) -> list[str]:
-    odd = [card for card in _NUMBER_CARDS if is_number_as_text(header.get(card))]
+    odd = [card for card in NUMBER_CARDS if is_number_as_text(header.get(card))]
     return [f"{', '.join(odd)} in the header as text, read as numbers"] if odd else []
 
 
@@ -377,7 +377,7 @@ def _pair(header: Mapping[str, object]) -> bool | None:
 
 
 def _not_on_sky(header: Mapping[str, object], label: str) -> str:
-    closed = "closed" in text_of(header, "DOMEST").lower()
+    closed = dome_closed(header, "DOMEST")
     if begins_word(r"bias\b", label) and (closed or image_type(header) == "bias" or number(header.get("EXPTIME")) == 0):
         return "a bias outside a calibration series (OBJECT lacks 'Calib')"
     return "the dome was closed" if closed else ""
@@ -402,8 +402,10 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
         typed_standard=frame.image_type == IMAGE_TYPES[Kind.STANDARD],
     )
     notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
-    if "closed" in text_of(header, "ENDDOME").lower():
-        notes.append("the dome closed during the exposure (ENDDOME)")
+    star = who.star
+    if dome_closed(header, "ENDDOME"):
+        notes.append("the dome closed during the exposure (ENDDOME)" + (": it calibrates nothing" if star else ""))
+        star = ""
     if frame.image_type and frame.image_type not in (IMAGE_TYPES[Kind.STANDARD], IMAGE_TYPES[Kind.SCIENCE]):
         notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {frame.object!r}: taken for a target")
     if text := appended(frame.object):
@@ -417,7 +419,7 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
         exptime_s=exptime,
         adc_speed_mhz=speed,
         nod=nod_of(frame.object),
-        star=who.star,
+        star=star,
         contradiction=who.contradiction,
         name_doubtful=who.unresolved,
         pair=_pair(header),

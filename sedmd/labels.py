@@ -85,6 +85,11 @@ def image_type(header: Mapping[str, object]) -> str:
     return text_of(header, "IMGTYPE").lower()
 
 
+def dome_closed(header: Mapping[str, object], card: str) -> bool:
+    """Whether DOMEST or ENDDOME says that the dome was closed; ``NA`` says nothing."""
+    return "closed" in text_of(header, card).lower()
+
+
 def not_reduced(label: str, name: str, kind_of_image: str) -> str:
     """Why no step reduces a frame of this OBJECT, NAME and IMGTYPE; empty if there may be one that does."""
     if not label:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-from sedmd.cards import within
+from sedmd.cards import whole, within
+from sedmd.clocks import in_words
 from sedmd.data.extinction import extinction_mag
 from sedmd.decisions import Placement
 from sedmd.errors import SedmError
@@ -281,7 +281,8 @@ def _exposure(path: Path) -> _Exposure:
     frame = frame_of(path, header)
     if frame.exptime_s is None:
         raise SedmError(f"{frame.stem}: {frame.reason or 'no exposure time'}; there is nothing to extract")
-    return _Exposure(cube=cube, header=header, frame=frame, conditions=conditions_of(header), exptime_s=frame.exptime_s)
+    conditions = conditions_of(header, frame.stem)
+    return _Exposure(cube=cube, header=header, frame=frame, conditions=conditions, exptime_s=frame.exptime_s)
 
 
 def _part(
@@ -367,7 +368,6 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     }
     for key in ("quality", "reducer", "skysub", "is_pair", "method"):
         meta.pop(key, None)
-    request = card_value(header, "REQ_ID")
     ra, dec = target_text(header)
     at = int(np.argmin(np.abs(exposure.cube.wavelength - 5577)))
     line_px = within(header, "LSFSIGMA", 0.0, 100.0)
@@ -376,11 +376,11 @@ def _meta(exposure: _Exposure) -> dict[str, CardValue]:
     meta |= {
         "target": frame.name,
         "frame": frame.stem,
-        "utc": frame.start.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-5],
+        "utc": in_words(frame.start),
         "ra": ra,
         "dec": dec,
         "parallactic_deg": exposure.conditions.parallactic_deg,
-        "req_id": request if isinstance(request, int) else 0,
+        "req_id": max(whole(header.get("REQ_ID")) or 0, 0),
         "is_pair": False,
         "is_standard": frame.kind is Kind.STANDARD,
         "standard": frame.star,

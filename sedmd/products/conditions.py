@@ -76,7 +76,7 @@ def conditions_of(header: Mapping[str, object], stem: str = "") -> Conditions:
     return Conditions(
         airmass=airmass,
         parallactic_deg=angle,
-        pressure_mbar=_pressure(header, temperature),
+        pressure_mbar=_pressure(header),
         temperature_c=temperature,
         humidity=DEFAULT_HUMIDITY if humidity is None else humidity / 100,
     )
@@ -108,7 +108,7 @@ def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | N
     return seeing_by_star(fwhm, above, at_airmass=airmass)
 
 
-def _pressure(header: Mapping[str, object], temperature_c: float) -> float:
+def _pressure(header: Mapping[str, object]) -> float:
     """Pressure at the telescope [mbar].
 
     BARPRESS is reduced to sea level (1011.7 to 1018.5 mbar in published headers of 2019 to 2021); the station has about
@@ -116,15 +116,13 @@ def _pressure(header: Mapping[str, object], temperature_c: float) -> float:
 
     Notes
     -----
-    Reduction for a lapse rate of 6.5 K/km from the temperature at the station (WMO No. 8, 2018, part I, section 3.7).
+    Reduced in the standard atmosphere (ICAO 1993: 288.15 K at sea level, 6.5 K/km), as altimeter settings are. With the
+    temperature of the night instead it would be 1 % more at most.
     """
     if (station := within(header, "BARPRESS", 700, 900)) is not None:
         return station
     sea_level = within(header, "BARPRESS", 950, 1070)
-    if sea_level is None:
-        return DEFAULT_PRESSURE_MBAR
-    warmer = 0.0065 * HEIGHT_M
-    return sea_level * (1 - warmer / (temperature_c + 273.15 + warmer)) ** 5.257
+    return DEFAULT_PRESSURE_MBAR if sea_level is None else sea_level * (1 - 0.0065 * HEIGHT_M / 288.15) ** 5.2559
 
 
 def _middle(header: Mapping[str, object], airmass: float | None, angle: float | None) -> tuple[float, float] | None:

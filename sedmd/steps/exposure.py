@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sedmd.cards import number_of
 from sedmd.errors import FrameFault
 from sedmd.instrument import WAVELENGTH_GRID
 from sedmd.job import Job, Result
@@ -57,7 +58,7 @@ def make_cube(job: Job) -> Result:
     solution = read_wavelength(job.one("wavelength"))
     flat = read_flat(job.one("flat"))
     image, header, warnings = to_electrons(raw, master, job.options.get("mends"))
-    exptime = float(header.get("EXPTIME", 0.0))
+    exptime = number_of(header.get("EXPTIME"), 0.0)
     if exptime >= MIN_EXPTIME_S:
         image = clean_cosmics(image)
     n_cosmic = int(((image.mask & np.uint8(Mask.COSMIC)) != 0).sum())

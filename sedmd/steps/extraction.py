@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from sedmd.cards import number_of, text_of
+from sedmd.cards import number_of, text_of, whole
+from sedmd.clocks import in_words, mjd_of, start_of
 from sedmd.data.extinction import extinction_mag
 from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.job import Job, Result
+from sedmd.labels import dome_closed
 from sedmd.products.conditions import Conditions, conditions_of, refraction, seeing_told
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
@@ -37,6 +39,8 @@ INSTRUMENTAL = "electron / (s Angstrom)"
 STANDARD_CONFIDENCE = 0.5
 #: Of a target whose two names contradict and nothing tells which is right: a spectrum must not go out under either.
 NAME_TRUST = 0.5
+#: Of an exposure during which the dome closed: the level is wrong by an unknown factor, the rest may be good.
+DOME_TRUST = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def _quality(job: Job, found: Automatic) -> int:
 def read_exposure(path: Path) -> Exposure:
     """Read a cube for the extraction. Raises FrameFault if its exposure time is not a positive number."""
     cube, header = read_cube(path)
-    conditions = conditions_of(header)
+    conditions = conditions_of(header, _raw_name(path))
     east, north = refraction(conditions, cube.wavelength)
     exptime = number_of(header.get("EXPTIME"), math.nan)
     if not exptime > 0:
@@ -110,13 +114,12 @@ def extract(
 ) -> Automatic:
     """What is found without an observer; for the flux of a pair, in counts of A at the mean airmass."""
     looks = [exposure.look for exposure in exposures]
-    doubts = [] if standard else [*doubts, *_about_calibrations(exposures)]
+    doubts = [] if standard else [*doubts, *_about_dome(exposures), *_about_calibrations(exposures)]
     gain: FloatArray | float = 1.0
     if len(exposures) == 2:
         # B's counts for one of A's: exposure time, and the little difference in extinction
-        air_a, air_b = (e.conditions.airmass or 1.0 for e in exposures)
         mag = extinction_mag(looks[0].cube.wavelength)
-        gain = looks[1].exptime_s / looks[0].exptime_s * extinction_factor(mag, air_a - air_b)
+        gain = looks[1].exptime_s / looks[0].exptime_s * extinction_factor(mag, _airmass_a_less_b(exposures))
     return extract_target(
         looks,
         gain_b=gain,
@@ -144,6 +147,17 @@ def _seeing(job: Job, exposures: list[Exposure], star: fits.Header | None) -> Se
 def _mean_airmass(exposures: list[Exposure]) -> float | None:
     told = [e.conditions.airmass for e in exposures if e.conditions.airmass is not None]
     return float(np.mean(told)) if told else None
+
+
+def _airmass_a_less_b(exposures: list[Exposure]) -> float:
+    """Difference in airmass of the halves of a pair; taken as none where one of them is not known."""
+    air_a, air_b = (e.conditions.airmass for e in exposures)
+    return 0.0 if air_a is None or air_b is None else air_a - air_b
+
+
+def _about_dome(exposures: list[Exposure]) -> list[Doubt]:
+    closed = any(dome_closed(e.header, "ENDDOME") for e in exposures)
+    return [Doubt(why="the dome closed during the exposure", trust=DOME_TRUST)] if closed else []
 
 
 def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:
@@ -180,8 +194,7 @@ def _write(job: Job, exposures: list[Exposure], found: Automatic, *, standard: b
     wavelength, exptime = first.look.cube.wavelength, first.look.exptime_s
     scale: FloatArray | float = 1 / exptime
     if len(exposures) == 2:
-        air_a, air_b = (e.conditions.airmass or 1.0 for e in exposures)
-        scale = extinction_factor(extinction_mag(wavelength), 0.5 * (air_a - air_b)) / exptime
+        scale = extinction_factor(extinction_mag(wavelength), 0.5 * _airmass_a_less_b(exposures)) / exptime
     spectrum = Spectrum(
         wavelength=wavelength,
         flux=point.flux * scale,
@@ -233,20 +246,21 @@ def _picture(exposures: list[Exposure]) -> Field:
 
 def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bool) -> dict[str, Any]:
     first, header, psf = exposures[0], exposures[0].header, found.sources[0].psf
+    start = start_of(header, _raw_name(first.path))
     ra, dec = target_text(header)
     fwhm_px = 2.355 * (number_of(header.get("LSFSIGMA"), 1.3))
     at = int(np.argmin(np.abs(first.look.cube.wavelength - 5577)))
     half = job.options.get("half_of_pair")
     meta: dict[str, Any] = {
-        "target": str(job.options.get("name") or header.get("NAME") or header.get("OBJECT")),
+        "target": str(job.options.get("name") or text_of(header, "NAME", "OBJECT")),
         "ra": ra,
         "dec": dec,
-        "utc": utc_of(header),
-        "mjd": number_of(header.get("MJD_OBS"), math.nan),
+        "utc": in_words(start.time) if start else "",
+        "mjd": mjd_of(start.time) if start else None,
         "exptime_s": sum(e.look.exptime_s for e in exposures),
         "airmass": _mean_airmass(exposures),
         "parallactic_deg": first.conditions.parallactic_deg,
-        "req_id": header.get("REQ_ID") if isinstance(header.get("REQ_ID"), int) else 0,
+        "req_id": max(whole(header.get("REQ_ID")) or 0, 0),
         "program": text_of(header, "P60PRID"),
         "is_pair": len(exposures) == 2,
         "is_standard": standard,
@@ -268,8 +282,6 @@ def _meta(job: Job, exposures: list[Exposure], found: Automatic, *, standard: bo
         "frame": _raw_name(first.path),
     }
     meta |= _calibrations(exposures)
-    if not math.isfinite(meta["mjd"]):
-        meta["mjd"] = number_of(header.get("JD"), math.nan) - 2400000.5
     if len(exposures) == 2:
         meta |= {
             "frame_b": _raw_name(exposures[1].path),
@@ -289,20 +301,6 @@ def _calibrations(exposures: list[Exposure]) -> dict[str, Any]:
         "cal_age_nights": int(header["CALAGE"]),
         "cal_fallback": bool(header["CALFALL"]),
     }
-
-
-def utc_of(header: fits.Header) -> str:
-    """Start of the exposure as YYYY-MM-DD HH:MM:SS.s from the day-of-year or the calendar cards, or the JD."""
-    from astropy.time import Time
-
-    text = str(header.get("UTC", "")).strip()
-    for value, form in ((text, "yday"), (f"{header.get('OBSDATE')}T{header.get('OBSTIME')}", "isot")):
-        try:
-            return str(Time(value, format=form, scale="utc", precision=1).iso)
-        except ValueError:
-            continue
-    jd = number_of(header.get("JD"), math.nan)
-    return str(Time(jd, format="jd", scale="utc", precision=1).iso) if math.isfinite(jd) else ""
 
 
 def _raw_name(path: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from sedmd.cards import NUMBER_CARDS, is_number_as_text, number
 from sedmd.epochs import SECTION_CARDS, Camera, camera_of, gain_of, sections_of
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import primary_extent, read_plain
@@ -49,6 +50,9 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     extent = primary_extent(content)
     header = readable_header(content[: extent.header_bytes])
     overlay(header, (mends or {}).get(stem_of(path), {}))
+    for card in NUMBER_CARDS:  # what is a number for the reduction is one in its products
+        if is_number_as_text(header.get(card)):
+            header[card] = number(header[card])
     if header.get("NAXIS") != 2 or header.get("BITPIX") != 16:
         msg = f"{path.name} holds no image of 16-bit integers in its primary array; expected one. Leave it out"
         raise FrameFault(msg)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.cards import number_of
+from sedmd.cards import number, number_of
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
@@ -37,6 +37,7 @@ CALIBRATED = "erg / (s cm2 Angstrom)"
 def make_fluxcal(job: Job) -> Result:
     """Fit the night's sensitivity to all its standard stars."""
     responses = []
+    unknown: tuple[str, ...] = ()
     wavelength: NDArray | None = None
     sigma: NDArray = np.empty(0)
     for path in sorted(job.inputs["standards"], key=lambda p: p.name):
@@ -46,7 +47,10 @@ def make_fluxcal(job: Job) -> Result:
             raise FrameFault(f"{path.name}: the table has no spectrum of the standard star {key!r} (STDKEY)")
         wavelength = spectrum.wavelength
         sigma = float(header.get("LSFSIGMA") or 1.3) * np.gradient(wavelength)
-        airmass = number_of(spectrum.meta.get("airmass"), 1.0)
+        airmass = number(spectrum.meta.get("airmass"))
+        if airmass is None:
+            unknown += (f"{path.name}: no airmass in the header, 1.0 assumed for the extinction",)
+            airmass = 1.0
         reference = blur_to_bins(*standards.load(key), wavelength, sigma)
         factor = extinction_factor(extinction_mag(wavelength), airmass) / reference
         responses.append(
@@ -93,7 +97,7 @@ def make_fluxcal(job: Job) -> Result:
         f"{star} is not used: its level is far off, and its shape by {100 * off:.0f} %; look at its spectrum"
         for star, off in sensitivity.left_out
     )
-    return Result(figures=figures, warnings=warnings)
+    return Result(figures=figures, warnings=unknown + warnings)
 
 
 def calibrate_spectrum(job: Job) -> Result:

@@ -17,8 +17,8 @@ from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 
 WAVELENGTH = np.linspace(3900.0, 9100.0, 120)
 SPAXELS = hex_spaxels(19)
-#: A science single as the published headers of 2018 to 2021 have them, but for the direction of the zenith: without it
-#: no refraction is expected, and none is drawn.
+#: A science single as the published headers of 2018 to 2021 have them, but at the zenith, as its airmass says: no
+#: refraction is expected, and none is drawn.
 CARDS = {
     "EXPTIME": 2160.0,
     "ADCSPEED": 0.1,
@@ -33,7 +33,10 @@ CARDS = {
     "OBJDEC": "+31:08:52.88",
     "RA_OFF": -107.6,
     "DEC_OFF": -131.6,
-    "AIRMASS": 1.21,
+    "AIRMASS": 1.0,
+    "ENDAIR": 1.0,
+    "TEL_PA": 0.0,
+    "END_PA": 0.0,
     "DOMEST": "open",
     "OBJECT": "ZTF21abcdefg [A]",
     "NAME": "ZTF21abcdefg",
@@ -155,3 +158,30 @@ def test_half_of_a_pair_is_final_told_as_such_and_acceptable_at_best(tmp_path, h
     assert header.get("PAIRHALF", "") == spectrum.meta.get("half_of_pair", "") == half
     said = (f"ZTF21abcdefg_obs1: the [{half}] exposure of an A/B pair, extracted without the other",)
     assert result.warnings == (said if half else ())
+
+
+def test_a_dome_that_closed_during_the_exposure_is_a_doubt(tmp_path):
+    with pytest.raises(NeedsObserver, match="the dome closed during the exposure"):
+        extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, ENDDOME="closed"))
+    assert extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, ENDDOME="NA")).figures["quality"] == 1
+
+
+def test_start_and_request_by_the_one_rule_for_cards(tmp_path):
+    stale = {"UTC": "2021-10-18T05:07:31.4", "OBSDATE": "2021-10-18", "OBSTIME": "05:12:31.400000"}
+    job = extraction(tmp_path, {LANDED: 4000.0}, **stale, REQ_ID="20211018050355123", EXPTIME="2160.0", AIRMASS="1.000")
+    extract_spectrum(job)
+    _, header = read_spectrum(job.outputs["ext"])
+    assert header["OBSUTC"] == "2021-10-18 05:12:31.4"
+    assert header["MJD_OBS"] == pytest.approx(59505.2170301, abs=1e-6)
+    assert header["REQ_ID"] == 20211018050355123
+    assert (header["EXPTIME"], header["AIRMASS"]) == (2160.0, 1.0)
+    seen = observed.load("ZTF21abcdefg_obs1", list(job.inputs["cube"]))
+    assert (seen.meta["utc"], seen.meta["req_id"]) == (header["OBSUTC"], header["REQ_ID"])
+    assert seen.meta["airmass"] == header["AIRMASS"]
+
+
+@pytest.mark.parametrize("card", ["none", "NA", -999, None, True])
+def test_a_request_that_is_none_is_0(tmp_path, card):
+    job = extraction(tmp_path, {LANDED: 4000.0}, REQ_ID=card)
+    extract_spectrum(job)
+    assert read_spectrum(job.outputs["ext"])[1]["REQ_ID"] == 0

@@ -207,3 +207,17 @@ def test_imgtype_alone_makes_a_standard_star_that_calibrates_nothing():
     assert (found.kind, found.star) == (Kind.STANDARD, "")
     assert "IMGTYPE alone" in " ".join(found.notes)
     assert frame(OBJECT="My star", NAME="My star", IMGTYPE="Science").kind is Kind.SCIENCE
+
+
+def test_a_star_of_which_the_table_has_the_place_only_calibrates_nothing():
+    star = standards.STANDARDS["bd17d4708"]
+    who = identify("STD-BD+17d4708", "STD-BD+17d4708", Place(target=at(star)))
+    assert (who.standard, who.star, who.contradiction) == (True, "", "")
+    assert "no spectrum" in who.notes[0]
+
+
+@pytest.mark.parametrize(("told", "standard"), [("ztf20abcdefg", False), ('"gd 999"', True)])
+def test_between_a_star_without_a_table_and_a_target_the_telescopes_own_name_decides(told, standard):
+    found = frame(OBJECT="ZTF20abcdefg [A]", NAME="STD-GD999", OBJNAME=told, **cards_of(ELSEWHERE))
+    assert (found.kind is Kind.STANDARD, found.star, found.name_doubtful) == (standard, "", False)
+    assert found.name == ("STD-GD999" if standard else "ZTF20abcdefg")

@@ -391,8 +391,11 @@ def _cuts() -> Iterator[Malformed]:
     start = data_start(whole)
     lengths = [0, 1, 8, 9, 79, 80, 81, 100, 1000, 2879, *range(2880, start, 720), start, start + 1]
     lengths += [*range(start + 500, len(whole), 700), len(whole) - BLOCK, len(whole) - 1]
-    for length in sorted(set(lengths)):
-        yield Malformed(kind="cut", content=whole[:length], fate=DEFERRED, word="deferred")
+    pixels_end = start + 2 * SHAPE[0] * SHAPE[1]
+    for length in sorted({*lengths, pixels_end - 1, pixels_end, pixels_end + 1}):
+        # what pads the last block says nothing: some writers leave it out
+        fate, word = (DEFERRED, "deferred") if length < pixels_end else (GOOD, "")
+        yield Malformed(kind="cut", content=whole[:length], fate=fate, word=word)
     for length in (
         len(whole),
         len(whole) + 1,
@@ -401,7 +404,8 @@ def _cuts() -> Iterator[Malformed]:
         len(double) - BLOCK,
         len(double) - 1,
     ):
-        yield Malformed(kind="cut extension", content=double[:length], fate=DEFERRED, word="deferred")
+        fate, word = (GOOD, "") if length == len(double) - 1 else (DEFERRED, "deferred")
+        yield Malformed(kind="cut extension", content=double[:length], fate=fate, word=word)
     for count in (1, 5, 999999999):
         content = replaced(whole, "NEXTEND", f"NEXTEND = {count}")
         content = content if count > 1 else content + b"\0" * BLOCK
@@ -450,7 +454,7 @@ def _gzip() -> Iterator[Malformed]:
     yield entry("plain inside the name", frame(seed=2), QUARANTINED, "take .gz off its name")
     yield entry("zip", b"PK\3\4" + packed, QUARANTINED, "does not begin as gzip does")
     yield entry("twice", gzip.compress(packed, mtime=0), QUARANTINED, "its name should end in .fits.gz")
-    for length in (0, 100, 2880, 5000, len(frame()) - 1):
+    for length in (0, 100, 2880, 5000, data_start(frame()) + 2 * SHAPE[0] * SHAPE[1] - 1):
         content = gzip.compress(frame()[:length], mtime=0)
         yield entry("frame cut before", content, QUARANTINED, "the frame in it is not")
     yield entry("text inside", gzip.compress(b"<html>" * 999, mtime=0), QUARANTINED, "SIMPLE card")

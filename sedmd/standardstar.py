@@ -147,7 +147,7 @@ def same_target(one: str, other: str) -> bool:
 
 def _words(text: str) -> list[str]:
     # STD- goes first: its hyphen is no end of a word
-    return re.sub(r"^STD[-_ ]+", "", re.sub(r"\[.*?\]", " ", text).strip(), flags=re.IGNORECASE).split() or [text]
+    return re.sub(r"^STD[-_: ]+", "", re.sub(r"\[.*?\]", " ", text).strip(), flags=re.IGNORECASE).split() or [text]
 
 
 def _is_of_standard(name: str) -> bool:
@@ -162,14 +162,16 @@ def _by_telescope(name: str, label: str, telescope_name: str) -> str:
 
 def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
     key = standards.lookup(name)
+    here = place.star_here()
     if key is None:
         if standards.labelled(name):
             told = f"{name} is not in the table of standard stars: it calibrates nothing"
+            if here is not None:
+                told += f". It is at the place of {here.name}; if it is that star, mend NAME and OBJECT"
             return Identity(name=name, standard=True, notes=(told,))
         if typed_standard:
             told = "a standard star by IMGTYPE alone: it calibrates nothing"
             return Identity(name=name, standard=True, notes=(told,))
-        here = place.star_here()
         told = f"at the place of the standard star {here.name}, but not named so: a target of science" if here else ""
         return Identity(name=name, standard=False, notes=(told,) if told else ())
     star = standards.STANDARDS[key]
@@ -178,7 +180,6 @@ def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
         away = f"{name} is {place.away(star)} from the place of {star.name}"
         if not standards.labelled(name):
             return Identity(name=name, standard=False, contradiction=f"{away}: a target of science")
-        here = place.star_here()
         where = f", at that of {here.name}" if here else ""
         told = f"{away}{where}: a standard star that calibrates nothing. Mend NAME and OBJECT"
         return Identity(name=name, standard=True, contradiction=told)

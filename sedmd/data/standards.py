@@ -115,7 +115,8 @@ def lookup(name: str) -> str | None:
         As in OBJECT, NAME or a file name: ``STD-BD+25d4655``, ``BD+28 4211``, ``FEIGE34``, ``G191-B2B``,
         ``STD-Feige34_obs2``, ``STD-HZ44 [A]``.
     """
-    return _names().get(squeezed(name))
+    plain = squeezed(name)
+    return _names().get(plain) or _names().get(squeezed(plain.removeprefix("std")))
 
 
 def load(key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -147,13 +148,15 @@ def load(key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def labelled(name: str) -> bool:
     """True for a name with which an observer or the scheduler says "a standard star": ``STD-...``."""
-    return re.match(r"STD[-_ ]", name.strip().strip("\"'").strip(), re.IGNORECASE) is not None
+    text = name.strip().strip("\"'").strip()
+    prefixed = re.match(r"STD[-_: ]", text, re.IGNORECASE) is not None
+    return prefixed or (text[:3].upper() == "STD" and lookup(text) is not None)
 
 
 def squeezed(name: str) -> str:
     """Letters and digits that tell a target: no prefix ``STD-``, no series suffix, no signs, lower case."""
     text = re.sub(r"\[.*?\]|\(.*?\)", " ", name).strip().strip("\"'").strip()
-    text = re.sub(r"^STD[-_ ]+", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^STD[-_: ]+", "", text, flags=re.IGNORECASE)
     text = re.sub(r"_obs\d+$", "", text, flags=re.IGNORECASE)
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
     # BD+28 4211, BD+28d4211 and BD+284211 are one star; so with the other zone catalogues, and HD049798 is HD49798

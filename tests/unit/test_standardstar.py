@@ -221,3 +221,9 @@ def test_between_a_star_without_a_table_and_a_target_the_telescopes_own_name_dec
     found = frame(OBJECT="ZTF20abcdefg [A]", NAME="STD-GD999", OBJNAME=told, **cards_of(ELSEWHERE))
     assert (found.kind is Kind.STANDARD, found.star, found.name_doubtful) == (standard, "", False)
     assert found.name == ("STD-GD999" if standard else "ZTF20abcdefg")
+
+
+def test_an_unknown_spelling_at_the_place_of_a_star_says_which_it_may_be():
+    who = identify("STD-F34", "STD-F34", Place(target=at(FEIGE34)))
+    assert (who.standard, who.star) == (True, "")
+    assert "at the place of Feige34" in who.notes[0]

@@ -5,19 +5,22 @@ import re
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from sedmd import cli
 from sedmd.config import load
 from sedmd.demo import drop
 from sedmd.fitsfile import header_values
 from sedmd.frames import frame_from_header
+from sedmd.landings import landings_of, place_begun_with
+from sedmd.ledger import Ledger
 from sedmd.night import night_of
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.profiles import PROFILES, load_profile
 from sedmd.visits import observations
 
-from .helpers import is_record, night_is_done, products, service, stop, wait_for
+from .helpers import NOW, is_record, night_is_done, products, service, stop, wait_for
 
 NIGHT = "20190612"
 
@@ -60,6 +63,12 @@ def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, caps
     made = {path.name for path in (once / NIGHT).iterdir()}
     assert {"bias0.1.fits", "traces.fits", "wavelength.fits", "flat.fits", "std-correction.fits"} <= made, table
     assert [name for name in made if re.fullmatch(r"sp_STD-.*\.fits", name)], table
+
+    # the first night knows nothing of where targets land; the next one knows what its standard stars told
+    headers = [fits.getheader(path) for path in (once / NIGHT).glob("e3d_*.fits")]
+    assert headers and all(header["PLACESRC"] == "" and header["FIELDERR"] >= header["PLACEERR"] for header in headers)
+    with Ledger.open(once / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
+        assert landings_of(ledger, NIGHT) and not place_begun_with(ledger, NIGHT).known
 
     live = tmp_path / "live"
     (live / "raw").mkdir(parents=True)

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyqtgraph as pg
@@ -199,11 +200,21 @@ def test_north_is_up_and_east_is_left(window):
 
 def test_readout_of_the_pointer(window):
     text = window.parts.field.readout(3.0, -4.0)
-    # the telescope was 3 arcsec West and 4 North of the target: here lies what the header names
-    assert text.startswith("14:12:28.49 +28:00:00.0") and "E  +3.00″" in text and "electron" in text
+    # as long as nobody knows where targets land, the middle of the field has the target's position
+    assert text.startswith("14:12:28.72 +27:59:56.0") and "E  +3.00″" in text and "electron" in text
 
 
 # ---- pointer and keys
+
+
+def test_a_cross_marks_where_targets_land(window):
+    field, presenter = window.parts.field, window.presenter
+    shown = {"floating": False, "hidden": False}
+    offered = replace(presenter.suggestion, expected=((-1.0, 4.4), (2.0, 0.5)))
+    field.show_apertures(presenter.choice, offered=offered, **shown)
+    assert [tuple(place) for place in np.transpose(field._expected.getData())] == [(-1.0, 4.4), (2.0, 0.5)]
+    field.show_apertures(presenter.choice, offered=None, **shown)
+    assert len(field._expected.getData()[0]) == 0
 
 
 def test_clicks_and_drags_go_where_the_pointer_is(window, qtbot):

@@ -80,7 +80,9 @@ def make_header(name, day, **cards):
     """Cards of a raw frame."""
     header = fits.Header({"OBJECT": name, "NAME": name.split()[0], "EXPTIME": 900.0, "ADCSPEED": 0.1, "GAIN": 1.0})
     header.update({"JD": 2458646.5 + day, "AIRMASS": 1.3, "TEL_PA": 30.0, "DOMEST": "OPEN", "REQ_ID": 7})
-    header.update({"RA": "14:12:28.49", "DEC": "+28:00:00.0", "ABPAIR": name.endswith(("[A]", "[B]"))} | cards)
+    # the target, and where the telescope's encoder stood when it was in the field
+    header.update({"OBJRA": "14:12:28.49", "OBJDEC": "+28:00:00.0", "RA": "14:12:20.74", "DEC": "+27:58:08.9"})
+    header.update({"ABPAIR": name.endswith(("[A]", "[B]"))} | cards)
     return header
 
 

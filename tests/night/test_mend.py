@@ -181,6 +181,24 @@ def test_with_a_running_service_a_correction_and_its_undo_take_effect_at_once(se
     assert any(re.search("corrected by hand: EXPTIME", text) for text in story(settings, "bad"))
 
 
+def test_a_correction_of_a_night_does_not_bring_back_a_frame_that_was_left_out(settings, capsys):
+    write(settings, [*calibrations(), *on_sky("x", "y")])
+    left_out = settings.paths.redux_root / NIGHT / "sp_y_obs1.fits"
+    with service(settings) as daemon:
+        wait_for(left_out.exists, daemon)
+        ask(capsys, settings, "forget", "ifu20190612_04_20_00")
+        wait_for(lambda: not left_out.exists(), daemon)
+        assert "23 files are read again" in ask(capsys, settings, "mend", NIGHT, "GAIN=2.0")
+        wait_for(lambda: "'GAIN': 2.0" in made(settings, "e3d_*_x.fits"), daemon)
+        wait_for(lambda: night_is_done(settings, 24), daemon)
+        assert not left_out.exists()
+        assert stop(daemon)[0] == 0
+
+
+def made(settings, pattern: str) -> str:
+    return "".join(path.read_text() for path in (settings.paths.redux_root / NIGHT).glob(pattern))
+
+
 def unfinished(start, **changes):
     """A frame with the camera's cards only, and light in it."""
     robot = dict.fromkeys(("OBJECT", "NAME", "AIRMASS", "DOMEST", "LAMPCUR", "JD", "ABPAIR"))

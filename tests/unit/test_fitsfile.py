@@ -21,6 +21,15 @@ DATA_END = HEADER + primary_extent(FRAME).data_bytes
 LONG = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x") | {f"CARD{n}": n for n in range(60)}, seed=1)
 
 
+def summed_without_padding(*, flip: bool = False) -> bytes:
+    """With DATASUM and CHECKSUM; an odd number of 16-bit pixels, and nothing behind them."""
+    file = BytesIO()
+    fits.HDUList([fits.PrimaryHDU(np.arange(1, 2602, dtype=np.int16).reshape(51, 51))]).writeto(file, checksum=True)
+    content = bytearray(file.getvalue()[: primary_extent(file.getvalue()).header_bytes + 2 * 51 * 51])
+    content[-1] ^= flip
+    return bytes(content)
+
+
 def two_hdus() -> bytes:
     image = np.arange(5000, dtype=np.int16).reshape(50, 100) + 1
     file = BytesIO()
@@ -49,6 +58,8 @@ def two_hdus() -> bytes:
         (FRAME[: HEADER + 1000] + b"\0" * 4096 + FRAME[HEADER + 5096 :], False, "2048 bytes from byte"),
         (FRAME[:HEADER] + b"\0" * (len(FRAME) - HEADER), False, "space reserved"),
         (FRAME[:-5000] + b"\0" * 5000, False, "space reserved"),
+        (summed_without_padding(), True, ""),
+        (summed_without_padding(flip=True), False, "DATASUM"),
         (LONG, True, ""),
         (LONG[:-2880], False, "of"),
         (two_hdus(), True, ""),

@@ -17,19 +17,20 @@ def add_to(add: Add) -> None:
     """Add these commands to the program."""
     command = add("simulate", verb_simulate)
     command.add_argument("out", metavar="OUT", type=Path, help="gets raw/YYYYMMDD/ and truth/")
-    command.add_argument("--night", type=night_argument, default="20190612", help="UT night (default 20190612)")
+    command.add_argument("--night", type=night_argument, help="UT night (default: an example of the profile)")
     command.add_argument("--workers", type=positive_argument, default=1, help="processes that render (default 1)")
     command.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default 1)")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--mini", dest="size", action="store_const", const="mini", help="a small night (default)")
     size.add_argument("--full", dest="size", action="store_const", const="full", help="a whole night")
-    command.add_argument("--profile", default="kpy", help="hardware epoch (default kpy)")
+    size.add_argument("--least", dest="size", action="store_const", const="least", help="one standard and one target")
+    command.add_argument("--profile", help="hardware epoch (default: that of the night, else the present one)")
     command.set_defaults(size="mini")
 
     command = add("demo", verb_demo)
     command.add_argument("--out", metavar="DIR", type=Path, default=Path("sedmd-demo"), help="default ./sedmd-demo")
     command.add_argument("--seed", type=int, default=1)
-    command.add_argument("--profile", default="kpy", help="hardware epoch (default kpy)")
+    command.add_argument("--profile", default="2024", help="hardware epoch (default 2024, the present one)")
 
 
 def verb_simulate(options: argparse.Namespace) -> int:

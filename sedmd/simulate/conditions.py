@@ -23,7 +23,7 @@ class Conditions:
     profile : Profile
         Amplitudes.
     midnight, sunset, sunrise, dusk, dawn : float
-        Julian dates: 0 h UT, Sun at -0.833 and at -13 degrees.
+        Julian dates: 0 h UT, Sun at -0.833 and at -12 degrees.
     phases : tuple of float
         Random phases of the slow waves.
     extinction : float
@@ -112,8 +112,8 @@ def draw_conditions(profile: Profile, midnight: float, rng: np.random.Generator)
         midnight=midnight,
         sunset=almanac.sun_event(noon, -0.833, rising=False),
         sunrise=almanac.sun_event(noon, -0.833, rising=True),
-        dusk=almanac.sun_event(noon, -13.0, rising=False),
-        dawn=almanac.sun_event(noon, -13.0, rising=True),
+        dusk=almanac.sun_event(noon, -12.0, rising=False),
+        dawn=almanac.sun_event(noon, -12.0, rising=True),
         phases=tuple(float(p) for p in rng.uniform(0.0, 2.0 * np.pi, 4)),
         extinction=1.0 + n.extinction_rms * float(rng.standard_normal()),
         water_mm=n.water_mm * float(rng.uniform(0.7, 1.4)),

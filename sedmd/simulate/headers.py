@@ -1,18 +1,23 @@
-"""The cards of a raw frame, in the manner of the telescope's control software of the profile's epoch."""
+"""The header of a raw frame, as the camera and the robot of the profile's epoch wrote it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from astropy.io import fits
 
 from . import almanac
+from .cards import FAULTS, OLD_NAMES, STYLES
 from .plan import Exposure
 from .profiles import Profile
 
-MINIMUM_CARDS = 109  # with END: below that the file is one FITS record shorter than the real ones
+Cards = dict[str, object]
+
+#: FITS lets 143 cards and END fill four records, which every whole header of the instrument does.
 MAXIMUM_CARDS = 143
+#: Arcsec of refraction at zenith distance 45 degrees at Palomar (Allen 1973: 58.2 at sea level, here at 830 mbar).
+REFRACTION = 47.0
 
 
 def build_header(profile: Profile, exposure: Exposure, *, sunset: float = 0.0, sunrise: float = 0.0) -> fits.Header:
@@ -21,179 +26,299 @@ def build_header(profile: Profile, exposure: Exposure, *, sunset: float = 0.0, s
     Parameters
     ----------
     profile : Profile
-        Its ``header`` section tells the names of the epoch.
+        Its ``header`` section tells the epoch.
     exposure : Exposure
-        The frame.
+        The frame; its `fault` spoils cards, its `cards` override the usual ones (None takes a card out).
     sunset, sunrise : float
         Julian dates, for the cards of that name; 0 leaves a plausible default.
     """
-    h, d, n = profile.header, profile.detector, profile.night
-    when = exposure.utc
-    jd = almanac.julian_date(when)
-    end = when + timedelta(seconds=exposure.exptime)
-    jd_end = almanac.julian_date(end)
-    ra = exposure.ra + exposure.offset[0] / 3600.0 / max(np.cos(np.deg2rad(exposure.dec)), 0.01)
-    dec = exposure.dec + exposure.offset[1] / 3600.0
-    begin, stop = almanac.place(exposure.ra, exposure.dec, jd), almanac.place(exposure.ra, exposure.dec, jd_end)
-    lst = almanac.sidereal_time(jd)
-    outside = n.temperature_c - 0.45 * (jd % 1.0) * 4.0
-    sky = exposure.light == "sky"
-    lamp = exposure.light if exposure.light in ("Hg", "Cd", "Xe") else ""
-    dome = h.dome_open if exposure.dome_open else h.dome_closed
-    speed = d.speed(exposure.speed)
-    kind = {"standard": "Standard", "science": "Science"}.get(exposure.kind, exposure.kind)
+    style = STYLES[profile.header.style]
+    rng = np.random.default_rng(int(exposure.start * 86400.0))
+    values = {
+        **_detector(profile, exposure),
+        **_clocks(profile, exposure, rng),
+        **_telescope(profile, exposure, rng),
+        **_labels(profile, exposure, rng),
+        **_weather(profile, exposure, rng),
+        **_sun(exposure, sunset, sunrise),
+        **_end(profile, exposure, rng),
+    }
+    for new, old in OLD_NAMES.items():
+        values[old] = values[new]
+    keys = (*style.camera, *style.robot)
+    if exposure.fault:
+        fault = FAULTS[exposure.fault][1]
+        keys = style.camera if fault.short else tuple(key for key in keys if key not in fault.missing)
+        values.update({key: value for key, value in fault.values if key in keys})
+    values.update(exposure.cards)
     header = fits.Header()
-
-    def card(key: str, value: object, comment: str = "") -> None:
-        if isinstance(value, float):
-            value = round(value, 7 if abs(value) > 1e4 else 5)
-        header[key] = (value, comment)
-
-    card("EXPTIME", float(exposure.exptime), "Exposure time in seconds")
-    card("ADCSPEED", float(exposure.speed), "Readout speed in MHz")
-    card("TEMP", -55.0, "Detector temp in deg C")
-    card("GAIN_SET", 2, "Gain mode")
-    card("ADC", 1, "ADC quality")
-    card("MODEL", 22, "Instrument mode number")
-    card("INTERFC", "USB", "Instrument interface")
-    card("SNSR_NM", "E2V 2048 x 2048 (CCD 42-40)(B)", "Sensor name")
-    card("SER_NO", h.serial, "Serial number")
-    card("TELESCOP", h.telescope, "Telescope ID")
-    card("INSTRUME", "SEDM-P60", "Instrument")
-    card("CAM_NAME", "SEDM-P60", "Camera")
-    card("FILTER", "ifu")
-    card("GAIN", float(d.gain), "e-/ADU")
-    card("LST", almanac.sexagesimal(lst, hours=True, digits=1), "Local sidereal time")
-    card("MJD_OBS", jd - 2400000.5, "MJD at start")
-    card("JD", jd, "Julian date at start")
-    card("APPEQX", 2000.0 + (jd - 2451545.0) / 365.25, "Apparent equinox")
-    for key in h.equinox:
-        card(key, 2000, "Equinox of the coordinates")
-    for key in h.hour_angle:
-        card(key, almanac.sexagesimal(begin.hour_angle, hours=True, digits=1, sign=True), "Hour angle at start")
-    card("RA", almanac.sexagesimal(exposure.ra, hours=True), "Right ascension")
-    card("DEC", almanac.sexagesimal(exposure.dec, digits=1, sign=True), "Declination")
-    card("TEL_RA", almanac.sexagesimal(ra, hours=True), "Telescope RA")
-    card("TEL_DEC", almanac.sexagesimal(dec, digits=1, sign=True), "Telescope Dec")
-    card("TEL_AZ", begin.azimuth, "Telescope azimuth")
-    card("TEL_EL", begin.altitude, "Telescope elevation")
-    card("AIRMASS", begin.airmass if sky or exposure.light == "twilight" else 1.0, "Airmass at start")
-    for key in h.parallactic:
-        card(key, begin.parallactic, "Parallactic angle at start")
-    card("RA_RATE", 0.0, "Non-sidereal rate")
-    card("DEC_RATE", 0.0, "Non-sidereal rate")
-    card("RA_OFF", float(exposure.offset[0]), "Telescope offset in arcsec East")
-    card("DEC_OFF", float(exposure.offset[1]), "Telescope offset in arcsec North")
-    card("TELHASP", 0.0)
-    card("TELDECSP", 0.0)
-    card("FOCPOS", 16.37, "Position of secondary focus")
-    card("IFUFOCUS", 0.3513, "IFU focus stage")
-    card("IFUFOC2", 0.0)
-    card("DOMEST", dome, "Dome shutter status")
-    card("DOMEMO", "TRACK")
-    card("DOME_GAP", -0.5)
-    card("DOMEAZ", begin.azimuth)
-    card("WSCRMO", "AUTO")
-    card("TELCONT", "REMOTE")
-    card("LAMPSTAT", "on" if exposure.lamp_current > 0.0 else "off", "Dome lamp")
-    card("LAMPCUR", float(exposure.lamp_current), "Dome lamp current")
-    card("HG_LAMP", "on" if lamp == "Hg" else "off")
-    card("XE_LAMP", "on" if lamp == "Xe" else "off")
-    card("CD_LAMP", "on" if lamp == "Cd" else "off")
-    for key, value in (
-        ("TELPOWST", "READY"),
-        ("OILSTAT", "READY"),
-        ("WEASTAT", "OK"),
-        ("SUNSTAT", "OK"),
-        ("REMOTST", "ENABLED"),
-        ("TELRDST", "READY"),
-        ("HAAX_ST", "OK"),
-        ("FOCSTAT", "OK"),
-        ("DEC_AX", "OK"),
-        ("TEL_MO", "TRACKING" if sky else "STOPPED"),
-    ):
-        card(key, value)
-    card("OBJECT", exposure.object)
-    card("NAME", exposure.target)
-    card("OBJNAME", exposure.target)
-    card("OBJTYPE", "Transient" if kind == "Science" else kind)
-    card("IMGTYPE", kind)
-    card("OBJEQX", "J2000")
-    card("OBJRA", almanac.sexagesimal(exposure.ra, hours=True))
-    card("OBJDEC", almanac.sexagesimal(exposure.dec, digits=1, sign=True))
-    card("SUNSET", almanac.from_julian(sunset).strftime("%H:%M") if sunset else "02:00")
-    card("SUNRISE", almanac.from_julian(sunrise).strftime("%H:%M") if sunrise else "13:00")
-    sun_ra, sun_dec = almanac.sun(jd)
-    card("SOL_RA", almanac.sexagesimal(sun_ra, hours=True, digits=0))
-    card("SOL_DEC", almanac.sexagesimal(sun_dec, digits=0, sign=True))
-    pointing = exposure.pointings[0]
-    card("WIND_DIR", 191.0)
-    card("WSP_CUR", 1.6)
-    card("WSP_AVG", 2.3)
-    temperature = pointing.temperature_c if sky else outside
-    dew = temperature - (100.0 - n.humidity) / 5.0
-    card("OUT_AIR", temperature)
-    card("OUT_HUM", n.humidity)
-    card("OUT_DEW", dew)
-    card("IN_AIR", temperature + 0.4)
-    card("IN_HUM", n.humidity - 1.5)
-    card("IN_DEW", dew)
-    for key, extra in (
-        ("MIR_TEMP", 1.4),
-        ("TOP_AIR", 0.3),
-        ("PRI_TEMP", 1.4),
-        ("SEC_TEMP", 0.2),
-        ("FLO_TEMP", 2.1),
-        ("BOT_TEMP", 0.4),
-        ("MID_TEMP", 0.3),
-        ("TOP_TEMP", 0.1),
-    ):
-        card(key, temperature + extra)
-    card("WETNESS", 0.0)
-    card("BARPRESS", n.pressure_mbar, "mbar")
-    card("SECPRESS", n.pressure_mbar + 0.1, "mbar")
-    card("UTC", when.strftime("%Y:%j:%H:%M:%S.0"), "UT start, year:day:time")
-    card("OBSDATE", when.strftime("%Y-%m-%d"), "UT start date")
-    card("OBSTIME", when.strftime("%H:%M:%S.0"), "UT start time")
-    card("P60PRID", f"{when.year}A-I01" if when.month < 7 else f"{when.year}B-I01")
-    card("P60PRNM", "Transient follow-up")
-    card("P60PRPI", "SEDM")
-    card("EMAIL", "")
-    card("REQ_ID", int(when.strftime("%j%H%M")), "Request ID")
-    card("OBJ_ID", 40000 + int(when.strftime("%H%M")), "Object ID")
-    card("TARGID", 40000 + int(when.strftime("%H%M")))
-    card("OBSERVER", "SEDmRobot")
-    card("ABPAIR", False)
-    card("IMGSET", "A")
-    card("CRPIX1", 1024.0)
-    card("CRPIX2", 1024.0)
-    card("CDELT1", -3.555556e-06)
-    card("CDELT2", 3.555556e-06)
-    card("CTYPE1", "RA---TAN")
-    card("CTYPE2", "DEC--TAN")
-    card("CRVAL1", float(ra))
-    card("CRVAL2", float(dec))
-    card("END_SHUT", end.strftime("%Y-%m-%dT%H:%M:%S"))
-    if h.newer:
-        card("ENDAIR", stop.airmass if sky else 1.0, "Airmass at end")
-        card("ENDDOME", dome)
-        card("END_RA", almanac.sexagesimal(ra, hours=True))
-        card("END_DEC", almanac.sexagesimal(dec, digits=1, sign=True))
-        card("END_PA", stop.parallactic)
-        card("ENDBARPR", n.pressure_mbar)
-        card("ELAPTIME", float(exposure.exptime + speed.readout_s))
-    for key, override in exposure.cards.items():
-        header[key] = override
+    for key in keys:
+        if values[key] is not None:
+            header[key] = values[key]
     return header
 
 
 def to_hdu(data: np.ndarray, header: fits.Header) -> fits.PrimaryHDU:
-    """Primary HDU of the raw frame: unsigned 16-bit with BZERO 32768, header padded to the real file's four records."""
+    """Primary HDU of the raw frame: unsigned 16-bit with BZERO 32768."""
     hdu = fits.PrimaryHDU(data.astype(np.uint16), header=header)
-    number = 0
-    while len(hdu.header) + 1 < MINIMUM_CARDS:
-        number += 1
-        hdu.header[f"SPARE{number:03d}"] = (0.0, "Spare telemetry word")
     if len(hdu.header) > MAXIMUM_CARDS:
         raise ValueError(f"a raw header holds at most {MAXIMUM_CARDS} cards, this one has {len(hdu.header)}")
     return hdu
+
+
+def encoder_of(exposure: Exposure) -> tuple[float, float]:
+    """Where the telescope's encoder points [degrees]: the target and the offset to the spectrograph."""
+    east, north = exposure.offset
+    dec = exposure.dec + north / 3600.0
+    return (exposure.ra + east / 3600.0 / max(np.cos(np.deg2rad(exposure.dec)), 0.01)) % 360.0, dec
+
+
+def _newer(profile: Profile) -> bool:
+    """Whether the robot of 2020 and later wrote the header."""
+    return profile.header.style in ("2021", "2024")
+
+
+def _detector(profile: Profile, exposure: Exposure) -> Cards:
+    frame = profile.frame
+    andor = profile.header.style == "2024"
+    return {
+        "EXPTIME": float(exposure.exptime),
+        "ADCSPEED": float(exposure.speed),
+        "TEMP": -75 if andor else -50.0,
+        "GAIN_SET": 2,
+        "ADC": "High Sensitivity" if andor else 1,
+        "MODEL": 22,
+        "INTERFC": "USB",
+        "SNSR_NM": "CCD 42-40 BEX2-DD" if andor else "E2V 2048 x 2048 (CCD 42-40)(B)",
+        "SER_NO": profile.header.serial,
+        "TELESCOP": "60",
+        "GAIN": profile.detector.gain,
+        "VSSPEED": 77,
+        "PAGAIN": "High",
+        "SHUTMODE": "Auto",
+        "PSCANX0": 1,
+        "PSCANX1": frame.prescan,
+        "OSCANX0": frame.width - frame.overscan + 1,
+        "OSCANX1": frame.width,
+        "CAM_NAME": {"2017": " IFU Cam", "2018": " IFU Cam"}.get(profile.header.style, "IFU Cam"),
+        "INSTRUME": {"2017": " SEDm IFU Cam", "2018": " SEDm IFU Cam", "2019": "Palomar-60"}.get(
+            profile.header.style, "SEDM-P60"
+        ),
+        # these five are nonsense for the spectrograph, in every epoch
+        "CRPIX1": 1075,
+        "CRPIX2": 974,
+        "CDELT1": -2.5767e-06,
+        "CDELT2": -2.5767e-06,
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
+    }
+
+
+def pacific_time(when: datetime) -> datetime:
+    """Local civil time at Palomar: 7 h behind UT from the second Sunday of March to the first of November, else 8 h."""
+
+    def sunday(month: int, number: int) -> datetime:
+        first = when.replace(month=month, day=1, hour=10, minute=0, second=0, microsecond=0)
+        return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (number - 1))
+
+    summer = sunday(3, 2) <= when < sunday(11, 1)
+    return when - timedelta(hours=7 if summer else 8)
+
+
+def _clocks(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+    style, start = profile.header.style, exposure.when
+    seconds = exposure.exptime
+    # the telescope's clock, polled some seconds before or after the shutter opens
+    low, high = {"2017": (1.0, 7.0), "2018": (1.0, 7.0), "2019": (-2.0, 10.0)}.get(style, (-2.7, 1.8))
+    jd = exposure.start + float(rng.uniform(low, high)) / 86400.0
+    written = start
+    if style in ("2017", "2018"):
+        written += timedelta(seconds=float(rng.uniform(6.0, 7.2)))
+    elif style == "2019" and "20190301" <= start.strftime("%Y%m%d") <= "20200110":
+        written = pacific_time(start) + timedelta(seconds=0.7)
+    if style == "2019":
+        end = start + timedelta(seconds=seconds + float(rng.uniform(0.5, 2.0)))
+        elapsed = seconds + 0.319
+    else:
+        read = 5.0 if style == "2024" else 21.0 if start >= start.replace(2020, 11, 1) else 28.0
+        end = start + timedelta(seconds=seconds + read + float(rng.uniform(0.0, 6.0)))
+        elapsed = seconds + round(float(rng.uniform(114.0, 358.0)), 3)
+    return {
+        "LST": almanac.sexagesimal(almanac.sidereal_time(jd), hours=True, digits=1),
+        "JD": round(jd, 7),
+        "MJD_OBS": jd - 2400000.5,
+        "APPEQX": round(2000.0 + (jd - 2451545.0) / 365.25, 2),
+        "UTC": start.isoformat() if _newer(profile) else f"{start:%Y:%j:%H:%M:%S}.{start.microsecond // 100000}",
+        "OBSDATE": written.strftime("%Y-%m-%d"),
+        "OBSTIME": written.strftime("%H:%M:%S.%f"),
+        "END_SHUT": end.isoformat(sep=" " if style == "2019" else "T"),
+        "END_READ": (end + timedelta(seconds=0.4)).isoformat(),
+        "ELAPTIME": elapsed,
+    }
+
+
+def _whole_degrees(angle: float) -> float:
+    return float(round(angle) % 360)
+
+
+def _telescope(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+    h = profile.header
+    ra, dec = encoder_of(exposure)
+    begin = almanac.place(ra, dec, exposure.start)
+    sky = exposure.light in ("sky", "twilight") or exposure.kind in ("science", "standard", "focus")
+    q, z = np.deg2rad(begin.parallactic), np.deg2rad(min(90.0 - begin.altitude, 80.0))
+    side = "w" if begin.hour_angle >= 0.0 else "e"
+    hour = almanac.sexagesimal(abs(begin.hour_angle), hours=True)
+    # the lamp's state is asked for once in a series; the camera's computer does not know it
+    burning = exposure.light if exposure.light in ("Hg", "Xe", "Cd") else ""
+    if h.style == "2024" and burning:
+        # at the end of an exposure the states of Cd and then of Hg go into the card of Xe
+        states = {"HG": "UNKNOWN", "CD": "UNKNOWN", "XE": "on" if burning == "Hg" else "off"}
+    elif h.style in ("2017", "2018"):
+        states = {lamp: '"ON"' if burning.upper() == lamp else '"OFF"' for lamp in ("HG", "XE", "CD")}
+    elif h.style == "2019":
+        states = dict.fromkeys(("HG", "XE", "CD"), "")
+    else:
+        states = {"HG": "UNKNOWN", "CD": "UNKNOWN", "XE": "on" if burning == "Xe" else "off"}
+    focus = {"2017": (3.4, 0.1), "2018": (3.65, 0.15), "2019": (0.39999, 2.51999), "2021": (0.00046, -0.0)}
+    upper = h.style == "2017"
+
+    def word(text: str) -> str:
+        return text.upper() if upper else text
+
+    return {
+        "EQUINOX": 2000.0 if _newer(profile) else 2000,
+        "TEL_HA": f"{side}{hour}",
+        "RA": almanac.sexagesimal(ra, hours=True),
+        "TEL_RA": almanac.sexagesimal(ra, hours=True),
+        "DEC": almanac.sexagesimal(dec, digits=1, sign=True),
+        "TEL_DEC": almanac.sexagesimal(dec, digits=1, sign=True),
+        "CRVAL1": ra - 0.03333,
+        "CRVAL2": dec - 0.03333,
+        "TEL_AZ": round(begin.azimuth, 2),
+        "TEL_EL": round(begin.altitude, 2),
+        "AIRMASS": round(begin.airmass, 3),
+        "TEL_PA": _whole_degrees(begin.parallactic),
+        "RA_RATE": 0.0,
+        "DEC_RATE": 0.0,
+        "RA_OFF": round(exposure.offset[0], 2),
+        "DEC_OFF": round(exposure.offset[1], 2),
+        "TELHASP": 1.0048,
+        "TELDECSP": 0.0,
+        "RA_REFR": round(REFRACTION * float(np.tan(z) * np.sin(q)), 2),
+        "DEC_REFR": round(-REFRACTION * float(np.tan(z) * np.cos(q)), 2),
+        "FOCPOS": round(16.2 + 0.3 * float(rng.standard_normal()), 2),
+        "IFUFOCUS": focus.get(h.style, (1.3, 2.2))[0],
+        "IFUFOC2": focus.get(h.style, (1.3, 2.2))[1],
+        "DOMEST": word("open" if exposure.dome_open else "closed"),
+        "DOMEMO": "anticipate" if sky else "stopped",
+        "DOME_GAP": round(float(rng.uniform(22.0, 29.0))) * 1.0 if _newer(profile) else "",
+        "DOMEAZ": round(begin.azimuth + float(rng.uniform(-2.0, 2.0)), 1),
+        "WSCRMO": "bottom",
+        "TELCONT": "remote",
+        "LAMPSTAT": "on" if exposure.lamp_current > 0.0 else "off",
+        "LAMPCUR": float(exposure.lamp_current),
+        **{f"{lamp}_LAMP": state for lamp, state in states.items()},
+        "TELPOWST": "ready",
+        "OILSTAT": "ready",
+        "WEASTAT": "okay" if _newer(profile) else "ready",
+        "SUNSTAT": "okay",
+        "REMOTST": "okay",
+        "TELRDST": "ready",
+        "HAAX_ST": "okay",
+        "FOCSTAT": "okay",
+        "DEC_AX": "okay",
+        "TEL_MO": "tracking" if sky else "stopped",
+        "WSCR_EL": "0" if h.style == "2019" else 0.0,
+    }
+
+
+def _labels(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+    style, when = profile.header.style, exposure.when
+    calibration = exposure.kind in ("bias", "dome", "Hg", "Cd", "Xe", "twilight")
+    image = {"standard": "Standard", "science": "Science", "Hg": "lamp", "Cd": "lamp", "Xe": "lamp",
+             "focus": "Focus", "mapping": "Acq_ifumap"}  # fmt: skip
+    kind = image.get(exposure.kind, exposure.kind)
+    object_type = "Calibration" if calibration else kind
+    if kind == "Science" and _newer(profile):
+        object_type = "Transient"
+    known = "simulated" if style == "2019" or calibration else exposure.target.lower()
+    half = "A" if when.month < 7 else "B"
+
+    def identity() -> int:
+        if calibration:
+            return -999
+        asked = when - timedelta(seconds=float(rng.uniform(3e4, 5e5)))
+        return int(f"{asked:%Y%m%d%H%M%S}{asked.microsecond // 1000:03d}")
+
+    return {
+        "OBJECT": exposure.object,
+        "NAME": exposure.target,
+        "OBJTYPE": object_type.upper() if style == "2017" else object_type,
+        "IMGTYPE": kind.upper() if style == "2017" else kind,
+        "OBJNAME": known if style == "2017" else f'"{known}"',
+        "OBJEQX": "j2000.0",
+        "OBJRA": almanac.sexagesimal(exposure.ra, hours=True, digits=4),
+        "OBJDEC": almanac.sexagesimal(exposure.dec, digits=4, sign=True),
+        "ORA_RAT": 0.0,
+        "ODEC_RAT": 0.0,
+        "FILTER": "NA" if style in ("2017", "2018") or (style == "2024" and calibration) else "ifu",
+        "ABPAIR": False,
+        "IMGSET": "NA" if calibration else "A",
+        "P60PRID": f"{when.year}{half}-calib" if calibration else f"{when.year}{half}-I01",
+        "P60PRNM": "Calibration" if calibration else "Transient follow-up",
+        "P60PRPI": "SEDm" if calibration else "A. Observer",
+        "EMAIL": "",
+        "REQ_ID": identity(),
+        "OBJ_ID": identity(),
+    }
+
+
+def _weather(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+    n = profile.night
+    temperature = exposure.pointings[0].temperature_c if exposure.light == "sky" else n.temperature_c
+    dew = temperature - (100.0 - n.humidity) / 5.0
+    near = {
+        "MIR_TEMP": 1.4, "TOP_AIR": 0.3, "PRI_TEMP": 1.4, "SEC_TEMP": 0.2, "FLO_TEMP": 2.1, "BOT_TEMP": 0.4,
+        "MID_TEMP": 0.3, "TOP_TEMP": 0.1, "OUT_AIR": 0.0, "IN_AIR": 0.4,
+    }  # fmt: skip
+    return {
+        **{key: round(temperature + extra, 1) for key, extra in near.items()},
+        "WIND_DIR": 191.0,
+        "WSP_CUR": round(float(rng.uniform(0.5, 9.0)), 1),
+        "WSP_AVG": 2.3,
+        "OUT_HUM": round(n.humidity, 1),
+        "OUT_DEW": round(dew, 1),
+        "IN_HUM": round(n.humidity - 1.5, 1),
+        "IN_DEW": round(dew, 1),
+        "WETNESS": -270.0,
+        # pressure reduced to sea level; vacuum of the secondary
+        "BARPRESS": round(1015.0 + 3.0 * float(np.tanh(rng.standard_normal())), 1),
+        "SECPRESS": float(round(rng.uniform(29.0, 74.0))),
+    }
+
+
+def _sun(exposure: Exposure, sunset: float, sunrise: float) -> Cards:
+    ra, dec = almanac.sun(exposure.start)
+    return {
+        "SUNSET": almanac.from_julian(sunset).strftime("%H:%M") if sunset else "02:00",
+        "SUNRISE": almanac.from_julian(sunrise).strftime("%H:%M") if sunrise else "13:00",
+        "SOL_RA": almanac.sexagesimal(ra, hours=True, digits=0)[:-3],
+        "SOL_DEC": almanac.sexagesimal(dec, digits=0, sign=True)[:-3],
+    }
+
+
+def _end(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+    ra, dec = encoder_of(exposure)
+    stop = almanac.place(ra, dec, exposure.start + exposure.exptime / 86400.0)
+    text = profile.header.style == "2019"
+    airmass, angle = round(stop.airmass, 3), _whole_degrees(stop.parallactic)
+    return {
+        "ENDAIR": f"{airmass:.3f}" if text else airmass,
+        "ENDDOME": "open" if exposure.dome_open else "closed",
+        "END_RA": almanac.sexagesimal(ra + float(rng.normal(0.0, 5e-4)), hours=True),
+        "END_DEC": almanac.sexagesimal(dec + float(rng.normal(0.0, 4e-4)), digits=1, sign=True),
+        "END_PA": f"{angle:.0f}" if text else angle,
+        "ENDBARPR": round(1015.0 + float(rng.uniform(-1.0, 1.0)), 1),
+        "ENDSECPR": float(round(rng.uniform(29.0, 74.0))),
+    }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import SedmError
 from . import truth
 from .expose import render_frame
-from .headers import to_hdu
-from .observe import plan_night
+from .headers import build_header, to_hdu
+from .observe import plan_night, profile_and_night
 from .plan import NightPlan
-from .profiles import Profile, load_profile
+from .profiles import Profile
 
 Progress = Callable[[int, int, str], None]
 
@@ -27,7 +30,16 @@ def write_frame(plan: NightPlan, index: int, out: Path) -> dict[str, float | int
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{exposure.file}.part"
     to_hdu(rendered.data, rendered.header).writeto(partial, overwrite=True, output_verify="exception")
-    partial.replace(folder / exposure.file)
+    name = exposure.file
+    if exposure.packed:
+        name += ".gz"
+        # without name and time in it, the same frame gives the same bytes
+        partial.write_bytes(gzip.compress(partial.read_bytes(), compresslevel=1, mtime=0))
+    partial.replace(folder / name)
+    if exposure.fault == "short header":
+        # what the robot could not write into the frame it leaves beside it
+        lost = dict(build_header(plan.instrument.profile, replace(exposure, fault="")))
+        (folder / exposure.utc.strftime("header_dict_%Y%m%d_%H_%M_%S")).write_bytes(pickle.dumps(lost, protocol=4))
     return truth.write_frame_truth(plan, index, rendered, out / "truth")
 
 
@@ -45,10 +57,10 @@ def _work(task: tuple[str, int, str, Profile, int, str]) -> tuple[int, dict[str,
 def simulate_night(
     out: str | Path,
     *,
-    night: str,
+    night: str | None = None,
     seed: int = 1,
     size: str = "full",
-    profile: str | Profile = "kpy",
+    profile: str | Path | Profile | None = None,
     progress: Progress | None = None,
     workers: int = 1,
 ) -> Path:
@@ -58,13 +70,13 @@ def simulate_night(
     ----------
     out : path
         Directory that receives ``raw/`` and ``truth/``; frames already there under the same names are replaced.
-    night : str
-        YYYYMMDD, UT date of the morning hours; afternoon calibrations begin the UT day before.
+    night : str, optional
+        YYYYMMDD, UT date of the morning hours; without it the profile's example.
     seed : int
         The same seed gives the same bytes, on any machine order and number of workers.
-    size : {"full", "mini"}
-    profile : str or Profile
-        One of ``PROFILES``, or the path of a TOML file.
+    size : {"full", "mini", "least"}
+    profile : str, Path or Profile, optional
+        One of ``PROFILES``, or the path of a TOML file; without it that of the night's epoch.
     progress : callable, optional
         Called as ``progress(done, total, file name)`` after each frame, in order of completion.
     workers : int
@@ -85,7 +97,7 @@ def simulate_night(
     if workers < 1:
         raise SedmError(f"workers must be at least 1, got {workers}")
     out = Path(out)
-    loaded = load_profile(profile)
+    loaded, night = profile_and_night(profile, night)
     plan = plan_night(night=night, seed=seed, size=size, profile=loaded)
     (out / "raw").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "truth", ignore_errors=True)

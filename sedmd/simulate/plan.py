@@ -23,7 +23,7 @@ class Exposure:
     Attributes
     ----------
     kind : str
-        bias, dome, Hg, Cd, Xe, twilight, standard, science; or what the light really is in an ignored frame.
+        bias, dome, Hg, Cd, Xe, twilight, standard, science, focus, mapping; what was meant, also in an ignored frame.
     start : float
         Julian date at the start.
     object, target : str
@@ -34,12 +34,17 @@ class Exposure:
         Read-out speed, MHz.
     ignore : str
         Why a reduction must leave the frame out; empty when it must not.
+    unseen : bool
+        No card tells that: only the pixels do, or the end of the exposure.
     sources : tuple of Source
         Positions at 6500 A of this exposure, pointing errors included.
     ra, dec : float
-        Direction of the field axis without offset, degrees.
+        Direction of the target, degrees.
+    aim : (float, float)
+        Where that direction falls: East and North of the field axis, arcsec.
     offset : (float, float)
-        RA_OFF, DEC_OFF: the telescope's offset East and North, arcsec.
+        RA_OFF, DEC_OFF: how far the encoder stands from the target, arcsec East and North: the step from the
+        acquisition camera to the spectrograph, the correction of the pointing, and the nod of a pair.
     seeing : Seeing
     pointings : tuple of Pointing
         Instants of the exposure, from its start to its end.
@@ -67,7 +72,11 @@ class Exposure:
     level : float
         Factor of the lamp or twilight.
     cards : dict
-        Header cards that override the usual ones.
+        Header cards that override the usual ones; None takes a card out.
+    fault : str
+        Name of a failure of ``cards.FAULTS`` that spoils the header; empty for none.
+    packed : bool
+        The raw file was gzipped in place.
     """
 
     kind: str
@@ -78,9 +87,11 @@ class Exposure:
     speed: float
     light: str
     ignore: str = ""
+    unseen: bool = False
     sources: tuple[Source, ...] = ()
     ra: float = 0.0
     dec: float = 33.3563
+    aim: tuple[float, float] = (0.0, 0.0)
     offset: tuple[float, float] = (0.0, 0.0)
     seeing: Seeing = field(default_factory=lambda: Seeing(fwhm=1.8, beta=3.2))
     pointings: tuple[Pointing, ...] = field(default_factory=lambda: (Pointing(airmass=1.0, parallactic_deg=0.0),))
@@ -96,15 +107,23 @@ class Exposure:
     dome_open: bool = False
     level: float = 1.0
     cards: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
+    packed: bool = False
+
+    @property
+    def when(self) -> datetime:
+        """Start as a UTC time."""
+        return almanac.from_julian(self.start).replace(tzinfo=None)
 
     @property
     def utc(self) -> datetime:
-        """Start as an aware UTC time, to the second."""
-        return (almanac.from_julian(self.start) + timedelta(seconds=0.5)).replace(microsecond=0)
+        """Start as an aware UTC time, cut to the second, as file names have it."""
+        # Julian dates know a time to some 40 microseconds
+        return (almanac.from_julian(self.start) + timedelta(microseconds=100)).replace(microsecond=0)
 
     @property
     def file(self) -> str:
-        """Name of the raw file."""
+        """Name of the raw file before it is gzipped."""
         return self.utc.strftime("ifu%Y%m%d_%H_%M_%S.fits")
 
     @property

@@ -182,7 +182,12 @@ class Night:
     seeing_rms: float
     moffat_beta: float
     ellipticity: float
+    place: tuple[float, ...]
     pointing_rms: float
+    step: tuple[float, ...]
+    correction_rms: float
+    faults: float
+    packed: float
     guiding_rms: float
     transparency_rms: float
     extinction_rms: float
@@ -197,21 +202,21 @@ class Night:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    parallactic: tuple[str, ...]
-    hour_angle: tuple[str, ...]
-    equinox: tuple[str, ...]
-    dome_open: str
-    dome_closed: str
-    telescope: str
+    """`style`: key of ``cards.STYLES``; `serial`: of the camera."""
+
+    style: str
     serial: str
-    newer: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One epoch of the instrument. Sections and units as commented in ``profiles/2017.toml``."""
+    """One epoch of the instrument: `nights` first and last, `example` a night of it; `epoch` is false for instruments
+    that never stood at the telescope. Sections and units as commented in ``profiles/2017.toml``."""
 
     description: str
+    nights: tuple[str, ...]
+    example: str
+    epoch: bool
     frame: Frame
     detector: Detector
     lattice: Lattice
@@ -267,6 +272,23 @@ def _shipped() -> tuple[str, ...]:
 
 
 PROFILES: tuple[str, ...] = _shipped()
+#: The present instrument.
+NEWEST = "2024"
+
+
+def profile_of(night: str) -> str:
+    """Name of the profile of the epoch of a night, ``YYYYMMDD``.
+
+    Raises
+    ------
+    ConfigError
+        If the instrument did not observe then.
+    """
+    for name in PROFILES:
+        profile = load_profile(name)
+        if profile.epoch and profile.nights[0] <= night <= profile.nights[1]:
+            return name
+    raise ConfigError(f"no profile of the simulator is of the night {night}; name one of {', '.join(PROFILES)}")
 
 
 def load_profile(profile: str | Path | Profile) -> Profile:

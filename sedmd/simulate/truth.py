@@ -13,7 +13,9 @@ Everything is written under ``OUT/truth``; ``<stem>`` is the raw file's name wit
     y(x) = trace_y(x - dx) + dy and a wavelength to wave_x + dx.
     Table WAVELENGTH: air wavelength [Angstrom] of the wavelength grid.
 ``frames.fits``
-    One row per raw file: index, file, night directory, kind, OBJECT, NAME, ignore (why a reduction must skip it),
+    One row per raw file: index, file (as before it was gzipped, if packed), night directory, kind, OBJECT, NAME, ignore
+    (why a reduction must skip it), fault (the failure that spoilt its header), aim (where the target's direction falls,
+    arcsec East and North of the field axis), RA_OFF, DEC_OFF,
     start JD, exptime, speed, airmass (mean), parallactic angle at the middle [deg], flexure dx, dy [px], widths'
     factor (breathing), seeing FWHM [arcsec at 5500 A], moon phase angle, zenith distance and separation [deg],
     transparency, number of cosmic rays, names, roles and positions (x_arcsec, y_arcsec at 6500 A, at the middle of the
@@ -150,6 +152,10 @@ def _row(plan: NightPlan, index: int, rendered: Rendered) -> Row:
         "transparency": e.transparency,
         "ra_off": e.offset[0],
         "dec_off": e.offset[1],
+        "aim_x": e.aim[0],
+        "aim_y": e.aim[1],
+        "fault": e.fault,
+        "packed": e.packed,
         "cosmics": rendered.cosmic_count,
         "n_source": len(e.sources),
         "source_names": " ".join(s.name.replace(" ", "_") for s in e.sources),
@@ -164,6 +170,7 @@ def write_night_truth(plan: NightPlan, rows: list[Row], folder: Path) -> None:
     optics, profile = plan.instrument.optics, plan.instrument.profile
     head = fits.Header()
     head["PROFILE"], head["SEED"], head["NIGHT"], head["SIZE"] = profile.name, plan.seed, plan.night, plan.size
+    head["PLACE_X"], head["PLACE_Y"] = profile.night.place[0], profile.night.place[1]
     primary = fits.PrimaryHDU(header=head)
     _write(
         folder / "spaxels.fits",

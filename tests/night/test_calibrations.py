@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 NIGHT, EARLIER = "20190703", "20190612"
 
 
-def write_frames(folder: Path, wanted: Callable[[str], bool], *, night: str, profile: str = "kpy") -> list[Path]:
+def write_frames(folder: Path, wanted: Callable[[str], bool], *, night: str, profile: str = "2017") -> list[Path]:
     """The frames of a mini night whose OBJECT is wanted; the seed is the instrument."""
     plan = plan_night(night=night, seed=1, size="mini", profile=profile)
     paths = []
@@ -81,7 +81,7 @@ def test_another_night_of_the_instrument_is_served_and_says_so(earlier, tmp_path
 
 
 def test_another_instrument_is_refused(earlier, tmp_path):
-    (raw,) = write_frames(tmp_path, lambda label: label.startswith("STD-"), night=NIGHT, profile="pysedm")[:1]
+    (raw,) = write_frames(tmp_path, lambda label: label.startswith("STD-"), night=NIGHT, profile="2019")[:1]
     with pytest.raises(
         FrameFault, match=rf"% of the bright pixels lie off the traces of the calibrations of {EARLIER}"
     ):

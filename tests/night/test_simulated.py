@@ -56,7 +56,7 @@ def test_pairs_of_a_full_night_are_joined(profile):
 @pytest.mark.slow
 def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, capsys):
     simulated = tmp_path / "simulated"
-    assert cli.main(["simulate", str(simulated), "--mini", "--night", NIGHT, "--profile", "kpy", "--workers", "2"]) == 0
+    assert cli.main(["simulate", str(simulated), "--mini", "--night", NIGHT, "--profile", "2017", "--workers", "2"]) == 0
     once = tmp_path / "once"
     assert cli.main(["reduce", str(simulated / "raw"), "--redux", str(once)]) in (0, 1)
     table = capsys.readouterr().out

@@ -18,7 +18,7 @@ FIRST = 2045
 ARCS = ("Hg", "Cd", "Xe")
 LAMPS = ("dome", *ARCS)
 #: One hardware epoch always; the others, which take as long again, with the slow tests.
-EPOCHS = ["kpy", *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(set(PROFILES) - {"kpy"}))]
+EPOCHS = ["2017", *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(set(PROFILES) - {"2017"}))]
 
 
 @cache

@@ -39,13 +39,13 @@ from sedmd.simulate.spectra import GRID, photons, standard_flux
 
 
 @cache
-def plan(profile: str = "kpy", size: str = "mini", night: str = "20170612", seed: int = 1) -> NightPlan:
+def plan(profile: str = "2017", size: str = "mini", night: str = "20170612", seed: int = 1) -> NightPlan:
     return plan_night(night=night, seed=seed, size=size, profile=profile)
 
 
 @cache
 def instrument() -> Instrument:
-    return build_instrument("kpy", 1)
+    return build_instrument("2017", 1)
 
 
 def index_of(night: NightPlan, kind: str) -> int:
@@ -125,7 +125,7 @@ def test_flexure_changes_through_the_night_and_hardly_in_the_afternoon() -> None
 )
 def test_a_plan_that_cannot_be_is_refused(change: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        plan_night(**{"night": "20170612", "size": "mini", "profile": "kpy", **change})
+        plan_night(**{"night": "20170612", "size": "mini", "profile": "2017", **change})
 
 
 # headers ----------------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_every_header_of_a_night_makes_a_file_of_the_real_size(profile: str) -> 
 
 def test_names_of_the_cards_follow_the_epoch() -> None:
     exposure = plan().exposures[-1]
-    old, new = (build_header(build_instrument(name).profile, exposure) for name in ("kpy", "pysedm"))
+    old, new = (build_header(build_instrument(name).profile, exposure) for name in ("2017", "2019"))
     assert "PRLLTC" in old and "TEL_PA" not in old and "ENDAIR" not in old
     assert "TEL_PA" in new and "ENDAIR" in new and new["ENDAIR"] >= 1.0
 
@@ -167,11 +167,11 @@ def test_header_values() -> None:
 
 # frames -----------------------------------------------------------------------------------------------------------
 def test_a_frame_does_not_depend_on_the_frames_before_it() -> None:
-    again = plan_night(night="20170612", seed=1, size="mini", profile="kpy")
+    again = plan_night(night="20170612", seed=1, size="mini", profile="2017")
     i = index_of(plan(), "Hg")
     render_frame(plan(), 0)
     assert np.array_equal(render_frame(plan(), i).data, render_frame(again, i).data)
-    other = plan_night(night="20170612", seed=2, size="mini", profile="kpy")
+    other = plan_night(night="20170612", seed=2, size="mini", profile="2017")
     assert not np.array_equal(render_frame(plan(), i).data, render_frame(other, i).data)
 
 
@@ -293,9 +293,9 @@ def test_workers_must_be_positive(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_whole_mini_night_by_two_workers_is_that_of_one(tmp_path: Path) -> None:
     seen: list[str] = []
-    one = simulate_night(tmp_path / "one", night="20190612", seed=4, size="mini", profile="pysedm",
+    one = simulate_night(tmp_path / "one", night="20190612", seed=4, size="mini", profile="2019",
                          progress=lambda done, total, name: seen.append(name))  # fmt: skip
-    two = simulate_night(tmp_path / "two", night="20190612", seed=4, size="mini", profile="pysedm", workers=2)
+    two = simulate_night(tmp_path / "two", night="20190612", seed=4, size="mini", profile="2019", workers=2)
     files = sorted(p.relative_to(one) for p in one.rglob("*.fits*"))
     assert files == sorted(p.relative_to(two) for p in two.rglob("*.fits*"))
     raw = [f for f in files if f.parts[0] == "raw"]

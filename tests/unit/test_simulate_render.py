@@ -21,7 +21,7 @@ from sedmd.simulate.spectra import GRID
 
 
 @cache
-def optics(name: str = "kpy") -> Optics:
+def optics(name: str = "2017") -> Optics:
     return build_optics(load_profile(name), 1)
 
 

@@ -38,7 +38,7 @@ CALIBRATED = "erg / (s cm2 Angstrom)"
 
 @pytest.fixture(scope="module")
 def plan() -> NightPlan:
-    return plan_night(night=NIGHT, seed=1, size="mini", profile="kpy")
+    return plan_night(night=NIGHT, seed=1, size="mini", profile="2017")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ SHARP = Seeing(fwhm=1.5, beta=3.5)
 
 @cache
 def optics() -> Optics:
-    return build_optics(load_profile("kpy"), 2)
+    return build_optics(load_profile("2017"), 2)
 
 
 def centroid(shares: np.ndarray, node: int) -> tuple[float, float]:

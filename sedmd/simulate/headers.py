@@ -117,11 +117,12 @@ def _detector(profile: Profile, exposure: Exposure) -> Cards:
 def pacific_time(when: datetime) -> datetime:
     """Local civil time at Palomar: 7 h behind UT from the second Sunday of March to the first of November, else 8 h."""
 
-    def sunday(month: int, number: int) -> datetime:
-        first = when.replace(month=month, day=1, hour=10, minute=0, second=0, microsecond=0)
+    def sunday(month: int, number: int, hour: int) -> datetime:
+        first = when.replace(month=month, day=1, hour=hour, minute=0, second=0, microsecond=0)
         return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (number - 1))
 
-    summer = sunday(3, 2) <= when < sunday(11, 1)
+    # at 2 h in the morning, which is 10 h UT in March and 9 h UT in November
+    summer = sunday(3, 2, 10) <= when < sunday(11, 1, 9)
     return when - timedelta(hours=7 if summer else 8)
 
 

@@ -22,45 +22,43 @@ from sedmd.visits import observations
 
 from .helpers import NOW, is_record, night_is_done, products, service, stop, wait_for
 
-NIGHT = "20190612"
-
-
 def frames_of(profile: str, *, seed: int = 1, size: str = "full"):
-    plan = plan_night(night=NIGHT, seed=seed, size=size, profile=profile)
-    loaded = load_profile(profile)
+    plan = plan_night(seed=seed, size=size, profile=profile)
     for exposure in plan.exposures:
-        header = build_header(loaded, exposure)
+        header = build_header(plan.instrument.profile, exposure, sunset=plan.sunset, sunrise=plan.sunrise)
         values = header_values(header.tostring(sep="", endcard=True, padding=True).encode("latin-1"))
-        yield exposure, frame_from_header(values, Path(exposure.folder) / exposure.file)
+        if exposure.fault != "short header":  # its cards say nothing; see the tests of frames in the making
+            yield exposure, frame_from_header(values, Path(exposure.folder) / exposure.file)
 
 
-@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"2024"}))
+@pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_every_frame_of_a_full_night_is_taken_for_what_it_is(profile):
     wrong = []
+    night = load_profile(profile).example
     for exposure, frame in frames_of(profile):
-        expected = "ignored" if exposure.ignore else exposure.kind
-        if frame.kind != expected or night_of(frame.start) != NIGHT or frame.notes:
+        expected = "ignored" if exposure.ignore and not exposure.unseen else exposure.kind
+        if frame.kind != expected or night_of(frame.start) != night:
             wrong.append((exposure.file, exposure.object, expected, str(frame.kind), frame.reason, frame.notes))
     assert wrong == []
 
 
-@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"2024"}))
-def test_pairs_of_a_full_night_are_joined(profile):
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_pairs_of_a_full_night_are_joined_and_singles_are_not(profile):
     frames = [frame for _, frame in frames_of(profile)]
-    visits = observations(frames)
-    tokens = [frame for frame in frames if frame.nod and frame.kind == "science"]
-    assert sum(visit.pair for visit in visits) == len(tokens) // 2 > 0
+    visits = observations(frames, lambda name: name)
+    assert sum(visit.pair for visit in visits) == (2 if profile == "2017" else 0)
     assert len({visit.product for visit in visits}) == len(visits)
 
 
 @pytest.mark.slow
 def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, capsys):
     simulated = tmp_path / "simulated"
-    assert cli.main(["simulate", str(simulated), "--mini", "--night", NIGHT, "--profile", "2017", "--workers", "2"]) == 0
+    night = load_profile("2017").example
+    assert cli.main(["simulate", str(simulated), "--mini", "--profile", "2017", "--workers", "2"]) == 0
     once = tmp_path / "once"
     assert cli.main(["reduce", str(simulated / "raw"), "--redux", str(once)]) in (0, 1)
     table = capsys.readouterr().out
-    made = {path.name for path in (once / NIGHT).iterdir()}
+    made = {path.name for path in (once / night).iterdir()}
     assert {"bias0.1.fits", "traces.fits", "wavelength.fits", "flat.fits", "std-correction.fits"} <= made, table
     assert [name for name in made if re.fullmatch(r"sp_STD-.*\.fits", name)], table
 
@@ -87,8 +85,8 @@ def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, caps
         code, log = stop(daemon)
     assert code == 0, log
     expected = {
-        f"{NIGHT}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((once / NIGHT).iterdir())
+        f"{night}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((once / night).iterdir())
         if path.is_file() and not is_record(path)
     }
     assert products(settings) == expected

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.epochs import PIXIS_SECTIONS
+from sedmd.epochs import ANDOR_SECTIONS, PIXIS_SECTIONS
 from sedmd.reduce.bias import combine_bias
 from sedmd.reduce.checks import LINES_FROM, MIN_CONTRAST, lamp_light, lamp_reason, likeness
 from sedmd.reduce.containers import Image
@@ -14,7 +14,6 @@ from sedmd.reduce.detector import combine_exposures, debias
 from sedmd.simulate import PROFILES, load_profile, plan_night, render_frame
 from unit.reduce_scenes import draw, expose, lattice_scene, rng
 
-FIRST = 2045
 ARCS = ("Hg", "Cd", "Xe")
 LAMPS = ("dome", *ARCS)
 #: One hardware epoch always; the others, which take as long again, with the slow tests.
@@ -23,14 +22,14 @@ EPOCHS = ["2017", *(pytest.param(name, marks=pytest.mark.slow) for name in sorte
 
 @cache
 def plan(profile):
-    return plan_night(night="20190612", seed=3, size="mini", profile=profile)
+    return plan_night(seed=3, size="least", profile=profile)
 
 
 @cache
 def raw(profile, label, number=0, *, light=None):
     """Pixels of the `number`-th frame of a label; another `light` in the spectrograph than the label says."""
     night = plan(profile)
-    index = [i for i, e in enumerate(night.exposures) if e.object.startswith(f"Calib:  {label} ")][number]
+    index = [i for i, e in enumerate(night.exposures) if e.kind == label][number]
     exposures = list(night.exposures)
     if light is not None:
         exposures[index] = replace(exposures[index], light=light)
@@ -42,22 +41,30 @@ def biases(profile):
     """Three biases at the speed of the lamps."""
     speed = load_profile(profile).detector.calibration_speed
     night = plan(profile)
-    own = [i for i, e in enumerate(night.exposures) if "bias" in e.object and e.speed == speed]
+    own = [i for i, e in enumerate(night.exposures) if e.kind == "bias" and e.speed == speed]
     return tuple(render_frame(night, i).data for i in own[:3])
+
+
+def sections(profile):
+    return ANDOR_SECTIONS if load_profile(profile).frame.prescan else PIXIS_SECTIONS
 
 
 @cache
 def image(profile, label, number=0, *, light=None):
     gain = load_profile(profile).detector.gain
-    master = combine_bias(biases(profile), PIXIS_SECTIONS)
+    master = combine_bias(biases(profile), sections(profile))
     frame = raw(profile, label, number, light=light)
-    return debias(frame, master, gain=gain, sections=PIXIS_SECTIONS, saturation_adu=50000.0)[0]
+    return debias(frame, master, gain=gain, sections=sections(profile), saturation_adu=50000.0)[0]
 
 
-def lit(frame, electrons, gain, seed=1):
-    """The frame with even light on its image columns, photon noise included."""
+def lit(frame, electrons, profile, seed=1):
+    """The frame with even light, photon noise included, but for the columns that the level is taken from."""
+    loaded = load_profile(profile)
+    first = loaded.frame.prescan
+    columns = min(loaded.frame.columns, frame.shape[1] - 3)
     light = np.zeros(frame.shape)
-    light[:, :FIRST] = rng(seed).poisson(electrons, (frame.shape[0], FIRST)) / gain
+    even = rng(seed).poisson(electrons, (frame.shape[0], columns))
+    light[:, first : first + columns] = even / loaded.detector.gain
     return (frame + np.rint(light)).astype(np.uint16)
 
 
@@ -79,10 +86,10 @@ def test_dark_lamp_is_told(profile):
 
 @pytest.mark.parametrize("profile", EPOCHS)
 def test_scattered_light_alone_is_no_lamp(profile):
-    frame = lit(raw(profile, "dome", light="dark"), 400.0, load_profile(profile).detector.gain)
-    master = combine_bias(biases(profile), PIXIS_SECTIONS)
+    frame = lit(raw(profile, "dome", light="dark"), 400.0, profile)
+    master = combine_bias(biases(profile), sections(profile))
     gain = load_profile(profile).detector.gain
-    light = lamp_light(debias(frame, master, gain=gain, sections=PIXIS_SECTIONS, saturation_adu=50000.0)[0])
+    light = lamp_light(debias(frame, master, gain=gain, sections=sections(profile), saturation_adu=50000.0)[0])
     assert light.smooth == pytest.approx(400, rel=0.03)
     assert "no spectra" in lamp_reason(light, lines=False)
 

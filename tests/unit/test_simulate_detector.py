@@ -8,7 +8,7 @@ import pytest
 from sedmd.simulate import load_profile
 from sedmd.simulate.detector import Chip, bleed, build_chip, cosmic_rays, read_out
 
-PROFILE = load_profile("2017")
+PROFILE = load_profile("2019")  # the camera whose last three columns see no light
 DARK = np.zeros((2048, 2048), dtype=np.float32)
 
 

@@ -31,7 +31,7 @@ def test_profile_loads_with_its_name(name: str) -> None:
 
 def test_a_night_has_one_epoch_and_the_dates_of_the_epochs_meet() -> None:
     # last A/B pair, new cards, new control software, Andor camera turned round (hardware timeline)
-    nights = ("20131001", "20180630", "20180701", "20181031", "20181101", "20200110", "20200111", "20230406", "20251118")
+    nights = "20131001 20180630 20180701 20181031 20181101 20200110 20200111 20230406 20251118".split()
     found = [profile_of(night) for night in nights]
     assert found == ["2017", "2017", "2018", "2018", "2019", "2019", "2021", "2021", "2024"]
     with pytest.raises(ConfigError, match="20120101"):

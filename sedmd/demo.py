@@ -20,7 +20,6 @@ from sedmd.errors import SedmError
 from sedmd.fitsfile import examine
 from sedmd.status import render, snapshot
 
-NIGHT = "20190612"
 #: Present in a directory that a demo made, so that the next one may clear it.
 MARK = ".sedmd-demo"
 #: Longest time a demo may take before it is called a failure, seconds.
@@ -56,17 +55,18 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
     begun = time.monotonic()
     settings = _prepare(out)
     simulated = out / "simulated"
+    night = example_night(profile)
     print(f"Simulating a night of profile {profile!r}, seed {seed}, and playing it under a running service in {out}")
-    simulate = ["simulate", str(simulated), "--mini", "--night", NIGHT, "--seed", str(seed), "--profile", profile]
+    simulate = ["simulate", str(simulated), "--mini", "--night", night, "--seed", str(seed), "--profile", profile]
     with _sedmd("run", "--config", str(out / "sedmd.toml"), forward=True) as service:
         with _sedmd(*simulate, forward=False) as simulator:
             played = _play_frames(simulated / "raw", settings.paths.raw_root, simulator, service)
         print(f"{played} frames played in {time.monotonic() - begun:.0f} s; waiting for the last spectra")
-        state = _wait_until_closed(settings, service, clock, until=begun + PATIENCE_S)
+        state = _wait_until_closed(settings, night, service, clock, until=begun + PATIENCE_S)
         service.send_signal(signal.SIGTERM)
         code = service.wait(timeout=settings.jobs.drain_timeout_s + 30)
     print(f"\n{render(state)}\n")
-    rows = _score(simulated / "truth", settings.paths.redux_root)
+    rows = _score(simulated / "truth", settings.paths.redux_root / night)
     print("Comparison with the truth")
     print(compare(rows))
     spectra = [target for target in state["targets"] if target["state"] == "spectrum"]
@@ -78,7 +78,7 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
         and all(passed(row) for row in rows if decides(row))
     )
     print(
-        f"\n{len(spectra)} spectra in {settings.paths.redux_root / NIGHT}, {time.monotonic() - begun:.0f} s in all: ",
+        f"\n{len(spectra)} spectra in {settings.paths.redux_root / night}, {time.monotonic() - begun:.0f} s in all: ",
         end="",
     )
     print("everything as expected" if good else "NOT everything as expected, see above")
@@ -140,10 +140,17 @@ def decides(row: Any) -> bool:
     return not what or what.startswith(DECISIVE)
 
 
-def _score(truth: Path, redux: Path) -> list[Any]:
+def example_night(profile: str) -> str:
+    """The night that is simulated for a profile."""
+    from sedmd.simulate import load_profile
+
+    return load_profile(profile).example
+
+
+def _score(truth: Path, folder: Path) -> list[Any]:
     from sedmd.simulate.score import score_night
 
-    return list(score_night(truth, redux / NIGHT))
+    return list(score_night(truth, folder))
 
 
 def _fields(row: Any) -> Mapping[str, Any]:
@@ -214,7 +221,7 @@ def _play_frames(source: Path, raw_root: Path, simulator: subprocess.Popen[str],
         if service.poll() is not None:
             msg = f"the service ended early with exit code {service.returncode}; its lines are above"
             raise SedmError(msg)
-        for path in sorted(set(source.glob("*/ifu*.fits")) - played):
+        for path in sorted(set(source.glob("*/ifu*.fits*")) - played):
             if examine(path).whole or finished:
                 drop(path, raw_root / path.parent.name / path.name)
                 played.add(path)
@@ -224,16 +231,16 @@ def _play_frames(source: Path, raw_root: Path, simulator: subprocess.Popen[str],
 
 
 def _wait_until_closed(
-    settings: Settings, service: subprocess.Popen[str], clock: Callable[[], datetime], *, until: float
+    settings: Settings, night: str, service: subprocess.Popen[str], clock: Callable[[], datetime], *, until: float
 ) -> dict[str, Any]:
     """Wait until the night is closed and nothing is left to do; the last snapshot."""
     while time.monotonic() < until:
         if service.poll() is not None:
             msg = f"the service ended early with exit code {service.returncode}; its lines are above"
             raise SedmError(msg)
-        state = snapshot(settings, night=NIGHT, now=clock())
+        state = snapshot(settings, night=night, now=clock())
         if state["closed"] and state["idle"]:
             return state
         time.sleep(1)
-    msg = f"the night was not finished after {PATIENCE_S:g} s; see {settings.paths.redux_root / NIGHT / 'sedmd.log'}"
+    msg = f"the night was not finished after {PATIENCE_S:g} s; see {settings.paths.redux_root / night / 'sedmd.log'}"
     raise SedmError(msg)

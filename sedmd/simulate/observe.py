@@ -449,7 +449,8 @@ class _Observer:
         self._open_up(10, 5, 420.0)
         self._indoors("bias", self._label("bias", 1, 10), 5.0, slow, light="dark", ignore="bias with an exposure time")
         dome = self._label("dome", 1, 5)
-        self._indoors("dome", dome, self.profile.lamps.dome_exptime, fast, light="dark", ignore="dome lamp off")
+        seconds = self.profile.lamps.dome_exptime
+        self._indoors("dome", dome, seconds, fast, light="dark", ignore="dome lamp off", unseen=True)
         self._indoors("science", "test", 10.0, fast, light="dark", ignore="test exposure")
         self._calibrations(10, 5, crash=self.style in ("2021", "2024"))
         self._indoors("science", "dark 300s", 300.0, slow, light="dark", ignore="dark")

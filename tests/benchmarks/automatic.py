@@ -1,6 +1,6 @@
 """Print how completely and how purely targets are extracted without an observer, by S/N and kind of field.
 
-    python tests/benchmarks/automatic.py [--blanks DIR] [--profiles kpy pysedm shifted] [--s-to-n 2 3 5 10 30 100]
+    python tests/benchmarks/automatic.py [--blanks DIR] [--profiles 2017 2021 2024 shifted] [--s-to-n 2 3 5 10 30 100]
                                          [--kinds alone pair ...] [--count 10] [--seed 1] [--without-star]
                                          [--without-place] [--workers 2] [--out FILE]
 
@@ -47,7 +47,7 @@ from sedmd.reduce.psf import Refraction
 from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target import Look
 
-PROFILES = ("kpy", "pysedm", "shifted")
+PROFILES = ("2017", "2021", "2024", "shifted")
 #: Final and farther than this from the target: another object [arcsec].
 WRONG_ARCSEC = 1.0
 #: Bins of which one figure of the spectrum's shape is made.

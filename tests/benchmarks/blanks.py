@@ -1,6 +1,6 @@
 """Exposures of empty sky that went through the whole pipeline, for putting sources on.
 
-    python tests/benchmarks/blanks.py --blank DIR [--profiles kpy pysedm shifted] [--seed 1]
+    python tests/benchmarks/blanks.py --blank DIR [--profiles 2017 2021 2024 shifted] [--seed 1]
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ from sedmd.simulate.night import write_frame
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.plan import Exposure, Instrument, NightPlan, exposure_of
 
-NIGHT = "20190612"
 Place = tuple[float, float]
-
-NIGHT = "20190612"
 
 
 class Exposed(NamedTuple):
@@ -101,10 +98,10 @@ def blank_cubes(folder: Path, profile: str, seed: int) -> tuple[Blank, ...]:
 
 def blank_plan(profile: str, seed: int) -> NightPlan:
     """The calibrations, twilight and standards of a mini night, and after them the blank exposures of `POINTED`."""
-    plan = plan_night(night=NIGHT, seed=seed, size="mini", profile=profile)
+    plan = plan_night(seed=seed, size="mini", profile=profile)
     kept = [e for e in plan.exposures if e.kind != "science" and not e.ignore]
     rng = np.random.default_rng(np.random.SeedSequence([seed, 505]))
-    midnight = almanac.julian_date(datetime.strptime(NIGHT, "%Y%m%d").replace(tzinfo=UTC))
+    midnight = almanac.julian_date(datetime.strptime(plan.night, "%Y%m%d").replace(tzinfo=UTC))
     conditions = draw_conditions(plan.instrument.profile, midnight, rng)
     last = kept[-1]
     clock = last.start + (last.exptime + 300.0) / 86400.0
@@ -174,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make the blank cubes of some profiles, each in a folder of its name."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--blank", type=Path, required=True, metavar="DIR", help="folder of the profiles' folders")
-    parser.add_argument("--profiles", nargs="+", default=["kpy", "pysedm", "shifted"])
+    parser.add_argument("--profiles", nargs="+", default=["2017", "2021", "2024", "shifted"])
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     for profile in options.profiles:

@@ -20,9 +20,6 @@ from sedmd.simulate.atmosphere import transmission
 from sedmd.simulate.sources import Pointing, Seeing, Source, moffat
 from sedmd.simulate.spectra import GRID, photons
 
-NIGHT = "20190612"
-Place = tuple[float, float]
-
 Place = tuple[float, float]
 #: Wavelengths [Angstrom] at which images are made, closer in the blue, where refraction is fast; a spline joins them.
 NODES = 1.0 / np.linspace(1.0 / 10000.0, 1.0 / 3550.0, 16)[::-1]

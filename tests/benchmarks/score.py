@@ -1,6 +1,6 @@
 """Print every figure that the reduction has to reach, on simulated nights, and how long it took.
 
-    python tests/benchmarks/score.py [--profiles kpy pysedm] [--seeds 1 2 3] [--mini] [--out DIR] [--reuse]
+    python tests/benchmarks/score.py [--profiles 2017 2019 2021 2024] [--seeds 1 2 3] [--mini] [--out DIR] [--reuse]
 
 Each night is simulated, reduced by `sedmd reduce` in a process of its own, and compared with its truth. Nothing is
 asserted here: the exit code says whether all figures were reached; times are only shown.
@@ -20,7 +20,6 @@ from pathlib import Path
 from sedmd.simulate.score import Row, score_night
 from sedmd.simulate.score_rows import worst
 
-NIGHT = "20190612"
 #: Steps of the calibrations, in stages: the jobs of one stage do not wait for each other.
 STAGES = (("bias",), ("lamp",), ("traces",), ("wavelength",), ("flat",))
 STEPS = ("bias", "lamp", "traces", "wavelength", "flat", "cube", "extract", "fluxcal", "calibrate")
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--profiles", nargs="+", default=["kpy", "pysedm"])
+    parser.add_argument("--profiles", nargs="+", default=["2017", "2019", "2021", "2024"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--mini", action="store_true", help="small nights instead of whole ones")
     parser.add_argument("--out", type=Path, default=Path("sedmd-benchmark"), help="default ./sedmd-benchmark")
@@ -69,8 +68,7 @@ def _night(folder: Path, profile: str, seed: int, size: str, options: argparse.N
     if folder.exists() and not options.reuse:
         sys.exit(f"{folder} exists; give --reuse to go on with it, or another --out")
     if not (truth / "sensitivity.fits").exists():  # written last
-        what = ["--night", NIGHT, "--seed", str(seed), "--profile", profile]
-        _sedmd("simulate", str(folder), f"--{size}", *what)
+        _sedmd("simulate", str(folder), f"--{size}", "--seed", str(seed), "--profile", profile)
     begun = time.monotonic()
     raws = sorted(str(path) for path in (folder / "raw").iterdir() if path.is_dir())
     _sedmd("reduce", *raws, "--redux", str(redux), "--workers", str(options.workers), may_fail=True)

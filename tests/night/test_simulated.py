@@ -22,6 +22,7 @@ from sedmd.visits import observations
 
 from .helpers import NOW, is_record, night_is_done, products, service, stop, wait_for
 
+
 def frames_of(profile: str, *, seed: int = 1, size: str = "full"):
     plan = plan_night(seed=seed, size=size, profile=profile)
     for exposure in plan.exposures:

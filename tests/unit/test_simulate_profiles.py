@@ -31,9 +31,14 @@ def test_profile_loads_with_its_name(name: str) -> None:
 
 def test_a_night_has_one_epoch_and_the_dates_of_the_epochs_meet() -> None:
     # last A/B pair, new cards, new control software, Andor camera turned round (hardware timeline)
-    nights = "20131001 20180630 20180701 20181031 20181101 20200110 20200111 20230406 20251118".split()
-    found = [profile_of(night) for night in nights]
-    assert found == ["2017", "2017", "2018", "2018", "2019", "2019", "2021", "2021", "2024"]
+    for profile, first, last in (
+        ("2017", "20131001", "20180630"),
+        ("2018", "20180701", "20181031"),
+        ("2019", "20181101", "20200110"),
+        ("2021", "20200111", "20230406"),
+        ("2024", "20230411", "20251118"),
+    ):
+        assert profile_of(first) == profile_of(last) == profile
     with pytest.raises(ConfigError, match="20120101"):
         profile_of("20120101")
 

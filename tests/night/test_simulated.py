@@ -46,7 +46,7 @@ def test_every_frame_of_a_full_night_is_taken_for_what_it_is(profile):
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_pairs_of_a_full_night_are_joined_and_singles_are_not(profile):
     frames = [frame for _, frame in frames_of(profile)]
-    visits = observations(frames, lambda name: name)
+    visits = observations(frames)
     assert sum(visit.pair for visit in visits) == (2 if profile == "2017" else 0)
     assert len({visit.product for visit in visits}) == len(visits)
 

@@ -76,15 +76,20 @@ def verb_targets(options: argparse.Namespace) -> int:
 
 
 def verb_why(options: argparse.Namespace) -> int:
-    """Tell the whole story of a frame or target, one event a line."""
+    """Tell the whole story of a frame or target, one event a line, and which cards of a frame are corrected."""
+    from sedmd.ingest import night_by_name
     from sedmd.ledger import Ledger
 
     settings = settings_of(options)
     subject = stem_of(options.subject)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
         story = ledger.story(subject)
+        mends = [mend for mend in ledger.mends(night_by_name(Path(subject))) if mend.covers(subject)]
     for when, night, name, text in story:
         print(f"{when[:19].replace('T', ' ')} UT  {night:8}  {name:40} {text}")
+    for mend in mends:
+        given = f"for {mend.scope} by {mend.who}, {mend.time[:16].replace('T', ' ')} UT"
+        print(f"in force: {mend.told()} ({given}); sedmd mend {mend.scope} --undo {mend.card} takes it back")
     if not story:
         print(f"nothing is known of {subject!r}; see sedmd status for the names in the ledger")
         return 1

@@ -74,6 +74,10 @@ def test_a_quarantined_frame_is_corrected_reduced_and_after_undo_quarantined_aga
     assert "corrected ifu20190612_05_00_00 {'AIRMASS': 1.1, 'EXPTIME': 900}" in cube
     told = story(settings, "ifu20190612_05_00_00")
     assert any("corrected by hand: EXPTIME = 900, was not there" in text for text in told)
+    told_now = ask(capsys, settings, "why", "ifu20190612_05_00_00.fits")
+    assert "in force: EXPTIME=900 (for ifu20190612_05_00_00 by " in told_now
+    assert "sedmd mend ifu20190612_05_00_00 --undo AIRMASS takes it back" in told_now
+    assert "in force" not in ask(capsys, settings, "why", "ifu20190612_04_00_00")
     assert reduce(settings).code == 0, "nothing is left to do"
 
     assert "taken back: EXPTIME=900" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", "exptime")

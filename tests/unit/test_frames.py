@@ -87,6 +87,7 @@ def test_kind(label, changes, kind):
         ("ACQ-ZTF19abc r", {"IMGTYPE": "NA"}, "acquisition"),
         ("ZTF19abc r", {"IMGTYPE": "Acquisition"}, "acquisition"),
         ("Guider: ZTF19abc", {}, "guider"),
+        ("ZTF19abc", {"IMGTYPE": "Guider"}, "guider"),
         ("SEDmDefault", {}, "no target"),
         ("ZTF19abc", {"IMGTYPE": "Focus"}, "focus"),
     ],

@@ -57,7 +57,7 @@ class Line:
     utc : str
         Start, YYYY-MM-DD HH:MM:SS.s.
     method : str
-        How the spectrum was extracted, "A/B" in it for a pair.
+        How the spectrum was extracted, "A/B" in it for a pair, its letter for one exposure of a pair alone.
     snr : float or None
         Median signal to noise of a bin, 4500-8500 Angstrom.
     calibrations, flux_calibration : str
@@ -68,6 +68,8 @@ class Line:
         Of the automatic extraction; None where an observer decided.
     doubts : tuple of str
         What speaks against an automatic extraction.
+    half : str
+        "A" or "B" for that exposure of a pair without the other.
     """
 
     product: str
@@ -90,6 +92,7 @@ class Line:
     classification: Classification | None = None
     confidence: float | None = None
     doubts: tuple[str, ...] = ()
+    half: str = ""
 
     @property
     def older(self) -> bool:
@@ -259,6 +262,9 @@ def _line(one: FinalSpectrum, found: Classification | None) -> Line:
     method = str(cards.get("EXTRMETH") or "")
     if cards.get("ABPAIR") and "A/B" not in method:
         method = f"{method} A/B".strip()
+    half = str(cards.get("PAIRHALF") or "")
+    if half and method.split()[-1:] != [half]:
+        method = f"{method} {half}".strip()
     return Line(
         product=one.product,
         target=one.target,
@@ -280,6 +286,7 @@ def _line(one: FinalSpectrum, found: Classification | None) -> Line:
         classification=found,
         confidence=None if one.by_observer or one.standard else _float(cards.get("CONFID")),
         doubts=() if one.by_observer else tuple(str(cards[key]) for key in sorted(cards) if _DOUBT.fullmatch(key)),
+        half=half,
     )
 
 

@@ -77,7 +77,7 @@ def _table(report: Report) -> list[str]:
     notes = []
     if any(line.older for line in report.lines):
         notes.append('flux: "3 n" is calibrated with calibrations that are 3 nights old')
-    if any(line.method.endswith((" A", " B")) for line in report.lines):
+    if any(line.half for line in report.lines):
         notes.append("method: an A or B at its end is one exposure of a pair without the other; its sky is worse")
     if any(not line.classification for line in report.lines):
         notes.append("type: (standard) or (quality) where there is no classification")

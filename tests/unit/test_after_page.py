@@ -124,6 +124,15 @@ def test_products_on_the_site_are_the_products(settings, redux):
         assert copy.stat().st_ino != (redux / name).stat().st_ino
 
 
+def test_one_exposure_of_a_pair_says_so_and_a_single_does_not(settings, redux):
+    write_products(redux, "ZTF19abc_obs1", method="psf A", half_of_pair="A")
+    publish(look(settings), settings.web.root, settings)
+    assert "only A of a pair" in page(settings).text
+    write_products(redux, "ZTF19abc_obs1")
+    publish(look(settings), settings.web.root, settings)
+    assert "of a pair" not in page(settings).text
+
+
 def test_names_are_text_never_markup(settings, redux):
     name = safe_name(EVIL)
     write_products(redux, name, EVIL, reducer="<i>ann</i>", program="&amp;")

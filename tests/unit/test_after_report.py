@@ -58,6 +58,16 @@ def test_a_line_tells_a_target(night):
     ]
 
 
+@pytest.mark.parametrize("method", ["psf B", "ellipse"])
+def test_one_exposure_of_a_pair_is_told_from_a_single(night, method):
+    write_products(night, "ZTF19abc_obs1", method=method, half_of_pair="B")
+    write_products(night, "ZTF19xyz_obs1")
+    made = report(night, state())
+    lines = {line.product: (line.method, line.half) for line in made.lines}
+    assert lines == {"ZTF19abc_obs1": (f"{method.split()[0]} B", "B"), "ZTF19xyz_obs1": ("psf", "")}
+    assert "one exposure of a pair without the other" in report_text(made)
+
+
 def test_lines_stand_in_the_order_of_time(night):
     for name, utc in (("a", "2019-06-12 09:00:00.0"), ("b", "2019-06-11 23:30:00.0"), ("c", "2019-06-12 04:00:00.0")):
         write_products(night, name, utc=utc)

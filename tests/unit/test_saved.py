@@ -37,7 +37,8 @@ def night(tmp_path):
     folder = tmp_path / "20190612"
     for letter, place, stem, day in (("A", (3.0, -4.0), "04_07_07", 0.172), ("B", (-3.0, 4.0), "04_28_02", 0.186)):
         header = make_header(f"ZTF19abc [{letter}]", day)
-        del header["TEL_PA"]  # these stars do not follow refraction
+        for card in ("TEL_PA", "RA", "DEC", "OBJRA", "OBJDEC"):
+            del header[card]  # these stars do not follow refraction: nothing may tell where the zenith is
         cube = make_cube([(*place, 300.0)], seed=ord(letter))
         write_cube(folder / f"e3d_crr_b_ifu20190612_{stem}_ZTF19abc.fits", cube, header=header)
     return folder

@@ -7,7 +7,7 @@ import pytest
 from sedmd.frames import Kind
 from sedmd.plan import Record, State
 from sedmd.planner import plan_night
-from sedmd.status import _unused
+from sedmd.status import _target_line, _unused
 
 from .test_night import make
 from .test_planner import carry_out, context, states
@@ -267,3 +267,22 @@ def test_the_status_names_what_did_not_serve_in_a_line_for_each_reason():
             "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
         }
     ]
+
+
+@pytest.mark.parametrize("half", ["", "B"])
+def test_the_status_tells_half_of_a_pair_from_a_single(half):
+    line = _target_line(
+        {
+            "name": "x_obs1",
+            "exptime_s": 900.0,
+            "airmass": 1.2,
+            "state": "spectrum",
+            "reason": "",
+            "note": "",
+            "half_of_pair": half,
+            "figures": {"S/N": 12.0, "quality": 2, "confidence": 0.99},
+            "decision": None,
+        }
+    )
+    said = "S/N 12.0, 2 acceptable, 99 % sure"
+    assert line.endswith(f"spectrum           only [B] of a pair; {said}" if half else f"spectrum           {said}")

@@ -15,12 +15,9 @@ from sedmd.reduce.containers import Image, Mask
 from sedmd.reduce.moved import SAME_PX, groups_alike, shift_between
 from sedmd.reduce.overscan import scan_level
 
-#: Share of the pixels of a block of scan columns that must have one level. Spectra that run off the chip leave half of
-#: the rows of its last columns dark (76 of some 250 places on a dome frame of 2013); where all of them are lit, a
-#: hundredth is on any one level.
-MIN_DARK_SHARE = 0.15
-#: Share of the rows that must be lit before the columns are taken for part of the image, where scattered light, too,
-#: may lie under the spectra; and how far the camera's level drifts after its biases, in read noises.
+#: Share of the rows that must be lit before scan columns are taken for part of the image, where scattered light, too,
+#: may lie under the spectra (on a dome frame of 2013 spectra run off the last column in 76 of some 250 places); and how
+#: far the camera's level drifts after its biases, in read noises.
 IMAGE_FROM, MAX_DRIFT = 0.05, 2.0
 #: Read noises by which the level of one block of scan columns may exceed that of the other, before what the spectra
 #: left in it is taken for the cause: charge that is read late adds light, and light only adds.
@@ -90,9 +87,7 @@ def _level_under_light(
     for first, stop in sections.scans:
         found = scan_level(above[:, first:stop], noise=noise)
         height = float(np.median(found.level))
-        if found.dark < MIN_DARK_SHARE or (
-            found.lit > IMAGE_FROM and height > master.pedestal + MAX_DRIFT * master.read_noise_adu
-        ):
+        if found.lit > IMAGE_FROM and height > master.pedestal + MAX_DRIFT * master.read_noise_adu:
             continue
         dark.append(above[:, first:stop])
         heights.append(height)

@@ -21,12 +21,10 @@ class ScanLevel:
     Attributes
     ----------
     level : (n_y,) float32, ADU, of each row
-    dark : float, share of the pixels that have this level
     lit : float, share of the rows that stand out, as where spectra run into the columns
     """
 
     level: NDArray[np.floating]
-    dark: float
     lit: float
 
 
@@ -96,7 +94,7 @@ def scan_level(columns: NDArray[np.floating], *, noise: float | None = None, sig
     lit = mean > lower + 4 * error
     good = (np.abs(flat - lower[:, None]) < 4 * noise + 0.5) & ~lit[:, None]
     level = _local_line((flat * good).sum(axis=1), good.sum(axis=1).astype(float), lower, sigma_rows)
-    return ScanLevel(level=level, dark=float(good.mean()), lit=float(lit.mean()))
+    return ScanLevel(level=level, lit=float(lit.mean()))
 
 
 def _local_line(

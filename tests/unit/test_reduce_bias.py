@@ -7,7 +7,7 @@ from sedmd.instrument import Sections
 from sedmd.reduce.bias import bias_reasons, combine_bias
 from sedmd.reduce.containers import Mask
 from sedmd.reduce.detector import debias
-from sedmd.reduce.overscan import image_columns, overscan_level
+from sedmd.reduce.overscan import image_columns, overscan_level, scan_level
 from unit.reduce_scenes import rng
 
 NY, GAIN = 384, 1.8
@@ -172,6 +172,26 @@ def test_scattered_light_under_spectra_in_the_columns_is_not_taken_for_the_level
     raw[:, 512:] += np.rint(rng(67).poisson(light[:, 512:] * GAIN) / GAIN).astype(np.uint16)
     error, origin = error_of(raw, light, master, NARROW)
     assert abs(error) < scattered / 10 + 4.0 and origin == expected
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.2])
+def test_dark_columns_of_different_levels_have_one_level_and_no_lit_rows(jitter):
+    random = rng(80)
+    rows = random.normal(0, jitter, (2000, 1))
+    columns = 500.0 + 40.0 * np.arange(40) / 39 + rows + random.normal(0, 4.0, (2000, 40))
+    columns[300:305, 10] += 4000.0  # a cosmic ray
+    found = scan_level(columns.astype(np.float32))
+    assert found.lit < 0.01
+    assert found.level.mean() == pytest.approx(520.0, abs=0.1)
+    assert np.std(found.level) < 0.1 + 0.2 * jitter
+
+
+def test_rows_with_light_are_counted():
+    columns = 500.0 + rng(81).normal(0, 4.0, (2000, 3))
+    columns[100:600] += 30.0 * (np.arange(500)[:, None] % 20 < 8)
+    found = scan_level(columns.astype(np.float32))
+    assert 0.08 < found.lit < 0.16
+    assert found.level.mean() == pytest.approx(500.0, abs=0.4)
 
 
 def test_level_that_drifts_without_light_is_followed():

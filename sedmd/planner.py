@@ -116,23 +116,48 @@ class _Planner(Jobs):
         return self._tell(series, node)
 
     def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
-        """Combine the lamps of one set: the first all of whose lamps can be used, else the first."""
+        """Combine the lamps of one set: the first that is not known to be useless, else the first."""
         tried: list[tuple[Series, Node]] = []
-        made: list[dict[Kind, tuple[Series, Node]]] = []
+        made: list[tuple[dict[Kind, tuple[Series, Node]], str]] = []
         for one in sets:
-            made.append({kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()})
-            if not any(node.lost for _, node in made[-1].values()):
+            lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
+            made.append((lamps, self._why_useless({kind: node for kind, (_, node) in lamps.items()})))
+            if not made[-1][1]:
                 break
         if not made:
             return {}
-        served = min(made, key=lambda lamps: any(node.lost for _, node in lamps.values()))
+        served, _ = min(made, key=lambda option: bool(option[1]))
         for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
             self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        for lamps, why in made:
+            for series, _ in lamps.values() if lamps is not served else ():
+                for frame in series.frames:
+                    told = f"of a set of calibrations that cannot be used: {why}"
+                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=told)
         for series, node in tried:
             if node.lost:  # what cannot be used says so, also where other frames of the lamp serve
                 self._tell(series, node)
         self.nodes += [node for _, node in served.values()]
         return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
+
+    def _why_useless(self, lamps: Mapping[Kind, Node]) -> str:
+        """Which job failed on these lamps, or on what is made from them; empty while none did.
+
+        Asked of the ledger, since a set that gave way no longer has its products.
+        """
+        for node in lamps.values():
+            if node.lost:
+                return f"{node.job.label}: {node.reason}"
+        if any(kind not in lamps for kind in SET):
+            return ""
+        roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
+        for name in CHAIN:
+            node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
+            record = self.context.records.get(node.key)
+            if record is not None and record.state in (State.FAILED, State.QUARANTINED):
+                return f"{name}: {record.reason}"
+            roles[name] = self.output(node, name)
+        return ""
 
     def _usable(
         self, choices: Sequence[Series], masters: Mapping[float, Node], tried: list[tuple[Series, Node]]

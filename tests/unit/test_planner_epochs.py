@@ -183,18 +183,25 @@ def test_of_two_sets_the_newer_serves_and_the_frames_of_the_older_say_so():
     assert "calibrate x_obs1" in done
 
 
-def carry_out_without(frames, dark):
-    """The plan at the end of the night when the lamp jobs on the frames `dark` cannot be done."""
+def carry_out_without(frames, dark=(), *, useless=None):
+    """The plan at the end of the night when the lamp jobs on the frames `dark` cannot be done.
+
+    With `useless` lamp jobs are done, but not the job of that name when it is made of the frames `dark`.
+    """
     stems = {frame.stem for frame in dark}
     records, products = {}, {}
-    while due := (plan := plan_night(frames, context(final=True, records=records, products=products))).due():
+    for _ in range(200):
+        plan = plan_night(frames, context(final=True, records=records, products=products))
+        if not (due := plan.due()):
+            return plan
         node = due[0]
-        if {path.stem for path in node.job.inputs.get("raw", ())} == stems:
+        of_dark = useless == node.job.step and all(raw_of(plan, str(kind)) <= stems for kind in LAMPS)
+        if of_dark or (useless is None and {path.stem for path in node.job.inputs.get("raw", ())} == stems):
             records[node.key] = Record(state="quarantined", reason="was the lamp on?")
         else:
             records[node.key] = Record(state="done")
             products |= {path.name: node.key for path in node.job.outputs.values()}
-    return plan
+    raise AssertionError("the planner does not come to an end")
 
 
 def test_a_newer_set_that_cannot_be_used_gives_way_to_the_older():
@@ -207,7 +214,28 @@ def test_a_newer_set_that_cannot_be_used_gives_way_to_the_older():
     assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == ()
     fates = fates_of(plan)
     assert {(fates[one.stem].became, fates[one.stem].why) for one in dark} == {("quarantined", "was the lamp on?")}
-    assert {fates[frame.stem].became for frame in newer if frame not in dark} == {"not used"}
+    others = {(fates[frame.stem].became, fates[frame.stem].why) for frame in newer if frame not in dark}
+    assert others == {("not used", "of a set of calibrations that cannot be used: Hg: was the lamp on?")}
+
+
+@pytest.mark.parametrize("step", ["traces", "wavelength", "flat"])
+def test_a_newer_set_of_which_no_geometry_can_be_made_gives_way_to_the_older(step):
+    older = calibrations(MIDNIGHT)
+    newer = [frame for frame in calibrations(MIDNIGHT, first=80) if frame.kind is not Kind.BIAS]
+    plan = carry_out_without([*older, *newer], newer, useless=step)
+    for kind in LAMPS:
+        assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
+    assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == () and not plan.active
+    whys = {fates_of(plan)[frame.stem].why for frame in newer}
+    assert whys == {f"of a set of calibrations that cannot be used: {step}: was the lamp on?"}
+
+
+def test_where_no_set_can_be_used_the_newest_tells_why():
+    older = [frame for frame in calibrations(MIDNIGHT) if frame.kind is not Kind.BIAS]
+    newer = calibrations(MIDNIGHT, first=80)
+    plan = carry_out_without([*older, *newer], [*older, *newer], useless="traces")
+    assert raw_of(plan, "Hg") == {frame.stem for frame in newer if frame.kind is Kind.HG}
+    assert plan.lacking == ("traces: was the lamp on?",)
 
 
 def test_a_lamp_that_was_dark_and_was_taken_again_serves_with_the_rest_of_its_set():

@@ -147,11 +147,11 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
                 row = replace(row, arrived=other.arrived)  # read again: it came when it came
         elif other.frame is None or _same_pixels(other, row):
             replaced.append(other)
-            if other.state == "forgotten" and _is_gone(other.path):
+            if other.state == "forgotten":
                 row = replace(row, state=other.state, reason=other.reason)  # compressed: an operator left it out
     ledger.put_frame(row)
     if row.frame is None:
-        return []
+        return _drop_gone(ledger, replaced, row.path)
     # a frame of which there are thousands of copies is left to the sweep
     return _drop_gone(ledger, [*replaced, *ledger.places_of(row.frame.checksum, at_most=MOST_PLACES)], row.path)
 
@@ -167,11 +167,11 @@ def drop_moved(ledger: Ledger, night: str) -> list[Path]:
     for same in places.values():
         if len(same) > 1 and (there := next((row.path for row in same if not _is_gone(row.path)), None)) is not None:
             dropped += _drop_gone(ledger, same, there)
-    good = {row.path for row in rows if row.frame is not None}
+    known = {row.path for row in rows}
     for row in rows:
         # one that could not be read, and was compressed or replaced since
-        there = next((path for path in _packings(row.path) if path in good), None)
-        if row.frame is None and there is not None:
+        others = (path for path in _packings(row.path) if path != row.path and path in known and not _is_gone(path))
+        if row.frame is None and (there := next(others, None)) is not None:
             dropped += _drop_gone(ledger, [row], there)
     return dropped
 

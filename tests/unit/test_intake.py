@@ -361,7 +361,8 @@ def test_a_copy_with_a_completed_header_takes_the_place_of_the_first(intake, wat
     assert [(name, state) for name, (state, _) in in_ledger(intake).items()] == [(packed.name, "good")]
 
 
-def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch):
+@pytest.mark.parametrize("together", [True, False])
+def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch, together):
     path = put(intake, "20190612/ifu20190612_04_00_00.fits")
     take_all(intake, watch)
     (row,) = intake.ledger.frames("20190612")
@@ -369,8 +370,11 @@ def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch):
     intake.leave_out(path)
     packed = path.with_name(path.name + ".gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
+    if together:
+        take_all(intake, watch)
     path.unlink()
     take_all(intake, watch)
+    intake.drop_moved("20190612")
     assert in_ledger(intake) == {packed.name: ("forgotten", None)}
     intake.ledger.drop_frame(*intake.ledger.frames("20190612"), "read again")
     intake.forget_known(packed)

@@ -17,6 +17,7 @@ from sedmd.calibrations import (
 from sedmd.config import Settings
 from sedmd.deadlines import deadlines
 from sedmd.departure import Geometry, departures
+from sedmd.epochs import changed_by
 from sedmd.landings import expected_place, place_begun_with
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.plan import Context, Record
@@ -118,11 +119,12 @@ class _Earlier:
 
 def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
     oldest = datetime.strptime(night, "%Y%m%d") - timedelta(days=settings.calibrations.fallback_max_age_nights)
-    since = oldest.strftime("%Y%m%d")
+    changed = changed_by(night)
+    since = max(oldest.strftime("%Y%m%d"), changed)
     sets: list[CalibrationSet] = []
     figures = None
-    # the geometry is held against the last good one, however old; to serve, a set must be young enough
-    for number, other in enumerate(ledger.nights_with("flat", since="", before=night)):
+    # the geometry is held against the last good one of the instrument as it is; to serve, a set must be young enough
+    for number, other in enumerate(ledger.nights_with("flat", since=changed, before=night)):
         if other < since and (figures is not None or number > MAX_LOOKED):
             break
         if ledger.marks(other, REFUSED):

@@ -27,6 +27,24 @@ LOCAL_TIME_CARDS = (date(2019, 3, 1), date(2020, 1, 10))
 #: Cards of the Andor's scan columns, first and last of each block, counted from 1 (andor.py).
 SECTION_CARDS = ("PSCANX0", "PSCANX1", "OSCANX0", "OSCANX1")
 
+#: First nights (UT) after work on the spectrograph that moved its spectra or changed its throughput (Timeline.rst):
+#: cameras changed, the new lenslet array, optics taken out and put back, the camera's stage, the read-out direction.
+CHANGES = (
+    date(2016, 2, 29),
+    date(2016, 4, 25),
+    date(2017, 9, 9),
+    date(2018, 5, 8),
+    date(2018, 6, 19),
+    date(2019, 2, 8),
+    date(2019, 4, 18),
+    date(2019, 4, 23),
+    date(2019, 5, 14),
+    date(2019, 5, 15),
+    date(2019, 5, 20),
+    date(2023, 4, 7),
+    date(2023, 4, 11),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
@@ -188,6 +206,14 @@ def gain_of(header: Mapping[str, object], camera: Camera) -> tuple[float, str]:
         return gain, ""
     what = "no GAIN card" if value is None else f"GAIN {value!r}"[:40] + ", which is not this camera's"
     return camera.gain, f"{what}; {camera.gain:g} electron/ADU of the {camera.name} taken"
+
+
+def changed_by(night: str) -> str:
+    """First night, ``YYYYMMDD``, of the instrument as it was on `night`; empty before the first change that is known.
+
+    What was measured before tells nothing of the instrument after.
+    """
+    return max((text for day in CHANGES if (text := f"{day:%Y%m%d}") <= night), default="")
 
 
 def is_kitt_peak(header: Mapping[str, object]) -> bool:

@@ -142,8 +142,8 @@ def _check_promises(table: Mapping[str, Value], name: str) -> tuple[int, int]:
     sane = min(shape) >= 1 and 4 * shape[0] * shape[1] <= MAX_BYTES
     if not sane or not all(1 <= side <= whole for side, whole in zip(tile, shape)):
         msg = (
-            f"{name} packs {shape[0]} x {shape[1]} pixels in tiles of {tile[0]} x {tile[1]}; expected a raw frame of "
-            "2048 x 2048. Copy it again"
+            f"{name} packs {shape[0]} x {shape[1]} pixels in tiles of {tile[0]} x {tile[1]}; expected a raw frame. "
+            "Copy it again"
         )
         raise FrameFault(msg)
     rows, tiles = _integer(table, "NAXIS2", 0), -(-shape[0] // tile[0]) * -(-shape[1] // tile[1])

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from sedmd.epochs import CAMERAS, camera_of, gain_of, is_kitt_peak, sections_of
+from sedmd.epochs import CAMERAS, CHANGES, camera_of, changed_by, gain_of, is_kitt_peak, sections_of
 from sedmd.instrument import CCD_SHAPE
 
 SQUARE, WIDE = (2048, 2048), (2048, 2088)
@@ -119,3 +119,17 @@ def test_frames_of_the_kitt_peak_copy_are_known_by_their_read_out_card():
     assert is_kitt_peak({"MODE_NUM": 0, "IMGTYPE": "bias"})
     assert not is_kitt_peak({"ADCSPEED": 0.1})
     assert not is_kitt_peak({})
+
+
+@pytest.mark.parametrize(
+    ("night", "changed"),
+    [("20130808", ""), ("20160228", ""), ("20160229", "20160229"), ("20230406", "20190520"), ("20240101", "20230411")],
+)
+def test_instrument_of_a_night_is_as_it_was_since_the_last_change(night, changed):
+    assert changed_by(night) == changed
+
+
+def test_every_change_of_camera_is_a_change_of_the_instrument():
+    for camera in CAMERAS:
+        for first, _ in camera.service:
+            assert first in CHANGES or first == date(2013, 3, 12)

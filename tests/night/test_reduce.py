@@ -13,7 +13,7 @@ from sedmd import cli
 from sedmd.engines import InlineEngine
 from sedmd.ledger import Ledger
 from sedmd.report import Report
-from sedmd.runner import CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
+from sedmd.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
 
 from .helpers import NOW, configure, products
 from .raw_night import EVENING, NIGHT, SHAPE, calibrations, on_sky, raw, shuffled, whole_night
@@ -401,6 +401,21 @@ def test_nothing_is_made_of_a_product_that_another_program_changed(settings, tmp
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
     assert (flat.state, flat.tries) == ("done", 2)
+
+
+def test_what_is_no_target_and_no_calibration_costs_nothing(settings):
+    others = on_sky("FOCUS: Focus", "HZ44_IFU_MAPPING [NA]", "ACQ-x r", "Twilight 1 [NA]", "SEDmDefault", EXPTIME=120.0)
+    later = [*others, *(raw(EVENING + timedelta(hours=3), "x"),)]
+    write(settings, [*calibrations(), *later])
+    summary = reduce(settings)
+    assert summary.code == ALL_GOOD, summary.rows
+    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    assert [why for became, why in became.values() if became == "ignored"] == [
+        "a focus frame",
+        "a map of the field of view, not of a target",
+        "an acquisition frame",
+        "no target: SEDmDefault is what the control software writes without one",
+    ]
 
 
 def test_changed_limits_read_the_frames_again(settings):

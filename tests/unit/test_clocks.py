@@ -77,6 +77,14 @@ def test_jd_and_mjd_have_one_voice():
     assert [note.split(" not")[0] for note in found.notes] == ["JD"]
 
 
+def test_obsdate_that_repeats_utc_has_no_voice_of_its_own():
+    # a header of the exposure before, sent once more: the telescope and the robot's file name know better
+    stale = clocks(START - timedelta(minutes=20))
+    found = start_of(clocks(UTC=stale["UTC"], OBSTIME=stale["OBSTIME"]), STEM)
+    assert found.time == START
+    assert [note.split(" not")[0] for note in found.notes if "not believed" in note] == ["UTC"]
+
+
 def test_mjd_that_contradicts_jd_is_a_clock_of_its_own():
     found = start_of(clocks(MJD_OBS=58000.0), STEM)
     assert found.time == START

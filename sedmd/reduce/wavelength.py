@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial import Legendre, Polynomial
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
@@ -22,8 +23,11 @@ from sedmd.reduce.linefit import GroupFit, blends, fit_group, group_lines
 GROUP_SEPARATION = 3.2
 #: Wavelength up to which lamp lines are trusted [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
 REDDEST_TRUSTED = 9300.0
-#: How far a higher term of the solution may bend the published curve, columns at xi = 1.
-CURVE_FREEDOM = 4.0
+#: How far the second, third ... Legendre term over `CURVE_RANGE` may bend the published curve, columns: some more than
+#: the curves of kpy, of pysedm and of prisms of the design's glasses differ by (6, 1.2, 0.4, 0.9, 0.2).
+CURVE_FREEDOM = (8.0, 2.0, 1.0, 1.0, 0.3)
+#: Wavelengths that the terms of the curve span [Angstrom].
+CURVE_RANGE = (3650.0, 9900.0)
 #: Scatter over the spaxels about the solution [column], and as a multiple of the usual one, beyond which a group of
 #: lines measures nothing: weak lines lost in a continuum, or none at all where the table has some.
 MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
@@ -236,12 +240,12 @@ def fit_wavelengths(
                 f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
-        coeff, residual, weight, strain = _fit_model(good, centre, row)
+        coeff, residual, weight, strain = _fit_model(good, scale, centre, row)
         scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
         tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
         if not tight.all() and tight.sum() >= 5:
             good = [g for g, kept in zip(good, tight, strict=True) if kept]
-            coeff, residual, weight, strain = _fit_model(good, centre, row)
+            coeff, residual, weight, strain = _fit_model(good, scale, centre, row)
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
     used = weight > 0
     n_lines = used.sum(axis=1)
@@ -353,7 +357,8 @@ def _measure(
         light = float(np.median(fit.amplitude[seen])) * float(seen.mean()) if seen.any() else 0.0
         # Real lamps differ from any table by factors; a line counts for what it shines here, once that is known.
         share_seen = light / brightest if brightest > 0 else strength
-        known = share_seen > 0.05 or (share_seen > 0.01 and lead > 0.7 and 0.8 < width_seen < 1.25)
+        strong, sharp = state.table[group].max() > 0.03, 0.8 < width_seen < 1.25
+        known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and sharp)
         doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if known else 0.8)
         wavelength = float(scale.to_wavelength(np.array(mean_xi)))
         # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
@@ -376,7 +381,7 @@ def _measure(
 
 
 def _fit_model(
-    groups: list[_Group], centre: NDArray, row: NDArray
+    groups: list[_Group], scale: Scale, centre: NDArray, row: NDArray
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating], float]:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
@@ -393,17 +398,19 @@ def _fit_model(
     x, y = np.clip(centre, 0, 2048), np.clip(row, 0, 2048)
     orders = FIELD_ORDERS[: max(1, min(len(FIELD_ORDERS), len(groups) - 4))]
     basis = [terms(x, y, order) for order in orders]
-    # (n, m, p): every power of xi times the field terms of its order, then one column per group offset.
+    blue, red = (float(end) for end in scale.to_xi(np.array(CURVE_RANGE)))
+    curve = [Legendre.basis(j + 1, domain=[red, blue]) for j in range(len(basis))]
+    # (n, m, p): every term of the curve times the field terms of its order, then one column per group offset.
     design = np.concatenate(
-        [b[:, None, :] * (xi[None, :, None] ** (j + 1)) for j, b in enumerate(basis)]
+        [b[:, None, :] * c(xi)[None, :, None] for c, b in zip(curve, basis, strict=True)]
         + [np.broadcast_to(np.eye(xi.size), (len(centre), xi.size, xi.size))],
         axis=2,
     )
     n_poly = design.shape[2] - xi.size
-    # The published curve is right to a few columns at the ends; its higher terms are not free to follow a blend.
+    # The published curve is right to a few columns; its higher terms are not free to follow a blend.
     prior = np.r_[np.full(n_poly, 1e-4), 1.0 / doubt**2]
     higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]
-    prior[higher] = 1.0 / CURVE_FREEDOM**2
+    prior[higher] = np.array(CURVE_FREEDOM[: len(higher)]) ** -2.0
     keep = weight.copy()
     residual = np.zeros_like(target)
     shift = np.zeros(len(centre))
@@ -427,8 +434,9 @@ def _fit_model(
     coeff: NDArray[np.floating] = np.zeros((len(centre), len(orders) + 1))
     coeff[:, 0] = shift + centre
     start = 0
-    for j, b in enumerate(basis):
-        coeff[:, j + 1] = b @ solution[start : start + b.shape[1]]
+    for c, b in zip(curve, basis, strict=True):
+        powers = c.convert(kind=Polynomial).coef
+        coeff[:, : powers.size] += (b @ solution[start : start + b.shape[1]])[:, None] * powers
         start += b.shape[1]
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)

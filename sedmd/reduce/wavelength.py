@@ -435,7 +435,7 @@ def _fit_model(
     coeff[:, 0] = shift + centre
     start = 0
     for c, b in zip(curve, basis, strict=True):
-        powers = c.convert(kind=Polynomial).coef
+        powers = np.asarray(c.convert(kind=Polynomial).coef, float)
         coeff[:, : powers.size] += (b @ solution[start : start + b.shape[1]])[:, None] * powers
         start += b.shape[1]
     coeff[keep.sum(axis=1) == 0] = np.nan

@@ -59,7 +59,7 @@ N = 220
 
 
 @cache
-def scene(noise_seed=1):
+def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0):
     """Arc spectra of N spaxels all over the chip; the truth is a stretch that varies over it, plus a bend."""
     random = rng(8)
     centre = np.rint(random.uniform(150, 1900, N))
@@ -68,8 +68,8 @@ def scene(noise_seed=1):
     coeff = np.column_stack(
         [
             centre + random.uniform(-2, 2, N) + 3 * u,
-            100 * (1 + 0.02 * u - 0.015 * v + 0.01 * u * v),
-            0.8 + 0.5 * v,
+            sense * 100 * (1 + varies * (0.02 * u - 0.015 * v + 0.01 * u * v)),
+            sense * (0.8 + 0.5 * v),
         ]
     )
     xi = {lamp: prism_column(table.wavelength) / 100 for lamp, table in LAMPS.items()}
@@ -78,7 +78,7 @@ def scene(noise_seed=1):
     spectra, variance = {}, {}
     noise = rng(noise_seed)
     for lamp, table in LAMPS.items():
-        light = np.full((N, column.size), 15.0)
+        light = np.tile(15.0 + continuum * np.exp(-0.5 * ((column + 60.0) / 45.0) ** 2), (N, 1))
         place = np.polynomial.polynomial.polyval(xi[lamp], coeff.T) - centre[:, None]
         for i, strength in enumerate(table.intensity):
             light += 6000 * strength * pixel_shares(column[None, :] - place[:, i, None], sigma[:, None])
@@ -117,6 +117,35 @@ def test_fit_recovers_the_columns(fitted):
     assert abs(error[:, inner].mean()) < 0.01
     # Beyond the outermost lines the published curve carries on.
     assert np.percentile(np.abs(error), 95) < 0.15
+
+
+@pytest.mark.parametrize(("varies", "sense"), [(6.0, 1), (6.0, -1), (1.0, -1)])
+def test_fit_follows_a_dispersion_that_varies_by_a_quarter_and_runs_either_way(varies, sense):
+    centre, row, coeff, spectra, variance, _ = scene(varies=varies, sense=sense, continuum=400.0)
+    fitted = fit_wavelengths(spectra, variance, LAMPS, prism_scale(), centre, row, start_of(coeff))
+    assert fitted.sense == sense
+    truth = np.polynomial.polynomial.polyval(prism_column(WAVELENGTH) / 100, coeff.T)
+    error = (fitted.column(WAVELENGTH) - truth)[:, (WAVELENGTH > 4040) & (WAVELENGTH < 9050)]
+    known = np.isfinite(error).all(axis=1)
+    assert known.mean() > 0.98
+    assert np.median(np.abs(error[known])) < 0.03
+    assert np.percentile(np.abs(error[known]), 95) < 0.12
+
+
+def test_lines_that_the_table_has_and_the_lamp_has_not_do_no_harm():
+    centre, row, coeff, spectra, variance, _ = scene()
+    tables = {
+        lamp: Lines(
+            wavelength=np.r_[t.wavelength, 6750.0 + 50.0 * k], intensity=np.r_[t.intensity, 0.5 * t.intensity.max()]
+        )
+        for k, (lamp, t) in enumerate(LAMPS.items())
+    }
+    fitted = fit_wavelengths(spectra, variance, tables, prism_scale(), centre, row, start_of(coeff))
+    assert not [wavelength for _, wavelength, *_ in fitted.groups if 6700 < wavelength < 6900]
+    truth = np.polynomial.polynomial.polyval(prism_column(WAVELENGTH) / 100, coeff.T)
+    error = (fitted.column(WAVELENGTH) - truth)[:, (WAVELENGTH > 4040) & (WAVELENGTH < 9050)]
+    assert np.sqrt(np.mean(error**2)) < 0.03
+    assert fitted.strain < 3
 
 
 def test_fit_says_how_good_it_is(fitted):

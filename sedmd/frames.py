@@ -253,8 +253,9 @@ def read_frame(
 MAX_EXPTIME_S, MAX_SPEED_MHZ, MAX_TEXT = 86400.0, 100.0, 300
 #: Longest exposure of a bias [s]: the shortest that a camera has is 1 ms, and some control software writes that.
 MAX_BIAS_EXPTIME_S = 1.0
-#: Cards by which the robot is known to have written its part of the header; the camera writes none of them.
-ROBOT_CARDS = ("OBJECT", "NAME", "IMGTYPE", "OBJTYPE", "TELESCOP", "LST", "RA", "DEC", "AIRMASS", "DOMEST", "REQ_ID")
+#: Cards by which the robot is known to have written its part of the header: of the target and the telescope. The
+#: camera writes none of them, but in some epochs TELESCOP, INSTRUME and CAM_NAME.
+ROBOT_CARDS = ("OBJECT", "NAME", "IMGTYPE", "OBJTYPE", "LST", "RA", "DEC", "AIRMASS", "DOMEST", "REQ_ID")
 
 
 def is_unfinished(header: Mapping[str, object]) -> bool:

@@ -266,9 +266,10 @@ CAMERA_ONLY = {"EXPTIME": 900.0, "ADCSPEED": 0.1, "TEMP": -50.0, "SER_NO": "0531
 def test_a_header_of_the_camera_alone_is_unfinished():
     with pytest.raises(HeaderUnfinished, match="only the camera's cards"):
         frame_from_header(CAMERA_ONLY, PATH)
-    assert not is_unfinished(CAMERA_ONLY | {"TELESCOP": "60"})
+    assert is_unfinished(CAMERA_ONLY | {"TELESCOP": "60", "CAM_NAME": "IFU Cam", "UTC": "2021-12-12T06:14:11.94"})
+    assert not is_unfinished(CAMERA_ONLY | {"DOMEST": "NA"})
     with pytest.raises(HeaderFault, match="OBJECT is missing") as fault:
-        frame_from_header(CAMERA_ONLY | {"TELESCOP": "60"}, PATH)
+        frame_from_header(CAMERA_ONLY | {"DOMEST": "NA"}, PATH)
     assert not isinstance(fault.value, HeaderUnfinished)
 
 

@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.simulate import load_profile
+from sedmd.simulate import Exposure, build_instrument, load_profile
+from sedmd.simulate.expose import lights_of
 from sedmd.simulate.optics import Optics, build_optics
 from sedmd.simulate.render import (
     BLOCK,
@@ -139,3 +140,26 @@ def test_enlarge_keeps_a_plane() -> None:
 def test_no_light_no_electrons() -> None:
     nothing = expected_electrons(optics(), [])
     assert not nothing.image.any() and not nothing.scattered.any()
+
+
+def lamp_spectrum(profile: str, lamp: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over complete spaxels of the electrons per column of a lamp, against wavelength."""
+    made = build_instrument(profile, 1)
+    exposure = Exposure(kind=lamp, start=2457916.7, object="", target="", exptime=30.0, speed=0.1, light=lamp)
+    columns = column_flux(made.optics, lights_of(made, exposure))
+    grid = np.arange(4000.0, 9600.0, 10.0)
+    rows = np.nonzero(made.optics.complete())[0][::20]
+    order = [np.argsort(columns.wavelength[i]) for i in rows]
+    each = [np.interp(grid, columns.wavelength[i][o], columns.flux[i][o]) for i, o in zip(rows, order)]
+    return grid, np.mean(each, axis=0)
+
+
+def test_lamps_of_the_built_instrument_shine_between_their_lines() -> None:
+    # frames of 2013: xenon near 7750 A at 0.3 to 0.5 of the 8232 peak, mercury at 0.06 of the 5461 peak
+    for lamp, peak, low, high in (("Xe", 8240.0, 0.25, 0.6), ("Hg", 5461.0, 0.03, 0.09)):
+        grid, seen = lamp_spectrum("2021", lamp)
+        top = seen[np.abs(grid - peak) < 60.0].max()
+        between = np.median(seen[np.abs(grid - 7740.0) < 60.0])
+        assert low < between / top < high, lamp
+    grid, seen = lamp_spectrum("2019", "Xe")
+    assert np.median(seen[np.abs(grid - 7740.0) < 60.0]) < 0.05 * seen.max()

@@ -63,7 +63,7 @@ def plan_night(
         seed=seed,
         size=size,
         instrument=build_instrument(loaded, seed),
-        exposures=_spoiled(sorted(observer.taken, key=lambda e: e.start), loaded, seed),
+        exposures=_spoiled(sorted(observer.taken, key=lambda e: e.start), loaded, seed, short=size == "full"),
         sunset=observer.conditions.sunset,
         sunrise=observer.conditions.sunrise,
     )
@@ -96,21 +96,21 @@ def _day(night: str) -> datetime:
         raise ConfigError(f"night must be a date YYYYMMDD, got {night!r}") from err
 
 
-def _spoiled(exposures: list[Exposure], profile: Profile, seed: int) -> tuple[Exposure, ...]:
+def _spoiled(exposures: list[Exposure], profile: Profile, seed: int, *, short: bool) -> tuple[Exposure, ...]:
     """The night's frames with the failures of the telescope's software among them, and some of them gzipped.
 
-    At most one frame of a calibration series loses its header, as the robot goes on after it. A frame that must be
-    left out keeps the cards that say so.
+    `short` headers come once in a calibration series, as the robot goes on after one, and only where the series is long
+    enough to do without that frame. A frame that must be left out keeps the cards that say so.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 505]))
-    short: set[tuple[str, float]] = set()
+    lost: set[tuple[str, float]] = set()
     out = []
     for exposure in exposures:
         fails, packed, which = rng.random(3)
         fault = ""
         if fails < profile.night.faults and not exposure.ignore:
             series = (exposure.kind, exposure.speed)
-            can_be_short = exposure.kind in ("bias", "dome", "Hg", "Cd", "Xe") and series not in short
+            can_be_short = short and exposure.kind in ("bias", "dome", "Hg", "Cd", "Xe") and series not in lost
             names = [
                 name
                 for name, (styles, what) in FAULTS.items()
@@ -118,7 +118,7 @@ def _spoiled(exposures: list[Exposure], profile: Profile, seed: int) -> tuple[Ex
             ]
             fault = names[int(which * len(names))]
             if FAULTS[fault][1].short:
-                short.add(series)
+                lost.add(series)
         out.append(replace(exposure, fault=fault, packed=bool(packed < profile.night.packed)))
     return tuple(out)
 

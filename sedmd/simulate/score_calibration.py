@@ -10,6 +10,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from ..products.solution import TraceSet, read_traces, read_wavelength
+from ..rawname import stem_of
 from .score_rows import Row, at_least, at_most, lacking, shown
 from .score_truth import NightTruth
 
@@ -147,7 +148,7 @@ def _combined(path: Path) -> list[str]:
     if not path.exists():
         return []
     header = fits.getheader(path)
-    return [str(header[key]).removesuffix(".fits") for key in header if key.startswith("IMCMB")]
+    return [stem_of(str(header[key])) for key in header if key.startswith("IMCMB")]
 
 
 def _nanmedian(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..products.solution import read_traces
 from ..products.spectrum import read_spectrum
+from ..rawname import stem_of
 from .score_calibration import dome_flexure, match_traces
 from .score_exposures import SKY_KINDS
 from .score_rows import Row, at_most, between, lacking, shown
@@ -271,7 +272,7 @@ def _expected_fate(truth: NightTruth, sources: list[TrueSource]) -> tuple[tuple[
 
 
 def _frames_of(meta: Mapping[str, object]) -> list[str]:
-    return [str(meta[key]).removesuffix(".fits") for key in ("frame", "frame_b") if meta.get(key)]
+    return [stem_of(str(meta[key])) for key in ("frame", "frame_b") if meta.get(key)]
 
 
 def _number(value: object) -> float:

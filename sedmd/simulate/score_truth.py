@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..errors import ConfigError, SedmError
+from ..rawname import stem_of
 from .profiles import load_profile
 from .spectra import photons
 
@@ -72,15 +73,15 @@ class NightTruth:
             msg = f"{folder}: no truth of a simulated night here ({error.filename}); give the directory OUT/truth"
             raise SedmError(msg) from error
         self.folder = folder
-        self._row = {str(name).removesuffix(".fits"): i for i, name in enumerate(self.frames["file"])}
+        self._row = {stem_of(str(name)): i for i, name in enumerate(self.frames["file"])}
 
     def frame(self, stem: str) -> Table.Row:
-        """Row of the frame table of a raw file, with or without ``.fits``; KeyError for an unknown one."""
-        return self.frames[self._row[stem.removesuffix(".fits")]]
+        """Row of the frame table of a raw file, with or without suffix; KeyError for an unknown one."""
+        return self.frames[self._row[stem_of(stem)]]
 
     def knows(self, stem: str) -> bool:
         """Whether this raw file belongs to the night."""
-        return stem.removesuffix(".fits") in self._row
+        return stem_of(stem) in self._row
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A column of the spaxel table as floats."""

@@ -43,8 +43,6 @@ def expected_place(
     since = (datetime.strptime(night, "%Y%m%d") - timedelta(days=MEMORY_DAYS)).strftime("%Y%m%d")
     landings: list[Landing] = []
     for other in ledger.nights_with("extract", since=since, before=night):
-        if settings.instrument.field_centre(other) is not None:
-            break  # its places are told from another middle
         if not refused(other):
             landings = landings_of(ledger, other) + landings
         if begins(other) or len(landings) >= ENOUGH:

@@ -59,8 +59,8 @@ def test_nothing_is_known_at_first(ledger):
 
 
 def test_standards_and_clear_targets_teach_in_the_order_of_their_exposures(ledger):
-    did(ledger, "20211017", "extract", "b", found(1.4, 3.2, 7))
-    did(ledger, "20211017", "extract", "a", found(0.8, 2.8, 4, standard=True))
+    did(ledger, "20211017", "extract", "a", found(1.4, 3.2, 7))
+    did(ledger, "20211017", "extract", "b", found(0.8, 2.8, 4, standard=True))
     did(ledger, "20211017", "extract", "pair", found(7.0, -3.0, 5, pair=True))
     did(ledger, "20211017", "extract", "doubtful", found(-5.0, 3.0, 6, quality=2))
     did(ledger, "20211017", "extract", "old", {"x [arcsec]": 9.0, "y [arcsec]": 9.0})
@@ -113,7 +113,8 @@ def test_who_knows_better_says_it_in_the_settings(ledger):
     assert expected(ledger, "20210930", instrument=given).source == ""
 
 
-def test_places_that_were_counted_from_another_middle_teach_nothing(ledger):
-    three(ledger, "20211016")
-    given = Instrument(field_centres=("20211001 1031.5 1019",))
-    assert expected(ledger, instrument=given).source == "settings"
+def test_nights_count_in_their_order_so_that_the_last_jump_is_known(ledger):
+    three(ledger, "20211015", x=1.0)
+    three(ledger, "20211016", x=6.0)
+    place = expected(ledger)
+    assert (place.x_arcsec, place.source) == (6.0, "3 exposures since 20211016")

@@ -63,6 +63,7 @@ def test_biases_pass(sections, noise):
 def test_light_is_found_in_one_and_in_most_of_a_series(sections, light, dark):
     frames = [frame(k, sections, light=light if k >= dark else 0.0) for k in range(6)]
     assert bad(frames, sections) == [k >= dark for k in range(6)]
+    assert bad(frames[::-1], sections) == [k >= dark for k in range(6)][::-1]
 
 
 @pytest.mark.parametrize("sections", CAMERAS)

@@ -87,6 +87,16 @@ def test_light_in_all_of_them_is_found_by_its_noise(sections):
 
 
 @pytest.mark.parametrize("sections", CAMERAS)
+def test_noise_that_brings_no_level_is_the_cameras(sections):
+    frames = [frame(k, sections).astype(float) for k in range(4)]
+    for k, taken in enumerate(frames):
+        taken[:, image_columns(sections)] += np.rint(rng(40 + k).normal(0, 3.0, (NY, image_columns(sections).size)))
+    frames = [taken.astype(np.uint16) for taken in frames]
+    assert judged(frames, sections) == ("",) * 4
+    assert combine_bias(frames, sections).read_noise_adu == pytest.approx(5.0, rel=0.03)
+
+
+@pytest.mark.parametrize("sections", CAMERAS)
 def test_lamp_labelled_bias_is_found(sections):
     frames = [frame(k, sections, light=spectra(sections, 300.0) if k == 1 else 0.0) for k in range(3)]
     assert bad(frames, sections) == [False, True, False]

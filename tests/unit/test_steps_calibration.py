@@ -99,7 +99,7 @@ def test_bias_with_light_is_left_out_of_the_master_and_of_its_header(tmp_path):
 
 
 def test_biases_with_light_are_a_fault_and_leave_no_product(tmp_path):
-    with pytest.raises(CalibrationFault, match=r"3 of 4 frames cannot be used; the first: noise .* expected; light"):
+    with pytest.raises(CalibrationFault, match=r"3 of 4 frames cannot be used; the .* noise .* light in the frame\?"):
         make_bias(bias_job(tmp_path, 200.0, 200.0, 200.0, 0.0))
     assert not (tmp_path / "bias0.1.fits").exists()
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from sedmd.frames import frame_from_header
 from sedmd.landings import landings_of, place_begun_with
 from sedmd.ledger import Ledger
 from sedmd.night import night_of
+from sedmd.products.conditions import conditions_of
+from sedmd.simulate.cards import FAULTS
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.profiles import PROFILES, load_profile
@@ -40,6 +43,39 @@ def test_every_frame_of_a_full_night_is_taken_for_what_it_is(profile):
         expected = "ignored" if exposure.ignore and not exposure.unseen else exposure.kind
         if frame.kind != expected or night_of(frame.start) != night:
             wrong.append((exposure.file, exposure.object, expected, str(frame.kind), frame.reason, frame.notes))
+    assert wrong == []
+
+
+FAULTS_BY_PROFILE = [
+    (profile, fault)
+    for profile in sorted(PROFILES)
+    for fault, (styles, _) in FAULTS.items()
+    if load_profile(profile).header.style in styles and fault != "short header"
+]
+
+
+@pytest.mark.parametrize(("profile", "fault"), FAULTS_BY_PROFILE)
+def test_whatever_the_telescope_did_not_answer_a_frame_stays_what_it_is(profile, fault):
+    plan = plan_night(profile=profile)
+    wrong = []
+    for exposure in plan.exposures:
+        path = Path(exposure.folder) / exposure.file
+        whole, spoiled = (
+            header_values(build_header(plan.instrument.profile, replace(exposure, fault=name)).tostring().encode())
+            for name in ("", fault)
+        )
+        before, after = frame_from_header(whole, path), frame_from_header(spoiled, path)
+        if before.reason == "the dome was closed":
+            continue  # without DOMEST nobody knows
+        same = (before.kind, before.name, before.pair) == (after.kind, after.name, after.pair)
+        # of its clocks and of its airmass the spoiled header keeps one at least
+        same &= abs((after.start - before.start).total_seconds()) < 10
+        if before.airmass is not None:
+            same &= after.airmass == pytest.approx(before.airmass, abs=0.02)
+            middle, spoiled_middle = conditions_of(whole, after.stem), conditions_of(spoiled, after.stem)
+            same &= spoiled_middle.airmass == pytest.approx(middle.airmass, abs=0.03)
+        if not same:
+            wrong.append((before, after))
     assert wrong == []
 
 

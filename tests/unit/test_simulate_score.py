@@ -23,13 +23,13 @@ from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered
 from sedmd.simulate.render import Expected
 from sedmd.simulate.score import Row, score_night
-from sedmd.simulate.score_exposures import without_rows
+from sedmd.simulate.score_exposures import score_exposures, without_rows
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
 from sedmd.simulate.score_spectra import BIN_HIGH, BIN_LOW, broad_bins, compare_spectra, pulls
 from sedmd.simulate.score_truth import NightTruth, TrueSource
 from sedmd.simulate.truth import write_frame_truth, write_night_truth
 
-NIGHT, SCATTERED = "20170612", 4.0
+NIGHT, SCATTERED = "20190612", 4.0
 GRID = 10.0 * np.polynomial.polynomial.polyval(
     np.arange(250.0, 12.5, -1.0), [1066.963, -5.829229, 0.01825482, -2.33659969e-5, -6.12127e-9]
 )  # kpy's fiducial solution: bins as wide as a column
@@ -38,7 +38,7 @@ CALIBRATED = "erg / (s cm2 Angstrom)"
 
 @pytest.fixture(scope="module")
 def plan() -> NightPlan:
-    return plan_night(night=NIGHT, seed=1, size="mini", profile="2017")
+    return plan_night(seed=1, size="mini", profile="2019")
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,10 @@ def test_scattered_light_is_measured_against_its_local_level(truth: NightTruth, 
     rows = score_night(truth.folder, tmp_path)
     assert value(rows, "scattered light, median error") == pytest.approx(5.0, abs=0.01)
     assert value(rows, "bias rows in the background, rms") == pytest.approx(0.5, abs=1e-3)
+    # a camera without dark columns cannot tell even light from its bias level: nor is it asked to
+    told = NightTruth(truth.folder)
+    told.profile = "2021"
+    assert value(score_exposures(told, tmp_path), "scattered light, median error") == pytest.approx(0.0, abs=0.01)
 
 
 def test_only_the_row_pattern_is_taken_off_not_the_mean() -> None:

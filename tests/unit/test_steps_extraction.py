@@ -143,8 +143,11 @@ def test_the_nights_star_tells_of_a_jump(tmp_path):
 def test_a_standard_teaches_and_half_of_a_pair_does_not(tmp_path):
     star = extract_spectrum(extraction(tmp_path, {LANDED: 9000.0}, options={"standard": "hz44"})).figures
     assert landing_of(star, "20211018") is not None and star["frame"] == "ifu20211018_05_12_31"
-    half = extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, options={"half_of_pair": "A"}, ABPAIR=True)).figures
-    assert landing_of(half, "20211018") is None
+    nodded = {(PLACE.x_arcsec + 3.0, PLACE.y_arcsec - 4.0): 4000.0}
+    half = extract_spectrum(extraction(tmp_path, nodded, options={"half_of_pair": "A"}, ABPAIR=True)).figures
+    assert half["quality"] == 2 and half["role"] == "pair" and landing_of(half, "20211018") is None
+    with pytest.raises(NeedsObserver, match="5.0 arcsec from where targets land"):
+        extract_spectrum(extraction(tmp_path, nodded))
 
 
 @pytest.mark.parametrize("half", ["", "A", "B"])

@@ -230,7 +230,7 @@ def make_wavelength(job: Job) -> Result:
         "scatter [px]": round(single, 3),
         "line FWHM [px]": round(fwhm, 2),
         "lost [%]": round(100 * lost, 2),
-        **{f"A/px {at:.0f}": round(_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
+        **{f"A/px {at:.0f}": round(median_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
     }
     cards: Cards = {
         "WAVERMS": (rms, "[pixel] median rms of the lamp lines"),
@@ -245,10 +245,11 @@ def make_wavelength(job: Job) -> Result:
     return Result(figures=figures)
 
 
-def _dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_], wavelength: float) -> float:
-    """Median dispersion of the complete spaxels at a wavelength [Angstrom per column]."""
+def median_dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_], wavelength: float) -> float:
+    """Median dispersion of the complete spaxels that have a solution, at a wavelength [Angstrom per column]."""
     spaxel = np.flatnonzero(complete)
-    return float(np.median(solution.dispersion(spaxel, solution.column(np.array([wavelength]))[spaxel, 0])))
+    each = solution.dispersion(spaxel, solution.column(np.array([wavelength]))[spaxel, 0])
+    return float(np.median(each[np.isfinite(each)]))
 
 
 def make_flat(job: Job) -> Result:

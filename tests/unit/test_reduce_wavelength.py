@@ -1,5 +1,6 @@
 """The wavelength solution: the scale, its inversion, and the fit against drawn arc spectra."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.testing import assert_allclose
 from sedmd.instrument import DISPERSION_GUESSES
 from sedmd.reduce.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength import fit_wavelengths, make_scale
+from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 
 WAVELENGTH = np.linspace(3800.0, 9200.0, 109)
@@ -179,3 +181,13 @@ def test_too_few_lines_are_said():
             start_of(coeff),
             rounds=2,
         )
+
+
+def test_a_spaxel_without_a_solution_does_not_spoil_the_dispersion_that_nights_are_compared_by():
+    solution = prism_solution(np.linspace(300.0, 900.0, 7))
+    complete = np.ones(7, bool)
+    whole = median_dispersion(solution, complete, 6500.0)
+    coeff = solution.coeff.copy()
+    coeff[2] = np.nan
+    assert np.isfinite(whole)
+    assert median_dispersion(replace(solution, coeff=coeff), complete, 6500.0) == pytest.approx(whole, rel=1e-3)

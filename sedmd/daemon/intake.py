@@ -336,6 +336,7 @@ class Intake:
         """The ledger knows these files no longer: one that comes back is new."""
         for path in paths:
             self._known.pop(path, None)
+            self._forgotten.discard(path)
 
     def _is_new(self, path: Path) -> bool:
         known = self._known.get(path)

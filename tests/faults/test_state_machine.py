@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -33,6 +35,7 @@ from sedmd.engines import InlineEngine
 from sedmd.ingest import raw_files
 from sedmd.journal import Journal
 from sedmd.ledger import Ledger
+from sedmd.rawname import stem_of
 from sedmd.report import Report
 from sedmd.requests import carry_out
 
@@ -89,6 +92,7 @@ class ServiceMachine(RuleBasedStateMachine):
         self.partial: dict[str, Path] = {}
         self.forgotten: set[str] = set()
         self.held: set[str] = set()
+        self.mended: set[str] = set()
         self.ended: list[tuple[str, object, object]] = []
         self.alive = False
         self.start()
@@ -203,7 +207,7 @@ class ServiceMachine(RuleBasedStateMachine):
         if place in self.forgotten and how != "touched":
             return  # a copy of a frame that was left out is another file: it comes in, as it should
         COUNTS[how] += 1
-        other = path.with_name(f"{Path(place).stem}_{next(self.names)}.fits")
+        other = path.with_name(f"{Path(place).stem}_{next(self.names)}{''.join(path.suffixes)}")
         match how:
             case "renamed":
                 path.rename(other)
@@ -220,6 +224,23 @@ class ServiceMachine(RuleBasedStateMachine):
                 content = path.read_bytes()
                 path.unlink()
                 path.write_bytes(content)
+
+    @precondition(lambda self: self.places)
+    @rule(data=st.data(), together=st.booleans())
+    def gzipped_in_place(self, data, together):
+        """As the robot does in the morning; for a while both files may be there."""
+        place = data.draw(st.sampled_from(sorted(self.places)))
+        path = self.places[place][0]
+        if path.suffix == ".gz":
+            return
+        COUNTS["gzipped"] += 1
+        packed = path.with_name(path.name + ".gz")
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        if together and self.alive:
+            self.intake.scan()
+            self.turn()
+        path.unlink()
+        self.places[place][0] = packed
 
     @precondition(lambda self: self.alive)
     @rule()
@@ -276,8 +297,21 @@ class ServiceMachine(RuleBasedStateMachine):
         self.ask(verb, subject)
         self.turn()
 
-    def ask(self, verb: str, subject: str) -> str:
-        self.ledger.ask(verb, NIGHT, subject, "tester")
+    @precondition(lambda self: self.alive and self.places)
+    @rule(data=st.data(), value=st.sampled_from([1.0, 2.0]), whole=st.booleans())
+    def corrected_or_taken_back(self, data, value, whole):
+        """A card that changes what is made, not what the frame is."""
+        path = self.places[data.draw(st.sampled_from(sorted(self.places)))][0]
+        scope = NIGHT if whole else stem_of(path)
+        if scope in self.mended:
+            assert self.ask("mend", scope, json.dumps({"undo": []})).startswith("taken back")
+            self.mended.discard(scope)
+        elif self.ask("mend", scope, json.dumps({"cards": {"GAIN": value}})).startswith("corrected"):
+            self.mended.add(scope)
+        self.turn()
+
+    def ask(self, verb: str, subject: str, cards: str = "") -> str:
+        self.ledger.ask(verb, NIGHT, subject, "tester", cards)
         (request,) = self.ledger.requests()
         answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
         self.ledger.answer(request.number, answer)
@@ -369,6 +403,8 @@ class ServiceMachine(RuleBasedStateMachine):
                 self.ask("retry", path.name)
         for subject in sorted(self.held):
             self.ask("release", subject)
+        for scope in sorted(self.mended):
+            self.ask("mend", scope, json.dumps({"undo": []}))
         for frame in FRAMES:
             if frame.place not in self.places:
                 self.places[frame.place] = [self.write(frame)]
@@ -379,7 +415,10 @@ class ServiceMachine(RuleBasedStateMachine):
             for path in files[1:]:
                 if path != own:
                     path.unlink()
-            if files[0] != own:
+            if files[0].suffix == ".gz":
+                own.write_bytes(gzip.decompress(files[0].read_bytes()))
+                files[0].unlink()
+            elif files[0] != own:
                 files[0].rename(own)
             files[:] = [own]
         self.world.jump = timedelta(days=10)

@@ -380,6 +380,11 @@ def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch, t
     intake.forget_known(packed)
     take_all(intake, watch)
     assert [state for state, _ in in_ledger(intake).values()] == ["good"], "retry takes it back"
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    take_all(intake, watch)
+    intake.drop_moved("20190612")
+    assert [(name, state) for name, (state, _) in in_ledger(intake).items()] == [(path.name, "good")]
 
 
 def test_a_header_that_is_completed_in_place_is_read_again(intake, watch):

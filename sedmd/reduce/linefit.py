@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 
 #: Columns on each side of the outermost line of a group that take part in its fit.
 MARGIN = 6
+#: How many times brighter a blend may be beside the group's leading one than the table has it: real lamps differ from
+#: tables by up to this. Without a limit two lines that straddle a single bright one explain it as well as it does.
+RATIO_FREEDOM = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,7 @@ def fit_group(
     intensity: NDArray[np.floating],
     *,
     blend: NDArray[np.integer],
+    table: NDArray[np.floating] | None = None,
     rounds: int = 8,
     max_shift: float = 3.0,
 ) -> GroupFit:
@@ -115,6 +119,7 @@ def fit_group(
     intensity : (m,) starting relative intensities
     blend : (m,) lines with the same number keep their relative intensities, because in a tight blend these and the
         shift say the same; the intensities of different blends are determined from all spaxels together
+    table : (m,) what is known of the relative intensities, to a factor `RATIO_FREEDOM`; default `intensity`
     rounds : Gauss-Newton rounds; intensities are re-determined after half of them
     max_shift : fits that wander further are marked unusable
 
@@ -133,6 +138,8 @@ def fit_group(
     usable &= np.isfinite(data).all(axis=1)
     data, var = np.nan_to_num(data), np.nan_to_num(var, nan=1.0)
     intensity = np.asarray(intensity, float) / np.sum(intensity)
+    limit = np.bincount(blend, intensity if table is None else table)
+    limit = np.minimum(RATIO_FREEDOM * limit / limit.max(), 1.0)
     shift, stretch = np.zeros(n), np.ones(n)
     floor = np.percentile(data, 10, axis=1)
     amplitude = np.maximum((data - floor[:, None]).sum(axis=1), 1.0)
@@ -171,18 +178,9 @@ def fit_group(
         tilt += step[:, 4]
         stretch = np.clip(stretch + np.clip(step[:, 3], -0.2, 0.2), 0.6, 1.6)
         if round_ >= rounds // 2 and np.ptp(blend) > 0:
+            floored = data - floor[:, None] - tilt[:, None] * along
             intensity = _intensities(
-                data - tilt[:, None] * along,
-                floor,
-                amplitude,
-                column,
-                place,
-                width,
-                shift,
-                stretch,
-                usable,
-                intensity,
-                blend,
+                floored, amplitude, column, place, width, shift, stretch, usable, intensity, blend, limit
             )
     error = np.sqrt(covariance[:, 1, 1])
     bad = ~usable | (np.abs(shift) > max_shift) | ~(amplitude > 5 * np.sqrt(covariance[:, 0, 0]))
@@ -221,8 +219,7 @@ def _shapes(
 
 
 def _intensities(
-    data: NDArray,
-    floor: NDArray,
+    light: NDArray,
     amplitude: NDArray,
     column: NDArray,
     place: NDArray,
@@ -232,18 +229,20 @@ def _intensities(
     usable: NDArray,
     intensity: NDArray,
     blend: NDArray,
+    limit: NDArray,
 ) -> NDArray[np.floating]:
-    """Relative intensities of the blends that fit all bright spaxels best (non-negative least squares)."""
+    """Relative intensities of the blends that fit all bright spaxels best, each between 0 and its limit."""
     bright = usable & (amplitude > np.median(amplitude[usable]) if usable.any() else usable)
     rows = np.flatnonzero(bright)[:400]
     if rows.size < 5:
         return intensity
     gauss, _, _ = _line_shapes(column[rows], place[rows], width[rows], shift[rows], stretch[rows])
-    target = (data[rows] - floor[rows, None]) / amplitude[rows, None]
-    member = (blend[:, None] == np.unique(blend)[None, :]) * intensity[:, None]
+    target = light[rows] / amplitude[rows, None]
+    number = np.unique(blend)
+    member = (blend[:, None] == number[None, :]) * intensity[:, None]
     member = member / np.maximum(member.sum(axis=0), 1e-12)
     design = (gauss @ member).reshape(-1, member.shape[1])
-    solution, _ = nnls(design.T @ design, design.T @ target.ravel())
+    solution = lsq_linear(design, target.ravel(), bounds=(0.0, limit[number])).x
     # A blend that vanished once keeps a trace of light, so that a better place can bring it back.
     solution = np.maximum(solution, 1e-3 * solution.sum())
     return member @ solution / solution.sum() if solution.sum() > 0 else intensity

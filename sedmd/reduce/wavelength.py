@@ -342,6 +342,7 @@ def _measure(
             width[:, group],
             state.intensity[group],
             blend=blend if free_blends else fixed,
+            table=state.table[group],
             max_shift=max_shift,
         )
         state.intensity[group] = fit.intensity * strength

@@ -103,8 +103,10 @@ def test_instrument_is_found(turned):
     assert np.isin(np.flatnonzero(inside), own[complete]).mean() > 0.99
     # Wavelengths.
     error = found.solution.column(TELL)[complete] - place[own[complete]]
-    assert np.median(np.abs(error)) < 0.05
-    assert np.percentile(np.abs(error), 98) < 0.3
+    assert np.median(np.abs(error)) < 0.1
+    assert np.median(np.abs(error[:, :4])) < 0.06
+    # The strengths within xenon's blends are not known: a third of a column.
+    assert np.percentile(np.abs(error), 98) < 0.4
     assert solution_reason(found.solution, found.complete) == ""
     # Neighbours in the array are neighbours here: hexagonal coordinates but for half a turn.
     sign = -1 if turned else 1

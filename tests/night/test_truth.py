@@ -1,0 +1,57 @@
+"""Whole nights from raw frames to spectra, held against their truth: every figure of the scorer with its limit.
+
+The present instrument always; one night of each other epoch, of the optical design and of an instrument that never was
+with the slow tests. A night here is the least from which a calibrated spectrum comes. One test for each night: tests
+that run in several processes would each make it anew.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from sedmd import cli
+from sedmd.demo import compare, decides
+from sedmd.ledger import Ledger
+from sedmd.rawname import stem_of
+from sedmd.simulate import PROFILES, load_profile
+from sedmd.simulate.profiles import NEWEST
+from sedmd.simulate.score import Row, score_night
+
+from .helpers import NOW
+
+EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow) for name in PROFILES if name != NEWEST)]
+#: Figures that a night does not reach; the README tells of them.
+SHORT_OF: dict[str, set[str]] = {}
+
+
+def values(rows: list[Row], what: str) -> list[float]:
+    """The figures of one name."""
+    return [float(row.value) for row in rows if row.what == what]
+
+
+def lost_frames(redux: Path, night: str, raw: Path) -> list[str]:
+    """What became of raw frames that no rule could read, or that the ledger does not know."""
+    with Ledger.open(redux / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
+        known = ledger.frames(night)
+    unknown = {stem_of(path) for path in raw.glob("*/ifu*.fits*")} - {stem_of(row.path) for row in known}
+    return [*sorted(unknown), *(f"{row.path.name} {row.told()}" for row in known if row.frame is None)]
+
+
+@pytest.mark.parametrize("profile", EPOCHS)
+def test_a_night_comes_out_as_it_was(tmp_path, profile):
+    assert cli.main(["simulate", str(tmp_path), "--least", "--profile", profile, "--seed", "1"]) == 0
+    redux, night = tmp_path / "redux", load_profile(profile).example
+    nights = [str(path) for path in sorted((tmp_path / "raw").iterdir())]
+    assert cli.main(["reduce", *nights, "--redux", str(redux), "--workers", "1"]) == 0
+    assert lost_frames(redux, night, tmp_path / "raw") == []
+
+    rows = score_night(tmp_path / "truth", redux, night)
+    told = compare(rows)
+    short = SHORT_OF.get(profile, set())
+    assert [row for row in rows if decides(row) and not row.passed and row.what not in short] == [], told
+    # the figures that the README promises are among them
+    assert len(values(rows, "flux in 20 nm bins, largest error")) == 2, told
+    assert values(rows, "complete traces found")[0] >= 97.0
+    assert values(rows, "wavelength error, median")[0] <= 0.10
+    assert max(values(rows, "flexure y, error")) <= 0.05
+    assert [row.value for row in rows if row.what == "fate"] == ["spectrum", "spectrum"], told

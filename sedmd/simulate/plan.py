@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,11 @@ class NightPlan:
 
 def build_instrument(profile: str | Profile, seed: int = 1) -> Instrument:
     """Optics and camera of a profile and seed."""
-    loaded = load_profile(profile)
+    return _instrument(load_profile(profile), seed)
+
+
+@lru_cache(maxsize=2)
+def _instrument(loaded: Profile, seed: int) -> Instrument:
     return Instrument(profile=loaded, seed=seed, optics=build_optics(loaded, seed), chip=build_chip(loaded, seed))
 
 

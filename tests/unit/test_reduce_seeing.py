@@ -19,7 +19,17 @@ def test_the_density_is_one(known):
 
 def test_the_seeing_grows_with_airmass():
     assert seeing_by_star(1.5, 1.2, at_airmass=1.2).fwhm_arcsec == 1.5
-    assert seeing_by_star(1.5, 1.0, at_airmass=2.0).fwhm_arcsec == pytest.approx(1.5 * 1.5157, rel=1e-4)
+    assert seeing_by_star(1.5, 1.0, at_airmass=2.0).fwhm_arcsec == pytest.approx(1.5 * (1 + 1.5157) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("airmass, at_airmass", [(5.0, 1.0), (1.0, 3.0), (1.3, 1.2)])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_whatever_the_share_of_the_air_a_star_elsewhere_in_the_sky_is_believed(airmass, at_airmass, share):
+    """Air and telescope add in quadrature; the share of the air at the zenith is not known."""
+    air, fixed = share * 1.2**2, (1 - share) * 1.2**2
+    seen, here = (np.sqrt(air * above**1.2 + fixed) for above in (airmass, at_airmass))
+    told = seeing_by_star(seen, airmass, at_airmass=at_airmass)
+    assert abs(told.fwhm_arcsec - here) < told.spread_arcsec
 
 
 def test_a_star_of_the_night_tells_more_than_what_is_usual():

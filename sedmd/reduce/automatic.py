@@ -177,8 +177,8 @@ def _by_shape(
     factors = []
     for number, candidate in enumerate(ranked):
         shape = _shape(candidate, fits[number] if number < len(fits) else [])
-        spread = candidate.expected.spread_arcsec
-        factors.append(likeness(candidate.off_arcsec, shape, spread_arcsec=spread, seeing=seeing))
+        known = {"spread_arcsec": candidate.expected.spread_arcsec, "others": candidate.unrelated}
+        factors.append(likeness(candidate.off_arcsec, shape, seeing=seeing, **known))
     for number, candidate in enumerate(close):
         for rival, fit in zip(close, fits, strict=True):
             if rival is candidate:

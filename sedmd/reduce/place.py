@@ -16,9 +16,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-#: Spread, in each axis, of where targets land while nothing is touched: one to two spaxels (published positions of
-#: 2019 to 2021) [arcsec]; and how many measured coordinates that is worth.
-USUAL_SPREAD, USUAL_WORTH = 0.9, 6
+#: Spread, in each axis, of where targets land while nothing is touched, before it is measured: one to two spaxels
+#: (published positions of 2019 to 2021), so two [arcsec]; and how many measured coordinates that is worth.
+USUAL_SPREAD, USUAL_WORTH = 1.1, 6
 #: Nothing is known better than to a spaxel [arcsec]: now and then a guide star was a poor one.
 LEAST_SPREAD = 0.6
 #: Spread, in each axis, about the middle of the field while nothing is known [arcsec]: twice that of the published

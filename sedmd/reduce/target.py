@@ -22,13 +22,15 @@ MIN_NOD = 0.5
 #: Of the two exposures of a pair, how often the place where targets land is midway between them, at the first, at the
 #: second: kpy nods to both sides (recenter_ifu.py: B is moved by -2 times what A was).
 MIDWAY, FIRST, SECOND = 0.8, 0.1, 0.1
-#: Targets that lie anywhere in the field: wrong coordinates, a telescope that lost its way.
-ASTRAY = 0.05
-#: Area over which those are spread [arcsec**2].
-FIELD_ARCSEC2 = 700.0
+#: Targets that lie anywhere in the field: wrong coordinates, a poor acquisition, an offset that somebody typed.
+ASTRAY = 0.1
 #: Unrelated objects as bright as targets are, per arcsec**2: galaxies and stars to R = 20.5 (Hogg et al. 1997; Bahcall
 #: & Soneira 1980, high latitude), which is one in the field of view.
 UNRELATED = 1.2e-3
+#: What an object of R = 20.5 makes at most [electron / (s Angstrom)], a quarter of its light being counted; brighter
+#: ones are rarer by 0.25 dex a magnitude (the same counts, R = 17.5 to 20.5). Beyond so many times the light, 3
+#: magnitudes, targets are as rare as they.
+FAINT_RATE, RARER, BRIGHTEST = 0.02, 0.625, 16.0
 #: Share of a star's light that its image may leave behind, and how far from it, in units of its FWHM.
 LEFT_BEHIND, WINGS = 0.04, 2.0
 #: How often a target is to be seen at all: some fade, some were never there.
@@ -77,6 +79,7 @@ class Candidate:
     sources : tuple of Source, one for each exposure
     expected : the place where targets land that is nearest to it
     off_arcsec : how far it lies from there
+    unrelated : density of unrelated objects as bright as it is, 1 / arcsec**2
     odds : that it is the target, against an unrelated object there
     chance : that it is the target, all candidates and the chance that none is considered
     """
@@ -84,6 +87,7 @@ class Candidate:
     sources: tuple[Source, ...]
     expected: Place
     off_arcsec: float
+    unrelated: float
     odds: float
     chance: float = 0.0
 
@@ -127,7 +131,10 @@ def candidates(
     ]
     for sources in _objects(looks, found):
         density, place, off = _density(sources, places)
-        made.append(Candidate(sources=sources, expected=place, off_arcsec=off, odds=density / UNRELATED))
+        others = unrelated(sources[0].brightness / looks[0].exptime_s)
+        made.append(
+            Candidate(sources=sources, expected=place, off_arcsec=off, unrelated=others, odds=density / others)
+        )
     return weighed(made, [1.0] * len(made))
 
 
@@ -146,7 +153,14 @@ def _in_the_wings(source: Source, other: Source) -> bool:
     return near and source.brightness < LEFT_BEHIND * other.brightness
 
 
-def likeness(off_arcsec: float, shape: Shape, *, spread_arcsec: float, seeing: Seeing) -> float:
+def unrelated(rate: float) -> float:
+    """Density of unrelated objects at least as bright as this [1 / arcsec**2]; rate in electron / (s Angstrom)."""
+    return UNRELATED * min(max(rate / FAINT_RATE, 1.0), BRIGHTEST) ** -RARER
+
+
+def likeness(
+    off_arcsec: float, shape: Shape, *, spread_arcsec: float, seeing: Seeing, others: float = UNRELATED
+) -> float:
     """How much likelier an object of this shape is the target than its place alone would say.
 
     Parameters
@@ -155,6 +169,7 @@ def likeness(off_arcsec: float, shape: Shape, *, spread_arcsec: float, seeing: S
     shape : of its image
     spread_arcsec : of targets about that place, in each axis
     seeing : of a star here
+    others : density of unrelated objects as bright, 1 / arcsec**2
 
     Notes
     -----
@@ -166,7 +181,7 @@ def likeness(off_arcsec: float, shape: Shape, *, spread_arcsec: float, seeing: S
     galaxy = width * shape.roundness(GALAXY_ELLIPTICITY)
     spread = math.hypot(HOST_SPREAD, spread_arcsec)
     host = HOST_SEEN * math.exp(-0.5 * (off_arcsec / spread) ** 2) / (2 * math.pi * spread**2)
-    return UNRELATED * star / (UNRELATED * 0.5 * (star + galaxy) + host * galaxy)
+    return others * star / (others * 0.5 * (star + galaxy) + host * galaxy)
 
 
 def nod_of(looks: Sequence[Look]) -> tuple[float, float] | None:
@@ -223,7 +238,8 @@ def _density(sources: Sequence[Source], places: Sequence[Place]) -> tuple[float,
     off, nearest = min(
         ((place.off(*point), place) for point, _ in points for place in places), key=lambda pair: pair[0]
     )
-    return (1 - ASTRAY) * mean + ASTRAY / FIELD_ARCSEC2, nearest, off
+    astray = Place().density(*points[0][0])
+    return (1 - ASTRAY) * mean + ASTRAY * astray, nearest, off
 
 
 def _readings(points: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], float]]:

@@ -30,7 +30,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 2,
     "flat": 3,
     "cube": 4,
-    "extract": 9,
+    "extract": 10,
     "fluxcal": 2,
     "calibrate": 2,
 }

@@ -7,7 +7,7 @@ from sedmd.reduce.find import Source
 from sedmd.reduce.place import Place
 from sedmd.reduce.psf import Psf, Refraction
 from sedmd.reduce.seeing import Seeing, Shape
-from sedmd.reduce.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, weighed
+from sedmd.reduce.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, unrelated, weighed
 from unit.reduce_scenes import hex_spaxels, make_cube
 
 CUBE = make_cube(hex_spaxels(4), np.linspace(4000.0, 9000.0, 5), np.zeros((5, hex_spaxels(4).q.size)))
@@ -40,7 +40,7 @@ def test_the_object_where_targets_land_is_the_target():
 def test_the_chance_falls_with_the_distance_and_never_to_nothing():
     chances = [candidates([look()], [[source(x, 0.0)]], places=[HERE])[0].chance for x in range(0, 13, 2)]
     assert (np.diff(chances) < 1e-9).all()
-    assert chances[1] > 0.95 and chances[-1] < 0.5 and chances[-1] > 0.1
+    assert chances[1] > 0.95 and chances[-1] < 0.5 and chances[-1] > 0.05
 
 
 def test_a_field_without_prior_knowledge_is_judged_by_the_chance_to_see_anything():
@@ -167,3 +167,13 @@ def test_what_else_is_known_weighs_the_chances_anew():
     again = weighed(ranked, [0.01, 1.0])
     assert again[0].sources is ranked[1].sources
     assert sum(one.chance for one in again) < 1.0
+
+
+def test_the_brighter_an_object_is_the_less_likely_another_lies_there_by_chance():
+    at = {"edge": 5.0}
+    faint, bright = (candidates([look()], [[source(4.0, 2.0, brightness=light, **at)]])[0] for light in (9.0, 1800.0))
+    assert faint.unrelated == unrelated(0.0) > 5 * bright.unrelated > 0
+    assert bright.chance > faint.chance
+    # 2.5 magnitudes are a factor 10 of light and 0.625 dex of density
+    assert unrelated(0.2) / unrelated(0.02) == pytest.approx(10**-0.625)
+    assert unrelated(20.0) == unrelated(0.4)  # targets as bright are rare too

@@ -127,12 +127,12 @@ def test_a_blind_pointing_shows_another_object_or_none_and_neither_is_taken(tmp_
 
 def test_the_nights_star_tells_of_a_jump(tmp_path):
     """Until the camera was touched targets landed at one place, the night's star and its target at another."""
-    moved = (4.0, -2.0)
+    moved = (6.0, -4.5)
     job = extraction(tmp_path, {moved: 4000.0})
     with pytest.raises(NeedsObserver):
         extract_spectrum(job)
     star = tmp_path / "ext_STD-HZ44_obs1.fits"
-    fits.PrimaryHDU(header=fits.Header({"XPOS": 4.3, "YPOS": -2.6, "SEEING": 1.8, "AIRMASS": 1.2})).writeto(star)
+    fits.PrimaryHDU(header=fits.Header({"XPOS": 6.3, "YPOS": -5.1, "SEEING": 1.8, "AIRMASS": 1.2})).writeto(star)
     known = Job(
         **{name: getattr(job, name) for name in ("step", "night", "label", "outputs", "options")},
         inputs=dict(job.inputs) | {"star": (star,)},
@@ -143,7 +143,7 @@ def test_the_nights_star_tells_of_a_jump(tmp_path):
 def test_a_standard_teaches_and_half_of_a_pair_does_not(tmp_path):
     star = extract_spectrum(extraction(tmp_path, {LANDED: 9000.0}, options={"standard": "hz44"})).figures
     assert landing_of(star, "20211018") is not None and star["frame"] == "ifu20211018_05_12_31"
-    nodded = {(PLACE.x_arcsec + 3.0, PLACE.y_arcsec - 4.0): 4000.0}
+    nodded = {(PLACE.x_arcsec - 3.0, PLACE.y_arcsec + 4.0): 4000.0}
     half = extract_spectrum(extraction(tmp_path, nodded, options={"half_of_pair": "A"}, ABPAIR=True)).figures
     assert half["quality"] == 2 and half["role"] == "pair" and landing_of(half, "20211018") is None
     with pytest.raises(NeedsObserver, match=r"5\.0 arcsec from where targets land"):

@@ -122,6 +122,10 @@ def test_a_standard_star_tells_a_target_the_seeing_at_its_own_airmass(tmp_path):
     assert _seeing(alone, [high], told).fwhm_arcsec == pytest.approx(1.3 * 2**0.6)
     assert _seeing(alone, [low, unknown], told).fwhm_arcsec == pytest.approx(1.3)
     assert _seeing(alone, [unknown], told) == Seeing(fwhm_arcsec=1.8)
+    # a star near the horizon tells nothing of the zenith, nor the other way round
+    assert _seeing(alone, [Above(2.1)], told) == Seeing(fwhm_arcsec=1.8)
+    told["AIRMASS"] = 5.0
+    assert _seeing(alone, [low], told) == Seeing(fwhm_arcsec=1.8)
 
 
 def test_the_page_tells_what_is_older_and_nothing_else():

@@ -17,9 +17,6 @@ from sedmd.reduce.seeing import Seeing, seeing_by_star
 
 #: Wavelength at which a position on the field is meant [Angstrom]: the middle of the pictures in which it is measured.
 REFERENCE_WAVELENGTH = 6500.0
-#: A star seen through so many times the air of another exposure, or that little, tells nothing of its seeing: what the
-#: telescope adds to the width does not grow with airmass, and 0.2 of the power of the law is a seventh of the width.
-MAX_AIRMASS_RATIO = 2.0
 #: Cards that put the observer farther than this from the site [degree] do not mean what they are taken for.
 LATITUDE_DOUBT_DEG = 3.0
 
@@ -104,14 +101,9 @@ def refraction(conditions: Conditions, wavelength: FloatArray) -> tuple[FloatArr
 
 
 def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | None:
-    """The seeing of an exposure at this airmass, from the header of a standard star's spectrum.
-
-    None if that lacks it, or if the star was seen through far more or less air.
-    """
+    """The seeing of an exposure at this airmass, from the header of a standard star's spectrum; None if it lacks it."""
     fwhm, above = within(star, "SEEING", 0.3, 20.0), within(star, "AIRMASS", 1.0, 10.0)
     if fwhm is None or above is None or airmass is None:
-        return None
-    if not 1 / MAX_AIRMASS_RATIO <= airmass / above <= MAX_AIRMASS_RATIO:
         return None
     return seeing_by_star(fwhm, above, at_airmass=airmass)
 

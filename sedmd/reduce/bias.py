@@ -13,8 +13,9 @@ from sedmd.instrument import Sections
 from sedmd.reduce.checks import GAP_ROWS, MIN_CONTRAST
 from sedmd.reduce.overscan import image_columns, overscan_level, row_noise, scan_columns
 
-#: Noise of the image columns over that of the overscan columns in a bias, beyond which light or pick-up is in it: a
-#: tenth more noise is a fifth of the read noise's variance, 5 electron per pixel at a read noise of 5.
+#: Noise of the image columns over that of the overscan columns in a bias, beyond which light is in it, if the level is
+#: higher by what makes so much photon noise: a tenth more noise is a fifth of the read noise's variance, 5 electron per
+#: pixel at a read noise of 5. Noise alone is the camera's, and measured with the read noise.
 MAX_BIAS_NOISE_RATIO = 1.1
 #: Level of a bias above its own overscan, anywhere [ADU]. Cameras have a structure of a few ADU; what is ten times that
 #: is light, also where the read noise is so high that its photon noise does not show.
@@ -25,6 +26,9 @@ READ_NOISE_RANGE = (0.5, 50.0)
 #: columns leave a level uncertain by 0.06 of the read noise; half a read noise is eight times that.
 MAX_BIAS_OFFSET, MAX_NOISE_CHANGE = 0.5, 1.2
 BLOCK = 64
+#: Level that light adds for each ADU**2 of its photon noise, at least: the gain, 0.9 to 1.8 electron/ADU for the
+#: cameras there were.
+LEAST_GAIN = 0.4
 #: Least growth of the variance with the level [ADU], by which light is told from other changes of the level: photon
 #: noise makes it one over the gain, 0.5 to 1.1 for the cameras there were.
 PHOTON_NOISE = 0.25
@@ -179,10 +183,11 @@ def _bias_reason(active: NDArray, noise: float, overscan_noise: float, n_oversca
         return f"read noise {overscan_noise:.2f} ADU in the overscan, {low:g} to {high:g} expected; look at the camera"
     # The overscan is small: four standard errors of its own noise are granted.
     limit = MAX_BIAS_NOISE_RATIO + 4.0 / np.sqrt(2.0 * n_overscan)
-    if noise > limit * overscan_noise:
+    added = noise**2 - overscan_noise**2
+    if noise > limit * overscan_noise and float(np.median(active[::4])) > LEAST_GAIN * added:
         return (
             f"noise {noise:.2f} ADU in the image and {overscan_noise:.2f} ADU in the overscan, at most {limit:.2f} "
-            "times that expected; light or pick-up in the frame?"
+            "times that expected where the level is higher, too; light in the frame?"
         )
     blocks = _blocks(active)
     worst = float(np.percentile(np.abs(blocks), 99))

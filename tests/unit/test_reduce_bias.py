@@ -63,6 +63,7 @@ def test_biases_pass(sections, noise):
 def test_light_is_found_in_one_and_in_most_of_a_series(sections, light, dark):
     frames = [frame(k, sections, light=light if k >= dark else 0.0) for k in range(6)]
     assert bad(frames, sections) == [k >= dark for k in range(6)]
+    assert bad(frames[::-1], sections) == [k >= dark for k in range(6)][::-1]
 
 
 @pytest.mark.parametrize("sections", CAMERAS)
@@ -83,6 +84,16 @@ def test_change_of_the_camera_is_no_light_and_the_majority_is_right(sections):
 def test_light_in_all_of_them_is_found_by_its_noise(sections):
     reasons = judged([frame(k, sections, light=70.0) for k in range(4)], sections)
     assert all("light" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("sections", CAMERAS)
+def test_noise_that_brings_no_level_is_the_cameras(sections):
+    frames = [frame(k, sections).astype(float) for k in range(4)]
+    for k, taken in enumerate(frames):
+        taken[:, image_columns(sections)] += np.rint(rng(40 + k).normal(0, 3.0, (NY, image_columns(sections).size)))
+    frames = [taken.astype(np.uint16) for taken in frames]
+    assert judged(frames, sections) == ("",) * 4
+    assert combine_bias(frames, sections).read_noise_adu == pytest.approx(5.0, rel=0.03)
 
 
 @pytest.mark.parametrize("sections", CAMERAS)

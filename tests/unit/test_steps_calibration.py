@@ -99,7 +99,7 @@ def test_bias_with_light_is_left_out_of_the_master_and_of_its_header(tmp_path):
 
 
 def test_biases_with_light_are_a_fault_and_leave_no_product(tmp_path):
-    with pytest.raises(CalibrationFault, match=r"3 of 4 frames cannot be used; the first: noise .* expected; light"):
+    with pytest.raises(CalibrationFault, match=r"3 of 4 frames cannot be used; the .* noise .* light in the frame\?"):
         make_bias(bias_job(tmp_path, 200.0, 200.0, 200.0, 0.0))
     assert not (tmp_path / "bias0.1.fits").exists()
 
@@ -196,7 +196,7 @@ def test_sections_of_the_cards_are_taken_and_do_not_stay_in_the_product(tmp_path
     make_bias(jobs(tmp_path, biases, [])[0])
     master = read_master_bias(tmp_path / "b.fits")
     _, header, warnings = to_electrons(biases[0], master)
-    assert not set(header) & set(cards) - {"GAIN"}
+    assert not set(header) & set(cards) - {"GAIN"} and header["BIASFROM"] == "over-scan"
     # of a chip this small no card can leave the whole image: they are not believed, and that is said
     assert warnings == (
         "ifu0.fits: PSCANX0 1, PSCANX1 20, OSCANX0 536, OSCANX1 555: not the sections of 555 columns; image columns 21 "

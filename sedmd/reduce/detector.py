@@ -17,8 +17,9 @@ from sedmd.reduce.overscan import scan_level
 
 #: Share of the rows that must be lit before scan columns are taken for part of the image, where scattered light, too,
 #: may lie under the spectra (on a dome frame of 2013 spectra run off the last column in 76 of some 250 places); and how
-#: far the camera's level drifts after its biases, in read noises.
-IMAGE_FROM, MAX_DRIFT = 0.05, 2.0
+#: far the camera's level may drift after its biases, ADU. (It does not drift more because the amplifier is noisier: two
+#: read noises of the fast read-out, 20 ADU, would let the scattered light of a dome frame pass for a level.)
+IMAGE_FROM, MAX_DRIFT_ADU = 0.05, 3.0
 #: Read noises by which the level of one block of scan columns may exceed that of the other, before what the spectra
 #: left in it is taken for the cause: charge that is read late adds light, and light only adds.
 MAX_TRAIL = 0.5
@@ -87,7 +88,7 @@ def _level_under_light(
     for first, stop in sections.scans:
         found = scan_level(above[:, first:stop], noise=noise)
         height = float(np.median(found.level))
-        if found.lit > IMAGE_FROM and height > master.pedestal + MAX_DRIFT * master.read_noise_adu:
+        if found.lit > IMAGE_FROM and height > master.pedestal + MAX_DRIFT_ADU:
             continue
         dark.append(above[:, first:stop])
         heights.append(height)

@@ -173,7 +173,7 @@ def test_columns_full_of_light_do_not_tell_the_level():
     assert origin == "master bias"
 
 
-@pytest.mark.parametrize(("scattered", "expected"), [(60.0, "master bias"), (3.0, "over-scan")])
+@pytest.mark.parametrize(("scattered", "expected"), [(60.0, "master bias"), (6.5, "master bias"), (1.5, "over-scan")])
 def test_scattered_light_under_spectra_in_the_columns_is_not_taken_for_the_level(scattered, expected):
     master = master_of(NARROW)
     light = spectra(NARROW, 800.0)

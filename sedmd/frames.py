@@ -405,8 +405,7 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
     notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
     star = who.star
     if dome_closed(header, "ENDDOME"):
-        said = "the dome was closed at the end of the exposure (ENDDOME)"
-        notes.append(f"{said}: it calibrates nothing" if star else said)
+        notes.append("the dome closed during the exposure (ENDDOME)" + (": it calibrates nothing" if star else ""))
         star = ""
     if frame.image_type and frame.image_type not in (IMAGE_TYPES[Kind.STANDARD], IMAGE_TYPES[Kind.SCIENCE]):
         notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {frame.object!r}: taken for a target")

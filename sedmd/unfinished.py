@@ -26,8 +26,9 @@ from sedmd.pixels import shows_light
 from sedmd.rawname import stem_of
 from sedmd.sun import Site, sun_altitude
 
-#: The robot observes between nautical dusk and dawn (robot's sedm_observe.py, 2024), and takes calibrations by day.
-NAUTICAL_DEG = -12.0
+#: Altitude of the Sun below which an exposure is of the sky: the end of civil twilight. The robot observes from -12 deg
+#: on (robot's sedm_observe.py, 2024), nights of former years begin somewhat earlier; calibrations are taken by day.
+DARK_DEG = -6.0
 #: No calibration is longer (the dome's, until 2023; robot's sedm_robot.json).
 LONGEST_CALIBRATION_S = 180.0
 _LACKS = "the header was never finished (no OBJECT)"
@@ -87,7 +88,7 @@ def _no_target(
         return "EXPTIME or ADCSPEED is missing too"
     if exptime <= 1.0:
         return f"a bias by its exposure of {exptime:g} s"
-    if (altitude := float(sun_altitude(np.array([start.timestamp()]), site)[0])) > NAUTICAL_DEG:
+    if (altitude := float(sun_altitude(np.array([start.timestamp()]), site)[0])) > DARK_DEG:
         return f"a calibration by its time (the Sun at {altitude:+.0f} deg)"
     if exptime <= LONGEST_CALIBRATION_S:
         return f"an exposure of {exptime:g} s, which may be of a lamp"

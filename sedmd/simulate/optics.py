@@ -164,6 +164,18 @@ def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
     return wavelength, pixel
 
 
+def _regular(steps: np.ndarray) -> np.ndarray:
+    """Regular hexagonal lattice of the same area and orientation as the steps on the chip: the lens array itself.
+
+    What makes it less regular on the chip is the spectrograph, which the sky knows nothing of.
+    """
+    pitch = np.sqrt(abs(np.linalg.det(steps)) * 2.0 / np.sqrt(3.0))
+    first, second = np.arctan2(steps[:, 1], steps[:, 0])
+    opening = np.sign((second - first + np.pi) % (2.0 * np.pi) - np.pi) * np.pi / 3.0
+    angle = first + 0.5 * ((second - first - opening + np.pi) % (2.0 * np.pi) - np.pi)
+    return pitch * np.array([[np.cos(a), np.sin(a)] for a in (angle, angle + opening)])
+
+
 def build_optics(profile: Profile, seed: int) -> Optics:
     """The instrument of one seed: the profile's figures, each disturbed a little, and lenslet-to-lenslet scatter."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 101]))
@@ -205,7 +217,7 @@ def build_optics(profile: Profile, seed: int) -> Optics:
     axes = np.array([[-np.cos(angle), np.sin(angle)], [-np.sin(angle), -np.cos(angle)]])
     if sky.parity < 0:
         axes[0] *= -1.0
-    cell = steps @ axes.T * scale
+    cell = _regular(steps) @ axes.T * scale
     field = np.stack([q, r], axis=1) @ cell + np.array(sky.axis_offset)
 
     def wobble(size: float) -> float:
@@ -280,19 +292,21 @@ def build_optics(profile: Profile, seed: int) -> Optics:
 def _tile(key: tuple[float, ...], divisions: int) -> tuple[np.ndarray, np.ndarray]:
     cell = np.array(key).reshape(2, 2)
     half = divisions
-    i, j = (a.ravel() for a in np.mgrid[-half : half + 1, -half : half + 1])
-    points = np.stack([i, j], axis=1) @ cell / divisions
+    grid = np.stack([a.ravel() for a in np.mgrid[-half : half + 1, -half : half + 1]], axis=1)
+    # beside the middle by these shares of a step no point lies on the border between two lenslets
+    aside = np.array([0.2, 0.5])
+    points = np.concatenate([grid + aside, grid - aside]) @ cell / divisions
     neighbours = np.array([[1, 0], [0, 1], [-1, 1], [-1, 0], [0, -1], [1, -1]]) @ cell
     nearest = np.min(np.sum((points[:, None] - neighbours) ** 2, axis=2), axis=1)
-    inside = np.sum(points**2, axis=1) < nearest - 1e-9
+    inside = np.sum(points**2, axis=1) < nearest
     return points[inside, 0], points[inside, 1]
 
 
-def lenslet_samples(optics: Optics, divisions: int = 7) -> tuple[np.ndarray, np.ndarray, float]:
+def lenslet_samples(optics: Optics, divisions: int = 5) -> tuple[np.ndarray, np.ndarray, float]:
     """Points that tile one hexagonal lenslet: offsets East, North [arcsec] and the area of each [arcsec^2].
 
-    A sub-lattice of the lens lattice, restricted to the points nearest to the lenslet's centre, so that the lenslets
-    tile the sky without gap or overlap.
+    Two sub-lattices of the lens lattice, one the other's mirror image, restricted to the points nearest to the
+    lenslet's centre, so that the lenslets tile the sky without gap or overlap.
     """
     east, north = _tile(tuple(optics.cell.ravel()), divisions)
     return east, north, lenslet_area(optics) / len(east)

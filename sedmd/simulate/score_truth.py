@@ -87,6 +87,15 @@ class NightTruth:
         """A column of the spaxel table as floats."""
         return np.array(self.spaxels[name], float)
 
+    @cached_property
+    def dark_columns(self) -> bool:
+        """Whether the camera reads columns that see no light."""
+        try:
+            frame = load_profile(self.profile).frame
+        except ConfigError:  # a profile of the user's own, not kept beside the truth
+            return True
+        return frame.columns < frame.width
+
     @property
     def complete(self) -> NDArray[np.bool_]:
         """(n,) whether the whole trace is on the chip."""

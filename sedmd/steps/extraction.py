@@ -157,7 +157,7 @@ def _airmass_a_less_b(exposures: list[Exposure]) -> float:
 
 def _about_dome(exposures: list[Exposure]) -> list[Doubt]:
     closed = any(dome_closed(e.header, "ENDDOME") for e in exposures)
-    return [Doubt(why="the dome was closed at the end of the exposure", trust=DOME_TRUST)] if closed else []
+    return [Doubt(why="the dome closed during the exposure", trust=DOME_TRUST)] if closed else []
 
 
 def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:

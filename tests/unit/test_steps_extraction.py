@@ -164,7 +164,7 @@ def test_half_of_a_pair_is_final_told_as_such_and_acceptable_at_best(tmp_path, h
 
 
 def test_a_dome_that_closed_during_the_exposure_is_a_doubt(tmp_path):
-    with pytest.raises(NeedsObserver, match="the dome was closed at the end of the exposure"):
+    with pytest.raises(NeedsObserver, match="the dome closed during the exposure"):
         extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, ENDDOME="closed"))
     assert extract_spectrum(extraction(tmp_path, {LANDED: 4000.0}, ENDDOME="NA")).figures["quality"] == 1
 

@@ -120,6 +120,23 @@ def model_image(samples: Samples, stamps: Stamps, flux: NDArray[np.floating]) ->
     return image.reshape(samples.shape).astype(np.float32)
 
 
+def scattered_under(samples: Samples, background: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How much light between the spectra an extraction takes off under each sample: (n_samples,) electron.
+
+    Parameters
+    ----------
+    samples : where the spectra lie
+    background : (n_y, n_x) electron
+
+    Notes
+    -----
+    An even background counts in a fit of a profile as its level times one over the sum of the squared shares (Horne
+    1986), which is ``2 sqrt(pi) sigma`` for a Gaussian.
+    """
+    row = np.clip(np.rint(samples.y).astype(int), 0, background.shape[0] - 1)
+    return np.asarray(2.0 * np.sqrt(np.pi) * samples.sigma * background[row, samples.x])
+
+
 def _overlaps(
     samples: Samples, weighted: NDArray[np.floating], share: NDArray[np.floating], max_neighbours: int = 4
 ) -> list[NDArray[np.floating]]:

@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 NEIGHBOURS = 12
 #: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
 LOOSE, LEAST_SPREAD = 0.3, 0.003
+#: What was taken off as scattered light is known to this share of it: far wings of the spectra look like it.
+SCATTERED_DOUBT = 0.1
 
 
 def spaxel_flat(
@@ -19,7 +21,8 @@ def spaxel_flat(
     mask: NDArray[np.integer],
     places: NDArray[np.floating],
     *,
-    order: int = 5,
+    scattered: NDArray[np.floating] | float = 0.0,
+    order: int = 3,
     rounds: int = 4,
 ) -> NDArray[np.floating]:
     """Fit each spaxel's dome spectrum as the mean dome spectrum times a smooth curve.
@@ -30,6 +33,7 @@ def spaxel_flat(
     flux, variance : (n_wave, n_spaxel) dome cube, electron/Angstrom and its square
     mask : (n_wave, n_spaxel) non-zero = not to be used
     places : (n_spaxel, 2) where the spaxels are on the array, any unit
+    scattered : (n_wave, n_spaxel) or float, electron/Angstrom, what was taken off under each spectrum as scattered light
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 
@@ -41,9 +45,10 @@ def spaxel_flat(
     Notes
     -----
     A curve of low degree carries the real differences (coatings, vignetting, the prism's edge) and does not carry the
-    noise of the dome's faint blue end into every spectrum. Where a spaxel's own light does not tell its shape, above
-    all where its trace leaves the chip, the shape is that of its neighbours, as far as neighbours are alike (empirical
-    Bayes: Robbins 1956).
+    noise of the dome's faint blue end into every spectrum. That end is fainter still than the light scattered under it,
+    so that an error of this light, and not the photons, says what it is worth. Where a spaxel's own light does not tell
+    its shape, above all where its trace leaves the chip, the shape is that of its neighbours, as far as neighbours are
+    alike (empirical Bayes: Robbins 1956).
     """
     good = (mask == 0) & np.isfinite(flux) & (variance > 0)
     complete = good.mean(axis=0) > 0.9 * np.median(good.mean(axis=0))
@@ -56,8 +61,9 @@ def spaxel_flat(
     spread: NDArray[np.floating] = np.full(order + 1, LOOSE)
     for _ in range(rounds):
         model = reference[:, None] * curve
-        # Photon noise and half a per cent for structure finer than the curve.
-        weight = np.where(good, 1.0 / (variance + (0.005 * model) ** 2 + 1e-12), 0.0) * reference[:, None] ** 2
+        # Photon noise, half a per cent for structure finer than the curve, and what scattered light leaves in doubt.
+        doubt = (0.005 * model) ** 2 + (SCATTERED_DOUBT * scattered) ** 2
+        weight = np.where(good, 1.0 / (variance + doubt + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)
         grey = np.maximum(curve.mean(axis=0), 0.05)

@@ -29,8 +29,9 @@ from sedmd.reduce.checks import likeness
 from sedmd.reduce.containers import Image, Mask, Spaxels
 from sedmd.reduce.cube import rebin
 from sedmd.reduce.detector import combine_exposures
+from sedmd.reduce.extract import scattered_under
 from sedmd.reduce.flat import spaxel_flat
-from sedmd.reduce.frame import separate
+from sedmd.reduce.frame import Separated, separate
 from sedmd.reduce.geometry import node_at, sky_positions
 from sedmd.reduce.moved import rows_between
 from sedmd.reduce.overscan import overscan_level
@@ -252,23 +253,26 @@ def median_dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_],
     return float(np.median(each[np.isfinite(each)]))
 
 
+def _per_angstrom(
+    separated: Separated, values: NDArray, variance: NDArray, found: TraceSet, solution: WavelengthSolution
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Values of the dome's samples on the grid of wavelengths."""
+    bad = separated.extracted.bad
+    return rebin(separated.samples, values, variance, bad, solution, found.traces.n, WAVELENGTH_GRID)
+
+
 def make_flat(job: Job) -> Result:
     """Measure the relative throughput of the spaxels on the dome."""
     dome = read_image(job.one("dome"))[0]
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     separated = separate(dome, found.traces.samples(dome.data.shape), found.traces.profile, dy_px=0.0, rounds=2)
-    flux, variance, mask = rebin(
-        separated.samples,
-        separated.extracted.flux,
-        separated.extracted.variance,
-        separated.extracted.bad,
-        solution,
-        found.traces.n,
-        WAVELENGTH_GRID,
-    )
+    extracted = separated.extracted
+    flux, variance, mask = _per_angstrom(separated, extracted.flux, extracted.variance, found, solution)
+    scattered = scattered_under(separated.samples, separated.background)
+    under, _, _ = _per_angstrom(separated, scattered, np.zeros(scattered.shape), found, solution)
     places = np.column_stack([found.spaxels.x_arcsec, found.spaxels.y_arcsec])
-    flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask, places)
+    flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask, places, scattered=np.nan_to_num(under))
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.extract import HALF_HEIGHT, fit_fluxes, gather, model_image
+from sedmd.reduce.extract import HALF_HEIGHT, fit_fluxes, gather, model_image, scattered_under
 from sedmd.reduce.profile import gaussian_profile
+from sedmd.reduce.samples import Samples
 from unit.reduce_scenes import lattice_scene, rng, rows_scene
 
 SIGMA = 4 / 3
@@ -115,3 +116,14 @@ def test_half_a_trace_at_the_edge_of_the_chip_still_has_its_flux():
     scene = rows_scene([0.2, 62.9], sigma=SIGMA)
     flux = np.full(scene.samples().x.size, 1500.0)
     assert_allclose(fit(scene, true_image(scene, flux)).flux, 1500, rtol=1e-3)
+
+
+def test_an_even_background_counts_as_its_level_times_the_width_of_the_profile():
+    """What the fit takes up of a background that nobody took off is what `scattered_under` says."""
+    ny, nx = 21, 30
+    samples = Samples(
+        trace=np.zeros(nx, int), x=np.arange(nx), y=np.full(nx, 10.3), sigma=np.full(nx, 1.4), shape=(ny, nx)
+    )
+    background = np.full((ny, nx), 7.0)
+    taken = fit_fluxes(samples, gather(samples, PROFILE), background, np.ones((ny, nx)))
+    assert_allclose(taken.flux, scattered_under(samples, background), rtol=0.02)

@@ -96,3 +96,18 @@ def test_spaxel_without_light_has_no_flat(what):
     found = spaxel_flat(WAVELENGTH, flux, variance, mask, PLACES)
     assert np.isnan(found[:, 3]).all()
     assert np.isfinite(np.delete(found, 3, axis=1)).all()
+
+
+def test_light_taken_off_as_scattered_by_a_tenth_too_little_does_not_tilt_the_flat():
+    """In the blue it is brighter than the lamp; what is left of it lies smoothly over the field: no photons tell."""
+    curve = throughput()
+    flux, variance = dome(curve)
+    scattered = np.full(flux.shape, 100.0)
+    left = 0.1 * scattered * (PLACES[:, 0] - 7.0) / 7.0
+    assert np.abs(left / flux)[WAVELENGTH < 4000].max() > 0.15
+    found = spaxel_flat(WAVELENGTH, flux + left, variance, np.zeros(flux.shape, int), PLACES, scattered=scattered)
+    believed = spaxel_flat(WAVELENGTH, flux + left, variance, np.zeros(flux.shape, int), PLACES)
+    blue = WAVELENGTH < 4400
+    error, trusting = (np.sqrt(np.mean((one / curve - 1)[blue] ** 2)) for one in (found, believed))
+    assert error < 0.06
+    assert trusting > 1.3 * error

@@ -33,7 +33,7 @@ def spaxel_flat(
     flux, variance : (n_wave, n_spaxel) dome cube, electron/Angstrom and its square
     mask : (n_wave, n_spaxel) non-zero = not to be used
     places : (n_spaxel, 2) where the spaxels are on the array, any unit
-    scattered : (n_wave, n_spaxel) or float, electron/Angstrom, what was taken off under each spectrum as scattered light
+    scattered : (n_wave, n_spaxel) or float, electron/Angstrom, taken off under each spectrum as scattered light
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 

@@ -26,13 +26,13 @@ STEPS: Mapping[str, Callable[[Job], Result]] = {
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 2,
-    "wavelength": 2,
-    "flat": 3,
+    "traces": 3,
+    "wavelength": 3,
+    "flat": 4,
     "cube": 4,
     "extract": 10,
     "fluxcal": 2,
-    "calibrate": 2,
+    "calibrate": 3,
 }
 
 __all__ = ["STEPS", "STEP_VERSIONS"]

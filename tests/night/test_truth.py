@@ -19,11 +19,9 @@ from sedmd.simulate.score import Row, score_night
 from .helpers import NOW
 
 EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow) for name in ("2017", "2019", "2021"))]
-#: Figures that a night falls short of. The flat is wrong in the blue, where the dome gives little light beside much
-#: that is scattered: at 4200 A by -40 to +10 % over the field, smoothly. A sky as bright as under a full Moon brings
-#: that into the spectrum below 4400 A. Two spaxels half on the chip are taken for one where their ends meet at its
+#: Figures that a night falls short of. Two spaxels half on the chip are taken for one where their ends meet at its
 #: border.
-SHORT_OF = {"2021": {"flux in 20 nm bins, largest error", "traces invented"}}
+SHORT_OF = {"2021": {"traces invented"}}
 
 
 def values(rows: list[Row], what: str) -> list[float]:

@@ -1,0 +1,1 @@
+"""Compiled loops, one module a purpose; see `sedmd.reduce.compiled`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
 import re
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from sedmd.config import Settings
 from sedmd.context import REFUSED, night_context, night_is_final
+from sedmd.custody import SUPERSEDED, Custody
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.job import Job
@@ -26,8 +26,6 @@ from sedmd.planner import plan_night
 from sedmd.report import INFO, NOTICE, WARNING, Report
 from sedmd.worker import Outcome
 
-#: Where a product goes that the plan no longer wants, below its night's directory.
-SUPERSEDED = "superseded"
 #: Added to a job's time limit: so late, nobody works on it any more.
 LEASE_GRACE_S = 60.0
 #: Name of a product that was being written when its process died (see `sedmd.products.files`).
@@ -96,6 +94,7 @@ class Dispatcher:
         self.clock = clock
         self.report = report
         self.on_done = on_done
+        self.custody = Custody(ledger=ledger, redux_root=settings.paths.redux_root, once=self._once)
         self.running: dict[str, Job] = {}
         self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
@@ -118,28 +117,8 @@ class Dispatcher:
             self.check_products(night)
 
     def check_products(self, night: str) -> None:
-        """Forget products that were deleted or changed by somebody else, so that they are made again.
-
-        A changed file is put aside: if nothing makes it again, it must not pass for the product that it was.
-        """
-        folder = self.settings.paths.redux_root / night
-        if not folder.is_dir():
-            # the whole directory is away: an unmounted disk more likely than a deleted night
-            return
-        busy = self._busy()
-        for path, (size, mtime_ns, _) in self.ledger.product_files(night).items():
-            if path in busy:
-                continue  # being made anew, and not booked yet
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                self.ledger.forget_product(path, night, "the file is gone")
-                continue
-            except OSError:
-                continue  # the disk does not say: the next look will
-            if (status.st_size, status.st_mtime_ns) != (size, mtime_ns) and self._put_aside(path, night, "changed"):
-                why = f"the file was changed by another program; kept in {SUPERSEDED}/"
-                self.ledger.forget_product(path, night, why)
+        """Notice products that were deleted or changed by somebody else; see `sedmd.custody`."""
+        self.custody.check(night, busy=self._busy())
 
     def plan(self, night: str, *, final: bool) -> Plan:
         """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
@@ -194,7 +173,7 @@ class Dispatcher:
         """
         job = self.running[key]
         outcome = outcome_of(future)
-        if outcome.state == "done" and (spoilt := self._spoilt(job)):
+        if outcome.state == "done" and (spoilt := self.custody.spoilt(job)):
             # what was made of it is as wrong as it was, and would keep its name and key when the input is mended
             reason = f"{spoilt} was changed by another program before it was read; both are made again"
             outcome = replace(outcome, state="transient", reason=reason, products=())
@@ -240,24 +219,6 @@ class Dispatcher:
         future = self.engine.submit(node.job, timeout_s=limit_s)
         future.add_done_callback(partial(self.on_done, node.key, node.job))
 
-    def _spoilt(self, job: Job) -> str:
-        """Name of an input that is no longer the product that the ledger knows; empty if there is none."""
-        root = self.settings.paths.redux_root
-        given = sorted(path for paths in job.inputs.values() for path in paths if path.parent.parent == root)
-        for folder, paths in itertools.groupby(given, key=lambda path: path.parent):
-            known = {path.name: (path, *rest) for path, rest in self.ledger.product_files(folder.name).items()}
-            for path in paths:
-                if path.name not in known:
-                    return path.name  # it was found changed while the job ran, and put aside
-                place, size, mtime_ns, _ = known[path.name]
-                if place != path:
-                    continue  # the root was copied: the ledger still speaks of the other place
-                with suppress(FileNotFoundError):  # one that was taken away meanwhile was read before
-                    status = path.stat()
-                    if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-                        return path.name
-        return ""
-
     def _retire(self, plan: Plan) -> None:
         """Move aside what the plan no longer wants, or what a failed remake would leave out of date."""
         wanted = {path.name: node for node in plan.nodes for path in node.job.outputs.values()}
@@ -267,7 +228,7 @@ class Dispatcher:
             node = wanted.get(name)
             path = folder / name
             stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
-            if not stale or path in busy or not self._put_aside(path, plan.night, "superseded"):
+            if not stale or path in busy or not self.custody.put_aside(path, plan.night, "superseded"):
                 continue
             self.ledger.forget_product(path, plan.night, f"superseded; kept in {SUPERSEDED}/")
             self.report.event(plan.night, "plan", name, f"superseded by later frames; kept in {SUPERSEDED}/")
@@ -275,18 +236,6 @@ class Dispatcher:
     def _busy(self) -> set[Path]:
         """Files that are being written."""
         return {path for job in self.running.values() for path in job.outputs.values()}
-
-    def _put_aside(self, path: Path, night: str, what: str) -> bool:
-        """Move a file out of the way; False, and told once, if the disk does not let us."""
-        try:
-            with suppress(FileNotFoundError):
-                (path.parent / SUPERSEDED).mkdir(exist_ok=True)
-                path.replace(path.parent / SUPERSEDED / path.name)
-        except OSError as error:
-            text = f"{what}, but cannot be put aside ({error.strerror}); tried again"
-            self._once(night, "plan", path.name, "keeps", text, level=WARNING)
-            return False
-        return True
 
     def _tell(self, plan: Plan) -> None:
         """What waits, which calibrations serve, what is offered: a line when it changes, never twice."""

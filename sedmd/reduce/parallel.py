@@ -1,4 +1,4 @@
-"""Independent pieces of one job side by side, in threads: the compiled loops and numpy's larger ones let each other run."""
+"""Independent pieces of one job side by side in threads: compiled loops and numpy let each other run."""
 
 from __future__ import annotations
 

@@ -95,6 +95,7 @@ class Jobs:
     drain_timeout_s: float = 120.0
     engine: str = "local"
     dask_scheduler: str = ""
+    dask_wait_s: float = 600.0
     steps_module: str = "sedmd.steps"
 
     @property
@@ -326,6 +327,7 @@ NEEDS_RESTART = (
     "jobs.memory_limit_mb",
     "jobs.engine",
     "jobs.dask_scheduler",
+    "jobs.dask_wait_s",
     "jobs.steps_module",
     "health.listen",
     "log.format",

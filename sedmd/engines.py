@@ -2,8 +2,8 @@
 
 `ProcessEngine` gives each job a process of its own from a fork server that has the steps already loaded; a job that
 crashes, overruns or wants too much memory is killed with its whole process group and costs nobody else.
-`ExecutorEngine` hands the jobs to any `concurrent.futures.Executor`, such as that of a Dask cluster. `InlineEngine`
-runs the job where it stands, for tests and debuggers.
+`sedmd.cluster.DaskEngine` has them done so on other machines. `InlineEngine` runs the job where it stands, for tests
+and debuggers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from sedmd import __version__, worker
+from sedmd import worker
 from sedmd.config import Jobs
-from sedmd.errors import ConfigError
 from sedmd.job import Job
 from sedmd.worker import Outcome
 
@@ -32,7 +30,10 @@ from sedmd.worker import Outcome
 class Engine(Protocol):
     """Where jobs run."""
 
-    workers: int
+    @property
+    def workers(self) -> int: ...
+
+    def await_worker(self) -> None: ...
 
     def submit(self, job: Job, *, timeout_s: float) -> Future[Outcome]: ...
 
@@ -45,8 +46,8 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-class _Closing(ABC):
-    """Leaving the block ends what still runs."""
+class Closing(ABC):
+    """An engine as a context manager: leaving the block ends what still runs."""
 
     def __enter__(self) -> Self:
         return self
@@ -56,12 +57,16 @@ class _Closing(ABC):
     ) -> None:
         self.close(kill=True)
 
+    def await_worker(self) -> None:
+        """Return when a job can be taken."""
+        return  # on this machine that is always
+
     @abstractmethod
     def close(self, *, kill: bool = False) -> None:
         """Wait for what runs, or end it."""
 
 
-class InlineEngine(_Closing):
+class InlineEngine(Closing):
     """Runs each job at once in the calling thread."""
 
     def __init__(self, steps_module: str, workers: int = 1) -> None:
@@ -77,7 +82,7 @@ class InlineEngine(_Closing):
         pass
 
 
-class ProcessEngine(_Closing):
+class ProcessEngine(Closing):
     """One process per job, `workers` at a time.
 
     Parameters
@@ -151,87 +156,19 @@ class ProcessEngine(_Closing):
             process.close()
 
 
-class ExecutorEngine(_Closing):
-    """Jobs on somebody else's executor: a pool of threads or processes, or a Dask cluster.
-
-    Time and memory limits are the executor's. All workers must see the raw and the redux root under the same paths.
-
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-    steps_module : str
-    workers : int
-        Jobs handed over at the same time.
-    finish : callable, optional
-        Called when the engine closes, after the executor was shut down.
-    """
-
-    def __init__(
-        self, executor: Executor, steps_module: str, workers: int, *, finish: Callable[[], object] = lambda: None
-    ) -> None:
-        self.workers = workers
-        self._executor = executor
-        self._steps_module = steps_module
-        self._finish = finish
-        self._live: set[Future[Outcome]] = set()
-
-    def submit(self, job: Job, *, timeout_s: float) -> Future[Outcome]:
-        """Hand a job over."""
-        future = self._executor.submit(partial(worker.run_job, self._steps_module, job))
-        self._live.add(future)
-        future.add_done_callback(self._live.discard)
-        return future
-
-    def close(self, *, kill: bool = False) -> None:
-        """Wait for what runs, or give it up."""
-        if kill:
-            for future in list(self._live):
-                future.cancel()
-        self._executor.shutdown(wait=not kill)
-        self._finish()
-
-
-def engine_for(jobs: Jobs) -> Engine:
-    """The engine that the configuration asks for.
+def engine_for(jobs: Jobs, *, tell: Callable[[str], None] = lambda text: None) -> Engine:
+    """The engine that the configuration asks for; `tell` hears which workers of a cluster come and go.
 
     Raises
     ------
     ConfigError
-        If the cluster cannot be used: not installed, not reached, or with another version of sedmd.
+        If the cluster cannot be used: not installed, or not reached.
     """
     if jobs.engine == "local":
         return ProcessEngine(jobs.steps_module, jobs.worker_count, memory_bytes=jobs.memory_limit_bytes)
-    try:
-        from distributed import Client
-    except ImportError as error:
-        msg = '[jobs] engine is "dask" but dask is not installed; install sedmd[cluster], or set engine = "local"'
-        raise ConfigError(msg) from error
-    try:
-        client = Client(jobs.dask_scheduler, timeout="30s")
-    except (OSError, ValueError) as error:
-        msg = f"[jobs] dask_scheduler {jobs.dask_scheduler} does not answer ({error}); start it, or correct the address"
-        raise ConfigError(msg) from error
-    return dask_engine(client, jobs.steps_module)
+    from sedmd.cluster import dask_engine
 
-
-def dask_engine(client: Any, steps_module: str) -> ExecutorEngine:
-    """Jobs on the workers of a `distributed.Client`, one per thread of the cluster.
-
-    Raises
-    ------
-    ConfigError
-        If a worker runs another version of sedmd: its products would not be those that the keys promise.
-    """
-    versions = client.run(worker.version)
-    wrong = {address: version for address, version in versions.items() if version != __version__}
-    if wrong or not versions:
-        told = ", ".join(f"{address}: {version}" for address, version in wrong.items()) or "no workers"
-        client.close()
-        msg = f"the Dask cluster cannot be used ({told}); expected workers with sedmd {__version__}"
-        raise ConfigError(msg)
-    # one try each: the ledger decides on the next
-    executor = client.get_executor(pure=False, retries=0)
-    return ExecutorEngine(executor, steps_module, sum(client.nthreads().values()), finish=client.close)
+    return dask_engine(jobs, tell=tell)
 
 
 def _kill_group(pid: int) -> None:

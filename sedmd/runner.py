@@ -194,6 +194,8 @@ def _work_off(
             dataclasses.replace(plan, nodes=tuple(node for node in plan.nodes if wanted(node)))
             for plan in plans.values()
         ]
+        if any(plan.due() for plan in chosen):
+            dispatcher.engine.await_worker()
         dispatcher.launch(chosen)
         if not dispatcher.running:
             return plans

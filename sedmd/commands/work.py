@@ -189,7 +189,7 @@ def _at_work(settings: Settings) -> Iterator[tuple[Ledger, Engine]]:
     with (
         single_instance(settings.paths.state),
         Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, journal=journal, check=True) as ledger,
-        engine_for(settings.jobs) as engine,
+        engine_for(settings.jobs, tell=lambda text: print(text, file=sys.stderr)) as engine,
     ):
         yield ledger, engine
 

@@ -1,17 +1,16 @@
-"""One night on every engine: a process per job, the calling thread, an executor of threads, a Dask cluster."""
+"""One night on every engine: a process per job, the calling thread, a Dask cluster."""
 
 import io
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import sedmd.ingest
+from sedmd.cluster import DaskEngine
 from sedmd.config import Jobs
-from sedmd.engines import ExecutorEngine, InlineEngine, ProcessEngine, dask_engine, engine_for
+from sedmd.engines import InlineEngine, ProcessEngine, engine_for
 from sedmd.errors import ConfigError
-from sedmd.job import Job
 from sedmd.ledger import Ledger
 from sedmd.report import Report
 from sedmd.runner import reduce_nights
@@ -60,17 +59,8 @@ def reduce_with(folder: Path, engine) -> dict[str, str]:
 def test_every_engine_gives_the_same_bytes(tmp_path, cluster):
     inline = reduce_with(tmp_path / "inline", InlineEngine(MODULE))
     assert len(inline) > 40
-    assert reduce_with(tmp_path / "threads", ExecutorEngine(ThreadPoolExecutor(2), MODULE, 2)) == inline
     assert reduce_with(tmp_path / "processes", ProcessEngine(MODULE, 2)) == inline
-    assert reduce_with(tmp_path / "dask", dask_engine(cluster, MODULE)) == inline
-
-
-def test_a_cluster_with_another_version_is_refused(cluster, monkeypatch):
-    import sedmd.engines
-
-    monkeypatch.setattr(sedmd.engines, "__version__", "9.9")
-    with pytest.raises(ConfigError, match=r"expected workers with sedmd 9\.9"):
-        dask_engine(cluster, MODULE)
+    assert reduce_with(tmp_path / "dask", DaskEngine(cluster, MODULE, look_s=0.05)) == inline
 
 
 def test_a_cluster_that_does_not_answer_is_told(monkeypatch):
@@ -80,19 +70,3 @@ def test_a_cluster_that_does_not_answer_is_told(monkeypatch):
     monkeypatch.setattr("distributed.Client", nobody)
     with pytest.raises(ConfigError, match="does not answer"):
         engine_for(Jobs(engine="dask", dask_scheduler="tcp://127.0.0.1:1"))
-
-
-def test_a_job_that_its_executor_lost_is_tried_again(tmp_path):
-    from sedmd.dispatch import outcome_of
-
-    class Lossy(ThreadPoolExecutor):
-        def submit(self, *args, **options):
-            future: Future = Future()
-            future.set_exception(RuntimeError("worker tcp://10.0.0.7 is gone"))
-            return future
-
-    job = Job(step="flat", night="20190612", label="flat", inputs={}, outputs={"flat": tmp_path / "flat.fits"})
-    with ExecutorEngine(Lossy(1), MODULE, 1) as engine:
-        outcome = outcome_of(engine.submit(job, timeout_s=1))
-    assert outcome.state == "transient"
-    assert "worker tcp://10.0.0.7 is gone" in outcome.reason

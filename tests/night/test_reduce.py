@@ -217,7 +217,7 @@ def run(*arguments) -> int:
 def one_process(monkeypatch):
     import sedmd.engines
 
-    monkeypatch.setattr(sedmd.engines, "engine_for", lambda jobs: InlineEngine(jobs.steps_module))
+    monkeypatch.setattr(sedmd.engines, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
 
 
 @pytest.mark.usefixtures("one_process")

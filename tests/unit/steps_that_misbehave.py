@@ -1,5 +1,6 @@
 """Steps for the tests of the engines, each with one vice."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -60,6 +61,25 @@ def hang(job):
     time.sleep(60)
 
 
+def greedy(job):
+    return len(bytearray(64_000_000_000)) and None
+
+
+def slow(job):
+    with open(job.options["begun"], "a") as file:  # noqa: PTH123
+        print(os.getpid(), file=file)
+    while not os.path.exists(job.options["go"]):  # noqa: PTH110
+        time.sleep(0.01)
+    return write(job)
+
+
+def kill_station(job):
+    with open(job.options["begun"], "a") as file:  # noqa: PTH123
+        print(os.getpid(), file=file)
+    os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+    time.sleep(60)
+
+
 def forget(job):
     return Result()
 
@@ -68,8 +88,6 @@ def nothing(job):
     return None
 
 
-STEPS = {
-    step.__name__: step
-    for step in (write, fault, gate, observer, bug, disk, wrapped_disk, crash, leave, hang, forget, nothing)
-}
+ALL = (write, fault, gate, observer, bug, disk, wrapped_disk, crash, leave, hang, forget, nothing)
+STEPS = {step.__name__: step for step in (*ALL, greedy, slow, kill_station)}
 STEP_VERSIONS = dict.fromkeys(STEPS, 1)

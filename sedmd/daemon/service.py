@@ -85,7 +85,7 @@ def serve(
         Ledger.open(
             paths.state / "ledger.sqlite", clock=clock, journal=Journal(paths.redux_root), check=True
         ) as ledger,
-        engine_for(settings.jobs) as engine,
+        engine_for(settings.jobs, tell=lambda text: report.event("", "cluster", "", text, level=NOTICE)) as engine,
     ):
         service = Service(
             settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.errors import SedmError
+from sedmd.foreign import ForeignFault, content_of, table_in
 from sedmd.products.files import write_bytes_atomic
-from sedmd.quality import DECISION_SUFFIX, QUALITIES
+from sedmd.quality import DECISION_KIND, DECISION_SUFFIX, QUALITIES
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.psf import Psf
 
@@ -25,7 +26,7 @@ SUFFIX = DECISION_SUFFIX
 #: Folder of a night where former versions of what an observer saved are kept.
 FORMER = "former"
 
-_KIND, _VERSION = "sedmd decision", 1
+_KIND, _VERSION = DECISION_KIND, 1
 _SHA = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9+._-]*")
 
@@ -154,7 +155,14 @@ def read(path: Path) -> Decision:
     OSError
         The file cannot be read.
     """
-    return from_json(path.read_bytes().decode("utf-8", "replace"), path.name)
+    try:
+        text = content_of(path, follow=True).decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{path.name}: not a whole JSON file ({error}); save the target again in sedmview"
+        raise DecisionFault(msg) from error
+    except ForeignFault as fault:
+        raise DecisionFault(str(fault)) from fault
+    return from_json(text, path.name)
 
 
 def to_json(decision: Decision) -> str:
@@ -164,7 +172,7 @@ def to_json(decision: Decision) -> str:
 
 def from_json(text: str, name: str) -> Decision:
     """The decision in a text; `name` is what error messages call it. Raises DecisionFault."""
-    table = _table(_parsed(text, name), name, "the file")
+    table = _parsed(text, name)
     if table.get("kind") != _KIND:
         raise DecisionFault(f"{name}: not a decision of sedmview (kind is {table.get('kind')!r}, expected {_KIND!r})")
     version = table.get("version")
@@ -195,13 +203,10 @@ def from_json(text: str, name: str) -> Decision:
     return decision
 
 
-def _parsed(text: str, name: str) -> object:
-    def refused(constant: str) -> float:
-        raise DecisionFault(f"{name}: holds {constant}, which is no number to work with")
-
+def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
-        return json.loads(text, parse_constant=refused)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return table_in(text)
+    except ValueError as error:
         raise DecisionFault(f"{name}: not a whole JSON file ({error}); save the target again in sedmview") from error
 
 

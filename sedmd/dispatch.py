@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import re
 import secrets
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from sedmd.config import Settings
 from sedmd.context import REFUSED, night_context, night_is_final
-from sedmd.custody import SUPERSEDED, Custody
+from sedmd.custody import Custody
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.job import Job
@@ -94,7 +95,7 @@ class Dispatcher:
         self.clock = clock
         self.report = report
         self.on_done = on_done
-        self.custody = Custody(ledger=ledger, redux_root=settings.paths.redux_root, once=self._once)
+        self.custody = Custody(ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=self._once)
         self.running: dict[str, Job] = {}
         self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
@@ -104,21 +105,30 @@ class Dispatcher:
         self._versions = step_versions(settings.jobs.steps_module)
         ledger.put_versions(self._versions)
 
-    def recover(self, nights: Iterable[str]) -> None:
-        """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed."""
+    def recover(self, nights: Iterable[str], *, budget_s: float = math.inf) -> list[str]:
+        """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed.
+
+        Returns
+        -------
+        list of str
+            Nights whose products `check_products` did not get through in `budget_s` seconds each.
+        """
         if count := self.ledger.release_running(owner=self._owner):
             self.report.event("", "service", "", f"{count} interrupted jobs start again")
+        unchecked = []
         for night in filter(None, nights):
             folder = self.settings.paths.redux_root / night
             for leftover in folder.glob(".*") if folder.is_dir() else ():
                 if UNFINISHED.fullmatch(leftover.name):
                     with suppress(OSError):
                         leftover.unlink()
-            self.check_products(night)
+            if not self.check_products(night, budget_s=budget_s):
+                unchecked.append(night)
+        return unchecked
 
-    def check_products(self, night: str) -> None:
-        """Notice products that were deleted or changed by somebody else; see `sedmd.custody`."""
-        self.custody.check(night, busy=self._busy())
+    def check_products(self, night: str, *, budget_s: float = math.inf) -> bool:
+        """Notice products that were deleted or changed by somebody else; see `Custody.check`."""
+        return self.custody.check(night, busy=self._busy(), budget_s=budget_s)
 
     def plan(self, night: str, *, final: bool) -> Plan:
         """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
@@ -228,10 +238,14 @@ class Dispatcher:
             node = wanted.get(name)
             path = folder / name
             stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
-            if not stale or path in busy or not self.custody.put_aside(path, plan.night, "superseded"):
+            if not stale or path in busy:
                 continue
-            self.ledger.forget_product(path, plan.night, f"superseded; kept in {SUPERSEDED}/")
-            self.report.event(plan.night, "plan", name, f"superseded by later frames; kept in {SUPERSEDED}/")
+            if gone := self.custody.source_gone(plan.night, path):
+                text = f"no longer of this plan, but its raw frame {gone} is gone: nothing could make it again"
+                self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
+            elif where := self.custody.put_aside(path, plan.night, "superseded"):
+                self.ledger.forget_product(path, plan.night, f"superseded; kept as {where}")
+                self.report.event(plan.night, "plan", name, f"superseded by later frames; kept as {where}")
 
     def _busy(self) -> set[Path]:
         """Files that are being written."""

@@ -8,9 +8,9 @@ between two extensions is valid FITS.
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from sedmd import foreign
 from sedmd.errors import FrameFault
+from sedmd.foreign import ForeignFault
 from sedmd.header import CARD, header_values
 from sedmd.rawname import Packing, packing_of
 from sedmd.unpack import BLOCK, MAX_BYTES, funpack, gunzip, is_packed_image
@@ -32,14 +34,6 @@ TAIL_BYTES = 4096
 ZERO_RUN_BYTES = 2048
 
 _NOT_WRITTEN = "space reserved, data not written"
-_OTHER_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
@@ -145,7 +139,7 @@ def primary_extent(content: bytes) -> Extent:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; never waits for the writer of a pipe.
+    """Open a regular file for reading, behind a link or not; never waits for the writer of a pipe.
 
     Raises
     ------
@@ -154,14 +148,10 @@ def open_regular(path: Path) -> BinaryIO:
     OSError
         If it cannot be opened; also for a link to nowhere.
     """
-    _refuse_other_kinds(path, path.stat().st_mode)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        _refuse_other_kinds(path, os.fstat(descriptor).st_mode)
-    except FrameFault:
-        os.close(descriptor)
-        raise
-    return os.fdopen(descriptor, "rb")
+        return foreign.open_regular(path, follow=True)
+    except ForeignFault as fault:
+        raise FrameFault(str(fault)) from fault
 
 
 def unreadable(path: Path, error: OSError) -> str:
@@ -170,13 +160,6 @@ def unreadable(path: Path, error: OSError) -> str:
         f"{path.name} cannot be read: {error.strerror or error}; expected a readable file. "
         "Check the file, its permissions and its disk; it is read again when it changes"
     )
-
-
-def _refuse_other_kinds(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        kind = _OTHER_KINDS.get(stat.S_IFMT(mode), "no file")
-        msg = f"{path.name} is {kind}; expected a FITS file. Remove it from the raw directory"
-        raise FrameFault(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,12 +383,12 @@ def _data_bytes(cards: Mapping[str, str], name: str) -> int:
     axes = integer("NAXIS", most=999)
     if axes == 0:
         return 0
-    pixels = 1
-    for axis in range(1, axes + 1):
-        pixels *= integer(f"NAXIS{axis}")
+    sizes = [integer(f"NAXIS{axis}") for axis in range(1, axes + 1)]
+    pixels = math.prod(sizes)
     length = abs(bits) // 8 * integer("GCOUNT", 1) * (integer("PCOUNT", 0) + pixels)
     if length > MAX_BYTES:
-        msg = f"{name}: the cards promise {length:.3g} bytes; expected a raw frame of 8.4 MB. Copy the frame again"
+        promised = f"{length:.3g}" if length < 1e300 else "over 1e300"  # 999 sizes make what is no float
+        msg = f"{name}: the cards promise {promised} bytes; expected a raw frame of 8.4 MB. Copy the frame again"
         raise FrameFault(msg)
     return length
 

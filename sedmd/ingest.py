@@ -15,6 +15,7 @@ from sedmd import __version__
 from sedmd.config import Settings
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import unreadable
+from sedmd.foreign import plain
 from sedmd.frames import Limits, read_frame
 from sedmd.header import Value
 from sedmd.ledger import FrameRow, KnownFile, Ledger
@@ -97,6 +98,12 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         reason = unreadable(path, error)
         state = "deferred"
         return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, state=state, mends=mends)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # the border of intake: whatever a file does to its reader costs that file only
+        reason = fault_of_program(path, error)
+        return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     return FrameRow(
         path=path,
         night=night_of(frame.start),
@@ -108,6 +115,12 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         rules=rules(settings, mends),
         frame=frame,
     )
+
+
+def fault_of_program(path: Path, error: Exception) -> str:
+    """The sentence for a file that did to its reader what nobody thought of."""
+    what = plain(" ".join(f"{type(error).__name__}: {error}".split())[:300])
+    return f"{path.name} could not be read: {what}; a fault of the program, report it"
 
 
 def rules(settings: Settings, mends: Cards | None = None) -> str:

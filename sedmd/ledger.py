@@ -413,6 +413,23 @@ class Ledger(Marks):
         rows = self._db.execute("SELECT path, size, mtime_ns, sha256 FROM product WHERE night = ?", (night,))
         return {Path(row["path"]): (row["size"], row["mtime_ns"], row["sha256"]) for row in rows}
 
+    def adopt_stamp(self, path: Path, *, size: int, mtime_ns: int) -> None:
+        """A product's time stamp was changed, its bytes were not."""
+        with transaction(self._db) as db:
+            db.execute("UPDATE product SET size = ?, mtime_ns = ? WHERE path = ?", (size, mtime_ns, str(path)))
+
+    def origins(self, night: str) -> dict[Path, tuple[str, str, tuple[tuple[str, str], ...]]]:
+        """Path of each product of a night -> (key of its job, role, what went into that job as (role, checksum))."""
+        rows = self._db.execute(
+            "SELECT product.path, product.job, product.role, job.inputs FROM product JOIN job ON product.job = job.key"
+            " WHERE product.night = ?",
+            (night,),
+        )
+        return {
+            Path(row["path"]): (row["job"], row["role"], tuple((role, sha) for role, sha in json.loads(row["inputs"])))
+            for row in rows
+        }
+
     def forget_product(self, path: Path, night: str, why: str) -> None:
         """A product is gone or superseded; its job becomes due if the plan still wants it."""
         with transaction(self._db) as db:

@@ -13,3 +13,5 @@ OBSERVER = "observer"
 REDONE = "_redo"
 #: What the names of decisions end in.
 DECISION_SUFFIX = ".decision.json"
+#: What the first entry of a decision says.
+DECISION_KIND = "sedmd decision"

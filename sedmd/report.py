@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from sedmd.foreign import plain
 from sedmd.job import Job
 from sedmd.worker import Outcome
 
@@ -56,6 +57,7 @@ class Report:
     def event(self, night: str, step: str, subject: str, text: str, *, level: int = INFO, minor: bool = False) -> None:
         """Write one line; a minor one goes to the night's file only, unless this report is verbose."""
         now = self._clock()
+        subject, text = plain(subject), plain(text)  # a file's name may hold what would be another line
         line = f"{now:%Y-%m-%d %H:%M:%S} UT  {night or '-':8}  {step:10} {subject:44} {text}".rstrip()
         if self._stream is not None and (not minor or self._verbose):
             told = line

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from sedmd.foreign import content_of, each, plain, read_table, sentence
 from sedmd.ledger import Ledger
-from sedmd.products.files import sha256_of
-from sedmd.quality import DECISION_SUFFIX, QUALITIES
+from sedmd.quality import DECISION_KIND, DECISION_SUFFIX, QUALITIES
 
 #: Kind of the marks that hold decisions; their subject is the observation.
 DECIDED = "decision"
@@ -35,18 +36,24 @@ def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
     night = folder.name
     known = {mark.subject: mark.text for mark in ledger.marks(night, DECIDED)}
     told = []
-    for path in sorted(folder.glob(f"[!.]*{DECISION_SUFFIX}")):
-        digest = sha256_of(path)
-        subject = path.name.removesuffix(DECISION_SUFFIX)
+    for path in decision_files(folder):
+        subject = plain(path.name.removesuffix(DECISION_SUFFIX))
+        content, digest, fault = _looked_at(path)
         if f'"sha256": "{digest}"' in known.get(subject, ""):
             continue
-        # read with the reduction's own classes: loaded only when there is something to read
-        decisions = importlib.import_module("sedmd.decisions")
-        try:
-            decision = decisions.read(path)
-        except (decisions.DecisionFault, OSError) as error:
-            ledger.mark(DECIDED, night, subject, json.dumps({"sha256": digest, "fault": str(error)}))
-            told.append(f"{subject}: decision not taken: {error}")
+        decision = None
+        if not fault:
+            # read with the reduction's own classes: loaded only when there is something to read
+            decisions = importlib.import_module("sedmd.decisions")
+            try:
+                decision = decisions.from_json(content.decode("utf-8"), path.name)
+            except Exception as error:
+                # the border: whatever a stranger's file does to its reader costs that file only
+                fault = sentence(path, error)
+        if decision is None:
+            fault = plain(fault)
+            ledger.mark(DECIDED, night, subject, json.dumps({"sha256": digest, "fault": fault}))
+            told.append(f"{subject}: decision not taken: {fault}")
             continue
         entry = {
             "product": decision.product,
@@ -61,6 +68,36 @@ def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
         ledger.note(night, decision.product, f"observer: {text}; saved as {decision.saved_as}")
         told.append(f"{decision.product}: observer: {text}")
     return told
+
+
+def decision_files(folder: Path) -> list[Path]:
+    """What claims to be a decision in a night's directory, by name."""
+    return sorted(folder.glob(f"[!.]*{DECISION_SUFFIX}"))
+
+
+def saved_files(folder: Path) -> tuple[dict[Path, str], list[str]]:
+    """Files that observers saved in a night -> their SHA-256, as the decisions tell; and what is no decision."""
+    decisions, troubles = each(decision_files(folder), read_table)
+    saved: dict[Path, str] = {}
+    for path, table in decisions.items():
+        products = table.get("products")
+        if table.get("kind") != DECISION_KIND or not isinstance(products, dict):
+            troubles.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
+            continue
+        saved |= {
+            folder / name: sha for name, sha in products.items() if Path(name).name == name and isinstance(sha, str)
+        }
+    return saved, troubles
+
+
+def _looked_at(path: Path) -> tuple[bytes, str, str]:
+    """Content, digest and fault of a file; one that cannot be read has a digest by which it is told once."""
+    try:
+        content = content_of(path)
+    except Exception as error:
+        fault = sentence(path, error)
+        return b"", hashlib.sha256(fault.encode("utf-8", "replace")).hexdigest(), fault
+    return content, hashlib.sha256(content).hexdigest(), ""
 
 
 def decided(ledger: Ledger, night: str) -> dict[str, Decided]:

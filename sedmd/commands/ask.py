@@ -1,4 +1,4 @@
-"""Commands that ask and change nothing: status, why, scan --dry-run, config, doctor. All work without a service."""
+"""Commands that ask and change nothing: status, why, verify, config, doctor. All work without a service."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
 from sedmd.config import load, show
+from sedmd.errors import ConfigError
 from sedmd.rawname import stem_of
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -41,6 +42,11 @@ def add_to(add: Add) -> None:
     command.add_argument(
         "--rebuild", action="store_true", help="make the ledger again from the journals beside the products"
     )
+
+    command = add("verify", verb_verify)
+    command.add_argument("night", nargs="?", type=night_argument, help="this UT night (default: every night)")
+    add_where(command)
+    command.add_argument("--all", action="store_true", help="a line for each file, the good ones too")
 
     command = add("config", verb_config)
     command.add_argument("action", choices=("check", "show"))
@@ -110,6 +116,30 @@ def verb_doctor(options: argparse.Namespace) -> int:
     findings = examine(settings, environment=Environment(free_limit_bytes=settings.disk.min_free_mb * 1_000_000))
     print(render(findings))
     return int(any(finding.level == "error" for finding in findings))
+
+
+def verb_verify(options: argparse.Namespace) -> int:
+    """Compare every product with its checksum and every raw file with the ledger; nothing is changed.
+
+    Exit code 1: a file is missing, was changed, or cannot be read. What neither ledger nor decision knows is listed.
+    """
+    from sedmd.ledger import Ledger
+    from sedmd.verify import GOOD, HARMLESS, Finding, summary, verify_night
+
+    settings = settings_of(options)
+    found: list[Finding] = []
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
+        nights = [options.night] if options.night else ledger.nights()
+        if options.night and options.night not in ledger.nights():
+            msg = f"the ledger knows no night {options.night}; sedmd status shows the newest"
+            raise ConfigError(msg)
+        for night in nights:
+            for finding in verify_night(settings, ledger, night, now=utc_now()):
+                found.append(finding)
+                if options.all or finding.state != GOOD:
+                    print(finding.line(), flush=True)
+    print(summary(found))
+    return int(any(finding.state not in HARMLESS for finding in found))
 
 
 def verb_config(options: argparse.Namespace) -> int:

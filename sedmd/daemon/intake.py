@@ -22,7 +22,7 @@ from sedmd.context import AWAKE, ENDED
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
-from sedmd.ingest import Mended, drop_moved, is_frame_name, quarantined, register, rules, take_in
+from sedmd.ingest import Mended, drop_moved, fault_of_program, is_frame_name, quarantined, register, rules, take_in
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import is_night, neighbour
@@ -373,9 +373,7 @@ class Intake:
             raise
         except Exception as error:
             # the border of intake: whatever a file does to its reader costs that file only
-            what = f"{type(error).__name__}: {error}"
-            reason = f"{path.name} could not be read: {what}; a fault of the program, report it"
-            row = self._quarantined(path, reason, size=size, mtime_ns=mtime_ns)
+            row = self._quarantined(path, fault_of_program(path, error), size=size, mtime_ns=mtime_ns)
         return row is not None and self._register(row)
 
     def _judge(self, path: Path, size: int, mtime_ns: int) -> FrameRow | None:

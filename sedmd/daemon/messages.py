@@ -32,6 +32,13 @@ class Sweep:
     """Check that the products are still there, and look at deferred files again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Go on with the checksums of a night's products, whose time stamps were changed."""
+
+    night: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Ended:
     """A job ended; each is its own, never merged with another."""
@@ -63,4 +70,4 @@ class Stop:
     """Finish what runs, then leave."""
 
 
-Message = Scan | Hint | Wake | Sweep | Ended | Asked | Reload | Trouble | Stop
+Message = Scan | Hint | Wake | Sweep | Check | Ended | Asked | Reload | Trouble | Stop

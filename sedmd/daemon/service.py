@@ -21,7 +21,7 @@ from sedmd.daemon.disk import DiskGate
 from sedmd.daemon.health import HealthServer
 from sedmd.daemon.intake import Intake
 from sedmd.daemon.keeper import VitalsKeeper
-from sedmd.daemon.messages import Asked, Ended, Hint, Message, Reload, Scan, Stop, Sweep, Trouble, Wake
+from sedmd.daemon.messages import Asked, Check, Ended, Hint, Message, Reload, Scan, Stop, Sweep, Trouble, Wake
 from sedmd.daemon.nights import Nights
 from sedmd.daemon.notify import Notifier
 from sedmd.daemon.vitals import troubles
@@ -184,7 +184,8 @@ class Service:
         health = HealthServer(self.settings.health.listen, self.keeper.now) if self.settings.health.listen else None
         try:
             self._scan()
-            self.dispatcher.recover(self._in_sight())
+            for night in self.dispatcher.recover(self._in_sight(), budget_s=SLICE_S):
+                self.inbox.put(Check(night))
             self._start_clock()
             self.keeper.take(self)
             if health is not None:
@@ -281,9 +282,11 @@ class Service:
                 self.dispatcher.expire()
                 for night in self._in_sight() if self.disk.mounted() else ():
                     self.intake.drop_moved(night)
-                    self.dispatcher.check_products(night)
+                    self._check(night)
                     self._take_up_types(night)
                     self.nights.touch(night)
+            case Check(night):
+                self._check(night)
             case Asked():
                 self._answer()
             case Reload():
@@ -438,6 +441,13 @@ class Service:
             take_up = importlib.import_module("sedmd.after.classification").take_up
             for text in take_up(self.ledger, folder):
                 self.report.event(night, "classify", "", text, level=NOTICE)
+
+    def _check(self, night: str) -> None:
+        """Look at the products of a night, at the bytes of those with another time stamp for a while at a time."""
+        if self.disk.mounted():
+            if not self.dispatcher.check_products(night, budget_s=SLICE_S):
+                self.inbox.put(Check(night))
+            self.nights.touch(night)
 
     # clock
 

@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 from sedmd.errors import NotNow
+from sedmd.foreign import checksum_of
 
 #: Operating-system errors that mean: no room. Nothing is wrong with the data; try again when there is room.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -69,9 +70,8 @@ def write_bytes_atomic(content: bytes, path: Path, *, durable: bool = True) -> s
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal, as ``sha256sum`` prints it."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a regular file's bytes, hexadecimal, as ``sha256sum`` prints it; see `sedmd.foreign.checksum_of`."""
+    return checksum_of(path)
 
 
 def sync_directory(directory: Path) -> None:

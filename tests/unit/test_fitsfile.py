@@ -252,6 +252,16 @@ def test_headers_that_can_never_become_a_frame(tmp_path, content, message):
         assert "Copy" in str(fault.value)
 
 
+def test_999_axes_promise_more_than_a_number_can_tell(tmp_path):
+    cards = ["SIMPLE  =                    T", "BITPIX  =                   16", "NAXIS   =                  999"]
+    cards += [f"NAXIS{axis:<3}=           {MAX_BYTES}" for axis in range(1, 1000)]
+    header = "".join(f"{card:80}" for card in [*cards, "END"]).encode()
+    path = tmp_path / "ifu20190612_04_00_00.fits"
+    path.write_bytes(header + b" " * (-len(header) % 2880))
+    with pytest.raises(FrameFault, match="the cards promise over 1e300 bytes"):
+        examine(path)
+
+
 def test_a_file_beyond_all_measure_is_not_read(tmp_path):
     path = tmp_path / "ifu.fits"
     with path.open("wb") as file:
@@ -270,7 +280,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
         server.bind(f"/proc/self/fd/{folder}/socket.fits")
     os.close(folder)
     for kind, path in places.items():
-        with pytest.raises(FrameFault, match=f"is a {kind}; expected a FITS file. Remove"):
+        with pytest.raises(FrameFault, match=f"is a {kind}; expected a regular file. Remove"):
             examine(path)
     with pytest.raises(FrameFault, match="is a device"):
         examine(Path("/dev/zero"))

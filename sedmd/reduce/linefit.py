@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import lsq_linear
+
+from sedmd.reduce.loops.lines import draw_blends, improve_groups
 
 #: Columns on each side of the outermost line of a group that take part in its fit.
 MARGIN = 6
@@ -29,7 +32,8 @@ class GroupFit:
     amplitude : (n,) electron, flux of the whole group
     stretch : (n,) fitted width in units of the predicted width
     intensity : (m,) relative intensities of the lines, unit sum
-    model : (n, n_column) electron, light of the group without its floor; zero where unusable
+    column : (n, size) the columns of `spectra` that took part
+    model : (n, size) electron, light of the group there without its floor; zero where unusable
     """
 
     shift: NDArray[np.floating]
@@ -37,6 +41,7 @@ class GroupFit:
     amplitude: NDArray[np.floating]
     stretch: NDArray[np.floating]
     intensity: NDArray[np.floating]
+    column: NDArray[np.int64]
     model: NDArray[np.floating]
 
 
@@ -106,10 +111,11 @@ def fit_group(
     *,
     blend: NDArray[np.integer],
     table: NDArray[np.floating] | None = None,
+    others: NDArray[np.floating] | None = None,
     rounds: int = 8,
     max_shift: float = 3.0,
 ) -> GroupFit:
-    """Fit one group of lines in every spaxel (batched Gauss-Newton).
+    """Fit one group of lines in every spaxel (Gauss-Newton).
 
     Parameters
     ----------
@@ -120,6 +126,7 @@ def fit_group(
     blend : (m,) lines with the same number keep their relative intensities, because in a tight blend these and the
         shift say the same; the intensities of different blends are determined from all spaxels together
     table : (m,) what is known of the relative intensities, to a factor `RATIO_FREEDOM`; default `intensity`
+    others : (n, n_column) electron, light of other groups, which is taken off
     rounds : Gauss-Newton rounds; intensities are re-determined after half of them
     max_shift : fits that wander further are marked unusable
 
@@ -127,122 +134,102 @@ def fit_group(
     -------
     GroupFit
     """
-    n, n_column = spectra.shape
-    low = np.floor(np.nan_to_num(place.min(axis=1), nan=-1e6)).astype(int) - MARGIN
-    size = int(np.ceil(np.nanmax(place.max(axis=1) - place.min(axis=1)))) + 2 * MARGIN + 2
-    column = low[:, None] + np.arange(size)
-    usable = (column[:, 0] >= 0) & (column[:, -1] < n_column)
-    column = np.clip(column, 0, n_column - 1)
+    column, usable = _windows(place, spectra.shape[1])
     data = np.take_along_axis(spectra, column, axis=1).astype(float)
+    if others is not None:
+        data -= np.take_along_axis(others, column, axis=1)
     var = np.take_along_axis(variance, column, axis=1).astype(float)
     usable &= np.isfinite(data).all(axis=1)
     data, var = np.nan_to_num(data), np.nan_to_num(var, nan=1.0)
     intensity = np.asarray(intensity, float) / np.sum(intensity)
     limit = np.bincount(blend, intensity if table is None else table)
     limit = np.minimum(RATIO_FREEDOM * limit / limit.max(), 1.0)
-    shift, stretch = np.zeros(n), np.ones(n)
-    floor = np.percentile(data, 10, axis=1)
-    amplitude = np.maximum((data - floor[:, None]).sum(axis=1), 1.0)
-    # The continuum under the lines may slope: a level floor would draw them up the slope.
-    tilt = np.zeros(n)
-    along = (np.arange(size) - (size - 1) / 2) / size
-    covariance = np.zeros((n, 5, 5))
-    for round_ in range(rounds):
-        shape, d_shift, d_stretch = _shapes(column, place, width, shift, stretch, intensity)
-        under = floor[:, None] + tilt[:, None] * along
-        model = under + amplitude[:, None] * shape
-        # Weights from the model, with 3 per cent for the line shape, which is not quite a Gaussian.
-        weight = 1.0 / (np.maximum(var, 1.0) + (0.03 * amplitude[:, None] * shape) ** 2)
-        design = np.stack(
-            [
-                shape,
-                amplitude[:, None] * d_shift,
-                np.ones_like(shape),
-                amplitude[:, None] * d_stretch,
-                np.broadcast_to(along, shape.shape),
-            ],
-            axis=-1,
-        )
-        residual = data - model
-        normal = np.einsum("nij,ni,nik->njk", design, weight, design)
-        right = np.einsum("nij,ni,ni->nj", design, weight, residual)
-        # The width may stray by a few per cent only; that keeps faint and blended fits stable.
-        normal[:, 3, 3] += 1 / 0.1**2
-        right[:, 3] += (1.0 - stretch) / 0.1**2
-        normal += 1e-12 * np.eye(5) * np.trace(normal, axis1=1, axis2=2)[:, None, None]
-        covariance = np.linalg.inv(normal)
-        step = np.einsum("njk,nk->nj", covariance, right)
-        amplitude = np.maximum(amplitude + step[:, 0], 1e-3)
-        shift += np.clip(step[:, 1], -1.0, 1.0)
-        floor += step[:, 2]
-        tilt += step[:, 4]
-        stretch = np.clip(stretch + np.clip(step[:, 3], -0.2, 0.2), 0.6, 1.6)
-        if round_ >= rounds // 2 and np.ptp(blend) > 0:
-            floored = data - floor[:, None] - tilt[:, None] * along
-            intensity = _intensities(
-                floored, amplitude, column, place, width, shift, stretch, usable, intensity, blend, limit
-            )
-    error = np.sqrt(covariance[:, 1, 1])
-    bad = ~usable | (np.abs(shift) > max_shift) | ~(amplitude > 5 * np.sqrt(covariance[:, 0, 0]))
-    shape, _, _ = _shapes(column, place, width, shift, stretch, intensity)
-    model = np.zeros(spectra.shape, np.float32)
-    np.put_along_axis(model, column, np.where(bad[:, None], 0.0, amplitude[:, None] * shape).astype(np.float32), axis=1)
+    # Flux, shift, floor, stretch, and a tilt of the floor: the continuum under the lines may slope, and a level floor
+    # would draw them up the slope.
+    parameters, errors2 = np.zeros((len(data), 5)), np.full((len(data), 5), np.inf)
+    parameters[:, 2] = np.percentile(data, 10, axis=1)
+    parameters[:, 0] = np.maximum((data - parameters[:, 2:3]).sum(axis=1), 1.0)
+    parameters[:, 3] = 1.0
+    first = np.ascontiguousarray(column[:, 0])
+    place, width = np.ascontiguousarray(place, float), np.ascontiguousarray(width, float)
+
+    def improve(rounds: int) -> None:
+        improve_groups(data, var, first, place, width, intensity, usable, rounds, parameters, errors2)
+
+    if np.ptp(blend) > 0:
+        improve(rounds // 2)
+        for _ in range(rounds - rounds // 2):
+            improve(1)
+            intensity = _intensities(data, first, place, width, parameters, usable, intensity, blend, limit)
+    else:
+        improve(rounds)
+    amplitude, shift, _, stretch, _ = parameters.T
+    bad = ~usable | (np.abs(shift) > max_shift) | ~(amplitude > 5 * np.sqrt(errors2[:, 0]))
+    model = _light(first, place, width, parameters, intensity, np.zeros_like(blend), data.shape[1])[:, 0]
     return GroupFit(
         shift=np.where(bad, np.nan, shift),
-        error=np.where(bad, np.nan, error),
+        error=np.where(bad, np.nan, np.sqrt(errors2[:, 1])),
         amplitude=amplitude,
         stretch=np.where(bad, np.nan, stretch),
         intensity=intensity,
-        model=model,
+        column=column,
+        model=np.where(bad[:, None], 0.0, amplitude[:, None] * model),
     )
 
 
-def _line_shapes(
-    column: NDArray, place: NDArray, width: NDArray, shift: NDArray, stretch: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Unit-flux Gaussians of every line, (n, size, m), with the normalised distance and the width used."""
-    sigma = (width * stretch[:, None])[:, None, :]
-    t = (column[:, :, None] - place[:, None, :] - shift[:, None, None]) / sigma
-    return np.exp(-0.5 * t**2) / (np.sqrt(2 * np.pi) * sigma), t, sigma
+def _windows(place: NDArray, n_column: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Columns (n, size) about the lines of each spaxel, and whether they all exist (n,)."""
+    low = np.floor(np.nan_to_num(place.min(axis=1), nan=-1e6)).astype(int) - MARGIN
+    size = int(np.ceil(np.nanmax(place.max(axis=1) - place.min(axis=1)))) + 2 * MARGIN + 2
+    usable = (low >= 0) & (low + size <= n_column)
+    return np.clip(low[:, None] + np.arange(size), 0, n_column - 1), usable
 
 
-def _shapes(
-    column: NDArray, place: NDArray, width: NDArray, shift: NDArray, stretch: NDArray, intensity: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Shape of the group and its derivatives with respect to shift and stretch: (n, size) each."""
-    gauss, t, sigma = _line_shapes(column, place, width, shift, stretch)
-    return (
-        gauss @ intensity,
-        (gauss * t / sigma) @ intensity,
-        (gauss * (t**2 - 1) / stretch[:, None, None]) @ intensity,
-    )
+def _light(
+    first: NDArray,
+    place: NDArray,
+    width: NDArray,
+    parameters: NDArray,
+    share: NDArray,
+    blend: NDArray,
+    size: int,
+) -> NDArray[np.floating]:
+    """Light of each blend in each spaxel's window, (n, n_blend, size), where the lines have the given shares."""
+    drawn = np.empty((len(first), int(blend.max()) + 1, size))
+    shift, stretch = np.ascontiguousarray(parameters[:, 1]), np.ascontiguousarray(parameters[:, 3])
+    draw_blends(first, place, width, shift, stretch, share, blend.astype(np.int64), drawn)
+    return drawn
 
 
 def _intensities(
-    light: NDArray,
-    amplitude: NDArray,
-    column: NDArray,
+    data: NDArray,
+    first: NDArray,
     place: NDArray,
     width: NDArray,
-    shift: NDArray,
-    stretch: NDArray,
+    parameters: NDArray,
     usable: NDArray,
     intensity: NDArray,
     blend: NDArray,
     limit: NDArray,
 ) -> NDArray[np.floating]:
     """Relative intensities of the blends that fit all bright spaxels best, each between 0 and its limit."""
+    amplitude = parameters[:, 0]
     bright = usable & (amplitude > np.median(amplitude[usable]) if usable.any() else usable)
     rows = np.flatnonzero(bright)[:400]
     if rows.size < 5:
         return intensity
-    gauss, _, _ = _line_shapes(column[rows], place[rows], width[rows], shift[rows], stretch[rows])
-    target = light[rows] / amplitude[rows, None]
-    number = np.unique(blend)
-    member = (blend[:, None] == number[None, :]) * intensity[:, None]
-    member = member / np.maximum(member.sum(axis=0), 1e-12)
-    design = (gauss @ member).reshape(-1, member.shape[1])
-    solution = lsq_linear(design, target.ravel(), bounds=(0.0, limit[number])).x
+    size = data.shape[1]
+    along = (np.arange(size) - (size - 1) / 2) / size
+    floor = parameters[rows, 2:3] + parameters[rows, 4:5] * along
+    target = ((data[rows] - floor) / amplitude[rows, None]).ravel()
+    number, blend = np.unique(blend, return_inverse=True)
+    share = intensity / np.maximum(np.bincount(blend, intensity), 1e-12)[blend]
+    drawn = _light(first[rows], place[rows], width[rows], parameters[rows], share, blend, size)
+    design = drawn.transpose(0, 2, 1).reshape(-1, number.size)
+    # The triangle of the normal equations has the same least-squares solution as the whole, in a few rows.
+    triangle = np.linalg.cholesky(design.T @ design + 1e-12 * np.eye(number.size))
+    right = solve_triangular(triangle, design.T @ target, lower=True)
+    solution = lsq_linear(triangle.T, right, bounds=(0.0, limit[number])).x
     # A blend that vanished once keeps a trace of light, so that a better place can bring it back.
     solution = np.maximum(solution, 1e-3 * solution.sum())
-    return member @ solution / solution.sum() if solution.sum() > 0 else intensity
+    return share * (solution / solution.sum())[blend] if solution.sum() > 0 else intensity

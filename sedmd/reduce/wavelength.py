@@ -7,8 +7,9 @@ small, slowly varying higher terms, so that a few lines fix a solution from 3700
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.polynomial import Legendre, Polynomial
@@ -18,6 +19,7 @@ from scipy.interpolate import CubicSpline
 from sedmd.reduce.arcs import HALF_SPAN, Lines
 from sedmd.reduce.field import FieldModel, fit_field, terms
 from sedmd.reduce.linefit import GroupFit, blends, fit_group, group_lines
+from sedmd.reduce.parallel import side_by_side
 
 #: Strong lines closer than this many times the width (sigma) of a line are fitted together.
 GROUP_SEPARATION = 3.2
@@ -166,12 +168,16 @@ class _Group:
 
 @dataclass(slots=True)
 class _LampState:
-    """What one round of fits hands to the next: line intensities and the light of each group."""
+    """One lamp, and what one round of fits hands to the next: line intensities and the light of each group."""
 
+    lamp: str
+    spectra: NDArray[np.floating]
+    variance: NDArray[np.floating]
     lines: Lines
     table: NDArray[np.floating]
     intensity: NDArray[np.floating]
-    models: dict[int, NDArray[np.floating]]
+    #: Columns and light of each group as last fitted, by its first line.
+    models: dict[int, tuple[NDArray[np.int64], NDArray[np.floating]]]
     groups: list[NDArray[np.int64]]
     #: Light of the brightest group, electron; 0 before it is known.
     brightest: float = 0.0
@@ -214,25 +220,21 @@ def fit_wavelengths(
     n = coeff.shape[0]
     line_sigma = FieldModel(order=0, coefficients=np.array([line_sigma_px]), scatter=np.asarray(0.0))
     slope = 0.0
-    states = {lamp: _strong(table) for lamp, table in lines.items()}
+    states = [_lamp_state(lamp, table, spectra[lamp], variance[lamp]) for lamp, table in lines.items()]
     good: list[_Group] = []
     for round_ in range(rounds):
-        measured: list[_Group] = []
-        for lamp, state in states.items():
-            measured += _measure(
-                lamp,
-                state,
-                spectra[lamp],
-                variance[lamp],
-                scale,
-                coeff,
-                centre,
-                row,
-                line_sigma,
-                slope,
-                max_shift=5.0 if round_ == 0 else 2.0,
-                free_blends=round_ >= rounds - max(2, rounds // 2),
-            )
+        measure = partial(
+            _measure,
+            scale=scale,
+            coeff=coeff,
+            centre=centre,
+            row=row,
+            line_sigma=line_sigma,
+            slope=slope,
+            max_shift=5.0 if round_ == 0 else 2.0,
+            free_blends=round_ >= rounds - max(2, rounds // 2),
+        )
+        measured = [group for groups in side_by_side(measure, states) for group in groups]
         good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n]
         if len(good) < 5:
             seen = ", ".join(f"{g.lamp} {g.wavelength:.0f}" for g in good) or "none"
@@ -271,12 +273,12 @@ def _scatter(residual: NDArray[np.floating]) -> float:
     return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
 
 
-def _strong(table: Lines, threshold: float = 0.0015) -> _LampState:
-    """The lines that matter at this resolution; the forest of weak ones would tie everything into one group."""
+def _lamp_state(lamp: str, table: Lines, spectra: NDArray, variance: NDArray, threshold: float = 0.0015) -> _LampState:
+    """A lamp with the lines that matter at this resolution; the forest of weak ones would tie all into one group."""
     keep = table.intensity > threshold * table.intensity.max()
     lines = Lines(wavelength=table.wavelength[keep], intensity=table.intensity[keep])
     relative = lines.intensity / lines.intensity.max()
-    return _LampState(lines, relative, relative.copy(), {}, [])
+    return _LampState(lamp, spectra, variance, lines, relative, relative.copy(), {}, [])
 
 
 def _blend_spread(place: NDArray, share: NDArray, blend: NDArray) -> float:
@@ -298,17 +300,14 @@ def line_width(
 
 
 def _measure(
-    lamp: str,
     state: _LampState,
-    spectra: NDArray,
-    variance: NDArray,
+    *,
     scale: Scale,
     coeff: NDArray,
     centre: NDArray,
     row: NDArray,
     line_sigma: FieldModel,
     slope: float,
-    *,
     max_shift: float,
     free_blends: bool,
 ) -> list[_Group]:
@@ -321,7 +320,11 @@ def _measure(
     place = np.polynomial.polynomial.polyval(xi, coeff.T) - centre[:, None] + HALF_SPAN
     width = line_width(line_sigma, slope, centre, row, xi)
     typical = np.polynomial.polynomial.polyval(xi, np.nanmedian(coeff, axis=0))
-    total = sum(state.models.values(), np.zeros(spectra.shape, np.float32))
+    spaxel = np.arange(len(coeff))[:, None]
+    others = np.zeros(state.spectra.shape)
+    for column, model in state.models.values():
+        others[spaxel, column] += model
+    models = {}
     groups = []
     line_px = float(np.median(width))
     brightest = state.brightest
@@ -334,19 +337,22 @@ def _measure(
             continue
         blend = blends(typical[group], state.table[group], 1.4 * line_px)
         fixed = np.zeros_like(blend)
-        own = state.models.get(int(group[0]), np.float32(0.0))
+        column, own = state.models.get(int(group[0]), (np.zeros((len(coeff), 1), int), 0.0))
+        others[spaxel, column] -= own
         fit: GroupFit = fit_group(
-            spectra - (total - own),
-            variance,
+            state.spectra,
+            state.variance,
             place[:, group],
             width[:, group],
             state.intensity[group],
             blend=blend if free_blends else fixed,
             table=state.table[group],
+            others=others,
             max_shift=max_shift,
         )
+        others[spaxel, column] += own
         state.intensity[group] = fit.intensity * strength
-        state.models[int(group[0])] = fit.model
+        models[int(group[0])] = (fit.column, fit.model)
         share = fit.intensity
         mean_xi = float((share * xi[group]).sum())
         # The wavelength of an unresolved blend is as good as the table's intensities: a third of its spread is left in
@@ -366,7 +372,7 @@ def _measure(
         doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
         groups.append(
             _Group(
-                lamp=lamp,
+                lamp=state.lamp,
                 wavelength=wavelength,
                 xi=mean_xi,
                 doubt=doubt,
@@ -377,6 +383,7 @@ def _measure(
                 stretch=fit.stretch,
             )
         )
+    state.models = models
     state.brightest = max((g.light for g in groups), default=0.0)
     return groups
 
@@ -401,13 +408,8 @@ def _fit_model(
     basis = [terms(x, y, order) for order in orders]
     blue, red = (float(end) for end in scale.to_xi(np.array(CURVE_RANGE)))
     curve = [Legendre.basis(j + 1, domain=[red, blue]) for j in range(len(basis))]
-    # (n, m, p): every term of the curve times the field terms of its order, then one column per group offset.
-    design = np.concatenate(
-        [b[:, None, :] * c(xi)[None, :, None] for c, b in zip(curve, basis, strict=True)]
-        + [np.broadcast_to(np.eye(xi.size), (len(centre), xi.size, xi.size))],
-        axis=2,
-    )
-    n_poly = design.shape[2] - xi.size
+    bend = np.stack([c(xi) for c in curve])
+    n_poly = sum(b.shape[1] for b in basis)
     # The published curve is right to a few columns; its higher terms are not free to follow a blend.
     prior = np.r_[np.full(n_poly, 1e-4), 1.0 / doubt**2]
     higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]
@@ -415,35 +417,66 @@ def _fit_model(
     keep = weight.copy()
     residual = np.zeros_like(target)
     shift = np.zeros(len(centre))
-    solution = np.zeros(design.shape[2])
+    solution = np.zeros(n_poly + xi.size)
     for _ in range(4):
-        total = np.maximum(keep.sum(axis=1), 1e-12)
-        # A free shift per spaxel is the same as removing each spaxel's weighted mean from both sides.
-        mean_design = np.einsum("nm,nmp->np", keep, design) / total[:, None]
-        mean_target = (keep * target).sum(axis=1) / total
         used = keep > 0
-        d = (design - mean_design[:, None, :])[used]
-        t = (target - mean_target[:, None])[used]
-        a = d * keep[used][:, None]
-        solution = np.linalg.solve(a.T @ d + np.diag(prior), a.T @ t)
-        shift = mean_target - mean_design @ solution
-        residual = target - design @ solution - shift[:, None]
+        normal, right = _normal_equations(keep, target, basis, bend)
+        solution = np.linalg.solve(normal + np.diag(prior), right)
+        terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
+        per_spaxel = np.column_stack([b @ t for b, t in zip(basis, terms_of, strict=True)])
+        residual = target - per_spaxel @ bend - solution[n_poly:]
+        shift = (keep * residual).sum(axis=1) / np.maximum(keep.sum(axis=1), 1e-12)
+        residual -= shift[:, None]
         scatter = np.array(
             [1.4826 * np.median(np.abs(residual[u, g])) if u.any() else 1.0 for g, u in enumerate(used.T)]
         )
         keep = np.where(np.abs(residual) < np.maximum(5.0 * scatter, 0.1)[None, :], weight, 0.0)
     coeff: NDArray[np.floating] = np.zeros((len(centre), len(orders) + 1))
     coeff[:, 0] = shift + centre
-    start = 0
-    for c, b in zip(curve, basis, strict=True):
+    for c, values in zip(curve, per_spaxel.T, strict=True):
         powers = np.asarray(c.convert(kind=Polynomial).coef, float)
-        coeff[:, : powers.size] += (b @ solution[start : start + b.shape[1]])[:, None] * powers
-        start += b.shape[1]
+        coeff[:, : powers.size] += values[:, None] * powers
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
     penalty = (prior[higher] * solution[higher] ** 2).sum() + ((solution[n_poly:] / doubt) ** 2).sum()
     return coeff, left, keep, float(penalty / len(groups))
+
+
+def _normal_equations(
+    weight: NDArray, target: NDArray, basis: Sequence[NDArray], bend: NDArray
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Normal equations of the field model: matrix and right-hand side for the field's terms, then the group offsets.
+
+    Parameters
+    ----------
+    weight, target : (n, m) of every group in every spaxel
+    basis : for each of the k terms of the curve its field terms, (n, p_k)
+    bend : (k, m) the terms of the curve at each group
+
+    Notes
+    -----
+    The term of the design in spaxel n and group m is a product, field term of n times curve term of m, so that the sum
+    over m can be done first, for each spaxel, and the (n, m, p) design is never made. A free shift per spaxel is the
+    same as removing each spaxel's weighted mean from both sides.
+    """
+    total = np.maximum(weight.sum(axis=1), 1e-12)
+    # The columns of a spaxel's own design: k terms of the curve and one for each group's offset.
+    mean_bend = weight @ bend.T / total[:, None]
+    mean_target = (weight * target).sum(axis=1) / total
+    moved = weight[:, None, :] * (bend[None] - mean_bend[:, :, None])
+    of_target = weight * (target - mean_target[:, None])
+    squares = moved @ bend.T
+    rows = [
+        np.hstack([b.T @ (squares[:, i, j, None] * c) for j, c in enumerate(basis)] + [b.T @ moved[:, i]])
+        for i, b in enumerate(basis)
+    ]
+    offsets = np.diag(weight.sum(axis=0)) - weight.T @ (weight / total[:, None])
+    field = np.vstack(rows)
+    n_poly = len(field)
+    normal = np.vstack([field, np.hstack([field[:, n_poly:].T, offsets])])
+    right = np.concatenate([b.T @ (of_target @ bend[i]) for i, b in enumerate(basis)] + [of_target.sum(axis=0)])
+    return normal, right
 
 
 def _refine(coeff: NDArray, xi: NDArray, residual: NDArray, weight: NDArray) -> NDArray[np.floating]:

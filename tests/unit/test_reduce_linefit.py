@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.linefit import blends, fit_group, group_lines
+from sedmd.reduce.loops.lines import draw_blends, draw_group, improve_groups, solve
 from unit.reduce_scenes import pixel_shares, rng
 
 N, N_COLUMN = 400, 60
@@ -148,3 +149,80 @@ def test_weak_neighbour_of_the_table_cannot_take_half_of_a_bright_line():
     found = fit(spectra, variance, [31.2, 28.8], [0.5, 0.5], blend=[0, 1], table=table)
     assert found.intensity[1] < 0.05
     assert np.nanmedian(found.shift - shift + 1.2) == pytest.approx(0, abs=0.1)
+
+
+def gaussians(column, place, sigma):
+    """Gaussian lines of unit flux and their derivatives with respect to place and to the logarithm of sigma."""
+    t = (column - np.asarray(place)[:, None]) / np.asarray(sigma)[:, None]
+    value = np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi) / np.asarray(sigma)[:, None]
+    return value, value * t / np.asarray(sigma)[:, None], value * (t**2 - 1)
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(st.lists(st.tuples(st.floats(-20, 60), st.floats(0.6, 5.0)), min_size=1, max_size=6), st.floats(-2, 2))
+def test_lines_drawn_column_by_column_are_gaussians_on_and_beside_the_window(lines, shift):
+    place, sigma = (np.array(a) for a in zip(*lines))
+    light = np.linspace(1.0, 2.0, place.size)
+    shape, d_shift, d_stretch = np.empty((3, 40))
+    draw_group(7, place + 7.0, sigma, light, shift, 1.1, shape, d_shift, d_stretch)
+    value, slope, swell = gaussians(np.arange(40.0), place + shift, 1.1 * sigma)
+    assert_allclose(shape, light @ value, atol=1e-12)
+    assert_allclose(d_shift, light @ slope, atol=1e-12)
+    assert_allclose(d_stretch, light @ swell / 1.1, atol=1e-12)
+    drawn = np.empty((1, 2, 40))
+    blend = np.arange(place.size) % 2
+    draw_blends(
+        np.array([7]), (place + 7.0)[None], sigma[None], np.array([shift]), np.array([1.1]), light, blend, drawn
+    )
+    for k in range(2):
+        assert_allclose(drawn[0, k], (light * (blend == k)) @ value, atol=1e-12)
+
+
+def test_small_systems_are_solved_with_the_variances():
+    random = rng(2)
+    for k in (1, 3, 5):
+        a = random.normal(size=(k + 3, k))
+        normal, wanted = a.T @ a, random.normal(size=k)
+        right, variance = normal @ wanted, np.empty(k)
+        assert solve(normal.copy(), right, variance)
+        assert_allclose(right, wanted, rtol=1e-9)
+        assert_allclose(variance, np.diag(np.linalg.inv(normal)), rtol=1e-9)
+    assert not solve(-np.eye(2), np.ones(2), np.empty(2))
+
+
+def test_a_round_is_a_weighted_linear_least_squares_step():
+    place, share, sigma, first = np.array([24.0, 29.0]), np.array([0.7, 0.3]), np.array([1.3, 1.4]), 10
+    data = arc([14.3, 19.3], share, 3000.0, shift=np.zeros(N))[0][:2, :32].copy()
+    variance = data + 25.0
+    start = np.array([2500.0, 0.1, 9.0, 1.05, -2.0])
+    found, errors2 = np.tile(start, (2, 1)), np.full((2, 5), -1.0)
+    usable = np.array([True, False])
+    improve_groups(
+        data, variance, np.full(2, first), np.tile(place, (2, 1)), np.tile(sigma, (2, 1)), share, usable, 1,
+        found, errors2,
+    )  # fmt: skip
+    column = np.arange(32.0) + first
+    value, slope, swell = (share @ v for v in gaussians(column, place + start[1], sigma * start[3]))
+    along = (np.arange(32) - 15.5) / 32
+    model = start[0] * value + start[2] + start[4] * along
+    design = np.column_stack([value, start[0] * slope, np.ones(32), start[0] * swell / start[3], along])
+    weight = 1 / (np.maximum(variance[0], 1) + (0.03 * start[0] * value) ** 2)
+    prior = np.diag([0, 0, 0, 1 / 0.1**2, 0])
+    normal = design.T @ (weight[:, None] * design) + prior
+    step = np.linalg.solve(normal, design.T @ (weight * (data[0] - model)) + prior @ (1 - start))
+    assert np.abs(step[1]) < 1 and np.abs(step[3]) < 0.2
+    assert_allclose(found[0], start + step, rtol=1e-6)
+    assert_allclose(errors2[0], np.diag(np.linalg.inv(normal)), rtol=1e-5)
+    assert (found[1] == start).all() and (errors2[1] == -1.0).all()
+
+
+def test_light_of_others_is_taken_off():
+    shift = rng(3).uniform(-0.5, 0.5, N)
+    spectra, variance = arc([30.0], [1.0], 3000.0, shift=shift, seed=None)
+    others, _ = arc([33.0], [1.0], 2500.0, shift=shift, seed=None, floor=0.0)
+    alone = fit(spectra, variance, [30.0], [1.0])
+    found = fit(spectra + others, variance, [30.0], [1.0], others=others)
+    assert_allclose(found.shift, alone.shift, atol=1e-9)
+    light = np.zeros(spectra.shape)
+    np.put_along_axis(light, found.column, found.model, axis=1)
+    assert_allclose(light + 8.0, spectra, atol=0.01 * 3000 / 3)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from sedmd.instrument import DISPERSION_GUESSES
 from sedmd.reduce.arcs import HALF_SPAN, Lines
-from sedmd.reduce.wavelength import fit_wavelengths, make_scale
+from sedmd.reduce.wavelength import _normal_equations, fit_wavelengths, make_scale
 from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 
@@ -191,3 +191,22 @@ def test_a_spaxel_without_a_solution_does_not_spoil_the_dispersion_that_nights_a
     coeff[2] = np.nan
     assert np.isfinite(whole)
     assert median_dispersion(replace(solution, coeff=coeff), complete, 6500.0) == pytest.approx(whole, rel=1e-3)
+
+
+def test_equations_of_the_field_model_are_those_of_its_whole_design():
+    random = rng(5)
+    n, m = 30, 6
+    basis, bend = [random.normal(size=(n, p)) for p in (4, 3, 1)], random.normal(size=(3, m))
+    weight = random.uniform(0.5, 2, (n, m)) * (random.uniform(size=(n, m)) > 0.2)
+    target = random.normal(size=(n, m))
+    blocks = [b[:, None, :] * c[None, :, None] for b, c in zip(basis, bend)]
+    blocks += [np.tile(np.eye(m), (n, 1, 1)), np.repeat(np.eye(n)[:, None, :], m, axis=1)]
+    design = np.concatenate(blocks, axis=2).reshape(n * m, -1)
+    right_hand = design.T @ (weight * target).ravel()
+    whole = design.T @ (weight.ravel()[:, None] * design)
+    # the free shifts, the last n unknowns, are eliminated
+    k = whole.shape[0] - n
+    back = whole[:k, k:] @ np.linalg.inv(whole[k:, k:])
+    normal, right = _normal_equations(weight, target, basis, bend)
+    assert_allclose(normal, whole[:k, :k] - back @ whole[k:, :k], atol=1e-9)
+    assert_allclose(right, right_hand[:k] - back @ right_hand[k:], atol=1e-9)

@@ -8,15 +8,17 @@ and debuggers.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Protocol, Self
@@ -82,13 +84,24 @@ class InlineEngine(Closing):
         pass
 
 
+def preloaded(steps_module: str) -> list[str]:
+    """Modules that the fork server loads, in this order: the last one expects all others."""
+    try:
+        late: Sequence[str] = getattr(importlib.import_module(steps_module), "PRELOAD", ())
+    except ModuleNotFoundError:  # who plans with these steps says what is wrong
+        late = ()
+    # sedmd.cli: each worker imports the program's main module again, which is then free
+    return ["sedmd.single_thread", "sedmd.worker", "sedmd.cli", steps_module, *late, "sedmd.frozen"]
+
+
 class ProcessEngine(Closing):
     """One process per job, `workers` at a time.
 
     Parameters
     ----------
     steps_module : str
-        Dotted name of the module with the table ``STEPS``; loaded once, in the fork server.
+        Dotted name of the module with the table ``STEPS``; loaded once, in the fork server, with what it names in
+        ``PRELOAD``. The fork server starts at once, so that it has them when the first job comes.
     workers : int
         Jobs at work at the same time; more are queued.
     memory_bytes : int
@@ -100,8 +113,8 @@ class ProcessEngine(Closing):
         self._memory_bytes = memory_bytes
         self._steps_module = steps_module
         self._context = multiprocessing.get_context("forkserver")
-        # sedmd.cli: each worker imports the program's main module again, which is then free
-        self._context.set_forkserver_preload(["sedmd.single_thread", "sedmd.worker", "sedmd.cli", steps_module])
+        self._context.set_forkserver_preload(preloaded(steps_module))
+        forkserver.ensure_running()
         self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._alive: set[int] = set()

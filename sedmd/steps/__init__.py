@@ -1,27 +1,46 @@
-"""The steps of the recipe: the edge where files are read, pure functions called, and products written."""
+"""The steps of the recipe: the edge where files are read, pure functions called, and products written.
+
+This module itself is light: who plans, shows or watches a night needs the names and versions of the steps, not their
+numerical libraries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 
 from sedmd.job import Job, Result
-from sedmd.steps.calibration import make_bias, make_flat, make_lamp, make_traces, make_wavelength
-from sedmd.steps.exposure import make_cube
-from sedmd.steps.extraction import extract_spectrum
-from sedmd.steps.spectrum import calibrate_spectrum, make_fluxcal
+
+_FUNCTIONS: Mapping[str, str] = {
+    "bias": "calibration.make_bias",
+    "lamp": "calibration.make_lamp",
+    "traces": "calibration.make_traces",
+    "wavelength": "calibration.make_wavelength",
+    "flat": "calibration.make_flat",
+    "cube": "exposure.make_cube",
+    "extract": "extraction.extract_spectrum",
+    "fluxcal": "spectrum.make_fluxcal",
+    "calibrate": "spectrum.calibrate_spectrum",
+}
+
+
+class _Steps(Mapping[str, Callable[[Job], Result]]):
+    """The functions by name; each is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Callable[[Job], Result]:
+        module, _, function = _FUNCTIONS[name].rpartition(".")
+        found: Callable[[Job], Result] = getattr(import_module(f"{__name__}.{module}"), function)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FUNCTIONS)
+
+    def __len__(self) -> int:
+        return len(_FUNCTIONS)
+
 
 #: Name of a step in the recipe -> the function that does it.
-STEPS: Mapping[str, Callable[[Job], Result]] = {
-    "bias": make_bias,
-    "lamp": make_lamp,
-    "traces": make_traces,
-    "wavelength": make_wavelength,
-    "flat": make_flat,
-    "cube": make_cube,
-    "extract": extract_spectrum,
-    "fluxcal": make_fluxcal,
-    "calibrate": calibrate_spectrum,
-}
+STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 #: Raised whenever a step would make other numbers of the same inputs: then its products are made anew.
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
@@ -34,5 +53,12 @@ STEP_VERSIONS: Mapping[str, int] = {
     "fluxcal": 2,
     "calibrate": 3,
 }
+#: What the steps import, also late: loaded once by the process from which each job's process is forked.
+PRELOAD = (
+    "astropy.table",
+    "matplotlib.backends.backend_mixed",
+    "matplotlib.backends.backend_pdf",
+    *sorted({f"{__name__}.{where.partition('.')[0]}" for where in _FUNCTIONS.values()}),
+)
 
-__all__ = ["STEPS", "STEP_VERSIONS"]
+__all__ = ["PRELOAD", "STEPS", "STEP_VERSIONS"]

@@ -5,8 +5,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from sedmd.data import airglow_lines, airglow_spectrum, extinction_mag, lamp_lines, telluric_template
-from sedmd.data.telluric import BANDS
+from sedmd.data.extinction import extinction_mag
+from sedmd.data.lines import airglow_lines, airglow_spectrum, lamp_lines
+from sedmd.data.telluric import BANDS, telluric_template
 
 
 def test_extinction_passes_through_the_published_points():

@@ -1,0 +1,102 @@
+"""What is loaded when: a job finds its libraries loaded, and who only asks how a night stands loads none of them."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sedmd
+from sedmd.commands.common import utc_now
+from sedmd.config import from_table
+from sedmd.engines import preloaded
+from sedmd.ingest import register, take_in
+from sedmd.ledger import Ledger
+from sedmd.recipe import RECIPE
+from sedmd.steps import STEP_VERSIONS, STEPS
+from unit.test_steps_spectrum import job
+
+HEAVY = {"scipy", "numba", "llvmlite", "astroscrappy", "matplotlib"}
+LIBRARIES = HEAVY | {"numpy", "astropy", "sedmd", "fontTools", "PIL"}
+#: Loads what the fork server loads, works a job off, and tells which modules came only then.
+WORK = """
+import importlib, pickle, sys
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+before = set(sys.modules)
+job = pickle.load(open(sys.argv[1], "rb"))
+importlib.import_module("sedmd.steps").STEPS[job.step](job)
+print(*(name for name in sys.modules if name not in before))
+"""
+ASK = """
+import sys
+from sedmd.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as left:
+    code = left.code
+print("MODULES", *sys.modules)
+sys.exit(code)
+"""
+PLAN = """
+import sys
+from sedmd.dispatch import step_versions
+assert step_versions("sedmd.steps")
+print("MODULES", *sys.modules)
+"""
+
+
+def loaded(code, *args):
+    """Modules that a process tells at the end."""
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, args)]
+    root = Path(sedmd.__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rpartition("MODULES")[2].split()
+
+
+def prepared(redux):
+    """A ledger that knows a night, of one frame that cannot be read."""
+    path = redux / "raw" / "20190612" / "ifu20190612_04_00_00.fits"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no frame")
+    settings = from_table({"paths": {"raw_root": "raw", "redux_root": "."}}, origin="test", base=redux)
+    (redux / ".sedmd").mkdir()
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now) as ledger:
+        register(ledger, take_in(path, settings, now=utc_now()))
+
+
+def of_libraries(modules, names):
+    return sorted(name for name in modules if name.partition(".")[0] in names)
+
+
+def test_every_step_of_the_recipe_has_a_function_and_a_version():
+    assert set(STEPS) == set(STEP_VERSIONS) == set(RECIPE)
+    assert len(STEPS) == len(RECIPE) and all(callable(STEPS[name]) for name in STEPS)
+    with pytest.raises(KeyError):
+        STEPS["no such step"]
+
+
+def test_a_job_loads_no_library(tmp_path):
+    (tmp_path / "job").write_bytes(pickle.dumps(job(tmp_path)))
+    late = loaded(WORK, tmp_path / "job", *preloaded("sedmd.steps"))
+    # a font's tables are loaded one by one, as the page's letters need them
+    assert [name for name in of_libraries(late, LIBRARIES) if "fontTools.ttLib.tables" not in name] == []
+
+
+def test_modules_that_cannot_be_found_are_left_to_who_uses_them():
+    assert preloaded("no.such.module")[-2:] == ["no.such.module", "sedmd.frozen"]
+
+
+@pytest.mark.parametrize("words", ["--help", "status", "why ifu20190612_04_00_00"])
+def test_asking_loads_no_numerical_library(tmp_path, words):
+    words, where = words.split(), []
+    if words != ["--help"]:
+        prepared(tmp_path)
+        where = ["--redux", tmp_path]
+    assert of_libraries(loaded(ASK, *words, *where), HEAVY) == []
+
+
+def test_planning_loads_no_numerical_library():
+    assert of_libraries(loaded(PLAN), HEAVY) == []

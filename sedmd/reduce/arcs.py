@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,8 @@ from scipy import fft, ndimage
 from scipy.optimize import least_squares
 
 from sedmd.reduce.field import fit_field
+from sedmd.reduce.loops.arcs import median_aligned, sharpen_alignment, sum_rows
+from sedmd.reduce.parallel import side_by_side
 from sedmd.reduce.traces import Traces
 
 #: Columns on each side of a trace's middle that a straightened arc spectrum covers: 3650 to 9900 Angstrom where the
@@ -29,8 +30,16 @@ SURE_RANGE = (3900.0, 9300.0)
 #: Columns over which the lowest light is taken for a continuum: wider than a blend of lines, narrower than the
 #: continuum's hump.
 FLOOR_COLUMNS = 31
+#: All of them, (n, 2), and the width of the lines in that scan [column].
+SCAN_GRID, SCAN_SIGMA = np.array([(scale, bend) for scale in SCALES for bend in BENDS]), 2.5
 #: Length of the Fourier transforms: two spectra side by side and more, so that nothing comes round.
 FFT_SIZE = 1280
+#: Columns from one lag to the next where spectra are correlated with a template, and so the frequencies that are left:
+#: the correlation of two lines of 1.2 columns sigma has less than one per cent in the others.
+COARSE = 2
+N_FREQUENCIES = FFT_SIZE // 2 // COARSE + 1
+#: Traces that are correlated at once: few enough that their transforms stay in the processor's cache.
+TRACES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +86,10 @@ def straighten(traces: Traces, image: NDArray[np.floating], half_height: int = 2
     -------
     (n, 2 HALF_SPAN + 1) electron per column; NaN off the chip
     """
-    ny, nx = image.shape
-    offset = np.arange(-HALF_SPAN, HALF_SPAN + 1)
-    x = traces.centre[:, None].astype(int) + offset
-    u = offset / 100.0
-    y = traces.y_coeff[:, :1] + u * (traces.y_coeff[:, 1:2] + u * traces.y_coeff[:, 2:3])
-    on_chip = (x >= 0) & (x < nx) & (y > half_height) & (y < ny - 1 - half_height)
-    xc = np.clip(x, 0, nx - 1)
-    total = np.zeros(x.shape, np.float32)
-    base = np.rint(y).astype(int)
-    for row in range(-half_height - 1, half_height + 2):
-        yy = base + row
-        part = np.clip(half_height + 0.5 - np.abs(yy - y), 0, 1).astype(np.float32)
-        total += part * image[np.clip(yy, 0, ny - 1), xc]
-    total[~on_chip] = np.nan
+    total = np.empty((traces.n, 2 * HALF_SPAN + 1), np.float32)
+    pixels = np.ascontiguousarray(image, np.float32)
+    y_coeff = np.ascontiguousarray(traces.y_coeff, float)
+    sum_rows(pixels, traces.centre.astype(np.int64), y_coeff, HALF_SPAN, half_height, total)
     return total
 
 
@@ -118,7 +117,7 @@ def align(spectra: NDArray[np.floating], x: NDArray, y: NDArray, reference: int)
     # All lamps of a trace together have unit norm, so that a bright trace does not lead.
     data /= np.sqrt((data**2).sum(axis=(0, 2), keepdims=True) / n_column) + 1e-9
     template = ndimage.gaussian_filter1d(data[:, reference], 2.0, axis=-1)
-    transform = fft.rfft(data.astype(np.float32), FFT_SIZE, axis=-1)
+    transform = fft.rfft(data.astype(np.float32), FFT_SIZE, axis=-1)[..., :N_FREQUENCIES]
     every = np.ones(n_trace, bool)
     found = _search(transform, template, [(a, every) for a in STRETCHES])
     for width, step in ((0.10, 0.02), (0.04, 0.01)):
@@ -147,64 +146,75 @@ def _search(
 ) -> Alignment:
     """Best shift and stretch by correlation: each stretch of the template is tried on its own selection of traces.
 
-    `transform` is the Fourier transform of the spectra (n_lamp, n_trace, FFT_SIZE // 2 + 1).
+    `transform` is the Fourier transform of the spectra (n_lamp, n_trace, N_FREQUENCIES), its high frequencies cut off.
     """
     n_trace, n_column = transform.shape[1], template.shape[1]
     u = np.arange(n_column) - n_column // 2
-    shift, stretch, best = np.zeros(n_trace), np.ones(n_trace), np.full(n_trace, -np.inf)
-    lag = np.arange(FFT_SIZE)
-    lag = np.where(lag > FFT_SIZE // 2, lag - FFT_SIZE, lag)
-    allowed = np.abs(lag) <= REACH_COLUMNS
-    for a, chosen in trials:
-        rows = np.flatnonzero(chosen)
+    stretched = np.stack([[np.interp(u / a, u, t, left=0, right=0) for t in template] for a, _ in trials])
+    norm = np.sqrt((stretched**2).sum(axis=(1, 2)) * n_column) + 1e-9
+    turned = np.conj(fft.rfft(stretched.astype(np.float32), FFT_SIZE, axis=-1)[..., :N_FREQUENCIES])
+    turned /= (norm[:, None, None] * COARSE).astype(np.float32)
+    stretches = np.array([a for a, _ in trials])
+    chosen = np.stack([selection for _, selection in trials])
+    parts = np.array_split(np.arange(n_trace), max(1, n_trace // TRACES_AT_ONCE))
+    found = side_by_side(lambda rows: _best_trial(transform[:, rows], turned, stretches, chosen[:, rows]), parts)
+    best, shift, stretch = np.concatenate(found, axis=1)
+    return Alignment(shift=shift, stretch=stretch, bend=np.zeros(n_trace), likeness=best)
+
+
+def _best_trial(transform: NDArray, turned: NDArray, stretches: NDArray, chosen: NDArray) -> NDArray[np.floating]:
+    """Highest correlation of each of some traces, with its shift and stretch: (3, n)."""
+    n_trace = transform.shape[1]
+    best = np.vstack([np.full(n_trace, -np.inf), np.zeros(n_trace), np.ones(n_trace)])
+    size = FFT_SIZE // COARSE
+    lag = COARSE * ((np.arange(size) + size // 2) % size - size // 2)
+    far = np.abs(lag) > REACH_COLUMNS
+    for a, template, selection in zip(stretches, turned, chosen, strict=True):
+        rows = np.flatnonzero(selection)
         if not rows.size:
             continue
-        stretched = np.stack([np.interp(u / a, u, t, left=0, right=0) for t in template]).astype(np.float32)
-        norm = float(np.sqrt((stretched**2).sum() * n_column)) + 1e-9
-        turned = np.conj(fft.rfft(stretched, FFT_SIZE, axis=-1))
-        product = sum(transform[lamp, rows] * turned[lamp] for lamp in range(len(template)))
-        correlation = fft.irfft(product, FFT_SIZE, axis=-1) / norm
-        peak = np.argmax(np.where(allowed, correlation, -np.inf), axis=-1)
+        part = transform if rows.size == n_trace else transform[:, rows]
+        product = part[0] * template[0]
+        for lamp in range(1, len(template)):
+            product += part[lamp] * template[lamp]
+        correlation = fft.irfft(product, size, axis=-1)
+        peak = np.argmax(np.where(far, -np.inf, correlation), axis=-1)
         line = np.arange(rows.size)
         value = correlation[line, peak]
-        left, right = correlation[line, peak - 1], correlation[line, (peak + 1) % FFT_SIZE]
+        left, right = correlation[line, peak - 1], correlation[line, (peak + 1) % size]
+        # The summit of the parabola through three points.
         fine = np.clip(0.5 * (left - right) / (left - 2 * value + right - 1e-12), -0.5, 0.5)
-        better = value > best[rows]
-        own = rows[better]
-        best[own], shift[own], stretch[own] = value[better], (lag[peak] + fine)[better], a
-    return Alignment(shift=shift, stretch=stretch, bend=np.zeros(n_trace), likeness=best)
+        value = value - 0.25 * (left - right) * fine
+        better = value > best[0, rows]
+        found = np.vstack([value, lag[peak] + COARSE * fine, np.full(rows.size, a)])
+        best[:, rows[better]] = found[:, better]
+    return best
 
 
 def _sharpen(
     data: NDArray[np.floating], template: NDArray[np.floating], start: Alignment, sigma: float, rounds: int = 6
 ) -> Alignment:
     """Gauss-Newton in shift, stretch and bend of every trace about a good start, all smoothed by `sigma` columns."""
-    n_column = data.shape[2]
+    n_lamp, n_trace, n_column = data.shape
     u = (np.arange(n_column) - n_column // 2) / 100.0
-    powers = np.column_stack([np.ones_like(u), u, u**2])
     data = ndimage.gaussian_filter1d(data, sigma, axis=-1)
     template = ndimage.gaussian_filter1d(template, sigma, axis=-1)
     # What a line at template place u does when it moves by one column, for each of the three terms.
-    design = (np.gradient(template, axis=-1)[:, :, None] * powers).reshape(-1, 3)
+    design = np.gradient(template, axis=-1) * np.stack([np.ones_like(u), u, u**2])[:, None, :]
+    flat = design.reshape(3, -1)
     # The bend is held a little: where lines are few it says the same as the stretch.
-    held = np.array([0.0, 0.0, 0.01 * float((design[:, 0] ** 2).sum())])
-    normal = design.T @ design + np.diag(held) + 1e-9 * np.eye(3)
-    flat = template.ravel()
+    held = np.array([0.0, 0.0, 0.01 * float((flat[0] ** 2).sum())])
+    inverse = np.linalg.inv(flat @ flat.T + np.diag(held) + 1e-9 * np.eye(3))
     p = np.column_stack([start.shift, 100.0 * start.stretch, start.bend])
-    likeness = start.likeness
-    rows = np.arange(len(p))[:, None]
-    for _ in range(rounds):
-        place = p @ powers.T + n_column // 2
-        base = np.clip(np.floor(place).astype(int), 0, n_column - 2)
-        part = np.clip(place - base, 0.0, 1.0)
-        seen = np.concatenate([(1 - part) * lamp[rows, base] + part * lamp[rows, base + 1] for lamp in data], axis=1)
-        scale = np.maximum(seen @ flat / (flat @ flat), 1e-3)
-        likeness = seen @ flat / np.sqrt((flat @ flat) * (seen**2).sum(axis=1) + 1e-9)
-        residual = seen / scale[:, None] - flat
-        stretch = p[:, 1:2] / 100.0
-        step = -stretch * np.linalg.solve(normal, (residual @ design + held * p / stretch).T).T
-        p = p + np.clip(step, -1.5, 1.5)
-        p[:, 1] = np.clip(p[:, 1], 100.0 * STRETCHES[0], 100.0 * STRETCHES[-1])
+    likeness = np.empty(n_trace)
+    limits = 100.0 * STRETCHES[0], 100.0 * STRETCHES[-1]
+
+    def improve(rows: slice) -> None:
+        part = np.ascontiguousarray(data[:, rows], np.float32)
+        sharpen_alignment(part, template, design, inverse, held, *limits, rounds, p[rows], likeness[rows])
+
+    half = n_trace // 2
+    side_by_side(improve, [slice(0, half), slice(half, n_trace)])
     return Alignment(shift=p[:, 0], stretch=p[:, 1] / 100.0, bend=p[:, 2], likeness=likeness)
 
 
@@ -212,21 +222,12 @@ def mean_aligned(
     spectra: NDArray[np.floating], found: Alignment, good: NDArray[np.bool_] | None = None
 ) -> NDArray[np.floating]:
     """Median of the aligned spectra (of the good traces): (n_lamp, n_column)."""
-    n_column = spectra.shape[2]
-    u = np.arange(n_column) - n_column // 2
     some = np.arange(spectra.shape[1]) if good is None or not good.any() else np.flatnonzero(good)
-    some = some[:: max(1, some.size // 400)]
-    place = [found.shift[k] + found.stretch[k] * u + found.bend[k] * (u / 100.0) ** 2 for k in some]
-    aligned = np.stack(
-        [
-            [np.interp(at, u, lamp[k], left=np.nan, right=np.nan) for at, k in zip(place, some, strict=True)]
-            for lamp in spectra
-        ]
-    )
-    known = np.isfinite(aligned).sum(axis=1) > 0.2 * some.size
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # columns that no trace reaches
-        return np.where(known, np.nan_to_num(np.nanmedian(aligned, axis=1)), 0.0)
+    some = np.ascontiguousarray(some[:: max(1, some.size // 400)])
+    alignment = np.column_stack([found.shift, found.stretch, found.bend / 1e4])
+    middle = np.empty((spectra.shape[0], spectra.shape[2]))
+    median_aligned(np.ascontiguousarray(spectra, np.float32), some, alignment, 0.2, middle)
+    return middle
 
 
 def identify(
@@ -258,10 +259,11 @@ def identify(
     lamps = [lamp for lamp in template if lamp in lines]
     published = {lamp: np.interp(lines[lamp].wavelength, wavelength, column) for lamp in lamps}
     power = {lamp: _expected_power(lines[lamp]) for lamp in lamps}
+    combs = {lamp: _combs(published[lamp], power[lamp]) for lamp in lamps}
     best, best_score = np.array([0.0, 1.0, 0.0, 0.0]), 0.0
     for sense in (1.0, -1.0):
         observed = {lamp: _compressed(template[lamp][:: int(sense)]) for lamp in lamps}
-        for start in _scan(observed, published, power):
+        for start in _scan(observed, combs):
             p = _polish(start, observed, published, power)
             if not (SCALES[0] <= p[1] <= SCALES[-1] and np.abs(p[2:]).max() <= 1.5 * BENDS[-1]):
                 continue  # no longer the instrument's dispersion
@@ -278,26 +280,30 @@ def _expected_power(table: Lines) -> NDArray[np.floating]:
     return np.where((table.wavelength > SURE_RANGE[0]) & (table.wavelength < SURE_RANGE[1]), power, 0.3 * power)
 
 
+def _combs(published: NDArray[np.floating], power: NDArray[np.floating]) -> NDArray[np.complexfloating]:
+    """Conjugate transforms of the lines at every scale and bend of `SCAN_GRID`, each of `SCAN_SIGMA` and unit norm."""
+    place = SCAN_GRID[:, :1] * published + SCAN_GRID[:, 1:] * (published / 100) ** 2
+    column = np.clip(np.rint(place).astype(int) + FFT_SIZE // 2, 0, FFT_SIZE - 1)
+    comb = np.zeros((len(SCAN_GRID), FFT_SIZE), np.float32)
+    np.add.at(comb, (np.arange(len(SCAN_GRID))[:, None], column), power.astype(np.float32))
+    smooth = np.exp(-0.5 * (2 * np.pi * SCAN_SIGMA * fft.rfftfreq(FFT_SIZE)) ** 2).astype(np.float32)
+    transform = np.conj(fft.rfft(comb, axis=-1)) * smooth
+    # Parseval: the norm of the comb from its transform, of which each frequency but the first stands for two.
+    square = 2 * (np.abs(transform) ** 2).sum(axis=1, keepdims=True) - np.abs(transform[:, :1]) ** 2
+    return np.asarray(transform / (np.sqrt(square / FFT_SIZE) + 1e-9))
+
+
 def _scan(
-    observed: Mapping[str, NDArray[np.floating]],
-    published: Mapping[str, NDArray[np.floating]],
-    power: Mapping[str, NDArray[np.floating]],
-    *,
-    keep: int = 4,
+    observed: Mapping[str, NDArray[np.floating]], combs: Mapping[str, NDArray[np.complexfloating]], *, keep: int = 4
 ) -> list[NDArray[np.floating]]:
     """Most likely shifts, scales and bends of the published columns, the best of each neighbourhood, best first."""
     n_column = next(iter(observed.values())).size
-    width = 2.5
-    grid = np.array([(scale, bend) for scale in SCALES for bend in BENDS])
-    total = np.zeros((len(grid), FFT_SIZE))
-    for lamp, c in published.items():
-        place = np.rint(grid[:, :1] * c + grid[:, 1:] * (c / 100) ** 2).astype(int) + FFT_SIZE // 2
-        comb = np.zeros((len(grid), FFT_SIZE))
-        np.add.at(comb, (np.arange(len(grid))[:, None], np.clip(place, 0, FFT_SIZE - 1)), power[lamp])
-        comb = ndimage.gaussian_filter1d(comb, width, axis=-1)
-        comb /= np.sqrt((comb**2).sum(axis=1, keepdims=True)) + 1e-9
-        wide = ndimage.gaussian_filter1d(observed[lamp], width)
-        total += fft.irfft(fft.rfft(wide, FFT_SIZE) * np.conj(fft.rfft(comb, axis=-1)), FFT_SIZE, axis=-1)
+    grid = SCAN_GRID
+    product = np.zeros((1, 1), np.complex64)
+    for lamp, comb in combs.items():
+        wide = ndimage.gaussian_filter1d(observed[lamp], SCAN_SIGMA).astype(np.float32)
+        product = product + fft.rfft(wide, FFT_SIZE) * comb
+    total = fft.irfft(product, FFT_SIZE, axis=-1)
     # The comb's origin is in the middle of its array, the spectrum's in the middle of the spectrum.
     lag = (np.arange(FFT_SIZE) + FFT_SIZE // 2) % FFT_SIZE
     lag = lag - n_column // 2
@@ -331,15 +337,27 @@ def _polish(
     for width in (3.0, 2.0, 1.0):
         smooth = {lamp: ndimage.gaussian_filter1d(s, width) for lamp, s in observed.items()}
 
+        smooth = {lamp: s / s.max() for lamp, s in smooth.items()}
+
         def misfit(p: NDArray, smooth: dict = smooth) -> NDArray:
             return np.concatenate(
                 [
-                    power[k] * (1.0 - np.interp(_places(p, c), u, smooth[k] / smooth[k].max(), left=0, right=0))
+                    power[k] * (1.0 - np.interp(_places(p, c), u, smooth[k], left=0, right=0))
                     for k, c in published.items()
                 ]
             )
 
-        start = least_squares(misfit, start, x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3).x
+        def slopes(p: NDArray, smooth: dict = smooth) -> NDArray:
+            rows = []
+            for k, c in published.items():
+                base = np.floor(_places(p, c)).astype(int) - u[0]
+                inside = (base >= 0) & (base < n_column - 1)
+                slope = np.where(inside, np.diff(smooth[k])[np.clip(base, 0, n_column - 2)], 0.0)
+                powers = np.column_stack([np.ones_like(c), c, (c / 100) ** 2, (c / 100) ** 3])
+                rows.append(-(power[k] * slope)[:, None] * powers)
+            return np.concatenate(rows)
+
+        start = least_squares(misfit, start, jac=slopes, x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3).x
     return start
 
 

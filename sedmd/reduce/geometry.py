@@ -66,7 +66,7 @@ def find_basis(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArra
         if len(left) < 10:
             break
         radius = 0.15 * np.median(np.hypot(*left.T))
-        counts = [len(c) for c in cKDTree(left).query_ball_point(left, radius)]
+        counts = cKDTree(left).query_ball_point(left, radius, return_length=True)
         centre = left[int(np.argmax(counts))]
         for _ in range(5):
             close = np.hypot(*(left - centre).T) < radius

@@ -13,6 +13,7 @@ from sedmd.reduce.arcs import HALF_SPAN, Alignment, Lines, align, identify, mean
 from sedmd.reduce.containers import Image
 from sedmd.reduce.frame import separate
 from sedmd.reduce.geometry import Lattice, find_lattice
+from sedmd.reduce.parallel import side_by_side
 from sedmd.reduce.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
 
@@ -125,21 +126,10 @@ def refine_wavelengths(
     -------
     WavelengthSolution
     """
-    spectra, variances = {}, {}
-    for lamp, image in lamps.items():
-        separated = separate(image, traces.samples(image.data.shape), traces.profile, dy_px=0.0, rounds=2)
-        samples = separated.samples
-        shape = (traces.n, 2 * HALF_SPAN + 1)
-        flux, variance = np.full(shape, np.nan), np.full(shape, np.nan)
-        column = samples.x - np.rint(traces.centre[samples.trace]).astype(int) + HALF_SPAN
-        inside = (column >= 0) & (column < shape[1])
-        good = inside & (~separated.extracted.bad)
-        flux[samples.trace[good], column[good]] = separated.extracted.flux[good]
-        variance[samples.trace[good], column[good]] = separated.extracted.variance[good]
-        spectra[lamp], variances[lamp] = flux, variance
+    arcs = dict(zip(lamps, side_by_side(lambda image: _arc_spectra(traces, image), lamps.values()), strict=True))
     return fit_wavelengths(
-        spectra,
-        variances,
+        {lamp: flux for lamp, (flux, _) in arcs.items()},
+        {lamp: variance for lamp, (_, variance) in arcs.items()},
         {lamp: lines[lamp] for lamp in lamps},
         start.scale,
         np.rint(traces.centre),
@@ -148,6 +138,19 @@ def refine_wavelengths(
         line_sigma_px=typical_sigma(start, traces),
         rounds=8,
     )
+
+
+def _arc_spectra(traces: Traces, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Flux and variance of a lamp on columns relative to the middle of each trace: (n, 2 HALF_SPAN + 1), NaN: none."""
+    separated = separate(image, traces.samples(image.data.shape), traces.profile, dy_px=0.0, rounds=2)
+    samples = separated.samples
+    shape = (traces.n, 2 * HALF_SPAN + 1)
+    flux, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+    column = samples.x - np.rint(traces.centre[samples.trace]).astype(int) + HALF_SPAN
+    good = (column >= 0) & (column < shape[1]) & (~separated.extracted.bad)
+    flux[samples.trace[good], column[good]] = separated.extracted.flux[good]
+    variance[samples.trace[good], column[good]] = separated.extracted.variance[good]
+    return flux, variance
 
 
 def reference_positions(traces: Traces, solution: WavelengthSolution) -> tuple[NDArray, NDArray]:
@@ -188,12 +191,10 @@ def _first_solution(
     found = align(spectra, traces.centre, traces.y_coeff[:, 0], reference)
     template = dict(zip(names, mean_aligned(np.nan_to_num(spectra), found), strict=True))
     sigma = float(np.median([peak_sigma(t) for t in template.values()]))
-    starts, scores = [], []
-    for guess in guesses:
-        p, score = identify(template, lines, guess.wavelength, guess.column)
-        scale = make_scale(guess.wavelength, guess.column)
-        starts.append((scale, _start(traces.centre, found, p, scale)))
-        scores.append(score)
+    scales = [make_scale(guess.wavelength, guess.column) for guess in guesses]
+    identified = side_by_side(lambda guess: identify(template, lines, guess.wavelength, guess.column), guesses)
+    starts = [_start(traces.centre, found, p, scale) for (p, _), scale in zip(identified, scales, strict=True)]
+    scores = [score for _, score in identified]
     if max(scores) < MIN_IDENTIFICATION:
         raise ValueError(
             f"the lamp lines could not be identified: correlation {max(scores):.2f} with the line lists, at least "
@@ -201,15 +202,17 @@ def _first_solution(
         )
     # Every published curve is tried on a part of the spaxels; the one that has to be bent least is taken.
     few = np.arange(0, traces.n, max(1, traces.n // 150))
-    strains = []
-    for scale, start in starts:
+
+    def strain(scale_and_start: tuple[Scale, NDArray]) -> float:
+        scale, start = scale_and_start
         try:
-            strains.append(_fit(traces.select(few), lamps, lines, scale, start[few], sigma, rounds=4).strain)
+            return _fit(traces.select(few), lamps, lines, scale, start[few], sigma, rounds=4).strain
         except ValueError:
-            strains.append(np.inf)
+            return np.inf
+
+    strains = side_by_side(strain, zip(scales, starts, strict=True))
     best = int(np.argmin(strains)) if np.isfinite(strains).any() else int(np.argmax(scores))
-    scale, start = starts[best]
-    return _fit(traces, lamps, lines, scale, start, sigma, rounds=6), scores[best]
+    return _fit(traces, lamps, lines, scales[best], starts[best], sigma, rounds=6), scores[best]
 
 
 def _start(

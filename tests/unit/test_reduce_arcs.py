@@ -7,7 +7,8 @@ import pytest
 from numpy.polynomial import polynomial
 
 from sedmd.instrument import DISPERSION_GUESSES
-from sedmd.reduce.arcs import HALF_SPAN, Lines, align, identify, mean_aligned
+from sedmd.reduce.arcs import HALF_SPAN, Alignment, Lines, align, identify, mean_aligned
+from sedmd.reduce.loops.arcs import sharpen_alignment, sum_rows
 from sedmd.reduce.solution import MIN_IDENTIFICATION
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import pixel_shares, rng
@@ -88,3 +89,65 @@ def test_a_line_list_without_its_lamp_takes_no_part():
     tables = {**lamp_tables(), "Ne": Lines(wavelength=np.array([6400.0]), intensity=np.array([1.0]))}
     guess = DISPERSION_GUESSES[0]
     assert identify(template, tables, guess.wavelength, guess.column)[1] > 0.6
+
+
+def test_rows_about_a_trace_are_summed_the_outermost_in_part():
+    random = rng(6)
+    image = random.uniform(50, 100, (120, 700)).astype(np.float32)
+    centre = np.array([300, 10, 690])
+    y_coeff = np.array([[40.3, 1.2, 0.4], [60.0, -0.5, 0.1], [117.2, 0.0, 0.0]])
+    total = np.empty((3, 81), np.float32)
+    sum_rows(image, centre, y_coeff, 40, 2, total)
+    for i, j in [(0, 0), (0, 40), (0, 80), (1, 35), (1, 80)]:
+        u = (j - 40) / 100
+        y = y_coeff[i] @ [1, u, u * u]
+        share = np.clip(2.5 - np.abs(np.arange(120) - y), 0, 1)
+        assert share.sum() == pytest.approx(4.0)
+        assert total[i, j] == pytest.approx(share @ image[:, centre[i] + j - 40], rel=1e-5)
+    # off the image: left of it, right of it, and with the window over its upper border
+    assert np.isnan(total[1, :30]).all() and np.isfinite(total[1, 30:]).all()
+    assert np.isnan(total[2]).all()
+
+
+def test_mean_of_aligned_spectra_is_their_median_on_the_template():
+    random = rng(7)
+    spectra = random.normal(size=(2, 9, 41)).astype(np.float32)
+    found = Alignment(
+        shift=random.uniform(-6, 6, 9), stretch=random.uniform(0.8, 1.2, 9), bend=random.uniform(-3, 3, 9),
+        likeness=np.ones(9),
+    )  # fmt: skip
+    good = np.arange(9) != 4
+    u = np.arange(41) - 20
+    for lamp, mean in enumerate(mean_aligned(spectra, found, good)):
+        values = np.array([
+            np.interp(found.shift[i] + found.stretch[i] * u + found.bend[i] * (u / 100) ** 2, u, spectra[lamp, i],
+                      left=np.nan, right=np.nan)
+            for i in np.flatnonzero(good)
+        ])  # fmt: skip
+        enough = np.isfinite(values).sum(axis=0) > 0.2 * good.sum()
+        assert enough.sum() > 30
+        np.testing.assert_allclose(mean[enough], np.nanmedian(values[:, enough], axis=0), atol=1e-5)
+        assert (mean[~enough] == 0).all()
+
+
+def test_sharpening_finds_shift_stretch_and_bend_from_nearby():
+    u = (np.arange(201) - 100) / 100
+    lines = np.array([-80.0, -35.0, 0.0, 42.0, 85.0])
+
+    def drawn(p):
+        place = p[0] + p[1] * lines / 100 + p[2] * (lines / 100) ** 2
+        return np.exp(-0.5 * ((100 * u[:, None] - place) / 3.0) ** 2).sum(axis=1)
+
+    true = np.array([[1.0, 101.5, 0.5], [-0.8, 99.0, -0.4]])
+    template = drawn([0.0, 100.0, 0.0])[None]
+    spectra = np.array([[drawn(p) for p in true]], np.float32)
+    design = np.gradient(template, axis=-1) * np.stack([np.ones_like(u), u, u**2])[:, None]
+    flat = design.reshape(3, -1)
+    found, likeness = np.tile([0.0, 100.0, 0.0], (2, 1)), np.empty(2)
+    inverse = np.linalg.inv(flat @ flat.T)
+    sharpen_alignment(3.0 * spectra, template, design, inverse, np.zeros(3), 64.0, 156.0, 12, found, likeness)
+    np.testing.assert_allclose(found, true, atol=0.03)
+    assert (likeness > 0.999).all()
+    # limits hold, and what is held at zero stays nearer to it
+    sharpen_alignment(spectra, template, design, inverse, np.zeros(3), 100.0, 101.0, 12, found, likeness)
+    assert (found[:, 1] <= 101.0).all() and (found[:, 1] >= 100.0).all()

@@ -20,7 +20,7 @@ from sedmd.mends import Cards, Mend
 from sedmd.products.files import sha256_of
 from sedmd.products.fitsio import CardValue, add_cards
 
-_LIBRARIES = (("NUMPYVER", "numpy"), ("SCIPYVER", "scipy"), ("ASTPYVER", "astropy"), ("ASCRVER", "astroscrappy"))
+_LIBRARIES = (("NUMPYVER", "numpy"), ("SCIPYVER", "scipy"), ("ASTPYVER", "astropy"), ("NUMBAVER", "numba"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def provenance(job: Job, figures: Mapping[str, CardValue] | None = None) -> Prov
     Returns
     -------
     Provenance
-        Cards STEP, NIGHT, SEDMVER, NUMPYVER, SCIPYVER, ASTPYVER, ASCRVER, OPTHASH, NINPUT and the figures; MEND1 ...
+        Cards STEP, NIGHT, SEDMVER, NUMPYVER, SCIPYVER, ASTPYVER, NUMBAVER, OPTHASH, NINPUT and the figures; MEND1 ...
         with the header cards of raw frames that an operator corrected, also of those that went into the inputs; a table
         PROVENANCE with a row per input: ROLE, FILE (its name, no directory), SHA256, STEP (that made it; ``raw``).
         Neither host, user, directory nor time: the same job gives the same bytes.

@@ -6,8 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sedmd.reduce.extract import Stamps, model_image
+from sedmd.reduce.extract import model_image
+from sedmd.reduce.loops.background import spread_blocks, sum_blocks
+from sedmd.reduce.profile import Profile
 from sedmd.reduce.samples import Samples
+
+#: Pixels are averaged in blocks of this size before they are smoothed; the sides of a frame are multiples of it.
+BLOCK_PX = 8
 
 
 def kpy_background(
@@ -51,24 +56,28 @@ def kpy_background(
     return ndimage.gaussian_filter(filled, gauss_sigma_px)
 
 
-def gap_weight(samples: Samples, stamps: Stamps, *, share: float = 0.03) -> NDArray[np.floating]:
+def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> NDArray[np.float32]:
     """How free of traces each pixel is, by geometry alone: near 1 far from all traces, small on their cores.
 
     Parameters
     ----------
-    samples, stamps : all traces
+    samples, profile : all traces
     share : share of a trace's light per pixel at which the weight falls to one half
 
     Returns
     -------
-    (n_y, n_x) float32
+    (n_x, n_y) float32
 
     Notes
     -----
     On the core of a trace the flux of the trace would take up any background, so such pixels tell nothing about it.
     """
-    light = model_image(samples, stamps, np.ones(samples.x.size))
-    return 1.0 / (1.0 + (light / np.float32(share)) ** 4)
+    light = model_image(samples, profile, np.ones(samples.x.size))
+    light /= np.float32(share)
+    light *= light
+    light *= light
+    light += 1.0
+    return np.reciprocal(light, out=light)
 
 
 def doubtful_light(model: NDArray[np.floating], share: float = 0.05) -> NDArray[np.floating]:
@@ -80,76 +89,83 @@ def smooth_background(
     residual: NDArray[np.floating],
     weight: NDArray[np.floating],
     *,
+    columns: NDArray[np.integer] | None = None,
+    n_x: int | None = None,
     scale_px: float = 40.0,
-    bin_px: int = 8,
-) -> NDArray[np.floating]:
+) -> NDArray[np.float32]:
     """Smooth what the trace model leaves over the frame, weighted pixel by pixel.
 
     Parameters
     ----------
-    residual : (n_y, n_x) electron, frame minus trace model
-    weight : (n_y, n_x) statistical weight; 0 for masked pixels
+    residual : (n_columns, n_y) electron, frame minus trace model, columns first
+    weight : (n_columns, n_y) statistical weight; 0 for masked pixels
+    columns, n_x : which columns of how many these are; default all of them
     scale_px : sigma of the Gaussian window
-    bin_px : pixels are averaged in blocks of this size first; the frame's sides must be multiples of it
 
     Returns
     -------
-    (n_y, n_x) float32, electron
+    (n_columns, n_y) float32, electron
+
+    Raises
+    ------
+    ValueError
+        If the frame cannot be divided into blocks.
     """
-    ny, nx = residual.shape
-    blocks = (ny // bin_px, bin_px, nx // bin_px, bin_px)
-    w = weight.reshape(blocks).sum(axis=(1, 3))
-    value = (weight * residual).reshape(blocks).sum(axis=(1, 3)) / np.maximum(w, 1e-12)
-    sigma = scale_px / bin_px
+    here = np.arange(len(residual)) if columns is None else np.ascontiguousarray(columns, np.int64)
+    sides = (len(residual) if n_x is None else n_x, residual.shape[1])
+    if any(side % BLOCK_PX or side < 2 * BLOCK_PX for side in sides):
+        raise ValueError(f"sides of {sides} pixels cannot be divided into blocks of {BLOCK_PX}; multiples are expected")
+    w = np.zeros((sides[0] // BLOCK_PX, sides[1] // BLOCK_PX))
+    moment = np.zeros(w.shape)
+    smooth = np.empty(residual.shape, np.float32)
+    sum_blocks(_single(residual), _single(weight), here, BLOCK_PX, w, moment)
+    spread_blocks(_smooth_blocks(moment / np.maximum(w, 1e-12), w, scale_px / BLOCK_PX), here, BLOCK_PX, smooth)
+    return smooth
+
+
+def _single(image: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(image, np.float32)
+
+
+def _smooth_blocks(value: NDArray[np.floating], w: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """The blocks' values smoothed twice: those far off the first smooth have no say in the second."""
     if not (w > 0).any():
-        return np.zeros(residual.shape, np.float32)
-    first = _smooth(value, w, sigma)
+        return np.zeros(value.shape)
+    first = _planes(value, w, sigma)
     # A cosmic ray or a bright wing must not make a hill: blocks far off the first smooth, by noise and by a quarter of
     # the level, have no say in the final one.
     off = np.abs(value - first)
     pull = off * np.sqrt(w)
     wild = (pull > 6.0 * 1.4826 * np.median(pull[w > 0])) & (off > 0.25 * np.abs(first))
-    smooth = _smooth(value, np.where(wild, 0.0, w), sigma)
-    return upsample(smooth, bin_px, residual.shape)
+    return _planes(value, np.where(wild, 0.0, w), sigma) if wild.any() else first
 
 
-def _smooth(value: NDArray, weight: NDArray, sigma: float) -> NDArray[np.floating]:
+def _planes(value: NDArray[np.floating], weight: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
     """Plane through the neighbourhood of each block with Gaussian weights: follows slopes right up to the edges."""
-    scaled = weight / weight.max()
-    y, x = np.meshgrid(
-        (np.arange(value.shape[0]) - value.shape[0] / 2) / sigma,
-        (np.arange(value.shape[1]) - value.shape[1] / 2) / sigma,
-        indexing="ij",
+    u, v = ((np.arange(n) - n / 2) / sigma for n in value.shape)
+    along_u, along_v = (_window(n, sigma) for n in value.shape)
+    w = weight / weight.max()
+    # The moments of the neighbourhood, axis by axis: the powers of v commute with the mean along u.
+    w0, w1, w2, m0, m1 = along_u @ np.stack([w, u[:, None] * w, u[:, None] ** 2 * w, value * w, u[:, None] * value * w])
+    n00, nu0, nuu, n0v, nuv, nvv, r0, ru, rv = (
+        np.stack([w0, w1, w2, v * w0, v * w1, v**2 * w0, m0, m1, v * m0]) @ along_v
     )
-    basis = (np.ones_like(x), x, y)
-
-    def mean(values: NDArray) -> NDArray:
-        return np.asarray(ndimage.gaussian_filter(values, sigma, mode="constant", truncate=3.0))
-
-    normal = np.empty((*value.shape, 3, 3))
-    right = np.empty((*value.shape, 3))
-    for i in range(3):
-        right[..., i] = mean(scaled * value * basis[i])
-        for j in range(i, 3):
-            normal[..., i, j] = normal[..., j, i] = mean(scaled * basis[i] * basis[j])
     # Where hardly anything is known the plane turns into a constant.
-    normal += 1e-9 * np.eye(3)
-    normal[..., 1, 1] += 1e-3 * normal[..., 0, 0]
-    normal[..., 2, 2] += 1e-3 * normal[..., 0, 0]
-    solution = np.linalg.solve(normal, right[..., None])[..., 0]
-    return np.asarray(sum(solution[..., i] * basis[i] for i in range(3)))
+    n00 = n00 + 1e-9
+    nuu = nuu + 1e-9 + 1e-3 * n00
+    nvv = nvv + 1e-9 + 1e-3 * n00
+    # Elimination of the three unknowns: slope along v, slope along u, level.
+    fu, fv = nu0 / n00, n0v / n00
+    nuu, nuv, nvv = nuu - fu * nu0, nuv - fu * n0v, nvv - fv * n0v
+    ru, rv = ru - fu * r0, rv - fv * r0
+    slope_v = (rv - nuv / nuu * ru) / (nvv - nuv / nuu * nuv)
+    slope_u = (ru - nuv * slope_v) / nuu
+    return np.asarray(r0 / n00 + (u[:, None] - fu) * slope_u + (v - fv) * slope_v)
 
 
-def upsample(blocks: NDArray[np.floating], bin_px: int, shape: tuple[int, int]) -> NDArray[np.floating]:
-    """Bilinear interpolation of block centres to pixels: (n_y, n_x) float32."""
-
-    # Two separable interpolations by matrices are much faster than a general map.
-    def matrix(n: int, m: int) -> NDArray[np.floating]:
-        position = np.clip((np.arange(n) + 0.5) / bin_px - 0.5, 0, m - 1)
-        low = np.minimum(position.astype(int), m - 2)
-        result = np.zeros((n, m), np.float32)
-        result[np.arange(n), low] = 1 - (position - low)
-        result[np.arange(n), low + 1] = position - low
-        return result
-
-    return matrix(shape[0], blocks.shape[0]) @ blocks.astype(np.float32) @ matrix(shape[1], blocks.shape[1]).T
+def _window(n: int, sigma: float) -> NDArray[np.floating]:
+    """Gaussian weights, cut off at three sigma, that give the mean around each of n blocks as a product of matrices."""
+    distance = np.abs(np.arange(n)[:, None] - np.arange(n))
+    reach = int(3.0 * sigma + 0.5)
+    row = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.where(distance <= reach, np.exp(-0.5 * (distance / sigma) ** 2), 0.0) / row.sum()

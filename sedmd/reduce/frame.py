@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from sedmd.reduce.background import doubtful_light, gap_weight, smooth_background
 from sedmd.reduce.containers import Image, Mask
-from sedmd.reduce.extract import Extracted, Stamps, fit_fluxes, gather, model_image
+from sedmd.reduce.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
+from sedmd.reduce.loops.judge import judge, tally
+from sedmd.reduce.loops.light import shift_columns
 from sedmd.reduce.profile import Profile
 from sedmd.reduce.samples import Samples
 
 #: Largest shift of the traces that is looked for [pixel]: neighbouring spectra are eight rows apart.
 SHIFT_REACH_PX = 4.0
+#: Error of the profile beside the photon noise, as a share of the light, when a shift is measured on bright samples.
+PROFILE_DOUBT = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,56 +75,45 @@ def separate(
     Weights come from the model, not from the noisy data: weighting by the data's own Poisson noise draws every flux
     down (e.g. Horne 1986, section III).
     """
-    good = (image.mask == 0) & np.isfinite(image.data)
-    data = np.where(good, image.data, 0.0).astype(np.float32)
+    good = columns_first((image.mask == 0) & np.isfinite(image.data))
+    data = columns_first(image.data)
+    data[~good] = 0.0
     noise = np.float32(image.read_noise**2)
-    measure = dy_px is None
-    shift = 0.0 if dy_px is None else float(dy_px)
-    background = np.zeros(data.shape, np.float32)
-    if measure:
-        shift = scan_shift(data, good, samples, profile, image.read_noise)
-    model_variance = np.full(data.shape, noise, np.float32)
-    outliers = np.zeros(data.shape, bool)
-    gap = np.ones(data.shape, np.float32)
+    shift = scan_shift(data, good, samples, profile, image.read_noise) if dy_px is None else float(dy_px)
     error = 0.0
-    for round_ in range(rounds):
+    background = np.zeros(data.shape, np.float32)
+    weight = np.where(good, 1.0 / noise, np.float32(0.0))
+    residual, next_weight, outliers = np.empty_like(data), np.empty_like(data), np.empty_like(good)
+    gap = gap_weight(samples.moved(shift), profile)
+    for _ in range(rounds):
         moved = samples.moved(shift)
-        stamps = gather(moved, profile)
-        weight = np.where(good & ~outliers, 1.0 / model_variance, 0.0).astype(np.float32)
-        extracted = fit_fluxes(moved, stamps, data - background, weight)
-        model = model_image(moved, stamps, extracted.flux)
-        residual = data - model
-        if round_ == 0:
-            gap = gap_weight(moved, stamps)
-        background = smooth_background(residual, gap * weight / (1.0 + weight * doubtful_light(model)))
+        flux = fit_fluxes(moved, profile, data - background, weight).flux
+        model = model_image(moved, profile, flux)
+        background = smooth_background(data - model, gap * weight / (1.0 + weight * doubtful_light(model)))
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
-        model_variance = noise + np.maximum(model, 0.0) + np.maximum(background, 0.0)
-        residual -= background
-        outliers = good & (np.abs(residual) > 6.0 * np.sqrt(model_variance) + 0.35 * np.maximum(model, 0.0))
-        if measure:
-            step, error = _shift_step(moved, stamps, profile, extracted.flux, residual, weight * ~outliers)
+        judge(data, good, model, background, noise, residual, next_weight, outliers)
+        if dy_px is None:
+            step, error = _shift_step(moved, profile, flux, residual, weight, outliers)
             shift += float(np.clip(step, -0.5, 0.5))
+        weight, next_weight = next_weight, weight
     moved = samples.moved(shift)
-    stamps = gather(moved, profile)
-    weight = np.where(good & ~outliers, 1.0 / model_variance, 0.0).astype(np.float32)
-    extracted = fit_fluxes(moved, stamps, data - background, weight)
-    residual = data - background - model_image(moved, stamps, extracted.flux)
-    bright = good & (data - background > 6.0 * np.sqrt(noise + np.maximum(background, 0.0)))
-    n_bright = int(bright.sum())
-    near = weight.copy()
-    near[gap > 0.95] = 0.0
+    extracted = fit_fluxes(moved, profile, data - background, weight)
+    model = model_image(moved, profile, extracted.flux)
+    sums = np.empty((len(data), 4))
+    tally(data, good, model, background, noise, weight, gap, outliers, sums)
+    chi2, n_near, n_bright, n_unexplained = sums.sum(axis=0)
     # Each sample takes one degree of freedom from the pixels it covers.
-    freedom = max(int((near > 0).sum()) - int(np.isfinite(extracted.flux).sum()), 1)
+    freedom = max(n_near - np.isfinite(extracted.flux).sum(), 1)
     return Separated(
         samples=moved,
         extracted=extracted,
-        background=background,
+        background=columns_first(background),
         dy_px=shift,
         dy_error_px=error,
-        outliers=outliers,
-        chi2=float((near * residual**2).sum() / freedom),
-        n_bright=n_bright,
-        unexplained=float((bright & outliers).sum() / max(n_bright, 1)),
+        outliers=columns_first(outliers),
+        chi2=float(chi2 / freedom),
+        n_bright=int(n_bright),
+        unexplained=float(n_unexplained / max(n_bright, 1)),
     )
 
 
@@ -139,7 +132,7 @@ def scan_shift(
 
     Parameters
     ----------
-    data, good : (n_y, n_x) electron and usable pixels
+    data, good : (n_x, n_y) electron and usable pixels, columns first
     samples, profile : traces where the calibration put them
     read_noise : electron
     reach_px, step_px : range and spacing of the scan
@@ -154,11 +147,8 @@ def scan_shift(
     shifts = np.arange(-reach_px, reach_px + step_px / 2, step_px)
     explained = np.empty(shifts.size)
     for i, shift in enumerate(shifts):
-        moved = few.moved(float(shift))
-        stamps = gather(moved, profile)
-        flux = np.nan_to_num(fit_fluxes(moved, stamps, data, weight).flux)
         # The light that the best fit explains: f . A f = f . b, capped so that one cosmic ray does not decide.
-        light = (stamps.share * weight.ravel()[stamps.pixel] * data.ravel()[stamps.pixel]).sum(axis=1) * flux
+        light = fit_fluxes(few.moved(float(shift)), profile, data, weight).explained
         explained[i] = np.minimum(light, np.percentile(light, 99)).sum()
     best = int(np.clip(np.argmax(explained), 1, shifts.size - 2))
     low, mid, high = explained[best - 1 : best + 2]
@@ -166,19 +156,19 @@ def scan_shift(
 
 
 def _shift_step(
-    samples: Samples, stamps: Stamps, profile: Profile, flux: NDArray, residual: NDArray, weight: NDArray
+    samples: Samples, profile: Profile, flux: NDArray, residual: NDArray, weight: NDArray, outliers: NDArray[np.bool_]
 ) -> tuple[float, float]:
     """Common shift that the residuals ask for, and its error, by the slope of the profile."""
-    f = np.nan_to_num(flux)[:, None]
-    slope = profile.slope(stamps.dy, samples.sigma[:, None]) * f
-    w = weight.ravel()[stamps.pixel]
-    # Bright samples carry a profile error besides their photon noise.
-    w = w / (1.0 + w * (0.03 * f * stamps.share) ** 2)
-    information = float((w * slope**2).sum(dtype=float))
+    column, start = samples.columns()
+    sums = np.empty((column.size, 2))
+    tables = (profile.table, profile.slope_table, profile.step, HALF_HEIGHT)
+    shift_columns(
+        column, start, samples.y, samples.sigma, flux, residual, weight, outliers, *tables, PROFILE_DOUBT, sums
+    )
+    information, answer = sums.sum(axis=0)
     if information <= 0:
         return 0.0, np.inf
-    step = float((w * slope * residual.ravel()[stamps.pixel]).sum(dtype=float)) / information
-    return step, information**-0.5
+    return float(answer / information), float(information**-0.5)
 
 
 def flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:

@@ -37,36 +37,36 @@ class Profile:
         """(m,) abscissae of the table."""
         return self.step * (np.arange(self.value.size) - (self.value.size - 1) / 2)
 
+    @property
+    def table(self) -> NDArray[np.float64]:
+        """(m + 1,) the values and a zero, so that the interpolation between the last two needs no case of its own."""
+        return np.append(self.value, 0.0)
+
+    @property
+    def slope_table(self) -> NDArray[np.float64]:
+        """(m + 1,) derivative of the values with t."""
+        return np.append(np.gradient(self.value, self.step), 0.0)
+
+    @property
+    def stretch_table(self) -> NDArray[np.float64]:
+        """(m + 1,) ``sigma**2`` times the derivative of the share with the width."""
+        return np.append(-(self.value + self.t * np.gradient(self.value, self.step)), 0.0)
+
     def __call__(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Share of the light in a pixel whose centre is `dy` rows from the trace, width `sigma`; broadcasts."""
-        return np.asarray(self._lookup(self.value, dy, sigma) / np.asarray(sigma, np.float32))
+        return self._look_up(self.value, dy, sigma) / sigma
 
     def slope(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Derivative of the share with respect to a shift of the trace towards higher rows."""
-        table = np.asarray(np.gradient(self.value, self.step), float)
-        return np.negative(self._lookup(table, dy, sigma)) / np.asarray(sigma, np.float32) ** 2
+        return -self._look_up(self.slope_table[:-1], dy, sigma) / sigma**2
 
     def stretch(self, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Derivative of the share with respect to the width sigma."""
-        table: NDArray[np.floating] = -(self.value + self.t * np.asarray(np.gradient(self.value, self.step), float))
-        return self._lookup(table, dy, sigma) / np.asarray(sigma, np.float32) ** 2
+        return self._look_up(self.stretch_table[:-1], dy, sigma) / sigma**2
 
-    def _lookup(
-        self, table: NDArray[np.floating], dy: NDArray[np.floating], sigma: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
+    def _look_up(self, table: NDArray, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
         """Linear interpolation in the table, zero outside."""
-        padded = np.concatenate([table, [0.0, 0.0]]).astype(np.float32)
-        position = np.asarray(dy, np.float32) / np.asarray(sigma, np.float32)
-        position /= np.float32(self.step)
-        position += np.float32((self.value.size - 1) / 2)
-        outside = (position < 0) | (position > self.value.size - 1)
-        index = position.astype(np.int32)
-        np.clip(index, 0, self.value.size - 1, out=index)
-        fraction = position - index
-        left = padded[index]
-        result = left + fraction * (padded[index + 1] - left)
-        result[outside] = 0.0
-        return result
+        return np.interp(dy / sigma, self.t, table, left=0.0, right=0.0)
 
 
 def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: float = 0.75) -> Profile:
@@ -89,35 +89,21 @@ def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: 
     return Profile(step=step, value=value)
 
 
-def measure_profile(
-    t: NDArray[np.floating], share: NDArray[np.floating], weight: NDArray[np.floating], start: Profile
-) -> Profile:
-    """Average observed shares into a new table.
+def measured_profile(weight: NDArray[np.floating], moment: NDArray[np.floating], start: Profile) -> Profile:
+    """The profile that observed shares make.
 
     Parameters
     ----------
-    t : (n,) distance of the pixel from the trace in units of sigma
-    share : (n,) sigma x (pixel - neighbours) / flux of the sample
-    weight : (n,) inverse variance of `share`
-    start : table whose spacing is kept and whose values fill bins without data
+    weight, moment : (m,) sums of weight, and of weight x sigma x observed share, around each entry of the table
+    start : table whose spacing is kept and whose values fill entries without data
 
     Returns
     -------
-    Profile normalised to unit sum over the table; slightly negative bins in the far wings are set to zero.
+    Profile normalised to unit sum over the table; slightly negative entries in the far wings are set to zero.
     """
-    position = t / start.step + (start.value.size - 1) / 2
-    ok = (position >= 0) & (position <= start.value.size - 1)
-    index = np.floor(position[ok]).astype(int)
-    fraction = position[ok] - index
-    index2 = np.minimum(index + 1, start.value.size - 1)
-    size = start.value.size
-    w, s = weight[ok], share[ok]
-    # Linear (tent) assignment; dividing by the same tent removes the first-order bias of a sloping profile.
-    total = np.bincount(index, w * (1 - fraction), size) + np.bincount(index2, w * fraction, size)
-    value_sum = np.bincount(index, w * (1 - fraction) * s, size) + np.bincount(index2, w * fraction * s, size)
-    value = np.where(total > 0, value_sum / np.maximum(total, 1e-300), start.value)
-    # The tent widens the profile by step**2/6 in t: negligible at step 0.05. Beyond the core smooth the noise away.
-    tt = np.abs(start.t)
+    value = np.where(weight > 0, moment / np.maximum(weight, 1e-300), start.value)
+    # The tent of the sums widens the profile by step**2/6 in t: negligible at step 0.05. Beyond the core smooth the
+    # noise away.
     smooth = np.convolve(np.pad(value, 6, mode="edge"), np.full(13, 1 / 13), mode="valid")
-    value = np.maximum(np.where(tt > 3.5, smooth, value), 0.0)
+    value = np.maximum(np.where(np.abs(start.t) > 3.5, smooth, value), 0.0)
     return Profile(step=start.step, value=value / (value.sum() * start.step))

@@ -41,6 +41,20 @@ class Samples:
         inside = (rows >= 0) & (rows < self.shape[0])
         return np.clip(rows, 0, self.shape[0] - 1) * self.shape[1] + self.x[:, None], inside
 
+    def columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The columns that hold samples, (m,), and where those of each begin, (m + 1,): of column i ``[i] .. [i + 1]``.
+
+        Raises
+        ------
+        ValueError
+            If a row or a width is not a number: such a sample lies nowhere.
+        """
+        lost = ~np.isfinite(self.y + self.sigma)
+        if lost.any():
+            raise ValueError(f"{int(lost.sum())} of {lost.size} samples have no row or no width; none expected")
+        start = np.flatnonzero(np.diff(self.x, prepend=-1))
+        return self.x[start], np.append(start, self.x.size)
+
     def select(self, keep: NDArray[np.bool_]) -> Samples:
         """The samples where `keep`; the order stays."""
         return Samples(trace=self.trace[keep], x=self.x[keep], y=self.y[keep], sigma=self.sigma[keep], shape=self.shape)
@@ -76,6 +90,7 @@ def make_samples(
     y_coeff: NDArray[np.floating],
     sigma: object,
     shape: tuple[int, int],
+    every: int = 1,
 ) -> Samples:
     """Lay samples over the columns ``x_first .. x_last`` (inclusive) of every trace.
 
@@ -86,16 +101,19 @@ def make_samples(
     y_coeff : (n_trace, order + 1) row of the trace, powers of ``(x - centre) / 100``
     sigma : callable (trace, x, y) -> (n,) width in pixel
     shape : (n_y, n_x) of the detector
+    every : only columns ``every // 2``, ``every // 2 + every``, ... are used
 
     Returns
     -------
     Samples sorted by column, then row; samples whose centre is off the chip are left out
     """
-    first = np.clip(x_first, 0, shape[1])
-    count = np.maximum(np.clip(x_last, -1, shape[1] - 1) - first + 1, 0)
+    # Counted in columns that are used.
+    first = -((every // 2 - np.clip(x_first, 0, shape[1])) // every)
+    last = (np.clip(x_last, -1, shape[1] - 1) - every // 2) // every
+    count = np.maximum(last - first + 1, 0)
     trace = np.repeat(np.arange(first.size), count)
     start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    x = np.arange(trace.size) - start[trace] + first[trace]
+    x = (np.arange(trace.size) - start[trace] + first[trace]) * every + every // 2
     y = polynomial(y_coeff, trace, (x - centre[trace]) / 100.0)
     keep = (y > -0.5) & (y < shape[0] - 0.5)
     trace, x, y = trace[keep], x[keep], y[keep]

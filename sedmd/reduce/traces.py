@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.reduce.background import doubtful_light, gap_weight, smooth_background
-from sedmd.reduce.extract import Stamps, fit_fluxes, gather, model_image
+from sedmd.reduce.extract import HALF_HEIGHT, fit_fluxes, model_image
 from sedmd.reduce.field import fit_field, terms
-from sedmd.reduce.profile import Profile, gaussian_profile, measure_profile
+from sedmd.reduce.loops.light import profile_columns, pull_columns
+from sedmd.reduce.parallel import side_by_side
+from sedmd.reduce.profile import Profile, gaussian_profile, measured_profile
 from sedmd.reduce.ridges import Chains, find_chains
 from sedmd.reduce.samples import Samples, make_samples
 
 #: Powers of (x - centre)/100 in a trace: row, slope, curvature.
 TRACE_TERMS = 3
+#: Error of the profile in any pixel of a trace, as a share of its brightest pixel's light.
+DOUBT = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +55,15 @@ class Traces:
 
     def samples(self, shape: tuple[int, int], every: int = 1) -> Samples:
         """Samples of every trace (of every `every`-th column)."""
-        samples = make_samples(
+        return make_samples(
             x_first=self.x_first,
             x_last=self.x_last,
             centre=self.centre,
             y_coeff=self.y_coeff,
             sigma=self.width_at,
             shape=shape,
+            every=every,
         )
-        return samples if every == 1 else samples.select(samples.x % every == every // 2)
 
     def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray:
         """Width of the core at points of the traces: (n_points,) pixel."""
@@ -189,12 +194,31 @@ def _width_terms(traces: Traces, trace: NDArray, x: NDArray, y: NDArray) -> NDAr
 
 
 @dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is used of one frame, columns first: (n_columns, n_y) electron, usable pixels, light between the traces."""
+
+    data: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    background: NDArray[np.floating] | float
+    read_noise: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Misfit:
-    """What one frame says about the traces: residuals around every sample, with weights, and the sample's flux."""
+    """What one frame says about the traces.
+
+    Attributes
+    ----------
+    flux : (n,) electron, of each sample
+    pulls : (6, n) see `sedmd.reduce.loops.light.pull_columns`
+    residual : (n_columns, n_y) electron, neither trace nor background
+    peak : largest share of a sample's light in one pixel
+    """
 
     flux: NDArray[np.floating]
-    residual: NDArray[np.floating]
-    weight: NDArray[np.floating]
+    pulls: NDArray[np.floating]
+    residual: NDArray[np.float32]
+    peak: float
 
 
 def refine_traces(
@@ -222,49 +246,55 @@ def refine_traces(
     chi2 : reduced chi-square of the dome
     """
     shape = frames[0][0].shape
-    backgrounds: list[NDArray | float] = [float(np.nanpercentile(data[::5, ::5], 5)) for data, _ in frames]
+    used = np.arange(every // 2, shape[1], every)
+    views = [_used_columns(data, read_noise, used) for data, read_noise in frames]
     chi2 = float("nan")
     for round_ in range(rounds):
-        samples = traces.samples(shape, every)
-        stamps = gather(samples, traces.profile)
-        gap = gap_weight(samples, stamps)
-        gap[:, np.arange(shape[1]) % every != every // 2] = 0.0
-        misfits = []
-        for i, (data, read_noise) in enumerate(frames):
-            misfit, backgrounds[i] = _misfit(data, read_noise, samples, stamps, gap, backgrounds[i])
-            misfits.append(misfit)
-        chi2 = float((misfits[0].weight * misfits[0].residual ** 2).sum() / max((misfits[0].weight > 0).sum(), 1))
-        traces = _shift_traces(traces, samples, stamps, misfits)
+        on_chip = traces.samples(shape, every)
+        # The columns that are used are numbered on end, so that the others cost neither time nor memory.
+        samples = replace(on_chip, x=on_chip.x // every, shape=(shape[0], used.size))
+        gap = gap_weight(samples, traces.profile)
+        known = partial(_misfit, samples=samples, profile=traces.profile, gap=gap, used=used, n_x=shape[1])
+        pairs = side_by_side(known, views)
+        misfits, views = [misfit for misfit, _ in pairs], [view for _, view in pairs]
+        chi2 = float(misfits[0].pulls[4].sum() / max(misfits[0].pulls[5].sum(), 1))
+        profile = traces.profile
+        traces = _shift_traces(traces, on_chip, misfits)
         # Width and profile in turn: both would answer the same residual, and together they overshoot and swing.
         if round_ % 2 == 0:
-            traces = _fit_width(traces, samples, stamps, misfits, width_order if round_ else 1)
+            traces = _fit_width(traces, on_chip, misfits, width_order if round_ else 1)
         else:
-            traces = replace(traces, profile=_fit_profile(traces, samples, stamps, misfits[0]))
+            traces = replace(traces, profile=_fit_profile(profile, samples, misfits[0], views[0]))
     return traces, chi2
 
 
+def _used_columns(data: NDArray, read_noise: float, used: NDArray[np.integer]) -> _Frame:
+    """The columns that are used of a frame; pixels that are not finite are no good."""
+    part = np.ascontiguousarray(data[:, used].T, np.float32)
+    good = np.isfinite(part)
+    return _Frame(np.where(good, part, np.float32(0.0)), good, float(np.nanpercentile(data[::5, ::5], 5)), read_noise)
+
+
 def _misfit(
-    data: NDArray, read_noise: float, samples: Samples, stamps: Stamps, gap: NDArray, background: NDArray | float
-) -> tuple[_Misfit, NDArray]:
-    """Fluxes, residuals and weights of one frame under the present traces, and its improved background."""
-    good = np.isfinite(data)
-    light = np.where(good, data - background, 0.0).astype(np.float32)
+    frame: _Frame, *, samples: Samples, profile: Profile, gap: NDArray, used: NDArray[np.integer], n_x: int
+) -> tuple[_Misfit, _Frame]:
+    """Fluxes and pulls of one frame under the present traces, and the frame with its background improved."""
+    good, noise = frame.good, frame.read_noise**2
+    light = np.where(good, frame.data - frame.background, 0.0).astype(np.float32)
     # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
-    flat = np.where(good, 1.0 / read_noise**2, 0.0).astype(np.float32)
-    flux = np.maximum(np.nan_to_num(fit_fluxes(samples, stamps, light, flat).flux), 0.0)
-    model = model_image(samples, stamps, flux)
+    fitted = fit_fluxes(samples, profile, light, np.where(good, np.float32(1.0 / noise), np.float32(0.0)))
+    flux = np.maximum(np.nan_to_num(fitted.flux), 0.0)
+    model = model_image(samples, profile, flux)
     left = light - model
-    update = smooth_background(left, gap / (1.0 / np.maximum(flat, 1e-12) + model + doubtful_light(model)) * (flat > 0))
-    residual = (left - update).ravel()[stamps.pixel]
-    # Photon and read noise of the model, and two per cent of the trace for what the profile does not know.
-    expected = stamps.share * flux[:, None].astype(np.float32)
-    weight = (
-        stamps.inside
-        * (flat.ravel()[stamps.pixel] > 0)
-        / (expected + read_noise**2 + (0.02 * flux[:, None] * stamps.share.max()) ** 2)
+    weight = np.where(good, gap / (np.float32(noise) + model + doubtful_light(model)), np.float32(0.0))
+    update = smooth_background(left, weight, columns=used, n_x=n_x)
+    left -= update
+    pulls = np.empty((6, flux.size))
+    tables = (profile.table, profile.slope_table, profile.stretch_table, profile.step, HALF_HEIGHT)
+    pull_columns(
+        *samples.columns(), samples.y, samples.sigma, flux, left, good, *tables, noise, DOUBT * fitted.peak, pulls
     )
-    weight *= np.abs(residual) < 6.0 / np.sqrt(np.maximum(weight, 1e-12)) + 0.3 * expected
-    return _Misfit(flux, residual.astype(np.float32), weight.astype(np.float32)), background + update
+    return _Misfit(flux, pulls, left, fitted.peak), replace(frame, background=frame.background + update)
 
 
 def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.floating]:
@@ -273,14 +303,12 @@ def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.floating]:
     return floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
 
 
-def _shift_traces(traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequence[_Misfit]) -> Traces:
+def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> Traces:
     """One Gauss-Newton step in the rows."""
-    unit = traces.profile.slope(stamps.dy, samples.sigma[:, None])
     offsets, infos = [], []
     for m in misfits:
-        slope = unit * m.flux[:, None].astype(np.float32)
-        info = np.einsum("ij,ij->i", m.weight * slope, slope, dtype=float)
-        dy = np.einsum("ij,ij->i", m.weight * slope, m.residual, dtype=float) / np.maximum(info, 1e-9)
+        info, answer = m.pulls[0], m.pulls[1]
+        dy = answer / np.maximum(info, 1e-9)
         error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
         offsets.append(np.clip(dy, -0.8, 0.8))
         infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), 1.0 / error2, 0.0))
@@ -294,17 +322,15 @@ def _shift_traces(traces: Traces, samples: Samples, stamps: Stamps, misfits: Seq
     return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan))
 
 
-def _fit_width(traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequence[_Misfit], order: int) -> Traces:
+def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], order: int) -> Traces:
     """One Gauss-Newton step in the width of the core, as one smooth function of field and position along the trace."""
     new = replace(traces, width_order=order)
     design = _width_terms(new, samples.trace, samples.x, samples.y)
-    unit = traces.profile.stretch(stamps.dy, samples.sigma[:, None])
     normal = np.zeros((design.shape[1], design.shape[1]))
     right = np.zeros(design.shape[1])
     for m in misfits:
-        stretch = unit * m.flux[:, None].astype(np.float32)
-        info = np.einsum("ij,ij->i", m.weight * stretch, stretch, dtype=float)
-        ds = np.einsum("ij,ij->i", m.weight * stretch, m.residual, dtype=float) / np.maximum(info, 1e-9)
+        info, answer = m.pulls[2], m.pulls[3]
+        ds = answer / np.maximum(info, 1e-9)
         error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
         weight = np.where((np.abs(ds) < 1.0) & (info > 4.0), 1.0 / error2, 0.0)
         a = design * weight[:, None]
@@ -314,11 +340,12 @@ def _fit_width(traces: Traces, samples: Samples, stamps: Stamps, misfits: Sequen
     return replace(new, width=np.asarray(np.linalg.solve(normal, right), float))
 
 
-def _fit_profile(traces: Traces, samples: Samples, stamps: Stamps, dome: _Misfit) -> Profile:
+def _fit_profile(profile: Profile, samples: Samples, misfit: _Misfit, frame: _Frame) -> Profile:
     """The profile that the residuals ask for: what is left plus what was modelled, in units of the flux."""
-    bright = dome.flux > np.percentile(dome.flux, 50)
-    sigma = samples.sigma[bright, None]
-    f = dome.flux[bright, None]
-    share = (dome.residual[bright] + stamps.share[bright] * f) / f * sigma
-    w = dome.weight[bright] * (f / sigma) ** 2
-    return measure_profile((stamps.dy[bright] / sigma).ravel(), share.ravel(), w.ravel(), traces.profile)
+    sums = np.zeros((2, profile.value.size))
+    brighter = float(np.percentile(misfit.flux, 50))
+    known = (profile.table, profile.step, HALF_HEIGHT, frame.read_noise**2, DOUBT * misfit.peak, brighter)
+    profile_columns(
+        *samples.columns(), samples.y, samples.sigma, misfit.flux, misfit.residual, frame.good, *known, sums
+    )
+    return measured_profile(sums[0], sums[1], profile)

@@ -1,10 +1,12 @@
 """Extraction of all traces together: exact without noise, honest with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.extract import HALF_HEIGHT, fit_fluxes, gather, model_image, scattered_under
+from sedmd.reduce.extract import HALF_HEIGHT, columns_first, fit_fluxes, model_image, scattered_under
 from sedmd.reduce.profile import gaussian_profile
 from sedmd.reduce.samples import Samples
 from unit.reduce_scenes import lattice_scene, rng, rows_scene
@@ -26,10 +28,8 @@ def true_image(scene, flux):
 
 
 def fit(scene, data, weight=None):
-    samples = scene.samples()
-    stamps = gather(samples, PROFILE)
-    weight = np.ones(scene.shape, np.float32) if weight is None else weight
-    return fit_fluxes(samples, stamps, data.astype(np.float32), weight.astype(np.float32))
+    weight = np.ones(scene.shape) if weight is None else weight
+    return fit_fluxes(scene.samples(), PROFILE, data.T, weight.T)
 
 
 @pytest.mark.parametrize("distance", [12.0, 8.3, 5.0, 3.4, 2.6])
@@ -47,8 +47,7 @@ def test_a_whole_field_is_told_apart_and_the_model_gives_the_image_back():
     samples = scene.samples()
     flux = rng(2).uniform(100, 5000, samples.x.size)
     image = true_image(scene, flux)
-    stamps = gather(samples, PROFILE)
-    assert_allclose(model_image(samples, stamps, flux), image, atol=0.05)
+    assert_allclose(model_image(samples, PROFILE, flux).T, image, atol=0.05)
     well = (samples.y > 3) & (samples.y < scene.shape[0] - 4)
     assert_allclose(fit(scene, image).flux[well], flux[well], rtol=1e-3, atol=0.5)
 
@@ -57,7 +56,7 @@ def test_model_holds_all_the_light():
     scene = rows_scene([20.2, 40.7], sigma=SIGMA)
     samples = scene.samples()
     flux = rng(3).uniform(100, 5000, samples.x.size)
-    image = model_image(samples, gather(samples, PROFILE), flux)
+    image = model_image(samples, PROFILE, flux).T
     assert image.sum() == pytest.approx(flux.sum(), rel=1e-3)
     assert_allclose(image.sum(axis=0), np.bincount(samples.x, flux), rtol=1e-3)
 
@@ -125,5 +124,60 @@ def test_an_even_background_counts_as_its_level_times_the_width_of_the_profile()
         trace=np.zeros(nx, int), x=np.arange(nx), y=np.full(nx, 10.3), sigma=np.full(nx, 1.4), shape=(ny, nx)
     )
     background = np.full((ny, nx), 7.0)
-    taken = fit_fluxes(samples, gather(samples, PROFILE), background, np.ones((ny, nx)))
+    taken = fit_fluxes(samples, PROFILE, background.T, np.ones((nx, ny)))
     assert_allclose(taken.flux, scattered_under(samples, background), rtol=0.02)
+
+
+def solved_by_numpy(samples, light, weight):
+    """Flux, variance, bad share, explained light and largest share by one dense system for each column."""
+    rows = np.arange(samples.shape[0])
+    found = np.full((4, samples.x.size), np.nan)
+    peak = 0.0
+    for x in np.unique(samples.x):
+        own = np.flatnonzero(samples.x == x)
+        share = PROFILE(rows - samples.y[own, None], samples.sigma[own, None])
+        share[np.abs(rows - np.rint(samples.y[own, None])) > HALF_HEIGHT] = 0.0
+        peak = max(peak, share.max())
+        normal = share * weight[:, x] @ share.T
+        scale = np.sqrt(np.diag(normal))
+        correlation = normal / np.outer(scale, scale)
+        right = share @ (weight[:, x] * light[:, x])
+        found[0, own] = np.linalg.solve(correlation, right / scale) / scale
+        off = correlation - np.eye(own.size)
+        found[1, own] = 1 / (scale**2 * np.maximum(1 - (off**2).sum(axis=1), 0.05))
+        found[2, own] = 1 - share @ (weight[:, x] > 0) / share.sum(axis=1)
+        found[3, own] = found[0, own] * right
+    return *found, peak
+
+
+@pytest.mark.parametrize("distance", [6.7, 8.9])
+def test_the_fit_is_that_of_the_dense_normal_equations(distance):
+    random = rng(8)
+    scene = rows_scene(1.2 + distance * np.arange(8), sigma=SIGMA, shape=(72, 25))
+    samples = scene.samples()
+    light = true_image(scene, random.uniform(100, 5000, samples.x.size)) + random.normal(0, 5, scene.shape)
+    weight = np.where(random.random(scene.shape) < 0.03, 0.0, random.uniform(0.01, 0.1, scene.shape))
+    light, weight = light.astype(np.float32).astype(float), weight.astype(np.float32).astype(float)
+    found = fit(scene, light, weight)
+    flux, variance, bad, explained, peak = solved_by_numpy(samples, light, weight)
+    assert_allclose(found.flux, flux, rtol=1e-9, atol=1e-6)
+    assert_allclose(found.variance, variance, rtol=1e-9)
+    assert_allclose(found.bad_fraction, bad, atol=1e-12)
+    assert_allclose(found.explained, explained, rtol=1e-9, atol=1e-6)
+    assert found.peak == pytest.approx(peak, rel=1e-12)
+
+
+@pytest.mark.parametrize("what", ["y", "sigma"])
+def test_samples_without_a_place_are_refused(what):
+    samples = rows_scene([20.0, 40.0]).samples()
+    lost = replace(samples, **{what: np.where(samples.trace == 0, np.nan, getattr(samples, what))})
+    with pytest.raises(ValueError, match="40 of 80 samples have no row or no width"):
+        fit_fluxes(lost, PROFILE, np.ones((40, 64)), np.ones((40, 64)))
+
+
+@pytest.mark.parametrize("shape", [(64, 40), (1, 7), (33, 100)])
+def test_columns_first_is_the_frame_turned(shape):
+    image = rng().normal(size=shape).astype(np.float32)
+    assert (columns_first(image) == image.T).all() and columns_first(image).flags.c_contiguous
+    assert (columns_first(columns_first(image)) == image).all()
+    assert columns_first(image > 0).dtype == bool and columns_first(image.astype(float)).dtype == np.float32

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.profile import gaussian_profile, measure_profile
+from sedmd.reduce.profile import gaussian_profile, measured_profile
 from unit.reduce_scenes import pixel_shares, rng
 
 ROWS = np.arange(-15, 16)
@@ -60,19 +60,30 @@ def test_nothing_beyond_the_table():
     assert profile.t_max == pytest.approx(4.0)
 
 
+def sums_by_numpy(profile, t, value, weight):
+    """Sums of weight and weight x value around each entry of the profile's table: a pixel counts in both neighbours."""
+    position = t / profile.step + (profile.value.size - 1) / 2
+    index = np.floor(position).astype(int)
+    sums = np.zeros((2, profile.value.size))
+    for entry, share in ((index, 1 - (position - index)), (index + 1, position - index)):
+        np.add.at(sums[0], entry, share * weight)
+        np.add.at(sums[1], entry, share * weight * value)
+    return sums
+
+
+def truth(distance, sigma):
+    return 0.85 * pixel_shares(distance, sigma) + 0.15 * pixel_shares(distance, 3.0 * sigma)
+
+
 def test_a_profile_with_wings_is_measured_from_noisy_pixels():
     random = rng(7)
     n, sigma, flux = 40_000, 1.3, 5000.0
-    centre = random.uniform(-0.5, 0.5, n)
-    dy = np.arange(-9, 10)[None, :] - centre[:, None]
-
-    def truth(distance):
-        return 0.85 * pixel_shares(distance, sigma) + 0.15 * pixel_shares(distance, 3.0 * sigma)
-
-    light = flux * truth(dy)
+    dy = np.arange(-9, 10)[None, :] - random.uniform(-0.5, 0.5, n)[:, None]
+    light = flux * truth(dy, sigma)
     data = light + random.normal(0, np.sqrt(light + 25))
     weight = (flux / sigma) ** 2 / (light + 25)
-    found = measure_profile((dy / sigma).ravel(), (sigma * data / flux).ravel(), weight.ravel(), gaussian_profile())
+    sums = sums_by_numpy(gaussian_profile(), dy / sigma, sigma * data / flux, weight)
+    found = measured_profile(*sums, gaussian_profile())
     shown = np.linspace(-7, 7, 57)
-    assert_allclose(found(shown, np.array(sigma)), truth(shown), atol=2e-3)
+    assert_allclose(found(shown, np.array(sigma)), truth(shown, sigma), atol=2e-3)
     assert found.value.sum() * found.step == pytest.approx(1)

@@ -59,3 +59,29 @@ def test_pixels_are_the_rows_around_the_centre():
     assert_array_equal(row[inside], samples.rows(4)[inside])
     assert np.abs(samples.rows(4)[:, 4] - samples.y).max() <= 0.5
     assert (~inside == ((samples.rows(4) < 0) | (samples.rows(4) >= samples.shape[0]))).all()
+
+
+@pytest.mark.parametrize("every", [2, 3, 4, 16])
+def test_every_few_columns_are_those_of_all(every):
+    scene = lattice_scene()
+    geometry = {"x_first": scene.x_first, "x_last": scene.x_last, "centre": scene.centre, "y_coeff": scene.y_coeff}
+
+    def width(trace, x, y):
+        return 1.0 + x / 1000 + y / 3000 + trace / 50
+
+    every_one = make_samples(**geometry, sigma=width, shape=scene.shape)
+    few = make_samples(**geometry, sigma=width, shape=scene.shape, every=every)
+    expected = every_one.select(every_one.x % every == every // 2)
+    for name in ("trace", "x", "y", "sigma"):
+        assert_array_equal(getattr(few, name), getattr(expected, name))
+
+
+def test_columns_say_which_samples_are_whose():
+    samples = lattice_scene().samples()
+    samples = samples.select(samples.x % 7 == 3)
+    column, start = samples.columns()
+    assert_array_equal(column, np.unique(samples.x))
+    for x, low, high in zip(column, start, start[1:]):
+        assert_array_equal(np.flatnonzero(samples.x == x), np.arange(low, high))
+    none = samples.select(np.zeros(samples.x.size, bool))
+    assert none.columns()[0].size == 0 and none.columns()[1].tolist() == [0]

@@ -309,7 +309,8 @@ def _part(
 
 def _level(cube: Cube, members: IntArray) -> FloatArray:
     """Mean surface brightness of some spaxels, (n_wave,) electron / Angstrom / arcsec**2; NaN where none is good."""
-    flux, good = np.take(cube.flux, members, axis=1), np.take(cube.mask, members, axis=1) == 0
+    flux, mask = (np.take(one, members, axis=1, mode="clip") for one in (cube.flux, cube.mask))
+    good = mask == 0
     if good.all():
         mean = flux.mean(axis=1, dtype=float)
     else:

@@ -233,9 +233,10 @@ def coverage(
     # only a spaxel that the outline may cross is cut
     crossed = np.abs(radius - 1) < slack
     share[crossed] = shares_in_unit_circle(u[crossed], v[crossed], cell)
-    share = share[left] + part[:, None] * (share[np.minimum(left + 1, len(places) - 1)] - share[left])
     touched = share.any(axis=0)
-    return members[touched], share[:, touched]
+    share = share[:, touched]
+    before, after = share[left], share[np.minimum(left + 1, len(places) - 1)]
+    return members[touched], before + part[:, None] * (after - before)
 
 
 def sky_spaxels(spaxels: Spaxels, ellipse: Ellipse, shift_x: FloatArray, shift_y: FloatArray) -> NDArray[np.intp]:
@@ -407,8 +408,9 @@ def _steps(shift_x: FloatArray, shift_y: FloatArray) -> tuple[NDArray[np.intp], 
 
 def _gathered(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Flux, variance (n_wave, m) of some spaxels, and which of the samples are good."""
-    flux, variance = np.take(cube.flux, members, axis=1), np.take(cube.variance, members, axis=1)
-    return flux, variance, (np.take(cube.mask, members, axis=1) == 0) & np.isfinite(flux) & np.isfinite(variance)
+    # "clip" spares numpy the copy that it needs for an orderly error; `members` are all there
+    flux, variance, mask = (np.take(one, members, axis=1, mode="clip") for one in (cube.flux, cube.variance, cube.mask))
+    return flux, variance, (mask == 0) & np.isfinite(flux) & np.isfinite(variance)
 
 
 def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
@@ -426,10 +428,9 @@ def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, Float
     kept = deviation <= 3 * spread[:, None]
     count = kept.sum(axis=1)
     enough = np.where(count >= MIN_SKY_SPAXELS // 2, count, np.nan)
-    return (
-        np.sum(flux, axis=1, where=kept, dtype=float) / enough,
-        np.sum(variance, axis=1, where=kept, dtype=float) / enough**2,
-    )
+    # a sum of what is kept and zeros: numpy's own `where` takes eight times as long
+    total, total_variance = (np.where(kept, one, 0).sum(axis=1, dtype=float) for one in (flux, variance))
+    return total / enough, total_variance / enough**2
 
 
 def _lower_median(values: FloatArray) -> FloatArray:

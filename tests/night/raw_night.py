@@ -114,6 +114,18 @@ def whole_night() -> list[Raw]:
     return night
 
 
+def nights_of(*frames: Raw, days: int) -> list[Raw]:
+    """The same frames some days later: new names, new pixels."""
+    moved = []
+    for frame in frames:
+        header = fits.Header.fromstring(frame.content[: frame.content.index(b"END" + b" " * 77) + 80].decode())
+        start = datetime.strptime(frame.place.split("/ifu")[1][:17], "%Y%m%d_%H_%M_%S").replace(tzinfo=UTC)
+        later = start + timedelta(days=days)
+        changes = {key: header[key] for key in ("EXPTIME", "ADCSPEED", "LAMPCUR", "DOMEST")}
+        moved.append(raw(later, header["OBJECT"], **changes))
+    return moved
+
+
 def shuffled(night: list[Raw], seed: int) -> list[Raw]:
     """The same night in another order of arrival."""
     order = list(night)

@@ -4,10 +4,9 @@ import json
 import os
 import re
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from astropy.io import fits
 
 import sedmd.ingest
 from sedmd import cli
@@ -15,7 +14,7 @@ from sedmd.ledger import Ledger
 from sedmd.lock import single_instance
 
 from .helpers import NOW, configure, night_is_done, products, service, stop, wait_for
-from .raw_night import NIGHT, SHAPE, Raw, calibrations, on_sky, raw, whole_night
+from .raw_night import NIGHT, SHAPE, Raw, calibrations, nights_of, on_sky, raw, whole_night
 from .test_reduce import reduce, write
 
 
@@ -144,18 +143,6 @@ def test_hangup_reads_the_configuration_again_and_refuses_a_bad_one(settings):
         wait_for((settings.paths.redux_root / NIGHT / "sp_x_obs1.fits").exists, daemon)
         daemon.terminate()
         assert daemon.wait(60) == 0
-
-
-def nights_of(*frames: Raw, days: int) -> list[Raw]:
-    """The same frames some days later: new names, new pixels."""
-    moved = []
-    for frame in frames:
-        header = fits.Header.fromstring(frame.content[: frame.content.index(b"END" + b" " * 77) + 80].decode())
-        start = datetime.strptime(frame.place.split("/ifu")[1][:17], "%Y%m%d_%H_%M_%S").replace(tzinfo=UTC)
-        later = start + timedelta(days=days)
-        changes = {key: header[key] for key in ("EXPTIME", "ADCSPEED", "LAMPCUR", "DOMEST")}
-        moved.append(raw(later, header["OBJECT"], **changes))
-    return moved
 
 
 def test_a_night_without_lamps_is_reduced_with_the_last_good_nights_calibrations(settings, capsys):

@@ -137,6 +137,14 @@ class Custody:
             return ""
         return f"{SUPERSEDED}/{target.name}"
 
+    def discard(self, path: Path, night: str, why: str) -> None:
+        """Remove a product that is easily made again, unless somebody changed it: then `check` sees to it."""
+        size, _, sha256 = self._ledger.product_files(night).get(path, (-1, 0, ""))
+        if self._same(path, size, sha256):
+            with suppress(OSError):
+                path.unlink()
+                self._ledger.forget_product(path, night, why)
+
     def source_gone(self, night: str, path: Path, lost: Collection[Path] = ()) -> str:
         """Name of a raw frame behind a product that is no longer anywhere; empty if it can be made again.
 

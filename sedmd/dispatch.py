@@ -24,6 +24,7 @@ from sedmd.job import Job
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.plan import FALLBACK, Fate, Node, Plan, State
 from sedmd.planner import plan_night
+from sedmd.recipe import RECIPE
 from sedmd.report import INFO, NOTICE, WARNING, Report
 from sedmd.worker import Outcome
 
@@ -237,6 +238,10 @@ class Dispatcher:
         for name, key in self.ledger.products(plan.night).items():
             node = wanted.get(name)
             path = folder / name
+            if node is not None and key != node.key and _shows_another(node, wanted):
+                if path not in busy:
+                    self.custody.discard(path, plan.night, "showed what is made anew or lost")
+                continue
             stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
             if not stale or path in busy:
                 continue
@@ -283,6 +288,12 @@ class Dispatcher:
         if self.ledger.last_note(night, subject, begins) != begins + text:
             self.ledger.note(night, subject, begins + text)
             self.report.event(night, step, subject, f"{what}: {text}", level=level, minor=minor)
+
+
+def _shows_another(node: Node, made_by: Mapping[str, Node]) -> bool:
+    """A picture that is still to be drawn, of a product that has been made anew or is lost."""
+    shown = [made_by.get(path.name) for paths in node.job.inputs.values() for path in paths]
+    return RECIPE[node.job.step].shows and any(one is None or one.lost or one.state is State.DONE for one in shown)
 
 
 def outcome_of(future: Future[Outcome]) -> Outcome:

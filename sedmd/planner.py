@@ -294,6 +294,7 @@ class _Planner(Jobs):
         fluxcal = self._fluxcal([node for visit, node in stars if visit.star])
         for visit, node in stars + extracted:
             spectrum = self._calibrate(visit, node, fluxcal, firsts)
+            self._page(visit, spectrum)
             for frame in visit.frames:
                 self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
 
@@ -480,6 +481,17 @@ class _Planner(Jobs):
             when=visit.frames[0],
             about=_names(visit),
             options=options,
+        )
+
+    def _page(self, visit: Observation, spectrum: Node) -> Node:
+        """The picture of a spectrum; whatever becomes of it, no frame's fate depends on it."""
+        return self.node(
+            RECIPE["page"],
+            visit.product,
+            {"sp": [self.output(spectrum, "sp")]},
+            {"product": visit.product},
+            when=visit.frames[0],
+            about=_names(visit),
         )
 
     # what is lacking

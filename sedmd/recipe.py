@@ -24,7 +24,10 @@ class Step:
         Input roles.
     makes : mapping of role to name template
     urgency : int
-        Smaller runs first when workers are scarce: calibrations, then standards, then targets in time order.
+        Smaller runs first when workers are scarce: calibrations, then standards, then targets in time order; pictures
+        when nothing else is due.
+    shows : bool
+        Its products are pictures of its inputs: they go when those are made anew or lost.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Step:
     needs: tuple[str, ...]
     makes: Mapping[str, str]
     urgency: int
+    shows: bool = False
 
 
 RECIPE: Mapping[str, Step] = {
@@ -67,8 +71,16 @@ RECIPE: Mapping[str, Step] = {
             name="calibrate",
             per="observation",
             needs=("ext", "fluxcal?"),
-            makes={"sp": "sp_{product}.fits", "ascii": "{product}_SEDM.txt", "pdf": "{product}_SEDM.pdf"},
+            makes={"sp": "sp_{product}.fits", "ascii": "{product}_SEDM.txt"},
             urgency=4,
+        ),
+        Step(
+            name="page",
+            per="observation",
+            needs=("sp",),
+            makes={"pdf": "{product}_SEDM.pdf"},
+            urgency=9,
+            shows=True,
         ),
     )
 }

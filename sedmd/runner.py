@@ -26,7 +26,7 @@ from sedmd.report import Report
 from sedmd.worker import Outcome
 
 #: Steps of the recipe that need no frame, only cubes and what was made of them.
-AFTER_THE_CUBE = frozenset({"extract", "fluxcal", "calibrate"})
+AFTER_THE_CUBE = frozenset({"extract", "fluxcal", "calibrate", "page"})
 #: Exit codes of `sedmd reduce`.
 ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 

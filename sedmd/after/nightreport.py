@@ -314,15 +314,15 @@ def _serving(state: Mapping[str, Any]) -> list[str]:
 def _trouble(state: Mapping[str, Any]) -> list[str]:
     told = [f"the night's geometry is not trusted: {state['departed']}"] if state["departed"] else []
     told += [f"missing: {one}" for one in state["missing"]]
-    told += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_frame(one)]
+    told += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_apart(one)]
     told += [f"held: {one['subject']}: {one['reason']}" for one in state["held"]]
     told += [f"name: {one['frame']}: {one['reason']}" for one in state["contradictions"]]
     told += [f"not used: {one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]
     return told
 
 
-def _is_frame(one: Mapping[str, Any]) -> bool:
-    """What failed before the extraction: it has no line among the observations of its own."""
+def _is_apart(one: Mapping[str, Any]) -> bool:
+    """What failed before the extraction, or after the spectrum: no line among the observations tells it."""
     return one["step"] not in ("extract", "calibrate")
 
 

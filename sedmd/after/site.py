@@ -158,7 +158,8 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
         try:
             copied = path.read_bytes()
         except OSError as error:
-            troubles.append(f"{path.name} is not on the page: {error.strerror}")
+            if label != "page" or not isinstance(error, FileNotFoundError):  # it is drawn some time after the spectrum
+                troubles.append(f"{path.name} is not on the page: {error.strerror}")
             continue
         folder.add(path.name, digest(copied), partial(bytes, copied))
         links.append((label, path.name))

@@ -21,6 +21,7 @@ _FUNCTIONS: Mapping[str, str] = {
     "extract": "extraction.extract_spectrum",
     "fluxcal": "spectrum.make_fluxcal",
     "calibrate": "spectrum.calibrate_spectrum",
+    "page": "page.draw_page",
 }
 
 
@@ -52,6 +53,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "extract": 10,
     "fluxcal": 2,
     "calibrate": 3,
+    "page": 1,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (

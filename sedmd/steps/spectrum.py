@@ -16,10 +16,9 @@ from sedmd.errors import FrameFault
 from sedmd.job import Job, Result
 from sedmd.products.ascii import write_ascii
 from sedmd.products.fitsio import Cards
-from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_sensitivity, write_sensitivity
-from sedmd.products.spectrum import Field, read_field, read_spectrum, write_spectrum
+from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.sensitivity import (
     CLOUDED,
@@ -101,7 +100,7 @@ def make_fluxcal(job: Job) -> Result:
 
 
 def calibrate_spectrum(job: Job) -> Result:
-    """Calibrate an extracted spectrum in flux and write it for people: FITS, text, page."""
+    """Calibrate an extracted spectrum in flux and write it: FITS, and text."""
     ext, header = read_spectrum(job.one("ext"))
     warnings: tuple[str, ...] = ()
     meta = dict(ext.meta)
@@ -140,40 +139,8 @@ def calibrate_spectrum(job: Job) -> Result:
     field = read_field(job.one("ext"))
     write_spectrum(job.outputs["sp"], spectrum, header=header, cards=cards, provenance=provenance(job), field=field)
     write_ascii(job.outputs["ascii"], spectrum)
-    key = str(meta.get("standard") or "") if spectrum.unit == CALIBRATED else ""
-    plot_spectrum(
-        job.outputs["pdf"],
-        spectrum,
-        name=job.label,
-        image=_map(field),
-        apertures=_marks(spectrum),
-        reference=standards.load(key) if key else None,
-    )
     at = int(np.argmin(np.abs(spectrum.wavelength - 5500)))
     return Result(figures={"S/N": round(snr, 1), "F(5500)": f"{spectrum.flux[at]:.2e}"}, warnings=warnings)
-
-
-def _map(field: Field | None) -> MapImage | None:
-    if field is None:
-        return None
-    return MapImage(
-        x_arcsec=field.x_arcsec, y_arcsec=field.y_arcsec, values=field.values, corners=field.corners, label=field.label
-    )
-
-
-def _marks(spectrum: Spectrum) -> list[ApertureMark]:
-    """Circles of one FWHM about the places where the object was found."""
-    meta = spectrum.meta
-    marks = []
-    for label, x_key, y_key in (("A", "x_arcsec", "y_arcsec"), ("B", "x_b_arcsec", "y_b_arcsec")):
-        x, y = meta.get(x_key), meta.get(y_key)
-        if isinstance(x, float) and isinstance(y, float):
-            size = number_of(meta.get("seeing_arcsec"), 2.0)
-            shown = label if meta.get("is_pair") else ""
-            marks.append(
-                ApertureMark(x_arcsec=x, y_arcsec=y, semi_major_arcsec=size, label=shown, negative=label == "B")
-            )
-    return marks
 
 
 def _telluric_depths(wavelength: NDArray, sigma: NDArray) -> tuple[NDArray, NDArray]:

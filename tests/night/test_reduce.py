@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import re
+import sys
+import types
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import pytest
 import sedmd.ingest
 from sedmd import cli
 from sedmd.engines import InlineEngine
+from sedmd.errors import FrameFault
 from sedmd.ledger import Ledger
 from sedmd.report import Report
 from sedmd.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
 
+from . import fake_steps
 from .helpers import NOW, configure, products
 from .raw_night import EVENING, NIGHT, SHAPE, calibrations, on_sky, raw, shuffled, whole_night
 
@@ -133,6 +137,50 @@ def test_what_later_frames_make_obsolete_is_set_aside(settings):
     assert f"{NIGHT}/sp_x_obs1.fits" not in made
     assert (settings.paths.redux_root / NIGHT / "superseded" / "sp_x_obs1.fits").exists()
     assert summary.code == 0
+
+
+def with_steps(settings, **changed):
+    """The configuration with other versions of some steps, and those that fail."""
+    module = types.ModuleType("night.other_steps")
+    failing = {name for name, version in changed.items() if version == "fails"}
+
+    def step(job):
+        if job.step in failing:
+            raise FrameFault("as told")
+        return fake_steps.STEPS[job.step](job)
+
+    module.STEPS = dict.fromkeys(fake_steps.NAMES, step)
+    module.STEP_VERSIONS = fake_steps.STEP_VERSIONS | changed
+    sys.modules["night.other_steps"] = module
+    return dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, steps_module="night.other_steps"))
+
+
+def test_a_page_is_never_that_of_another_spectrum(settings):
+    write(settings, [*calibrations(), *on_sky("x")])
+    reduce(settings)
+    folder = settings.paths.redux_root / NIGHT
+    page = folder / "x_obs1_SEDM.pdf"
+    assert page.exists()
+    # made anew, but its page cannot be drawn: the spectrum is good all the same, and has no page
+    summary = reduce(with_steps(settings, calibrate="2", page="fails"))
+    assert [failed.split(": ")[1] for failed in summary.failed] == ["page x_obs1"] and summary.code == 1
+    assert all(row.good for row in summary.rows)
+    assert (folder / "sp_x_obs1.fits").exists() and not page.exists()
+    assert reduce(with_steps(settings, calibrate="2")).code == 0
+    assert page.exists()
+    # the spectrum itself is lost: neither it nor its page may pass for good
+    reduce(with_steps(settings, calibrate="fails"))
+    assert not (folder / "sp_x_obs1.fits").exists() and not page.exists()
+    assert not (folder / "superseded" / page.name).exists(), "what is easily drawn again is not kept"
+
+
+def test_a_page_that_somebody_changed_is_kept(settings):
+    write(settings, [*calibrations(), *on_sky("x")])
+    reduce(settings)
+    page = settings.paths.redux_root / NIGHT / "x_obs1_SEDM.pdf"
+    page.write_text("with my notes")
+    reduce(with_steps(settings, calibrate="2", page="fails"))
+    assert (page.parent / "superseded" / page.name).read_text() == "with my notes"
 
 
 def test_missing_calibrations_are_listed_and_have_a_code_of_their_own(settings):

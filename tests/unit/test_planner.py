@@ -39,7 +39,7 @@ def states(plan: Plan, step: str) -> dict[str, State]:
     return {node.job.label: node.state for node in plan.nodes if node.job.step == step}
 
 
-def carry_out(frames, *, final=True, outcomes=None, rounds=40) -> tuple[Plan, list[str], dict[str, str]]:
+def carry_out(frames, *, final=True, outcomes=None, rounds=80) -> tuple[Plan, list[str], dict[str, str]]:
     """Do everything that becomes due, in the planner's order; outcomes by "step label" other than done."""
     records: dict[str, Record] = {}
     products: dict[str, str] = {}
@@ -95,6 +95,30 @@ def test_a_night_is_carried_out_in_order_and_nothing_twice():
     assert all(node.state is State.DONE for node in plan.nodes)
     assert not plan.active
     assert plan.missing == ()
+
+
+def test_pages_are_drawn_when_nothing_else_is_due():
+    _, done, _ = carry_out(WHOLE)
+    pages = ["page STD-Feige34_obs1", "page x", "page y_obs1"]
+    assert done[-3:] == pages, "in the order of the exposures"
+    assert {name.removeprefix("calibrate ") for name in done if name.startswith("calibrate")} == {
+        name.removeprefix("page ") for name in pages
+    }
+
+
+def test_a_page_that_fails_costs_the_page_only():
+    whole, _, _ = carry_out(WHOLE)
+    plan, done, products = carry_out(WHOLE, outcomes={"page x": "failed"})
+    assert "calibrate x" in done and "sp_x.fits" in products and "x_SEDM.pdf" not in products
+    assert plan.fates == whole.fates
+    assert {node.job.label for node in plan.nodes if node.lost} == {"x"}
+
+
+def test_without_a_spectrum_there_is_no_page():
+    plan, done, _ = carry_out(WHOLE, outcomes={"extract x": "awaiting observer", "calibrate y_obs1": "failed"})
+    assert [name for name in done if name.startswith("page")] == ["page STD-Feige34_obs1"]
+    (page,) = [node for node in plan.nodes if (node.job.step, node.job.label) == ("page", "y_obs1")]
+    assert page.state is State.WAITING and not page.active and page.reason.startswith("calibrate y_obs1 failed")
 
 
 def test_cube_takes_the_bias_of_its_own_speed_and_pairs_go_in_as_a_and_b():
@@ -199,7 +223,7 @@ def test_step_version_reaches_everything_downstream_and_nothing_else():
     old = {f"{n.job.step} {n.job.label}": n.key for n in plan_night(WHOLE, context(versions={"flat": 1})).nodes}
     new = {f"{n.job.step} {n.job.label}": n.key for n in plan_night(WHOLE, context(versions={"flat": 2})).nodes}
     changed = {name.split()[0] for name in old if name in new and old[name] != new[name]}
-    assert changed == {"flat", "cube", "extract", "calibrate"}
+    assert changed == {"flat", "cube", "extract", "calibrate", "page"}
 
 
 # waiting

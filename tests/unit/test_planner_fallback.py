@@ -251,7 +251,7 @@ def test_downstream_of_a_subject():
     assert not any(name.startswith(("bias", "lamp", "traces")) for name in names)
     assert plan.concerning("20190612") == list(plan.nodes)
     assert plan.concerning("wave") == []
-    assert {node.job.step for node in plan.concerning("x")} == {"cube", "extract", "calibrate"}
+    assert {node.job.step for node in plan.concerning("x")} == {"cube", "extract", "calibrate", "page"}
 
 
 def test_frames_of_a_replayed_night_have_the_same_keys_whatever_could_fall_back():

@@ -15,18 +15,18 @@ from sedmd.ingest import register, take_in
 from sedmd.ledger import Ledger
 from sedmd.recipe import RECIPE
 from sedmd.steps import STEP_VERSIONS, STEPS
-from unit.test_steps_spectrum import job
+from unit.test_steps_spectrum import job, page_of
 
 HEAVY = {"scipy", "numba", "llvmlite", "astroscrappy", "matplotlib"}
 LIBRARIES = HEAVY | {"numpy", "astropy", "sedmd", "fontTools", "PIL"}
-#: Loads what the fork server loads, works a job off, and tells which modules came only then.
+#: Loads what the fork server loads, works jobs off, and tells which modules came only then.
 WORK = """
 import importlib, pickle, sys
 for name in sys.argv[2:]:
     importlib.import_module(name)
 before = set(sys.modules)
-job = pickle.load(open(sys.argv[1], "rb"))
-importlib.import_module("sedmd.steps").STEPS[job.step](job)
+for job in pickle.load(open(sys.argv[1], "rb")):
+    importlib.import_module("sedmd.steps").STEPS[job.step](job)
 print(*(name for name in sys.modules if name not in before))
 """
 ASK = """
@@ -79,8 +79,9 @@ def test_every_step_of_the_recipe_has_a_function_and_a_version():
 
 
 def test_a_job_loads_no_library(tmp_path):
-    (tmp_path / "job").write_bytes(pickle.dumps(job(tmp_path)))
-    late = loaded(WORK, tmp_path / "job", *preloaded("sedmd.steps"))
+    spectrum = job(tmp_path)
+    (tmp_path / "jobs").write_bytes(pickle.dumps([spectrum, page_of(spectrum)]))
+    late = loaded(WORK, tmp_path / "jobs", *preloaded("sedmd.steps"))
     # a font's tables are loaded one by one, as the page's letters need them
     assert [name for name in of_libraries(late, LIBRARIES) if "fontTools.ttLib.tables" not in name] == []
 

@@ -14,12 +14,13 @@ from sedmd.job import Job
 from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
 from sedmd.products.solution import write_sensitivity
-from sedmd.products.spectrum import read_spectrum, write_spectrum
+from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.seeing import Seeing, seeing_by_star
 from sedmd.reduce.sensitivity import Sensitivity, blur_to_bins, extinction_factor
 from sedmd.steps.extraction import INSTRUMENTAL, _calibrations, _seeing
-from sedmd.steps.spectrum import calibrate_spectrum, make_fluxcal
+from sedmd.steps.page import draw_page
+from sedmd.steps.spectrum import CALIBRATED, calibrate_spectrum, make_fluxcal
 
 WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
 OLDER = {"cal_night": "20190610", "cal_age_nights": 2, "cal_fallback": True}
@@ -45,7 +46,7 @@ def job(folder: Path, *, with_fluxcal: bool = True, options: dict[str, object] |
         )
         write_sensitivity(folder / "std-correction.fits", sensitivity, cards={})
         inputs["fluxcal"] = (folder / "std-correction.fits",)
-    outputs = {"sp": "sp_ZTF_obs1.fits", "ascii": "ZTF_obs1_SEDM.txt", "pdf": "ZTF_obs1_SEDM.pdf"}
+    outputs = {"sp": "sp_ZTF_obs1.fits", "ascii": "ZTF_obs1_SEDM.txt"}
     return Job(
         step="calibrate",
         night="20190612",
@@ -53,6 +54,18 @@ def job(folder: Path, *, with_fluxcal: bool = True, options: dict[str, object] |
         inputs=inputs,
         outputs={role: folder / name for role, name in outputs.items()},
         options=options or {},
+    )
+
+
+def page_of(calibrated: Job) -> Job:
+    """Draw the spectrum that the other job makes."""
+    folder = calibrated.outputs["sp"].parent
+    return Job(
+        step="page",
+        night=calibrated.night,
+        label=calibrated.label,
+        inputs={"sp": (calibrated.outputs["sp"],)},
+        outputs={"pdf": folder / "ZTF_obs1_SEDM.pdf"},
     )
 
 
@@ -174,3 +187,51 @@ def test_a_standard_star_without_a_spectrum_in_the_table_never_calibrates(tmp_pa
         file[0].header["STDKEY"] = ""
     with pytest.raises(FrameFault, match="STDKEY"):
         make_fluxcal(fluxcal_of(tmp_path, [path]))
+
+
+def drawn_with(monkeypatch, made: Job) -> dict[str, object]:
+    """What the page's job hands to the plot."""
+    given: dict[str, object] = {}
+    plot = "sedmd.steps.page.plot_spectrum"
+    monkeypatch.setattr(plot, lambda path, spectrum, **more: given.update(more, of=spectrum))
+    draw_page(made)
+    return given
+
+
+def test_a_page_shows_what_is_in_the_spectrum_and_nothing_else(tmp_path, monkeypatch):
+    made = job(tmp_path)
+    calibrate_spectrum(made)
+    for given in (*made.inputs["ext"], *made.inputs["fluxcal"]):
+        given.unlink()
+    given = drawn_with(monkeypatch, page_of(made))
+    told, _ = read_spectrum(made.outputs["sp"])
+    assert given["name"] == "ZTF_obs1" and given["of"].meta == told.meta and (given["of"].flux == told.flux).all()
+    assert given["image"] is None and given["apertures"] == [] and given["reference"] is None
+
+
+def test_a_page_shows_the_field_the_places_and_the_published_spectrum(tmp_path, monkeypatch):
+    x = np.arange(-3.0, 4.0)
+    field = Field(x_arcsec=x, y_arcsec=-x, values=x + 20, corners=np.ones((6, 2)), label="white")
+    meta = {"is_pair": True, "x_arcsec": 1.0, "y_arcsec": 2.0, "x_b_arcsec": -3.0, "y_b_arcsec": 4.0}
+    meta |= {"seeing_arcsec": 1.5, "standard": "feige34"}
+    ones = np.ones(WAVELENGTH.size)
+    spectrum = Spectrum(wavelength=WAVELENGTH, flux=ones, error=ones, sky=ones, unit=CALIBRATED, meta=meta)
+    made = page_of(job(tmp_path))
+    write_spectrum(made.one("sp"), spectrum, field=field)
+    given = drawn_with(monkeypatch, made)
+    assert [given["image"].label, *given["image"].values] == ["white", *field.values]
+    marks = [(m.label, m.x_arcsec, m.y_arcsec, m.semi_major_arcsec, m.negative) for m in given["apertures"]]
+    assert marks == [("A", 1.0, 2.0, 1.5, False), ("B", -3.0, 4.0, 1.5, True)]
+    assert (given["reference"][1] == standards.load("feige34")[1]).all()
+    # the published spectrum has a unit: beside electrons it would mean nothing
+    write_spectrum(made.one("sp"), replace(spectrum, unit=INSTRUMENTAL), field=field)
+    assert drawn_with(monkeypatch, made)["reference"] is None
+
+
+def test_a_page_is_the_same_whoever_draws_it_again(tmp_path):
+    made = job(tmp_path)
+    calibrate_spectrum(made)
+    draw_page(page_of(made))
+    once = page_of(made).outputs["pdf"].read_bytes()
+    draw_page(page_of(made))
+    assert once.startswith(b"%PDF") and page_of(made).outputs["pdf"].read_bytes() == once

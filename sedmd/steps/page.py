@@ -1,0 +1,49 @@
+"""The page of a spectrum, drawn from the spectrum's own file: no spectrum waits for its picture, or is lost by it."""
+
+from __future__ import annotations
+
+from sedmd.cards import number_of
+from sedmd.data import standards
+from sedmd.job import Job, Result
+from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
+from sedmd.products.spectrum import Field, read_field, read_spectrum
+from sedmd.reduce.containers import Spectrum
+from sedmd.steps.spectrum import CALIBRATED
+
+
+def draw_page(job: Job) -> Result:
+    """Draw spectrum, field and figures; for a standard star with the published spectrum beside it."""
+    spectrum, _ = read_spectrum(job.one("sp"))
+    key = str(spectrum.meta.get("standard") or "") if spectrum.unit == CALIBRATED else ""
+    plot_spectrum(
+        job.outputs["pdf"],
+        spectrum,
+        name=job.label,
+        image=_map(read_field(job.one("sp"))),
+        apertures=_marks(spectrum),
+        reference=standards.load(key) if key else None,
+    )
+    return Result()
+
+
+def _map(field: Field | None) -> MapImage | None:
+    if field is None:
+        return None
+    return MapImage(
+        x_arcsec=field.x_arcsec, y_arcsec=field.y_arcsec, values=field.values, corners=field.corners, label=field.label
+    )
+
+
+def _marks(spectrum: Spectrum) -> list[ApertureMark]:
+    """Circles of one FWHM about the places where the object was found."""
+    meta = spectrum.meta
+    marks = []
+    for label, x_key, y_key in (("A", "x_arcsec", "y_arcsec"), ("B", "x_b_arcsec", "y_b_arcsec")):
+        x, y = meta.get(x_key), meta.get(y_key)
+        if isinstance(x, float) and isinstance(y, float):
+            size = number_of(meta.get("seeing_arcsec"), 2.0)
+            shown = label if meta.get("is_pair") else ""
+            marks.append(
+                ApertureMark(x_arcsec=x, y_arcsec=y, semi_major_arcsec=size, label=shown, negative=label == "B")
+            )
+    return marks

@@ -86,7 +86,7 @@ def test_requests_without_a_service_are_carried_out_at_once(settings, capsys):
     write(settings, [*calibrations(), *on_sky("x")])
     reduce(settings)
     out = ask(capsys, settings, "redo", "flat")
-    assert "4 of 4 jobs are done again" in out
+    assert "5 of 5 jobs are done again" in out
     assert "done by the next sedmd run or sedmd reduce" in out
     labels = []
     reduce(settings, progress=lambda done, total, label: labels.append(label))
@@ -95,6 +95,7 @@ def test_requests_without_a_service_are_carried_out_at_once(settings, capsys):
         "cube ifu20190612_04_00_00 x",
         "extract x_obs1",
         "calibrate x_obs1",
+        "page x_obs1",
     ]
 
 
@@ -233,7 +234,7 @@ def test_commands_go_by_the_settings_that_the_service_left(settings, capsys):
     config.write_text(config.read_text() + '[instrument]\nfield_centres = ["20130101 1000 1000"]\n')
     write(settings, [*calibrations(), *on_sky("x")])
     with service(settings) as daemon:
-        wait_for((settings.paths.redux_root / NIGHT / "sp_x_obs1.fits").exists, daemon)
+        wait_for((settings.paths.redux_root / NIGHT / "x_obs1_SEDM.pdf").exists, daemon)
         stop(daemon)
     assert cli.main(["status", "--redux", str(settings.paths.redux_root), "--json"]) == 0
     state = json.loads(capsys.readouterr().out)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sedmd.instrument import Sections
 from sedmd.reduce.checks import GAP_ROWS, MIN_CONTRAST
+from sedmd.reduce.loops.median import medians_of_9_along_rows
 from sedmd.reduce.overscan import image_columns, overscan_level, row_noise, scan_columns
+from sedmd.reduce.stack import mean_of_near
 
 #: Noise of the image columns over that of the overscan columns in a bias, beyond which light is in it, if the level is
 #: higher by what makes so much photon noise: a tenth more noise is a fifth of the read noise's variance, 5 electron per
@@ -74,20 +76,18 @@ def combine_bias(frames: Sequence[NDArray[np.integer]], sections: Sections) -> M
     if len(frames) < 2:
         raise ValueError(f"{len(frames)} bias frame given; at least 2 are needed to measure the read noise")
     levels = [overscan_level(f, sections) for f in frames]
-    stack = np.stack([np.asarray(f, np.float32) - v[:, None] for f, v in zip(frames, levels, strict=True)])
-    active = stack[:, ::4, image_columns(sections)[::4]]
-    differences = active[1:] - active[:-1]
-    sigma = [robust_sigma(d) / np.sqrt(2) for d in differences]
+    columns = image_columns(sections)[::4]
+    active = [f[::4, columns].astype(np.float32) - v[::4, None] for f, v in zip(frames, levels, strict=True)]
+    sigma = [robust_sigma(later - earlier) / np.sqrt(2) for earlier, later in pairwise(active)]
     read_noise = float(np.median(sigma))
-    middle = np.median(stack, axis=0)
     # Cosmic rays hit biases too: what lies more than five sigma off the median has no say.
-    keep = np.abs(stack - middle) < 5 * read_noise
-    count = keep.sum(axis=0)
-    level = np.where(count > 0, (stack * keep).sum(axis=0) / np.maximum(count, 1), middle)
-    smooth = ndimage.median_filter(level, size=(1, 9))
-    bad = (np.abs(level - smooth) > 10 * read_noise) | (count < len(frames) / 2)
+    combined = mean_of_near(frames, offsets=levels, reach=lambda middle: np.float32(5 * read_noise))
+    level = combined.mean.astype(np.float32)
+    smooth = np.empty_like(level)
+    medians_of_9_along_rows(np.pad(level, ((0, 0), (4, 4)), mode="symmetric"), smooth)
+    bad = (np.abs(level - smooth) > 10 * read_noise) | (combined.count < len(frames) / 2)
     return MasterBias(
-        level=level.astype(np.float32),
+        level=level,
         pedestal=float(np.median(levels)),
         read_noise_adu=read_noise,
         bad=bad,

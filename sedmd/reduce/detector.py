@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from sedmd.reduce.checks import lamp_light, lamp_reason
 from sedmd.reduce.containers import Image, Mask
 from sedmd.reduce.moved import SAME_PX, groups_alike, shift_between
 from sedmd.reduce.overscan import scan_level
+from sedmd.reduce.stack import mean_of_near
 
 #: Share of the rows that must be lit before scan columns are taken for part of the image, where scattered light, too,
 #: may lie under the spectra (on a dome frame of 2013 spectra run off the last column in 76 of some 250 places); and how
@@ -145,19 +147,18 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     for i in used:
         ratio = images[i].data[lit] / reference.data[lit]
         scales[i] = float(np.median(ratio))
-    stack = np.stack([images[i].data / np.float32(scales[i]) for i in used])
-    masks = np.stack([images[i].mask for i in used])
-    good = (masks & ~np.uint8(0)) == 0
-    level = np.median(stack, axis=0) if len(used) > 2 else stack.min(axis=0)
-    sigma = np.sqrt(np.maximum(level, 0) + read_noise**2)
-    good &= np.abs(stack - level) < 6 * sigma + 0.1 * np.maximum(level, 0)
-    count = good.sum(axis=0)
-    data = np.where(count > 0, (stack * good).sum(axis=0) / np.maximum(count, 1), level)
-    variance = (np.maximum(data, 0) + read_noise**2) / np.maximum(count, 1)
-    common = np.bitwise_and.reduce(masks, axis=0)
-    mask = np.where(count == 0, common | np.uint8(Mask.OUTLIER), np.uint8(0)).astype(np.uint8)
+    stack = mean_of_near(
+        [images[i].data for i in used],
+        divisors=[np.float32(scales[i]) for i in used],
+        masks=[images[i].mask for i in used],
+        reach=lambda level: 6 * np.sqrt(np.maximum(level, 0) + read_noise**2) + 0.1 * np.maximum(level, 0),
+        least=len(used) <= 2,
+    )
+    variance = (np.maximum(stack.mean, 0) + read_noise**2) / np.maximum(stack.count, 1)
+    common = reduce(np.bitwise_and, (images[i].mask for i in used))
+    mask = np.where(stack.count == 0, common | np.uint8(Mask.OUTLIER), np.uint8(0)).astype(np.uint8)
     combined = Image(
-        data=data.astype(np.float32),
+        data=stack.mean.astype(np.float32),
         variance=variance.astype(np.float32),
         mask=mask,
         read_noise=float(read_noise / np.sqrt(len(used))),

@@ -133,7 +133,7 @@ def are_sharp(data, noise, excess, kernel, contrast, pixels):  # type: ignore[no
     structure = np.empty((n_y, n_x), np.float32)
     known = np.zeros((n_y, (n_x + WIDTH - 1) // WIDTH), np.bool_)
     scratch = np.empty((4, WIDTH + 2 * HALF_KERNEL), np.float32)
-    values, middles = np.empty(9, np.float32), np.empty(9, np.float32)
+    m = np.empty(9, np.float32)
     sharp = np.empty(len(pixels), np.bool_)
     for number in range(len(pixels)):
         y, x = pixels[number] // n_x, pixels[number] % n_x
@@ -145,10 +145,10 @@ def are_sharp(data, noise, excess, kernel, contrast, pixels):  # type: ignore[no
                     if not known[row, block]:
                         _matched(data, noise, kernel, row, block * WIDTH, scratch, structure)
                         known[row, block] = True
-                for k in range(9):
-                    values[k] = structure[row, start + k]
-                middles[i] = median_of_9(values)
-            fine = (structure[y, x] - median_of_9(middles)) / noise[y, x]
+                v = structure[row, start : start + 9]
+                m[i] = median_of_9(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8])
+            level = median_of_9(m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8])
+            fine = (structure[y, x] - level) / noise[y, x]
             fine = LEAST_STRUCTURE if fine < LEAST_STRUCTURE else fine
         sharp[number] = excess[y, x] / fine > contrast
     return sharp

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from sedmd.reduce.compiled import compiled
 
 #: Half the width of the filter of 7.
 HALF_7 = 3
+#: Pixels of a stack that are sorted together: what n frames have of them stays in the processor's nearest memory.
+CHUNK = 256
 
 
 @compiled("float32(float32, float32, float32, float32, float32, float32, float32)")
@@ -35,16 +39,29 @@ def median_of_7(a, b, c, d, e, f, g):  # type: ignore[no-untyped-def]
     return f if f < g else g
 
 
-@compiled("float32(float32[::1])")
-def median_of_9(values):  # type: ignore[no-untyped-def]
-    """Median of nine numbers, which are put in order in their place."""
-    for i in range(1, 9):
-        value, at = values[i], i
-        while at > 0 and values[at - 1] > value:
-            values[at] = values[at - 1]
-            at -= 1
-        values[at] = value
-    return values[4]
+@compiled("float32(float32, float32, float32)")
+def _middle(a, b, c):  # type: ignore[no-untyped-def]
+    low, high = (a, b) if a < b else (b, a)
+    low = low if low > c else c
+    return low if low < high else high
+
+
+@compiled(
+    "float32(float32, float32, float32, float32, float32, float32, float32, float32, float32)",
+)
+def median_of_9(a, b, c, d, e, f, g, h, i):  # type: ignore[no-untyped-def]
+    """Median of nine numbers.
+
+    Notes
+    -----
+    Of three triples: the middle one of the greatest of their least, the middle of their middles, and the least of their
+    greatest.
+    """
+    low_1, high_1 = min(a, b, c), max(a, b, c)
+    low_2, high_2 = min(d, e, f), max(d, e, f)
+    low_3, high_3 = min(g, h, i), max(g, h, i)
+    middle = _middle(_middle(a, b, c), _middle(d, e, f), _middle(g, h, i))
+    return _middle(max(low_1, low_2, low_3), middle, min(high_1, high_2, high_3))
 
 
 @compiled("void(float32[:, ::1], int64, int64, int64, int64, float32[:, ::1], float32[:, ::1])")
@@ -79,3 +96,77 @@ def medians_of_7_by_7(image, top, bottom, left, right, scratch, out):  # type: i
             out[y, x] = image[y, x]
         for x in range(max(n_x - HALF_7, left), right):
             out[y, x] = image[y, x]
+
+
+@compiled("void(float32[:, ::1], float32[:, ::1])")
+def medians_of_9_along_rows(image, out):  # type: ignore[no-untyped-def]
+    """Running median of 9 along each row.
+
+    Parameters
+    ----------
+    image : (n_y, n_x + 8) float32, four columns more at each edge
+    out : (n_y, n_x) float32, is written
+    """
+    n_y, n_x = out.shape
+    for y in range(n_y):
+        row, middle = image[y], out[y]
+        for x in range(n_x):
+            middle[x] = median_of_9(
+                row[x], row[x + 1], row[x + 2], row[x + 3], row[x + 4], row[x + 5], row[x + 6], row[x + 7], row[x + 8]
+            )
+
+
+@compiled("void(float32[:, ::1], int64[:, ::1], float32[::1])")
+def medians_of_stack(stack, exchanges, out):  # type: ignore[no-untyped-def]
+    """Median of n values, of many pixels.
+
+    Parameters
+    ----------
+    stack : (n, m) float32
+    exchanges : (k, 2) int64, a network that sorts n values, see `sedmd.reduce.stack.sorting_network`
+    out : (m,) float32, is written; of an even number the mean of the two in the middle
+    """
+    n, m = stack.shape
+    rows = np.empty((n, CHUNK), np.float32)
+    half = np.float32(0.5)
+    for first in range(0, m, CHUNK):
+        width = min(CHUNK, m - first)
+        for i in range(n):
+            rows[i, :width] = stack[i, first : first + width]
+        for k in range(len(exchanges)):
+            one, other = rows[exchanges[k, 0]], rows[exchanges[k, 1]]
+            for x in range(CHUNK):
+                a, b = one[x], other[x]
+                one[x], other[x] = (a, b) if a < b else (b, a)
+        low, high, middle = rows[(n - 1) // 2], rows[n // 2], out[first:]
+        for x in range(width):
+            middle[x] = low[x] if n % 2 else (low[x] + high[x]) * half
+
+
+@compiled("void(float32[:, ::1], boolean[:, ::1], float32[::1], float32[::1], float64[::1], int64[::1])")
+def means_near(stack, usable, middle, reach, mean, count):  # type: ignore[no-untyped-def]
+    """Mean of what lies near the middle of n values, of many pixels.
+
+    Parameters
+    ----------
+    stack : (n, m) float32
+    usable : (n, m) bool
+    middle, reach : (m,) float32; what lies `reach` or more off the middle has no say
+    mean : (m,) float64, is written; the middle where nothing lies near it
+    count : (m,) int64, is written: how many do
+    """
+    n, m = stack.shape
+    total, number = np.empty(CHUNK, np.float32), np.empty(CHUNK, np.int32)
+    for first in range(0, m, CHUNK):
+        width = min(CHUNK, m - first)
+        total[:], number[:] = 0, 0
+        centre, off = middle[first:], reach[first:]
+        for i in range(n):
+            values, good = stack[i, first:], usable[i, first:]
+            for x in range(width):
+                near = good[x] and abs(values[x] - centre[x]) < off[x]
+                total[x] += values[x] if near else np.float32(0.0)
+                number[x] += np.int32(1) if near else np.int32(0)
+        for x in range(width):
+            count[first + x] = number[x]
+            mean[first + x] = np.float64(total[x]) / number[x] if number[x] else np.float64(centre[x])

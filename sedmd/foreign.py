@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from sedmd.errors import SedmError
 
@@ -76,6 +76,34 @@ def content_of(path: Path, *, most_bytes: int = MAX_TEXT, follow: bool = False) 
     if len(content) > most_bytes:
         raise _too_long(path, len(content), most_bytes)
     return content
+
+
+def product_bytes(path: Path) -> bytes:
+    """The bytes of a product, behind a link or not."""
+    return content_of(path, most_bytes=MAX_PRODUCT, follow=True)
+
+
+def text_of(path: Path, *, encoding: str = "utf-8") -> str:
+    """The text of a report or of a spectrum as columns; what is no character becomes a sign that says so."""
+    return content_of(path, most_bytes=MAX_PRODUCT, follow=True).decode(encoding, "replace")
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Open a regular file to write at its end, or make it; never through a link, and no reader of a pipe is waited for.
+
+    Raises
+    ------
+    OSError
+        Something else lies there, or it cannot be written.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _refuse_other_kinds(path, os.fstat(descriptor), 1 << 62)
+    except ForeignFault:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "a+b")
 
 
 def checksum_of(path: Path, *, most_bytes: int = MAX_PRODUCT) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sedmd.foreign import open_regular, open_to_append, table_in
+
 NAME = "journal.jsonl"
 #: More lines than this do not wait for a disk.
 MAX_PENDING = 100_000
@@ -56,7 +58,7 @@ class Journal:
     def _append(self, night: str, line: bytes) -> None:
         folder = self._redux_root / night
         folder.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
-        with (folder / NAME).open("a+b") as file:
+        with open_to_append(folder / NAME) as file:
             # after a torn line a new one must not be glued to it
             torn = file.tell() > 0 and not _ends_line(file)
             file.write(b"\n" * torn + line + b"\n")
@@ -64,13 +66,13 @@ class Journal:
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a journal; torn ones are passed over."""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with open_regular(path, follow=True) as file:
         for line in file:
             try:
-                entry = json.loads(line)
+                entry = table_in(line.decode("utf-8", "replace"))
             except ValueError:
                 continue
-            if isinstance(entry, dict) and "what" in entry:
+            if isinstance(entry.get("what"), str):
                 yield entry
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from sedmd.foreign import plain
+from sedmd.foreign import open_to_append, plain
 from sedmd.job import Job
 from sedmd.worker import Outcome
 
@@ -71,8 +71,8 @@ class Report:
             with suppress(OSError):
                 folder = self._redux_root / night
                 folder.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
-                with (folder / "sedmd.log").open("a", encoding="utf-8") as file:
-                    print(line, file=file)
+                with open_to_append(folder / "sedmd.log") as file:
+                    file.write(f"{line}\n".encode())
 
     def started(self, job: Job) -> None:
         """A job was handed to a worker."""

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from astropy.io import fits
-
 import sedmd
 from sedmd.decisions import FORMER, SUFFIX, Decision, Picture, Placement, from_json, read, to_json, write
 from sedmd.errors import SedmError
@@ -24,7 +22,7 @@ from sedmd.job import Job
 from sedmd.observed import Extraction, Observation, extract, load, stamp_of, with_grade
 from sedmd.products.ascii import write_ascii
 from sedmd.products.files import sha256_of, sync_directory
-from sedmd.products.fitsio import card_value
+from sedmd.products.fitsio import card_value, primary_header
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.provenance import provenance
 from sedmd.products.spectrum import Field, write_spectrum
@@ -56,10 +54,10 @@ def names(saved_as: str) -> tuple[str, str, str]:
 def step_of(path: Path) -> str | None:
     """Step that made a spectrum; None when there is none, "" when it does not say or cannot be read."""
     try:
-        return str(card_value(fits.getheader(path), "STEP") or "")
+        return str(card_value(primary_header(path), "STEP") or "")
     except FileNotFoundError:
         return None
-    except OSError:
+    except Exception:  # the border: a stray file may hold what it likes
         return ""
 
 

@@ -10,11 +10,13 @@ from datetime import datetime
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 
 from sedmd.cards import truth
 from sedmd.config import Extraction
 from sedmd.observed import Observation
 from sedmd.products.conditions import seeing_told
+from sedmd.products.fitsio import primary_header
 from sedmd.products.landing import places_for
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.automatic import Automatic, extract_target
@@ -108,8 +110,8 @@ def night_star(observation: Observation) -> fits.Header | None:
         return None
     told: list[tuple[float, fits.Header]] = []
     for path in sorted(observation.folder.glob("ext_*.fits")):
-        with suppress(OSError):  # it is being made anew, or broken: another serves
-            header = fits.getheader(path)
+        with suppress(OSError, VerifyError):  # it is being made anew, or broken: another serves
+            header = primary_header(path)
             if truth(header.get("STDSTAR")) and (when := _time(header.get("OBSUTC"))) is not None:
                 told.append((abs((when - start).total_seconds()), header))
     return min(told, key=lambda one: one[0], default=(0.0, None))[1]

@@ -15,6 +15,7 @@ from sedmd.config import Night as WaitingTimes
 from sedmd.config import Settings
 from sedmd.errors import SedmError
 from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
+from sedmd.foreign import open_regular
 from sedmd.frames import Frame
 from sedmd.observed import frame_of
 from sedmd.quality import OBSERVER, REDONE
@@ -293,7 +294,7 @@ def header_of(path: Path) -> Mapping[str, object]:
         There is none.
     """
     content = b""
-    with path.open("rb") as file:
+    with open_regular(path, follow=True) as file:
         for _ in range(MAX_HEADER_BLOCKS):
             block = file.read(BLOCK)
             content += block

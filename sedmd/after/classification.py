@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from sedmd.after.matches import FRACTIONS
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.errors import SedmError
+from sedmd.foreign import ForeignFault, read_table, text_of
+from sedmd.known import known_files
 from sedmd.products.files import sha256_of, write_bytes_atomic
 from sedmd.products.fitsio import Cards, CardValue, add_cards, read_checked, write_fits_atomic
 
@@ -117,6 +119,8 @@ class Ledger(Protocol):
 
     def note(self, night: str, subject: str, text: str) -> None: ...
 
+    def product_files(self, night: str) -> dict[Path, tuple[int, int, str]]: ...
+
 
 def path_of(folder: Path, saved_as: str) -> Path:
     """Where the record on a spectrum lies."""
@@ -139,14 +143,14 @@ def read(path: Path) -> Classification:
         It cannot be read.
     """
     try:
-        table = json.loads(path.read_bytes().decode("utf-8", "replace"))
+        table = read_table(path)
         if table["kind"] != _KIND or table["version"] != _VERSION:
             raise ValueError(f"kind {table['kind']!r}, version {table['version']!r}")
         known = {entry.name for entry in fields(Classification)}
         values = {name: value for name, value in table.items() if name in known}
         made = Classification(**values | {"identity": tuple(values["identity"])})
         _check(made)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ForeignFault, ValueError, KeyError, TypeError, OverflowError) as error:
         msg = f"{path.name}: not a classification that this sedmd reads ({error}); run sedmd classify --overwrite"
         raise ClassificationFault(msg) from error
     return made
@@ -233,7 +237,7 @@ def write_copies(made: Classification, spectrum: FinalSpectrum) -> dict[str, str
     place = spectrum.fits.parent / CLASSIFIED
     written: dict[str, str] = {}
     if spectrum.ascii.exists():
-        text = with_lines(spectrum.ascii.read_text(encoding="ascii", errors="replace"), ascii_lines(made))
+        text = with_lines(text_of(spectrum.ascii, encoding="ascii"), ascii_lines(made))
         content = text.encode("ascii", "replace")
         written[spectrum.ascii.name] = write_bytes_atomic(content, place / spectrum.ascii.name)
     hdul = read_checked(spectrum.fits)
@@ -325,7 +329,7 @@ def take_up(ledger: Ledger, folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         return []
-    night, spectra = folder.name, known(final_spectra(folder)[0])
+    night, spectra = folder.name, known(final_spectra(folder, known_files(folder, ledger)[0])[0])
     told = []
     marks = {mark.subject: mark.text for mark in ledger.marks(night, MARK)}
     for product, made in sorted(spectra.items()):

@@ -34,6 +34,7 @@ from sedmd.after.snid import Snid
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.config import Classify
 from sedmd.errors import SedmError
+from sedmd.known import Known
 from sedmd.patterns import first_match
 from sedmd.products.plots.comparison import plot_comparison
 from sedmd.products.spectrum import read_spectrum
@@ -113,6 +114,7 @@ def classify_night(
     overwrite: bool = False,
     dry_run: bool = False,
     use: Sequence[Engine] | None = None,
+    known: Known | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     told: Callable[[Done], None] = lambda done: None,
 ) -> list[Done]:
@@ -129,6 +131,8 @@ def classify_night(
         Only say what would be done.
     use : sequence of Engine, optional
         Instead of those of the configuration.
+    known : mapping, optional
+        What ledger and decisions know; others' files are not classified.
     clock : callable
         The time of a record; nothing else depends on it.
     told : callable
@@ -138,7 +142,7 @@ def classify_night(
     -------
     list of Done
     """
-    spectra, troubles = final_spectra(folder)
+    spectra, troubles = final_spectra(folder, known)
     engine, why_none = choose(engines(settings) if use is None else use, settings.engine)
     rule = rule_of(settings)
     done: list[Done] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sedmd.after.backend import Closed, Receipt, TryLater
 from sedmd.after.outgoing import Outgoing
+from sedmd.foreign import product_bytes
 from sedmd.products.files import DiskFull, write_bytes_atomic
 
 
@@ -32,9 +33,9 @@ class Drop:
         sources = self._sources(spectrum)
         receipt = Receipt(number=f"{spectrum.night}/{told.name}", notes=(f"{len(sources)} files",))
         try:
-            content = {path.name: path.read_bytes() for path in sources}
+            content = {path.name: product_bytes(path) for path in sources}
         except OSError as error:
-            raise TryLater(f"{error.filename}: cannot be read ({error.strerror})") from None
+            raise TryLater(f"{spectrum.product}: cannot be read ({error.strerror or error})") from None
         try:
             written = {name: write_bytes_atomic(data, folder / name) for name, data in content.items()}
             text = json.dumps({**self._told(spectrum), "sha256": written}, indent=2) + "\n"

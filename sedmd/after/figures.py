@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sedmd.after.efficiency import BANDS, efficiency, in_bands
+from sedmd.foreign import open_regular
 from sedmd.header import header_values
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.solution import read_sensitivity
@@ -118,7 +119,7 @@ def night_figures(folder: Path) -> NightFigures:
         sensitivity = read_sensitivity(folder / "std-correction.fits")
         share = in_bands(sensitivity.wavelength, efficiency(sensitivity.wavelength, sensitivity.value))
         standards = len(sensitivity.stars)
-    except (OSError, ProductFault, KeyError):
+    except (OSError, ProductFault, KeyError, ValueError):
         pass
     noise = {}
     for path in sorted(folder.glob("bias*.fits")):
@@ -143,7 +144,7 @@ def primary_cards(path: Path) -> Mapping[str, Any]:
     """Cards of a file's primary header, read without the rest of the file; empty when it has none."""
     content = b""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, follow=True) as stream:
             for _ in range(_MAX_BLOCKS):
                 block = stream.read(_BLOCK)
                 content += block
@@ -151,7 +152,7 @@ def primary_cards(path: Path) -> Mapping[str, Any]:
                     return {}
                 if any(block[at : at + _CARD] == _END for at in range(0, _BLOCK, _CARD)):
                     return header_values(content)
-    except OSError:
+    except (OSError, ValueError):
         pass
     return {}
 

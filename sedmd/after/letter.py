@@ -15,6 +15,8 @@ from pathlib import Path
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.config import Mail, Settings
 from sedmd.errors import SedmError
+from sedmd.foreign import product_bytes, text_of
+from sedmd.known import known_in
 from sedmd.nightend import REPORT as NIGHT_REPORT
 from sedmd.status import render, snapshot
 
@@ -55,7 +57,7 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
         Nothing is known of the night.
     """
     folder = settings.paths.redux_root / night
-    spectra, troubles = final_spectra(folder)
+    spectra, troubles = final_spectra(folder, known_in(settings, night, clock=lambda: now))
     attached, left_out = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
     parts = [_report(settings, night, now=now), *troubles]
     if (told := _read(folder / UPLOADS)) is not None:
@@ -108,7 +110,7 @@ def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> Ema
     mailed.set_content(written.text, cte="quoted-printable")
     mailed.add_alternative(_html(written), subtype="html", cte="quoted-printable")
     for path in written.attachments:
-        mailed.add_attachment(path.read_bytes(), maintype="application", subtype="pdf", filename=path.name)
+        mailed.add_attachment(product_bytes(path), maintype="application", subtype="pdf", filename=path.name)
     return mailed
 
 
@@ -116,7 +118,7 @@ def digest(written: Letter, *, anew: int = 0) -> str:
     """SHA-256 of what a letter says, its plots included."""
     total = hashlib.sha256(f"{written.night}\n{anew}\n{written.text}".encode())
     for path in written.attachments:
-        total.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        total.update(path.name.encode() + hashlib.sha256(product_bytes(path)).digest())
     return total.hexdigest()
 
 
@@ -134,8 +136,8 @@ def _report(settings: Settings, night: str, *, now: datetime) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+        return text_of(path)
+    except OSError:  # none, or nothing that can be read: the next best is told
         return None
 
 

@@ -21,7 +21,7 @@ from sedmd.after.classification import CLASSIFIED
 from sedmd.after.finders import finder_of
 from sedmd.after.nightpage import Target, index_page, night_page
 from sedmd.after.nightreport import Line
-from sedmd.after.pictures import field_png, thumbnail
+from sedmd.after.pictures import MAX_PICTURE, field_png, thumbnail
 from sedmd.after.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum
 from sedmd.after.tonight import JSON, TEXT, Tonight, put
@@ -29,6 +29,7 @@ from sedmd.after.trend import trend
 from sedmd.after.webfolder import WebFolder, about, digest
 from sedmd.config import Settings
 from sedmd.errors import ConfigError
+from sedmd.foreign import content_of, plain, product_bytes, sentence
 from sedmd.names import safe_name
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import ProductFault
@@ -156,10 +157,10 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     content = b""
     for label, path in (("FITS", one.fits), ("text", one.ascii), ("page", one.page), *_comparisons(one, line)):
         try:
-            copied = path.read_bytes()
+            copied = product_bytes(path)
         except OSError as error:
             if label != "page" or not isinstance(error, FileNotFoundError):  # it is drawn some time after the spectrum
-                troubles.append(f"{path.name} is not on the page: {error.strerror}")
+                troubles.append(f"{path.name} is not on the page: {error.strerror or error}")
             continue
         folder.add(path.name, digest(copied), partial(bytes, copied))
         links.append((label, path.name))
@@ -177,12 +178,14 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     chart_path = finder_of(finders, (one.target, safe_name(one.target)), _start(line))
     if chart_path is not None:
         try:
-            picture = chart_path.read_bytes()
+            picture = content_of(chart_path, most_bytes=MAX_PICTURE)
             name = f"{one.product}_finder.jpg"
             folder.add(name, _source(picture), lambda: thumbnail(picture))
             finder = name
-        except OSError as error:
-            troubles.append(f"finder {chart_path.name} is not on the page: {error}")
+        except Exception as error:
+            # the border: whatever is in a stranger's picture costs that picture only
+            why = plain(sentence(chart_path, error))
+            troubles.append(f"finder {chart_path.name} is not on the page: {why}")
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))
 
 
@@ -269,7 +272,7 @@ def _maps(redux: Path, folder: WebFolder, troubles: list[str]) -> list[tuple[str
         if not path.exists() or not (redux / "traces.fits").exists():
             continue
         try:
-            source = _source(path.read_bytes())
+            source = _source(product_bytes(path))
             folder.add(name, source, partial(_map_png, panel, path))
             found.append((title, name))
         except _DAMAGED as error:
@@ -327,6 +330,6 @@ def _source(content: bytes, *more: str) -> str:
 
 def _same(path: Path, content: bytes) -> bool:
     try:
-        return path.read_bytes() == content
+        return product_bytes(path) == content
     except OSError:
         return False

@@ -18,6 +18,7 @@ from sedmd.after.backend import Closed, Receipt, Refused, TryLater
 from sedmd.after.http import NoAnswer, ask
 from sedmd.after.outgoing import Outgoing
 from sedmd.after.secret import Secret
+from sedmd.foreign import product_bytes
 
 #: Key of the checksum in `altdata`.
 CHECKSUM = "sedmd_sha256"
@@ -238,7 +239,7 @@ class SkyPortal:
         return "classification"
 
     def _comment(self, spectrum: Outgoing) -> dict[str, Any]:
-        body = base64.b64encode(spectrum.page.read_bytes()).decode()
+        body = base64.b64encode(product_bytes(spectrum.page)).decode()
         text = f"{spectrum.page.name} (quality {spectrum.quality}, {spectrum.reducer or 'sedmd'})"
         return self._shared({"text": text, "attachment": {"name": spectrum.page.name, "body": body}})
 
@@ -249,7 +250,7 @@ class SkyPortal:
             try:
                 comment = self._comment(spectrum)
             except OSError as error:
-                return f"plot cannot be read ({error.strerror})"
+                return f"plot cannot be read ({error.strerror or error})"
             self._ask("POST", f"/api/spectra/{number}/comments", comment)
         return "plot"
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from astropy.io import fits
 
 from sedmd.data.standards import labelled
-from sedmd.products.fitsio import CardValue, card_value
+from sedmd.foreign import each
+from sedmd.known import Known, why_foreign
+from sedmd.products.fitsio import CardValue, card_value, primary_header
 from sedmd.quality import OBSERVER, REDONE
 
 
@@ -56,27 +58,35 @@ class FinalSpectrum:
         return self.quality in (1, 2)
 
 
-def final_spectra(folder: Path) -> tuple[list[FinalSpectrum], list[str]]:
-    """The spectra of a night that count, by product, and a sentence for each file that cannot be read.
+def final_spectra(folder: Path, known: Known | None = None) -> tuple[list[FinalSpectrum], list[str]]:
+    """The spectra of a night that count, by product, and a sentence for each file that does not or cannot be read.
 
     Parameters
     ----------
     folder : Path
         ``redux/YYYYMMDD``.
+    known : mapping, optional
+        What ledger and decisions know (`sedmd.known.known_files`): others' files do not count.
     """
     chosen: dict[str, FinalSpectrum] = {}
-    troubles: list[str] = []
+    ours, troubles = [], []
     for path in sorted(folder.glob("sp_*.fits")):
-        try:
-            header = fits.getheader(path)
-        except OSError as error:
-            troubles.append(f"{path.name} cannot be read ({error}); expected a whole spectrum. Make it again")
+        if why := why_foreign(path, known):
+            troubles.append(why)
+        else:
+            ours.append(path)
+    spectra, damaged = each(ours, lambda path: _spectrum(folder, path, primary_header(path)))
+    for found in spectra.values():
+        if why := why_foreign(found.ascii, known):
+            damaged.append(why)
             continue
-        found = _spectrum(folder, path, header)
+        if why := why_foreign(found.page, known):  # the spectrum can do without
+            damaged.append(why)
+            found = replace(found, page=found.page.with_suffix(".pdf.foreign"))
         kept = chosen.get(found.product)
         if kept is None or found.by_observer:
             chosen[found.product] = found
-    return [chosen[product] for product in sorted(chosen)], troubles
+    return [chosen[product] for product in sorted(chosen)], [*troubles, *damaged]
 
 
 def _spectrum(folder: Path, path: Path, header: fits.Header) -> FinalSpectrum:

@@ -18,6 +18,8 @@ from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.config import Settings
 from sedmd.context import night_context, night_is_final
 from sedmd.errors import SedmError
+from sedmd.foreign import product_bytes, text_of
+from sedmd.known import known_files
 from sedmd.ledger import Ledger
 from sedmd.nightend import account
 from sedmd.planner import plan_night
@@ -62,7 +64,8 @@ def look(settings: Settings, *, night: str | None, now: datetime) -> Tonight:
         state = snapshot(settings, night=night, now=now, ledger=ledger)
         folder = settings.paths.redux_root / state["night"]
         lines = _account(settings, ledger, state["night"], now)
-        spectra, unread = final_spectra(folder)
+        known, false = known_files(folder, ledger)
+        spectra, unread = final_spectra(folder, known)
         figures = night_figures(folder)
         classified, unclear = _classified(spectra)
         report = make_report(
@@ -73,7 +76,7 @@ def look(settings: Settings, *, night: str | None, now: datetime) -> Tonight:
             bands=BAND_NAMES,
             as_of=_last_event(ledger, state["night"], spectra),
             account=lines,
-            trouble=[*unread, *unclear],
+            trouble=[*unread, *false, *unclear],
         )
     return Tonight(state=state, spectra=tuple(spectra), figures=figures, report=report)
 
@@ -87,7 +90,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 def put(path: Path, content: bytes) -> bool:
     """Write a file atomically unless it has these bytes already; whether it was written."""
     try:
-        if path.read_bytes() == content:
+        if product_bytes(path) == content:
             return False
     except OSError:
         pass
@@ -132,7 +135,7 @@ def classified_text(path: Path) -> Path:
     """
     copy = path.parent / CLASSIFIED / path.name
     try:
-        own, told = (each.read_text(encoding="ascii", errors="replace").splitlines() for each in (path, copy))
+        own, told = (text_of(each, encoding="ascii").splitlines() for each in (path, copy))
     except OSError:
         return path
     return copy if [line for line in told if not line.startswith(_CLASS_LINES)] == own else path

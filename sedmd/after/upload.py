@@ -5,15 +5,17 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sedmd.after.backend import Backend, Closed, Receipt, Refused, TryLater
 from sedmd.after.deliveries import DROPPED, OPEN, QUEUED, REFUSED, SENDING, SENT, WAITING, Deliveries, Delivery, sender
 from sedmd.after.outgoing import Outgoing, Unfit, outgoing, why_not
 from sedmd.after.spectra import final_spectra
 from sedmd.config import Settings
+from sedmd.foreign import text_of
+from sedmd.known import known_in
 from sedmd.night import is_night
 from sedmd.products.files import write_bytes_atomic
 
@@ -99,7 +101,7 @@ class Uploader:
 
     def _night(self, queue: Deliveries, night: str) -> Iterator[Line]:
         ready: list[Outgoing] = []
-        for one in survey(self._settings.paths.redux_root / night):
+        for one in survey(self._settings, night, clock=self._clock):
             if isinstance(one, Line):
                 yield one
             else:
@@ -213,9 +215,10 @@ class Uploader:
         )
 
 
-def survey(folder: Path) -> list[Line | Outgoing]:
+def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> list[Line | Outgoing]:
     """Each spectrum of a night that counts: ready to be sent, or the line that says why not."""
-    spectra, troubles = final_spectra(folder)
+    known = known_in(settings, night, clock=clock)
+    spectra, troubles = final_spectra(settings.paths.redux_root / night, known)
     found: list[Line | Outgoing] = [Line(product=told.split()[0], state="unfit", told=told) for told in troubles]
     for one in spectra:
         if why := why_not(one):
@@ -279,8 +282,10 @@ def write_report(settings: Settings, service: str, queue: Deliveries, night: str
     text = "\n".join([f"night {night} to {service}: {summary}", "", *rows, *older, ""])
     text = "\n".join(_wrapped(line) for line in text.split("\n"))
     path = folder / REPORT
-    if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
-        write_bytes_atomic(text.encode(), path)
+    with suppress(OSError):
+        if text_of(path) == text:
+            return
+    write_bytes_atomic(text.encode(), path)
 
 
 def _wrapped(line: str) -> str:

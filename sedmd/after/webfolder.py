@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sedmd.foreign import product_bytes, read_table
 from sedmd.products.files import write_bytes_atomic
 
 #: Summary of a folder and list of what is in it; the index of the site is made from these.
@@ -73,9 +74,7 @@ class WebFolder:
 def about(folder: Path) -> Mapping[str, Any]:
     """What `WebFolder.finish` wrote last; empty when there is nothing, or nothing that can be read."""
     with suppress(OSError, ValueError):
-        found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
+        return read_table(folder / ABOUT)
     return {}
 
 
@@ -97,6 +96,6 @@ def _files(told: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _digest_of(path: Path) -> str:
     try:
-        return digest(path.read_bytes())
+        return digest(product_bytes(path))
     except OSError:
         return ""

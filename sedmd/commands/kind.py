@@ -46,6 +46,7 @@ def verb_classify(options: argparse.Namespace) -> int:
     no engine.
     """
     from sedmd.after.classify import Done, classify_night
+    from sedmd.known import known_in
 
     if options.file:
         return _classify_files(options)
@@ -64,7 +65,13 @@ def verb_classify(options: argparse.Namespace) -> int:
         print(f"{done.product:32} {done.state:14} {done.text}", flush=True)
 
     done = classify_night(
-        folder, chosen, overwrite=options.overwrite, dry_run=options.dry_run, clock=utc_now, told=told
+        folder,
+        chosen,
+        overwrite=options.overwrite,
+        dry_run=options.dry_run,
+        known=known_in(settings, night, clock=utc_now),
+        clock=utc_now,
+        told=told,
     )
     counts = Counter(one.state for one in done)
     print(f"{night}: " + (", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "no spectra"))

@@ -97,7 +97,7 @@ def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, aga
     due = 0
     with Deliveries.open(settings.paths.state, clock=utc_now, read_only=True) as queue:
         for night in nights:
-            for one in survey(settings.paths.redux_root / night):
+            for one in survey(settings, night, clock=utc_now):
                 line = one if isinstance(one, Line) else None
                 if not isinstance(one, Line):
                     known = queue.find(backend.name, night, one.product, one.content)

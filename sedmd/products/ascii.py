@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sedmd.foreign import text_of
 from sedmd.products.files import write_bytes_atomic
 from sedmd.products.fitsio import CardValue, ProductFault
 from sedmd.reduce.containers import FloatArray, Spectrum
@@ -90,7 +91,7 @@ def read_ascii(path: Path) -> AsciiSpectrum:
     """
     header: dict[str, str] = {}
     rows: list[tuple[float, float, float]] = []
-    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(text_of(path, encoding="ascii").splitlines(), start=1):
         if line.startswith("#"):
             key, colon, value = line.lstrip("# ").partition(":")
             if colon:

@@ -16,6 +16,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from sedmd.errors import SedmError
+from sedmd.foreign import beginning, product_bytes
 from sedmd.products.files import write_bytes_atomic
 
 #: Cards of our products that hold a time of writing and may differ between two runs on the same inputs: none.
@@ -26,6 +27,8 @@ CardValue = float | int | str | bool | None
 #: Cards to add: keyword to value, or to (value, comment).
 Cards = Mapping[str, CardValue | tuple[CardValue, str]]
 
+#: A longer primary header is none of ours, bytes.
+MAX_HEADER_BYTES = 400_000
 _STRUCTURAL = frozenset(
     {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "TFIELDS", "THEAP"}
     | {"BZERO", "BSCALE", "BLANK", "CHECKSUM", "DATASUM", "ZHECKSUM", "ZDATASUM"}
@@ -76,7 +79,7 @@ def read_checked(path: Path) -> fits.HDUList:
     ProductFault
         The file is cut, is not FITS, or a checksum does not match. A missing file raises FileNotFoundError.
     """
-    content = path.read_bytes()
+    content = product_bytes(path)
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "error", message=".*(Checksum|Datasum) verification failed", category=AstropyUserWarning
@@ -86,12 +89,26 @@ def read_checked(path: Path) -> fits.HDUList:
             hdul = fits.open(io.BytesIO(content), checksum=True, memmap=False, lazy_load_hdus=False)
             for hdu in hdul:
                 _ = hdu.data
-        except (OSError, TypeError, ValueError, AstropyUserWarning) as error:
+        except Exception as error:
+            # the border of astropy: what a damaged file raises there is not to be foreseen
             raise ProductFault(
                 f"{path.name}: {' '.join(str(error).split())}; a whole FITS file with matching checksums was expected. "
                 "Remove it and make it again"
             ) from error
     return hdul
+
+
+def primary_header(path: Path) -> fits.Header:
+    """The primary header of a file, read no further than that; cards that cannot be parsed raise when they are asked.
+
+    Raises
+    ------
+    OSError
+        There is no file, or no whole header in it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)  # what is wrong with a card is told when it is read
+        return fits.Header.fromfile(beginning(path, most_bytes=MAX_HEADER_BYTES, follow=True))
 
 
 def carried_header(header: fits.Header, *, world_coordinates: bool = True) -> fits.Header:

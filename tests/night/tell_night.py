@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tell_samples import SNID, write_cube_header, write_flux_calibration, write_products
 
 from sedmd.config import Settings
+from sedmd.products.files import sha256_of
 
 from .raw_night import NIGHT, calibrations, on_sky
 from .test_reduce import reduce, write
@@ -40,4 +43,16 @@ def give_products(settings: Settings, *, rows: int = 9) -> Path:
     for path in [*folder.glob("bias*.fits"), folder / "wavelength.fits", folder / "flat.fits"]:
         path.unlink()
     write_flux_calibration(folder)
+    book(settings)
     return folder
+
+
+def book(settings: Settings) -> None:
+    """Have the ledger know the products of the night as they are now."""
+    folder = settings.paths.redux_root / NIGHT
+    with closing(sqlite3.connect(settings.paths.state / "ledger.sqlite")) as ledger, ledger:
+        for (name,) in ledger.execute("SELECT name FROM product WHERE night = ?", (NIGHT,)).fetchall():
+            path = folder / name
+            if path.exists():
+                values = (sha256_of(path), path.stat().st_size, path.stat().st_mtime_ns, name)
+                ledger.execute("UPDATE product SET sha256 = ?, size = ?, mtime_ns = ? WHERE name = ?", values)

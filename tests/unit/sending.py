@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.config import Settings, from_table
+from sedmd.journal import Journal
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
+from sedmd.products.files import sha256_of
 from sedmd.products.spectrum import write_spectrum
 from sedmd.reduce.containers import Spectrum
 
@@ -73,6 +75,14 @@ def make(
         classify(ascii_path)
     if page:
         (folder / f"{name}_SEDM.pdf").write_bytes(b"%PDF-1.4 " + name.encode())
+    book(folder, name)
+
+
+def book(folder: Path, name: str) -> None:
+    """Have the night's journal tell of the files of a spectrum as they are now."""
+    made = [path for path in (folder / f"sp_{name}.fits", *folder.glob(f"{name}_SEDM.*")) if path.exists()]
+    products = [{"role": path.suffix, "name": path.name, "sha256": sha256_of(path)} for path in made]
+    Journal(folder.parent).write(folder.name, "job", key=name, products=products)
 
 
 def classify(path: Path) -> None:

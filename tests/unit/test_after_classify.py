@@ -27,6 +27,7 @@ from sedmd.products.files import sha256_of
 from sedmd.products.fitsio import card_value
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
+from unit.sending import book
 from unit.snid_stand_in import write_stand_in
 
 NIGHT = "20190612"
@@ -75,6 +76,7 @@ def put(folder, name, *, target=None, quality=1, reducer="ann", fluxcal=True, st
     )
     write_ascii(folder / f"{name}_SEDM.txt", spectrum)
     write_spectrum(folder / f"sp_{name}.fits", spectrum, cards={"STEP": step})
+    book(folder, name)
 
 
 @pytest.fixture

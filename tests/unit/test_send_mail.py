@@ -25,7 +25,7 @@ from sedmd.errors import ConfigError, SedmError
 from sedmd.frames import Frame, Kind
 from sedmd.ledger import Ledger
 from sedmd.rows import FrameRow
-from unit.sending import NIGHT, Clock, make, secret_file, settings
+from unit.sending import NIGHT, Clock, book, make, secret_file, settings
 
 PASSWORD = "pass-SECRET-word"
 USER = "sedm"
@@ -204,6 +204,7 @@ def test_plots_up_to_the_limit_the_good_ones_first(tmp_path):
     folder = night(tmp_path)
     for name in ("ZTF19a", "ZTF19b", "star"):
         (folder / f"{name}_SEDM.pdf").write_bytes(b"x" * 400_000)
+        book(folder, name)
     written = letter(configured(tmp_path, 25, max_attachment_mb=1.2), NIGHT, now=Clock()())
     assert [path.name for path in written.attachments] == ["ZTF19a_SEDM.pdf", "ZTF19b_SEDM.pdf"]
     assert written.left_out == ("star_SEDM.pdf",)
@@ -215,6 +216,7 @@ def test_the_size_on_the_wire_stays_below_the_limit(tmp_path, box, certificate):
     folder = night(tmp_path)
     for name in ("ZTF19a", "ZTF19b", "star"):
         (folder / f"{name}_SEDM.pdf").write_bytes(bytes(range(256)) * 1000)
+        book(folder, name)
     with serving(box, certificate, "starttls") as port:
         given = configured(tmp_path, port, ca=certificate, max_attachment_mb=0.8)
         assert "2 plots, 1 too large" in send_final_report(given, NIGHT, clock=Clock()).told

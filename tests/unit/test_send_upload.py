@@ -21,7 +21,7 @@ from sedmd.cli import main
 from sedmd.errors import ConfigError
 from sedmd.lock import Locked
 from sedmd.products.files import sha256_of
-from unit.sending import NIGHT, SNID, Clock, classify, make, secret_file, settings
+from unit.sending import NIGHT, SNID, Clock, book, classify, make, secret_file, settings
 from unit.skyportal_server import TOKEN, cut, garbage, half, hang, says, serving, slow
 
 
@@ -155,10 +155,12 @@ def test_a_classification_that_comes_later_goes_to_the_same_spectrum(tmp_path, s
     make(folder, "a", page=False)
     assert "no plot" in upload(given, clock)["a"].told
     classify(folder / "a_SEDM.txt")
+    book(folder, "a")
     assert upload(given, clock)["a"].fresh
     text = (folder / "a_SEDM.txt").read_text()
     (folder / "a_SEDM.txt").write_text(text.replace("SNIDMATCHTYPE: Ia", "SNIDMATCHTYPE: Ic"))
     (folder / "a_SEDM.pdf").write_bytes(b"%PDF")
+    book(folder, "a")
     upload(given, clock)
     (only,) = server.spectra
     assert [note["data"]["SNIDMATCHTYPE"] for note in only["annotations"]] == ["Ic"]

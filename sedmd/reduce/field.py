@@ -26,6 +26,47 @@ def terms(x: NDArray[np.floating], y: NDArray[np.floating], order: int, size: fl
     return np.stack([u[..., i] * v[..., j] for i in range(order + 1) for j in range(order + 1 - i)], axis=-1)
 
 
+def field_value(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    order: int,
+    coefficients: NDArray[np.floating],
+    size: float = 2048.0,
+) -> NDArray[np.floating]:
+    """``terms(x, y, order) @ coefficients`` without the matrix, for many points.
+
+    Parameters
+    ----------
+    x, y, order, size : as in `terms`
+    coefficients : ((order + 1)(order + 2)/2,)
+
+    Returns
+    -------
+    (n,) float
+
+    Notes
+    -----
+    The Legendre polynomials are turned into powers, and these are summed by Horner's rule in x and, within, in y.
+    """
+    pairs = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
+    powers = np.zeros((order + 1, order + 1))
+    powers[tuple(zip(*pairs, strict=True))] = coefficients
+    to_powers = np.zeros((order + 1, order + 1))
+    for k in range(order + 1):
+        to_powers[: k + 1, k] = np.polynomial.legendre.leg2poly(np.eye(order + 1)[k, : k + 1])
+    powers = to_powers @ powers @ to_powers.T
+    u, v = 2 * np.asarray(x) / size - 1, 2 * np.asarray(y) / size - 1
+    value, inner = np.zeros(u.shape), np.empty(u.shape)
+    for i in range(order, -1, -1):
+        inner[...] = powers[i, order - i]
+        for j in range(order - i - 1, -1, -1):
+            inner *= v
+            inner += powers[i, j]
+        value *= u
+        value += inner
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldModel:
     """A polynomial over the detector.

@@ -101,21 +101,21 @@ def measure_flexure(
     """
     fits = []
     usable = sky[samples.trace] & np.isfinite(flux) & (variance > 0)
-    wavelength = solution.wavelength(samples.trace[usable], samples.x[usable])
-    flux_u, variance_u, trace_u = flux[usable], variance[usable], samples.trace[usable]
-    dispersion = solution.dispersion(trace_u, samples.x[usable])
+    trace, x, flux = samples.trace[usable], samples.x[usable], flux[usable]
     for feature in features:
         mid = 0.5 * (feature.low + feature.high)
-        inside = (wavelength > feature.low) & (wavelength < feature.high)
-        if inside.sum() < 200:
+        ends = np.sort(solution.column(np.array([feature.low, feature.high])), axis=1)
+        inside = np.flatnonzero((x > ends[trace, 0]) & (x < ends[trace, 1]))
+        if inside.size < 200:
             continue
+        wavelength = solution.wavelength(trace[inside], x[inside])
         # In columns of the mean spaxel, to which the shifts and the widths of the others average.
-        mean_dispersion = float(np.median(dispersion[inside & (np.abs(wavelength - mid) < 100)]))
-        to_column = solution.sense / mean_dispersion
-        u = (mid - wavelength[inside]) * to_column
+        middle = inside[np.abs(wavelength - mid) < 100]
+        to_column = solution.sense / float(np.median(solution.dispersion(trace[middle], x[middle])))
+        u = (mid - wavelength) * to_column
         xi = solution.scale.to_xi(np.array([mid]))
         width = float(np.median(line_width(solution.line_sigma, solution.line_sigma_slope, centre, row, xi)))
-        profile = _binned(u, flux_u[inside], variance_u[inside], step=0.25)
+        profile = _binned(u, flux[inside], step=0.25)
         fit = _fit_feature(feature, profile, (mid - feature.wavelength) * to_column, width, reach_px)
         if fit is not None:
             fits.append(fit)
@@ -159,7 +159,7 @@ def find_far_shift(
 
 
 def _binned(
-    u: NDArray, flux: NDArray, variance: NDArray, step: float
+    u: NDArray, flux: NDArray, step: float
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
     """Clipped mean of all spaxels' samples in fine bins of the distance from the feature: place, mean, error."""
     low = np.floor(u.min() / step)
@@ -195,39 +195,41 @@ def _fit_feature(
     grid = np.arange(u.min() - reach_px - 8, u.max() + reach_px + 8, 0.1)
     centred = (u - u.mean()) / (np.ptp(u) / 2)
 
-    def solve(shift: float, stretch: float) -> tuple[float, float, float]:
-        table = (
-            intensity[None, :]
-            * np.exp(-0.5 * ((grid[:, None] - lines_u[None, :]) / (width * stretch)) ** 2)
-            / (width * stretch)
-        ).sum(axis=1)
-        shape = np.interp(u - shift, grid, table)
+    def shape_of(stretch: float) -> NDArray[np.floating]:
+        """The feature as it would be seen, on the grid."""
+        distance = (grid[:, None] - lines_u[None, :]) / (width * stretch)
+        return np.asarray((intensity[None, :] * np.exp(-0.5 * distance**2) / (width * stretch)).sum(axis=1))
+
+    def solve(shift: float, seen: NDArray[np.floating]) -> tuple[float, float, NDArray[np.floating]]:
+        """Chi-square and amplitude of the feature at a shift, and the normal matrix."""
+        shape = np.interp(u - shift, grid, seen)
         design = np.column_stack([shape, np.ones_like(u), centred]) / error[:, None]
         normal = design.T @ design
         solution = np.linalg.solve(normal + 1e-12 * np.eye(3) * np.trace(normal), design.T @ (mean / error))
-        chi2 = float((((mean / error) - design @ solution) ** 2).sum())
-        return chi2, float(solution[0]), float(np.sqrt(np.linalg.inv(normal)[0, 0]))
+        return float((((mean / error) - design @ solution) ** 2).sum()), float(solution[0]), normal
 
     shifts = np.arange(-reach_px, reach_px + 0.01, 0.25)
     stretches = (0.9, 1.0, 1.15, 1.35)
-    table = np.array([[solve(s, w)[0] for s in shifts] for w in stretches])
+    # What the lines look like does not depend on the shift: it is worked out once for each width.
+    shapes = [shape_of(w) for w in stretches]
+    table = np.array([[solve(s, seen)[:2] for s in shifts] for seen in shapes])
     # A line is positive: shapes that fit only upside down do not count.
-    amplitude = np.array([[solve(s, w)[1] for s in shifts] for w in stretches])
-    table = np.where(amplitude > 0, table, np.inf)
+    table = np.where(table[..., 1] > 0, table[..., 0], np.inf)
     if not np.isfinite(table).any():
         return None
     w_index, s_index = np.unravel_index(int(np.argmin(table)), table.shape)
-    shift, stretch = float(shifts[s_index]), float(stretches[w_index])
+    shift, stretch, seen = float(shifts[s_index]), float(stretches[w_index]), shapes[w_index]
     step = 0.1
     for _ in range(3):
         trial = shift + step * np.arange(-2, 3)
-        chi2 = np.array([solve(float(s), stretch)[0] for s in trial])
+        chi2 = np.array([solve(float(s), seen)[0] for s in trial])
         a, b, _ = np.polyfit(trial - shift, chi2, 2)
         if a <= 0:
             return None
         shift += float(np.clip(-b / (2 * a), -2 * step, 2 * step))
         step /= 2
-    chi2_best, amplitude_best, amplitude_error = solve(shift, stretch)
+    chi2_best, amplitude_best, normal = solve(shift, seen)
+    amplitude_error = float(np.sqrt(np.linalg.inv(normal)[0, 0]))
     reduced = max(chi2_best / max(u.size - 5, 1), 1.0)
     curvature = a
     error_px = float(np.sqrt(reduced / max(curvature, 1e-12)))

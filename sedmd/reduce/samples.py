@@ -117,6 +117,6 @@ def make_samples(
     y = polynomial(y_coeff, trace, (x - centre[trace]) / 100.0)
     keep = (y > -0.5) & (y < shape[0] - 0.5)
     trace, x, y = trace[keep], x[keep], y[keep]
-    order = np.lexsort((y, x))
+    order = np.argsort(x * float(shape[0] + 1) + y, kind="stable")
     trace, x, y = trace[order], x[order], y[order]
     return Samples(trace=trace, x=x, y=y, sigma=sigma(trace, x, y), shape=shape)  # type: ignore[operator]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sedmd.reduce.background import doubtful_light, gap_weight, smooth_background
 from sedmd.reduce.extract import HALF_HEIGHT, fit_fluxes, model_image
-from sedmd.reduce.field import fit_field, terms
+from sedmd.reduce.field import field_value, fit_field, terms
 from sedmd.reduce.loops.light import profile_columns, pull_columns
 from sedmd.reduce.parallel import side_by_side
 from sedmd.reduce.profile import Profile, gaussian_profile, measured_profile
@@ -67,7 +67,10 @@ class Traces:
 
     def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray:
         """Width of the core at points of the traces: (n_points,) pixel."""
-        return np.clip(_width_terms(self, trace, x, y) @ self.width, 0.5, 6.0)
+        along = (x - self.centre[trace]) / 100.0
+        value = field_value(x, y, self.width_order, self.width[:-2])
+        value += (self.width[-2] + self.width[-1] * along) * along
+        return np.clip(value, 0.5, 6.0, out=value)
 
     def select(self, keep: NDArray) -> Traces:
         """The traces of a boolean or index selection."""

@@ -44,24 +44,24 @@ def look_up(y, sigma, table, step, first, size, values):  # type: ignore[no-unty
         values[j] = left + (position - index) * (table[index + np.uint64(1)] - left)
 
 
-@compiled("void(float64[:, ::1], float64[::1], int64)")
-def solve_bands(matrix, right, size):  # type: ignore[no-untyped-def]
+@compiled("void(float64[:, ::1], float64[::1], int64, int64)")
+def solve_bands(matrix, right, size, bands):  # type: ignore[no-untyped-def]
     """Solve a symmetric, positive definite system of few bands by the factors L D L^T, in place.
 
     Parameters
     ----------
-    matrix : (>= size, bands) ``matrix[k, m]`` is the element of row k + m and column k; holds the factors afterwards
+    matrix : (>= size, >= bands) ``matrix[k, m]`` is the element of row k + m and column k; holds the factors afterwards
     right : (>= size,) right-hand side; holds the solution afterwards
-    size : number of unknowns
+    size, bands : number of unknowns; of the bands, the diagonal included
 
     Notes
     -----
     Golub & Van Loan, Matrix Computations, section 4.3: elimination column by column fills nothing outside the bands.
     """
-    bands = matrix.shape[1]
     for k in range(size):
+        inverse = 1.0 / matrix[k, 0]
         for m in range(1, min(bands, size - k)):
-            factor = matrix[k, m] / matrix[k, 0]
+            factor = matrix[k, m] * inverse
             for i in range(m, min(bands, size - k)):
                 matrix[k + m, i - m] -= factor * matrix[k, i]
             right[k + m] -= factor * right[k]
@@ -115,12 +115,13 @@ def fit_columns(column, start, y, sigma, light, weight, table, step, half_height
             sum_share, good_share, square, product, peak = 0.0, 0.0, 0.0, 0.0, 0.0
             look_up(y[begin + k], sigma[begin + k], table, step, first, width, share[k])
             low, high = max(0, -first), min(width, ny - first)
+            per_row = 1.0 / sigma[begin + k]
             for j in range(low):
                 share[k, j], weighted[k, j] = 0.0, 0.0
             for j in range(high, width):
                 share[k, j], weighted[k, j] = 0.0, 0.0
             for j in range(low, high):
-                s, w = share[k, j] / sigma[begin + k], np.float64(weight[x, first + j])
+                s, w = share[k, j] * per_row, np.float64(weight[x, first + j])
                 share[k, j], weighted[k, j] = s, s * w
                 sum_share += s
                 good_share += s if w > 0.0 else 0.0
@@ -134,25 +135,27 @@ def fit_columns(column, start, y, sigma, light, weight, table, step, half_height
             fitted[2, begin + k] = 1.0 - good_share / sum_share if sum_share > 0.0 else 1.0
             fitted[3, begin + k] = product
             fitted[4, begin + k] = peak
+        bands = 1
         for k in range(size):
             matrix[k, 0] = 1.0
             for m in range(1, min(NEIGHBOURS + 1, size - k)):
                 # Pixel j of a sample is pixel j - offset of its neighbour.
                 offset = row[k + m] - row[k]
                 overlap = 0.0
+                bands = max(bands, m + 1 if offset < width else 1)
                 for j in range(max(0, offset), min(width, width + offset)):
                     overlap += weighted[k, j] * share[k + m, j - offset]
                 matrix[k, m] = overlap / (scale[k] * scale[k + m])
                 load[k] += abs(matrix[k, m])
                 load[k + m] += abs(matrix[k, m])
         for k in range(size):
-            for m in range(1, min(NEIGHBOURS + 1, size - k)):
+            for m in range(1, min(bands, size - k)):
                 heavier = max(load[k], load[k + m])
                 if heavier > 0.95:
                     matrix[k, m] *= 0.95 / heavier
                 schur[k] += matrix[k, m] ** 2
                 schur[k + m] += matrix[k, m] ** 2
-        solve_bands(matrix, right, size)
+        solve_bands(matrix, right, size, bands)
         for k in range(size):
             square = fitted[0, begin + k]
             if square > 0.0:

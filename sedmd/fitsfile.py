@@ -20,6 +20,7 @@ import numpy as np
 
 from sedmd import foreign
 from sedmd.errors import FrameFault
+from sedmd.fitssum import ones_complement_sum
 from sedmd.foreign import ForeignFault
 from sedmd.header import CARD, header_values
 from sedmd.rawname import Packing, packing_of
@@ -34,6 +35,7 @@ TAIL_BYTES = 4096
 ZERO_RUN_BYTES = 2048
 
 _NOT_WRITTEN = "space reserved, data not written"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
@@ -120,6 +122,17 @@ def read_plain(path: Path, *, min_hdus: int = 1) -> bytes:
         msg = f"{path.name} is damaged: unpacked, {lack}; expected a whole frame. Copy it again"
         raise FrameFault(msg)
     return plain
+
+
+def damage_of(content: bytes, name: str) -> str:
+    """What is wrong with a FITS file of ours in memory: it is cut, not FITS, or sums differ; empty if nothing is."""
+    if len(content) < BLOCK:
+        return f"{len(content)} bytes, less than one FITS block of {BLOCK}"
+    try:
+        walk = _walk(io.BytesIO(content), len(content), name)
+    except FrameFault as fault:
+        return str(fault)
+    return walk.missing or _sum_that_differs(content, walk.hdus)
 
 
 def primary_extent(content: bytes) -> Extent:
@@ -426,24 +439,17 @@ def _gap(content: bytes, hdu: _Hdu) -> str:
 
 def _sum_that_differs(content: bytes, hdus: list[_Hdu]) -> str:
     """The first DATASUM or CHECKSUM that the bytes contradict (FITS standard 4.0, 4.4.2.7); empty if none."""
+    view = memoryview(content)
     for hdu in hdus:
         told = hdu.cards.get("DATASUM", "").strip("' ")
         if told:
-            found = _ones_complement_sum(content[hdu.data_at : hdu.end])
+            found = ones_complement_sum(view[hdu.data_at : hdu.end])
             if not told.isdecimal() or int(told) != found:
                 return f"DATASUM of the HDU at byte {hdu.at} is {ascii(told)[1:-1]} but its data sum to {found}"
         told = hdu.cards.get("CHECKSUM", "").strip("'0 ")
-        if told and _ones_complement_sum(content[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
+        if told and ones_complement_sum(view[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
             return (
                 f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after mending a card, "
                 "bring CHECKSUM up to date or remove it)"
             )
     return ""
-
-
-def _ones_complement_sum(data: bytes) -> int:
-    data += b"\0" * (-len(data) % 4)  # padding that was left out
-    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from sedmd.errors import NotNow
@@ -20,7 +21,7 @@ class DiskFull(NotNow):
     """A product could not be written for lack of room; nothing was left behind and the frame is not at fault."""
 
 
-def write_bytes_atomic(content: bytes, path: Path, *, durable: bool = True) -> str:
+def write_bytes_atomic(content: bytes | Sequence[bytes | memoryview], path: Path, *, durable: bool = True) -> str:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
 
     The bytes go to a hidden file in the same directory, are forced to the disk, and take the name in one step; then the
@@ -28,7 +29,7 @@ def write_bytes_atomic(content: bytes, path: Path, *, durable: bool = True) -> s
 
     Parameters
     ----------
-    content : bytes
+    content : bytes, or pieces of it in their order
     path : Path
         Final name; an existing file is replaced.
     durable : bool
@@ -46,19 +47,21 @@ def write_bytes_atomic(content: bytes, path: Path, *, durable: bool = True) -> s
     OSError
         Any other trouble with the disk.
     """
+    pieces = [content] if isinstance(content, bytes) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
     try:
         with temporary.open("xb") as stream:
-            stream.write(content)
+            stream.writelines(pieces)
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         if error.errno in _NO_ROOM:
+            size = sum(map(len, pieces)) / 1e6
             raise DiskFull(
-                f"{path.name}: {len(content) / 1e6:.1f} MB do not fit into {path.parent}; make room, then retry the job"
+                f"{path.name}: {size:.1f} MB do not fit into {path.parent}; make room, then retry the job"
             ) from error
         raise
     finally:
@@ -66,7 +69,10 @@ def write_bytes_atomic(content: bytes, path: Path, *, durable: bool = True) -> s
             temporary.unlink()
     if durable:
         sync_directory(path.parent)
-    return hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

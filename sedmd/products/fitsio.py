@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from sedmd.errors import SedmError
+from sedmd.fitsfile import damage_of
 from sedmd.foreign import beginning, product_bytes
 from sedmd.products.files import write_bytes_atomic
+from sedmd.products.fitsbytes import in_pieces
 
 #: Cards of our products that hold a time of writing and may differ between two runs on the same inputs: none.
 TIME_STAMP_CARDS: tuple[str, ...] = ()
@@ -62,13 +65,7 @@ def write_fits_atomic(hdul: fits.HDUList, path: Path) -> str:
     DiskFull
         No room; nothing is left behind.
     """
-    hdul.update_extend()
-    for hdu in hdul:
-        # astropy would put the time of day into the comments, and with it into the checksum itself
-        hdu.add_checksum(when="this extension, see FITS standard 4.4.2.7", override_datasum=False)
-    buffer = io.BytesIO()
-    hdul.writeto(buffer)
-    return write_bytes_atomic(buffer.getvalue(), path)
+    return write_bytes_atomic(in_pieces(hdul), path)
 
 
 def read_checked(path: Path) -> fits.HDUList:
@@ -79,23 +76,39 @@ def read_checked(path: Path) -> fits.HDUList:
     ProductFault
         The file is cut, is not FITS, or a checksum does not match. A missing file raises FileNotFoundError.
     """
+    hdul, _ = read_units(path)
+    with _told_as_fault(path):
+        for hdu in hdul:
+            _ = hdu.data
+    return hdul
+
+
+def read_units(path: Path) -> tuple[fits.HDUList, bytes]:
+    """A whole product, its headers read and its sums checked, and its bytes, which hold the data; as `read_checked`."""
     content = product_bytes(path)
+    if damage := damage_of(content, path.name):
+        raise _fault(path, damage)
+    with _told_as_fault(path):
+        return fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False), content
+
+
+@contextlib.contextmanager
+def _told_as_fault(path: Path) -> Iterator[None]:
+    """What astropy finds wrong with a file, as a ProductFault."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "error", message=".*(Checksum|Datasum) verification failed", category=AstropyUserWarning
-        )
         warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
         try:
-            hdul = fits.open(io.BytesIO(content), checksum=True, memmap=False, lazy_load_hdus=False)
-            for hdu in hdul:
-                _ = hdu.data
+            yield
         except Exception as error:
             # the border of astropy: what a damaged file raises there is not to be foreseen
-            raise ProductFault(
-                f"{path.name}: {' '.join(str(error).split())}; a whole FITS file with matching checksums was expected. "
-                "Remove it and make it again"
-            ) from error
-    return hdul
+            raise _fault(path, str(error)) from error
+
+
+def _fault(path: Path, why: str) -> ProductFault:
+    return ProductFault(
+        f"{path.name}: {' '.join(why.split())}; a whole FITS file with matching checksums was expected. "
+        "Remove it and make it again"
+    )
 
 
 def primary_header(path: Path) -> fits.Header:

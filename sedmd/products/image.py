@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from sedmd.products.fitsbytes import pixels
 from sedmd.products.fitsio import (
     Cards,
     ProductFault,
     add_cards,
     carried_header,
-    native,
-    read_checked,
+    read_units,
     write_fits_atomic,
 )
 from sedmd.products.provenance import Provenance
@@ -76,12 +76,12 @@ def read_image(path: Path) -> tuple[Image, fits.Header]:
     ProductFault
         Damaged file, or one without variance, mask or read noise.
     """
-    hdul = read_checked(path)
+    hdul, content = read_units(path)
     try:
         image = Image(
-            data=native(hdul[0].data),
-            variance=native(hdul["VARIANCE"].data),
-            mask=native(hdul["MASK"].data),
+            data=pixels(hdul[0], content),
+            variance=pixels(hdul["VARIANCE"], content),
+            mask=pixels(hdul["MASK"], content),
             read_noise=float(hdul[0].header["RDNOISE"]),
         )
     except (KeyError, TypeError, AttributeError) as error:

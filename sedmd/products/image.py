@@ -84,7 +84,7 @@ def read_image(path: Path) -> tuple[Image, fits.Header]:
             mask=pixels(hdul["MASK"], content),
             read_noise=float(hdul[0].header["RDNOISE"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not an image with variance, mask and read noise ({error})") from error
     return image, hdul[0].header
 

@@ -20,11 +20,15 @@ from sedmd.patterns import check_pattern
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Where things are. `state_dir` is the ledger's directory (local disk); empty: redux_root/.sedmd."""
+    """Where things are. `state_dir` is the ledger's directory (local disk); empty: redux_root/.sedmd.
+
+    `state_mode` are its rights: with 0750 its group may ask (`sedmd status`), with 0700 nobody but its owner.
+    """
 
     raw_root: Path
     redux_root: Path
     state_dir: Path | None = None
+    state_mode: str = "0750"
 
     @property
     def state(self) -> Path:
@@ -323,6 +327,7 @@ NEEDS_RESTART = (
     "paths.raw_root",
     "paths.redux_root",
     "paths.state_dir",
+    "paths.state_mode",
     "jobs.workers",
     "jobs.memory_limit_mb",
     "jobs.engine",
@@ -341,6 +346,7 @@ RANGES = {
 }
 #: Legal values of the settings that are a choice.
 CHOICES = {
+    "paths.state_mode": ("0700", "0750"),
     "watch.mode": ("auto", "inotify", "poll"),
     "calibrations.fallback_redo": ("offer", "auto"),
     "jobs.engine": ("local", "dask"),

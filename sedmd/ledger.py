@@ -20,7 +20,17 @@ from sedmd.marks import Marks
 from sedmd.plan import Record
 from sedmd.rawname import stem_of
 from sedmd.rows import FrameRow, JobRow, KnownFile, Mark, Request, frame_row, frame_to_json, job_row
-from sedmd.sqlite import LedgerError, LedgerFull, insert, open_database, see_room, stamp, time_of, transaction
+from sedmd.sqlite import (
+    PATIENCE_S,
+    LedgerError,
+    LedgerFull,
+    insert,
+    open_database,
+    see_room,
+    stamp,
+    time_of,
+    transaction,
+)
 from sedmd.worker import Outcome, Product
 
 Inputs = Iterable[tuple[str, str]]
@@ -54,6 +64,7 @@ class Ledger(Marks):
         read_only: bool = False,
         journal: Journal | None = None,
         check: bool = False,
+        wait_s: float = PATIENCE_S,
     ) -> Self:
         """Open the ledger, make or migrate it; see `sedmd.sqlite.open_database`.
 
@@ -62,7 +73,7 @@ class Ledger(Marks):
         LedgerError
             Also, with `check`, if it holds nothing while the journal tells of work that was done: it was lost.
         """
-        ledger = cls(open_database(path, read_only=read_only, check=check), clock, journal)
+        ledger = cls(open_database(path, read_only=read_only, check=check, wait_s=wait_s), clock, journal)
         if check and journal is not None and ledger._holds_nothing() and (nights := journal.tells()):
             ledger.close()
             msg = (

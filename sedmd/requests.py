@@ -7,6 +7,7 @@ service the command takes the lock itself and does so at once.
 from __future__ import annotations
 
 import json
+import pwd
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,25 @@ class Eyes(Protocol):
     def forget_known(self, path: Path) -> None: ...
 
     def leave_out(self, path: Path) -> None: ...
+
+def who_asked(told: str, user: int | None) -> str:
+    """Who asked: the name that the request tells, or the one that the kernel knows of who rang for it.
+
+    Parameters
+    ----------
+    told : str
+        Written by who left the request; any process that may write the ledger writes what it likes.
+    user : int or None
+        User number of the process that rang; None when none did.
+    """
+    if user is None or user < 0:
+        return f"{told}, by name only"
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except (KeyError, OverflowError):
+        name = f"user {user}"
+    return name if name == told else f"{name}, as {told}"
+
 
 def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:
     """Do what was asked; the answer for the operator, one line.

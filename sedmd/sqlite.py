@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.errors import NotNow, SedmError
+from sedmd.holders import Holder, holders_of
 from sedmd.mounts import free_bytes
 from sedmd.schema import MIGRATIONS
 
@@ -23,6 +24,10 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 ENOUGH_BYTES = 1_000_000
 
 
+#: So long a process waits for another that writes, seconds.
+PATIENCE_S = 10.0
+
+
 class LedgerError(SedmError):
     """The ledger cannot be used; the text names the file and what to do."""
 
@@ -31,13 +36,17 @@ class LedgerFull(LedgerError, NotNow):
     """The ledger cannot be written now (disk full, quota, I/O error); nothing of the transaction was kept."""
 
 
-def open_database(path: Path | str, *, read_only: bool, check: bool) -> sqlite3.Connection:
+def open_database(
+    path: Path | str, *, read_only: bool, check: bool, wait_s: float = PATIENCE_S
+) -> sqlite3.Connection:
     """Open the file, make it or bring its tables to the newest version; ``":memory:"`` gives one that is forgotten.
 
     Parameters
     ----------
     check : bool
         Look through the whole file for damage first.
+    wait_s : float
+        Longest wait for another process that writes.
 
     Raises
     ------
@@ -54,7 +63,7 @@ def open_database(path: Path | str, *, read_only: bool, check: bool) -> sqlite3.
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * wait_s)}")
         if check and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _unusable(path, found)
         _migrate(connection, path, read_only=read_only)
@@ -90,7 +99,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             connection.execute("ROLLBACK")
         kind = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else None
         if kind in NO_ROOM:
-            raise _full(error) from error
+            raise _full(error, connection) from error
         if kind in DAMAGED:
             msg = f"the ledger is damaged ({error}); stop the service and run: sedmd doctor --rebuild"
             raise LedgerError(msg) from error
@@ -162,8 +171,21 @@ def _connect(path: Path | str, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def _full(error: BaseException) -> LedgerFull:
+def _full(error: BaseException, connection: sqlite3.Connection | None = None) -> LedgerFull:
+    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else None
+    if code == sqlite3.SQLITE_BUSY:
+        found = _others(connection) if connection is not None else []
+        named = ", ".join(one.told() for one in found) or "another process"
+        return LedgerFull(f"the ledger cannot be written now: {named} holds it; expected it for a moment only. End it")
     return LedgerFull(f"the ledger cannot be written now ({error}); expected free space and a disk that works")
+
+
+def _others(connection: sqlite3.Connection) -> list[Holder]:
+    """Other processes with a lock on the file; those that only read are named where nobody writes."""
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    found = holders_of(Path(path), Path(f"{path}-shm")) if path else []
+    found = [one for one in found if one.pid not in (0, os.getpid())]
+    return [one for one in found if one.writes] or found
 
 
 def _unusable(path: Path | str, error: object) -> LedgerError:

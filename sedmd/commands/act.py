@@ -6,10 +6,8 @@ import argparse
 import getpass
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
 from sedmd.config import Settings
@@ -128,6 +126,7 @@ def verb_scan(options: argparse.Namespace) -> int:
 
 def _ask(verb: str, options: argparse.Namespace, cards: str = "") -> int:
     """Leave the request, see that it is carried out, print the answer."""
+    from sedmd.doorbell import ring
     from sedmd.ledger import Ledger
     from sedmd.lock import holder
 
@@ -141,15 +140,15 @@ def _ask(verb: str, options: argparse.Namespace, cards: str = "") -> int:
     process = holder(settings.paths.state)
     if process is None:
         _carry_out_here(settings)
-    elif process > 0:
-        with suppress(PermissionError, ProcessLookupError):
-            os.kill(process, signal.SIGUSR1)  # it need not wait for its next scan
+    else:
+        ring(settings.paths.state, number)  # it need not wait for its next scan
     until = time.monotonic() + PATIENCE_S
     answer = None
     with Ledger.open(path, clock=utc_now, read_only=True) as ledger:
         while (answer := ledger.answer_to(number)) is None and time.monotonic() < until:
             time.sleep(0.1)
-    print(answer or f"noted; process {process} will do it when it can")
+    who = f"process {process}" if process is not None and process > 0 else "the service"
+    print(answer or f"noted; {who} will do it when it can")
     if process is None and answer and not answer.startswith("refused"):
         print("No service is running: the work is done by the next sedmd run or sedmd reduce.")
     return int(bool(answer and answer.startswith("refused")))

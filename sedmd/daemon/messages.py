@@ -50,7 +50,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An operator left a request."""
+    """An operator left a request; `user` is who rang for it, as the kernel tells."""
+
+    number: int = 0
+    user: int = -1
 
 
 @dataclass(frozen=True, slots=True)

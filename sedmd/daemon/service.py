@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,7 @@ from sedmd.daemon.notify import Notifier
 from sedmd.daemon.vitals import troubles
 from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
+from sedmd.doorbell import Doorbell
 from sedmd.engines import Engine, engine_for
 from sedmd.errors import ConfigError, NotNow, SedmError
 from sedmd.journal import Journal
@@ -35,7 +37,7 @@ from sedmd.lock import single_instance
 from sedmd.night import is_night
 from sedmd.products.files import DiskFull, write_bytes_atomic
 from sedmd.report import ERROR, NOTICE, WARNING, Report
-from sedmd.requests import carry_out
+from sedmd.requests import carry_out, who_asked
 from sedmd.verdicts import take_decisions
 
 SWEEP_S = 600.0
@@ -45,6 +47,8 @@ SLICE_S = 0.3
 DEAF_AFTER = 3
 #: Least time between two pings of systemd's watchdog, seconds.
 PING_S = 1.0
+#: Longest wait for another process that writes the ledger, seconds: the loop has its other work.
+LEDGER_S = 0.5
 #: Seconds between tries to write a ledger that has no room.
 STALL_S = 5.0
 
@@ -81,9 +85,9 @@ def serve(
         as_json=settings.log.format == "json",
     )
     with (
-        single_instance(paths.state),
+        single_instance(paths.state, mode=int(paths.state_mode, 8)),
         Ledger.open(
-            paths.state / "ledger.sqlite", clock=clock, journal=Journal(paths.redux_root), check=True
+            paths.state / "ledger.sqlite", clock=clock, journal=Journal(paths.redux_root), check=True, wait_s=LEDGER_S
         ) as ledger,
         engine_for(settings.jobs, tell=lambda text: report.event("", "cluster", "", text, level=NOTICE)) as engine,
     ):
@@ -95,7 +99,6 @@ def serve(
             (signal.SIGTERM, Stop()),
             (signal.SIGINT, Stop()),
             (signal.SIGHUP, Reload()),
-            (signal.SIGUSR1, Asked()),
         ):
             signal.signal(number, _sender(service, message))
         return service.run()
@@ -167,6 +170,8 @@ class Service:
         self.watcher = self._watcher(settings)
         self._config = config
         self._again: list[Message] = []
+        self._asked_by: dict[int, int] = {}
+        self.bell = Doorbell(settings.paths.state, lambda number, user: self.inbox.put(Asked(number, user)))
         self.stalled = ""
         self._missed = 0
         self._folders: set[str] = set()
@@ -195,11 +200,14 @@ class Service:
                     self.report.event("", "service", "", f"no health and metrics: {error}", level=WARNING)
                 else:
                     self.report.event("", "service", "", f"health and metrics at {health.address}", level=NOTICE)
+            if silent := self.bell.start():
+                self.report.event("", "service", "", silent, level=NOTICE)
             self.notifier.ready(self.status_line())
             self.inbox.put(Wake())  # what the last service left is begun at once, not with the first scan
             while self._step():
                 pass
         finally:
+            self.bell.stop()
             self.ticker.stop()
             self.watcher.stop()
             self.chores.stop()
@@ -218,17 +226,19 @@ class Service:
         full = False
         for message in dict.fromkeys(messages):
             try:
-                self.handle(message)
+                if not full:
+                    self.handle(message)
             except LedgerFull as error:
                 full = True
                 self._stall(error)
-                if isinstance(message, Ended | Asked):
-                    self._again.append(message)
+            if full and isinstance(message, Ended | Asked | Check):  # another try costs the loop another wait
+                self._again.append(message)
         try:
-            if self.stalled:
-                self.ledger.probe()
-            self.intake.work(SLICE_S)
-            self._pump()
+            if not full:
+                if self.stalled:
+                    self.ledger.probe()
+                self.intake.work(SLICE_S)
+                self._pump()
         except LedgerFull as error:
             full = True
             self._stall(error)
@@ -287,7 +297,9 @@ class Service:
                     self.nights.touch(night)
             case Check(night):
                 self._check(night)
-            case Asked():
+            case Asked(number, user):
+                if number:
+                    self._asked_by[number] = user
                 self._answer()
             case Reload():
                 self.reload()
@@ -413,7 +425,8 @@ class Service:
 
     def _answer(self) -> None:
         """Carry out what operators asked for."""
-        for request in self.ledger.requests():
+        for asked in self.ledger.requests():
+            request = replace(asked, who=who_asked(asked.who, self._asked_by.get(asked.number)))
             try:
                 answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
             except LedgerError:
@@ -422,6 +435,7 @@ class Service:
                 # the border of an operator's request: whatever it does, it costs that request only
                 answer = f"refused: {type(error).__name__}: {error}; a fault of the program, report it"
             self.ledger.answer(request.number, answer)
+            self._asked_by.pop(request.number, None)
             text = f"{answer} (asked by {request.who})"
             self.report.event(request.night, request.verb, request.subject, text, level=NOTICE)
             self.nights.touch_all()

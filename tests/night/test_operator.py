@@ -1,7 +1,6 @@
 """What operators do while the service runs, and when it does not: each verb, with its answer and its effect."""
 
 import json
-import os
 import re
 import signal
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ import pytest
 import sedmd.ingest
 from sedmd import cli
 from sedmd.ledger import Ledger
-from sedmd.lock import single_instance
 
 from .helpers import NOW, configure, night_is_done, products, service, stop, wait_for
 from .raw_night import NIGHT, SHAPE, Raw, calibrations, nights_of, on_sky, raw, whole_night
@@ -240,15 +238,6 @@ def test_commands_go_by_the_settings_that_the_service_left(settings, capsys):
     state = json.loads(capsys.readouterr().out)
     assert [target["state"] for target in state["targets"]] == ["spectrum"]
     assert not state["due"]
-
-
-def test_a_nudge_for_the_service_harms_nobody_else_who_holds_the_lock(settings):
-    before = signal.getsignal(signal.SIGUSR1)
-    try:
-        with single_instance(settings.paths.state):
-            os.kill(os.getpid(), signal.SIGUSR1)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
 
 
 def test_targets_by_group(settings, capsys):

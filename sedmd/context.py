@@ -46,6 +46,7 @@ def night_context(
     final: bool,
     versions: Mapping[str, object],
     pin_fallbacks: bool = True,
+    memory: Memory | None = None,
 ) -> Context:
     """Everything the planner is told about a night.
 
@@ -59,10 +60,13 @@ def night_context(
         Of the program that does the work, not of the one that asks.
     pin_fallbacks : bool
         See `sedmd.plan.Context`; the same holds of the place where targets are expected.
+    memory : Memory, optional
+        What earlier nights tell, by whoever knows that nothing changes there meanwhile; by default the ledger is asked.
     """
     marks = ledger.marks(night)
-    earlier = _earlier(settings, ledger, night)
-    reference = earlier.figures if all(mark.kind != ACCEPTED for mark in marks) else None
+    if memory is None:
+        memory = remember(settings, ledger, night, pin_fallbacks=pin_fallbacks)
+    reference = memory.figures if all(mark.kind != ACCEPTED for mark in marks) else None
     return Context(
         night=night,
         folder=settings.paths.redux_root / night,
@@ -79,12 +83,12 @@ def night_context(
         versions=versions,
         options={
             "traces": {"field_centre": settings.instrument.field_centre(night)},
-            "cube": {"place": str(_place(settings, ledger, night, pin=pin_fallbacks))},
+            "cube": {"place": str(memory.place)},
         },
         target_options=asdict(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
-        fallbacks=earlier.sets,
-        flux_fallback=earlier.flux,
+        fallbacks=memory.sets,
+        flux_fallback=memory.flux,
         pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
         departures=_departures(reference),
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
@@ -109,15 +113,27 @@ def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Earlier:
-    """What earlier nights have to offer, and the figures of the newest good geometry."""
+class Memory:
+    """What earlier nights tell a night.
 
-    sets: tuple[CalibrationSet, ...]
-    flux: FluxCalibration | None
-    figures: tuple[Figures, Figures] | None
+    Attributes
+    ----------
+    sets, flux
+        What may stand in for the night's own calibrations.
+    figures
+        Of traces and wavelengths of the newest good geometry.
+    place
+        Where targets are expected.
+    """
+
+    sets: tuple[CalibrationSet, ...] = ()
+    flux: FluxCalibration | None = None
+    figures: tuple[Figures, Figures] | None = None
+    place: Place = Place()
 
 
-def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
+def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> Memory:
+    """What the ledger knows of the nights before; `pin_fallbacks` as for `night_context`."""
     oldest = datetime.strptime(night, "%Y%m%d") - timedelta(days=settings.calibrations.fallback_max_age_nights)
     changed = changed_by(night)
     since = max(oldest.strftime("%Y%m%d"), changed)
@@ -145,7 +161,8 @@ def _earlier(settings: Settings, ledger: Ledger, night: str) -> _Earlier:
         flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, serves=night)
         if flux is not None:
             break
-    return _Earlier(sets=tuple(sets), flux=flux, figures=figures)
+    place = _place(settings, ledger, night, pin=pin_fallbacks)
+    return Memory(sets=tuple(sets), flux=flux, figures=figures, place=place)
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
@@ -166,4 +183,4 @@ def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures,
     return lambda traces, wavelength: departures(Geometry.from_figures(traces, wavelength), before)
 
 
-__all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "night_context", "night_is_final"]
+__all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "Memory", "night_context", "night_is_final", "remember"]

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from sedmd.config import Settings
-from sedmd.context import REFUSED, night_context, night_is_final
+from sedmd.context import REFUSED, Memory, night_context, night_is_final
 from sedmd.custody import Custody
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
@@ -42,17 +42,6 @@ def step_versions(steps_module: str) -> Mapping[str, object]:
         msg = f"[jobs] steps_module {steps_module!r} cannot be loaded ({error}); expected a module with STEPS"
         raise ConfigError(msg) from error
     return versions
-
-
-def conflicts(job: Job, running: Mapping[str, Job]) -> bool:
-    """True if `job` would write what a running job reads or writes, or read what it writes."""
-    makes = set(job.outputs.values())
-    reads = {path for given in job.inputs.values() for path in given}
-    for other in running.values():
-        others = set(other.outputs.values())
-        if makes & others or reads & others or makes & {path for given in other.inputs.values() for path in given}:
-            return True
-    return False
 
 
 class Dispatcher:
@@ -101,7 +90,7 @@ class Dispatcher:
         self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._pin_fallbacks = pin_fallbacks
+        self.pin_fallbacks = pin_fallbacks
         self._patient = patient
         self._versions = step_versions(settings.jobs.steps_module)
         ledger.put_versions(self._versions)
@@ -131,17 +120,35 @@ class Dispatcher:
         """Notice products that were deleted or changed by somebody else; see `Custody.check`."""
         return self.custody.check(night, busy=self._busy(), budget_s=budget_s)
 
-    def plan(self, night: str, *, final: bool) -> Plan:
-        """Plan a night from the ledger, retire products that are no longer wanted, tell what is new."""
-        plan = self.look(night, final=final)
+    def plan(
+        self, night: str, *, final: bool, rows: Sequence[FrameRow] | None = None, memory: Memory | None = None
+    ) -> Plan:
+        """Plan a night, retire products that are no longer wanted, tell what is new; `rows`, `memory` as for `look`."""
+        plan = self.look(night, final=final, rows=rows, memory=memory)
         self._ended.pop(night, None)
         self._retire(plan)
         self._tell(plan)
         return plan
 
-    def look(self, night: str, *, final: bool | None = None) -> Plan:
-        """Plan a night and change nothing; by default `final` is what the clock says."""
-        rows = self.ledger.frames(night)
+    def look(
+        self,
+        night: str,
+        *,
+        final: bool | None = None,
+        rows: Sequence[FrameRow] | None = None,
+        memory: Memory | None = None,
+    ) -> Plan:
+        """Plan a night and change nothing.
+
+        Parameters
+        ----------
+        final : bool, optional
+            No more frames come; by default what the clock says.
+        rows, memory : optional
+            The night's frames, and what earlier nights tell, by whoever knows that they do not change meanwhile; by
+            default the ledger is asked.
+        """
+        rows = self.ledger.frames(night) if rows is None else rows
         if final is None:
             final = night_is_final(self.settings, self.ledger, night, now=self.clock())
         context = night_context(
@@ -152,25 +159,40 @@ class Dispatcher:
             now=self.clock(),
             final=final,
             versions=self._versions,
-            pin_fallbacks=self._pin_fallbacks,
+            pin_fallbacks=self.pin_fallbacks,
+            memory=memory,
         )
         return plan_night([row.frame for row in rows if row.frame is not None], context)
 
-    def launch(self, plans: Iterable[Plan]) -> int:
-        """Start due jobs while workers are free, those of the newest night first; how many were started.
+    def launch(self, plans: Iterable[Plan], *, oldest_first: bool = False) -> int:
+        """Start due jobs while workers are free; how many were started.
 
         A plan may be older than the jobs that ended since: what it calls due is not begun again.
+
+        Parameters
+        ----------
+        oldest_first : bool
+            The nights in the order in which each rests on those before it; else the newest is the most urgent.
         """
         started = 0
-        for plan in sorted(plans, key=lambda plan: plan.night, reverse=True):
+        room = self.engine.workers - len(self.running)
+        written = self._busy()
+        read = {path for job in self.running.values() for given in job.inputs.values() for path in given}
+        for plan in sorted(plans, key=lambda plan: plan.night, reverse=not oldest_first):
+            if started >= room:
+                return started
             for node in plan.due():
-                if len(self.running) >= self.engine.workers:
+                if started >= room:
                     return started
                 if node.key in self.running or node.key in self._ended.get(plan.night, ()):
                     continue
-                if conflicts(node.job, self.running):
-                    continue
+                makes = set(node.job.outputs.values())
+                reads = {path for given in node.job.inputs.values() for path in given}
+                if makes & written or makes & read or reads & written:
+                    continue  # it would write what a running job reads or writes, or read what one writes
                 self._start(node)
+                written |= makes
+                read |= reads
                 started += 1
         return started
 

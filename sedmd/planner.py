@@ -315,7 +315,9 @@ class _Planner(Jobs):
         own = [self._cube(one, self._bias_for(speed_of(one.frame), masters), tonight) for one in exposures]
         ready = all(source.ready for node in own for source in node[1])
         hopeful = all(source.ready or source.hopeful for node in own for source in node[1])
-        others = [(one, nodes) for one in self.context.fallbacks if (nodes := self._cubes_with(one, exposures))]
+        # when tonight's are ready, only who leaves alone what was begun has to know whether it was
+        sets = self.context.fallbacks if self.context.pin_fallbacks or not ready else ()
+        others = [(one, nodes) for one in sets if (nodes := self._cubes_with(one, exposures))]
         # a set with which the visit was begun stays, also when a newer one turns up
         for one, nodes in others:
             begun = all(node.state in (State.DONE, State.RUNNING) for node in nodes)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sedmd.config import Settings
-from sedmd.context import ENDED, night_is_final
+from sedmd.context import ENDED, Memory, night_is_final
 from sedmd.dispatch import Dispatcher, all_fates
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
@@ -23,10 +23,13 @@ from sedmd.night import is_night
 from sedmd.nightend import outcome_of
 from sedmd.plan import Node, Plan, State
 from sedmd.report import Report
+from sedmd.window import Window
 from sedmd.worker import Outcome
 
 #: Steps of the recipe that need no frame, only cubes and what was made of them.
 AFTER_THE_CUBE = frozenset({"extract", "fluxcal", "calibrate", "page"})
+#: Nights at work at once: while the exposures of one keep few workers busy, the next are calibrated.
+OPEN_NIGHTS = 4
 #: Exit codes of `sedmd reduce`.
 ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
@@ -101,7 +104,7 @@ def reduce_nights(
         Exit code 0 all good, 1 some frames or jobs lost, 3 calibrations missing.
     """
     ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
-    settings = _at_a_terminal(settings)
+    settings = at_a_terminal(settings)
     if strict:
         calibrations = dataclasses.replace(settings.calibrations, fallback_max_age_nights=0)
         settings = dataclasses.replace(settings, calibrations=calibrations)
@@ -119,15 +122,17 @@ def reduce_nights(
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
     ledger.forget_failures(nights)
-    # one night after the other: each rests on what those before it have told of the instrument
+    sizes = {night: (0, len(dispatcher.look(night, final=True, memory=Memory()).nodes)) for night in nights}
+
+    def told(night: str, done: int, total: int, label: str) -> None:
+        sizes[night] = (done, total)
+        progress(sum(done for done, _ in sizes.values()), sum(total for _, total in sizes.values()), label)
+
+    window = Window(dispatcher, ended, size=OPEN_NIGHTS, progress=told)
     plans: dict[str, Plan] = {}
-    sizes = {night: len(dispatcher.look(night, final=True).nodes) for night in nights}
-    for night in nights:
-        done = sum(len(plan.nodes) for plan in plans.values())
-        left = sum(size for other, size in sizes.items() if other > night)
-        plans |= _work_off(dispatcher, ended, {night: True}, _beside(progress, done, left))
-    for night, plan in plans.items():
-        ledger.mark(ENDED, night, "", outcome_of(plan, ledger))
+    for plan in window.work((night, True) for night in nights):
+        plans[plan.night] = plan
+        ledger.mark(ENDED, plan.night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
 
 
@@ -156,7 +161,7 @@ def extract_night(
     """
     ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]] = queue.SimpleQueue()
     dispatcher = Dispatcher(
-        settings=_at_a_terminal(settings),
+        settings=at_a_terminal(settings),
         ledger=ledger,
         engine=engine,
         clock=clock,
@@ -172,43 +177,14 @@ def extract_night(
         chosen = not subjects or bool(node.about & set(subjects))
         return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
 
-    return _work_off(dispatcher, ended, {night: final}, progress, wanted)[night]
+    window = Window(dispatcher, ended, wanted=wanted, progress=lambda night, *told: progress(*told))
+    (plan,) = window.work([(night, final)])
+    return plan
 
 
-def _at_a_terminal(settings: Settings) -> Settings:
+def at_a_terminal(settings: Settings) -> Settings:
     """A passing fault is tried once more, at once: nobody waits half an hour at a terminal."""
     return dataclasses.replace(settings, jobs=dataclasses.replace(settings.jobs, retry_after_s=(0.0,)))
-
-
-def _work_off(
-    dispatcher: Dispatcher,
-    ended: queue.SimpleQueue[tuple[str, Job, Future[Outcome]]],
-    nights: Mapping[str, bool],
-    progress: Callable[[int, int, str], None],
-    wanted: Callable[[Node], bool] = lambda node: True,
-) -> dict[str, Plan]:
-    """Do what is due in these nights (night -> no more frames will come) until nothing wanted is; their last plans."""
-    plans = {night: dispatcher.plan(night, final=final) for night, final in nights.items()}
-    while True:
-        chosen = [
-            dataclasses.replace(plan, nodes=tuple(node for node in plan.nodes if wanted(node)))
-            for plan in plans.values()
-        ]
-        if any(plan.due() for plan in chosen):
-            dispatcher.engine.await_worker()
-        dispatcher.launch(chosen)
-        if not dispatcher.running:
-            return plans
-        key, job, future = ended.get()
-        dispatcher.finished(key, future)
-        plans[job.night] = dispatcher.plan(job.night, final=nights[job.night])
-        nodes = [node for plan in plans.values() for node in plan.nodes if wanted(node)]
-        progress(sum(node.state is State.DONE for node in nodes), len(nodes), f"{job.step} {job.label}")
-
-
-def _beside(progress: Callable[[int, int, str], None], done: int, left: int) -> Callable[[int, int, str], None]:
-    """The progress of one night, with the jobs of other nights that are done and those that are left."""
-    return lambda now, total, label: progress(done + now, done + total + left, label)
 
 
 def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:

@@ -1,0 +1,163 @@
+"""Several nights at work at once, with the result of one after the other.
+
+A night rests on those before it: where targets land, which calibrations and flux calibration stand in for its own, and
+whether its geometry is still that of the instrument. What rests on its own frames alone (biases, lamps, traces,
+wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask is finished. The
+products therefore do not depend on the number of workers, on who is first, or on how often the work was interrupted.
+
+Planning costs the same whether there are ten nights or thousands: only the open ones are held, a night is planned anew
+when jobs of its own ended, and what earlier nights tell is asked once, when its turn has come.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from sedmd.context import Memory, remember
+from sedmd.dispatch import Dispatcher
+from sedmd.job import Job
+from sedmd.landings import MEMORY_DAYS
+from sedmd.ledger import FrameRow
+from sedmd.plan import Node, Plan, State
+from sedmd.worker import Outcome
+
+#: Steps that know of no other night.
+AHEAD = frozenset({"bias", "lamp", "traces", "wavelength"})
+
+Ended = queue.SimpleQueue[tuple[str, Job, Future[Outcome]]]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A night at work; `memory` is None until its turn has come."""
+
+    night: str
+    final: bool
+    rows: list[FrameRow]
+    memory: Memory | None
+    plan: Plan
+
+
+class Window:
+    """Works off nights, the oldest first, so many at once.
+
+    Parameters
+    ----------
+    dispatcher : Dispatcher
+    ended : queue
+        Where `dispatcher.on_done` puts (key, job, future).
+    size : int
+        Nights that are open at once.
+    wanted : callable
+        Which jobs are done; all by default.
+    progress : callable
+        Told (night, its jobs done, its jobs in all, label of the job that ended).
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        ended: Ended,
+        *,
+        size: int = 1,
+        wanted: Callable[[Node], bool] = lambda node: True,
+        progress: Callable[[str, int, int, str], None] = lambda night, done, total, label: None,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._ended = ended
+        self._size = size
+        self._wanted = wanted
+        self._progress = progress
+        self._open: dict[str, _Open] = {}
+
+    def work(self, nights: Iterable[tuple[str, bool]]) -> Iterator[Plan]:
+        """Do what is wanted and due in these nights, given oldest first with "no more frames will come".
+
+        Yields
+        ------
+        Plan
+            The last one of each night, as soon as nothing is left to do in it; in the order given.
+        """
+        waiting = iter(nights)
+        more = True
+        while more or self._open:
+            while more and len(self._open) < self._size:
+                more = self._take(next(waiting, None))
+            self._give_turns()
+            chosen = [self._chosen(one) for one in self._open.values()]
+            if any(plan.due() for plan in chosen):
+                self._dispatcher.engine.await_worker()
+            self._dispatcher.launch(chosen, oldest_first=True)
+            finished = self._finished()
+            if finished is not None:
+                del self._open[finished.night]
+                yield finished.plan
+            elif self._dispatcher.running:
+                self._hear()
+
+    def _take(self, given: tuple[str, bool] | None) -> bool:
+        if given is None:
+            return False
+        night, final = given
+        rows = self._dispatcher.ledger.frames(night)
+        plan = self._dispatcher.look(night, final=final, rows=rows, memory=Memory())
+        self._open[night] = _Open(night, final, rows, None, plan)
+        return True
+
+    def _give_turns(self) -> None:
+        """Nights that need wait for none before them any more."""
+        for one in self._open.values():
+            if one.memory is None and not any(_asks(one.night, other) for other in self._open if other < one.night):
+                settings, ledger = self._dispatcher.settings, self._dispatcher.ledger
+                pin = self._dispatcher.pin_fallbacks
+                one.memory = remember(settings, ledger, one.night, pin_fallbacks=pin)
+                self._plan(one)
+
+    def _plan(self, one: _Open) -> None:
+        if one.memory is None:  # only what is made ahead is taken from this plan, and nothing else told of it
+            one.plan = self._dispatcher.look(one.night, final=one.final, rows=one.rows, memory=Memory())
+        else:
+            one.plan = self._dispatcher.plan(one.night, final=one.final, rows=one.rows, memory=one.memory)
+
+    def _chosen(self, one: _Open) -> Plan:
+        """The plan with only the jobs that may be begun."""
+        ahead = one.memory is None
+        nodes = (node for node in one.plan.nodes if self._wanted(node) and not (ahead and node.job.step not in AHEAD))
+        return dataclasses.replace(one.plan, nodes=tuple(nodes))
+
+    def _finished(self) -> _Open | None:
+        """The oldest open night, if nothing of it runs or is due."""
+        first = next(iter(self._open.values()), None)
+        if first is None or first.memory is None:
+            return None
+        if any(job.night == first.night for job in self._dispatcher.running.values()):
+            return None
+        if self._dispatcher.running and self._chosen(first).due():
+            return None  # no room at the moment; without anything running it is never begun
+        return first
+
+    def _hear(self) -> None:
+        """Wait for jobs that end, book all that did, and plan their nights once."""
+        booked = [self._ended.get()]
+        with suppress(queue.Empty):
+            while True:
+                booked.append(self._ended.get_nowait())
+        for key, _, future in booked:
+            self._dispatcher.finished(key, future)
+        for night in dict.fromkeys(job.night for _, job, _ in booked):
+            self._plan(self._open[night])
+        for _, job, _ in booked:
+            nodes = [node for node in self._open[job.night].plan.nodes if self._wanted(node)]
+            done = sum(node.state is State.DONE for node in nodes)
+            self._progress(job.night, done, len(nodes), f"{job.step} {job.label}")
+
+
+def _asks(night: str, other: str) -> bool:
+    """True if a night may depend on an earlier one: nothing is remembered for longer than the place of targets."""
+    return (datetime.strptime(night, "%Y%m%d") - datetime.strptime(other, "%Y%m%d")).days <= MEMORY_DAYS

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, kind, practise, send, tell, work
+from sedmd.commands import act, ask, kind, practise, send, tell, work, years
 from sedmd.errors import SedmError
 
 EXIT_CODES = """\
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for group in (work, ask, act, tell, kind, send, practise):
+    for group in (work, years, ask, act, tell, kind, send, practise):
         group.add_to(add)
     return top
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -129,7 +129,7 @@ class Memory:
     sets: tuple[CalibrationSet, ...] = ()
     flux: FluxCalibration | None = None
     figures: tuple[Figures, Figures] | None = None
-    place: Place = Place()
+    place: Place = field(default_factory=Place)
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> Memory:

@@ -18,7 +18,7 @@ from sedmd.errors import ConfigError
 from sedmd.frames import Kind
 from sedmd.ingest import Mended, raw_files, register, take_in, unchanged
 from sedmd.job import Job
-from sedmd.ledger import Ledger
+from sedmd.ledger import FrameRow, Ledger
 from sedmd.night import is_night
 from sedmd.nightend import outcome_of
 from sedmd.plan import Node, Plan, State
@@ -128,7 +128,7 @@ def reduce_nights(
         sizes[night] = (done, total)
         progress(sum(done for done, _ in sizes.values()), sum(total for _, total in sizes.values()), label)
 
-    window = Window(dispatcher, ended, size=OPEN_NIGHTS, progress=told)
+    window = Window(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=told)
     plans: dict[str, Plan] = {}
     for plan in window.work((night, True) for night in nights):
         plans[plan.night] = plan
@@ -233,6 +233,15 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([lines[0], "-" * min(110, max(map(len, lines))), *lines[1:]])
 
 
+def book(row: FrameRow, ledger: Ledger, report: Report) -> None:
+    """Register a frame that was read, and tell what is not reduced."""
+    register(ledger, row)
+    if row.frame is None:
+        report.event(row.night, "frame", row.path.name, f"quarantined: {row.reason}", level=4)
+    elif row.frame.kind is Kind.IGNORED:
+        report.event(row.night, "frame", row.path.name, f"ignored: {row.frame.reason}", minor=True)
+
+
 def _take_in_all(
     paths: Sequence[Path],
     settings: Settings,
@@ -248,11 +257,6 @@ def _take_in_all(
         cards = mended.of(path)
         if unchanged(path, known, settings, cards) or (path in known and known[path].state == "forgotten"):
             continue
-        row = take_in(path, settings, now=clock(), mends=cards)
-        register(ledger, row)
-        if row.frame is None:
-            report.event(row.night, "frame", path.name, f"quarantined: {row.reason}", level=4)
-        elif row.frame.kind is Kind.IGNORED:
-            report.event(row.night, "frame", path.name, f"ignored: {row.frame.reason}", minor=True)
+        book(take_in(path, settings, now=clock(), mends=cards), ledger, report)
     wanted = set(paths)
     return sorted({row.night for row in ledger.frames() if row.path in wanted})

@@ -34,6 +34,7 @@ RECORDS = (
     "night.txt",
     "report.txt",
     "report.json",
+    "changes.json",
     "report_ztf.txt",
     "*.classification.json",
 )

@@ -2,7 +2,7 @@
 
 A night rests on those before it: where targets land, which calibrations and flux calibration stand in for its own, and
 whether its geometry is still that of the instrument. What rests on its own frames alone (biases, lamps, traces,
-wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask is finished. The
+wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask has told all. The
 products therefore do not depend on the number of workers, on who is first, or on how often the work was interrupted.
 
 Planning costs the same whether there are ten nights or thousands: only the open ones are held, a night is planned anew
@@ -30,6 +30,9 @@ from sedmd.worker import Outcome
 #: Steps that know of no other night.
 AHEAD = frozenset({"bias", "lamp", "traces", "wavelength"})
 
+#: Steps of which later nights learn nothing.
+TELLS_NOTHING = frozenset({"calibrate", "page"})
+
 Ended = queue.SimpleQueue[tuple[str, Job, Future[Outcome]]]
 
 
@@ -52,8 +55,8 @@ class Window:
     dispatcher : Dispatcher
     ended : queue
         Where `dispatcher.on_done` puts (key, job, future).
-    size : int
-        Nights that are open at once.
+    size : callable
+        How many nights may be open now.
     wanted : callable
         Which jobs are done; all by default.
     progress : callable
@@ -65,7 +68,7 @@ class Window:
         dispatcher: Dispatcher,
         ended: Ended,
         *,
-        size: int = 1,
+        size: Callable[[], int] = lambda: 1,
         wanted: Callable[[Node], bool] = lambda node: True,
         progress: Callable[[str, int, int, str], None] = lambda night, done, total, label: None,
     ) -> None:
@@ -87,7 +90,7 @@ class Window:
         waiting = iter(nights)
         more = True
         while more or self._open:
-            while more and len(self._open) < self._size:
+            while more and len(self._open) < self._size():
                 more = self._take(next(waiting, None))
             self._give_turns()
             chosen = [self._chosen(one) for one in self._open.values()]
@@ -113,7 +116,9 @@ class Window:
     def _give_turns(self) -> None:
         """Nights that need wait for none before them any more."""
         for one in self._open.values():
-            if one.memory is None and not any(_asks(one.night, other) for other in self._open if other < one.night):
+            earlier = (other for other in self._open.values() if other.night < one.night)
+            before = (other for other in earlier if _asks(one.night, other.night))
+            if one.memory is None and not any(_teaches(other) for other in before):
                 settings, ledger = self._dispatcher.settings, self._dispatcher.ledger
                 pin = self._dispatcher.pin_fallbacks
                 one.memory = remember(settings, ledger, one.night, pin_fallbacks=pin)
@@ -156,6 +161,11 @@ class Window:
             nodes = [node for node in self._open[job.night].plan.nodes if self._wanted(node)]
             done = sum(node.state is State.DONE for node in nodes)
             self._progress(job.night, done, len(nodes), f"{job.step} {job.label}")
+
+
+def _teaches(one: _Open) -> bool:
+    """True while a later night would not hear from this one all that it has to tell in the end."""
+    return one.memory is None or any(node.active and node.job.step not in TELLS_NOTHING for node in one.plan.nodes)
 
 
 def _asks(night: str, other: str) -> bool:

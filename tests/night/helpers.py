@@ -19,7 +19,7 @@ from sedmd.config import Settings, load
 from sedmd.status import snapshot
 
 #: What tells of the work, with its times, and is no product.
-RECORDS = ("sedmd.log", "journal.jsonl", "night.txt", "report.txt", "report.json")
+RECORDS = ("sedmd.log", "journal.jsonl", "night.txt", "report.txt", "report.json", "changes.json")
 NOW = datetime(2019, 6, 13, 12, tzinfo=UTC)
 TESTS = Path(__file__).parents[1]
 

@@ -1,0 +1,184 @@
+"""The command for many nights: reprocess."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sedmd.commands.common import positive_argument, utc_now
+from sedmd.config import Settings, from_table, load
+from sedmd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sedmd.engines import Engine
+    from sedmd.ledger import Ledger
+    from sedmd.reprocess import NightDone, Years
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_to(add: Add) -> None:
+    """Add this command to the program."""
+    command = add("reprocess", verb_reprocess)
+    command.add_argument(
+        "nights", metavar="NIGHTS", nargs="+", help="YYYYMMDD, YYYYMMDD..YYYYMMDD, all, or a file that lists them"
+    )
+    command.add_argument("--config", type=Path, help="the service's configuration")
+    command.add_argument("--raw", metavar="DIR", type=Path, help="instead of a file: the raw root, with --redux")
+    command.add_argument(
+        "--redux", metavar="DIR", type=Path, help="a new redux root (default: that of the configuration, in place)"
+    )
+    command.add_argument("--engine", choices=("local", "dask"), help="where jobs run (default: as configured)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, such as tcp://host:8786")
+    command.add_argument("--workers", type=positive_argument, help="local: processes at work at once")
+    command.add_argument("--open", metavar="N", type=positive_argument, help="nights at work at once")
+    command.add_argument(
+        "--alone",
+        action="store_true",
+        help="these nights with a ledger of their own, for one of many such commands at the same time (job arrays)",
+    )
+    command.add_argument("--list", action="store_true", help="only print the nights that are meant")
+    command.add_argument("--json", metavar="FILE", type=Path, help="every change, and every failure, as JSON")
+    command.add_argument("--verbose", "-v", action="store_true", help="one line for each event")
+
+
+def verb_reprocess(options: argparse.Namespace) -> int:
+    """Reduce years of nights anew, and tell what changed.
+
+    Each night rests on those before it, as when it was observed; the products do not depend on the number of workers.
+    The same command goes on where it was stopped. Without --redux the former products are replaced.
+    """
+    from sedmd.nightlist import nights_meant
+    from sedmd.report import Report
+    from sedmd.reprocess import reprocess
+
+    settings, former_root = _settings(options)
+    nights = nights_meant(options.nights, settings.paths.raw_root)
+    if options.list:
+        print("\n".join(nights))
+        return 0
+    if not nights:
+        print(f"no night of these in {settings.paths.raw_root}; nothing to do")
+        return 2
+    settings.paths.redux_root.mkdir(parents=True, exist_ok=True)
+    report = Report(
+        clock=utc_now,
+        redux_root=settings.paths.redux_root,
+        stream=sys.stderr if options.verbose else None,
+        verbose=options.verbose,
+    )
+    with _at_work(settings, nights, alone=options.alone) as (ledger, engine):
+        years = reprocess(
+            nights,
+            settings=settings,
+            ledger=ledger,
+            engine=engine,
+            clock=utc_now,
+            report=report,
+            former_root=former_root,
+            open_nights=options.open or 0,
+            on_night=lambda told: print(line(told), file=sys.stderr, flush=True),
+        )
+    _print(years)
+    if options.json is not None:
+        options.json.write_text(json.dumps(dataclasses.asdict(years), indent=1) + "\n", encoding="utf-8")
+    return years.code
+
+
+def line(told: NightDone) -> str:
+    """A night that is done, as a line: what became of it, the rate, and the time that is left."""
+    what = f"{told.jobs} jobs" if told.jobs else "nothing to do"
+    if told.failed:
+        what += f", {told.failed} failed"
+    if told.missing:
+        what += ", calibrations missing"
+    rate = "" if told.nights_an_hour is None else f", {told.nights_an_hour:.1f} nights an hour"
+    left = "" if told.seconds_left is None else f", {_duration(told.seconds_left)} left"
+    return f"{told.night}  {what}; {told.done} of {told.total} nights{rate}{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    days, hours = divmod(minutes // 60, 24)
+    return f"{days} d {hours:02} h" if days else f"{hours} h {minutes % 60:02} min"
+
+
+def _print(years: Years) -> None:
+    from sedmd.changes import table
+
+    print(f"{years.nights} nights, {years.jobs} jobs in {_duration(years.seconds)}")
+    for title, lines in (
+        ("Failed:", years.failed),
+        ("Earlier nights' calibrations serve:", years.fallbacks),
+        ("Calibrations missing:", years.missing),
+    ):
+        if lines:
+            print(f"\n{title}")
+            print("\n".join(f"  {one}" for one in lines))
+    print("\nAgainst the former version:")
+    print(table(years.changes))
+
+
+def _settings(options: argparse.Namespace) -> tuple[Settings, Path | None]:
+    """The settings, and the redux root with the former version if that is another."""
+    if options.config is not None and options.raw is None:
+        settings = load(options.config)
+        paths = settings.paths
+        if options.redux is not None:
+            # its ledger goes with it: the configured one speaks of the former products
+            paths = dataclasses.replace(paths, redux_root=options.redux.absolute(), state_dir=None)
+        former_root = settings.paths.redux_root
+        settings = dataclasses.replace(settings, paths=paths)
+    elif options.config is None and options.raw is not None and options.redux is not None:
+        table = {"paths": {"raw_root": str(options.raw), "redux_root": str(options.redux)}}
+        settings = from_table(table, origin="command line", base=Path.cwd())
+        former_root = settings.paths.redux_root
+    else:
+        msg = "reprocess needs --config FILE, or --raw DIR and --redux DIR"
+        raise ConfigError(msg)
+    jobs = settings.jobs
+    if options.scheduler:
+        jobs = dataclasses.replace(jobs, engine="dask", dask_scheduler=options.scheduler)
+    if options.engine:
+        jobs = dataclasses.replace(jobs, engine=options.engine)
+    if options.workers:
+        jobs = dataclasses.replace(jobs, workers=options.workers)
+    if jobs.engine == "dask" and not jobs.dask_scheduler:
+        raise ConfigError("--engine dask needs --scheduler ADDRESS, or [jobs] dask_scheduler in the configuration")
+    return dataclasses.replace(settings, jobs=jobs), former_root
+
+
+@contextmanager
+def _at_work(settings: Settings, nights: Sequence[str], *, alone: bool) -> Iterator[tuple[Ledger, Engine]]:
+    """A ledger and workers: the ledger of the redux root, or one for these nights made from their journals."""
+    from sedmd.engines import engine_for
+    from sedmd.journal import Journal
+    from sedmd.ledger import Ledger
+    from sedmd.lock import holder, single_instance
+    from sedmd.reprocess import take_up_nights
+
+    paths = settings.paths
+    with ExitStack() as stack:
+        state = paths.state
+        if alone:
+            if holder(paths.state) is not None:
+                msg = f"a sedmd works on {paths.redux_root} with the ledger in {paths.state}; stop it first"
+                raise ConfigError(msg)
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sedmd-")))
+        stack.enter_context(single_instance(state))
+        # without its journal an empty ledger is no lost one: what there is to know is taken up right away
+        ledger = Ledger.open(state / "ledger.sqlite", clock=utc_now, check=not alone)
+        stack.enter_context(ledger)
+        if taken := take_up_nights(ledger, paths.redux_root, nights if alone else None):
+            print(f"{len(taken)} nights taken up from their journals", file=sys.stderr)
+        ledger.journal = Journal(paths.redux_root)
+        tell = lambda text: print(text, file=sys.stderr)  # noqa: E731
+        engine = stack.enter_context(engine_for(settings.jobs, tell=tell))
+        yield ledger, engine

@@ -1,0 +1,63 @@
+"""Steps whose products tell what earlier nights taught: a cube holds its place, an extraction tells a landing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from night.fake_steps import NAMES, behave
+from night.fake_steps import STEPS as FAKE
+from sedmd.job import Job, Result
+from sedmd.products.files import write_bytes_atomic
+from sedmd.products.landing import EXPECTED, landing_figures
+from sedmd.products.spectrum import write_spectrum
+from sedmd.reduce.containers import Spectrum
+
+WAVELENGTH = np.linspace(4000.0, 9000.0, 250)
+
+
+def cube(job: Job) -> Result:
+    for role, path in job.outputs.items():
+        write_bytes_atomic(f"{role} {job.label} {job.options['place']} {_bytes(job)}\n".encode(), path)
+    return Result(figures={EXPECTED: job.options["place"]})
+
+
+def extract(job: Job) -> Result:
+    behave(job)
+    (path,) = job.outputs.values()
+    write_bytes_atomic(f"{job.label} {_bytes(job)}\n".encode(), path)
+    # a target lands where the last digits of its night say
+    x, y = int(job.night[-2:]) / 10.0, int(job.night[-4:-2]) / 10.0
+    standard = bool(job.options.get("standard"))
+    told = landing_figures(job.label, standard=standard, pair=False)
+    return Result(figures={**told, "x [arcsec]": x, "y [arcsec]": y, "quality": 1})
+
+
+def calibrate(job: Job) -> Result:
+    brightness = float(os.environ.get("FAKE_BRIGHTNESS", "1"))
+    flux = brightness * (5.0 + np.sin(WAVELENGTH / 37.0))
+    spectrum = Spectrum(
+        wavelength=WAVELENGTH,
+        flux=flux,
+        error=np.full(250, 0.1),
+        sky=np.zeros(250),
+        unit="erg / (s cm2 Angstrom)",
+        meta={"target": job.label, "quality": 1, "sum": _bytes(job)},
+    )
+    for role, path in job.outputs.items():
+        if role == "sp":
+            write_spectrum(path, spectrum)
+        else:
+            write_bytes_atomic(f"{role} {job.label} {_bytes(job)}\n".encode(), path)
+    return Result()
+
+
+def _bytes(job: Job) -> int:
+    return sum(sum(Path(path).read_bytes()[:100_000]) for given in job.inputs.values() for path in given)
+
+
+STEPS = {**FAKE, "cube": cube, "extract": extract, "calibrate": calibrate}
+VERSION = os.environ.get("FAKE_VERSION", "1")
+STEP_VERSIONS = dict.fromkeys([*NAMES, *STEPS], "1") | {"calibrate": VERSION}

@@ -1,6 +1,5 @@
 """Smooth functions of the place on the detector: sums without the matrix of their terms."""
 
-import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 

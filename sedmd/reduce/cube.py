@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.reduce.containers import Mask
+from sedmd.reduce.loops.rebin import sum_columns
 from sedmd.reduce.samples import Samples
 from sedmd.reduce.wavelength import WavelengthSolution
 
@@ -16,17 +17,18 @@ def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.concatenate([[2 * wavelength[0] - middle[0]], middle, [2 * wavelength[-1] - middle[-1]]])
 
 
-def to_matrix(
-    samples: Samples, values: NDArray[np.floating], n_trace: int, fill: float
-) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    """Sample values as a matrix (n_trace, n_column) starting at each trace's first column, and that column."""
+def to_matrices(samples: Samples, n_trace: int, *values: NDArray) -> tuple[NDArray[np.int64], list[NDArray]]:
+    """Each trace's first column, (n_trace,), and its samples' values from there on, (n_trace, n_column); else 0."""
     first = np.full(n_trace, samples.shape[1], int)
     last = np.full(n_trace, -1, int)
     np.minimum.at(first, samples.trace, samples.x)
     np.maximum.at(last, samples.trace, samples.x)
-    matrix = np.full((n_trace, int(max((last - first).max(), 0)) + 1), fill)
-    matrix[samples.trace, samples.x - first[samples.trace]] = values
-    return matrix, first
+    matrices = []
+    for each in values:
+        matrix = np.zeros((n_trace, int(max((last - first).max(initial=0), 0)) + 1), each.dtype)
+        matrix[samples.trace, samples.x - first[samples.trace]] = each
+        matrices.append(matrix)
+    return first, matrices
 
 
 def rebin(
@@ -65,28 +67,13 @@ def rebin(
     # A column covers its number minus to plus one half; which edge of a bin is the higher is the dispersion's affair.
     low = np.minimum(edges[:, 1:], edges[:, :-1]) + 0.5
     high = np.maximum(edges[:, 1:], edges[:, :-1]) + 0.5
-    value, first = to_matrix(samples, np.nan_to_num(flux), n_trace, 0.0)
-    var, _ = to_matrix(samples, np.nan_to_num(variance), n_trace, 0.0)
-    usable, _ = to_matrix(samples, (~bad & np.isfinite(flux)).astype(float), n_trace, 0.0)
-    n_column = value.shape[1]
+    # Only good columns count; the gap they leave is filled by scaling below.
+    usable = ~bad & np.isfinite(flux)
+    first, columns = to_matrices(samples, n_trace, np.nan_to_num(flux), np.nan_to_num(variance), usable)
     low = np.nan_to_num(low - first[:, None], nan=-1e6)
     high = np.nan_to_num(high - first[:, None], nan=-1e6)
-    start = np.floor(low).astype(np.int64)
-    reach = int(np.ceil(np.clip(high - low, 0, 50).max())) + 1
-    total = np.zeros(low.shape)
-    total_var = np.zeros(low.shape)
-    covered = np.zeros(low.shape)
-    for j in range(reach):
-        column = start + j
-        overlap = np.clip(np.minimum(high, column + 1) - np.maximum(low, column), 0, 1)
-        on = (column >= 0) & (column < n_column)
-        column = np.clip(column, 0, n_column - 1)
-        overlap = np.where(on, overlap, 0.0)
-        # Only good columns count; the gap they leave is filled by scaling below.
-        weight = overlap * np.take_along_axis(usable, column, axis=1)
-        total += weight * np.take_along_axis(value, column, axis=1)
-        total_var += weight**2 * np.take_along_axis(var, column, axis=1)
-        covered += weight
+    total, total_var, covered = (np.empty(low.shape) for _ in range(3))
+    sum_columns(low, high, *columns, total, total_var, covered)
     size = np.maximum(high - low, 1e-9)
     share = covered / size
     scale = 1.0 / np.maximum(share, 0.2)

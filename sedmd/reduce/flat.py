@@ -99,9 +99,9 @@ def _alike(
         return np.zeros(solution.shape), np.full(solution.shape[1], LOOSE)
     shape = solution[usable] / solution[usable, :1]
     near = cKDTree(places[usable]).query(places, k=NEIGHBOURS + 1)[1]
-    prior = np.empty(solution.shape)
+    # A spaxel is not its own neighbour: it goes to the end of its row, and the end is cut off.
     own = usable[near] == np.arange(len(solution))[:, None]
-    for row, (indices, mine) in enumerate(zip(near, own, strict=True)):
-        prior[row] = np.median(shape[indices[~mine][:NEIGHBOURS]], axis=0)
+    others = np.take_along_axis(near, np.argsort(own, axis=1, kind="stable")[:, :NEIGHBOURS], axis=1)
+    prior = np.median(shape[others], axis=1)
     spread = 1.4826 * np.median(np.abs(shape - prior[usable]), axis=0)
     return prior, np.maximum(spread, LEAST_SPREAD)

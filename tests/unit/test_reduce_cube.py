@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sedmd.reduce.containers import Mask
-from sedmd.reduce.cube import bin_edges, rebin, to_matrix
+from sedmd.reduce.cube import bin_edges, rebin, to_matrices
 from sedmd.reduce.samples import make_samples
 from unit.reduce_scenes import pixel_shares, prism_solution, rng
 
@@ -40,14 +40,16 @@ def test_edges_lie_half_way():
     assert_allclose(bin_edges(np.array([1.0, 2.0, 4.0])), [0.5, 1.5, 3.0, 5.0])
 
 
-def test_matrix_holds_every_sample_at_its_column():
+def test_matrices_hold_every_sample_at_its_column():
     samples, _, n = scene()
-    matrix, first = to_matrix(samples, samples.x * 1.0, n, -1.0)
+    first, (columns, even) = to_matrices(samples, n + 1, samples.x * 1.0, samples.x % 2 == 0)
     for k in range(n):
         own = np.sort(samples.x[samples.trace == k])
         assert first[k] == own[0]
-        assert_array_equal(matrix[k, : own.size], own)
-    assert (matrix[matrix < 0] == -1).all()
+        assert_array_equal(columns[k, : own.size], own)
+        assert_array_equal(even[k, : own.size], own % 2 == 0)
+        assert not columns[k, own.size :].any() and not even[k, own.size :].any()
+    assert not columns[n].any()  # a trace without samples
 
 
 def test_light_is_conserved():

@@ -70,7 +70,8 @@ class SpectrumPlot(pg.PlotWidget):
         self._curve = _curve(COLOUR_INK, width=1)
         self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
         curves = (self._sky, self._comparison, self._part_a, self._part_b, self._pointer, self._curve)
-        for item in (self._low, self._high, self._band, self._zero, *curves):
+        # the edges of the band are not drawn themselves: it needs their paths only
+        for item in (self._band, self._zero, *curves):
             self.addItem(item, ignoreBounds=True)
         self._legend = pg.TextItem("", anchor=(1, 0))
         self.addItem(self._legend, ignoreBounds=True)
@@ -114,8 +115,10 @@ class SpectrumPlot(pg.PlotWidget):
         _draw(self._part_b, parts[1] if parts else None, scale)
         _draw(self._curve, spectrum, scale)
         if spectrum is None:
-            for item in (self._low, self._high, self._sky, self._pointer, self._comparison):
-                item.setData([], [])
+            for edge in (self._low, self._high):
+                edge.setData([], [])
+            for curve in (self._sky, self._pointer, self._comparison):
+                _draw(curve, None, scale)
             self._legend.setHtml("")
             return
         self._axes(spectrum, parts, exponent)
@@ -184,10 +187,12 @@ def _curve(colour: str, *, width: int = 1, style: object = None) -> pg.PlotCurve
 
 
 def _draw(curve: pg.PlotCurveItem, spectrum: Spectrum | None, scale: float, column: str = "flux") -> None:
-    if spectrum is None:
-        curve.setData([], [])
-    else:
+    # an empty curve is asked for its outline again and again while others are painted; one that is hidden is not
+    curve.setVisible(spectrum is not None)
+    if spectrum is not None:
         curve.setData(spectrum.wavelength, getattr(spectrum, column) / scale)
+    elif curve.xData is not None and len(curve.xData):
+        curve.setData([], [])
 
 
 def _fit(values: FloatArray, room: float) -> float:

@@ -39,7 +39,7 @@ class Image:
     read_noise: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Spaxels:
     """Where each spaxel sits: lattice and sky.
 

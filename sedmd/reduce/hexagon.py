@@ -11,6 +11,7 @@ from sedmd.reduce.containers import FloatArray, Spaxels
 _NEIGHBOURS = np.array([(1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)], dtype=float)
 
 
+@lru_cache(maxsize=16)  # a window asks for one field's lattice many times a second
 def lattice_vectors(spaxels: Spaxels) -> FloatArray:
     """Steps on the sky of one unit of q and of r, by least squares over the field.
 
@@ -29,14 +30,7 @@ def lattice_vectors(spaxels: Spaxels) -> FloatArray:
     ValueError
         Too few spaxels to tell.
     """
-    axes = (spaxels.q, spaxels.r, spaxels.x_arcsec, spaxels.y_arcsec)
-    return _lattice_vectors(*(np.asarray(axis, dtype=float).tobytes() for axis in axes))
-
-
-@lru_cache(maxsize=16)
-def _lattice_vectors(*axes: bytes) -> FloatArray:
-    """By content: a window asks for one field's lattice many times a second."""
-    q, r, x, y = (np.frombuffer(axis) for axis in axes)
+    q, r, x, y = (np.asarray(axis, float) for axis in (spaxels.q, spaxels.r, spaxels.x_arcsec, spaxels.y_arcsec))
     if len(q) < 3:
         raise ValueError(f"a lattice needs three spaxels that do not lie on one line, got {len(q)}")
     steps = np.stack([q - q.mean(), r - r.mean()])

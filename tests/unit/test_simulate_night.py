@@ -500,15 +500,15 @@ def test_workers_must_be_positive(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_whole_mini_night_by_two_workers_is_that_of_one(tmp_path: Path) -> None:
+def test_a_whole_night_by_two_workers_is_that_of_one(tmp_path: Path) -> None:
     seen: list[str] = []
-    one = simulate_night(tmp_path / "one", seed=4, size="mini", profile="2019",
+    one = simulate_night(tmp_path / "one", seed=4, size="least", profile="2019",
                          progress=lambda done, total, name: seen.append(name))  # fmt: skip
-    two = simulate_night(tmp_path / "two", seed=4, size="mini", profile="2019", workers=2)
+    two = simulate_night(tmp_path / "two", seed=4, size="least", profile="2019", workers=2)
     files = sorted(p.relative_to(one) for p in one.rglob("*.fits*"))
     assert files == sorted(p.relative_to(two) for p in two.rglob("*.fits*"))
     raw = [f for f in files if f.parts[0] == "raw"]
-    assert len(raw) == len(seen) == len(plan("2019", seed=4))
+    assert len(raw) == len(seen) == len(plan("2019", seed=4, size="least"))
     assert all((one / f).read_bytes() == (two / f).read_bytes() for f in raw)
     frames = Table.read(one / "truth" / "frames.fits")
     assert [str(f) for f in frames["file"]] == [f.name.removesuffix(".gz") for f in raw]

@@ -1,7 +1,7 @@
 """Every figure of speed in one command, beside its peer in the same run on the same data, and against the kept one.
 
     python tests/benchmarks/run                      # 15-20 minutes; the machine should have nothing else to do
-    python tests/benchmarks/run --quick              # the stages and the window, less than two minutes
+    python tests/benchmarks/run --quick --night DIR  # stages, jobs, window: two minutes, once the night is in DIR
     python tests/benchmarks/run --only cosmic window # what has one of these words in its name
     python tests/benchmarks/run --keep               # this run becomes the kept one (tests/benchmarks/kept.json)
     python tests/benchmarks/run --compare A.json [B.json]
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", metavar="WORD", help="figures with one of these words in their name")
     parser.add_argument("--night", type=Path, metavar="DIR", help="the night, made here if it is not there yet")
     parser.add_argument("--size", choices=SIZES, help="of the night (default mini, with --quick least)")
-    parser.add_argument("--repeats", type=int, help="pairs of runs of a stage (default 5, with --quick 3)")
+    parser.add_argument("--repeats", type=int, help="pairs of runs of a stage (default 5, with --quick 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("--keep", action="store_true", help="the kept figures become those of this run")
     parser.add_argument("--compare", nargs="+", type=Path, metavar="FILE", help="two kept runs; measure nothing")
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(night: Night, options: argparse.Namespace, scratch: Path) -> Run:
-    repeats = options.repeats or (3 if options.quick else 5)
+    repeats = options.repeats or (1 if options.quick else 5)
     found: list[Figure] = []
     parts: dict[str, Callable[[], Iterator[Figure]]] = {
         **{f"stages: {name}": lambda name=name: _stage(night, name, repeats) for name in stage.STAGES},

@@ -483,6 +483,10 @@ def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
         path = Path(value).expanduser()
         return Path(os.path.normpath(path if path.is_absolute() else base / path))
     if kind is str and isinstance(value, str):
+        if name.endswith(".url") and "@" in value.partition("://")[2].partition("/")[0]:
+            # never repeated: what is before the @ is a password
+            msg = f"{origin}: [{name.partition('.')[0]}] url holds a user or a password; expected an address without"
+            raise ConfigError(f"{msg} them, and the secret in a file of its own")
         if name in CHOICES and value not in CHOICES[name]:
             _refuse(name, origin, value, f"one of {', '.join(CHOICES[name])}")
         return value

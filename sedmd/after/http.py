@@ -5,15 +5,20 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
-import time
+import socket
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
+
+from sedmd.after.deadline import Line, TooLate, within
+from sedmd.foreign import plain
 
 #: An answer longer than this is none, bytes.
 MAX_ANSWER = 64_000_000
@@ -47,7 +52,7 @@ class Answer:
             return min(float(told), MAX_WAIT_S)
         try:
             wait = (parsedate_to_datetime(told) - now).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         return min(max(wait, 0.0), MAX_WAIT_S)
 
@@ -57,30 +62,34 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def ask(
-    method: str,
-    url: str,
-    *,
-    headers: Mapping[str, str],
-    body: Any = None,
-    timeout_s: float,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> Answer:
+def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, timeout_s: float) -> Answer:
     """Send a request with a JSON body and read the whole answer, whatever its status.
+
+    Parameters
+    ----------
+    timeout_s : float
+        For all of it, from the look-up of the name to the last byte.
 
     Raises
     ------
     NoAnswer
         No connection, cut off, too slow or too long.
     """
-    until = monotonic() + timeout_s
     data = None if body is None else json.dumps(body, allow_nan=False).encode()
     request = urllib.request.Request(url, data=data, method=method, headers=dict(headers))
     if data is not None:
         request.add_header("Content-Type", "application/json")
+    try:
+        return within(timeout_s, lambda line: _talk(request, line, timeout_s))
+    except TooLate:
+        raise NoAnswer(f"no whole answer in {timeout_s:g} s") from None
+
+
+def _talk(request: urllib.request.Request, line: Line, timeout_s: float) -> Answer:
     # the way to this machine does not lead through the proxy that the environment may name
-    direct = [urllib.request.ProxyHandler({})] if is_loopback(urllib.parse.urlsplit(url).hostname or "") else []
-    opener = urllib.request.build_opener(_Stay, *direct)
+    host = urllib.parse.urlsplit(request.full_url).hostname or ""
+    direct = [urllib.request.ProxyHandler({})] if is_loopback(host) else []
+    opener = urllib.request.build_opener(_Stay, _Http(line), _Https(line), *direct)
     try:
         try:
             response = opener.open(request, timeout=timeout_s)
@@ -88,23 +97,58 @@ def ask(
             response = error
         with response:
             parts: list[bytes] = []
+            length = 0
             while part := response.read1(65536):
                 parts.append(part)
-                if monotonic() > until:
-                    raise NoAnswer(f"the answer was not whole after {timeout_s:g} s")
-                if sum(map(len, parts)) > MAX_ANSWER:
+                length += len(part)
+                if length > MAX_ANSWER:
                     raise NoAnswer(f"the answer is longer than {MAX_ANSWER / 1e6:g} MB")
-            whole = b"".join(parts)
             promised = response.headers.get("Content-Length", "")
-            if promised.isdecimal() and len(whole) < int(promised):
-                raise NoAnswer(f"the answer stopped after {len(whole)} of {promised} bytes")
-            return Answer(response.status, {key.lower(): value for key, value in response.headers.items()}, whole)
+            if promised.isdecimal() and length < int(promised[:18]):
+                raise NoAnswer(f"the answer stopped after {length} of {promised[:18]} bytes")
+            told = {key.lower(): value for key, value in response.headers.items()}
+            return Answer(response.status, told, b"".join(parts))
     except urllib.error.URLError as error:
-        raise NoAnswer(f"no connection ({error.reason})") from None
+        raise NoAnswer(plain(f"no connection ({error.reason})")) from None
     except TimeoutError:
         raise NoAnswer(f"no answer in {timeout_s:g} s") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(f"the connection was cut ({type(error).__name__}: {error})") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoAnswer(plain(f"the connection was cut ({type(error).__name__}: {str(error)[:200]})")) from None
+
+
+class _Http(urllib.request.HTTPHandler):
+    """Opens connections whose socket can be shut from outside."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_Connection, line=self._line), request)  # type: ignore[arg-type]
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        context = ssl.create_default_context()
+        made = partial(_SecureConnection, line=self._line, context=context)
+        return self.do_open(made, request)  # type: ignore[arg-type]
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, host: str, *, line: Line, **more: Any) -> None:
+        super().__init__(host, **more)
+        # taken as soon as it is there: the handshake belongs to the conversation
+        self._create_connection = lambda *given: line.take(socket.create_connection(*given))
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    def __init__(self, host: str, *, line: Line, **more: Any) -> None:
+        super().__init__(host, **more)
+        self._create_connection = lambda *given: line.take(socket.create_connection(*given))
 
 
 def is_loopback(host: str) -> bool:

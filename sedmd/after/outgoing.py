@@ -118,7 +118,7 @@ def outgoing(spectrum: FinalSpectrum) -> Outgoing:
         raise Unfit(str(error)) from None
     if table.unit != CALIBRATED_UNIT:
         raise Unfit(f"{spectrum.fits.name}: its unit is {table.unit!r}, {CALIBRATED_UNIT!r} expected")
-    good = np.isfinite(table.wavelength) & np.isfinite(table.flux) & np.isfinite(table.error)
+    good = np.isfinite(table.wavelength) & np.isfinite(table.flux) & (table.error > 0) & np.isfinite(table.error)
     if good.sum() < 2:
         raise Unfit(f"{spectrum.fits.name}: {good.sum()} bins have a flux and an error, two or more expected")
     columns = [tuple(float(value) for value in column[good]) for column in (table.wavelength, table.flux, table.error)]
@@ -137,7 +137,8 @@ def outgoing(spectrum: FinalSpectrum) -> Outgoing:
         quality=spectrum.quality,
         reducer=spectrum.reducer,
         by_observer=spectrum.by_observer,
-        req_id=req_id if isinstance(req_id, int) else 0,
+        # a logical is an integer to python; a request's number is neither that, nor a text, nor below 1
+        req_id=req_id if type(req_id) is int and 0 < req_id < 1 << 63 else 0,
         fits=copy,
         ascii=text,
         page=spectrum.page,

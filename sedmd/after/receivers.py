@@ -33,7 +33,8 @@ def receiver(settings: Settings, *, clock: Callable[[], datetime]) -> Backend | 
     url = given.url.rstrip("/")
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-        raise ConfigError(f'[upload] url is {given.url!r}; expected an address like "https://fritz.science"')
+        shown = "" if "@" in given.url else f" is {given.url!r}"
+        raise ConfigError(f'[upload] url{shown} cannot be used; expected an address like "https://fritz.science"')
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigError(f"[upload] url {url}: the token would travel in clear text; expected https")
     if not given.instrument_id:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from sedmd.after.backend import Closed, Receipt, Refused, TryLater
 from sedmd.after.http import NoAnswer, ask
 from sedmd.after.outgoing import Outgoing
 from sedmd.after.secret import Secret
-from sedmd.foreign import product_bytes
+from sedmd.foreign import plain, product_bytes
 
 #: Key of the checksum in `altdata`.
 CHECKSUM = "sedmd_sha256"
@@ -28,6 +29,8 @@ ORIGIN = "sedm:SNID"
 UNITS = "erg/s/cm/cm/AA"
 #: Answers after which the same request may succeed; 405 is what Fritz gives while it restarts.
 PASSING = (405, 408, 425, 429, 500, 502, 503, 504)
+#: All requests of a delivery together may take so many times the limit of one.
+DELIVERY = 4.0
 #: A follow-up request in one of these states (first word) is not what the spectrum was taken for.
 WITHDRAWN = ("deleted", "rejected", "failed", "expired")
 
@@ -69,6 +72,7 @@ class SkyPortal:
     reduced_by: tuple[int, ...] = ()
     request_from: str = "source"
     timeout_s: float = 30.0
+    _until: list[float] = field(default_factory=list, repr=False)
 
     @property
     def name(self) -> str:
@@ -77,6 +81,7 @@ class SkyPortal:
 
     def send(self, spectrum: Outgoing) -> Receipt:
         """The spectrum, then the status of its follow-up request, its classification and its plot; each once."""
+        self._until[:] = [time.monotonic() + DELIVERY * self.timeout_s]
         there = self._find(spectrum)
         follow_up = self._follow_up(spectrum)
         notes = [follow_up.note] if follow_up.note else []
@@ -265,19 +270,22 @@ class SkyPortal:
         TryLater, Refused, Closed
         """
         headers = {"Authorization": f"token {self.token.text}", "Accept": "application/json", "User-Agent": "sedmd"}
+        left_s = min([self.timeout_s, *(until - time.monotonic() for until in self._until)])
+        if left_s <= 0:
+            raise TryLater(f"{self.url}: not done after {DELIVERY * self.timeout_s:g} s in all")
         try:
-            answer = ask(method, self.url + path, headers=headers, body=body, timeout_s=self.timeout_s)
+            answer = ask(method, self.url + path, headers=headers, body=body, timeout_s=left_s)
         except NoAnswer as error:
             raise TryLater(self.token.hide(f"{self.url}: {error}")) from None
         told = answer.json()
-        message = str(told.get("message") or "") if isinstance(told, dict) else ""
-        said = self.token.hide(" ".join(f"{answer.status} {message}".split())[:300])
+        message = str(told.get("message") or "")[:2000] if isinstance(told, dict) else ""
+        said = plain(self.token.hide(" ".join(f"{answer.status} {message}".split())[:300]))
         if answer.status in PASSING:
             raise TryLater(f"{self.url} answered {said}", after_s=answer.wait_s(self.clock()))
         if answer.status == 401:
             raise Closed(f"{self.url} does not accept the token ({said}); make a new one there and put it in its place")
         if 300 <= answer.status < 400:
-            where = self.token.hide(answer.headers.get("location", "elsewhere"))
+            where = plain(self.token.hide(answer.headers.get("location", "elsewhere")[:300]))
             raise Closed(f"{self.url} has moved to {where} ({answer.status}); correct [upload] url")
         if answer.status == 404 and message == "":
             raise Closed(f"{self.url}{path.partition('?')[0]} is no SkyPortal ({answer.status}); correct [upload] url")

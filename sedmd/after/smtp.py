@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from email.message import EmailMessage
 from email.utils import getaddresses
+from typing import Any
 
+from sedmd.after.deadline import Line, TooLate, within
 from sedmd.after.http import is_loopback
 from sedmd.after.secret import Secret, read_secret
 from sedmd.config import Mail
 from sedmd.errors import ConfigError, NotNow, SedmError
+from sedmd.foreign import plain
+
+#: Most bytes of a server's words until TLS begins, and after.
+MAX_SAID = 200_000
 
 
 class MailAway(NotNow):
@@ -51,10 +58,20 @@ def deliver(message: EmailMessage, mail: Mail, password: Secret | None) -> dict[
     ------
     MailAway, MailRefused, ConfigError
     """
-    context = _context(mail)
-    hide = password.hide if password is not None else str
     try:
-        with _connected(mail, context) as server:
+        return within(mail.timeout_s, lambda line: _talk(message, mail, password, line))
+    except TooLate:
+        raise MailAway(f"{_where(mail)} was not done after {mail.timeout_s:g} s") from None
+
+
+def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Line) -> dict[str, str]:
+    context = _context(mail)
+
+    def hide(text: str) -> str:
+        return plain(password.hide(text) if password is not None else text)
+
+    try:
+        with _connected(mail, context, line) as server:
             if mail.security == "starttls":
                 server.starttls(context=context)  # raises if the server does not offer it: never in clear text
             if mail.user and password is not None:
@@ -91,10 +108,53 @@ def deliver(message: EmailMessage, mail: Mail, password: Secret | None) -> dict[
         raise MailAway(hide(f"{_where(mail)} cannot be reached ({error})")) from None
 
 
-def _connected(mail: Mail, context: ssl.SSLContext) -> smtplib.SMTP:
-    if mail.security == "tls":
-        return smtplib.SMTP_SSL(mail.host, mail.port, timeout=mail.timeout_s, context=context)
-    return smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout_s)
+class _Capped:
+    """What a server says, up to so much: an answer that does not end is none."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = MAX_SAID
+
+    def readline(self, most: int) -> bytes:
+        said: bytes = self._file.readline(min(most, self._left + 1))
+        self._left -= len(said)
+        if self._left < 0:
+            raise OSError(f"it said more than {MAX_SAID} bytes")
+        return said
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Smtp(smtplib.SMTP):
+    """A conversation whose socket can be shut from outside, with a server that cannot talk for ever."""
+
+    def __init__(self, mail: Mail, line: Line) -> None:
+        self._line = line
+        super().__init__(mail.host, mail.port, timeout=mail.timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return self._line.take(socket.create_connection((host, port), timeout, self.source_address))
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = _Capped(self.sock.makefile("rb"))  # type: ignore[assignment]
+        return super().getreply()
+
+
+class _SecureSmtp(_Smtp):
+    """The same inside TLS from the first byte."""
+
+    def __init__(self, mail: Mail, line: Line, context: ssl.SSLContext) -> None:
+        self._context, self._name = context, mail.host
+        super().__init__(mail, line)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return self._context.wrap_socket(super()._get_socket(host, port, timeout), server_hostname=self._name)
+
+
+def _connected(mail: Mail, context: ssl.SSLContext, line: Line) -> smtplib.SMTP:
+    return _SecureSmtp(mail, line, context) if mail.security == "tls" else _Smtp(mail, line)
 
 
 def _context(mail: Mail) -> ssl.SSLContext:

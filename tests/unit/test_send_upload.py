@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from sedmd.after.backend import Closed, Receipt, Refused, TryLater
@@ -21,6 +23,7 @@ from sedmd.cli import main
 from sedmd.errors import ConfigError
 from sedmd.lock import Locked
 from sedmd.products.files import sha256_of
+from sedmd.products.spectrum import read_spectrum, write_spectrum
 from unit.sending import NIGHT, SNID, Clock, book, classify, make, secret_file, settings
 from unit.skyportal_server import TOKEN, cut, garbage, half, hang, says, serving, slow
 
@@ -667,3 +670,35 @@ def test_a_secret_is_read_only_where_nobody_else_can(tmp_path):
 def test_settings_that_cannot_be_right(tmp_path, clock, given, told):
     with pytest.raises(ConfigError, match=told):
         receiver(settings(tmp_path, upload=given), clock=clock)
+
+
+@pytest.mark.parametrize("given", [True, False, -3, 0, "4711", 4711.0, 1 << 80])
+def test_what_is_no_request_number_is_none(folder, given):
+    make(folder, "a", req_id=given)
+    assert outgoing(final_spectra(folder)[0][0]).req_id == 0
+
+
+def test_a_bin_whose_error_is_zero_or_below_is_not_sent(folder):
+    make(folder, "a")
+    whole = outgoing(final_spectra(folder)[0][0])
+    error = np.full(12, 1e-16)
+    error[[0, 3, 5]] = 0.0, -1e-16, np.nan
+    made = read_spectrum(folder / "sp_a.fits")[0]
+    write_spectrum(folder / "sp_a.fits", replace(made, error=error), cards={"STEP": "observer"})
+    sent = outgoing(final_spectra(folder)[0][0])
+    assert len(sent.error) == len(whole.error) - 3 and min(sent.error) > 0
+
+
+@pytest.mark.parametrize("url", ["https://ann:S3CRET@fritz.science", "https://S3CRET@fritz.science/x", "x://a:S3CRET@"])
+def test_a_password_in_the_address_is_refused_and_repeated_nowhere(tmp_path, url):
+    with pytest.raises(ConfigError, match="url holds a user or a password") as caught:
+        settings(tmp_path, upload={"backend": "skyportal", "url": url})
+    assert "S3CRET" not in str(caught.value)
+
+
+def test_an_answer_with_half_a_character_is_told_and_kept(tmp_path, server, folder, clock):
+    server.add("a")
+    make(folder, "a")
+    server.fault("POST", "spectrum$", lambda handler: handler.answer(400, message="\ud800 no\x1b[2J\nline"))
+    line = upload(portal(tmp_path, server), clock)["a"]
+    assert line.state == "refused" and line.told.isprintable() and "no" in line.told

@@ -127,3 +127,10 @@ def test_picture_limits_show_noise_and_object():
     assert 97 < low < 99 and high == pytest.approx(500)
     low, high = picture_limits(values - 100, symmetric=True)
     assert low == pytest.approx(-high, abs=0.2)
+
+
+def test_a_page_has_letters_in_use_only_and_the_field_as_one_picture(tmp_path):
+    plot_spectrum(tmp_path / "x.pdf", make_spectrum(), name="x", image=map_of_cube(make_cube()))
+    content = (tmp_path / "x.pdf").read_bytes()
+    assert b"/FontFile2" not in content and b"/Type3" in content  # a whole font takes 0.3 s to cut to size
+    assert content.count(b"/Subtype /Image") == 2  # colours, and where there are any

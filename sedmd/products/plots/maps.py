@@ -13,7 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Ellipse
 
-from sedmd.products.plots.style import APERTURE_A, APERTURE_B, FAINT, INK, SOFT, SPECTRUM, page, save
+from sedmd.products.plots.style import APERTURE_A, APERTURE_B, FAINT, INK, SOFT, SPECTRUM, page, plain_numbers, save
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.containers import Cube, FloatArray, Spaxels
 from sedmd.reduce.hexagon import cell_vertices
@@ -130,7 +130,10 @@ def draw_hexagons(
     face = colours.to_rgba(np.where(known, image.values, low))
     face[~known] = (0.87, 0.89, 0.91, 1.0)
     # an edge of the same colour closes the hairlines that PDF viewers show between neighbours
-    axes.add_collection(PolyCollection(list(polygons), facecolors=face, edgecolors=face, linewidths=0.25, closed=True))
+    # a picture, not 1300 outlines, which take longer to write and to show
+    axes.add_collection(
+        PolyCollection(list(polygons), facecolors=face, edgecolors=face, linewidths=0.25, closed=True, rasterized=True)
+    )
     colours.set_array([])
     return colours
 
@@ -168,6 +171,7 @@ def finish_field(axes: Axes, image: MapImage) -> None:
     """Equal scales, East to the left, labels, and the compass."""
     reach = float(np.max(np.abs([image.x_arcsec, image.y_arcsec])) + 1.0) if len(image.x_arcsec) else 15.0
     axes.set(xlim=(reach, -reach), ylim=(-reach, reach), aspect="equal")
+    plain_numbers(axes)
     axes.set_xlabel("East offset [arcsec]", labelpad=2)
     axes.set_ylabel("North offset [arcsec]", labelpad=0)
     # the compass stands above the frame, where no spaxel hides it

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import sedmd
 from sedmd.products.fitsio import CardValue
 from sedmd.products.plots.maps import ApertureMark, MapImage, draw_aperture, draw_hexagons, finish_field, picture_limits
-from sedmd.products.plots.style import ERROR, INK, SKY, SOFT, SPECTRUM, mark_telluric, page, save
+from sedmd.products.plots.style import ERROR, INK, SKY, SOFT, SPECTRUM, mark_telluric, page, plain_numbers, save
 from sedmd.reduce.containers import FloatArray, Spectrum
 
 _ALERT = "#c0562b"
@@ -109,6 +109,7 @@ def _draw_spectrum(axes: Axes, spectrum: Spectrum, reference: tuple[FloatArray, 
     axes.set_ylim(bottom, top)
     axes.set_xlabel("Wavelength in air [Å]")
     axes.set_ylabel(f"Flux density [{prefix}{_pretty_unit(spectrum.unit)}]")
+    plain_numbers(axes)
     axes.minorticks_on()
     axes.tick_params(which="both", top=True, right=True)
     blue_is_brighter = _level(wavelength, flux, below=5500.0) > _level(wavelength, flux, below=np.inf)

@@ -21,9 +21,11 @@ def keep(night_folder: Path) -> bool:
     kept = night_folder / FOLDER
     if kept.is_dir():
         return False
+    if not night_folder.is_dir():
+        return True
     fresh = night_folder / f"{FOLDER}.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh.mkdir()
     for path in spectra_in(night_folder).values():
         try:
             os.link(path, fresh / path.name)

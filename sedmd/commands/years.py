@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sedmd.commands.common import positive_argument, utc_now
 from sedmd.config import Settings, from_table, load
-from sedmd.errors import ConfigError
+from sedmd.errors import ConfigError, NotNow
 
 if TYPE_CHECKING:
     from sedmd.engines import Engine
@@ -134,6 +134,8 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Path | None]:
         if options.redux is not None:
             # its ledger goes with it: the configured one speaks of the former products
             paths = dataclasses.replace(paths, redux_root=options.redux.absolute(), state_dir=None)
+            if paths.raw_root in (paths.redux_root, *paths.redux_root.parents):
+                raise ConfigError(f"--redux {paths.redux_root} lies in raw_root; raw data stay untouched")
         former_root = settings.paths.redux_root
         settings = dataclasses.replace(settings, paths=paths)
     elif options.config is None and options.raw is not None and options.redux is not None:
@@ -170,7 +172,7 @@ def _at_work(settings: Settings, nights: Sequence[str], *, alone: bool) -> Itera
         if alone:
             if holder(paths.state) is not None:
                 msg = f"a sedmd works on {paths.redux_root} with the ledger in {paths.state}; stop it first"
-                raise ConfigError(msg)
+                raise NotNow(msg)
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sedmd-")))
         stack.enter_context(single_instance(state))
         # without its journal an empty ledger is no lost one: what there is to know is taken up right away

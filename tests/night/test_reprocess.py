@@ -206,6 +206,27 @@ def test_only_the_open_nights_are_held(tmp_path, monkeypatch):
     assert max(held) == 3
 
 
+def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path, monkeypatch):
+    from sedmd import window
+
+    settings = years(tmp_path, [0, 1, 2])
+    asked: list[str] = []
+    remember, frames = window.remember, Ledger.frames
+
+    def counted(settings, ledger, night, **options):
+        asked.append(f"before {night}")
+        return remember(settings, ledger, night, **options)
+
+    monkeypatch.setattr(window, "remember", counted)
+    monkeypatch.setattr(Ledger, "frames", lambda self, night=None: asked.append(str(night)) or frames(self, night))
+    summary = run(settings, InlineEngine(MODULE))
+    assert summary.jobs > 50
+    nights = ("20190612", "20190613", "20190614")
+    assert {night: asked.count(f"before {night}") for night in nights} == dict.fromkeys(nights, 1)
+    # once to plan, twice for the table at the end
+    assert max(asked.count(night) for night in nights) <= 3
+
+
 def test_what_changed_is_told_also_when_it_was_interrupted(tmp_path, monkeypatch):
     import night.learning_steps as steps
 

@@ -158,6 +158,8 @@ def test_the_products_are_those_of_one_night_after_the_other(tmp_path, in_turn, 
     summary = run(settings, shuffled(Shuffling(workers, seed)), open_nights=open_nights)
     assert products(settings) == in_turn
     assert summary.nights == len(DAYS)
+    journals = "".join(path.read_text() for path in settings.paths.redux_root.glob("*/journal.jsonl"))
+    assert journals.count('"step":"cube"') == len(list(settings.paths.redux_root.glob("*/e3d_*"))), "made twice"
     assert any("20190614: calibrations of 20190613" in line for line in summary.fallbacks)
     # 32 nights later nothing may stand in any more
     assert summary.missing and all(line.startswith("20190722") for line in summary.missing)
@@ -237,7 +239,20 @@ def test_what_changed_is_told_also_when_it_was_interrupted(tmp_path, monkeypatch
     monkeypatch.setitem(steps.STEP_VERSIONS, "calibrate", "2")
     (lost,) = (settings.paths.redux_root / "20190612").glob("sp_STD*.fits")
     lost.unlink()  # before the new version is made: it appears
+
+    class Stopped(Exception):
+        pass
+
+    class Breaking(InlineEngine):
+        def submit(self, job, *, timeout_s):
+            if job.night == "20190613" and job.step == "calibrate" and "target" in job.label:
+                raise Stopped
+            return super().submit(job, timeout_s=timeout_s)
+
+    with pytest.raises(Stopped):
+        run(settings, Breaking(MODULE))
     second = run(settings, InlineEngine(MODULE))
+    assert {one.state for one in second.changes} == {"appeared", "changed"}
     by_name = {(one.night, one.product): one for one in second.changes}
     assert by_name["20190612", "STD-Feige34_obs1"].state == "appeared"
     changed = by_name["20190613", "another_obs1"]

@@ -195,7 +195,7 @@ def _sharpen(
     data: NDArray[np.floating], template: NDArray[np.floating], start: Alignment, sigma: float, rounds: int = 6
 ) -> Alignment:
     """Gauss-Newton in shift, stretch and bend of every trace about a good start, all smoothed by `sigma` columns."""
-    n_lamp, n_trace, n_column = data.shape
+    _, n_trace, n_column = data.shape
     u = (np.arange(n_column) - n_column // 2) / 100.0
     data = ndimage.gaussian_filter1d(data, sigma, axis=-1)
     template = ndimage.gaussian_filter1d(template, sigma, axis=-1)

@@ -409,7 +409,8 @@ def _steps(shift_x: FloatArray, shift_y: FloatArray) -> tuple[NDArray[np.intp], 
 def _gathered(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Flux, variance (n_wave, m) of some spaxels, and which of the samples are good."""
     # "clip" spares numpy the copy that it needs for an orderly error; `members` are all there
-    flux, variance, mask = (np.take(one, members, axis=1, mode="clip") for one in (cube.flux, cube.variance, cube.mask))
+    flux, variance = (np.take(one, members, axis=1, mode="clip") for one in (cube.flux, cube.variance))
+    mask = np.take(cube.mask, members, axis=1, mode="clip")
     return flux, variance, (mask == 0) & np.isfinite(flux) & np.isfinite(variance)
 
 

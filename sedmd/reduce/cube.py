@@ -73,7 +73,8 @@ def rebin(
     low = np.nan_to_num(low - first[:, None], nan=-1e6)
     high = np.nan_to_num(high - first[:, None], nan=-1e6)
     total, total_var, covered = (np.empty(low.shape) for _ in range(3))
-    sum_columns(low, high, *columns, total, total_var, covered)
+    flux_columns, variance_columns, usable_columns = columns
+    sum_columns(low, high, flux_columns, variance_columns, usable_columns, total, total_var, covered)
     size = np.maximum(high - low, 1e-9)
     share = covered / size
     scale = 1.0 / np.maximum(share, 0.2)

@@ -63,7 +63,7 @@ def mean_of_near(
         for i, frame in enumerate(frames):
             stack[i, :used] = frame[rows]
             if offsets is not None:
-                stack[i, :used] -= offsets[i][rows, None]
+                stack[i, :used] -= np.asarray(offsets[i])[rows, None]
             if divisors is not None:
                 stack[i, :used] /= np.float32(divisors[i])
             if masks is not None:

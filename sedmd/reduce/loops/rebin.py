@@ -29,7 +29,7 @@ def sum_columns(low, high, flux, variance, usable, total, total_variance, covere
             if high[k, b] > 0.0 and low[k, b] < n_column:
                 first = max(np.int64(np.floor(low[k, b])), 0)
                 last = min(np.int64(np.ceil(high[k, b])), n_column)
-                for i in range(first, last):
+                for i in range(first, last):  # type: ignore[call-overload]
                     if usable[k, i]:
                         overlap = min(high[k, b], i + 1.0) - max(low[k, b], np.float64(i))
                         light += overlap * flux[k, i]

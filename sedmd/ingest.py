@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,11 +22,15 @@ from sedmd.header import Value
 from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.marks import MEND
 from sedmd.mends import Cards, Mend, cards_for
-from sedmd.night import is_night, night_of
+from sedmd.night import is_night, neighbour, night_of
 from sedmd.rawname import RAW_SUFFIXES, stem_of
 from sedmd.sun import Site
 from sedmd.unfinished import unfinished_frame
 
+#: How names end that copying programs use while they work.
+_AT_WORK = ("~", ".tmp", ".part", ".partial")
+#: A name that was meant to be one of a raw frame.
+_LIKE_A_FRAME = re.compile(r"(ifu.*)(\.fits(?:\.gz|\.fz)?)", re.IGNORECASE | re.DOTALL)
 #: So many places of a frame are looked at when it comes once more.
 MOST_PLACES = 16
 #: The array of a raw frame (rows, columns); None: that of any camera of the spectrograph. Tests have a small one.
@@ -80,7 +85,11 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         status = path.stat()
         size, mtime_ns = status.st_size, status.st_mtime_ns
     except OSError as error:
-        return quarantined(path, unreadable(path, error), settings, now=now, mends=mends)
+        reason = unreadable(path, error)
+        if path.is_symlink():
+            where = plain(str(path.readlink()))
+            reason = f"{path.name} is a link to {where}, where nothing is; bring it there, or remove it"
+        return quarantined(path, reason, settings, now=now, mends=mends)
     site = settings.site
     try:
         frame = read_frame(
@@ -267,6 +276,31 @@ def raw_files(directories: Iterable[Path], pattern: str) -> list[Path]:
     return [Path(folder, name) for folder, name in sorted(found)]
 
 
+def misnamed(folder: Path, pattern: str = "*.fits") -> dict[Path, str]:
+    """Files that look like raw frames and are not read because of their names, and why."""
+    wrong = {}
+    for name in sorted(_names(folder)):
+        found = _LIKE_A_FRAME.fullmatch(name)
+        if found is None or is_frame_name(name, pattern) or found[1].lower().endswith(_AT_WORK):
+            continue
+        if not (name.isprintable() and name.isascii()):
+            why = "its name holds characters that no camera writes"
+        elif not name.endswith(tuple(RAW_SUFFIXES)):
+            why = f"its name ends in {found[2]}, expected {found[2].lower()}"
+        else:
+            why = f"its name is not one of {pattern}"
+        wrong[folder / name] = f"{plain(name)} is not read: {why}. Rename it if it is a raw frame"
+    return wrong
+
+
+def wrong_night(row: FrameRow) -> str:
+    """What to say of a frame whose header tells another night than its directory; empty if they agree."""
+    where = row.path.parent.name
+    if row.frame is None or not is_night(where) or where in (row.night, neighbour(row.night, -1)):
+        return ""
+    return f"belongs to night {row.night} by its header, but lies in {where}; is its date right?"
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208  names are enough, and three times as fast
@@ -284,7 +318,7 @@ def is_frame_name(path: Path | str, pattern: str = "*.fits") -> bool:
     """
     name = path if isinstance(path, str) else path.name
     stem = stem_of(name)
-    if stem == name or name.startswith(".") or stem.endswith(("~", ".tmp", ".part", ".partial")):
+    if stem == name or name.startswith(".") or stem.endswith(_AT_WORK):
         return False
     # what cannot be printed on one line, or stored as text, never came from the camera
     return name.isprintable() and name.isascii() and fnmatchcase(f"{stem}.fits", pattern)

@@ -22,7 +22,18 @@ from sedmd.context import AWAKE, ENDED
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
-from sedmd.ingest import Mended, drop_moved, fault_of_program, is_frame_name, quarantined, register, rules, take_in
+from sedmd.ingest import (
+    Mended,
+    drop_moved,
+    fault_of_program,
+    is_frame_name,
+    misnamed,
+    quarantined,
+    register,
+    rules,
+    take_in,
+    wrong_night,
+)
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import is_night, neighbour
@@ -83,6 +94,7 @@ class Intake:
         self._awake = ledger.nights_marked(AWAKE)
         self._unfinished: dict[Path, float] = {}  # whole frames that wait for their header, since when
         self._closed: set[Path] = set()
+        self._misnamed: set[Path] = set()
         self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
         self._mended = Mended(ledger)
@@ -244,6 +256,10 @@ class Intake:
                 text = f"raw directory {folder} cannot be read ({error.strerror}); check its permissions and its disk"
                 self.report.event(folder.name, "watch", "", f"{text}. It is tried at every scan", level=WARNING)
             return []
+        for path, text in misnamed(folder, self.settings.watch.pattern).items():
+            if path not in self._misnamed:
+                self._misnamed.add(path)
+                self.report.event(folder.name, "watch", path.name, text, level=WARNING)
         if folder in self._closed:
             self._closed.discard(folder)
             self.report.event(folder.name, "watch", "", f"raw directory {folder} can be read again", level=NOTICE)
@@ -310,7 +326,8 @@ class Intake:
 
     def census(self) -> dict[str, int]:
         """How many files in sight are in each state."""
-        return dict(Counter(known.state for known in self._known.values()))
+        there = {"misnamed": len(self._misnamed)} if self._misnamed else {}
+        return dict(Counter(known.state for known in self._known.values())) | there
 
     def settled(self, night: str) -> bool:
         """No file of a night is being written or waits for a look."""
@@ -357,6 +374,8 @@ class Intake:
         try:
             status = path.stat()
         except FileNotFoundError:
+            if path.is_symlink():  # it is there, and leads nowhere
+                return self._register(take_in(path, self.settings, now=self.clock(), mends=self._mended.of(path)))
             self.gate.forget(path)
             self._due_s.pop(path, None)
             self._unfinished.pop(path, None)
@@ -432,9 +451,7 @@ class Intake:
             kind = row.frame.kind
             text = f"ignored: {row.frame.reason}" if kind is Kind.IGNORED else f"{kind}: {row.frame.object}"
             self.report.event(row.night, "frame", name, text, level=INFO)
-            if is_night(row.path.parent.name) and row.path.parent.name not in (row.night, neighbour(row.night, -1)):
-                where = row.path.parent.name
-                text = f"belongs to night {row.night} by its header, but lies in {where}; is its date right?"
+            if text := wrong_night(row):
                 self.report.event(row.night, "frame", name, text, level=WARNING)
             for note in row.frame.notes:
                 self.report.event(row.night, "frame", name, f"note: {note}", minor=True)

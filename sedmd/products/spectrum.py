@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,10 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "frame_b": ("FRAMEB", "raw frame of position B"),
 }
 
+#: Cards that telescope and camera write under the same names: these come from the raw frame.
+FROM_THE_TELESCOPE = frozenset({"ABPAIR", "AIRMASS", "EXPTIME", "MJD_OBS", "OBJDEC", "OBJRA", "P60PRID", "REQ_ID"})
+#: Further names that only the pipeline gives.
+_OURS = re.compile(r"STEP|NIGHT|SEDMVER|OPTHASH|NINPUT|OBJSEEN|SNRMED|LSFSIGMA|SCATTLEV|(DOUBT|MEND)\d+|SEDM .*")
 _MIRRORED = {card: key for key, (card, _) in META_CARDS.items()}
 _OTHER = "SEDM "
 
@@ -182,6 +187,11 @@ def write_spectrum(
         primary.header.update(provenance.header)
         hdus.append(provenance.table)
     return write_fits_atomic(fits.HDUList(hdus), path)
+
+
+def is_ours(keyword: str) -> bool:
+    """Whether a card is one that only the pipeline writes: in a raw frame it says nothing, whatever it says."""
+    return (keyword in _MIRRORED and keyword not in FROM_THE_TELESCOPE) or bool(_OURS.fullmatch(keyword))
 
 
 def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:

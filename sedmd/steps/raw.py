@@ -17,6 +17,7 @@ from sedmd.header import readable_header
 from sedmd.instrument import Sections
 from sedmd.mends import Cards, overlay
 from sedmd.products.image import read_image
+from sedmd.products.spectrum import is_ours
 from sedmd.rawname import stem_of
 from sedmd.reduce.bias import MasterBias
 from sedmd.reduce.containers import Image
@@ -37,7 +38,8 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     -------
     data : (n_y, n_x) integers
     header : Header
-        Cards that cannot be read are left out, so that none of them raises when it is asked for.
+        Cards that cannot be read are left out, so that none of them raises when it is asked for, and so are those that
+        only the pipeline writes: a raw frame has no quality and no confidence.
 
     Raises
     ------
@@ -49,6 +51,8 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     content = read_plain(path)
     extent = primary_extent(content)
     header = readable_header(content[: extent.header_bytes])
+    for keyword in {one for one in header if is_ours(one)}:
+        header.remove(keyword, remove_all=True)
     overlay(header, (mends or {}).get(stem_of(path), {}))
     for card in NUMBER_CARDS:  # what is a number for the reduction is one in its products
         if is_number_as_text(header.get(card)):

@@ -454,3 +454,52 @@ def test_a_time_stamp_in_the_future_keeps_nobody_waiting_for_ever(intake, watch)
     for _ in range(34):
         turn(intake, watch, 10)
     assert len(intake.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("ifu20190612_04_00_00.FITS", "its name ends in .FITS, expected .fits"),
+        ("IFU20190612_04_00_00.fits", "its name is not one of ifu*.fits"),
+        ("ifu20190612_04_00_00.Fits.GZ", "its name ends in .Fits.GZ, expected .fits.gz"),
+        ("ifu20190612_04_00_00_ä.fits", "characters that no camera writes"),
+        ("ifu20190612\n04_00_00.fits", "characters that no camera writes"),
+        ("ifu20190612\udcff.fits", "characters that no camera writes"),
+    ],
+)
+def test_what_looks_like_a_frame_and_is_not_read_is_counted_and_told_once(intake, told, name, why):
+    path = put(intake, "20190612/ifu20190612_04_00_00x.fits")
+    path.rename(path.with_name(name))
+    intake.scan()
+    intake.scan()
+    assert told.getvalue().count("is not read: ") == 1
+    assert why in told.getvalue()
+    assert len(told.getvalue().splitlines()) == 1
+    assert intake.census() == {"misnamed": 1}
+
+
+@pytest.mark.parametrize("name", ["ifu.fits.tmp", "ifu2019.tmp.fits", ".ifu2019.fits.1234", "rc20190612.fits", "x.FITS"])
+def test_what_is_no_frame_is_not_told(intake, told, name):
+    path = put(intake, "20190612/ifu20190612_04_00_00x.fits")
+    path.rename(path.with_name(name))
+    intake.scan()
+    assert "is not read" not in told.getvalue()
+
+
+def test_a_link_to_nowhere_is_told_once_and_read_when_it_leads_somewhere(intake, told, watch, tmp_path):
+    there = put(intake, "20190612/ifu20190612_04_00_00.fits")
+    away = tmp_path / "away"
+    there.rename(away)
+    there.symlink_to(away)
+    away.rename(tmp_path / "elsewhere")
+    for _ in range(3):
+        intake.scan()
+        intake.work(1.0)
+    assert told.getvalue().count("is a link to") == 1
+    assert [row.state for row in intake.rows] == ["quarantined"]
+    (tmp_path / "elsewhere").rename(away)
+    for _ in range(3):
+        intake.scan()
+        intake.work(1.0)
+        watch.now += 3
+    assert [row.state for row in intake.rows] == ["quarantined", "good"]

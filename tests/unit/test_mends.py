@@ -169,3 +169,14 @@ def test_a_raw_frame_with_a_card_of_that_name_is_not_taken_for_a_product(tmp_pat
     path.write_bytes(frame_bytes(cards(START, "x", MEND1="anything"), seed=1))
     job = Job(step="cube", night="20190612", label="x", inputs={"raw": (path,)}, outputs={})
     assert "MEND1" not in provenance(job).header
+
+
+def test_cards_that_only_the_pipeline_writes_say_nothing_in_a_raw_frame(tmp_path):
+    """Else a frame could call itself good, calibrated, and sure."""
+    theirs = {"EXPTIME": 900.0, "AIRMASS": 1.2, "REQ_ID": 17, "ABPAIR": True, "OBJRA": "1", "MJD_OBS": 5.0}
+    ours = dict.fromkeys(("QUALITY", "CONFID", "FLUXCAL", "STDSTAR", "REDUCER", "STEP", "NIGHT", "DOUBT1", "MEND1"), 1)
+    path = tmp_path / "ifu20190612_04_00_00.fits"
+    path.write_bytes(frame_bytes(theirs | ours, seed=1))
+    header = read_raw(path)[1]
+    assert set(theirs) <= set(header)
+    assert not set(ours) & set(header)

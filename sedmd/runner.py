@@ -16,13 +16,13 @@ from sedmd.dispatch import Dispatcher, all_fates
 from sedmd.engines import Engine
 from sedmd.errors import ConfigError
 from sedmd.frames import Kind
-from sedmd.ingest import Mended, raw_files, register, take_in, unchanged
+from sedmd.ingest import Mended, misnamed, raw_files, register, take_in, unchanged, wrong_night
 from sedmd.job import Job
 from sedmd.ledger import FrameRow, Ledger
 from sedmd.night import is_night
 from sedmd.nightend import outcome_of
 from sedmd.plan import Node, Plan, State
-from sedmd.report import Report
+from sedmd.report import WARNING, Report
 from sedmd.window import Window
 from sedmd.worker import Outcome
 
@@ -118,6 +118,9 @@ def reduce_nights(
         pin_fallbacks=False,  # who reduces a night anew wants the best that there is by now
     )
     paths = raw_files(raw_directories(raw), settings.watch.pattern)
+    for folder in raw_directories(raw):
+        for path, text in misnamed(folder, settings.watch.pattern).items():
+            report.event(folder.name, "watch", path.name, text, level=WARNING)
     nights = _take_in_all(paths, settings, ledger, clock, report, progress)
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
@@ -240,6 +243,8 @@ def book(row: FrameRow, ledger: Ledger, report: Report) -> None:
         report.event(row.night, "frame", row.path.name, f"quarantined: {row.reason}", level=4)
     elif row.frame.kind is Kind.IGNORED:
         report.event(row.night, "frame", row.path.name, f"ignored: {row.frame.reason}", minor=True)
+    if text := wrong_night(row):
+        report.event(row.night, "frame", row.path.name, text, level=WARNING)
 
 
 def _take_in_all(

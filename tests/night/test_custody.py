@@ -224,6 +224,18 @@ def test_verify_changes_nothing(settings, night, capsys):
     assert {path: path.stat().st_mtime_ns for path in settings.paths.redux_root.rglob("*") if path.is_file()} == before
 
 
+def test_one_shot_tells_a_wrong_date_and_names_that_are_not_read(settings, night, capsys):
+    frames = sorted(settings.paths.raw_root.rglob("ifu20190612_04*.fits"))
+    frames[0].rename(frames[0].with_name(frames[0].name.replace(".fits", ".FITS")))
+    far = settings.paths.raw_root / "20250101"
+    far.mkdir()
+    frames[1].rename(far / frames[1].name)
+    reduce(settings)
+    told = "".join(path.read_text() for path in settings.paths.redux_root.glob("2*/sedmd.log"))
+    assert "is not read: its name ends in .FITS, expected .fits" in told
+    assert "belongs to night 20190612 by its header, but lies in 20250101; is its date right?" in told
+
+
 def known_files(settings) -> list:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
         return [*ledger.product_files(NIGHT), *ledger.frames(NIGHT)]

@@ -189,6 +189,17 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """Which products are made for people alone.
+
+    `frames` says how the whole frames of an exposure are kept, without cosmic rays and without scattered light: not at
+    all, with what can be restored left out, or each with variance and mask as plain arrays.
+    """
+
+    frames: str = "packed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """Where good and acceptable spectra are sent; an empty backend sends nothing.
 
@@ -296,6 +307,7 @@ class Settings:
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
     extraction: Extraction = field(default_factory=Extraction)
+    products: Products = field(default_factory=Products)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)
     after: After = field(default_factory=After)
@@ -316,6 +328,7 @@ SECTIONS: Mapping[str, type] = {
     "site": Site,
     "instrument": Instrument,
     "extraction": Extraction,
+    "products": Products,
     "upload": Upload,
     "mail": Mail,
     "after": After,
@@ -350,6 +363,7 @@ CHOICES = {
     "watch.mode": ("auto", "inotify", "poll"),
     "calibrations.fallback_redo": ("offer", "auto"),
     "jobs.engine": ("local", "dask"),
+    "products.frames": ("plain", "packed", "none"),
     "log.format": ("text", "json"),
     "upload.backend": ("", "skyportal", "drop"),
     "upload.request_from": ("source", "header", "none"),
@@ -430,7 +444,9 @@ def from_table(table: Mapping[str, Any], *, origin: str, base: Path) -> Settings
                 origins[name] = "default"
         parts[section] = cls(**values)
     if parts["jobs"].engine == "dask" and not parts["jobs"].dask_scheduler:
-        msg = f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
+        msg = (
+            f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
+        )
         raise ConfigError(msg)
     paths: Paths = parts["paths"]
     if paths.raw_root == paths.redux_root or paths.raw_root in paths.redux_root.parents:

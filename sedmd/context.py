@@ -83,7 +83,7 @@ def night_context(
         versions=versions,
         options={
             "traces": {"field_centre": settings.instrument.field_centre(night)},
-            "cube": {"place": str(memory.place)},
+            "cube": {"place": str(memory.place), "frames": settings.products.frames},
         },
         target_options=asdict(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),

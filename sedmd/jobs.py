@@ -63,8 +63,9 @@ class Jobs:
         options: Mapping[str, Any] | None = None,
     ) -> Node:
         """A job, and where it stands."""
-        names = {role: template.format(**fill) for role, template in step.makes.items()}
         everything = dict(self.context.options.get(step.name, {})) | dict(options or {})
+        left_out = step.frames if everything.get("frames") == "none" else ()
+        names = {role: template.format(**fill) for role, template in step.makes.items() if role not in left_out}
         sources = {
             role: sorted(
                 (one for one in given if isinstance(one, Source)), key=lambda one: (one.path.name, one.checksum)

@@ -28,6 +28,8 @@ class Step:
         when nothing else is due.
     shows : bool
         Its products are pictures of its inputs: they go when those are made anew or lost.
+    frames : tuple of str
+        Roles of whole frames that no other step needs: made for people, unless a setting says otherwise.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Step:
     makes: Mapping[str, str]
     urgency: int
     shows: bool = False
+    frames: tuple[str, ...] = ()
 
 
 RECIPE: Mapping[str, Step] = {
@@ -58,6 +61,7 @@ RECIPE: Mapping[str, Step] = {
             needs=("raw", "bias", "traces", "wavelength", "flat"),
             makes={"crr": "crr_b_{stem}.fits", "bs": "bs_crr_b_{stem}.fits", "e3d": "e3d_crr_b_{stem}_{target}.fits"},
             urgency=5,
+            frames=("crr", "bs"),
         ),
         Step(
             name="extract",

@@ -53,6 +53,16 @@ def pixels(hdu: Any, content: bytes) -> NDArray:  # type: ignore[type-arg]
     return np.frombuffer(content, stored, math.prod(shape), first).reshape(shape).astype(stored.newbyteorder("="))
 
 
+def compressed(image: fits.CompImageHDU) -> fits.BinTableHDU:
+    """A compressed image as the table that holds it, so that its sums can be taken."""
+    buffer = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(buffer)
+    buffer.seek(0)
+    table = fits.open(buffer, disable_image_compression=True, memmap=False)[1]
+    _ = table.data
+    return table
+
+
 def _is_plain(hdu: Any) -> bool:
     """Whether a unit is an image whose numbers are stored as they are."""
     if type(hdu) not in (fits.PrimaryHDU, fits.ImageHDU):

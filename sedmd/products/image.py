@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
-from sedmd.products.fitsbytes import pixels
+from sedmd.products.fitsbytes import compressed, pixels
 from sedmd.products.fitsio import (
     Cards,
     ProductFault,
@@ -20,6 +21,12 @@ from sedmd.products.fitsio import (
 from sedmd.products.provenance import Provenance
 from sedmd.reduce.containers import Image, Mask
 
+#: Card of an image without VARIANCE: where it follows from. From the pixels of the image itself, or the file beside it
+#: that it names.
+VARIANCE_FROM, FROM_PIXELS = "VARFROM", "PRIMARY"
+#: Rows of a compressed mask that are packed together; each piece costs its own time.
+MASK_TILE_ROWS = 64
+
 
 def write_image(
     path: Path,
@@ -28,6 +35,8 @@ def write_image(
     header: fits.Header | None = None,
     cards: Cards | None = None,
     provenance: Provenance | None = None,
+    packed: bool = False,
+    beside: tuple[str, Image] | None = None,
 ) -> str:
     """Write an image: PRIMARY (electron, float32), VARIANCE (electron**2, float32), MASK (uint8), PROVENANCE.
 
@@ -40,6 +49,12 @@ def write_image(
     cards : mapping, optional
         Further cards, such as ``BIASSUB`` or those of `combined_from`.
     provenance : Provenance, optional
+    packed : bool
+        Leave out what `read_image` restores to the last bit: the mask becomes a compressed image, and a VARIANCE that
+        follows from the pixels, or is that of the image `beside`, is named by the card VARFROM instead. The pixels
+        stay as they are: in their digits there is noise, and compressors take seconds for a seventh of the bytes.
+    beside : name and image, optional
+        A file of the same folder, whose variance may be that of this image.
 
     Returns
     -------
@@ -47,6 +62,7 @@ def write_image(
         SHA-256 of the file.
     """
     carried = carried_header(header) if header is not None else fits.Header()
+    carried.remove(VARIANCE_FROM, ignore_missing=True)
     before = carried.get("GAIN")
     gain_comment = "electrons" if before in (None, 1.0) else f"electrons; the raw frame had {before}"
     add_cards(
@@ -58,10 +74,17 @@ def write_image(
             **(cards or {}),
         },
     )
+    origin = _variance_from(image, carried, beside) if packed else ""
+    if origin:
+        add_cards(carried, {VARIANCE_FROM: (origin, "PRIMARY: max(0, electron) + RDNOISE**2")})
     primary = fits.PrimaryHDU(np.asarray(image.data, dtype=np.float32), header=carried)
-    mask = fits.ImageHDU(np.asarray(image.mask, dtype=np.uint8), name="MASK")
+    flags = np.asarray(image.mask, dtype=np.uint8)
+    mask = fits.ImageHDU(flags, name="MASK")
     add_cards(mask.header, mask_cards())
-    hdus = [primary, fits.ImageHDU(np.asarray(image.variance, dtype=np.float32), name="VARIANCE"), mask]
+    if packed:
+        mask = compressed(fits.CompImageHDU(flags, mask.header, "MASK", "RICE_1", (MASK_TILE_ROWS, flags.shape[1])))
+    variance = [] if origin else [fits.ImageHDU(np.asarray(image.variance, dtype=np.float32), name="VARIANCE")]
+    hdus = [primary, *variance, mask]
     if provenance is not None:
         primary.header.update(provenance.header)
         hdus.append(provenance.table)
@@ -69,24 +92,52 @@ def write_image(
 
 
 def read_image(path: Path) -> tuple[Image, fits.Header]:
-    """Read an image written by `write_image`, and its primary header.
+    """Read an image written by `write_image`, packed or not, and its primary header.
 
     Raises
     ------
     ProductFault
-        Damaged file, or one without variance, mask or read noise.
+        Damaged file, or one without variance, mask or read noise; or the variance is that of a file that is not there.
     """
     hdul, content = read_units(path)
     try:
-        image = Image(
-            data=pixels(hdul[0], content),
-            variance=pixels(hdul["VARIANCE"], content),
-            mask=pixels(hdul["MASK"], content),
-            read_noise=float(hdul[0].header["RDNOISE"]),
-        )
+        data, read_noise = pixels(hdul[0], content), float(hdul[0].header["RDNOISE"])
+        origin = str(hdul[0].header.get(VARIANCE_FROM, ""))
+        if not origin:
+            variance = pixels(hdul["VARIANCE"], content)
+        elif origin == FROM_PIXELS:
+            variance = _variance_of(data, read_noise)
+        else:
+            variance = _variance_beside(path, origin)
+        image = Image(data=data, variance=variance, mask=pixels(hdul["MASK"], content), read_noise=read_noise)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not an image with variance, mask and read noise ({error})") from error
     return image, hdul[0].header
+
+
+def _variance_of(data: NDArray[np.floating], read_noise: float) -> NDArray[np.floating]:
+    """Photon and read noise of an exposure: (n_y, n_x) float32, electron**2."""
+    return np.maximum(data, np.float32(0)) + np.float32(read_noise**2)
+
+
+def _variance_from(image: Image, header: fits.Header, beside: tuple[str, Image] | None) -> str:
+    """Where the variance of an image can be had from: its own pixels, a file beside it, or nowhere."""
+    told = fits.Card.fromstring(header.cards["RDNOISE"].image).value  # as a reader will see it
+    if np.array_equal(image.variance, _variance_of(np.asarray(image.data, np.float32), float(told))):
+        return FROM_PIXELS
+    if beside is not None and np.array_equal(image.variance, beside[1].variance):
+        return beside[0]
+    return ""
+
+
+def _variance_beside(path: Path, name: str) -> NDArray[np.floating]:
+    """Variance of a file in the same folder."""
+    try:
+        return read_image(path.with_name(Path(name).name))[0].variance
+    except FileNotFoundError as error:
+        raise ProductFault(
+            f"{path.name}: its variance is that of {name}, expected beside it and not there; make both again"
+        ) from error
 
 
 def combined_from(names: Sequence[str]) -> Cards:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from sedmd.products.image import write_image
 from sedmd.products.landing import EXPECTED, place_cards
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
-from sedmd.reduce.containers import Cube, Image, Mask
+from sedmd.reduce.containers import Cube, Mask
 from sedmd.reduce.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.cube import rebin
 from sedmd.reduce.flexure import Flexure, find_far_shift, measure_flexure
@@ -43,7 +45,7 @@ SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
 
 
 def make_cube(job: Job) -> Result:
-    """Reduce one raw exposure to a cube; keeps the cleaned and the background-subtracted frame too.
+    """Reduce one raw exposure to a cube; keeps the cleaned and the background-subtracted frame, if asked to.
 
     Raises
     ------
@@ -131,12 +133,14 @@ def make_cube(job: Job) -> Result:
     if not np.isfinite(flexure.error_px):
         warnings += (f"{raw.name}: no sky line could be measured, flexure along the dispersion taken as 0",)
     crr = {"CRCLEAN": (exptime >= MIN_EXPTIME_S, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
-    write_image(job.outputs["crr"], image, header=header, cards=crr, provenance=made)
-    clean = flagged(image, separated.outliers)
-    without = Image(
-        data=clean.data - separated.background, variance=clean.variance, mask=clean.mask, read_noise=clean.read_noise
-    )
-    write_image(job.outputs["bs"], without, header=header, cards={**crr, **cards}, provenance=made)
+    frame = partial(write_image, header=header, provenance=made, packed=job.options.get("frames") == "packed")
+    if "crr" in job.outputs:
+        frame(job.outputs["crr"], image, cards=crr)
+    if "bs" in job.outputs:
+        clean = flagged(image, separated.outliers)
+        without = replace(clean, data=clean.data - separated.background)
+        beside = (job.outputs["crr"].name, image) if "crr" in job.outputs else None
+        frame(job.outputs["bs"], without, cards={**crr, **cards}, beside=beside)
     write_cube(job.outputs["e3d"], cube, header=header, cards={**crr, **cards}, provenance=made)
     return Result(
         figures={

@@ -97,6 +97,16 @@ def test_a_night_is_carried_out_in_order_and_nothing_twice():
     assert plan.missing == ()
 
 
+def test_frames_that_nobody_wants_are_not_expected():
+    def made(frames):
+        options = {"cube": {"frames": frames}} if frames else {}
+        plan = plan_night(WHOLE, context(final=True, options=options))
+        return [set(node.job.outputs) for node in plan.nodes if node.job.step == "cube"]
+
+    assert made("none") == [{"e3d"}] * 4
+    assert made("packed") == made("plain") == made("") == [{"crr", "bs", "e3d"}] * 4
+
+
 def test_pages_are_drawn_when_nothing_else_is_due():
     _, done, _ = carry_out(WHOLE)
     pages = ["page STD-Feige34_obs1", "page x", "page y_obs1"]

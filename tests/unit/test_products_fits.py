@@ -1,6 +1,7 @@
 """Images, tables, cubes, spectra and their provenance come back from disk as they went."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,69 @@ def test_image_round_trip(tmp_path):
     assert header["OBJECT"] == "ZTF18abc [A]"
     assert header["BIASSUB"] == "Subtracted"
     assert header["BITPIX"] == -32 and "BZERO" not in header
+
+
+def exposure(**changes):
+    """An image whose variance is photon and read noise of its pixels, as the steps make it."""
+    data = make_image().data * 1000
+    read_noise = 5.519745963143856
+    return make_image(
+        data=data, variance=np.maximum(data, 0) + np.float32(read_noise**2), read_noise=read_noise, **changes
+    )
+
+
+def same(one, other):
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        and getattr(one, name).dtype == getattr(other, name).dtype
+        for name in ("data", "variance", "mask")
+    )
+
+
+def test_packed_image_comes_back_to_the_last_bit(tmp_path):
+    image, noisy = exposure(), make_image()
+    write_image(tmp_path / "i.fits", image, header=raw_header(), packed=True)
+    back, header = read_image(tmp_path / "i.fits")
+    assert same(back, image)
+    assert back.read_noise == image.read_noise
+    assert header["VARFROM"] == "PRIMARY"
+    with fits.open(tmp_path / "i.fits") as hdul:
+        assert [hdu.name for hdu in hdul] == ["PRIMARY", "MASK"]
+        assert_array_equal(hdul["MASK"].data, image.mask)
+    # a variance that does not follow from the pixels is kept
+    write_image(tmp_path / "n.fits", noisy, header=header, packed=True)
+    back, header = read_image(tmp_path / "n.fits")
+    assert same(back, noisy)
+    assert "VARFROM" not in header
+
+
+def test_packed_image_may_have_the_variance_of_the_file_beside_it(tmp_path):
+    image = exposure()
+    below = replace(image, data=image.data - np.float32(3.3))
+    write_image(tmp_path / "i.fits", image, packed=True)
+    write_image(tmp_path / "b.fits", below, packed=True, beside=("i.fits", image))
+    assert fits.getheader(tmp_path / "b.fits")["VARFROM"] == "i.fits"
+    back, header = read_image(tmp_path / "b.fits")
+    assert same(back, below)
+    # written again as a whole it needs nobody
+    write_image(tmp_path / "again.fits", back, header=header)
+    (tmp_path / "i.fits").unlink()
+    assert same(read_image(tmp_path / "again.fits")[0], below)
+    with pytest.raises(ProductFault, match=r"b\.fits: .* that of i\.fits, expected beside it and not there"):
+        read_image(tmp_path / "b.fits")
+
+
+def test_packed_image_is_guarded_by_its_sums(tmp_path):
+    path = tmp_path / "i.fits"
+    write_image(path, exposure(), packed=True)
+    first = path.read_bytes()
+    write_image(path, exposure(), packed=True)
+    assert path.read_bytes() == first
+    with fits.open(path, checksum=True, disable_image_compression=True) as hdul:
+        assert [hdu.verify_checksum() for hdu in hdul] == [1, 1]
+    path.write_bytes(first[:-2000].replace(b"SATURATED", b"SATURATEd") + first[-2000:])
+    with pytest.raises(ProductFault, match="CHECKSUM"):
+        read_image(path)
 
 
 def test_mask_bits_are_explained_in_the_file(tmp_path):

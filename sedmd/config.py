@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from sedmd.errors import ConfigError
 from sedmd.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
@@ -190,11 +190,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Products:
-    """Which products are made for people alone.
-
-    `frames` says how the whole frames of an exposure are kept, without cosmic rays and without scattered light: not at
-    all, with what can be restored left out, or each with variance and mask as plain arrays.
-    """
+    """`frames`: how an exposure's whole frames, which are for people, are kept: plain, packed without loss, or none."""
 
     frames: str = "packed"
 
@@ -316,25 +312,7 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-SECTIONS: Mapping[str, type] = {
-    "paths": Paths,
-    "watch": Watch,
-    "calibrations": Calibrations,
-    "night": Night,
-    "jobs": Jobs,
-    "disk": Disk,
-    "health": Health,
-    "log": Log,
-    "site": Site,
-    "instrument": Instrument,
-    "extraction": Extraction,
-    "products": Products,
-    "upload": Upload,
-    "mail": Mail,
-    "after": After,
-    "web": Web,
-    "classify": Classify,
-}
+SECTIONS: Mapping[str, type] = {name: kind for name, kind in get_type_hints(Settings).items() if name != "origins"}
 #: Settings that only a restart can change: what is open already would not follow.
 NEEDS_RESTART = (
     "paths.raw_root",
@@ -444,9 +422,7 @@ def from_table(table: Mapping[str, Any], *, origin: str, base: Path) -> Settings
                 origins[name] = "default"
         parts[section] = cls(**values)
     if parts["jobs"].engine == "dask" and not parts["jobs"].dask_scheduler:
-        msg = (
-            f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
-        )
+        msg = f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
         raise ConfigError(msg)
     paths: Paths = parts["paths"]
     if paths.raw_root == paths.redux_root or paths.raw_root in paths.redux_root.parents:

@@ -1,4 +1,4 @@
-"""`sedmd doctor`: looks at everything the service needs and says what to do. Changes nothing."""
+"""`sedmd doctor`: looks at everything the service needs and says what to do; changes nothing, but compiles loops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from sedmd.config import Settings
-from sedmd.doctor import data, host, sending, unit
+from sedmd.doctor import data, host, loops, sending, unit
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, render
 
@@ -17,6 +17,7 @@ Check = Callable[[Settings, Environment], list[Finding]]
 #: In the order in which an operator mends things; each is independent of the others.
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("libraries", host.libraries),
+    ("compiled loops", loops.compiled_loops),
     ("configuration", data.configuration),
     ("raw root", data.raw_root),
     ("redux root", data.redux_root),
@@ -59,8 +60,9 @@ def _examined(subject: str, check: Check, settings: Settings, environment: Envir
     # a thread, because nothing else gives up on a file system that does not answer
     thread = threading.Thread(target=run, name=f"doctor {subject}", daemon=True)
     thread.start()
-    thread.join(environment.patience_s)
+    patience_s = loops.PATIENCE_S if check is loops.compiled_loops else environment.patience_s
+    thread.join(patience_s)
     if thread.is_alive():
-        text = f"did not answer in {environment.patience_s:g} s"
+        text = f"did not answer in {patience_s:g} s"
         return [error(subject, text, "is a network file system away? Try: ls on each of [paths]")]
     return findings

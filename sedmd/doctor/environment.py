@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,6 +78,49 @@ def read(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loops:
+    """What became of the compiled loops.
+
+    Attributes
+    ----------
+    folders : tuple of Path or None
+        Of each loop, where its machine code is kept; None if it cannot be.
+    anew : int
+        So many were compiled just now.
+    seconds : float
+    fault : str
+        Why they cannot be compiled; empty when they can.
+    """
+
+    folders: tuple[Path | None, ...] = ()
+    anew: int = 0
+    seconds: float = 0.0
+    fault: str = ""
+
+
+_LOAD = """
+import json
+from sedmd.reduce.compiled import load_all
+print(json.dumps([[place.folder and str(place.folder), place.loaded] for place in load_all().values()]))
+"""
+
+
+def loops() -> Loops:
+    """Load all compiled loops, in a process of its own: what is broken there must not end this one."""
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", _LOAD], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Loops(fault=f"{last} (exit status {done.returncode})")
+    found = json.loads(done.stdout)
+    return Loops(
+        folders=tuple(Path(folder) if folder else None for folder, _ in found),
+        anew=sum(not loaded for _, loaded in found),
+        seconds=time.monotonic() - begun,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """The machine.
 
@@ -100,6 +146,7 @@ class Environment:
     free_bytes: Callable[[Path], int] = field(default=lambda path: shutil.disk_usage(path).free)
     may: Callable[[Path, int], bool] = os.access
     kernel_clock: Callable[[], tuple[bool, float] | None] = kernel_clock
+    loops: Callable[[], Loops] = loops
     open_files_limit: Callable[[], int] = field(default=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     proc: Path = Path("/proc")
     unit: Path = Path("/etc/systemd/system/sedmd.service")

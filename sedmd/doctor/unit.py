@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path, PurePosixPath
 
 from sedmd.config import Settings
@@ -79,6 +80,13 @@ def compare(
         if not covers(own, path) and not any(covers([path], place) for place in own):
             text = f"{path} in the unit file is none of the configuration's places"
             findings.append(warning("systemd", text, "adapt RequiresMountsFor, ReadOnlyPaths and ReadWritePaths"))
+    kept = cache(unit)
+    homeless = last(unit, "Service", "ProtectSystem") == "strict" or yes(unit, "Service", "ProtectHome")
+    if homeless if kept is None else not may_write(unit, kept):
+        text = (
+            f"the service cannot keep compiled loops {f'in {kept}' if kept else 'anywhere'}: each start takes a minute"
+        )
+        findings.append(warning("systemd", text, "CacheDirectory=sedmd, Environment=XDG_CACHE_HOME=/var/cache/sedmd"))
     stop = seconds(last(unit, "Service", "TimeoutStopSec", "90"))
     if stop is not None and stop <= drain_timeout_s:
         text = f"TimeoutStopSec is {stop:g} s, drain_timeout_s is {drain_timeout_s:g} s: running jobs are cut off"
@@ -88,11 +96,28 @@ def compare(
 
 def may_write(unit: Unit, place: PurePosixPath) -> bool:
     """Whether the unit file lets the service write to a place: the nearest path above it decides."""
-    own = [PurePosixPath("/var/lib") / word.partition(":")[0] for word in _words(unit, "StateDirectory")]
+    own = [
+        PurePosixPath(root) / word.partition(":")[0]
+        for root, key in (("/var/lib", "StateDirectory"), ("/var/cache", "CacheDirectory"))
+        for word in _words(unit, key)
+    ]
     rules = [(len(path.parts), True, path) for path in (*paths(unit, "Service", "ReadWritePaths"), *own)]
     rules += [(len(path.parts), False, path) for path in _read_only(unit)]
     above = [rule[:2] for rule in rules if covers([rule[2]], place)]
     return max(above)[1] if above else last(unit, "Service", "ProtectSystem") != "strict"
+
+
+def cache(unit: Unit) -> PurePosixPath | None:
+    """Where the service keeps the machine code of its compiled loops; None if its home must do, which is hidden."""
+    given = dict(
+        word.partition("=")[::2]
+        for line in unit.get("Service", {}).get("Environment", ())
+        for word in shlex.split(line)
+    )
+    for name, below in (("NUMBA_CACHE_DIR", "."), ("XDG_CACHE_HOME", "numba")):
+        if place := given.get(name):
+            return PurePosixPath(place) / below
+    return None
 
 
 def command(unit: Unit) -> tuple[str, str]:

@@ -6,6 +6,8 @@ else is in them, so that they can be read, and tested, as plain Python.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,6 +62,14 @@ def compiled(*signatures: str) -> Callable[[F], F]:
 def places() -> Mapping[str, Place]:
     """Of each loop imported so far, by module and name: where its code is kept, and whether it was there."""
     return dict(_places)
+
+
+def load_all() -> Mapping[str, Place]:
+    """Import all loops there are, which compiles those that are not compiled yet; as `places`."""
+    package = importlib.import_module("sedmd.reduce.loops")
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+    return places()
 
 
 def _kept(function: Callable, signatures: Sequence[str]) -> Any:

@@ -15,8 +15,9 @@ import pytest
 
 from sedmd.config import from_table
 from sedmd.doctor import CHECKS, Environment, Finding, data, examine, host, render, unit
-from sedmd.doctor.environment import kernel_clock
-from sedmd.doctor.unit import command, compare, may_write, seconds
+from sedmd.doctor.environment import Loops, kernel_clock
+from sedmd.doctor.loops import compiled_loops
+from sedmd.doctor.unit import cache, command, compare, may_write, seconds
 from sedmd.ledger import Ledger
 from sedmd.schema import MIGRATIONS
 from sedmd.unit_file import parse_unit
@@ -65,6 +66,7 @@ def machine(tmp_path):
         # a raw root that belongs to somebody else, also where the tests run as root
         may=lambda path, mode: mode != os.W_OK and os.access(path, mode),
         kernel_clock=lambda: (True, 0.001),
+        loops=lambda: Loops(folders=(Path("/var/cache/sedmd/numba"),) * 3),
         open_files_limit=lambda: 8192,
         proc=proc,
         unit=tmp_path / "etc" / "sedmd.service",
@@ -133,6 +135,7 @@ def test_every_question_may_go_unanswered(settings, machine):
         raise OSError(5, "Input/output error")
 
     names = ("now", "requirements", "version_of", "mounts", "free_bytes", "may", "kernel_clock", "open_files_limit")
+    names += ("loops",)
     for name in names:
         findings = examine(settings, environment=replace(machine, **{name: refuse}))
         assert "error" in levels(findings), name
@@ -252,7 +255,8 @@ def test_lock_names_its_holder(settings, machine):
         file.write("4711\n")
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert only(data.lock(settings, machine)).found == "process 4711 works on this redux root"
+        # who wrote what is in the file does not count: the kernel knows who holds the lock
+        assert only(data.lock(settings, machine)).found == f"process {os.getpid()} works on this redux root"
 
 
 # ledger
@@ -388,6 +392,8 @@ ReadOnlyPaths=/d/raw
 ReadWritePaths=/d/redux
 ProtectHome=yes
 StateDirectory=sedmd
+CacheDirectory=sedmd
+Environment=XDG_CACHE_HOME=/var/cache/sedmd
 """
 PLACES = {
     "raw": PurePosixPath("/d/raw"),
@@ -498,3 +504,42 @@ def test_the_shipped_permissions_of_a_lock_do_not_matter(settings, machine):
     lock.write_text("")
     lock.chmod(stat.S_IRUSR)
     assert "none" in only(data.lock(settings, machine)).found
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "said"),
+    [
+        (Loops(folders=(Path("/c"), Path("/c"))), "ok", "2, compiled before; for this user kept in /c"),
+        (Loops(folders=(Path("/c"),) * 9, anew=4, seconds=31.4), "ok", "9, 4 compiled just now in 31 s"),
+        (Loops(folders=(Path("/c"), None)), "warning", "cannot be kept"),
+        (Loops(fault="ImportError: no llvmlite (exit status 1)"), "error", "no llvmlite"),
+    ],
+)
+def test_compiled_loops(settings, machine, told, level, said):
+    finding = only(compiled_loops(settings, replace(machine, loops=lambda: told)))
+    assert (finding.level, bool(finding.advice)) == (level, level != "ok")
+    assert said in finding.found
+
+
+def test_compiling_may_take_longer_than_a_look_at_a_disk(settings, machine):
+    slow = replace(machine, patience_s=0.05, loops=lambda: time.sleep(0.5) or Loops(folders=(Path("/c"),)))
+    assert levels(examine(settings, environment=slow, checks=[("compiled loops", compiled_loops)])) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "writable"),
+    [
+        ("CacheDirectory=sedmd\nEnvironment=A=b XDG_CACHE_HOME=/var/cache/sedmd", "/var/cache/sedmd/numba", True),
+        ("Environment=XDG_CACHE_HOME=/var/cache/sedmd", "/var/cache/sedmd/numba", False),
+        ('ReadWritePaths=/data\nEnvironment="NUMBA_CACHE_DIR=/data/code"', "/data/code", True),
+        ("CacheDirectory=sedmd", None, False),
+    ],
+)
+def test_where_the_service_keeps_compiled_loops(lines, place, writable):
+    found = parse_unit(f"[Service]\nProtectSystem=strict\n{lines}")
+    kept = cache(found)
+    assert (kept and str(kept)) == place
+    assert bool(kept and may_write(found, kept)) == writable
+    everywhere = dict.fromkeys(("raw", "redux", "state"), PurePosixPath("/data"))
+    said = [one.found for one in compare(found, **everywhere, drain_timeout_s=0.0)]
+    assert any("keep compiled loops" in text for text in said) != writable

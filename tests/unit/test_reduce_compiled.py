@@ -12,6 +12,7 @@ import pytest
 
 from sedmd.reduce import kept
 from sedmd.reduce.compiled import Place, compiled, places
+from sedmd.unit_file import last, parse_unit
 
 
 @compiled("float64(float64[::1], float64)")
@@ -147,6 +148,25 @@ def test_a_loop_is_compiled_anew_with_a_loop_or_a_constant_that_it_uses(cache):
     assert cache.run() == (("30", "45.0"), ANEW)
     cache.write(INNER.replace("x + x", "x + x + x").replace("10", "100"))
     assert cache.run() == (("300", "450.0"), ANEW)
+
+
+def test_the_service_keeps_machine_code_in_its_cache_directory(full, tmp_path):
+    """As its unit sets it up: where the program lies nothing can be written, and there is no home."""
+    unit = parse_unit((Path(__file__).parents[2] / "systemd" / "sedmd.service").read_text(encoding="utf-8"))
+    source = tmp_path / "source"
+    shutil.copytree(full.source, source)
+    (source / "__pycache__").write_text("no directory: numba cannot keep anything beside the source")
+    place = tmp_path / "var" / "cache" / "sedmd"
+    assert last(unit, "Service", "CacheDirectory") == "sedmd"
+    words = [word.split("=") for line in unit["Service"]["Environment"] for word in line.split()]
+    environment = {name: value.replace("/var/cache/sedmd", str(place)) for name, value in words}
+    assert str(place) in environment["XDG_CACHE_HOME"]
+    environment |= {"NUMBA_CACHE_DIR": "", "HOME": "/nonexistent"}
+    service = Cache(source, tmp_path)
+    assert service.run(**environment) == (RIGHT, ANEW)
+    assert service.run(**environment) == (RIGHT, LOADED), "it survives a restart"
+    (folder,) = service.folders
+    assert Path(folder).is_relative_to(place / "numba")
 
 
 def test_machine_code_of_another_processor_is_not_used(cache):

@@ -41,7 +41,7 @@ _RC = {
     "xtick.direction": "in",
     "ytick.direction": "in",
     "text.color": INK,
-    "pdf.fonttype": 3,  # outlines of the letters in use; text is searched and copied as with whole fonts (42: 0.3 s more)
+    "pdf.fonttype": 3,  # outlines of the letters in use: text can be searched, and takes 0.3 s less than fonts (42)
     "pdf.compression": 6,
     "path.simplify": True,
     "mathtext.default": "regular",

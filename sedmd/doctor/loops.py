@@ -1,0 +1,25 @@
+"""Check of the compiled loops: they can be compiled here, and their machine code is kept."""
+
+from __future__ import annotations
+
+from sedmd.config import Settings
+from sedmd.doctor.environment import Environment
+from sedmd.doctor.finding import Finding, error, ok, warning
+
+#: So long the check may take, seconds: on a slow machine all loops are compiled in a minute or two.
+PATIENCE_S = 600.0
+
+
+def compiled_loops(settings: Settings, environment: Environment) -> list[Finding]:
+    """Compile what is not compiled yet, so that the first night need not; and tell where it is kept."""
+    told = environment.loops()
+    if told.fault:
+        advice = "pip install --force-reinstall numba llvmlite, for the Python that runs sedmd"
+        return [error("compiled loops", f"cannot be compiled: {told.fault}", advice)]
+    if not all(told.folders):
+        text = "their machine code cannot be kept: each start compiles them anew, for a minute"
+        advice = "let this user write ~/.cache, or set XDG_CACHE_HOME to a directory that it may write"
+        return [warning("compiled loops", text, advice)]
+    anew = f"{told.anew} compiled just now in {told.seconds:.0f} s" if told.anew else "compiled before"
+    places = ", ".join(sorted({str(folder) for folder in told.folders}))
+    return [ok("compiled loops", f"{len(told.folders)}, {anew}; for this user kept in {places}")]

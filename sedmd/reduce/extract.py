@@ -73,7 +73,15 @@ def fit_fluxes(
     Returns
     -------
     Extracted; the variance is the diagonal of the inverse normal matrix to second order in the overlaps.
+
+    Raises
+    ------
+    ValueError
+        If frames and samples are not of one detector.
     """
+    for name, frame in (("light", light), ("weight", weight)):
+        if frame.shape != samples.shape[::-1]:
+            raise ValueError(f"{name} must be of {samples.shape[::-1]} pixels as the samples are, not {frame.shape}")
     fitted = np.empty((5, samples.x.size))
     fit_columns(
         *samples.columns(),

@@ -47,12 +47,15 @@ class Samples:
         Raises
         ------
         ValueError
-            If a row or a width is not a number: such a sample lies nowhere.
+            If samples lie nowhere, off the detector or not sorted by column: compiled loops ask no more questions.
         """
         lost = ~np.isfinite(self.y + self.sigma)
         if lost.any():
             raise ValueError(f"{int(lost.sum())} of {lost.size} samples have no row or no width; none expected")
-        start = np.flatnonzero(np.diff(self.x, prepend=-1))
+        step = np.diff(self.x, prepend=-1)
+        if lost.size and (step.min() < 0 or self.x[0] < 0 or self.x[-1] >= self.shape[1]):
+            raise ValueError(f"samples must be sorted by column and lie in columns 0 to {self.shape[1] - 1}")
+        start = np.flatnonzero(step)
         return self.x[start], np.append(start, self.x.size)
 
     def select(self, keep: NDArray[np.bool_]) -> Samples:

@@ -153,12 +153,13 @@ def solved_by_numpy(samples, light, weight):
 @pytest.mark.parametrize("distance", [6.7, 8.9])
 def test_the_fit_is_that_of_the_dense_normal_equations(distance):
     random = rng(8)
-    scene = rows_scene(1.2 + distance * np.arange(8), sigma=SIGMA, shape=(72, 25))
-    samples = scene.samples()
-    light = true_image(scene, random.uniform(100, 5000, samples.x.size)) + random.normal(0, 5, scene.shape)
-    weight = np.where(random.random(scene.shape) < 0.03, 0.0, random.uniform(0.01, 0.1, scene.shape))
+    samples = rows_scene(6.2 + distance * np.arange(8), sigma=SIGMA, shape=(72, 25)).samples()
+    # They climb across the edges of the chip, so that no column is like the one before it.
+    samples = replace(samples, y=samples.y - 0.31 * samples.x)
+    light, weight = random.uniform(100, 5000, samples.shape), random.uniform(0.01, 0.1, samples.shape)
+    weight[random.random(samples.shape) < 0.03] = 0.0
     light, weight = light.astype(np.float32).astype(float), weight.astype(np.float32).astype(float)
-    found = fit(scene, light, weight)
+    found = fit_fluxes(samples, PROFILE, light.T, weight.T)
     flux, variance, bad, explained, peak = solved_by_numpy(samples, light, weight)
     assert_allclose(found.flux, flux, rtol=1e-9, atol=1e-6)
     assert_allclose(found.variance, variance, rtol=1e-9)
@@ -173,6 +174,19 @@ def test_samples_without_a_place_are_refused(what):
     lost = replace(samples, **{what: np.where(samples.trace == 0, np.nan, getattr(samples, what))})
     with pytest.raises(ValueError, match="40 of 80 samples have no row or no width"):
         fit_fluxes(lost, PROFILE, np.ones((40, 64)), np.ones((40, 64)))
+
+
+@pytest.mark.parametrize("x", [[0, 40], [-1, 3], [5, 4]])
+def test_samples_off_the_detector_or_out_of_order_are_refused(x):
+    samples = Samples(trace=np.arange(2), x=np.array(x), y=np.full(2, 9.0), sigma=np.full(2, 1.4), shape=(64, 40))
+    with pytest.raises(ValueError, match="sorted by column and lie in columns 0 to 39"):
+        model_image(samples, PROFILE, np.ones(2))
+
+
+def test_a_frame_of_another_detector_is_refused():
+    samples = rows_scene([20.0]).samples()
+    with pytest.raises(ValueError, match=r"weight must be of \(40, 64\) pixels"):
+        fit_fluxes(samples, PROFILE, np.ones((40, 64)), np.ones((64, 40)))
 
 
 @pytest.mark.parametrize("shape", [(64, 40), (1, 7), (33, 100)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.flat import spaxel_flat
+from sedmd.reduce.flat import LEAST_SPREAD, NEIGHBOURS, _alike, spaxel_flat
 from unit.reduce_scenes import rng
 
 WAVELENGTH = np.linspace(3800.0, 9800.0, 200)
@@ -111,3 +111,17 @@ def test_light_taken_off_as_scattered_by_a_tenth_too_little_does_not_tilt_the_fl
     error, trusting = (np.sqrt(np.mean((one / curve - 1)[blue] ** 2)) for one in (found, believed))
     assert error < 0.06
     assert trusting > 1.3 * error
+
+
+def test_the_shape_of_neighbours_is_the_median_of_the_nearest_without_oneself():
+    random = rng(8)
+    solution = np.column_stack([random.uniform(0.8, 1.2, N), random.normal(0, 0.1, (N, 3))])
+    complete, places = random.random(N) > 0.2, PLACES + random.uniform(-0.2, 0.2, (N, 2))
+    prior, spread = _alike(solution, complete, places)
+    shape = solution / solution[:, :1]
+    for k in range(N):
+        others = np.flatnonzero(complete & (np.arange(N) != k))
+        near = others[np.argsort(np.hypot(*(places[others] - places[k]).T))][:NEIGHBOURS]
+        assert_allclose(prior[k], np.median(shape[near], axis=0))
+    expected = 1.4826 * np.median(np.abs(shape - prior)[complete], axis=0)
+    assert_allclose(spread, np.maximum(expected, LEAST_SPREAD))

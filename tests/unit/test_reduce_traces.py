@@ -93,3 +93,17 @@ def test_selection_keeps_the_rows_together(dome):
     some = traces.select(np.array([4, 2]))
     assert some.n == 2
     assert (some.y_coeff == traces.y_coeff[[4, 2]]).all() and (some.x_first == traces.x_first[[4, 2]]).all()
+
+
+def test_a_hill_of_scattered_light_is_followed():
+    scene = lattice_scene(SHAPE)
+    samples = scene.samples()
+    hill = 300.0 * np.exp(-0.5 * ((np.arange(SHAPE[1]) - 320) / 70) ** 2)
+    image = expose(draw(samples, 5000.0 * taper(scene, samples)) + 40.0 + hill)
+    traces, chi2 = refine_traces(
+        find_traces(image.data, read_noise=READ_NOISE), [(image.data, READ_NOISE)], rounds=3, width_order=1
+    )
+    truth, rms = matches(scene, traces)
+    assert rms[np.isin(truth, whole(scene))].max() < 0.03
+    # The photon noise of the scattered light itself is not in the weights.
+    assert 0.5 < chi2 < 1.2

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sedmd import __version__
+from sedmd.apart import Died, apart
 from sedmd.config import Settings
 from sedmd.errors import FrameFault
 from sedmd.fitsfile import unreadable
@@ -23,7 +24,7 @@ from sedmd.ledger import FrameRow, KnownFile, Ledger
 from sedmd.marks import MEND
 from sedmd.mends import Cards, Mend, cards_for
 from sedmd.night import is_night, neighbour, night_of
-from sedmd.rawname import RAW_SUFFIXES, stem_of
+from sedmd.rawname import RAW_SUFFIXES, Packing, packing_of, stem_of
 from sedmd.sun import Site
 from sedmd.unfinished import unfinished_frame
 
@@ -92,7 +93,8 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         return quarantined(path, reason, settings, now=now, mends=mends)
     site = settings.site
     try:
-        frame = read_frame(
+        read = partial(
+            read_frame,
             path,
             shape=ARRAY_SHAPE,
             limits=limits(settings),
@@ -100,8 +102,11 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
             mends=mends,
             unfinished=partial(unfinished_frame, site=Site(site.latitude_deg, site.longitude_deg, site.height_m)),
         )
-    except FrameFault as fault:
-        return quarantined(path, str(fault), settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
+        # a packed image is decoded by compiled code, which bytes of chance may crash
+        frame = apart(read) if packing_of(path) is Packing.FPACK else read()
+    except (FrameFault, Died) as fault:
+        text = f"{path.name} cannot be unpacked: {fault}. Leave it out" if isinstance(fault, Died) else str(fault)
+        return quarantined(path, text, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     except OSError as error:
         # the disk, not the frame: it is looked at again
         reason = unreadable(path, error)

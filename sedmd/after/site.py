@@ -27,6 +27,7 @@ from sedmd.after.spectra import FinalSpectrum
 from sedmd.after.tonight import JSON, TEXT, Tonight, put
 from sedmd.after.trend import trend
 from sedmd.after.webfolder import WebFolder, about, digest
+from sedmd.apart import apart
 from sedmd.config import Settings
 from sedmd.errors import ConfigError
 from sedmd.foreign import content_of, plain, product_bytes, sentence
@@ -180,7 +181,7 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
         try:
             picture = content_of(chart_path, most_bytes=MAX_PICTURE)
             name = f"{one.product}_finder.jpg"
-            folder.add(name, _source(picture), lambda: thumbnail(picture))
+            folder.add(name, _source(picture), lambda: apart(thumbnail, picture))
             finder = name
         except Exception as error:
             # the border: whatever is in a stranger's picture costs that picture only

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sedmd.instrument import Sections
 from sedmd.reduce.checks import GAP_ROWS, MIN_CONTRAST
 from sedmd.reduce.loops.median import medians_of_9_along_rows
-from sedmd.reduce.overscan import image_columns, overscan_level, row_noise, scan_columns
+from sedmd.reduce.overscan import image_part, overscan_level, row_noise, scan_columns
 from sedmd.reduce.stack import mean_of_near
 
 #: Noise of the image columns over that of the overscan columns in a bias, beyond which light is in it, if the level is
@@ -76,8 +76,10 @@ def combine_bias(frames: Sequence[NDArray[np.integer]], sections: Sections) -> M
     if len(frames) < 2:
         raise ValueError(f"{len(frames)} bias frame given; at least 2 are needed to measure the read noise")
     levels = [overscan_level(f, sections) for f in frames]
-    columns = image_columns(sections)[::4]
-    active = [f[::4, columns].astype(np.float32) - v[::4, None] for f, v in zip(frames, levels, strict=True)]
+    active = [
+        image_part(f[::4], sections, every=4).astype(np.float32) - v[::4, None]
+        for f, v in zip(frames, levels, strict=True)
+    ]
     sigma = [robust_sigma(later - earlier) / np.sqrt(2) for earlier, later in pairwise(active)]
     read_noise = float(np.median(sigma))
     # Cosmic rays hit biases too: what lies more than five sigma off the median has no say.
@@ -120,17 +122,17 @@ def bias_reasons(frames: Sequence[NDArray], levels: Sequence[NDArray], sections:
     -------
     tuple of n str
     """
-    image = image_columns(sections)
-    above = [np.asarray(f, np.float32) - v[:, None] for f, v in zip(frames, levels, strict=True)]
-    noise = [row_noise(a[:, image[::4]]) for a in above]
-    scans = [scan_columns(a, sections) for a in above]
-    reasons = [
-        _bias_reason(a[:, image], n, row_noise(scan), scan.size) for a, n, scan in zip(above, noise, scans, strict=True)
-    ]
+    reasons, noise, means = [], [], []
+    for frame, level in zip(frames, levels, strict=True):
+        above = frame - level[:, None]
+        active, scan = image_part(above, sections), scan_columns(above, sections)
+        noise.append(row_noise(image_part(above, sections, every=4)))
+        means.append(_blocks(active))
+        reasons.append(_bias_reason(active, means[-1], noise[-1], row_noise(scan), scan.size))
     good = [i for i, reason in enumerate(reasons) if not reason]
     if len(good) < 3:
         return tuple(reasons)  # of two that differ, nobody knows which is the odd one
-    blocks = np.stack([_blocks(above[i][:, image]) for i in good])
+    blocks = np.stack([means[i] for i in good])
     own_noise = np.array([noise[i] for i in good])
     dark = _without_light(blocks, own_noise)
     usual, typical = np.median(blocks[dark], axis=0), float(np.median(own_noise[dark]))
@@ -176,7 +178,7 @@ def _without_light(blocks: NDArray[np.floating], noise: NDArray[np.floating]) ->
     return alike if added > PHOTON_NOISE * light > 0 else everyone
 
 
-def _bias_reason(active: NDArray, noise: float, overscan_noise: float, n_overscan: int) -> str:
+def _bias_reason(active: NDArray, blocks: NDArray, noise: float, overscan_noise: float, n_overscan: int) -> str:
     """Why a frame is not a bias by itself."""
     low, high = READ_NOISE_RANGE
     if not low <= overscan_noise <= high:
@@ -189,7 +191,6 @@ def _bias_reason(active: NDArray, noise: float, overscan_noise: float, n_oversca
             f"noise {noise:.2f} ADU in the image and {overscan_noise:.2f} ADU in the overscan, at most {limit:.2f} "
             "times that expected where the level is higher, too; light in the frame?"
         )
-    blocks = _blocks(active)
     worst = float(np.percentile(np.abs(blocks), 99))
     if worst > MAX_BIAS_LEVEL:
         return (

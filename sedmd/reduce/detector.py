@@ -54,21 +54,23 @@ def debias(
     """
     if raw.shape != master.level.shape:
         raise ValueError(f"frame of shape {raw.shape} and master bias of shape {master.level.shape} do not go together")
-    above = np.asarray(raw, np.float32) - master.level
+    above = raw.astype(np.float32)
+    above -= master.level
     level, origin = _level_under_light(above, master, sections)
     first, stop = sections.image
-    data = (above[:, first:stop] - level[:, None]) * np.float32(gain)
+    data = above[:, first:stop] - level[:, None]
+    data *= np.float32(gain)
     read_noise = master.read_noise_adu * gain
     # The master's own noise stays in every frame that it is taken from.
     floor = read_noise**2 * (1 + 1 / master.n_frames)
-    mask = np.zeros(data.shape, np.uint8)
+    mask = np.where(master.bad[:, first:stop], np.uint8(Mask.BAD_PIXEL), np.uint8(0))
     saturated = raw[:, first:stop] >= saturation_adu
     if saturated.any():
         mask[ndimage.binary_dilation(saturated, iterations=1)] |= np.uint8(Mask.SATURATED)
-    mask[master.bad[:, first:stop]] |= np.uint8(Mask.BAD_PIXEL)
     for begin, end in sections.no_data():
         mask[:, begin:end] |= np.uint8(Mask.NO_DATA)
-    variance = np.maximum(data, 0) + np.float32(floor)
+    variance = np.maximum(data, 0)
+    variance += np.float32(floor)
     return Image(data=data, variance=variance, mask=mask, read_noise=float(np.sqrt(floor))), origin
 
 

@@ -10,6 +10,7 @@ from scipy import fft
 
 from sedmd.reduce.checks import GAP_ROWS
 from sedmd.reduce.containers import Image
+from sedmd.reduce.loops.gaps import rooted_light
 
 #: Side of the pieces of the detector that are compared, so that a turned array shows too [pixel].
 PIECE_PX = 512
@@ -61,14 +62,10 @@ def rows_between(dome: Image, lamp: Image) -> float:
 
 def _transforms(image: Image) -> NDArray[np.complexfloating]:
     """Fourier transforms of the pieces of an exposure: (n_pieces, PIECE_PX, PIECE_PX // 2 + 1)."""
-    good = image.mask == 0
-    data = np.where(good, image.data, np.float32(0.0))
-    above = np.zeros_like(data)
-    middle = data[GAP_ROWS:-GAP_ROWS]
-    above[GAP_ROWS:-GAP_ROWS] = middle - 0.5 * (data[: -2 * GAP_ROWS] + data[2 * GAP_ROWS :])
-    noise = np.sqrt(1.5 * (image.read_noise**2 + np.maximum(data, 0.0)))
+    data, mask = np.ascontiguousarray(image.data, np.float32), np.ascontiguousarray(image.mask, np.uint8)
+    light = np.empty_like(data)
     # the root holds strong lines down; they would drown the others
-    light = np.sqrt(np.where(good & (above > SIGNIFICANT * noise), above, 0.0)).astype(np.float32)
+    rooted_light(data, mask, np.float32(image.read_noise**2), np.float32(SIGNIFICANT), GAP_ROWS, light)
     ny, nx = (max(size // PIECE_PX, 1) for size in light.shape)
     side_y, side_x = (min(PIECE_PX, size) for size in light.shape)
     whole = light[: ny * side_y, : nx * side_x].reshape(ny, side_y, nx, side_x)

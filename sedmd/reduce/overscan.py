@@ -41,6 +41,15 @@ def image_columns(sections: Sections) -> NDArray[np.intp]:
     return np.flatnonzero(kept) + sections.image[0]
 
 
+def image_part(raw: NDArray, sections: Sections, *, every: int = 1) -> NDArray:
+    """Every so manieth of these columns: (n_y, n); a view where none lies between them that is not wanted."""
+    columns = image_columns(sections)[::every]
+    first, last = int(columns[0]), int(columns[-1])
+    if len(columns) > 1 and last - first == every * (len(columns) - 1):
+        return raw[:, first : last + 1 : every]
+    return raw[:, columns]
+
+
 def overscan_level(raw: NDArray, sections: Sections, *, sigma_rows: float = 25.0) -> NDArray[np.floating]:
     """Level of each row of a frame from its scan columns, smoothed along the rows.
 

@@ -17,6 +17,9 @@ from sedmd.errors import ConfigError
 from sedmd.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
 from sedmd.patterns import check_pattern
 
+#: [upload] group_ids = "all": everybody may see what is uploaded.
+ALL_GROUPS = ("all",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
@@ -208,7 +211,7 @@ class Upload:
     token_file: Path | None = None
     token_env: str = ""
     instrument_id: int = 0
-    group_ids: tuple[int, ...] = ()
+    group_ids: tuple[int | str, ...] = ()
     observed_by: tuple[int, ...] = ()
     reduced_by: tuple[int, ...] = ()
     request_from: str = "source"
@@ -486,8 +489,10 @@ def _checked(value: Any, hint: Any, name: str, origin: str, base: Path) -> Any:
         return _in_range(value, name, origin)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return _in_range(float(value), name, origin)
+    if name == "upload.group_ids" and kind is not int and value in ("all", list(ALL_GROUPS)):
+        return ALL_GROUPS
     if typing.get_origin(kind) is tuple and isinstance(value, list):
-        (item_kind, *_) = typing.get_args(kind)
+        item_kind = int if name == "upload.group_ids" else typing.get_args(kind)[0]
         items = tuple(_checked(item, item_kind, name, origin, base) for item in value)
         if name == "instrument.field_centres":
             for line in items:

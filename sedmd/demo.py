@@ -22,8 +22,11 @@ from sedmd.status import render, snapshot
 
 #: Present in a directory that a demo made, so that the next one may clear it.
 MARK = ".sedmd-demo"
-#: Longest time a demo may take before it is called a failure, seconds.
+#: So long nothing may come of a demo before it is called a failure, seconds; a slow machine is none.
 PATIENCE_S = 1500.0
+
+#: Parts of a snapshot in which something changes while the work goes on.
+_PROGRESS = ("calibrations", "targets", "running", "due", "waiting")
 
 CONFIG = """\
 # Written by `sedmd demo`: a night in minutes instead of hours.
@@ -62,7 +65,7 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
         with _sedmd(*simulate, forward=False) as simulator:
             played = _play_frames(simulated / "raw", settings.paths.raw_root, simulator, service)
         print(f"{played} frames played in {time.monotonic() - begun:.0f} s; waiting for the last spectra")
-        state = _wait_until_closed(settings, night, service, clock, until=begun + PATIENCE_S)
+        state = _wait_until_closed(settings, night, service, clock)
         service.send_signal(signal.SIGTERM)
         code = service.wait(timeout=settings.jobs.drain_timeout_s + 30)
     print(f"\n{render(state)}\n")
@@ -231,16 +234,26 @@ def _play_frames(source: Path, raw_root: Path, simulator: subprocess.Popen[str],
 
 
 def _wait_until_closed(
-    settings: Settings, night: str, service: subprocess.Popen[str], clock: Callable[[], datetime], *, until: float
+    settings: Settings,
+    night: str,
+    service: subprocess.Popen[str],
+    clock: Callable[[], datetime],
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Wait until the night is closed and nothing is left to do; the last snapshot."""
-    while time.monotonic() < until:
+    """Wait until the night is closed and nothing is left to do, as long as something comes of it; the last snapshot."""
+    until, before = monotonic() + PATIENCE_S, None
+    while monotonic() < until:
         if service.poll() is not None:
             msg = f"the service ended early with exit code {service.returncode}; its lines are above"
             raise SedmError(msg)
         state = snapshot(settings, night=night, now=clock())
         if state["closed"] and state["idle"]:
             return state
-        time.sleep(1)
-    msg = f"the night was not finished after {PATIENCE_S:g} s; see {settings.paths.redux_root / night / 'sedmd.log'}"
+        now = [state["frames"], state["closed"], [[one["state"] for one in state[what]] for what in _PROGRESS]]
+        if now != before:
+            until, before = monotonic() + PATIENCE_S, now
+        sleep(1)
+    msg = f"nothing came of the night for {PATIENCE_S:g} s; see {settings.paths.redux_root / night / 'sedmd.log'}"
     raise SedmError(msg)

@@ -62,5 +62,20 @@ class Backend(Protocol):
         TryLater, Refused, Closed
         """
 
+    def withdraw(self, content: str, receipt: str) -> str:
+        """Have it deleted there; what was deleted, also if it was gone already.
+
+        Parameters
+        ----------
+        content : str
+            Checksum under which it was sent.
+        receipt : str
+            What `send` gave back, as text.
+
+        Raises
+        ------
+        TryLater, Refused, Closed
+        """
+
     def preview(self, spectrum: Outgoing, *, full: bool) -> list[str]:
         """What would be sent, as lines; with `full` every number of it."""

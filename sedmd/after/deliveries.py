@@ -18,8 +18,10 @@ from sedmd.lock import NoState, single_instance
 from sedmd.sqlite import insert, open_database, stamp, time_of, transaction
 
 #: queued: to be sent; sending: an attempt is under way, or was cut off; waiting: not before a time; refused: would be
-#: again; sent: the receiver has confirmed it; dropped: the spectrum changed, or may no longer go, before it was sent.
+#: again; sent: the receiver has confirmed it; dropped: the spectrum changed, or may no longer go, before it was sent;
+#: withdrawn: the receiver was asked to delete it, and did.
 QUEUED, SENDING, WAITING, REFUSED, SENT, DROPPED = "queued", "sending", "waiting", "refused", "sent", "dropped"
+WITHDRAWN = "withdrawn"
 OPEN = (QUEUED, SENDING, WAITING)
 
 

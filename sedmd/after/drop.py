@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sedmd.after.backend import Closed, Receipt, TryLater
+from sedmd.after.backend import Closed, Receipt, Refused, TryLater
 from sedmd.after.outgoing import Outgoing
 from sedmd.foreign import product_bytes
 from sedmd.products.files import DiskFull, write_bytes_atomic
@@ -47,6 +47,10 @@ class Drop:
         except OSError as error:
             raise TryLater(f"{folder} cannot be written ({error.strerror})") from None
         return receipt
+
+    def withdraw(self, content: str, receipt: str) -> str:
+        """What lies in a directory belongs to who took it."""
+        raise Refused(f"files in {self.directory} are not taken back; remove {receipt.split(';')[0]} there")
 
     def preview(self, spectrum: Outgoing, *, full: bool) -> list[str]:
         """The files and the JSON."""

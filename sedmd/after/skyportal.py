@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from sedmd.after.backend import Closed, Receipt, Refused, TryLater
 from sedmd.after.http import NoAnswer, ask
 from sedmd.after.outgoing import Outgoing
 from sedmd.after.secret import Secret
+from sedmd.config import ALL_GROUPS
 from sedmd.foreign import plain, product_bytes
 
 #: Key of the checksum in `altdata`.
@@ -67,7 +69,7 @@ class SkyPortal:
     token: Secret
     instrument_id: int
     clock: Callable[[], datetime]
-    group_ids: tuple[int, ...] = ()
+    group_ids: tuple[int | str, ...] = ()
     observed_by: tuple[int, ...] = ()
     reduced_by: tuple[int, ...] = ()
     request_from: str = "source"
@@ -105,6 +107,24 @@ class SkyPortal:
         link = f"{self.url}/source/{urllib.parse.quote(spectrum.target, safe='')}"
         return Receipt(number=f"spectrum {number}", link=link, notes=tuple(notes))
 
+    def withdraw(self, content: str, receipt: str) -> str:
+        """Delete the spectrum whose number the receipt tells, if it is the one that was sent."""
+        named = re.match(r"spectrum (\d{1,18})\b", receipt)
+        if named is None:
+            raise Refused(f"the receipt {receipt[:80]!r} tells no number; delete the spectrum on {self.url}")
+        path = f"/api/spectrum/{named[1]}"
+        try:
+            there = self._ask("GET", path)
+        except Refused as error:
+            if str(error).startswith(("400", "404")):  # an id that it does not have: SkyPortal answers 400 or 404
+                return f"spectrum {named[1]} was not there any more"
+            raise
+        known = there.get("altdata") if isinstance(there, dict) else None
+        if not isinstance(known, dict) or known.get(CHECKSUM) != content:
+            raise Refused(f"spectrum {named[1]} is another one than was sent; nothing was deleted")
+        self._ask("DELETE", path)
+        return f"spectrum {named[1]} deleted"
+
     def preview(self, spectrum: Outgoing, *, full: bool) -> list[str]:
         """The requests of `send`, with the token hidden; numbers and the plot shortened unless `full`."""
         follow_up = _FollowUp(spectrum.req_id or None) if self.request_from == "header" else _FollowUp(None)
@@ -139,7 +159,7 @@ class SkyPortal:
             "units": UNITS,
             "origin": "sedmd",
             "type": "source",
-            "group_ids": list(self.group_ids),
+            "group_ids": self._groups(),
             "observed_by": list(self.observed_by),
             "reduced_by": list(self.reduced_by),
             "altdata": {
@@ -260,7 +280,13 @@ class SkyPortal:
         return "plot"
 
     def _shared(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {**body, **({"group_ids": list(self.group_ids)} if self.group_ids else {})}
+        # who may see everything need not be named: without groups it is for all that the token's user is in
+        shared = self.group_ids and self.group_ids != ALL_GROUPS
+        return {**body, **({"group_ids": list(self.group_ids)} if shared else {})}
+
+    def _groups(self) -> Any:
+        """Who may see it: numbers, or "all" for everybody."""
+        return "all" if self.group_ids == ALL_GROUPS else list(self.group_ids)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The ``data`` of an answer that says success.

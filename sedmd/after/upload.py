@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sedmd.after.backend import Backend, Closed, Receipt, Refused, TryLater
-from sedmd.after.deliveries import DROPPED, OPEN, QUEUED, REFUSED, SENDING, SENT, WAITING, Deliveries, Delivery, sender
+from sedmd.after.deliveries import (
+    DROPPED,
+    OPEN,
+    QUEUED,
+    REFUSED,
+    SENDING,
+    SENT,
+    WAITING,
+    WITHDRAWN,
+    Deliveries,
+    Delivery,
+    sender,
+)
 from sedmd.after.outgoing import Outgoing, Unfit, outgoing, why_not
 from sedmd.after.spectra import final_spectra
 from sedmd.config import Settings
@@ -236,6 +248,9 @@ def settled(known: Delivery, spectrum: Outgoing, *, now: datetime, again: bool) 
     if known.state == SENT and known.beside == spectrum.beside:
         told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
         return Line(product=spectrum.product, state=SENT, told=told)
+    if known.state == WITHDRAWN and not again:
+        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again sends it anew"
+        return Line(product=spectrum.product, state="not sent", told=told)
     if known.state == REFUSED and not again:
         told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"
         return Line(product=spectrum.product, state=REFUSED, told=told)

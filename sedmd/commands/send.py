@@ -28,6 +28,11 @@ def add_to(add: Add) -> None:
     command.add_argument("--again", action="store_true", help="try now also what was refused or waits for its time")
     add_where(command)
 
+    command = add("withdraw", verb_withdraw)
+    command.add_argument("name", metavar="TARGET", help="the observation, or the target, as report_ztf.txt names it")
+    command.add_argument("--night", type=night_argument, help="default: the newest in which it was sent")
+    add_where(command)
+
     command = add("final-report", verb_final_report)
     command.add_argument("night", metavar="NIGHT", nargs="?", type=night_argument, help="default: the newest")
     command.add_argument("--dry-run", action="store_true", help="only show the mail")
@@ -64,6 +69,27 @@ def verb_upload(options: argparse.Namespace) -> int:
     amiss = sum(line.amiss for line in lines)
     print(f"{sent} sent to {backend.name}, {amiss} not yet or refused, {len(lines) - sent - amiss} need nothing")
     return int(amiss > 0)
+
+
+def verb_withdraw(options: argparse.Namespace) -> int:
+    """Take back what was uploaded of a target: the receiver deletes it, and it is not sent again by itself.
+
+    A spectrum that is made or graded anew afterwards is another one, and is sent.
+    """
+    from sedmd.after.backend import Closed, Refused, TryLater
+    from sedmd.after.receivers import receiver
+    from sedmd.after.withdraw import withdraw
+
+    settings = settings_of(options)
+    backend = receiver(settings, clock=utc_now)
+    if backend is None:
+        raise ConfigError("nothing was uploaded: [upload] backend is not set; give the --config with it")
+    try:
+        print("\n".join(withdraw(settings, backend, options.name, night=options.night, clock=utc_now)))
+    except (Closed, Refused, TryLater) as error:
+        print(f"sedmd: not withdrawn: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def verb_final_report(options: argparse.Namespace) -> int:

@@ -96,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
 
     do_PUT = do_POST
 
+    def do_DELETE(self) -> None:
+        self.serve(None)
+
     def serve(self, body: dict | None) -> None:
         path = urllib.parse.urlsplit(self.path).path
         self.server.requests.append((self.command, path))
@@ -127,6 +130,14 @@ class Handler(BaseHTTPRequestHandler):
             return {"followup_requests": [one for one in self.server.follow_ups if query["sourceID"] in one["obj_id"]]}
         if path == "/api/spectrum":
             return self.new_spectrum(body or {})
+        if found := re.fullmatch(r"/api/spectrum/(\d+)", path):
+            there = [one for one in self.server.spectra if one["id"] == int(found[1])]
+            if not there:
+                return Refusal(400, f"Could not retrieve spectrum with ID {found[1]}.")
+            if self.command == "DELETE":
+                self.server.sources[there[0]["obj_id"]].remove(there[0])
+                return None
+            return there[0]
         if path == "/api/facility":
             for one in self.server.follow_ups:
                 if one["id"] == body["followup_request_id"]:
@@ -161,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
     def new_spectrum(self, body: dict) -> object:
         if body["obj_id"] not in self.server.sources:
             return Refusal(400, "Failed to post spectrum: no such object")
-        number = 70 + len(self.server.spectra)
+        number = 1 + max((one["id"] for one in self.server.spectra), default=69)
         made = {**body, "id": number, "annotations": [], "comments": []}
         self.server.sources[body["obj_id"]].append(made)
         return {"id": number}

@@ -1,10 +1,12 @@
 """The demonstration's parts that need no night: the growing copy, the table, the directory it may clear."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from sedmd.demo import MARK, _prepare, compare, decides, drop, passed
+from sedmd.config import from_table
+from sedmd.demo import MARK, PATIENCE_S, _prepare, _wait_until_closed, compare, decides, drop, passed
 from sedmd.errors import SedmError
 
 
@@ -51,3 +53,31 @@ def test_the_verdict_rests_on_what_one_night_can_tell():
     assert decides({"what": "fate", "where": "ifu20190612_04_11_25"})
     assert not decides({"what": "scattered light, median error", "passed": False})
     assert decides({"passed": False}), "a row that does not say what it is must not pass unseen"
+
+
+def waiting(monkeypatch, states):
+    """Wait for a night whose snapshots these are; seconds of the clock that went by."""
+    told, seconds = iter(states), [0.0]
+    monkeypatch.setattr("sedmd.demo.snapshot", lambda *_, **__: next(told))
+
+    def sleep(_):
+        seconds[0] += PATIENCE_S / 2
+
+    class Service:
+        poll = staticmethod(lambda: None)
+
+    settings = from_table({"paths": {"raw_root": "/r", "redux_root": "/x"}}, origin="test", base=Path("/"))
+    night = "20190612"
+    _wait_until_closed(settings, night, Service(), lambda: None, monotonic=lambda: seconds[0], sleep=sleep)
+    return seconds[0]
+
+
+def snapshots(*done, closed=False):
+    empty = dict.fromkeys(("calibrations", "running", "due", "waiting"), ())
+    return [{**empty, "frames": {}, "targets": [{"state": one}], "closed": closed, "idle": closed} for one in done]
+
+
+def test_a_slow_machine_is_waited_for_while_something_comes_of_it(monkeypatch):
+    assert waiting(monkeypatch, [*snapshots(*"abcdefghij"), *snapshots("j", closed=True)]) == 5 * PATIENCE_S
+    with pytest.raises(SedmError, match="nothing came of the night for 1500 s"):
+        waiting(monkeypatch, snapshots(*"abbbbbb"))

@@ -19,8 +19,10 @@ from sedmd.after.receivers import receiver
 from sedmd.after.secret import Secret, read_secret
 from sedmd.after.spectra import final_spectra
 from sedmd.after.upload import REPORT, Uploader, nights_due
+from sedmd.after.withdraw import withdraw
 from sedmd.cli import main
 from sedmd.errors import ConfigError
+from sedmd.ledger import Ledger
 from sedmd.lock import Locked
 from sedmd.products.files import sha256_of
 from sedmd.products.spectrum import read_spectrum, write_spectrum
@@ -702,3 +704,69 @@ def test_an_answer_with_half_a_character_is_told_and_kept(tmp_path, server, fold
     server.fault("POST", "spectrum$", lambda handler: handler.answer(400, message="\ud800 no\x1b[2J\nline"))
     line = upload(portal(tmp_path, server), clock)["a"]
     assert line.state == "refused" and line.told.isprintable() and "no" in line.told
+
+
+def test_a_withdrawn_spectrum_is_deleted_and_not_sent_again_by_itself(tmp_path, server, folder, clock):
+    server.add("a", "b")
+    given = portal(tmp_path, server)
+    make(folder, "a_obs1", target="a")
+    make(folder, "b")
+    upload(given, clock)
+    backend = receiver(given, clock=clock)
+    (told,) = withdraw(given, backend, "a", night=None, clock=clock)
+    assert told.endswith("spectrum 70 deleted")
+    assert [one["obj_id"] for one in server.spectra] == ["b"]
+    line = upload(given, clock)["a_obs1"]
+    assert (line.state, line.fresh) == ("not sent", False) and "withdrawn" in line.told
+    with pytest.raises(ConfigError, match="nothing of the name 'a' was sent"):
+        withdraw(given, backend, "a", night=None, clock=clock)
+    assert upload(given, clock, again=True)["a_obs1"].fresh
+    make(folder, "a_obs1", target="a", level=2e-15)
+    assert upload(given, clock)["a_obs1"].fresh, "made anew it is another spectrum"
+    with Ledger.open(given.paths.state / "ledger.sqlite", clock=clock) as ledger:
+        assert any("withdrawn from skyportal" in text for *_, text in ledger.story("a_obs1"))
+
+
+def test_only_what_was_sent_is_deleted(tmp_path, server, folder, clock):
+    server.add("a")
+    given = portal(tmp_path, server)
+    make(folder, "a")
+    upload(given, clock)
+    server.spectra[0]["altdata"]["sedmd_sha256"] = "of somebody else"
+    backend = receiver(given, clock=clock)
+    with pytest.raises(Refused, match="is another one than was sent"):
+        withdraw(given, backend, "a", night=NIGHT, clock=clock)
+    assert server.count("DELETE", "") == 0
+    assert upload(given, clock)["a"].state == "sent"
+
+
+def test_a_name_that_may_mean_several_is_not_guessed(tmp_path, server, folder, clock):
+    server.add("a")
+    given = portal(tmp_path, server)
+    make(folder, "a_obs1", target="a")
+    make(folder, "a_obs2", target="a", level=2e-15)
+    upload(given, clock)
+    with pytest.raises(ConfigError, match="'a' may mean a_obs1 of 20190612, a_obs2 of 20190612"):
+        withdraw(given, receiver(given, clock=clock), "a", night=None, clock=clock)
+    assert server.count("DELETE", "") == 0
+
+
+def test_what_is_gone_there_already_is_withdrawn_too(tmp_path, server, folder, clock):
+    server.add("a")
+    given = portal(tmp_path, server)
+    make(folder, "a")
+    upload(given, clock)
+    server.sources["a"].clear()
+    (told,) = withdraw(given, receiver(given, clock=clock), "a", night=None, clock=clock)
+    assert "was not there any more" in told
+
+
+def test_everybody_may_see_it(tmp_path, server, folder, clock):
+    server.add("a")
+    make(folder, "a")
+    given = portal(tmp_path, server, group_ids="all")
+    assert given.upload.group_ids == ("all",)
+    upload(given, clock)
+    assert server.spectra[0]["group_ids"] == "all"
+    with pytest.raises(ConfigError, match="group_ids"):
+        portal(tmp_path, server, group_ids=["all", 3])

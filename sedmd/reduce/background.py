@@ -143,13 +143,13 @@ def _smooth_blocks(value: NDArray[np.floating], w: NDArray[np.floating], sigma: 
 def _planes(value: NDArray[np.floating], weight: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
     """Plane through the neighbourhood of each block with Gaussian weights: follows slopes right up to the edges."""
     u, v = ((np.arange(n) - n / 2) / sigma for n in value.shape)
-    along_u, along_v = (_window(n, sigma) for n in value.shape)
     w = weight / weight.max()
     # The moments of the neighbourhood, axis by axis: the powers of v commute with the mean along u.
-    w0, w1, w2, m0, m1 = along_u @ np.stack([w, u[:, None] * w, u[:, None] ** 2 * w, value * w, u[:, None] * value * w])
-    n00, nu0, nuu, n0v, nuv, nvv, r0, ru, rv = (
-        np.stack([w0, w1, w2, v * w0, v * w1, v**2 * w0, m0, m1, v * m0]) @ along_v
+    w0, w1, w2, m0, m1 = _mean_along_u(
+        np.stack([w, u[:, None] * w, u[:, None] ** 2 * w, value * w, u[:, None] * value * w]), sigma
     )
+    moments = np.stack([w0, w1, w2, v * w0, v * w1, v**2 * w0, m0, m1, v * m0])
+    n00, nu0, nuu, n0v, nuv, nvv, r0, ru, rv = _mean_along_u(moments.swapaxes(1, 2), sigma).swapaxes(1, 2)
     # Where hardly anything is known the plane turns into a constant.
     n00 = n00 + 1e-9
     nuu = nuu + 1e-9 + 1e-3 * n00
@@ -160,12 +160,19 @@ def _planes(value: NDArray[np.floating], weight: NDArray[np.floating], sigma: fl
     ru, rv = ru - fu * r0, rv - fv * r0
     slope_v = (rv - nuv / nuu * ru) / (nvv - nuv / nuu * nuv)
     slope_u = (ru - nuv * slope_v) / nuu
-    return np.asarray(r0 / n00 + (u[:, None] - fu) * slope_u + (v - fv) * slope_v)
+    return np.ascontiguousarray(r0 / n00 + (u[:, None] - fu) * slope_u + (v - fv) * slope_v)
 
 
-def _window(n: int, sigma: float) -> NDArray[np.floating]:
-    """Gaussian weights, cut off at three sigma, that give the mean around each of n blocks as a product of matrices."""
-    distance = np.abs(np.arange(n)[:, None] - np.arange(n))
+def _mean_along_u(images: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """Means with Gaussian weights, cut off at three sigma, along the second axis; nothing outside: (m, n_u, n_v)."""
+    n = images.shape[1]
     reach = int(3.0 * sigma + 0.5)
-    row = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return np.where(distance <= reach, np.exp(-0.5 * (distance / sigma) ** 2), 0.0) / row.sum()
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    distance = np.abs(np.arange(n)[:, None] - np.arange(n))
+    window = np.where(distance <= reach, np.exp(-0.5 * (distance / sigma) ** 2) / kernel.sum(), 0.0)
+    means = np.empty(images.shape)
+    # As a product of matrices, of those parts of the window that are not zero.
+    for low in range(0, n, 64):
+        here, near = slice(low, low + 64), slice(max(low - reach, 0), low + 64 + reach)
+        means[:, here] = window[here, near] @ images[:, near]
+    return means

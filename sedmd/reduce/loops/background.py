@@ -46,12 +46,15 @@ def spread_blocks(blocks, columns, size, image):  # type: ignore[no-untyped-def]
     """
     nx, ny = blocks.shape
     mixed = np.empty(ny)
+    low, part = np.empty(image.shape[1], np.int64), np.empty(image.shape[1])
+    for j in range(image.shape[1]):
+        place = min(max((j + 0.5) / size - 0.5, 0.0), ny - 1.0)
+        low[j] = min(np.int64(place), ny - 2)
+        part[j] = place - low[j]
     for i in range(columns.size):
         place = min(max((columns[i] + 0.5) / size - 0.5, 0.0), nx - 1.0)
         left = min(np.int64(place), nx - 2)
         for y in range(ny):
             mixed[y] = blocks[left, y] + (place - left) * (blocks[left + 1, y] - blocks[left, y])
         for j in range(image.shape[1]):
-            place = min(max((j + 0.5) / size - 0.5, 0.0), ny - 1.0)
-            low = min(np.int64(place), ny - 2)
-            image[i, j] = mixed[low] + (place - low) * (mixed[low + 1] - mixed[low])
+            image[i, j] = mixed[low[j]] + part[j] * (mixed[low[j] + 1] - mixed[low[j]])

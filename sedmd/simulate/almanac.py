@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import numpy as np
 
@@ -107,10 +108,16 @@ def separation(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
     return float(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
+@lru_cache(maxsize=64)
+def _sun_heights(jd_noon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Minutes of the 24 h after a noon (Julian dates) and the Sun's altitude in each; a night asks for several."""
+    times = jd_noon + np.arange(0.0, 1.0, 1.0 / 1440.0)
+    return times, np.array([place(*sun(t), t).altitude for t in times])
+
+
 def sun_event(jd_noon: float, altitude: float, *, rising: bool) -> float:
     """Julian date at which the Sun passes an altitude [degrees] in the 24 h after local noon `jd_noon`."""
-    times = jd_noon + np.arange(0.0, 1.0, 1.0 / 1440.0)
-    heights = np.array([place(*sun(t), t).altitude for t in times])
+    times, heights = _sun_heights(jd_noon)
     below = heights < altitude
     change = np.nonzero(below[1:] != below[:-1])[0]
     for i in change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -138,14 +138,18 @@ class Exposure:
         return float(np.mean([p.airmass for p in self.pointings]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Instrument:
     """One realisation of a profile: optics and camera of a seed."""
 
     profile: Profile
     seed: int
     optics: Optics
-    chip: Chip
+
+    @cached_property
+    def chip(self) -> Chip:
+        """The camera, 34 MB; made when the first frame is read out, as who only plans a night needs none."""
+        return build_chip(self.profile, self.seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,7 +175,7 @@ def build_instrument(profile: str | Profile, seed: int = 1) -> Instrument:
 
 @lru_cache(maxsize=2)
 def _instrument(loaded: Profile, seed: int) -> Instrument:
-    return Instrument(profile=loaded, seed=seed, optics=build_optics(loaded, seed), chip=build_chip(loaded, seed))
+    return Instrument(profile=loaded, seed=seed, optics=build_optics(loaded, seed))
 
 
 def exposure_of(

@@ -11,6 +11,7 @@ import tomllib
 import types
 import typing
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -301,7 +302,15 @@ def load_profile(profile: str | Path | Profile) -> Profile:
     """
     if isinstance(profile, Profile):
         return profile
-    name = str(profile) if str(profile) in PROFILES else Path(profile).stem
+    return _shipped(str(profile)) if str(profile) in PROFILES else _read(profile, Path(profile).stem)
+
+
+@cache
+def _shipped(name: str) -> Profile:
+    return _read(name, name)
+
+
+def _read(profile: str | Path, name: str) -> Profile:
     return typing.cast(Profile, _build(Profile, {**_mapping(profile), "name": name}, ""))
 
 

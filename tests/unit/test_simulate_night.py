@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from sedmd.simulate.render import column_flux
 from sedmd.simulate.spectra import GRID, photons, standard_flux
 
 
-@lru_cache(maxsize=8)  # a plan holds its camera, 34 MB
+@cache
 def plan(profile: str = "2017", size: str = "mini", seed: int = 1) -> NightPlan:
     return plan_night(seed=seed, size=size, profile=profile)
 

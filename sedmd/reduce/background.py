@@ -1,10 +1,9 @@
-"""Light between the spectra: the recipe of kpy as a reference, and a joint estimate with the spectra's own wings."""
+"""Light between the spectra, estimated together with their wings."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sedmd.reduce.extract import model_image
 from sedmd.reduce.loops.background import spread_blocks, sum_blocks
@@ -13,47 +12,6 @@ from sedmd.reduce.samples import Samples
 
 #: Pixels are averaged in blocks of this size before they are smoothed; the sides of a frame are multiples of it.
 BLOCK_PX = 8
-
-
-def kpy_background(
-    image: NDArray[np.floating],
-    samples: Samples,
-    *,
-    half_height: int = 4,
-    box_px: int = 17,
-    iterations: int = 5,
-    gauss_sigma_px: float = 100.0,
-) -> NDArray[np.floating]:
-    """Scattered light as kpy estimated it (SubtractBackground.py:estimate_background).
-
-    Parameters
-    ----------
-    image : (n_y, n_x) electron
-    samples : columns and rows of all traces; ``round(y) - half_height .. round(y) + half_height`` is masked
-    half_height, box_px, iterations, gauss_sigma_px : the recipe's numbers
-
-    Returns
-    -------
-    (n_y, n_x) electron
-
-    Notes
-    -----
-    Masked pixels are filled by repeated box averages of what is not masked (outside the frame counts as zero, as in
-    a convolution with zero fill), what is still empty gets the median, and the filled image is smoothed.
-    """
-    masked = np.zeros(image.shape, bool)
-    pixel, inside = samples.pixels(half_height)
-    masked.ravel()[pixel[inside]] = True
-    filled = np.where(masked, np.nan, np.asarray(image, float))
-    for _ in range(iterations):
-        valid = np.isfinite(filled)
-        total = ndimage.uniform_filter(np.where(valid, filled, 0.0), box_px, mode="constant", cval=0.0)
-        weight = ndimage.uniform_filter(valid.astype(float), box_px, mode="constant", cval=1.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            smooth = np.where(weight > 0.5 / box_px**2, total / weight, np.nan)
-        filled = np.where(masked, smooth, image)
-    filled = np.where(np.isfinite(filled), filled, np.median(image[~masked]) if (~masked).any() else 0.0)
-    return ndimage.gaussian_filter(filled, gauss_sigma_px)
 
 
 def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> NDArray[np.float32]:

@@ -1,58 +1,13 @@
-"""Light between the traces: kpy's recipe in closed form, and the smooth estimate of our own."""
+"""Light between the traces: the weights of the gaps, sums over blocks, and the smooth estimate."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.background import gap_weight, kpy_background, smooth_background
+from sedmd.reduce.background import gap_weight, smooth_background
 from sedmd.reduce.loops.background import spread_blocks, sum_blocks
 from sedmd.reduce.profile import gaussian_profile
 from unit.reduce_scenes import SHAPE, lattice_scene, pixel_shares, rng, rows_scene
-
-NO_TRACES = rows_scene([], shape=SHAPE).samples()
-
-
-def masked_pixels(samples, half_height=4):
-    mask = np.zeros(samples.shape, bool)
-    pixel, inside = samples.pixels(half_height)
-    mask.ravel()[pixel[inside]] = True
-    return mask
-
-
-def test_kpy_constant_image_gives_the_constant_away_from_the_edges():
-    samples = lattice_scene().samples()
-    background = kpy_background(np.full(SHAPE, 37.0), samples, gauss_sigma_px=6.0)
-    # Outside the frame counts as zero: each of five boxes of 17 carries that 8 pixels inwards, the Gaussian 4 sigma.
-    edge = 5 * 8 + 4 * 6
-    assert_allclose(background[edge:-edge, edge:-edge], 37.0, rtol=1e-9)
-    assert background.max() <= 37.0 + 1e-9
-
-
-def test_kpy_value_of_masked_pixels_does_not_matter():
-    samples = lattice_scene().samples()
-    image = rng().normal(50, 5, SHAPE)
-    wild = np.where(masked_pixels(samples), 1e6, image)
-    assert_allclose(kpy_background(wild, samples), kpy_background(image, samples), rtol=1e-9)
-
-
-@pytest.mark.parametrize(("mode", "sigma"), [(2, 20.0), (5, 20.0), (1, 100.0)])
-def test_kpy_smoothing_is_a_gaussian(mode, sigma):
-    # A cosine that fits the frame is an eigenfunction of the smoothing: only its amplitude falls.
-    wave = np.cos(np.pi * mode * (np.arange(SHAPE[1]) + 0.5) / SHAPE[1])[None, :] * np.ones((SHAPE[0], 1))
-    background = kpy_background(100.0 + 10 * wave, NO_TRACES, gauss_sigma_px=sigma)
-    fall = np.exp(-0.5 * (np.pi * mode / SHAPE[1] * sigma) ** 2)
-    assert_allclose(background, 100.0 + 10 * fall * wave, atol=0.01)
-
-
-def test_kpy_filling_is_a_box_average_of_what_is_not_masked():
-    scene = rows_scene([20.0], shape=(41, 41))
-    image = rng(5).uniform(10, 90, scene.shape)
-    filled = kpy_background(image, scene.samples(), box_px=17, iterations=1, gauss_sigma_px=1e-3)
-    free = ~masked_pixels(scene.samples())
-    for y, x in [(20, 20), (17, 20), (24, 9), (20, 30)]:
-        box = np.s_[y - 8 : y + 9, x - 8 : x + 9]
-        assert filled[y, x] == pytest.approx(image[box][free[box]].mean())
-    assert_allclose(filled[free], image[free])
 
 
 def plane():

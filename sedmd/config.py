@@ -222,7 +222,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """To whom and through which server the final report goes; an empty host sends nothing."""
+    """To whom and through which server the final report and alerts go; an empty host sends nothing.
+
+    `alert_command` is a program of the site that is told alerts instead: it gets their kind and their sentence.
+    """
 
     host: str = ""
     port: int = 587
@@ -231,6 +234,7 @@ class Mail:
     user: str = ""
     password_file: Path | None = None
     password_env: str = ""
+    alert_command: tuple[str, ...] = ()
     sender: str = ""
     recipients: tuple[str, ...] = ()
     max_attachment_mb: float = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,6 +32,11 @@ def add_to(add: Add) -> None:
     command = add("withdraw", verb_withdraw)
     command.add_argument("name", metavar="TARGET", help="the observation, or the target, as report_ztf.txt names it")
     command.add_argument("--night", type=night_argument, help="default: the newest in which it was sent")
+    add_where(command)
+
+    command = add("alert", verb_alert)
+    command.add_argument("--failed", metavar="UNIT", default="", help="a unit that systemd gave up")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be told")
     add_where(command)
 
     command = add("final-report", verb_final_report)
@@ -69,6 +75,33 @@ def verb_upload(options: argparse.Namespace) -> int:
     amiss = sum(line.amiss for line in lines)
     print(f"{sent} sent to {backend.name}, {amiss} not yet or refused, {len(lines) - sent - amiss} need nothing")
     return int(amiss > 0)
+
+
+def verb_alert(options: argparse.Namespace) -> int:
+    """Tell somebody, once, what mends itself by nobody: by mail, or by [mail] alert_command.
+
+    A service that is away or restarts again and again, a full disk, no calibrations an hour after sunset, a night that
+    ended with frames that are not used.
+    """
+    from sedmd.after.alert import amiss, send_alerts
+
+    settings = settings_of(options)
+    found = amiss(settings, now=utc_now(), failed=options.failed, restarts=_restarts())
+    told = found if options.dry_run else send_alerts(settings, found, clock=utc_now)
+    for one in told:
+        print(f"{one.kind}: {one.text}")
+    print(f"{len(found)} alerts, {0 if options.dry_run else len(told)} told now")
+    return 0
+
+
+def _restarts() -> int:
+    """How often systemd started the service again; 0 where there is no systemd."""
+    command = ["systemctl", "show", "sedmd.service", "--property=NRestarts", "--value"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return int(text) if (text := done.stdout.strip()).isdecimal() else 0
 
 
 def verb_withdraw(options: argparse.Namespace) -> int:

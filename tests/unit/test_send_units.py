@@ -17,6 +17,8 @@ from sedmd.unit_file import last, parse_unit
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 NAMES = ("sedmd-upload", "sedmd-final-report")
+#: Unlike them it is about no night.
+ALERTS = ("sedmd-alert",)
 
 
 def unit(name):
@@ -50,7 +52,7 @@ def test_what_is_told_is_made_without_a_network():
         assert last(mine, "Service", key) == last(service, "Service", key)
 
 
-@pytest.mark.parametrize("name", (*NAMES, "sedmd-publish"))
+@pytest.mark.parametrize("name", (*NAMES, *ALERTS, "sedmd-publish"))
 def test_systemd_understands_every_line(tmp_path, name):
     program = shutil.which("systemd-analyze")
     if program is None:
@@ -82,3 +84,10 @@ def test_the_report_goes_after_every_night_and_before_the_next_afternoon():
         assert of_night.closes + timedelta(seconds=given.night.quiet_s) < sent
         # calibrations of the next night are taken in the hours before sunset
         assert sent < of_night.sunset + timedelta(days=1) - timedelta(hours=5)
+
+
+def test_alerts_start_commands_that_there_are():
+    for name, failed in (("sedmd-alert", ""), ("sedmd-alert@", "%i")):
+        words = shlex.split(last(unit(f"{name}.service"), "Service", "ExecStart"))
+        assert parser().parse_args(words[1:]).failed == failed
+    assert last(unit("sedmd.service"), "Unit", "OnFailure") == "sedmd-alert@%n.service"

@@ -1,5 +1,6 @@
 """Steps for the tests of the engines, each with one vice."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ def write(job):
         temporary = path.with_suffix(".part")
         temporary.write_text(f"made by {os.getpid()} in group {os.getpgid(0)} with {os.environ.get('OMP_NUM_THREADS')}")
         temporary.replace(path)
-    return Result(figures={"pid": os.getpid()}, warnings=("mind the gap",))
+    return Result(figures={"pid": os.getpid(), "frozen": gc.get_freeze_count()}, warnings=("mind the gap",))
 
 
 def fault(job):

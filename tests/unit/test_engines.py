@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -82,6 +84,26 @@ def test_each_job_has_a_process_and_group_of_its_own_and_one_thread(processes, t
     assert (tmp_path / "write.fits").read_text() == f"made by {pid} in group {pid} with 1"
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_job_leaves_the_libraries_out_of_its_search_for_garbage(processes, tmp_path):
+    """Else it would visit, and so copy, all that it shares with the fork server."""
+    assert processes.submit(job("write", tmp_path), timeout_s=30).result().figures["frozen"] > 10_000
+
+
+def test_the_fork_server_starts_before_the_first_job():
+    look = f"""
+from pathlib import Path
+from sedmd.engines import ProcessEngine
+with ProcessEngine({MODULE!r}, workers=1):
+    children = Path("/proc/thread-self/children").read_text().split()
+    print(*(Path(f"/proc/{{pid}}/cmdline").read_bytes().split(bytes(1)) for pid in children))
+"""
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, timeout=60
+    )
+    assert "multiprocessing.forkserver" in done.stdout and MODULE in done.stdout, done.stderr
 
 
 def test_overhead_of_a_process_is_small(processes, tmp_path):

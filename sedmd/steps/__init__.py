@@ -58,8 +58,8 @@ STEP_VERSIONS: Mapping[str, int] = {
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (
     "astropy.table",
-    "matplotlib.backends.backend_mixed",
     "matplotlib.backends.backend_pdf",
+    *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Png", "Ppm")),  # loaded for any picture
     *sorted({f"{__name__}.{where.partition('.')[0]}" for where in _FUNCTIONS.values()}),
 )
 

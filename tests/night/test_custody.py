@@ -266,3 +266,18 @@ def custody_of(settings, **changes) -> bool:
             ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=once, **changes.pop("own", {})
         )
         return custody.check(NIGHT, **changes)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_easily_made_again_is_removed_unless_somebody_changed_it(settings, night, changed):
+    page = night / "x_obs1_SEDM.pdf"
+    if changed:
+        page.write_text("with my notes")
+    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
+        custody = Custody(
+            ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=lambda *given, **more: None
+        )
+        custody.discard(page, NIGHT, "as told")
+        assert page.exists() == changed == (page in ledger.product_files(NIGHT))
+        custody.discard(night / "nothing.pdf", NIGHT, "as told")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sedmd
@@ -13,6 +14,7 @@ from sedmd.config import from_table
 from sedmd.engines import preloaded
 from sedmd.ingest import register, take_in
 from sedmd.ledger import Ledger
+from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
 from sedmd.recipe import RECIPE
 from sedmd.steps import STEP_VERSIONS, STEPS
 from unit.test_steps_spectrum import job, page_of
@@ -80,6 +82,9 @@ def test_every_step_of_the_recipe_has_a_function_and_a_version():
 
 def test_a_job_loads_no_library(tmp_path):
     spectrum = job(tmp_path)
+    x = np.arange(9.0)
+    field = Field(x_arcsec=x, y_arcsec=x, values=x, corners=np.eye(6, 2), label="white")
+    write_spectrum(spectrum.one("ext"), read_spectrum(spectrum.one("ext"))[0], field=field)
     (tmp_path / "jobs").write_bytes(pickle.dumps([spectrum, page_of(spectrum)]))
     late = loaded(WORK, tmp_path / "jobs", *preloaded("sedmd.steps"))
     # a font's tables are loaded one by one, as the page's letters need them

@@ -97,7 +97,10 @@ from pathlib import Path
 from sedmd.engines import ProcessEngine
 with ProcessEngine({MODULE!r}, workers=1):
     children = Path("/proc/thread-self/children").read_text().split()
-    print(*(Path(f"/proc/{{pid}}/cmdline").read_bytes().split(bytes(1)) for pid in children))
+    for pid in children:
+        while not (line := Path(f"/proc/{{pid}}/cmdline").read_text()):  # it is being started
+            pass
+        print(line)
 """
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(

@@ -37,6 +37,8 @@ class Figure:
         What it was paired with in turn, run by run.
     ratio, ratio_scatter : float or None
         How many times longer (above 1) or shorter the peer took: the median of the pairs.
+    floor : bool
+        The peer does less than ours, as little as anybody can (files read and written): nothing to be compared by.
     goal : float or None
         What has to be reached, in `unit`.
     note : str
@@ -55,6 +57,7 @@ class Figure:
     peer: str = ""
     ratio: float | None = None
     ratio_scatter: float | None = None
+    floor: bool = False
     goal: float | None = None
     note: str = ""
     good: bool = True
@@ -156,8 +159,8 @@ class Change:
 def compare(old: Run, new: Run) -> list[Change]:
     """Figures of both runs that are more than a quarter apart, or that would be of another machine.
 
-    Times are put on one scale: first by the ratio to a peer that ran beside them, where there is one; else by the
-    yardstick, a fixed piece of work that each run times.
+    Times are put on one scale: by the ratio to a peer that ran beside them, where there is one that does the same
+    work; else by the yardstick, a fixed piece of work that each run times, on processor time where that is known.
     """
     earlier = {one.key: one for one in old.figures}
     found = []
@@ -165,16 +168,18 @@ def compare(old: Run, new: Run) -> list[Change]:
         kept = earlier.get(one.key)
         if kept is None or kept.unit != one.unit:
             continue
-        scale, noise = 1.0, _relative(kept.value, kept.scatter) + _relative(one.value, one.scatter)
-        if one.unit in TIMES:
-            scale = old.yardstick_s / new.yardstick_s
-        before, after = kept.value, one.value * scale
-        if kept.ratio and one.ratio and kept.peer == one.peer:
+        noise = _relative(kept.value, kept.scatter) + _relative(one.value, one.scatter)
+        scale = old.yardstick_s / new.yardstick_s if one.unit in TIMES else 1.0
+        before, after, unit = kept.value, one.value * scale, one.unit
+        if kept.cpu_s and one.cpu_s:
+            # processor time does not know what else the machine had to do
+            before, after, unit = kept.cpu_s, one.cpu_s * scale, "s of CPU"
+        if kept.ratio and one.ratio and kept.peer == one.peer and not one.floor:
             # ours over the peer's, both of one run: what the machine does to both drops out
-            after = kept.value * kept.ratio / one.ratio
+            before, after, unit = kept.value, kept.value * kept.ratio / one.ratio, one.unit
             noise = _relative(kept.ratio, kept.ratio_scatter or 0.0) + _relative(one.ratio, one.ratio_scatter or 0.0)
         slower = after > SLOWDOWN * before and after > before * (1 + SIGMAS * noise)
-        found.append(Change(key=one.key, before=before, after=after, unit=one.unit, slower=slower))
+        found.append(Change(key=one.key, before=before, after=after, unit=unit, slower=slower))
         if kept.peak_mb and one.peak_mb:
             slower = one.peak_mb > SLOWDOWN * kept.peak_mb
             found.append(

@@ -98,7 +98,8 @@ def fixed_cost(repeats: int) -> Figure:
         for _ in range(repeats):
             taken.append(clocked(lambda: engine.submit(job, timeout_s=60).result()).wall_s)
             floor.append(clocked(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)).wall_s)
-    return figure("paths", "a job that does nothing", taken, goal=GOALS["fixed"], beside=("a bare python", floor))
+    beside = ("a bare python", floor)
+    return figure("paths", "a job that does nothing", taken, goal=GOALS["fixed"], beside=beside, floor=True)
 
 
 def last_byte(night: Night, scratch: Path, repeats: int) -> Iterator[Figure]:

@@ -75,11 +75,13 @@ class Stage:
     ----------
     sides : mapping of the side's name to what makes its work ready
     needs : mapping of a side to the package that it needs
+    floor : the other side does less than ours, as little as anybody can
     same : whether the results of the two sides are the same, in words; ("", True) where that is not asked
     """
 
     sides: Mapping[str, Callable[[Data], Work]]
     needs: Mapping[str, str]
+    floor: bool = False
     same: Callable[[object, object], tuple[str, bool]] = lambda ours, peer: ("", True)
 
     @property
@@ -241,7 +243,7 @@ def _inputs(kind: str) -> Callable[[Data], Work]:
 
 
 STAGES: dict[str, Stage] = {
-    "read a frame": Stage(sides={"ours": _read, "plain read": _plain_read}, needs={}),
+    "read a frame": Stage(sides={"ours": _read, "plain read": _plain_read}, needs={}, floor=True),
     "cosmic rays": Stage(
         sides={"ours": _cosmics, "astroscrappy": _astroscrappy},
         needs={"astroscrappy": "astroscrappy"},
@@ -258,7 +260,7 @@ def stage_of(name: str) -> Stage:
     """The stage of a name; a job's is ``job KIND``."""
     if name.startswith("job "):
         kind = name.removeprefix("job ")
-        return Stage(sides={"ours": _job(kind), "read and write": _inputs(kind)}, needs={})
+        return Stage(sides={"ours": _job(kind), "read and write": _inputs(kind)}, needs={}, floor=True)
     if name.startswith("part "):
         return Stage(sides={"ours": _separate_part(float(name.split()[1])), "all of them": _separate}, needs={})
     return STAGES[name]

@@ -67,6 +67,12 @@ def test_a_peer_in_the_same_run_counts_more_than_the_yardstick():
     assert slower(before, replace(busy, peer="another")) == ["stages: x"]
 
 
+def test_processor_time_counts_where_there_is_no_peer_but_a_floor():
+    before = Figure(group="jobs", name="cube", value=1.0, cpu_s=1.0, peer="read", ratio=0.1, floor=True)
+    assert slower(before, replace(before, value=9.0, ratio=0.01)) == []
+    assert slower(before, replace(before, cpu_s=1.3, ratio=0.1)) == ["jobs: cube"]
+
+
 def test_memory_counts_too():
     before = Figure(group="jobs", name="cube", value=1.0, peak_mb=400.0)
     assert slower(before, replace(before, peak_mb=600.0)) == ["jobs: cube, memory"]

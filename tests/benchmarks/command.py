@@ -164,7 +164,7 @@ def _window(repeats: int) -> Iterator[Figure]:
 
 
 def _yardstick() -> Middle:
-    """Processor seconds of a fixed piece of work: transforms, sorting and a loop of Python, what a reduction is made of."""
+    """Processor seconds of a fixed piece of work: transforms, sorting, a loop of Python, as a reduction has them."""
     values = np.random.default_rng(1).normal(size=(1024, 1024))
 
     def work() -> None:

@@ -302,11 +302,11 @@ def load_profile(profile: str | Path | Profile) -> Profile:
     """
     if isinstance(profile, Profile):
         return profile
-    return _shipped(str(profile)) if str(profile) in PROFILES else _read(profile, Path(profile).stem)
+    return _by_name(str(profile)) if str(profile) in PROFILES else _read(profile, Path(profile).stem)
 
 
 @cache
-def _shipped(name: str) -> Profile:
+def _by_name(name: str) -> Profile:
     return _read(name, name)
 
 

@@ -23,8 +23,8 @@ from sedmd.frames import Frame, Kind, frame_from_header
 from sedmd.products.conditions import Conditions, conditions_of, refraction
 from sedmd.products.e3d import read_any_cube
 from sedmd.products.fitsio import CardValue, ProductFault, card_value
+from sedmd.products.sensitivity import read_sensitivity
 from sedmd.products.sky import middle_position, offset_of, target_text
-from sedmd.products.solution import read_sensitivity
 from sedmd.products.spectrum import META_CARDS
 from sedmd.reduce.aperture import (
     Ellipse,

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from sedmd.instrument import WAVELENGTH_GRID
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
-from sedmd.products.solution import write_sensitivity
+from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import Field, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.sensitivity import Sensitivity

@@ -14,7 +14,7 @@ from sedmd.after.efficiency import BANDS, efficiency, in_bands
 from sedmd.foreign import open_regular
 from sedmd.header import header_values
 from sedmd.products.fitsio import ProductFault
-from sedmd.products.solution import read_sensitivity
+from sedmd.products.sensitivity import read_sensitivity
 
 _BLOCK, _CARD = 2880, 80
 #: A primary header longer than so many blocks is none.

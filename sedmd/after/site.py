@@ -35,7 +35,8 @@ from sedmd.names import safe_name
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.plots.maps import ApertureMark, MapImage, MapPanel, map_of_cube, map_of_values, plot_maps
-from sedmd.products.solution import read_flat, read_sensitivity, read_traces, read_wavelength
+from sedmd.products.sensitivity import read_sensitivity
+from sedmd.products.solution import read_flat, read_traces, read_wavelength
 from sedmd.products.spectrum import read_field, read_spectrum
 from sedmd.reduce.containers import Spectrum
 

@@ -17,7 +17,7 @@ from sedmd.job import Job, Result
 from sedmd.products.ascii import write_ascii
 from sedmd.products.fitsio import Cards
 from sedmd.products.provenance import provenance
-from sedmd.products.solution import read_sensitivity, write_sensitivity
+from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.sensitivity import (

@@ -45,7 +45,7 @@ def make_night(folder: Path) -> Path:
     from viewer_samples import make_cube, make_header
 
     from sedmd.products.cube import write_cube
-    from sedmd.products.solution import write_sensitivity
+    from sedmd.products.sensitivity import write_sensitivity
     from sedmd.reduce.sensitivity import Sensitivity
 
     night = folder / "redux" / "20190612"

@@ -21,7 +21,7 @@ from viewer_samples import make_cube, make_header
 from sedmd import decisions
 from sedmd.data.extinction import extinction_mag
 from sedmd.products.cube import write_cube
-from sedmd.products.solution import write_sensitivity
+from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_spectrum
 from sedmd.reduce.sensitivity import Sensitivity
 from sedmd.saved import former_versions, replay

@@ -104,5 +104,10 @@ def test_asking_loads_no_numerical_library(tmp_path, words):
     assert of_libraries(loaded(ASK, *words, *where), HEAVY) == []
 
 
+def test_who_shows_a_spectrum_compiles_no_loop():
+    code = "import sys, sedmview.model, sedmd.saved, sedmd.after.figures; print('MODULES', *sys.modules)"
+    assert of_libraries(loaded(code), {"numba"}) == []
+
+
 def test_planning_loads_no_numerical_library():
     assert of_libraries(loaded(PLAN), HEAVY) == []

@@ -19,7 +19,7 @@ from sedmd.errors import SedmError
 from sedmd.products.ascii import read_ascii
 from sedmd.products.cube import write_cube
 from sedmd.products.files import sha256_of
-from sedmd.products.solution import write_sensitivity
+from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.reduce.aperture import Ellipse
 from sedmd.reduce.containers import Spectrum

@@ -13,7 +13,7 @@ from sedmd.errors import FrameFault
 from sedmd.job import Job
 from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
-from sedmd.products.solution import write_sensitivity
+from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
 from sedmd.reduce.containers import Spectrum
 from sedmd.reduce.seeing import Seeing, seeing_by_star

@@ -107,7 +107,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
 
     Parameters
     ----------
-    images : n exposures of the same lamp, electron, in the order in which they were taken
+    images : n exposures of the same lamp, electron, in the order in which they were taken; their variance is not read
     lines : whether the lamp has lines (Hg, Cd, Xe) or a continuum (dome, twilight)
 
     Returns

@@ -38,15 +38,18 @@ def groups_alike(images: Sequence[Image], *, lines: bool) -> list[list[int]]:
     list of list of int
         Numbers of the exposures of each group; the group of the last exposure comes first.
     """
-    spectra = [_transforms(image) for image in images]
     groups: list[list[int]] = []
+    firsts: list[NDArray[np.complexfloating]] = []  # of each group's first exposure; more are not kept
     for number in reversed(range(len(images))):
-        for group in groups:
-            if _distance(spectra[group[0]], spectra[number], lines=lines) <= SAME_PX:
+        own = _transforms(images[number])
+        for place, group in enumerate(groups):
+            if _distance(firsts[place], own, lines=lines) <= SAME_PX:
                 group.insert(0, number)
+                firsts[place] = own
                 break
         else:
             groups.append([number])
+            firsts.append(own)
     return groups
 
 

@@ -162,6 +162,10 @@ def test_packed_image_may_have_the_variance_of_the_file_beside_it(tmp_path):
     assert fits.getheader(tmp_path / "b.fits")["VARFROM"] == "i.fits"
     back, header = read_image(tmp_path / "b.fits")
     assert same(back, below)
+    # another variance is its own
+    noisy = replace(below, variance=below.variance + np.float32(1))
+    write_image(tmp_path / "n.fits", noisy, packed=True, beside=("i.fits", image))
+    assert same(read_image(tmp_path / "n.fits")[0], noisy)
     # written again as a whole it needs nobody
     write_image(tmp_path / "again.fits", back, header=header)
     (tmp_path / "i.fits").unlink()

@@ -96,7 +96,11 @@ def _measured(night: Night, options: argparse.Namespace, scratch: Path) -> Run:
         if options.only and not any(word in name for word in options.only):
             continue
         begun = time.monotonic()
-        found += measure()
+        try:
+            found += measure()
+        except (RuntimeError, TimeoutError, subprocess.CalledProcessError) as error:
+            group, _, what = name.partition(": ")
+            found.append(Figure(group=group, name=what, value=0.0, good=False, note=f"did not run: {error}"))
         print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     return Run(
         machine=_machine(),

@@ -166,7 +166,7 @@ def compare(old: Run, new: Run) -> list[Change]:
     found = []
     for one in new.figures:
         kept = earlier.get(one.key)
-        if kept is None or kept.unit != one.unit:
+        if kept is None or kept.unit != one.unit or not (kept.value and one.value):
             continue
         noise = _relative(kept.value, kept.scatter) + _relative(one.value, one.scatter)
         scale = old.yardstick_s / new.yardstick_s if one.unit in TIMES else 1.0

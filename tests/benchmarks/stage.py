@@ -31,6 +31,18 @@ from sedmd.products.solution import TraceSet, read_traces
 from sedmd.reduce.containers import Image, Mask
 
 Work = Callable[[], object]
+#: What `sedmd.reduce.cosmic` finds is what astroscrappy finds with these.
+LACOSMIC = {
+    "sigclip": 8.0,
+    "sigfrac": 0.3,
+    "objlim": 4.8,
+    "niter": 4,
+    "sepmed": True,
+    "cleantype": "meanmask",
+    "fsmode": "convolve",
+    "psfmodel": "gaussy",
+    "psffwhm": 2.0,
+}
 
 
 class Data:
@@ -117,13 +129,18 @@ def _cosmics(data: Data) -> Work:
 def _astroscrappy(data: Data) -> Work:
     import astroscrappy
 
-    from sedmd.reduce.cosmic import PARAMETERS
-
     frame = data.frame
     bad = (frame.mask & np.uint8(Mask.NO_DATA | Mask.BAD_PIXEL)) != 0
     pixels = np.ascontiguousarray(frame.data, np.float32)
-    options = {"inmask": bad, "gain": 1.0, "readnoise": float(frame.read_noise), "satlevel": np.inf, "verbose": False}
-    return lambda: astroscrappy.detect_cosmics(pixels, **options, **PARAMETERS)
+    return lambda: astroscrappy.detect_cosmics(
+        pixels,
+        inmask=bad,
+        gain=1.0,
+        readnoise=float(frame.read_noise),
+        satlevel=np.inf,
+        verbose=False,
+        **LACOSMIC,
+    )
 
 
 def _same_cosmics(ours: object, peer: object) -> tuple[str, bool]:

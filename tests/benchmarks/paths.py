@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -90,7 +91,21 @@ def whole_nights(night: Night, scratch: Path, repeats: int) -> Iterator[Figure]:
 
 
 def fixed_cost(repeats: int) -> Figure:
-    """What a job costs that does nothing: a process of its own from the fork server that has the steps loaded."""
+    """What a job costs that does nothing: a process of its own from the fork server that has the steps loaded.
+
+    Measured in a process without a main module of its own, as each worker would import that again.
+    """
+    code = f"from benchmarks.paths import jobs_that_do_nothing; jobs_that_do_nothing({repeats})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment_of(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    taken, floor = json.loads(done.stdout)
+    beside = ("a bare python", floor)
+    return figure("paths", "a job that does nothing", taken, goal=GOALS["fixed"], beside=beside, floor=True)
+
+
+def jobs_that_do_nothing(repeats: int) -> None:
+    """Print seconds of as many empty jobs, and of as many bare interpreters in turn with them."""
     with ProcessEngine("benchmarks.nothing", workers=1) as engine:
         job = Job(step="nothing", night="20170612", label="nothing", inputs={}, outputs={})
         engine.submit(job, timeout_s=60).result()  # the fork server starts
@@ -98,8 +113,7 @@ def fixed_cost(repeats: int) -> Figure:
         for _ in range(repeats):
             taken.append(clocked(lambda: engine.submit(job, timeout_s=60).result()).wall_s)
             floor.append(clocked(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)).wall_s)
-    beside = ("a bare python", floor)
-    return figure("paths", "a job that does nothing", taken, goal=GOALS["fixed"], beside=beside, floor=True)
+    print(json.dumps([taken, floor]))
 
 
 def last_byte(night: Night, scratch: Path, repeats: int) -> Iterator[Figure]:

@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import secrets
 import socket
+import sys
 import threading
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any
 
 import sedmd.single_thread  # noqa: F401  before anything that counts processors
@@ -44,9 +45,11 @@ class Greeting:
 
 
 def greet(owner: str, steps_module: str, memory_limit_mb: int) -> Greeting:
-    """Make ready for the jobs of `owner`, and say who this is."""
+    """Make ready for the jobs of `owner`, and say who this is when the steps are loaded, which may mean compiled."""
     _engine(owner, steps_module, memory_limit_mb)
-    forkserver.ensure_running()
+    first = multiprocessing.get_context("forkserver").Process(target=int, daemon=True)
+    first.start()
+    first.join()
     return Greeting(version=__version__, token=TOKEN, host=socket.gethostname(), pid=os.getpid())
 
 
@@ -74,7 +77,6 @@ def stop(owner: str) -> None:
 def dask_setup(worker: Any) -> None:
     """Called by ``dask worker --preload sedmd.station``: the steps are loaded, and compiled, once."""
     _engine("", STEPS_MODULE, 0)
-    forkserver.ensure_running()
 
 
 def _engine(owner: str, steps_module: str, memory_limit_mb: int) -> ProcessEngine:
@@ -82,12 +84,19 @@ def _engine(owner: str, steps_module: str, memory_limit_mb: int) -> ProcessEngin
         if owner not in _engines:
             # a nanny starts its worker as a daemon, which may have no children: ours die with it by themselves
             multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+            _forget_main()
             memory_bytes = memory_limit_mb * 1_000_000 or _share_bytes()
             _engines[owner] = ProcessEngine(steps_module, MOST_JOBS, memory_bytes=memory_bytes)
-            # the program that started the worker is the main module of each process: loaded once, not every time
-            preload = ["sedmd.single_thread", "sedmd.worker", steps_module, "__main__"]
-            multiprocessing.get_context("forkserver").set_forkserver_preload(preload)
         return _engines[owner]
+
+
+def _forget_main() -> None:
+    """The program that starts a worker is not imported once more by each process of a job: that takes a second."""
+    main = sys.modules["__main__"]
+    name = getattr(main.__spec__, "name", "") or Path(getattr(main, "__file__", None) or "").name
+    if name.startswith(("dask", "distributed")):
+        main.__spec__ = None
+        main.__file__ = None
 
 
 def _share_bytes() -> int:

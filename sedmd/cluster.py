@@ -233,11 +233,15 @@ class DaskEngine(Closing):
         self._tell(f"worker {address} {why}")
 
     def _keep_watch(self) -> None:
+        there: dict[str, int] = {}
+        heard_s = time.monotonic()
         while not self._stopped.is_set():
             try:
-                there: dict[str, int] = dict(self._client.nthreads(callback_timeout=ANSWER_S))
-            except Exception:  # the scheduler is gone, or silent: nobody can be given anything
-                there = {}
+                there = dict(self._client.nthreads(callback_timeout=ANSWER_S))
+                heard_s = time.monotonic()
+            except Exception:  # the scheduler is busy, or gone: then nobody can be given anything
+                if time.monotonic() - heard_s > ANSWER_S + self._late_s:
+                    there = {}
             with self._settling():
                 self._look(there)
                 self._place()

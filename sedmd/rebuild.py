@@ -134,7 +134,7 @@ def replay(
 
 
 def take_up(ledger: Ledger, folder: Path) -> bool:
-    """Put into the ledger what others did in a night with ledgers of their own; False if they did nothing.
+    """Put into a ledger that writes no journal what others did in a night with theirs; False if they did nothing.
 
     They wrote the night's journal. Products count that have the size which is written there: their checksums were
     taken when they were made, and reading years of cubes again would take days.
@@ -142,13 +142,9 @@ def take_up(ledger: Ledger, folder: Path) -> bool:
     told = told_by(folder)
     if told.jobs.keys() <= ledger.records(folder.name).keys():
         return False
-    journal, ledger.journal = ledger.journal, None  # it is written there already
-    try:
-        with ledger.together():
-            replay(ledger, folder, told, Found(), intact=lambda path, made: path.stat().st_size == made["size"])
-            for name in ledger.products(folder.name):
-                if name not in told.made:
-                    ledger.forget_product(folder / name, folder.name, "superseded by another sedmd")
-    finally:
-        ledger.journal = journal
+    with ledger.together():
+        replay(ledger, folder, told, Found(), intact=lambda path, made: path.stat().st_size == made["size"])
+        for name in ledger.products(folder.name):
+            if name not in told.made:
+                ledger.forget_product(folder / name, folder.name, "superseded by another sedmd")
     return True

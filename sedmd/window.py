@@ -89,20 +89,24 @@ class Window:
         """
         waiting = iter(nights)
         more = True
+        ended: list[tuple[str, Job, Future[Outcome]]] = []
         while more or self._open:
             while more and len(self._open) < self._size():
                 more = self._take(next(waiting, None))
-            self._give_turns()
-            chosen = [self._chosen(one) for one in self._open.values()]
-            if any(plan.due() for plan in chosen):
-                self._dispatcher.engine.await_worker()
-            self._dispatcher.launch(chosen, oldest_first=True)
+            # one transaction for what ended and what begins: the disk has to be waited for once
+            with self._dispatcher.ledger.together():
+                self._book(ended)
+                ended = []
+                self._give_turns()
+                self._dispatcher.launch(map(self._chosen, self._open.values()), oldest_first=True)
             finished = self._finished()
             if finished is not None:
                 del self._open[finished.night]
                 yield finished.plan
             elif self._dispatcher.running:
-                self._hear()
+                ended = self._hear()
+            else:
+                self._dispatcher.engine.await_worker()
 
     def _take(self, given: tuple[str, bool] | None) -> bool:
         if given is None:
@@ -143,16 +147,21 @@ class Window:
             return None
         if any(job.night == first.night for job in self._dispatcher.running.values()):
             return None
-        if self._dispatcher.running and self._chosen(first).due():
-            return None  # no room at the moment; without anything running it is never begun
+        nobody = self._dispatcher.engine.workers == 0
+        if (self._dispatcher.running or nobody) and self._chosen(first).due():
+            return None  # no room at the moment; what is not begun with all workers free never is
         return first
 
-    def _hear(self) -> None:
-        """Wait for jobs that end, book all that did, and plan their nights once."""
-        booked = [self._ended.get()]
+    def _hear(self) -> list[tuple[str, Job, Future[Outcome]]]:
+        """Wait for a job that ends; it and all others that did."""
+        ended = [self._ended.get()]
         with suppress(queue.Empty):
             while True:
-                booked.append(self._ended.get_nowait())
+                ended.append(self._ended.get_nowait())
+        return ended
+
+    def _book(self, booked: list[tuple[str, Job, Future[Outcome]]]) -> None:
+        """Book what ended, and plan its nights once."""
         for key, _, future in booked:
             self._dispatcher.finished(key, future)
         for night in dict.fromkeys(job.night for _, job, _ in booked):

@@ -4,8 +4,7 @@
 
 Nights of nine frames of 64 x 64 pixels and steps that do nothing but tell what went into them: the whole way of a
 night without its arithmetic. Every third night lacks lamps. Printed are jobs and nights an hour, the peak of the memory
-of the one process that plans, and whether all ways gave the same bytes; `planning` is its time for a job at 10, 100 ...
-nights.
+of the one process that plans, and whether all ways gave the same bytes; `planning` is its processor time for a job.
 """
 
 from __future__ import annotations

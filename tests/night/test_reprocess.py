@@ -114,7 +114,7 @@ def shuffled(monkeypatch):
 
         def hear(self):
             engine.end_one()
-            heard(self)
+            return heard(self)
 
         monkeypatch.setattr(window.Window, "_hear", hear)
         return engine
@@ -203,7 +203,7 @@ def test_only_the_open_nights_are_held(tmp_path, monkeypatch):
     settings = years(tmp_path, list(range(6)))
     held: list[int] = []
     heard = Window._hear
-    monkeypatch.setattr(Window, "_hear", lambda self: (held.append(len(self._open)), heard(self)))
+    monkeypatch.setattr(Window, "_hear", lambda self: (held.append(len(self._open)), heard(self))[1])
     run(settings, InlineEngine(MODULE), open_nights=3)
     assert max(held) == 3
 
@@ -219,12 +219,23 @@ def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path,
         asked.append(f"before {night}")
         return remember(settings, ledger, night, **options)
 
+    begun: list[str] = []
+    opened = Ledger.open
+
+    def traced(*args, **options):
+        ledger = opened(*args, **options)
+        ledger._db.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
+        return ledger
+
+    monkeypatch.setattr(Ledger, "open", traced)
     monkeypatch.setattr(window, "remember", counted)
     monkeypatch.setattr(Ledger, "frames", lambda self, night=None: asked.append(str(night)) or frames(self, night))
     summary = run(settings, InlineEngine(MODULE))
     assert summary.jobs > 50
     nights = ("20190612", "20190613", "20190614")
     assert {night: asked.count(f"before {night}") for night in nights} == dict.fromkeys(nights, 1)
+    # a disk is waited for once when a job ends and the next begins, and for the frames and the end of a night
+    assert len(begun) < summary.jobs + 20 * len(nights)
     # once to plan, twice for the table at the end
     assert max(asked.count(night) for night in nights) <= 3
 

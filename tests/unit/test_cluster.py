@@ -15,7 +15,7 @@ from sedmd.errors import ConfigError, NotNow
 from sedmd.job import Job
 
 MODULE = "unit.steps_that_misbehave"
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the cluster's own: sockets of workers that we kill
 
@@ -138,8 +138,8 @@ def test_workers_may_come_late_and_go_early(local, tmp_path):
         assert [one.result(PATIENCE_S).state for one in jobs] == ["done"] * 4
         local.scale(1)
         until(lambda: engine.workers == 2)
-        assert sum("works" in text for text in engine.said) == 2
-        assert sum("gone" in text for text in engine.said) == 1
+        assert sum("works" in text for text in engine.said) >= 2
+        assert sum("gone" in text for text in engine.said) >= 1
 
 
 def test_without_workers_a_job_waits_and_who_asks_is_told_after_a_while(local, tmp_path):
@@ -156,6 +156,24 @@ def test_without_workers_a_job_waits_and_who_asks_is_told_after_a_while(local, t
             assert waiting.result(PATIENCE_S).state == "done"
     finally:
         local.scale(1)
+
+
+def test_a_scheduler_that_is_silent_for_a_moment_costs_nothing(engine, tmp_path, monkeypatch):
+    answers = engine._client.nthreads
+    silent = []
+
+    def nthreads(**options):
+        if len(silent) < 3:
+            silent.append(1)
+            raise OSError("Timed out after 10 s")
+        return answers(**options)
+
+    running = engine.submit(job("slow", tmp_path), timeout_s=PATIENCE_S)
+    monkeypatch.setattr(engine._client, "nthreads", nthreads)
+    until(lambda: len(silent) == 3)
+    (tmp_path / "go").touch()
+    assert running.result(PATIENCE_S).state == "done"
+    assert engine.workers == 2
 
 
 def test_a_worker_of_another_version_is_given_nothing(local, tmp_path):

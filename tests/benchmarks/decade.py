@@ -29,7 +29,8 @@ class Step:
     mb: float
 
 
-#: Seconds: of the last `--ledger`; megabytes: of the files of 20211018.
+#: Seconds: rounded, of single steps in profiles; take them anew with `--ledger` of a night reduced on an idle machine.
+#: Megabytes: of the files of 20211018.
 STEPS = {
     "bias": Step(jobs=2, seconds=1.0, mb=37.8),
     "lamp": Step(jobs=4, seconds=1.0, mb=37.8),

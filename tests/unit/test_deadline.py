@@ -205,3 +205,14 @@ def test_no_socket_is_left_open():
         for _ in range(5):
             assert ask("GET", f"http://127.0.0.1:{port}/", headers={}, timeout_s=10.0).json() == {}
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # noqa: PTH208
+
+
+def test_a_socket_is_shut_also_when_tls_has_taken_it_over():
+    line = deadline.Line()
+    ours, theirs = socket.socketpair()
+    line.take(ours)
+    with theirs, socket.socket(fileno=ours.detach()) as moved:
+        moved.settimeout(5)
+        line.cut()
+        assert moved.recv(1) == b""
+    line.close()

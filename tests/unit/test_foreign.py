@@ -24,6 +24,7 @@ from sedmd.after.spectra import final_spectra
 from sedmd.after.webfolder import about
 from sedmd.foreign import ForeignFault, each, open_regular, plain, read_table, sentence, table_in
 from sedmd.journal import Journal, read
+from sedmd.known import known_files, why_foreign
 from sedmd.ledger import Ledger
 from sedmd.products.fitsio import ProductFault, read_checked
 from sedmd.report import Report
@@ -411,3 +412,20 @@ def test_a_header_without_end_is_not_read_to_the_end_of_the_disk(night):
         file.truncate(1 << 33)
     found, (trouble,) = final_spectra(night)
     assert found == [] and trouble.startswith("sp_b.fits")
+
+
+def test_only_what_ledger_or_decision_knows_counts(night, ledger):
+    """By its bytes: a name alone is anybody's."""
+    for name in ("a", "b", "c"):
+        spectrum(night, name)
+    booked = {name: frozenset([foreign.checksum_of(night / f"sp_{name}.fits")]) for name in "ab"}
+    known = {f"sp_{name}.fits": sha for name, sha in booked.items()}
+    spectrum(night, "b2")
+    (night / "sp_b2.fits").replace(night / "sp_b.fits")
+    found, troubles = final_spectra(night, known)
+    assert [one.product for one in found] == ["a"]
+    assert [one.split(" ", 2)[:2] for one in troubles] == [["sp_b.fits", "was"], ["sp_c.fits", "is"]]
+    assert "changed by another program" in troubles[0] and "neither ledger nor decision knows it" in troubles[1]
+    assert why_foreign(night / "sp_none.fits", known) == ""
+    assert known_files(night, ledger) == ({}, []), "a ledger that knows nothing of a night vouches for nothing"
+    assert known_files(night, None) == (None, [])

@@ -1,7 +1,8 @@
-"""Fit groups of lamp lines in all spaxels at once: one shift, one brightness and one straight floor for each.
+"""Fit groups of lamp lines in all spaxels at once: one brightness and floor for each, one shift for each blend in it.
 
-Lines closer than the resolution are fitted together with their relative intensities, which are common to all spaxels
-and determined from all of them; so a blend has no effective wavelength that somebody has to believe in.
+Lines closer than the resolution are fitted together with their relative intensities, which are common to all spaxels.
+What all spaxels say about them and what the table says are weighed against each other; what is left in doubt is told as
+a doubt of the group's place.
 """
 
 from __future__ import annotations
@@ -10,28 +11,46 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.optimize import lsq_linear
 
-from sedmd.reduce.loops.lines import draw_blends, improve_groups
+from sedmd.reduce.loops.lines import (
+    FIRST_SHIFT,
+    FLUX,
+    LEVEL,
+    STRETCH,
+    draw_groups,
+    improve_groups,
+    strength_equations,
+)
 
 #: Columns on each side of the outermost line of a group that take part in its fit.
 MARGIN = 6
-#: How many times brighter a blend may be beside the group's leading one than the table has it: real lamps differ from
-#: tables by up to this. Without a limit two lines that straddle a single bright one explain it as well as it does.
-RATIO_FREEDOM = 6.0
+#: Strength, relative to the strongest of its lamp, from which a line counts as strong.
+STRONG = 0.05
+#: Error of the logarithm of a line's strength in a table, relative to its neighbours': a factor of two, as real lamps
+#: differ from any table and the efficiency falls from line to line.
+TABLE_SIGMA = float(np.log(2.0))
+#: Spaxels whose worth in information about the strengths all together are given. The shape of a line, which is not
+#: quite the Gaussian that is fitted, is wrong in all of them alike and does not average out.
+WORTH = 3.0
+#: How far the width of a line may stray from the prediction: while it is being measured, and when it is known.
+WIDTH_SIGMA, KNOWN_WIDTH_SIGMA = 0.1, 0.06
+#: How far the blends of a group may stray from their common shift [column].
+SPREAD_SIGMA = 0.5
+#: Spaxels that are asked for the strengths, and how often in one fit.
+N_ASKED, STRENGTH_ROUNDS = 400, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFit:
-    """Result of one group in n spaxels.
+    """Result of one group of m lines in k blends in n spaxels.
 
     Attributes
     ----------
-    shift, error : (n,) column: measured minus predicted place of the group, and its 1-sigma error; NaN where unusable
+    shift, error : (n, k) column: measured minus predicted place of each blend, and its 1-sigma error; NaN: unusable
     amplitude : (n,) electron, flux of the whole group
     stretch : (n,) fitted width in units of the predicted width
     intensity : (m,) relative intensities of the lines, unit sum
+    doubt : (k,) column, error of the shifts, common to all spaxels, that the doubt about the intensities makes
     column : (n, size) the columns of `spectra` that took part
     model : (n, size) electron, light of the group there without its floor; zero where unusable
     """
@@ -41,12 +60,13 @@ class GroupFit:
     amplitude: NDArray[np.floating]
     stretch: NDArray[np.floating]
     intensity: NDArray[np.floating]
+    doubt: NDArray[np.floating]
     column: NDArray[np.int64]
     model: NDArray[np.floating]
 
 
 def group_lines(
-    place: NDArray[np.floating], intensity: NDArray[np.floating], separation: float, strong: float = 0.05
+    place: NDArray[np.floating], intensity: NDArray[np.floating], separation: float, strong: float = STRONG
 ) -> list[NDArray[np.int64]]:
     """Split lines into groups that have to be fitted together.
 
@@ -76,22 +96,24 @@ def group_lines(
 
 
 def blends(
-    place: NDArray[np.floating], intensity: NDArray[np.floating], resolution: float, strong: float = 0.05
+    place: NDArray[np.floating], intensity: NDArray[np.floating], resolution: float, strong: float = STRONG
 ) -> NDArray[np.int64]:
-    """Number of the unresolved blend that each line of a group belongs to.
+    """Number of the blend, 0 to k - 1, that each line of a group belongs to.
 
-    Strong lines closer than `resolution` columns are one blend; a weak line within that distance of a strong one
-    belongs to it; the others form blends of their own, whose brightness the data tell better than any table.
+    Strong lines within `resolution` columns are one blend, as one shift is all that can be told of them; a weak line
+    belongs to that of the nearest strong one. No blend is longer, or its shift would hang on the dispersion.
     """
-    leader = intensity >= min(strong, intensity.max())
-    number = np.full(place.size, -1)
-    number[leader] = _chain(place[leader], resolution)
-    distance = np.abs(place[:, None] - place[leader][None, :])
-    near = ~leader & (distance.min(axis=1) < resolution)
-    number[near] = number[leader][np.argmin(distance, axis=1)][near]
-    rest = number < 0
-    number[rest] = number.max() + 1 + _chain(place[rest], resolution)
-    return number
+    leader = np.flatnonzero(intensity >= min(strong, intensity.max()))
+    leader = leader[np.argsort(place[leader])]
+    label = np.zeros(leader.size, np.int64)
+    begin = place[leader[0]]
+    for i in range(1, leader.size):
+        label[i] = label[i - 1]
+        if place[leader[i]] - begin > resolution:
+            label[i] += 1
+            begin = place[leader[i]]
+    nearest = np.argmin(np.abs(place[:, None] - place[leader]), axis=1)
+    return np.asarray(label[nearest], np.int64)
 
 
 def _chain(place: NDArray[np.floating], separation: float) -> NDArray[np.int64]:
@@ -109,8 +131,10 @@ def fit_group(
     width: NDArray[np.floating],
     intensity: NDArray[np.floating],
     *,
-    blend: NDArray[np.integer],
+    blend: NDArray[np.integer] | None = None,
     table: NDArray[np.floating] | None = None,
+    free: bool = True,
+    width_sigma: float = WIDTH_SIGMA,
     others: NDArray[np.floating] | None = None,
     rounds: int = 8,
     max_shift: float = 3.0,
@@ -123,18 +147,21 @@ def fit_group(
     place : (n, m) predicted column of each line (fractional index into `spectra`)
     width : (n, m) predicted Gaussian sigma of each line, column
     intensity : (m,) starting relative intensities
-    blend : (m,) lines with the same number keep their relative intensities, because in a tight blend these and the
-        shift say the same; the intensities of different blends are determined from all spaxels together
-    table : (m,) what is known of the relative intensities, to a factor `RATIO_FREEDOM`; default `intensity`
+    blend : (m,) number of the blend, from 0, that each line belongs to; default: all to one
+    table : (m,) what is known of the relative intensities, to `TABLE_SIGMA`; default `intensity`
+    free : the intensities are improved; else they stay as they are
+    width_sigma : how far the widths may stray from the predicted ones, relative
     others : (n, n_column) electron, light of other groups, which is taken off
-    rounds : Gauss-Newton rounds; intensities are re-determined after half of them
+    rounds : Gauss-Newton rounds at most, before and after each improvement of the intensities
     max_shift : fits that wander further are marked unusable
 
     Returns
     -------
     GroupFit
     """
-    column, usable = _windows(place, spectra.shape[1])
+    # A weak line does not widen the window: beside it may stand a line of another group that is brighter than it.
+    known = np.asarray(intensity if table is None else table, float)
+    column, usable = _windows(place[:, known >= min(STRONG, known.max())], spectra.shape[1])
     data = np.take_along_axis(spectra, column, axis=1).astype(float)
     if others is not None:
         data -= np.take_along_axis(others, column, axis=1)
@@ -142,38 +169,45 @@ def fit_group(
     usable &= np.isfinite(data).all(axis=1)
     data, var = np.nan_to_num(data), np.nan_to_num(var, nan=1.0)
     intensity = np.asarray(intensity, float) / np.sum(intensity)
-    limit = np.bincount(blend, intensity if table is None else table)
-    limit = np.minimum(RATIO_FREEDOM * limit / limit.max(), 1.0)
-    # Flux, shift, floor, stretch, and a tilt of the floor: the continuum under the lines may slope, and a level floor
-    # would draw them up the slope.
-    parameters, errors2 = np.zeros((len(data), 5)), np.full((len(data), 5), np.inf)
-    parameters[:, 2] = np.percentile(data, 10, axis=1)
-    parameters[:, 0] = np.maximum((data - parameters[:, 2:3]).sum(axis=1), 1.0)
-    parameters[:, 3] = 1.0
+    of_blend = np.zeros(intensity.size, np.int64) if blend is None else np.asarray(blend, np.int64)
+    # The floor has a tilt: the continuum under the lines may slope, and a level floor would draw them up the slope.
+    parameters = np.zeros((len(data), FIRST_SHIFT + int(of_blend.max()) + 1))
+    errors2 = np.full(parameters.shape, np.inf)
+    parameters[:, LEVEL] = np.percentile(data, 10, axis=1)
+    parameters[:, FLUX] = np.maximum((data - parameters[:, LEVEL, None]).sum(axis=1), 1.0)
+    parameters[:, STRETCH] = 1.0
+    sigmas = np.array([width_sigma, SPREAD_SIGMA])
     first = np.ascontiguousarray(column[:, 0])
     place, width = np.ascontiguousarray(place, float), np.ascontiguousarray(width, float)
 
-    def improve(rounds: int) -> None:
-        improve_groups(data, var, first, place, width, intensity, usable, rounds, parameters, errors2)
+    lines = (data, var, first, place, width)
 
-    if np.ptp(blend) > 0:
-        improve(rounds // 2)
-        for _ in range(rounds - rounds // 2):
-            improve(1)
-            intensity = _intensities(data, first, place, width, parameters, usable, intensity, blend, limit)
-    else:
-        improve(rounds)
-    amplitude, shift, _, stretch, _ = parameters.T
-    bad = ~usable | (np.abs(shift) > max_shift) | ~(amplitude > 5 * np.sqrt(errors2[:, 0]))
-    model = _light(first, place, width, parameters, intensity, np.zeros_like(blend), data.shape[1])[:, 0]
+    def improve() -> None:
+        improve_groups(*lines, intensity, of_blend, usable, rounds, sigmas, parameters, errors2)
+
+    improve()
+    doubt: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)
+    if intensity.size > 1:
+        for _ in range(STRENGTH_ROUNDS if free else 1):
+            step, doubt = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known)
+            if free:
+                intensity = intensity * np.exp(np.clip(step, -1.0, 1.0))
+                intensity /= intensity.sum()
+                improve()
+    amplitude, stretch, shift = parameters[:, FLUX], parameters[:, STRETCH], parameters[:, FIRST_SHIFT:]
+    lost = ~usable | ~(amplitude > 5 * np.sqrt(errors2[:, FLUX]))
+    bad = lost[:, None] | (np.abs(shift) > max_shift)
+    model = np.empty_like(data)
+    draw_groups(first, place, width, intensity, of_blend, parameters, model)
     return GroupFit(
         shift=np.where(bad, np.nan, shift),
-        error=np.where(bad, np.nan, np.sqrt(errors2[:, 1])),
+        error=np.where(bad, np.nan, np.sqrt(errors2[:, FIRST_SHIFT:])),
         amplitude=amplitude,
-        stretch=np.where(bad, np.nan, stretch),
+        stretch=np.where(bad.all(axis=1), np.nan, stretch),
         intensity=intensity,
+        doubt=doubt,
         column=column,
-        model=np.where(bad[:, None], 0.0, amplitude[:, None] * model),
+        model=np.where(bad.any(axis=1)[:, None], 0.0, model),
     )
 
 
@@ -185,51 +219,30 @@ def _windows(place: NDArray, n_column: int) -> tuple[NDArray[np.int64], NDArray[
     return np.clip(low[:, None] + np.arange(size), 0, n_column - 1), usable
 
 
-def _light(
-    first: NDArray,
-    place: NDArray,
-    width: NDArray,
-    parameters: NDArray,
-    share: NDArray,
-    blend: NDArray,
-    size: int,
-) -> NDArray[np.floating]:
-    """Light of each blend in each spaxel's window, (n, n_blend, size), where the lines have the given shares."""
-    drawn = np.empty((len(first), int(blend.max()) + 1, size))
-    shift, stretch = np.ascontiguousarray(parameters[:, 1]), np.ascontiguousarray(parameters[:, 3])
-    draw_blends(first, place, width, shift, stretch, share, blend.astype(np.int64), drawn)
-    return drawn
-
-
-def _intensities(
-    data: NDArray,
-    first: NDArray,
-    place: NDArray,
-    width: NDArray,
-    parameters: NDArray,
-    usable: NDArray,
+def _strength_step(
+    lines: tuple[NDArray, NDArray, NDArray, NDArray, NDArray],
     intensity: NDArray,
     blend: NDArray,
-    limit: NDArray,
-) -> NDArray[np.floating]:
-    """Relative intensities of the blends that fit all bright spaxels best, each between 0 and its limit."""
-    amplitude = parameters[:, 0]
-    bright = usable & (amplitude > np.median(amplitude[usable]) if usable.any() else usable)
-    rows = np.flatnonzero(bright)[:400]
-    if rows.size < 5:
-        return intensity
-    size = data.shape[1]
-    along = (np.arange(size) - (size - 1) / 2) / size
-    floor = parameters[rows, 2:3] + parameters[rows, 4:5] * along
-    target = ((data[rows] - floor) / amplitude[rows, None]).ravel()
-    number, blend = np.unique(blend, return_inverse=True)
-    share = intensity / np.maximum(np.bincount(blend, intensity), 1e-12)[blend]
-    drawn = _light(first[rows], place[rows], width[rows], parameters[rows], share, blend, size)
-    design = drawn.transpose(0, 2, 1).reshape(-1, number.size)
-    # The triangle of the normal equations has the same least-squares solution as the whole, in a few rows.
-    triangle = np.linalg.cholesky(design.T @ design + 1e-12 * np.eye(number.size))
-    right = solve_triangular(triangle, design.T @ target, lower=True)
-    solution = lsq_linear(triangle.T, right, bounds=(0.0, limit[number])).x
-    # A blend that vanished once keeps a trace of light, so that a better place can bring it back.
-    solution = np.maximum(solution, 1e-3 * solution.sum())
-    return share * (solution / solution.sum())[blend] if solution.sum() > 0 else intensity
+    usable: NDArray,
+    sigmas: NDArray,
+    parameters: NDArray,
+    table: NDArray,
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Step in the logarithms of the intensities that bright spaxels and the table ask for, and the doubt that is left.
+
+    The doubt is that of each blend's shift [column]: what is not known of the intensities, times how the shift answers.
+    """
+    amplitude = parameters[:, FLUX]
+    rows = np.flatnonzero(usable & (amplitude > np.median(amplitude[usable]))) if usable.any() else np.empty(0, int)
+    m = intensity.size
+    normal, right, pull = np.zeros((m, m)), np.zeros(m), np.zeros((int(blend.max()) + 1, m))
+    if rows.size >= 5:
+        rows = np.ascontiguousarray(rows[:: max(1, rows.size // N_ASKED)])
+        strength_equations(*lines, intensity, blend, rows, sigmas, parameters, normal, right, pull)
+    # The table knows ratios: a common factor says nothing, neither there nor, beside the flux, in the data.
+    ratios = (np.eye(m) - 1.0 / m) / TABLE_SIGMA**2
+    off = np.log(np.maximum(table, 1e-9)) - np.log(intensity)
+    worth = min(WORTH, rows.size)
+    covariance = np.linalg.inv(worth * normal + ratios + 1e-3 * np.eye(m))
+    step = covariance @ (worth * right + ratios @ off)
+    return step, np.sqrt(np.einsum("bi,ij,bj->b", pull, covariance, pull))

@@ -136,7 +136,7 @@ def refine_wavelengths(
         traces.y_coeff[:, 0],
         start.coeff,
         line_sigma_px=typical_sigma(start, traces),
-        rounds=8,
+        rounds=16,
     )
 
 

@@ -8,7 +8,7 @@ small, slowly varying higher terms, so that a few lines fix a solution from 3700
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,13 +18,21 @@ from scipy.interpolate import CubicSpline
 
 from sedmd.reduce.arcs import HALF_SPAN, Lines
 from sedmd.reduce.field import FieldModel, fit_field, terms
-from sedmd.reduce.linefit import GroupFit, blends, fit_group, group_lines
+from sedmd.reduce.linefit import KNOWN_WIDTH_SIGMA, WIDTH_SIGMA, GroupFit, blends, fit_group, group_lines
 from sedmd.reduce.parallel import side_by_side
 
 #: Strong lines closer than this many times the width (sigma) of a line are fitted together.
 GROUP_SEPARATION = 3.2
+#: Strong lines of a group within this many times that width have one shift: closer than two, they are one peak.
+BLEND_SEPARATION = 1.7
 #: Wavelength up to which lamp lines are trusted [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
 REDDEST_TRUSTED = 9300.0
+#: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
+#: the next order's or the continuum's [Angstrom].
+REDDEST_FITTED = 9600.0
+#: How many of its doubts a group's offset may be before it counts for less: a peak that is taken for another line is
+#: off by any amount.
+OFFSET_DOUBTS = 2.0
 #: How far the second, third ... Legendre term over `CURVE_RANGE` may bend the published curve, columns: some more than
 #: the curves of kpy, of pysedm and of prisms of the design's glasses differ by (6, 1.2, 0.4, 0.9, 0.2).
 CURVE_FREEDOM = (8.0, 2.0, 1.0, 1.0, 0.3)
@@ -33,6 +41,14 @@ CURVE_RANGE = (3650.0, 9900.0)
 #: Scatter over the spaxels about the solution [column], and as a multiple of the usual one, beyond which a group of
 #: lines measures nothing: weak lines lost in a continuum, or none at all where the table has some.
 MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
+#: Rounds in which the lines' strengths are those of the tables: from a bad place another ratio explains a blend as well
+#: as a shift does. Then rounds in which they are learned from the night; after these they are held again, so that
+#: places and strengths do not go on to answer each other along what neither knows.
+ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
+#: Change of the lines' places from round to round [column] below which a solution has arrived; nine in ten move less.
+ARRIVED = 0.002
+#: How far the mean of a group may be off, in units of its scatter over the spaxels.
+SCATTER_DOUBT = 1.0
 #: Degree over the field of each power of xi (the zeroth, the shift, is free for every spaxel).
 FIELD_ORDERS = (4, 3, 2, 1, 0, 0)
 
@@ -179,6 +195,8 @@ class _LampState:
     #: Columns and light of each group as last fitted, by its first line.
     models: dict[int, tuple[NDArray[np.int64], NDArray[np.floating]]]
     groups: list[NDArray[np.int64]]
+    #: Which lines of each group share a shift.
+    blends: list[NDArray[np.int64]]
     #: Light of the brightest group, electron; 0 before it is known.
     brightest: float = 0.0
 
@@ -193,7 +211,7 @@ def fit_wavelengths(
     start: NDArray[np.floating],
     *,
     line_sigma_px: float = 1.3,
-    rounds: int = 8,
+    rounds: int = 16,
 ) -> WavelengthSolution:
     """Fit the solution from straightened arc spectra.
 
@@ -205,7 +223,7 @@ def fit_wavelengths(
     centre, row : (n,) reference column and row of the spaxels
     start : (n, order + 1) starting polynomials column(xi); NaN for spaxels without a start
     line_sigma_px : first guess of the Gaussian sigma of a line
-    rounds : measure-and-fit rounds
+    rounds : measure-and-fit rounds at most; fewer where the lines' places have come to rest
 
     Returns
     -------
@@ -222,6 +240,7 @@ def fit_wavelengths(
     slope = 0.0
     states = [_lamp_state(lamp, table, spectra[lamp], variance[lamp]) for lamp, table in lines.items()]
     good: list[_Group] = []
+    places = np.empty(0)
     for round_ in range(rounds):
         measure = partial(
             _measure,
@@ -232,10 +251,11 @@ def fit_wavelengths(
             line_sigma=line_sigma,
             slope=slope,
             max_shift=5.0 if round_ == 0 else 2.0,
-            free_blends=round_ >= rounds - max(2, rounds // 2),
+            known_width=round_ >= ROUNDS_HELD,
+            free_strengths=ROUNDS_HELD <= round_ < ROUNDS_HELD + ROUNDS_LEARNING,
         )
         measured = [group for groups in side_by_side(measure, states) for group in groups]
-        good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n]
+        good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n and g.wavelength < REDDEST_FITTED]
         if len(good) < 5:
             seen = ", ".join(f"{g.lamp} {g.wavelength:.0f}" for g in good) or "none"
             raise ValueError(
@@ -245,10 +265,20 @@ def fit_wavelengths(
         coeff, residual, weight, strain = _fit_model(good, scale, centre, row)
         scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
         tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
-        if not tight.all() and tight.sum() >= 5:
-            good = [g for g, kept in zip(good, tight, strict=True) if kept]
-            coeff, residual, weight, strain = _fit_model(good, scale, centre, row)
+        if tight.sum() < 5:
+            tight[:] = True
+        # What makes a line scatter from spaxel to spaxel, light that no table has, moves their mean as well.
+        good = [
+            replace(g, doubt=float(np.hypot(g.doubt, SCATTER_DOUBT * s)))
+            for g, s, kept in zip(good, scatter, tight, strict=True)
+            if kept
+        ]
+        coeff, residual, weight, strain = _fit_model(good, scale, centre, row)
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
+        before, places = places, np.polynomial.polynomial.polyval(np.array([g.xi for g in good]), coeff.T)
+        held = round_ > ROUNDS_HELD + ROUNDS_LEARNING and before.shape == places.shape
+        if held and np.nanpercentile(np.abs(places - before), 90) < ARRIVED:
+            break
     used = weight > 0
     n_lines = used.sum(axis=1)
     rms = np.sqrt((weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
@@ -278,17 +308,7 @@ def _lamp_state(lamp: str, table: Lines, spectra: NDArray, variance: NDArray, th
     keep = table.intensity > threshold * table.intensity.max()
     lines = Lines(wavelength=table.wavelength[keep], intensity=table.intensity[keep])
     relative = lines.intensity / lines.intensity.max()
-    return _LampState(lamp, spectra, variance, lines, relative, relative.copy(), {}, [])
-
-
-def _blend_spread(place: NDArray, share: NDArray, blend: NDArray) -> float:
-    """Mean over the blends of the rms distance of their lines from their centroid, columns."""
-    variance = 0.0
-    for number in np.unique(blend):
-        own = blend == number
-        weight = share[own] / max(share[own].sum(), 1e-12)
-        variance += share[own].sum() * float((weight * (place[own] - (weight * place[own]).sum()) ** 2).sum())
-    return float(np.sqrt(variance))
+    return _LampState(lamp, spectra, variance, lines, relative, relative.copy(), {}, [], [])
 
 
 def line_width(
@@ -309,12 +329,13 @@ def _measure(
     line_sigma: FieldModel,
     slope: float,
     max_shift: float,
-    free_blends: bool,
+    known_width: bool,
+    free_strengths: bool,
 ) -> list[_Group]:
     """Fit every group of one lamp in every spaxel, the light of the other groups taken off.
 
-    Only when the places are good may the brightness of resolved blends be free: from a bad place, another ratio of the
-    lines is as good an explanation as a shift.
+    Only when the places are good may the strengths of lines be learned, and widths be taken for known: from a bad
+    place, another ratio of the lines is as good an explanation as a shift.
     """
     xi = scale.to_xi(state.lines.wavelength)
     place = np.polynomial.polynomial.polyval(xi, coeff.T) - centre[:, None] + HALF_SPAN
@@ -327,16 +348,16 @@ def _measure(
     models = {}
     groups = []
     line_px = float(np.median(width))
-    brightest = state.brightest
     # The groups stay as they are first made: a group that splits when the lines turn out narrow loses its hold.
     state.groups = state.groups or group_lines(typical, state.table, GROUP_SEPARATION * line_px)
-    for group in state.groups:
+    state.blends = state.blends or [
+        blends(typical[group], state.table[group], BLEND_SEPARATION * line_px) for group in state.groups
+    ]
+    for group, blend in zip(state.groups, state.blends, strict=True):
         strength = state.intensity[group].sum()
         # A chain of weak lines measures nothing; alone it disturbs nobody either.
         if state.table[group].max() < 0.01:
             continue
-        blend = blends(typical[group], state.table[group], 1.4 * line_px)
-        fixed = np.zeros_like(blend)
         column, own = state.models.get(int(group[0]), (np.zeros((len(coeff), 1), int), 0.0))
         others[spaxel, column] -= own
         fit: GroupFit = fit_group(
@@ -345,47 +366,63 @@ def _measure(
             place[:, group],
             width[:, group],
             state.intensity[group],
-            blend=blend if free_blends else fixed,
+            blend=blend,
             table=state.table[group],
+            free=free_strengths,
+            # A line by itself tells its width; to a blend it is told, or it would answer a wrong ratio by its width.
+            width_sigma=KNOWN_WIDTH_SIGMA if known_width and group.size > 1 else WIDTH_SIGMA,
             others=others,
             max_shift=max_shift,
         )
         others[spaxel, column] += own
         state.intensity[group] = fit.intensity * strength
         models[int(group[0])] = (fit.column, fit.model)
-        share = fit.intensity
-        mean_xi = float((share * xi[group]).sum())
-        # The wavelength of an unresolved blend is as good as the table's intensities: a third of its spread is left in
-        # doubt. A faint group means something only if one line of the right width clearly leads it.
-        spread = _blend_spread(100.0 * xi[group], share, blend)
-        lead = state.table[group].max() / state.table[group].sum()
-        width_seen = np.nanmedian(fit.stretch) if np.isfinite(fit.stretch).any() else 0.0
-        seen = np.isfinite(fit.shift)
-        light = float(np.median(fit.amplitude[seen])) * float(seen.mean()) if seen.any() else 0.0
-        # Real lamps differ from any table by factors; a line counts for what it shines here, once that is known.
-        share_seen = light / brightest if brightest > 0 else strength
-        strong, sharp = state.table[group].max() > 0.03, 0.8 < width_seen < 1.25
-        known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and sharp)
-        doubt = float(np.hypot(0.02, spread / 3)) + (0.02 if known else 0.8)
-        wavelength = float(scale.to_wavelength(np.array(mean_xi)))
-        # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
-        doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
-        groups.append(
-            _Group(
-                lamp=state.lamp,
-                wavelength=wavelength,
-                xi=mean_xi,
-                doubt=doubt,
-                clean=bool(share_seen > 0.15 and share.max() > 0.85),
-                light=light,
-                column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + fit.shift,
-                error=fit.error,
-                stretch=fit.stretch,
-            )
-        )
+        for number in range(int(blend.max()) + 1):
+            groups.append(_blend(state, fit, group[blend == number], number, xi, coeff, scale, float(strength)))
     state.models = models
     state.brightest = max((g.light for g in groups), default=0.0)
     return groups
+
+
+def _blend(
+    state: _LampState,
+    fit: GroupFit,
+    own: NDArray,
+    number: int,
+    xi: NDArray,
+    coeff: NDArray,
+    scale: Scale,
+    strength: float,
+) -> _Group:
+    """What the fit of a group of the given strength says about one of its blends, that of the lines `own`."""
+    share, table = state.intensity[own] / state.intensity[own].sum(), state.table[own]
+    part = float(state.intensity[own].sum()) / strength
+    # The place of a blend is told where its strong lines lie; any wavelength near by would do, as one shift is fitted.
+    mean_xi = float(np.average(xi[own], weights=share**2))
+    wavelength = float(scale.to_wavelength(np.array(mean_xi)))
+    shift, error = fit.shift[:, number], fit.error[:, number]
+    seen = np.isfinite(shift)
+    width_seen = float(np.nanmedian(fit.stretch)) if np.isfinite(fit.stretch).any() else 0.0
+    light = part * float(np.median(fit.amplitude[seen])) * float(seen.mean()) if seen.any() else 0.0
+    # Real lamps differ from any table by factors; a line counts for what it shines here, once that is known.
+    share_seen = light / state.brightest if state.brightest > 0 else part * strength
+    # A faint group means something only if one line of the right width clearly leads it.
+    strong, sharp, lead = table.max() > 0.03, 0.8 < width_seen < 1.25, table.max() / table.sum()
+    known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and sharp)
+    doubt = float(np.hypot(0.02, fit.doubt[number])) + (0.02 if known else 0.8)
+    # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
+    doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
+    return _Group(
+        lamp=state.lamp,
+        wavelength=wavelength,
+        xi=mean_xi,
+        doubt=doubt,
+        clean=bool(share_seen > 0.15 and share.max() > 0.85),
+        light=light,
+        column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + shift,
+        error=error,
+        stretch=fit.stretch,
+    )
 
 
 def _fit_model(
@@ -418,10 +455,11 @@ def _fit_model(
     residual = np.zeros_like(target)
     shift = np.zeros(len(centre))
     solution = np.zeros(n_poly + xi.size)
-    for _ in range(4):
+    for _ in range(8):
         used = keep > 0
         normal, right = _normal_equations(keep, target, basis, bend)
         solution = np.linalg.solve(normal + np.diag(prior), right)
+        prior[n_poly:] = 1.0 / (doubt**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
         terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
         per_spaxel = np.column_stack([b @ t for b, t in zip(basis, terms_of, strict=True)])
         residual = target - per_spaxel @ bend - solution[n_poly:]

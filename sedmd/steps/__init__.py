@@ -46,8 +46,8 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 3,
-    "wavelength": 3,
+    "traces": 4,
+    "wavelength": 4,
     "flat": 4,
     "cube": 4,
     "extract": 10,

@@ -13,6 +13,10 @@ from sedmd.reduce.compiled import compiled
 REACH_SIGMA = 8.0
 #: Step in shift [column], stretch and relative flux below which a fit has arrived.
 STILL = 1e-6
+#: Error of the shape of a line: relative, and in the wings, which a Gaussian has not, per column as a part of the flux.
+LINE_SHAPE, LINE_WINGS = 0.03, 0.003
+#: Parameters of a group in a spaxel: flux, stretch of the widths, level and tilt of the floor, then a shift a blend.
+FLUX, STRETCH, LEVEL, TILT, FIRST_SHIFT = 0, 1, 2, 3, 4
 
 
 @compiled("void(float64, float64, float64, int64, float64[::1], float64[::1], float64[::1])")
@@ -64,30 +68,6 @@ def add_line(
             j += side
 
 
-@compiled(
-    "void(int64, float64[::1], float64[::1], float64[::1], float64, float64, float64[::1], float64[::1], float64[::1])"
-)
-def draw_group(
-    first: int,
-    place: NDArray,
-    width: NDArray,
-    intensity: NDArray,
-    shift: float,
-    stretch: float,
-    shape: NDArray,
-    d_shift: NDArray,
-    d_stretch: NDArray,
-) -> None:
-    """Shape of a group of lines in a window and its derivatives with respect to shift and stretch: (size,) each."""
-    shape[:] = 0.0
-    d_shift[:] = 0.0
-    d_stretch[:] = 0.0
-    for m in range(place.size):
-        add_line(place[m] + shift, width[m] * stretch, intensity[m], first, shape, d_shift, d_stretch)
-    for j in range(shape.size):
-        d_stretch[j] /= stretch
-
-
 @compiled("boolean(float64[:,::1], float64[::1], float64[::1])")
 def solve(normal: NDArray, right: NDArray, variance: NDArray) -> bool:
     """Solve a small positive definite system in place, and tell the diagonal of its inverse.
@@ -136,8 +116,107 @@ def solve(normal: NDArray, right: NDArray, variance: NDArray) -> bool:
 
 
 @compiled(
-    "void(float64[:,::1], float64[:,::1], int64[::1], float64[:,::1], float64[:,::1], float64[::1], boolean[::1], "
-    "int64, float64[:,::1], float64[:,::1])"
+    "void(int64, float64[::1], float64[::1], float64[::1], int64[::1], float64[::1], float64[::1], float64[:,::1])"
+)
+def draw_group(
+    first: int,
+    place: NDArray,
+    width: NDArray,
+    intensity: NDArray,
+    blend: NDArray,
+    parameters: NDArray,
+    light: NDArray,
+    derivatives: NDArray,
+) -> None:
+    """Light of a group of m lines in a window of one spaxel, without its floor, and all derivatives.
+
+    Parameters
+    ----------
+    first : column of the first element of the window
+    place, width : (m,) column, predicted place and Gaussian sigma of each line
+    intensity : (m,) relative intensities, unit sum
+    blend : (m,) to which of the k blends, which have each a shift of their own, a line belongs
+    parameters : (4 + k,) flux, stretch of the widths, level and tilt of the floor, shift of each blend [column]. The
+        floor is ``level + tilt (j - (size - 1) / 2) / size`` in the j-th column of the window
+    light : (size,), written
+    derivatives : (4 + k, size) of light and floor with respect to the parameters, written
+    """
+    size = light.size
+    shape, stretched = derivatives[FLUX], derivatives[STRETCH]
+    derivatives[:] = 0.0
+    for m in range(place.size):
+        shift = FIRST_SHIFT + blend[m]
+        sigma = width[m] * parameters[STRETCH]
+        add_line(place[m] + parameters[shift], sigma, intensity[m], first, shape, derivatives[shift], stretched)
+    for j in range(size):
+        light[j] = parameters[FLUX] * shape[j]
+        stretched[j] *= parameters[FLUX] / parameters[STRETCH]
+        derivatives[LEVEL, j] = 1.0
+        derivatives[TILT, j] = (j - (size - 1) / 2.0) / size
+        for k in range(FIRST_SHIFT, parameters.size):
+            derivatives[k, j] *= parameters[FLUX]
+
+
+@compiled(
+    "void(float64[::1], float64[::1], float64[::1], float64[:,::1], float64[::1], float64[::1], float64[::1], "
+    "float64[::1], float64[:,::1], float64[::1])"
+)
+def spaxel_equations(
+    data: NDArray,
+    variance: NDArray,
+    light: NDArray,
+    derivatives: NDArray,
+    parameters: NDArray,
+    sigmas: NDArray,
+    weight: NDArray,
+    residual: NDArray,
+    normal: NDArray,
+    right: NDArray,
+) -> None:
+    """Normal equations of a Gauss-Newton step in one spaxel's own parameters; all but `right` of it (size,) or (p, p).
+
+    Parameters
+    ----------
+    data, variance : electron and electron**2 in the window
+    light, derivatives, parameters : as in `draw_group`
+    sigmas : (2,) how far the stretch may stray from 1, and each blend's shift from their mean [column]: that keeps
+        faint and blended fits stable
+    weight, residual : written
+    normal, right : lower triangle and right-hand side, written
+    """
+    size, p = data.size, parameters.size
+    level, tilt = parameters[LEVEL], parameters[TILT]
+    for j in range(size):
+        # Weights from the model, with a doubt about the line's shape, which is not quite a Gaussian.
+        core, wings = LINE_SHAPE * light[j], LINE_WINGS * parameters[FLUX]
+        weight[j] = 1.0 / (max(variance[j], 1.0) + core * core + wings * wings)
+        residual[j] = data[j] - light[j] - level - tilt * derivatives[TILT, j]
+    for k in range(p):
+        total = 0.0
+        for j in range(size):
+            total += weight[j] * derivatives[k, j] * residual[j]
+        right[k] = total
+        for q in range(k + 1):
+            total = 0.0
+            for j in range(size):
+                total += weight[j] * derivatives[k, j] * derivatives[q, j]
+            normal[k, q] = total
+    normal[STRETCH, STRETCH] += sigmas[0] ** -2.0
+    right[STRETCH] += (1.0 - parameters[STRETCH]) * sigmas[0] ** -2.0
+    blends = p - FIRST_SHIFT
+    if blends > 1:
+        mean = 0.0
+        for k in range(FIRST_SHIFT, p):
+            mean += parameters[k] / blends
+        for k in range(FIRST_SHIFT, p):
+            right[k] += (mean - parameters[k]) * sigmas[1] ** -2.0
+            for q in range(FIRST_SHIFT, k + 1):
+                normal[k, q] += ((1.0 if k == q else 0.0) - 1.0 / blends) * sigmas[1] ** -2.0
+
+
+@compiled(
+    "void(float64[:,::1], float64[:,::1], int64[::1], float64[:,::1], float64[:,::1], float64[::1], int64[::1], "
+    "boolean[::1], int64, float64[::1], float64[:,::1], float64[:,::1])"
 )
 def improve_groups(
     data: NDArray,
@@ -146,8 +225,10 @@ def improve_groups(
     place: NDArray,
     width: NDArray,
     intensity: NDArray,
+    blend: NDArray,
     usable: NDArray,
     rounds: int,
+    sigmas: NDArray,
     parameters: NDArray,
     errors2: NDArray,
 ) -> None:
@@ -156,84 +237,145 @@ def improve_groups(
     Parameters
     ----------
     data, variance : (n, size) electron and electron**2 in the window of each spaxel
-    first : (n,) column of the first element of the window
-    place, width : (n, m) column, predicted place and Gaussian sigma of each line
-    intensity : (m,) relative intensities, unit sum
+    first, place, width, intensity, blend : as in `draw_group`; of each spaxel (n,), (n, m), (n, m), of all (m,), (m,)
     usable : (n,) spaxels to fit; the others stay as they are
-    rounds : number of rounds
-    parameters : (n, 5) flux, shift [column], floor, stretch of the widths and tilt of the floor; improved in place.
-        The floor is ``floor + tilt (j - (size - 1) / 2) / size`` in the j-th column of the window
-    errors2 : (n, 5) squared errors of these in the last round, written
+    rounds : number of rounds at most
+    sigmas : as in `spaxel_equations`
+    parameters : (n, 4 + k) as in `draw_group`, improved in place
+    errors2 : (n, 4 + k) squared errors of these in the last round, written
     """
-    n, size = data.shape
-    shape, d_shift, d_stretch = np.empty(size), np.empty(size), np.empty(size)
-    normal, right, inverse, a = np.empty((5, 5)), np.empty(5), np.empty(5), np.empty(5)
-    for i in range(n):
+    size, p = data.shape[1], parameters.shape[1]
+    light, weight, residual = np.empty(size), np.empty(size), np.empty(size)
+    derivatives, normal, right, inverse = np.empty((p, size)), np.empty((p, p)), np.empty(p), np.empty(p)
+    for i in range(len(data)):
         if not usable[i]:
             continue
-        p = parameters[i]
+        own = parameters[i]
         for _ in range(rounds):
-            draw_group(first[i], place[i], width[i], intensity, p[1], p[3], shape, d_shift, d_stretch)
-            normal[:] = 0.0
-            right[:] = 0.0
-            for j in range(size):
-                along = (j - (size - 1) / 2.0) / size
-                # Weights from the model, with 3 per cent for the line shape, which is not quite a Gaussian.
-                doubt = 0.03 * p[0] * shape[j]
-                weight = 1.0 / (max(variance[i, j], 1.0) + doubt * doubt)
-                residual = data[i, j] - (p[2] + p[4] * along + p[0] * shape[j])
-                a[0], a[1], a[2], a[3], a[4] = shape[j], p[0] * d_shift[j], 1.0, p[0] * d_stretch[j], along
-                for k in range(5):
-                    wa = weight * a[k]
-                    right[k] += wa * residual
-                    for m in range(k + 1):
-                        normal[k, m] += wa * a[m]
-            # The width may stray by a few per cent only; that keeps faint and blended fits stable.
-            normal[3, 3] += 1.0 / 0.1**2
-            right[3] += (1.0 - p[3]) / 0.1**2
+            draw_group(first[i], place[i], width[i], intensity, blend, own, light, derivatives)
+            spaxel_equations(data[i], variance[i], light, derivatives, own, sigmas, weight, residual, normal, right)
             if not solve(normal, right, inverse):
                 break
-            p[0] = max(p[0] + right[0], 1e-3)
-            p[1] += min(max(right[1], -1.0), 1.0)
-            p[2] += right[2]
-            p[3] = min(max(p[3] + min(max(right[3], -0.2), 0.2), 0.6), 1.6)
-            p[4] += right[4]
+            own[FLUX] = max(own[FLUX] + right[FLUX], 1e-3)
+            own[STRETCH] = min(max(own[STRETCH] + min(max(right[STRETCH], -0.2), 0.2), 0.6), 1.6)
+            own[LEVEL] += right[LEVEL]
+            own[TILT] += right[TILT]
+            still = abs(right[FLUX]) < STILL * own[FLUX] and abs(right[STRETCH]) < STILL
+            for k in range(FIRST_SHIFT, p):
+                own[k] += min(max(right[k], -1.0), 1.0)
+                still = still and abs(right[k]) < STILL
             errors2[i] = inverse
             # What is left to do is a small part of the last step.
-            if abs(right[0]) < STILL * p[0] and abs(right[1]) < STILL and abs(right[3]) < STILL:
+            if still:
                 break
 
 
 @compiled(
-    "void(int64[::1], float64[:,::1], float64[:,::1], float64[::1], float64[::1], float64[::1], int64[::1], "
-    "float64[:,:,::1])"
+    "void(float64[:,::1], float64[:,::1], int64[::1], float64[:,::1], float64[:,::1], float64[::1], int64[::1], "
+    "int64[::1], float64[::1], float64[:,::1], float64[:,::1], float64[::1], float64[:,::1])"
 )
-def draw_blends(
+def strength_equations(
+    data: NDArray,
+    variance: NDArray,
     first: NDArray,
     place: NDArray,
     width: NDArray,
-    shift: NDArray,
-    stretch: NDArray,
-    share: NDArray,
+    intensity: NDArray,
     blend: NDArray,
-    drawn: NDArray,
+    rows: NDArray,
+    sigmas: NDArray,
+    parameters: NDArray,
+    normal: NDArray,
+    right: NDArray,
+    pull: NDArray,
 ) -> None:
-    """Light of each blend of a group in the windows of n spaxels.
+    """What the mean spaxel says about the strengths of the m lines of a group, its own parameters left free.
 
     Parameters
     ----------
-    first, shift, stretch : (n,) as in `improve_groups`
-    place, width : (n, m)
-    share : (m,) flux of each line
-    blend : (m,) to which of k blends the line belongs
-    drawn : (n, k, size), written
+    data ... blend, sigmas, parameters : as in `improve_groups`
+    rows : spaxels that take part
+    normal, right : (m, m) and (m,) normal equations of a Gauss-Newton step in the logarithms of the strengths, mean
+        over the spaxels, written
+    pull : (k, m) change of the shift of each blend [column] that answers a change of these logarithms, mean, written
+
+    Notes
+    -----
+    Strength and shift of a blend say nearly the same. To improve them in turn would crawl along the valley between
+    them; so the spaxel's parameters, whose equations are N, are eliminated: with C the products of the derivatives of
+    both kinds, R those of the strengths, the equations are R - C' N^-1 C, and the pull is -N^-1 C.
     """
-    n, _, size = drawn.shape
-    unused = np.empty(size)
-    unused[:] = 0.0
-    drawn[:] = 0.0
-    for i in range(n):
-        for m in range(place.shape[1]):
-            add_line(
-                place[i, m] + shift[i], width[i, m] * stretch[i], share[m], first[i], drawn[i, blend[m]], unused, unused
-            )
+    size, m, p = data.shape[1], place.shape[1], parameters.shape[1]
+    light, weight, residual = np.empty(size), np.empty(size), np.empty(size)
+    derivatives, own, own_right = np.empty((p, size)), np.empty((p, p)), np.empty(p)
+    lines, unused, cross, a = np.empty((m, size)), np.zeros(size), np.empty((p, m)), np.empty(p)
+    normal[:] = 0.0
+    right[:] = 0.0
+    pull[:] = 0.0
+    for i in rows:
+        now = parameters[i]
+        draw_group(first[i], place[i], width[i], intensity, blend, now, light, derivatives)
+        spaxel_equations(data[i], variance[i], light, derivatives, now, sigmas, weight, residual, own, own_right)
+        lines[:] = 0.0
+        cross[:] = 0.0
+        for k in range(m):
+            at, sigma = place[i, k] + now[FIRST_SHIFT + blend[k]], width[i, k] * now[STRETCH]
+            add_line(at, sigma, now[FLUX] * intensity[k], first[i], lines[k], unused, unused)
+            for j in range(size):
+                here = weight[j] * lines[k, j]
+                if here == 0.0:
+                    continue
+                right[k] += here * residual[j]
+                for q in range(p):
+                    cross[q, k] += here * derivatives[q, j]
+                for q in range(k + 1):
+                    normal[k, q] += here * lines[q, j]
+        # Cholesky's factor L of the spaxel's own equations; then L^-1 C and L^-1 r.
+        for k in range(p):
+            for q in range(k + 1):
+                for b in range(q):
+                    own[k, q] -= own[k, b] * own[q, b]
+                own[k, q] = math.sqrt(max(own[k, k], 1e-12)) if q == k else own[k, q] / own[q, q]
+            for b in range(k):
+                own_right[k] -= own[k, b] * own_right[b]
+                for q in range(m):
+                    cross[k, q] -= own[k, b] * cross[b, q]
+            own_right[k] /= own[k, k]
+            for q in range(m):
+                cross[k, q] /= own[k, k]
+        for k in range(m):
+            for b in range(p):
+                right[k] -= cross[b, k] * own_right[b]
+                for q in range(k + 1):
+                    normal[k, q] -= cross[b, k] * cross[b, q]
+            # The last rows of L^-T L^-1 C, from the last upwards.
+            for b in range(p - 1, FIRST_SHIFT - 1, -1):
+                a[b] = cross[b, k]
+                for q in range(b + 1, p):
+                    a[b] -= own[q, b] * a[q]
+                a[b] /= own[b, b]
+                pull[b - FIRST_SHIFT, k] -= a[b]
+    n = max(len(rows), 1)
+    for k in range(m):
+        right[k] /= n
+        for b in range(p - FIRST_SHIFT):
+            pull[b, k] /= n
+        for q in range(k + 1):
+            normal[k, q] /= n
+            normal[q, k] = normal[k, q]
+
+
+@compiled("void(int64[::1], float64[:,::1], float64[:,::1], float64[::1], int64[::1], float64[:,::1], float64[:,::1])")
+def draw_groups(
+    first: NDArray,
+    place: NDArray,
+    width: NDArray,
+    intensity: NDArray,
+    blend: NDArray,
+    parameters: NDArray,
+    light: NDArray,
+) -> None:
+    """Light of a group without its floor in the windows of n spaxels, as in `improve_groups`: (n, size), written."""
+    derivatives = np.empty((parameters.shape[1], light.shape[1]))
+    for i in range(len(first)):
+        draw_group(first[i], place[i], width[i], intensity, blend, parameters[i], light[i], derivatives)

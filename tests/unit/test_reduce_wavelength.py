@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 from sedmd.instrument import DISPERSION_GUESSES
 from sedmd.reduce.arcs import HALF_SPAN, Lines
-from sedmd.reduce.wavelength import _normal_equations, fit_wavelengths, make_scale
+from sedmd.reduce.dispersion import _normal_equations
+from sedmd.reduce.wavelength import fit_wavelengths, make_scale
 from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 

@@ -1,4 +1,4 @@
-"""The field model of the wavelength solution: a smooth curve for all spaxels, a shift and what else is sure for each."""
+"""The field model of the wavelength solution: a smooth curve over the field, and for each spaxel what it alone tells."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def fit_model(
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating], float]:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
-    `ends` are the prism coordinates of the two ends of `CURVE_RANGE`. Returns coefficients (n, order + 1), residuals (n, m), the weights (n, m) used and the strain. Every group has one
-    offset common to the field, held by its doubt: so a blend with a wrong wavelength, measured in 1500 spaxels, does
-    not bend the solution.
+    `ends` are the prism coordinates of the two ends of `CURVE_RANGE`. Returns coefficients (n, order + 1), residuals
+    (n, m), the weights (n, m) used and the strain. Every group has one offset common to the field, held by its doubt:
+    so a blend with a wrong wavelength, measured in 1500 spaxels, does not bend the solution.
     """
     column = np.stack([g.column for g in groups], axis=1)
     error = np.stack([g.error for g in groups], axis=1)

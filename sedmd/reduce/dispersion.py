@@ -1,4 +1,4 @@
-"""The field model of the wavelength solution: a smooth curve over the field, and for each spaxel what it alone tells."""
+"""The field model of the wavelength solution: a curve smooth over the field, and what each spaxel tells by itself."""
 
 from __future__ import annotations
 

@@ -347,7 +347,12 @@ def _measure(
             others=others,
             max_shift=max_shift,
         )
-        others[spaxel, column] += own
+        # Neighbours that look at each other's last round swing to and fro for ten rounds; one that looks at what was
+        # just fitted comes to rest at once. While strengths are learned, none of them may have the first word.
+        if known_width and not free_strengths:
+            others[spaxel, fit.column] += fit.model
+        else:
+            others[spaxel, column] += own
         state.intensity[group] = fit.intensity * strength
         models[int(group[0])] = (fit.column, fit.model)
         for number in range(int(blend.max()) + 1):

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from sedmd.reduce.field import fit_field
 from sedmd.reduce.loops.arcs import median_aligned, sharpen_alignment, sum_rows
-from sedmd.reduce.parallel import side_by_side
+from sedmd.reduce.parallel import piece_by_piece, side_by_side
 from sedmd.reduce.traces import Traces
 
 #: Columns on each side of a trace's middle that a straightened arc spectrum covers: 3650 to 9900 Angstrom where the
@@ -213,8 +213,7 @@ def _sharpen(
         part = np.ascontiguousarray(data[:, rows], np.float32)
         sharpen_alignment(part, template, design, inverse, held, *limits, rounds, p[rows], likeness[rows])
 
-    half = n_trace // 2
-    side_by_side(improve, [slice(0, half), slice(half, n_trace)])
+    piece_by_piece(improve, n_trace)
     return Alignment(shift=p[:, 0], stretch=p[:, 1] / 100.0, bend=p[:, 2], likeness=likeness)
 
 

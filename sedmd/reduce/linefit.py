@@ -21,6 +21,7 @@ from sedmd.reduce.loops.lines import (
     improve_groups,
     strength_equations,
 )
+from sedmd.reduce.parallel import piece_by_piece
 
 #: Columns on each side of the outermost line of a group that take part in its fit.
 MARGIN = 6
@@ -182,8 +183,12 @@ def fit_group(
 
     lines = (data, var, first, place, width)
 
+    def improve_some(some: slice) -> None:
+        own = data[some], var[some], first[some], place[some], width[some]
+        improve_groups(*own, intensity, of_blend, usable[some], rounds, sigmas, parameters[some], errors2[some])
+
     def improve() -> None:
-        improve_groups(*lines, intensity, of_blend, usable, rounds, sigmas, parameters, errors2)
+        piece_by_piece(improve_some, len(data))
 
     improve()
     doubt: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)

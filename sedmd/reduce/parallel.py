@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -37,9 +38,30 @@ def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> lis
     item there is no thread at all.
     """
     todo = list(items)
-    threads = min(len(todo), len(os.sched_getaffinity(0)))
+    threads = min(len(todo), processors())
     if threads <= 1:
         return [function(item) for item in todo]
     with ThreadPoolExecutor(threads) as pool:
         # Settings such as numpy's errstate belong to the caller's context, which a new thread does not have.
         return list(pool.map(lambda pair: pair[0].run(function, pair[1]), [(copy_context(), item) for item in todo]))
+
+
+def piece_by_piece(function: Callable[[slice], object], n: int, *, least: int = 64) -> None:
+    """Call the function for slices that together cover ``range(n)``, one a processor.
+
+    Parameters
+    ----------
+    function : callable
+        Writes its results in place, each slice where no other does.
+    n : int
+    least : int
+        Fewest elements worth a thread of their own.
+    """
+    pieces = max(1, min(processors(), n // least))
+    edges = [n * k // pieces for k in range(pieces + 1)]
+    side_by_side(function, [slice(first, last) for first, last in pairwise(edges)])
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from sedmd.reduce.parallel import side_by_side
+from sedmd.reduce.parallel import piece_by_piece, side_by_side
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -61,3 +61,16 @@ def test_numpy_s_settings_hold_in_the_threads_too(processors):
         assert np.isinf(side_by_side(divide, range(3))).all()
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
         side_by_side(divide, range(3))
+
+
+@pytest.mark.parametrize("n", [0, 1, 63, 130, 1821])
+def test_pieces_cover_everything_once(processors, n):
+    times, used = np.zeros(n, int), set()
+
+    def count(some):
+        times[some] += 1
+        used.add((some.start, some.stop))
+
+    piece_by_piece(count, n)
+    assert (times == 1).all()
+    assert len(used) == max(1, min(processors, n // 64))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 
 from sedmd.cards import truth
 from sedmd.config import Extraction
+from sedmd.foreign import each
 from sedmd.observed import Observation
 from sedmd.products.conditions import seeing_told
 from sedmd.products.fitsio import primary_header
@@ -108,13 +108,15 @@ def night_star(observation: Observation) -> fits.Header | None:
     start = _time(observation.meta.get("utc"))
     if not observation.paths or start is None:
         return None
-    told: list[tuple[float, fits.Header]] = []
-    for path in sorted(observation.folder.glob("ext_*.fits")):
-        with suppress(OSError, VerifyError):  # it is being made anew, or broken: another serves
-            header = primary_header(path)
-            if truth(header.get("STDSTAR")) and (when := _time(header.get("OBSUTC"))) is not None:
-                told.append((abs((when - start).total_seconds()), header))
-    return min(told, key=lambda one: one[0], default=(0.0, None))[1]
+
+    def told(path: Path) -> tuple[float, fits.Header] | None:
+        header = primary_header(path)
+        when = _time(header.get("OBSUTC")) if truth(header.get("STDSTAR")) else None
+        return None if when is None else (abs((when - start).total_seconds()), header)
+
+    # one that is being made anew, or broken, tells nothing: another serves
+    stars, _ = each(sorted(observation.folder.glob("ext_*.fits")), told)
+    return min((star for star in stars.values() if star is not None), key=lambda star: star[0], default=(0.0, None))[1]
 
 
 def _time(text: object) -> datetime | None:

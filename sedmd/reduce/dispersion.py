@@ -93,7 +93,9 @@ def fit_model(
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
-    penalty = (prior[higher] * solution[higher] ** 2).sum() + ((solution[n_poly:] / doubt) ** 2).sum()
+    # What the fit made least: offsets within their doubts by squares, a peak taken for another line by a logarithm.
+    offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * doubt)) ** 2)
+    penalty = (prior[higher] * solution[higher] ** 2).sum() + offsets.sum()
     return coeff, left, keep, float(penalty / len(groups))
 
 

@@ -553,7 +553,7 @@ def _no_files() -> Iterator[Malformed]:
     yield no_file("link to nowhere", "No such file", lambda path: path.symlink_to("moved away.fits"))
     yield no_file("link to itself", "symbolic links", lambda path: path.symlink_to(path.name))
     yield no_file("link to a directory", "is a directory", lambda path: path.symlink_to(path.parent))
-    yield no_file("beyond measure", "expected a raw frame of 8.4 MB", _enormous)
+    yield no_file("beyond measure", "has 1099511627776 bytes; expected at most", _enormous)
     yield no_file("hole in the middle", "deferred", _sparse, DEFERRED)
 
 

@@ -1,0 +1,62 @@
+"""The field model of the wavelength solution: one line mistaken does not bend it, many are told by the strain."""
+
+import numpy as np
+import pytest
+
+from sedmd.reduce.dispersion import Group, fit_model
+from sedmd.reduce.solution_checks import MAX_STRAIN
+from unit.reduce_scenes import rng
+
+ENDS = (1.2, -1.0)
+XI = np.array([1.15, 0.9, 0.7, 0.45, 0.3, 0.1, -0.1, -0.3, -0.5, -0.7, -0.9])
+N = 200
+
+
+def groups(off):
+    """Lines of an instrument with a straight curve over a smooth field, measured to 0.01 px, and `off` by so much."""
+    random = rng(5)
+    centre, row = random.uniform(200, 1800, N), random.uniform(200, 1800, N)
+    true = centre[:, None] + (100 + 0.004 * row)[:, None] * XI
+    measured = true + random.normal(0, 0.01, true.shape) + off
+    made = [
+        Group(
+            lamp="Xe",
+            wavelength=6500.0 - 2500 * xi,
+            xi=xi,
+            doubt=0.05,
+            clean=True,
+            light=1000.0,
+            column=measured[:, i],
+            error=np.full(N, 0.01),
+            stretch=np.ones(N),
+        )
+        for i, xi in enumerate(XI)
+    ]
+    return made, centre, row, true
+
+
+def solved(off):
+    made, centre, row, true = groups(off)
+    coeff, _, _, strain = fit_model(made, ENDS, centre, row)
+    return np.polynomial.polynomial.polyval(XI, coeff.T) - true, strain
+
+
+def test_lines_as_they_are_expected_strain_nothing():
+    error, strain = solved(np.zeros(XI.size))
+    assert np.abs(error).max() < 0.05
+    assert strain < 0.2
+
+
+@pytest.mark.parametrize("mistaken", [3, 7])
+def test_a_line_taken_for_another_neither_bends_the_solution_nor_condemns_it(mistaken):
+    off = np.zeros(XI.size)
+    off[mistaken] = -1.3
+    error, strain = solved(off)
+    others = np.setdiff1d(np.arange(XI.size), mistaken)
+    assert np.abs(np.median(error[:, others], axis=0)).max() < 0.1
+    assert 0.5 < strain < MAX_STRAIN, "it is told, and the night goes on"
+
+
+def test_lines_of_another_lamp_are_told_by_the_strain():
+    _, strain = solved(rng(8).choice([-1, 1], XI.size) * rng(9).uniform(2, 6, XI.size))
+    assert strain > MAX_STRAIN

@@ -264,7 +264,7 @@ class Dispatcher:
                 if path not in busy:
                     self.custody.discard(path, plan.night, "showed what is made anew or lost")
                 continue
-            stale = node is None or (key != node.key and (node.lost or node.state is State.AWAITING))
+            stale = node is None or (key != node.key and (_ended_without(node) or _rests_on_none(node, wanted)))
             if not stale or path in busy:
                 continue
             if gone := self.custody.source_gone(plan.night, path):
@@ -310,6 +310,17 @@ class Dispatcher:
         if self.ledger.last_note(night, subject, begins) != begins + text:
             self.ledger.note(night, subject, begins + text)
             self.report.event(night, step, subject, f"{what}: {text}", level=level, minor=minor)
+
+
+def _ended_without(node: Node) -> bool:
+    """It gave no products, and will give none by itself."""
+    return node.lost or node.state is State.AWAITING
+
+
+def _rests_on_none(node: Node, made_by: Mapping[str, Node]) -> bool:
+    """Of an extraction that awaits the observer there is no spectrum: a former one is not of the present extraction."""
+    before = [made_by.get(path.name) for paths in node.job.inputs.values() for path in paths]
+    return any(one is not None and one.state is State.AWAITING for one in before)
 
 
 def _shows_another(node: Node, made_by: Mapping[str, Node]) -> bool:

@@ -13,7 +13,7 @@ import pytest
 import sedmd.ingest
 from sedmd import cli
 from sedmd.engines import InlineEngine
-from sedmd.errors import FrameFault
+from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.ledger import Ledger
 from sedmd.report import Report
 from sedmd.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
@@ -172,6 +172,28 @@ def test_a_page_is_never_that_of_another_spectrum(settings):
     reduce(with_steps(settings, calibrate="fails"))
     assert not (folder / "sp_x_obs1.fits").exists() and not page.exists()
     assert not (folder / "superseded" / page.name).exists(), "what is easily drawn again is not kept"
+
+
+def test_no_spectrum_stays_of_an_extraction_that_awaits_the_observer_now(settings, monkeypatch):
+    """It would be sent as that of the present extraction."""
+    write(settings, [*calibrations(), *on_sky("x", "y")])
+    reduce(settings)
+    folder = settings.paths.redux_root / NIGHT
+    gone, kept = ({f"ext_{name}_obs1.fits", f"sp_{name}_obs1.fits"} for name in "xy")
+    assert gone | kept <= {path.name for path in folder.iterdir()}
+    extract = fake_steps.STEPS["extract"]
+
+    def doubtful(job):
+        if job.label.startswith("x"):
+            raise NeedsObserver("confidence 0.93")
+        return extract(job)
+
+    monkeypatch.setitem(fake_steps.STEPS, "extract", doubtful)
+    monkeypatch.setitem(fake_steps.STEP_VERSIONS, "extract", "2")
+    reduce(settings)
+    left = {path.name for path in folder.iterdir()}
+    assert not gone & left and kept <= left
+    assert gone <= {path.name for path in (folder / "superseded").iterdir()}
 
 
 def test_a_page_that_somebody_changed_is_kept(settings):

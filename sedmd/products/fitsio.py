@@ -117,17 +117,11 @@ def primary_header(path: Path) -> fits.Header:
     Raises
     ------
     OSError
-        There is no file, or it cannot be read.
-    ProductFault
-        There is no whole header in it.
+        There is no file, or no whole header in it.
     """
-    content = beginning(path, most_bytes=MAX_HEADER_BYTES, follow=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyUserWarning)  # what is wrong with a card is told when it is read
-        try:
-            return fits.Header.fromfile(content)
-        except Exception as error:  # the border of astropy, as above
-            raise _fault(path, str(error)) from error
+        return fits.Header.fromfile(beginning(path, most_bytes=MAX_HEADER_BYTES, follow=True))
 
 
 def carried_header(header: fits.Header, *, world_coordinates: bool = True) -> fits.Header:

@@ -29,6 +29,10 @@ MIN_LINE_GROUPS = 2
 MIN_IDENTIFICATION = 0.6
 #: Lowest likeness of a trace's lamp spectra with the mean of all, in units of the usual one, that places its lines.
 MIN_LIKENESS = 0.5
+#: Rounds of the first solution, of every trace and of the few on which the published curves are tried: the strengths
+#: of the tables, then learned once. It is then 0.01 px from where six rounds take it, a hundredth of what the lattice
+#: and the windows of the traces need; the wavelength job begins its own rounds from there.
+FIRST_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,13 +210,13 @@ def _first_solution(
     def strain(scale_and_start: tuple[Scale, NDArray]) -> float:
         scale, start = scale_and_start
         try:
-            return _fit(traces.select(few), lamps, lines, scale, start[few], sigma, rounds=4).strain
+            return _fit(traces.select(few), lamps, lines, scale, start[few], sigma, rounds=FIRST_ROUNDS).strain
         except ValueError:
             return np.inf
 
     strains = side_by_side(strain, zip(scales, starts, strict=True))
     best = int(np.argmin(strains)) if np.isfinite(strains).any() else int(np.argmax(scores))
-    return _fit(traces, lamps, lines, scales[best], starts[best], sigma, rounds=6), scores[best]
+    return _fit(traces, lamps, lines, scales[best], starts[best], sigma, rounds=FIRST_ROUNDS), scores[best]
 
 
 def _start(

@@ -46,7 +46,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 4,
+    "traces": 5,
     "wavelength": 4,
     "flat": 4,
     "cube": 4,

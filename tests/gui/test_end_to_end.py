@@ -1,6 +1,7 @@
 """The program as an observer meets it: a real window, a window manager, keys and a mouse; judged by what it saves.
 
-Runs under Xvfb, and once more through a TigerVNC server. Pictures of each phase go to $SEDMVIEW_SCREENSHOTS, if set:
+Runs through a TigerVNC server, as at the telescope, and with the slow tests under Xvfb. Pictures of each phase go to
+$SEDMVIEW_SCREENSHOTS, if set:
 those of the README are taken so.
 """
 
@@ -180,7 +181,7 @@ class Observer:
         self.desktop.xdo("click", 1)
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=["Xtigervnc", pytest.param("Xvfb", marks=pytest.mark.slow)])
 def desktop(request, tmp_path):
     missing = [program for program in (request.param, "openbox", "xdotool") if shutil.which(program) is None]
     if missing:

@@ -32,6 +32,11 @@ def add_to(add: Add) -> None:
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--profile", default="2024", help="hardware epoch (default 2024, the present one)")
 
+    command = add("validate", verb_validate)
+    command.add_argument("truth", metavar="TRUTH", type=Path, help="OUT/truth, as `simulate` wrote it")
+    command.add_argument("redux", metavar="REDUX", type=Path, help="the redux root, or the directory of one night")
+    command.add_argument("--night", type=night_argument, help="UT night (default: the only one below REDUX)")
+
 
 def verb_simulate(options: argparse.Namespace) -> int:
     """Write a physically honest raw night with its truth beside it."""
@@ -56,3 +61,19 @@ def verb_demo(options: argparse.Namespace) -> int:
     from sedmd.demo import play
 
     return play(options.out.absolute(), seed=options.seed, profile=options.profile, clock=utc_now)
+
+
+def verb_validate(options: argparse.Namespace) -> int:
+    """Compare the products of a simulated night with its truth, stage by stage."""
+    from sedmd.demo import compare, decides
+    from sedmd.simulate.score import products_of, score_night
+
+    folder = products_of(options.redux, options.night)
+    rows = score_night(options.truth, folder)
+    print(compare(rows))
+    missed = [row for row in rows if not row.passed]
+    deciding = [row for row in missed if decides(row)]
+    print(f"\n{len(rows)} figures: {len(rows) - len(missed)} as required, {len(missed)} not")
+    for row in deciding:
+        print(f"NOT as required: {row.what} {row.where}")
+    return 1 if deciding else 0

@@ -14,7 +14,7 @@ from .score_rows import Row
 from .score_spectra import score_spectra
 from .score_truth import NightTruth
 
-__all__ = ["Row", "score_night"]
+__all__ = ["Row", "products_of", "score_night"]
 
 
 def score_night(truth: Path, redux: Path, night: str | None = None) -> list[Row]:
@@ -46,3 +46,32 @@ def score_night(truth: Path, redux: Path, night: str | None = None) -> list[Row]
         raise SedmError(msg)
     told = NightTruth(truth)
     return [*score_calibration(told, folder), *score_exposures(told, folder), *score_spectra(told, folder)]
+
+
+def products_of(redux: Path, night: str | None = None) -> Path:
+    """The directory of a night's products.
+
+    Parameters
+    ----------
+    redux : Path
+        The redux root, or the directory of one night.
+    night : str, optional
+        UT night, ``YYYYMMDD``; needed only where there are several.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SedmError
+        If there is no such night, or more than one to choose from.
+    """
+    if night is None and not any(redux.glob("*.fits")):
+        nights = sorted(path.name for path in redux.glob("[0-9]" * 8) if path.is_dir())
+        if len(nights) != 1:
+            told = f"nights {', '.join(nights)}; say which with --night" if nights else "no night's products here"
+            msg = f"{redux}: {told}"
+            raise SedmError(msg)
+        night = nights[0]
+    return redux / night if night is not None else redux

@@ -9,7 +9,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..products.solution import TraceSet, read_traces, read_wavelength
+from ..instrument import WAVELENGTH_GRID
+from ..products.solution import TraceSet, read_flat, read_traces, read_wavelength
 from ..rawname import stem_of
 from .score_rows import Row, at_least, at_most, lacking, shown
 from .score_truth import NightTruth
@@ -18,6 +19,10 @@ from .score_truth import NightTruth
 MATCH_Y_PX = 2.0
 #: ... and begins and ends near the true one: largest distance of the middles [px].
 MATCH_X_PX = 60.0
+#: The blue end, where the dome is faint and few lines are [Angstrom], and all that a spectrum is used for.
+BLUE, WHOLE = (3900.0, 4500.0), (3900.0, 9500.0)
+#: Wavelengths between which the flat is compared, apart [Angstrom].
+FLAT_BANDS = ((3900.0, 4200.0), (4200.0, 9000.0))
 LAMPS = ("Hg", "Cd", "Xe")
 
 
@@ -39,7 +44,10 @@ def score_calibration(truth: NightTruth, folder: Path) -> list[Row]:
     rows = _trace_rows(truth, traces, matches, dome_flexure(truth, folder))
     if not (folder / "wavelength.fits").exists():
         return [*rows, lacking("wavelength error, median", "wavelength.fits", "no wavelength.fits")]
-    return rows + _wavelength_rows(truth, folder, matches)
+    rows += _wavelength_rows(truth, folder, matches)
+    if not (folder / "flat.fits").exists():
+        return [*rows, lacking("flat, rms", "flat.fits", "no flat.fits")]
+    return rows + _flat_rows(truth, folder, matches)
 
 
 def dome_flexure(truth: NightTruth, folder: Path) -> tuple[float, float]:
@@ -124,6 +132,7 @@ def _trace_rows(truth: NightTruth, found: TraceSet, matches: Matches, flexure: t
         at_most("traces invented", "", float(matches.invented), 0.0),
         at_most("trace position, rms", "", float(np.sqrt(np.mean(errors**2))), 0.05, "px"),
         shown("trace position, 99th percentile", "", float(np.percentile(np.abs(errors), 99)), "px"),
+        shown("trace position, blue, rms", _span(BLUE), _blue_rms(truth, matches, errors), "px"),
         at_most("sky position of spaxels, rms", "", float(np.sqrt(np.mean(lattice**2))), 0.3, "arcsec"),
         shown("zero of the sky positions", "", f"({np.median(dx):+.2f}, {np.median(dy):+.2f})", "arcsec"),
     ]
@@ -140,7 +149,57 @@ def _wavelength_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[
         at_most("wavelength error, median", "4000-9200 A", float(np.median(errors)), 0.10, "px"),
         at_most("wavelength error, 95th percentile", "4000-9200 A", float(np.percentile(errors, 95)), 0.25, "px"),
         at_most("spaxels without wavelengths", "", 100.0 * lost, 3.0, "%"),
+        *_whole_range_rows(truth, folder, matches),
     ]
+
+
+def _whole_range_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
+    """Wavelengths from end to end, and whether an end is off as a whole."""
+    low, high = WHOLE
+    grid = truth.wavelength[(truth.wavelength >= low) & (truth.wavelength <= high)]
+    errors = wavelength_errors(truth, folder, matches, grid)
+    errors = errors[np.isfinite(errors).all(axis=1)]
+    blue, red = grid <= BLUE[1], grid >= 7800.0
+    return [
+        shown("wavelength error, median", _span(WHOLE), float(np.median(np.abs(errors))), "px"),
+        shown("wavelength error, 95th percentile", _span(WHOLE), float(np.percentile(np.abs(errors), 95)), "px"),
+        shown("wavelength, measured less true", _span(BLUE), float(np.median(errors[:, blue])), "px"),
+        shown("wavelength, measured less true", _span((7800.0, high)), float(np.median(errors[:, red])), "px"),
+    ]
+
+
+def _flat_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
+    """The flat against the throughput of the lenslets, as the dome lights them and as the sky does."""
+    use = truth.complete[matches.true]
+    flat = read_flat(folder / "flat.fits")[:, matches.found[use]]
+    at = np.clip(WAVELENGTH_GRID, truth.wavelength[0], truth.wavelength[-1])
+    each = truth.column("throughput")[matches.true[use]]
+    sky = np.array([np.interp(at, truth.wavelength, row) for row in each]).T
+    rows = []
+    for name, light in (("flat, rms", truth.column("dome")[matches.true[use]]), ("flat against the sky, rms", 1.0)):
+        true = sky * light
+        with np.errstate(invalid="ignore"):
+            ratio = flat / np.nanmedian(flat, axis=1, keepdims=True) / (true / np.median(true, axis=1, keepdims=True))
+        for low, high in FLAT_BANDS:
+            # the median over a band: what one bin of a spaxel is off by is its noise on the dome
+            some = (low <= WAVELENGTH_GRID) & (high >= WAVELENGTH_GRID)
+            off = np.nanmedian(ratio[some], axis=0) - 1.0
+            off = off[np.isfinite(off)]
+            rows.append(shown(name, _span((low, high)), 100.0 * float(np.sqrt(np.mean(off**2))), "%"))
+    return rows
+
+
+def _span(range_: tuple[float, float]) -> str:
+    return f"{range_[0]:.0f}-{range_[1]:.0f} A"
+
+
+def _blue_rms(truth: NightTruth, matches: Matches, errors: NDArray[np.floating]) -> float:
+    """Rms of the rows where the blue end of each trace falls: the truth's columns go from one end to the other."""
+    use = matches.true[truth.complete[matches.true]]
+    x, wave_x = truth.column("trace_x")[use], truth.column("wave_x")[use]
+    ends = np.sort([[np.interp(end, truth.wavelength, row) for end in BLUE] for row in wave_x], axis=1)
+    inside = (x >= ends[:, :1]) & (x <= ends[:, 1:])
+    return float(np.sqrt(np.mean(errors[inside] ** 2)))
 
 
 def _combined(path: Path) -> list[str]:

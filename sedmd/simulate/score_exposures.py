@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from ..products.cube import read_cube
 from .render import BLOCK
 from .score_calibration import dome_flexure, lamp_flexure
 from .score_rows import Row, at_most, lacking, shown
@@ -19,6 +20,8 @@ SKY_KINDS = ("science", "standard")
 #: Largest error of the flexure [px]. Along the dispersion it is measured on the lines of the sky, which are faint in
 #: exposures shorter than this [s]: there 2.5 times the error that the reduction tells counts where it is larger.
 MAX_FLEXURE, SHORT_S = 0.05, 600.0
+#: Green oxygen line of the sky, how far about it a Gaussian of that width and a sloping floor are fitted [Angstrom].
+GREEN, GREEN_REACH, GREEN_SIGMA = 5577.34, 80.0, 26.0
 
 
 def score_exposures(truth: NightTruth, folder: Path) -> list[Row]:
@@ -35,6 +38,8 @@ def score_exposures(truth: NightTruth, folder: Path) -> list[Row]:
             continue
         rows += _flexure_rows(truth, folder, fits.getheader(cubes[0]), where, frame)
         rows += _scatter_rows(truth, folder, stem, where)
+        if float(frame["exptime"]) >= SHORT_S:
+            rows += _green_rows(cubes[0], where)
     return rows
 
 
@@ -91,6 +96,47 @@ def _scatter_rows(truth: NightTruth, folder: Path, stem: str, where: str) -> lis
         at_most("scattered light, median error", where, float(np.median(error)), 3.0, "%"),
         shown("scattered light, 95th percentile", where, float(np.percentile(error, 95)), "%"),
     ]
+
+
+def _green_rows(path: Path, where: str) -> list[Row]:
+    """Where the green line of the sky lies in the spaxels, after lamps and flexure."""
+    cube, _ = read_cube(path)
+    off = line_offsets(cube.wavelength, np.where(cube.mask == 0, cube.flux, np.nan), GREEN)
+    if np.isfinite(off).sum() < 50:
+        return [lacking("sky line 5577, mean", where, "the line is not seen")]
+    middle = float(np.nanmedian(off))
+    spread = float(1.4826 * np.nanmedian(np.abs(off - middle)))
+    return [
+        shown("sky line 5577, measured less true, median", where, middle, "A"),
+        shown("sky line 5577, scatter over the spaxels", where, spread, "A"),
+    ]
+
+
+def line_offsets(
+    wavelength: NDArray[np.floating], flux: NDArray[np.floating], line: float
+) -> NDArray[np.float64]:
+    """How far a line lies from where it should in each spectrum, by the slope of a Gaussian fitted at its place.
+
+    Parameters
+    ----------
+    wavelength : (n_wave,) Angstrom
+    flux : (n_wave, n_spaxel); spectra with NaN near the line are not measured
+    line : Angstrom
+
+    Returns
+    -------
+    (n_spaxel,) Angstrom; NaN where not measured
+    """
+    near = np.abs(wavelength - line) < GREEN_REACH
+    u = (wavelength[near] - line) / GREEN_SIGMA
+    core = np.exp(-0.5 * u**2)
+    design = np.column_stack([core, u * core, np.ones_like(u), u])
+    good = np.isfinite(flux[near]).all(axis=0)
+    off = np.full(flux.shape[1], np.nan)
+    if near.sum() > 6 and good.any():
+        (light, slope, *_), *_ = np.linalg.lstsq(design, np.asarray(flux[near][:, good], float), rcond=None)
+        off[good] = np.where(light > 0, GREEN_SIGMA * slope / np.where(light > 0, light, 1.0), np.nan)
+    return off
 
 
 def without_rows(difference: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.background import doubtful_light, gap_weight, smooth_background
+from sedmd.reduce.background import DOUBTFUL_SHARE, gap_weight, smooth_background
 from sedmd.reduce.containers import Image, Mask
 from sedmd.reduce.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
+from sedmd.reduce.loops.background import free_weight
 from sedmd.reduce.loops.judge import judge, tally
 from sedmd.reduce.loops.light import shift_columns
 from sedmd.reduce.profile import Profile
@@ -87,17 +88,22 @@ def separate(
     gap = gap_weight(samples.moved(shift), profile)
     for _ in range(rounds):
         moved = samples.moved(shift)
-        flux = fit_fluxes(moved, profile, data - background, weight).flux
+        # The flux alone: as a view it would keep all that was fitted.
+        flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
+        del background
         model = model_image(moved, profile, flux)
-        background = smooth_background(data - model, gap * weight / (1.0 + weight * doubtful_light(model)))
+        # Both frames are filled anew by `judge`: until then they hold what is smoothed, so that none is made for it.
+        free_weight(gap, weight, model, np.float32(DOUBTFUL_SHARE), next_weight)
+        background = smooth_background(np.subtract(data, model, out=residual), next_weight)
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
         judge(data, good, model, background, noise, residual, next_weight, outliers)
         if dy_px is None:
             step, error = _shift_step(moved, profile, flux, residual, weight, outliers)
             shift += float(np.clip(step, -0.5, 0.5))
         weight, next_weight = next_weight, weight
+        del model  # the next one is drawn on a frame of its own
     moved = samples.moved(shift)
-    extracted = fit_fluxes(moved, profile, data - background, weight)
+    extracted = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight)
     model = model_image(moved, profile, extracted.flux)
     sums = np.empty((len(data), 4))
     tally(data, good, model, background, noise, weight, gap, outliers, sums)

@@ -19,8 +19,8 @@ from .score_truth import NightTruth
 MATCH_Y_PX = 2.0
 #: ... and begins and ends near the true one: largest distance of the middles [px].
 MATCH_X_PX = 60.0
-#: The blue end, where the dome is faint and few lines are [Angstrom], and all that a spectrum is used for.
-BLUE, WHOLE = (3900.0, 4500.0), (3900.0, 9500.0)
+#: The blue end, where the dome is faint and few lines are, the red one, and all that a spectrum is used for [Angstrom].
+BLUE, RED, WHOLE = (3900.0, 4500.0), (7800.0, 9500.0), (3900.0, 9500.0)
 #: Wavelengths between which the flat is compared, apart [Angstrom].
 FLAT_BANDS = ((3900.0, 4200.0), (4200.0, 9000.0))
 LAMPS = ("Hg", "Cd", "Xe")
@@ -159,12 +159,13 @@ def _whole_range_rows(truth: NightTruth, folder: Path, matches: Matches) -> list
     grid = truth.wavelength[(truth.wavelength >= low) & (truth.wavelength <= high)]
     errors = wavelength_errors(truth, folder, matches, grid)
     errors = errors[np.isfinite(errors).all(axis=1)]
-    blue, red = grid <= BLUE[1], grid >= 7800.0
+    blue, red = grid <= BLUE[1], grid >= RED[0]
+    middle, most = np.percentile(np.abs(errors), [50, 95])
     return [
-        shown("wavelength error, median", _span(WHOLE), float(np.median(np.abs(errors))), "px"),
-        shown("wavelength error, 95th percentile", _span(WHOLE), float(np.percentile(np.abs(errors), 95)), "px"),
+        shown("wavelength error end to end, median", _span(WHOLE), float(middle), "px"),
+        shown("wavelength error end to end, 95th percentile", _span(WHOLE), float(most), "px"),
         shown("wavelength, measured less true", _span(BLUE), float(np.median(errors[:, blue])), "px"),
-        shown("wavelength, measured less true", _span((7800.0, high)), float(np.median(errors[:, red])), "px"),
+        shown("wavelength, measured less true", _span(RED), float(np.median(errors[:, red])), "px"),
     ]
 
 

@@ -116,9 +116,7 @@ def make_lamp(job: Job) -> Result:
     for path in job.inputs["raw"]:
         try:
             image, header, warned = to_electrons(path, master, job.options.get("mends"))
-            # the variance of the mean follows from the mean; those of ten exposures would take 170 MB
-            unneeded = np.broadcast_to(np.float32(np.nan), image.data.shape)
-            taken.append((path, replace(image, variance=unneeded), header, warned))
+            taken.append((path, _without_variance(image), header, warned))
         except FrameFault as fault:  # one frame of another camera costs only itself
             refused.append(str(fault))
     if not taken:
@@ -138,10 +136,15 @@ def make_lamp(job: Job) -> Result:
     return Result(figures=figures, warnings=warnings)
 
 
+def _without_variance(image: Image) -> Image:
+    """An image whose variance follows from its model and is not needed: those of ten exposures would take 170 MB."""
+    return replace(image, variance=np.broadcast_to(np.float32(np.nan), image.data.shape))
+
+
 def make_traces(job: Job) -> Result:
     """Find the traces on the dome, identify the lamp lines, lay the lattice, and place it on the sky."""
-    dome = read_image(job.one("dome"))[0]
-    lamps = {lamp: read_image(job.one(lamp))[0] for lamp in LAMPS}
+    dome = _without_variance(read_image(job.one("dome"))[0])
+    lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in LAMPS}
     for a, b in combinations(LAMPS, 2):
         alike = likeness(lamps[a], lamps[b])
         if alike > SAME_LAMP:
@@ -218,7 +221,7 @@ def _off_the_dome(dome: Image, lamps: Mapping[str, Image]) -> tuple[str, ...]:
 def make_wavelength(job: Job) -> Result:
     """Fit the wavelength solution on the lamps, extracted with the profile."""
     found = read_traces(job.one("traces"))
-    lamps = {lamp: read_image(job.one(lamp))[0] for lamp in LAMPS}
+    lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in LAMPS}
     try:
         solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables())
     except ValueError as error:
@@ -267,7 +270,7 @@ def _per_angstrom(
 
 def make_flat(job: Job) -> Result:
     """Measure the relative throughput of the spaxels on the dome."""
-    dome = read_image(job.one("dome"))[0]
+    dome = _without_variance(read_image(job.one("dome"))[0])
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     separated = separate(dome, found.traces.samples(dome.data.shape), found.traces.profile, dy_px=0.0, rounds=2)

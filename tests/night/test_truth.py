@@ -55,3 +55,5 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
     assert values(rows, "wavelength error, median")[0] <= 0.10
     assert max(values(rows, "flexure y, error")) <= 0.05
     assert [row.value for row in rows if row.what == "fate"] == ["spectrum", "spectrum"], told
+    missed = any(decides(row) and not row.passed for row in rows)
+    assert cli.main(["validate", str(tmp_path / "truth"), str(redux)]) == int(missed)

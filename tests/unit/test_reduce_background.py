@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.background import gap_weight, smooth_background
-from sedmd.reduce.loops.background import spread_blocks, sum_blocks
+from sedmd.reduce.loops.background import free_weight, spread_blocks, sum_blocks
 from sedmd.reduce.profile import gaussian_profile
 from unit.reduce_scenes import SHAPE, lattice_scene, pixel_shares, rng, rows_scene
 
@@ -34,6 +34,13 @@ def test_masked_light_and_a_cosmic_ray_make_no_hill():
     image[50:60, 50:60] += 1e6
     weight[50:60, 50:60] = 0
     assert np.abs(smooth_background(image, weight) - calm).max() < 1.0
+
+
+def test_a_pixel_is_worth_what_its_noise_its_place_and_the_light_on_it_leave():
+    random = rng(5)
+    gap, weight, model, free = (random.uniform(0.1, 1.0, (8, 16)).astype(np.float32) for _ in range(4))
+    free_weight(gap, weight, 100.0 * model, np.float32(0.05), free)
+    assert_allclose(free, gap / (1.0 / weight + (5.0 * model) ** 2), rtol=1e-5)
 
 
 def test_gap_weight_falls_to_one_half_at_the_given_share():

@@ -10,9 +10,10 @@ import pytest
 from astropy.io import fits
 
 from sedmd.errors import SedmError
+from sedmd.instrument import WAVELENGTH_GRID
 from sedmd.products.cube import write_cube
 from sedmd.products.image import write_image
-from sedmd.products.solution import TraceSet, write_traces, write_wavelength
+from sedmd.products.solution import TraceSet, write_flat, write_traces, write_wavelength
 from sedmd.products.spectrum import write_spectrum
 from sedmd.reduce.containers import Cube, Image, Spaxels, Spectrum
 from sedmd.reduce.field import FieldModel
@@ -22,8 +23,8 @@ from sedmd.reduce.wavelength import Scale, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered
 from sedmd.simulate.render import Expected
-from sedmd.simulate.score import Row, score_night
-from sedmd.simulate.score_exposures import score_exposures, without_rows
+from sedmd.simulate.score import Row, products_of, score_night
+from sedmd.simulate.score_exposures import line_offsets, score_exposures, without_rows
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
 from sedmd.simulate.score_spectra import BIN_HIGH, BIN_LOW, broad_bins, compare_spectra, pulls
 from sedmd.simulate.score_truth import NightTruth, TrueSource
@@ -143,6 +144,46 @@ def test_injected_errors_of_traces_and_wavelengths_come_back(
     assert value(rows, "traces invented") == 100.0 and not passed(rows, "traces invented")
     assert value(rows, "trace position, rms") == pytest.approx(0.04, abs=1e-3)
     assert value(rows, "wavelength error, median") == pytest.approx(0.07, abs=1e-3)
+
+
+def test_rows_and_wavelengths_of_one_end_are_shown_by_themselves(
+    plan: NightPlan, truth: NightTruth, tmp_path: Path
+) -> None:
+    found, solution = perfect(plan)
+    t, c = found.traces, solution.coeff
+    blue = solution.sense  # on which side of its middle a spectrum is blue
+    bent = replace(found, traces=replace(t, y_coeff=t.y_coeff + np.array([0.0, blue * 0.05, 0.0, 0.0])))
+    xi = float(solution.scale.to_xi(np.array(4200.0)))
+    longer = replace(solution, coeff=c + np.array([0.0, 0.1 / xi, 0.0, 0.0]))
+    write_calibration(tmp_path, bent, longer)
+    rows = score_night(truth.folder, tmp_path)
+    assert value(rows, "trace position, blue, rms") > 1.5 * value(rows, "trace position, rms")
+    assert value(rows, "wavelength, measured less true", "3900-4500") == pytest.approx(0.1, abs=0.01)
+    assert value(rows, "wavelength, measured less true", "7800") < -0.05
+
+
+def test_the_flat_is_held_against_dome_and_sky(plan: NightPlan, truth: NightTruth, tmp_path: Path) -> None:
+    found, solution = perfect(plan)
+    write_calibration(tmp_path, found, solution)
+    optics = plan.instrument.optics
+    inside = np.clip(WAVELENGTH_GRID, truth.wavelength[0], truth.wavelength[-1])
+    flat = optics.throughput(np.broadcast_to(inside, (len(optics), inside.size))).T * optics.dome
+    off = np.where(np.arange(len(optics)) % 2, 1.03, 0.97) - 1.0
+    write_flat(tmp_path / "flat.fits", WAVELENGTH_GRID, flat * (1.0 + off), found.spaxels, cards={})
+    rows = score_night(truth.folder, tmp_path)
+    assert value(rows, "flat, rms", "4200-9000") == pytest.approx(3.0, abs=0.15)
+    dome = 100.0 * float(np.std(optics.dome[found.complete]))
+    assert value(rows, "flat against the sky, rms", "4200-9000") == pytest.approx(np.hypot(3.0, dome), rel=0.2)
+
+
+def test_a_line_lies_as_far_off_as_it_was_moved() -> None:
+    wave = np.arange(5300.0, 5900.0, 9.0)
+    moved = np.array([-3.0, 0.0, 0.5, 2.0])
+    flux = 40.0 + 0.02 * wave[:, None] + 900.0 * np.exp(-0.5 * ((wave[:, None] - 5577.34 - moved) / 26.0) ** 2)
+    flux[30, 1] = np.nan
+    off = line_offsets(wave, flux, 5577.34)
+    assert np.isnan(off[1])
+    assert off[[0, 2, 3]] == pytest.approx(moved[[0, 2, 3]], abs=0.05)
 
 
 def test_a_trace_found_twice_counts_as_invented(plan: NightPlan, truth: NightTruth, tmp_path: Path) -> None:
@@ -329,3 +370,15 @@ def test_missing_truth_or_products_are_said_in_words(truth: NightTruth, tmp_path
         score_night(truth.folder, tmp_path, NIGHT)
     rows = score_night(truth.folder, tmp_path)
     assert not passed(rows, "traces found") and not passed(rows, "fate")
+
+
+def test_the_only_night_of_a_root_is_taken_and_of_several_one_has_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "20190612").mkdir()
+    assert products_of(tmp_path) == tmp_path / "20190612" == products_of(tmp_path, "20190612")
+    (tmp_path / "20190612" / "traces.fits").touch()
+    assert products_of(tmp_path / "20190612") == tmp_path / "20190612"
+    (tmp_path / "20190613").mkdir()
+    with pytest.raises(SedmError, match="20190612, 20190613; say which with --night"):
+        products_of(tmp_path)
+    with pytest.raises(SedmError, match="no night's products here"):
+        products_of(tmp_path / "20190613")

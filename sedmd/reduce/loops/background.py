@@ -10,6 +10,25 @@ import numpy as np
 from sedmd.reduce.compiled import compiled
 
 
+@compiled("void(float32[:, ::1], float32[:, ::1], float32[:, ::1], float32, float32[:, ::1])")
+def free_weight(gap, weight, model, share, free):  # type: ignore[no-untyped-def]
+    """What each pixel is worth for the light between the spectra.
+
+    Parameters
+    ----------
+    gap : (n_x, n_y) how free of traces each pixel is, see `sedmd.reduce.background.gap_weight`
+    weight : (n_x, n_y) inverse variance, electron**-2
+    model : (n_x, n_y) light of the traces, electron
+    share : of that light, which the profile does not know
+    free : (n_x, n_y) is filled, electron**-2
+    """
+    for x in range(gap.shape[0]):
+        for y in range(gap.shape[1]):
+            unknown = share * model[x, y]
+            doubt = np.float32(1.0) + weight[x, y] * (unknown * unknown)
+            free[x, y] = gap[x, y] * weight[x, y] / doubt
+
+
 @compiled("void(float32[:, ::1], float32[:, ::1], int64[::1], int64, float64[:, ::1], float64[:, ::1])")
 def sum_blocks(residual, weight, columns, size, total, moment):  # type: ignore[no-untyped-def]
     """Sums over square blocks of pixels.

@@ -13,6 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
+#: Distance in units of the width up to which the profile is that of the dome, and over which it goes over into the
+#: wings of the lamps' lines.
+CORE, BLEND = 2.3, 0.8
+#: Distance from which the noise is smoothed away, and from which the wings are continued: a neighbour's core is near.
+SMOOTHED, FAR = 3.2, 4.2
+#: Power of the distance with which they fall: between that of a Moffat image of exponent two (four) and that of light
+#: scattered by dust and rough surfaces (two to three).
+FALL = 3.0
+#: Error of the mean share in the wings, in units of the table, from which the lamps say nothing about them: a tenth of
+#: what wings of a few per cent of the light hold there.
+WING_ERROR = 0.001
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -89,21 +101,49 @@ def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: 
     return Profile(step=step, value=value)
 
 
-def measured_profile(weight: NDArray[np.floating], moment: NDArray[np.floating], start: Profile) -> Profile:
+def measured_profile(core: NDArray[np.floating], wings: NDArray[np.floating] | None, start: Profile) -> Profile:
     """The profile that observed shares make.
 
     Parameters
     ----------
-    weight, moment : (m,) sums of weight, and of weight x sigma x observed share, around each entry of the table
+    core : (2, m) sums of weight, and of weight x sigma x observed share, around each entry of the table, where all
+        spectra shine
+    wings : (2, m) the same where a spectrum shines and its neighbours do not, in the lines of lamps; None: there are
+        none
     start : table whose spacing is kept and whose values fill entries without data
 
     Returns
     -------
-    Profile normalised to unit sum over the table; slightly negative entries in the far wings are set to zero.
+    Profile normalised to unit sum over the table, nowhere negative
+
+    Notes
+    -----
+    Where all spectra shine, the wings of two neighbours and the scattered light between them look alike, and a wing
+    that reaches its neighbour's core looks like the neighbour's light. A lamp's line has dark neighbours, so its wings
+    show, as far as the neighbour's core; from `FAR` on they are continued by a power.
     """
-    value = np.where(weight > 0, moment / np.maximum(weight, 1e-300), start.value)
+    value = _shares(core, start)
+    t = np.abs(start.t)
+    if wings is not None and _known(wings, t):
+        part = np.clip((t - CORE) / BLEND + 0.5, 0.0, 1.0)
+        value = (1 - part) * value + part * _shares(wings, start)
     # The tent of the sums widens the profile by step**2/6 in t: negligible at step 0.05. Beyond the core smooth the
     # noise away.
     smooth = np.convolve(np.pad(value, 6, mode="edge"), np.full(13, 1 / 13), mode="valid")
-    value = np.maximum(np.where(np.abs(start.t) > 3.5, smooth, value), 0.0)
+    value = np.where(t > SMOOTHED, smooth, value)
+    for side in (start.t > 0, start.t < 0):
+        near = side & (t > SMOOTHED) & (t < FAR)
+        level = max(float(np.mean((value * t**FALL)[near])), 0.0)
+        value[side & (t >= FAR)] = level * t[side & (t >= FAR)] ** -FALL
+    value = np.maximum(value, 0.0)
     return Profile(step=start.step, value=value / (value.sum() * start.step))
+
+
+def _shares(sums: NDArray[np.floating], start: Profile) -> NDArray[np.floating]:
+    return np.where(sums[0] > 0, sums[1] / np.maximum(sums[0], 1e-300), start.value)
+
+
+def _known(wings: NDArray[np.floating], t: NDArray[np.floating]) -> bool:
+    """Whether the lines say enough about the wings: none do that did not shine."""
+    information = wings[0][(t > SMOOTHED) & (t < FAR)].sum()
+    return bool(information > WING_ERROR**-2.0)

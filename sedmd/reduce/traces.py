@@ -22,6 +22,8 @@ from sedmd.reduce.samples import Samples, make_samples
 TRACE_TERMS = 3
 #: Error of the profile in any pixel of a trace, as a share of its brightest pixel's light.
 DOUBT = 0.02
+#: Percentile of the samples' light from which they show the profile: on the dome, and on a lamp, where few have a line.
+DOME_BRIGHT, LINE_BRIGHT = 50.0, 97.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +269,7 @@ def refine_traces(
         if round_ % 2 == 0:
             traces = _fit_width(traces, on_chip, misfits, width_order if round_ else 1)
         else:
-            traces = replace(traces, profile=_fit_profile(profile, samples, misfits[0], views[0]))
+            traces = replace(traces, profile=_fit_profile(profile, samples, misfits, views))
     return traces, chi2
 
 
@@ -343,12 +345,23 @@ def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], ord
     return replace(new, width=np.asarray(np.linalg.solve(normal, right), float))
 
 
-def _fit_profile(profile: Profile, samples: Samples, misfit: _Misfit, frame: _Frame) -> Profile:
-    """The profile that the residuals ask for: what is left plus what was modelled, in units of the flux."""
+def _fit_profile(
+    profile: Profile, samples: Samples, misfits: Sequence[_Misfit], frames: Sequence[_Frame]
+) -> Profile:
+    """The profile that the residuals ask for: its core on the dome, its wings beside the lines of the lamps."""
+    core = _observed_shares(profile, samples, misfits[0], frames[0], DOME_BRIGHT)
+    lines = [_observed_shares(profile, samples, *one, LINE_BRIGHT) for one in zip(misfits[1:], frames[1:], strict=True)]
+    return measured_profile(core, np.sum(lines, axis=0) if lines else None, profile)
+
+
+def _observed_shares(
+    profile: Profile, samples: Samples, misfit: _Misfit, frame: _Frame, percentile: float
+) -> NDArray[np.floating]:
+    """What is left plus what was modelled, in units of the flux, of the samples brighter than the percentile: (2, m)."""
     sums = np.zeros((2, profile.value.size))
-    brighter = float(np.percentile(misfit.flux, 50))
+    brighter = float(np.percentile(misfit.flux, percentile))
     known = (profile.table, profile.step, HALF_HEIGHT, frame.read_noise**2, DOUBT * misfit.peak, brighter)
     profile_columns(
         *samples.columns(), samples.y, samples.sigma, misfit.flux, misfit.residual, frame.good, *known, sums
     )
-    return measured_profile(sums[0], sums[1], profile)
+    return sums

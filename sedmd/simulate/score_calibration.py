@@ -184,8 +184,8 @@ def _flat_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
         for low, high in FLAT_BANDS:
             # the median over a band: what one bin of a spaxel is off by is its noise on the dome
             some = (low <= WAVELENGTH_GRID) & (high >= WAVELENGTH_GRID)
-            off = np.nanmedian(ratio[some], axis=0) - 1.0
-            off = off[np.isfinite(off)]
+            seen = ratio[some][:, np.isfinite(ratio[some]).any(axis=0)]
+            off = np.nanmedian(seen, axis=0) - 1.0
             rows.append(shown(name, _span((low, high)), 100.0 * float(np.sqrt(np.mean(off**2))), "%"))
     return rows
 

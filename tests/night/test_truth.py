@@ -54,6 +54,9 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
     assert values(rows, "complete traces found")[0] >= 97.0
     assert values(rows, "wavelength error, median")[0] <= 0.10
     assert max(values(rows, "flexure y, error")) <= 0.05
+    # wings that are not those of the spectra put the light of bright neighbours on the faint ends: 4 to 10 %
+    blue, other = values(rows, "flat, rms")
+    assert blue <= 5.0 and other <= 1.0, told
     assert [row.value for row in rows if row.what == "fate"] == ["spectrum", "spectrum"], told
     missed = any(decides(row) and not row.passed for row in rows)
     assert cli.main(["validate", str(tmp_path / "truth"), str(redux)]) == int(missed)

@@ -83,7 +83,43 @@ def test_a_profile_with_wings_is_measured_from_noisy_pixels():
     data = light + random.normal(0, np.sqrt(light + 25))
     weight = (flux / sigma) ** 2 / (light + 25)
     sums = sums_by_numpy(gaussian_profile(), dy / sigma, sigma * data / flux, weight)
-    found = measured_profile(*sums, gaussian_profile())
+    found = measured_profile(sums, None, gaussian_profile())
     shown = np.linspace(-7, 7, 57)
     assert_allclose(found(shown, np.array(sigma)), truth(shown, sigma), atol=2e-3)
     assert found.value.sum() * found.step == pytest.approx(1)
+
+
+def observed(share, sigma, seed, flux, n=20_000):
+    """Sums over samples of an instrument whose share of the light in a pixel is `share`."""
+    random = rng(seed)
+    dy = np.arange(-12, 13)[None, :] - random.uniform(-0.5, 0.5, n)[:, None]
+    light = flux * share(dy)
+    data = light + random.normal(0, np.sqrt(light + 25))
+    inside = np.abs(dy / sigma) < 8.9
+    weight = (flux / sigma) ** 2 / (light + 25)
+    return sums_by_numpy(gaussian_profile(), (dy / sigma)[inside], (sigma * data / flux)[inside], weight[inside])
+
+
+def test_wings_are_those_of_the_lines_and_go_on_smoothly_where_neighbours_stand():
+    sigma = 1.3
+    wing = 0.06 * 2 / np.pi / 3.5
+
+    def true(dy):
+        return 0.94 * pixel_shares(dy, sigma) + wing / (1 + (dy / 3.5) ** 2) ** 2
+
+    def confused(dy):  # neighbours eight rows off took part of the wings, and left more elsewhere
+        return true(dy) * np.where(np.abs(dy) > 3.2, 0.2, 1.0) + 0.004 * (np.abs(np.abs(dy) - 9) < 2)
+
+    core = observed(confused, sigma, 1, 4000.0)
+    lines = observed(lambda dy: true(dy) * np.where(np.abs(dy) > 6.0, 0.0, 1.0), sigma, 2, 30000.0)
+    found = measured_profile(core, lines, gaussian_profile())
+    near, far = np.array([3.5, 4.0, 4.5, 5.0]), np.array([6.0, 7.0, 8.0, 9.0, 10.0])
+    for sign in (-1, 1):
+        assert_allclose(found(sign * near, np.array(sigma)), true(near), rtol=0.15)
+        beyond = found(sign * far, np.array(sigma))
+        assert (np.diff(beyond) < 0).all()
+        assert_allclose(beyond, true(far), rtol=0.7)
+    # lines that never shone say nothing
+    dark = np.stack([lines[0] * 1e-9, lines[1] * 1e-6])
+    without = measured_profile(core, None, gaussian_profile())
+    assert_allclose(measured_profile(core, dark, gaussian_profile()).value, without.value)

@@ -357,7 +357,7 @@ def _fit_profile(
 def _observed_shares(
     profile: Profile, samples: Samples, misfit: _Misfit, frame: _Frame, percentile: float
 ) -> NDArray[np.floating]:
-    """What is left plus what was modelled, in units of the flux, of the samples brighter than the percentile: (2, m)."""
+    """What was modelled and what is left, in units of the flux, of the samples brighter than the percentile: (2, m)."""
     sums = np.zeros((2, profile.value.size))
     brighter = float(np.percentile(misfit.flux, percentile))
     known = (profile.table, profile.step, HALF_HEIGHT, frame.read_noise**2, DOUBT * misfit.peak, brighter)

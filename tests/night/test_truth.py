@@ -19,9 +19,6 @@ from sedmd.simulate.score import Row, score_night
 from .helpers import NOW
 
 EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow) for name in ("2017", "2019", "2021"))]
-#: Figures that a night falls short of. Two spaxels half on the chip are taken for one where their ends meet at its
-#: border.
-SHORT_OF = {"2021": {"traces invented"}}
 
 
 def values(rows: list[Row], what: str) -> list[float]:
@@ -47,8 +44,7 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
 
     rows = score_night(tmp_path / "truth", redux, night)
     told = compare(rows)
-    short = SHORT_OF.get(profile, set())
-    assert [row for row in rows if decides(row) and not row.passed and row.what not in short] == [], told
+    assert [row for row in rows if decides(row) and not row.passed] == [], told
     # the figures that the README promises are among them
     assert len(values(rows, "flux in 20 nm bins, largest error")) == 2, told
     assert values(rows, "complete traces found")[0] >= 97.0
@@ -56,7 +52,6 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
     assert max(values(rows, "flexure y, error")) <= 0.05
     # wings that are not those of the spectra put the light of bright neighbours on the faint ends: 4 to 10 %
     blue, other = values(rows, "flat, rms")
-    assert blue <= 5.0 and other <= 1.0, told
+    assert blue <= 5.0 and other <= 1.5, told
     assert [row.value for row in rows if row.what == "fate"] == ["spectrum", "spectrum"], told
-    missed = any(decides(row) and not row.passed for row in rows)
-    assert cli.main(["validate", str(tmp_path / "truth"), str(redux)]) == int(missed)
+    assert cli.main(["validate", str(tmp_path / "truth"), str(redux)]) == 0

@@ -65,7 +65,7 @@ def test_a_thousand_files_at_once(tmp_path, tell):
     burst(tmp_path, tell, count=1000, limit_s=90)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=70)
 def test_twenty_thousand_files_at_once(tmp_path, tell):
     burst(tmp_path, tell, count=20_000, limit_s=400)
 

@@ -461,6 +461,6 @@ def test_some_sequences(tell):
     run(tell, settings(MANY, max_examples=12))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=80)
 def test_many_sequences(tell):
     run(tell, MANY)

@@ -87,7 +87,7 @@ def test_pairs_of_a_full_night_are_joined_and_singles_are_not(profile):
     assert len({visit.product for visit in visits}) == len(visits)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=80)
 def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, capsys):
     simulated = tmp_path / "simulated"
     night = load_profile("2017").example

@@ -18,7 +18,7 @@ from sedmd.simulate.score import Row, score_night
 
 from .helpers import NOW
 
-EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow) for name in ("2017", "2019", "2021"))]
+EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow(seconds=40)) for name in ("2017", "2019", "2021"))]
 
 
 def values(rows: list[Row], what: str) -> list[float]:

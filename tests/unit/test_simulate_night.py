@@ -499,7 +499,7 @@ def test_workers_must_be_positive(tmp_path: Path) -> None:
         simulate_night(tmp_path, night="20170612", workers=0)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_a_whole_night_by_two_workers_is_that_of_one(tmp_path: Path) -> None:
     seen: list[str] = []
     one = simulate_night(tmp_path / "one", seed=4, size="least", profile="2019",

@@ -52,12 +52,14 @@ def apart(function: Callable[..., T], *given: Any, limit_s: float = LIMIT_S, mem
     try:
         until = time.monotonic() + limit_s
         wait([ours, process.sentinel], timeout=limit_s)
-        with suppress(EOFError, OSError):
-            if ours.poll():
-                good, told = ours.recv()
-                if good:
-                    return told  # type: ignore[no-any-return]
-                raise told
+        answer: tuple[bool, Any] | None = None
+        with suppress(EOFError, OSError):  # of the pipe: it died while it told
+            answer = ours.recv() if ours.poll() else None
+        if answer is not None:
+            good, told = answer
+            if good:
+                return told  # type: ignore[no-any-return]
+            raise told
         process.join(max(0.0, min(1.0, until - time.monotonic())))
         if process.is_alive():
             raise Died(f"it took longer than {limit_s:g} s and was stopped")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sedmd.foreign import product_bytes, text_of
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.spectrum import read_spectrum
 from sedmd.reduce.containers import Spectrum
@@ -101,9 +102,9 @@ def write_changes(changes: Sequence[Change], path: Path) -> None:
 def read_changes(path: Path) -> list[Change]:
     """What `write_changes` wrote; nothing if there is no such file or it is none of ours."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(text_of(path))
         return [Change(**(entry | {"quality": tuple(entry["quality"])})) for entry in entries]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
 
 
@@ -148,16 +149,13 @@ def _line(one: Change) -> str:
 
 
 def _change(night: str, product: str, former: Path | None, now: Path | None) -> Change:
-    if former is not None and now is not None and former.read_bytes() == now.read_bytes():
-        return Change(night=night, product=product, state="same")
-    read: list[Spectrum | None] = []
-    for path in (former, now):
-        try:
-            read.append(None if path is None else read_spectrum(path)[0])
-        except (ProductFault, OSError) as fault:
-            why = " ".join(str(fault).split())
-            return Change(night=night, product=product, state="unreadable", why=why)
-    before, after = read
+    try:
+        if former is not None and now is not None and product_bytes(former) == product_bytes(now):
+            return Change(night=night, product=product, state="same")
+        before, after = (None if path is None else read_spectrum(path)[0] for path in (former, now))
+    except (ProductFault, OSError) as fault:
+        why = " ".join(str(fault).split())
+        return Change(night=night, product=product, state="unreadable", why=why)
     quality = (_quality(before), _quality(after))
     if before is None or after is None:
         state = "appeared" if before is None else "vanished"

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sedmd.foreign import content_of, open_to_append
 from sedmd.products.files import write_bytes_atomic
 
 #: Larger than this a log of actions is set aside.
@@ -67,8 +68,8 @@ class Memory:
         if path.exists() and path.stat().st_size > LOG_BYTES:
             path.replace(path.with_suffix(".old.jsonl"))
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with open_to_append(path) as file:
+            file.write(line.encode() + b"\n")
 
     def _draft_path(self, folder: Path, product: str) -> Path:
         # nights of the same date under different roots are different nights
@@ -77,8 +78,9 @@ class Memory:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            # a draft may hold numbers that are none: it is no table of strangers, but may be a file of theirs
+            value = json.loads(content_of(path, follow=True))
+        except (OSError, ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 

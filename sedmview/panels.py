@@ -37,6 +37,13 @@ def label(name: str, *, wrap: bool = False) -> QtWidgets.QLabel:
     return made
 
 
+def set_tip(widget: QtWidgets.QWidget | QtWidgets.QListWidgetItem, text: str) -> None:
+    """A tool tip that is what it says: a name of strangers that looks like HTML would have pictures opened."""
+    if set(text) & set("<&"):
+        text = f"<span>{escape(text)}</span>".replace("\n", "<br>")
+    widget.setToolTip(text)
+
+
 class TargetList(QtWidgets.QListWidget):
     """The list; emits `chosen(product)` on a click."""
 
@@ -61,7 +68,7 @@ class TargetList(QtWidgets.QListWidget):
                 item = QtWidgets.QListWidgetItem(text)
                 item.setData(QtCore.Qt.ItemDataRole.UserRole, product)
                 item.setForeground(QtGui.QColor(_STATE_COLOURS[entry.state]))
-                item.setToolTip(f"{entry.product}: {entry.state}. {entry.reason}".strip())
+                set_tip(item, f"{entry.product}: {entry.state}. {entry.reason}".strip())
                 self.addItem(item)
             self.verticalScrollBar().setValue(place)
         for row, (product, _, _) in enumerate(rows):
@@ -155,15 +162,15 @@ class FinderChart(QtWidgets.QLabel):
         self.setSizePolicy(policy, policy)
         self._picture: QtGui.QPixmap | None = None
 
-    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None) -> None:
-        """A chart, or words in its place."""
+    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None, trouble: str = "") -> None:
+        """A chart, or in its place words: that there is none, or what is wrong with it."""
         if finder is None or image is None or image.isNull():
             self._picture = None
-            self.setText("no finder chart")
-            self.setToolTip("" if finder is None else f"{finder.path.name} cannot be read")
+            self.setText(f"no finder chart: {trouble}" if trouble else "no finder chart")
+            set_tip(self, trouble)
             return
         self._picture = QtGui.QPixmap.fromImage(image)
-        self.setToolTip(finder.path.name)
+        set_tip(self, finder.path.name)
         self._fit()
 
     def resizeEvent(self, event: object) -> None:

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sedmd.foreign import plain, sentence
+from sedmd.foreign_picture import picture_bytes, pixels_apart
 from sedmd.reduce.containers import Spectrum
 from sedmview.actions import ACTIONS, Action, keys, press, repeats
 from sedmview.field import FieldPlot
 from sedmview.finder import Finder
 from sedmview.layout import Layout
 from sedmview.lines import SETS, shifted
-from sedmview.panels import finder_words
+from sedmview.panels import finder_words, set_tip
 from sedmview.presenter import Presenter
 from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import signal_to_noise
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 REDRAW_MS, SLOW_REDRAW_MS = 33, 100
 #: How often the night's folder is looked at [ms].
 POLL_MS = 3000
+
+#: Longest edge of a finder chart in the window [pixel]; a chart has some 900.
+FINDER_EDGE = 1600
 
 #: What a spectrum from elsewhere is called.
 COMPARISON_FILES = "Spectra as text (*.txt *.dat *.ascii *.asci *.csv *.spec *.flm);;All files (*)"
@@ -140,22 +145,33 @@ class Window(QtWidgets.QMainWindow):
         facts.append("A − B" if observation.pair else alone)
         notes = [note for note in (entry.reason, *observation.notes[-1:]) if note]
         parts.facts.setText("    ".join([*filter(None, facts), *notes]))
-        parts.facts.setToolTip("\n".join([entry.reason, *observation.notes]).strip())
+        set_tip(parts.facts, "\n".join([entry.reason, *observation.notes]).strip())
         parts.field.show_field(observation)
         presenter.jobs.submit(
             "finder",
             lambda: self._read_finder(entry),
             lambda got: self._show_finder(entry, *got),
-            lambda error: log.warning("finder chart of %s: %s", entry.product, error),
+            lambda error: self._show_finder(entry, None, None, plain(f"{type(error).__name__}: {error}")),
         )
 
-    def _read_finder(self, entry: Entry) -> tuple[Finder | None, QtGui.QImage | None]:
+    def _read_finder(self, entry: Entry) -> tuple[Finder | None, QtGui.QImage | None, str]:
+        """The chart of a target, its picture, and why there is none."""
         finder = self._find_finder(entry)
-        return finder, None if finder is None else QtGui.QImage(str(finder.path))
+        if finder is None:
+            return None, None, ""
+        try:
+            # none of Qt's readers sees the file: they take any format that somebody installed
+            width, height, rows = pixels_apart(picture_bytes(finder.path), edge=FINDER_EDGE)
+        except Exception as error:
+            # the border: whatever is in a stranger's picture costs that picture only
+            return finder, None, plain(sentence(finder.path, error))
+        return finder, QtGui.QImage(rows, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888).copy(), ""
 
-    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None) -> None:
+    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, trouble: str) -> None:
+        if trouble:
+            log.warning("finder chart of %s: %s", entry.product, trouble)
         if self.presenter.entry is not None and self.presenter.entry.product == entry.product:
-            self.parts.finder.show_finder(finder, image)
+            self.parts.finder.show_finder(finder, image, trouble)
             self.parts.finder_facts.setText(finder_words(finder))
 
     def _draw_picture(self) -> None:
@@ -213,7 +229,7 @@ class Window(QtWidgets.QMainWindow):
         parts.flags.setText("   ".join(words))
         found = presenter.suggestion.words if presenter.suggestion else "looking for objects ..." * presenter.searching
         parts.found.setText(f"found: {found}" if found and not presenter.searching else found)
-        parts.found.setToolTip(found)
+        set_tip(parts.found, found)
 
     def _draw_spectrum(self) -> None:
         presenter, parts = self.presenter, self.parts

@@ -18,8 +18,6 @@ from sedmd.products.plots.style import APERTURE_A, APERTURE_B
 
 #: Edge of a picture [pixel], and how much finer it is drawn before it is made smooth.
 SIZE, FINE = 400, 2
-#: Most pixels of a stranger's picture, and most bytes of its file; a finder has 0.6 million and 0.4 MB.
-MAX_PIXELS, MAX_PICTURE = 40_000_000, 40_000_000
 _NO_DATA, _BEHIND, _INK = (140, 148, 156), (16, 24, 33), (240, 244, 248)
 
 
@@ -53,29 +51,6 @@ def field_png(image: MapImage, marks: Sequence[ApertureMark] = ()) -> bytes:
     _legend(draw, edge, scale)
     buffer = io.BytesIO()
     canvas.reduce(FINE).quantize(128, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def thumbnail(content: bytes, *, edge: int = 600) -> bytes:
-    """A picture as JPEG, no edge longer than `edge`.
-
-    Only PNG and JPEG are looked at: other formats are handed to programs that carry out what is in them.
-
-    Raises
-    ------
-    OSError
-        It is no such picture.
-    ValueError
-        It has more than `MAX_PIXELS` pixels.
-    """
-    with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width} x {height} pixels, expected at most {MAX_PIXELS / 1e6:g} million")
-        small = picture.convert("RGB")
-    small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

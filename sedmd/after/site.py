@@ -21,16 +21,16 @@ from sedmd.after.classification import CLASSIFIED
 from sedmd.after.finders import finder_of
 from sedmd.after.nightpage import Target, index_page, night_page
 from sedmd.after.nightreport import Line
-from sedmd.after.pictures import MAX_PICTURE, field_png, thumbnail
+from sedmd.after.pictures import field_png
 from sedmd.after.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum
 from sedmd.after.tonight import JSON, TEXT, Tonight, put
 from sedmd.after.trend import trend
 from sedmd.after.webfolder import WebFolder, about, digest
-from sedmd.apart import apart
 from sedmd.config import Settings
 from sedmd.errors import ConfigError
-from sedmd.foreign import content_of, plain, product_bytes, sentence
+from sedmd.foreign import plain, product_bytes, sentence
+from sedmd.foreign_picture import jpeg_apart, picture_bytes
 from sedmd.names import safe_name
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import ProductFault
@@ -180,9 +180,9 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     chart_path = finder_of(finders, (one.target, safe_name(one.target)), _start(line))
     if chart_path is not None:
         try:
-            picture = content_of(chart_path, most_bytes=MAX_PICTURE)
+            picture = picture_bytes(chart_path)
             name = f"{one.product}_finder.jpg"
-            folder.add(name, _source(picture), lambda: apart(thumbnail, picture))
+            folder.add(name, _source(picture), lambda: jpeg_apart(picture))
             finder = name
         except Exception as error:
             # the border: whatever is in a stranger's picture costs that picture only

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sedmd.foreign import content_of
 from sedmd.products.fitsio import ProductFault
 from sedmd.reduce.containers import FloatArray, Spectrum
 
@@ -89,9 +90,7 @@ def read_published(path: Path, third: Third | None = None) -> Published:
         one was told of.
     OSError
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise ProductFault(f"{path.name} has more than {MOST_BYTES // 1_000_000} MB; expected a spectrum as text")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = content_of(path, most_bytes=MOST_BYTES, follow=True).decode("utf-8", "replace").splitlines()
     header = _header(lines)
     wavelength, flux, column = _columns(path, lines)
     if third is not None:

@@ -182,8 +182,15 @@ def test_memory_is_kept_by_night_and_place(tmp_path):
     memory.keep_settings(reducer="Ada")
     memory.keep_settings(colours="night")
     assert memory.settings() == {"reducer": "Ada", "colours": "night"}
-    (tmp_path / "home" / "settings.json").write_text("{")
+    for broken in ("{", "[" * 100_000):
+        (tmp_path / "home" / "settings.json").write_text(broken)
+        assert memory.settings() == {}
+    (tmp_path / "home" / "settings.json").unlink()
+    for name in ("settings.json", "actions.jsonl"):
+        os.mkfifo(tmp_path / "home" / name)
     assert memory.settings() == {}
+    with pytest.raises(OSError, match="a pipe"):
+        memory.log(action="x")
 
 
 def test_lines_move_with_the_redshift():

@@ -1,16 +1,21 @@
 """The window itself, without a screen: what is drawn, where clicks go, what keys do."""
 
+import io
 import json
 import logging
+import os
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pyqtgraph as pg
 import pytest
+import viewer_samples
 from astropy.io import fits
+from PIL import Image
 from viewer_samples import NOW, do, entry_of, make_cube, make_header, make_presenter
 
+from sedmd import foreign_picture
 from sedmd.products.cube import write_cube
 from sedmd.products.published import read_published
 from sedmview import app, colours
@@ -18,6 +23,7 @@ from sedmview.actions import ACTIONS, keys
 from sedmview.hexmap import HexMap, index_map
 from sedmview.memory import Memory
 from sedmview.model import MAPS, PAIR_MAPS, Stage
+from sedmview.panels import set_tip
 from sedmview.pictures import Scale
 from sedmview.qt import QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import exponent_of
@@ -393,6 +399,72 @@ def test_the_finder_chart_nearest_in_time(qtbot, redux, tmp_path, open_night):
     window = open_night()
     assert "finder 3 min apart" in window.parts.finder_facts.text()
     assert window.parts.finder.pixmap() is not None
+
+
+def chart_at(redux, content):
+    """A finder chart of ZTF19abc that is `content`; a function makes what is no plain file."""
+    path = redux / "finders" / "finder_rc20190612_04_05_00_ACQ-ZTF19abc_NA.png"
+    path.parent.mkdir()
+    content(path) if callable(content) else path.write_bytes(content)
+    return path
+
+
+def encoded(form):
+    buffer = io.BytesIO()
+    image = Image.new("RGB", (61, 40), (255, 0, 0))
+    image.paste((0, 0, 255), (30, 0, 61, 40))
+    image.save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_finder_chart_is_shown_as_it_is(qtbot, redux, open_night, form):
+    chart_at(redux, encoded(form))
+    shown = open_night().parts.finder._picture.toImage()
+    assert (shown.width(), shown.height()) == (61, 40)
+    left, right = (QtGui.QColor(shown.pixel(x, 20)) for x in (5, 55))
+    assert left.red() > 240 and left.blue() < 15 and right.blue() > 240 and right.red() < 15
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (encoded("GIF"), "cannot identify"),
+        (encoded("BMP"), "cannot identify"),
+        (encoded("PPM"), "cannot identify"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "cannot identify"),
+        (encoded("PNG")[:90], "ZTF19abc_NA.png cannot be read"),
+        (os.mkfifo, "a pipe"),
+        (lambda path: path.symlink_to(path.parent / "elsewhere.png"), "a link"),
+        (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 50_000_000), "50000000 bytes"),
+    ],
+    ids=["gif", "bmp", "ppm", "svg", "cut", "pipe", "link", "long"],
+)
+def test_a_chart_that_is_no_picture_costs_itself_and_says_so(qtbot, redux, open_night, caplog, content, why):
+    path = chart_at(redux, content)
+    window = open_night()
+    assert window.parts.finder._picture is None
+    told = window.parts.finder.text()
+    assert told.startswith("no finder chart: ") and path.name in told and why in told
+    assert window.presenter.choice is not None and why in caplog.text
+
+
+def test_a_decoder_that_dies_over_a_chart_leaves_the_window(qtbot, redux, open_night, monkeypatch):
+    monkeypatch.setattr(foreign_picture, "pixels", viewer_samples.die_of)
+    chart_at(redux, encoded("PNG"))
+    window = open_night()
+    assert "SIGSEGV" in window.parts.finder.text() and window.isVisible()
+
+
+def test_a_name_that_looks_like_html_is_a_name_in_a_tool_tip(qtbot):
+    widget = QtWidgets.QLabel()
+    qtbot.addWidget(widget)
+    for text in ("<img src=evil.png> & more\nsecond line", "plain"):
+        set_tip(widget, text)
+        document = QtGui.QTextDocument()
+        document.setHtml(widget.toolTip())
+        assert "<img" not in document.toHtml().lower() and document.toPlainText() == text
+    assert widget.toolTip() == "plain"
 
 
 def test_a_fault_shows_itself_and_the_window_stays(window, qtbot, monkeypatch, caplog):

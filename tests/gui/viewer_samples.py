@@ -1,5 +1,7 @@
 """Synthetic cubes, observations and a presenter without a window, for the tests of the viewer."""
 
+import os
+import signal
 from collections import Counter
 from datetime import UTC, datetime
 from functools import cache
@@ -205,3 +207,8 @@ def do(presenter, keys):
     """Press keys that must mean something."""
     for key in keys.split():
         assert press(presenter, key) is not None, key
+
+
+def die_of(content, edge):
+    """A decoder that crashes."""
+    os.kill(os.getpid(), signal.SIGSEGV)

@@ -1,5 +1,6 @@
 """A process that may die: what it says and raises comes back, how it dies is told, and nothing is left of it."""
 
+import errno
 import os
 import signal
 import time
@@ -45,6 +46,10 @@ def odd():
     raise Odd("told all the same")
 
 
+def no_disk():
+    raise OSError(errno.EIO, "Input/output error")
+
+
 def who():
     return os.getpid()
 
@@ -55,6 +60,8 @@ def test_what_is_returned_and_raised_comes_back():
     assert apart(who) != os.getpid()
     with pytest.raises(FrameFault, match="it is cut"):
         apart(fault, "it is cut")
+    with pytest.raises(OSError, match="Input/output error"):
+        apart(no_disk)
     with pytest.raises(Died, match="told all the same"):
         apart(odd)
 

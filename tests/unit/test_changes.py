@@ -1,5 +1,7 @@
 """A spectrum against its former version: scaled, shifted, noisy and lost ones are told as what they are."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,16 @@ def test_every_spectrum_of_a_night_has_a_state(tmp_path):
     assert "1 to 3" in text and "gone" in text
     write_changes(changes, tmp_path / "changes.json")
     assert read_changes(tmp_path / "changes.json") == changes
+
+
+def test_a_pipe_among_the_products_is_unreadable_and_not_waited_for(tmp_path):
+    for name in ("before", "now"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "before" / "sp_x.fits")
+    write_spectrum(tmp_path / "now" / "sp_x.fits", spectrum())
+    (change,) = changes_of("20190612", spectra_in(tmp_path / "before"), spectra_in(tmp_path / "now"))
+    assert (change.state, "a pipe" in change.why) == ("unreadable", True)
+    assert read_changes(tmp_path / "before" / "sp_x.fits") == []
 
 
 def test_a_header_that_differs_is_no_change_of_the_spectrum(tmp_path):

@@ -19,10 +19,10 @@ from PIL import Image
 
 from sedmd import decisions, foreign
 from sedmd.after.figures import night_figures
-from sedmd.after.pictures import MAX_PIXELS, thumbnail
 from sedmd.after.spectra import final_spectra
 from sedmd.after.webfolder import about
 from sedmd.foreign import ForeignFault, each, open_regular, plain, read_table, sentence, table_in
+from sedmd.foreign_picture import MAX_PIXELS, thumbnail
 from sedmd.journal import Journal, read
 from sedmd.known import known_files, why_foreign
 from sedmd.ledger import Ledger

@@ -1,14 +1,17 @@
 """Spectra of others as text: every kind of header, and a third column that is the error or its square."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sedmd.cli import main
+from sedmd.foreign import ForeignFault
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
 from sedmd.products.fitsio import ProductFault
-from sedmd.products.published import Third, read_published
+from sedmd.products.published import MOST_BYTES, Third, read_published
 from sedmd.reduce.containers import Spectrum
 from unit.snid_stand_in import write_stand_in
 
@@ -28,6 +31,15 @@ def put(path, columns, head=()):
     rows = [" ".join(f"{value:.6g}" for value in row) for row in zip(*columns, strict=True)]
     path.write_text("\n".join([*head, *rows]) + "\n")
     return path
+
+
+def test_a_pipe_or_a_file_without_end_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "long.txt").touch()
+    os.truncate(tmp_path / "long.txt", MOST_BYTES + 1)
+    for name, why in (("pipe.txt", "a pipe"), ("long.txt", f"at most {MOST_BYTES}"), (".", "a directory")):
+        with pytest.raises(ForeignFault, match=why):
+            read_published(tmp_path / name)
 
 
 @pytest.mark.parametrize(("head", "name"), [(PYSEDM, "ZTF20abcdefg"), (HYPERGAL, "ZTF18abcdefg")])

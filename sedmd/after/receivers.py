@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sedmd.after.backend import Backend
 from sedmd.after.drop import Drop
 from sedmd.after.http import is_loopback
-from sedmd.after.secret import read_secret
+from sedmd.after.secret import UPLOAD_TOKEN, read_secret
 from sedmd.after.skyportal import SkyPortal
 from sedmd.config import Settings
 from sedmd.errors import ConfigError
 
 
-def receiver(settings: Settings, *, clock: Callable[[], datetime]) -> Backend | None:
+def receiver(
+    settings: Settings, *, clock: Callable[[], datetime], environment: Mapping[str, str] = os.environ
+) -> Backend | None:
     """The receiver, checked as far as that goes without asking it; None if there is none.
 
     Raises
@@ -39,7 +42,13 @@ def receiver(settings: Settings, *, clock: Callable[[], datetime]) -> Backend | 
         raise ConfigError(f"[upload] url {url}: the token would travel in clear text; expected https")
     if not given.instrument_id:
         raise ConfigError("[upload] instrument_id is missing; expected the instrument's number on the server")
-    token = read_secret("[upload] token", file=given.token_file, variable=given.token_env)
+    token = read_secret(
+        "[upload] token",
+        file=given.token_file,
+        variable=given.token_env,
+        credential=UPLOAD_TOKEN,
+        environment=environment,
+    )
     if token is None:
         raise ConfigError("[upload] token_file or token_env is missing; expected where SkyPortal's token is")
     return SkyPortal(

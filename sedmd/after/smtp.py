@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import smtplib
 import socket
 import ssl
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import getaddresses
 from typing import Any
 
 from sedmd.after.deadline import Line, TooLate, within
 from sedmd.after.http import is_loopback
-from sedmd.after.secret import Secret, read_secret
+from sedmd.after.secret import MAIL_PASSWORD, Secret, read_secret
 from sedmd.config import Mail
 from sedmd.errors import ConfigError, NotNow, SedmError
 from sedmd.foreign import plain
@@ -28,7 +30,7 @@ class MailRefused(SedmError):
     """The mail server does not take this mail, this user, or this way of sending."""
 
 
-def check(mail: Mail) -> Secret | None:
+def check(mail: Mail, environment: Mapping[str, str] = os.environ) -> Secret | None:
     """See that the settings can be used; the password, if there is one.
 
     Raises
@@ -45,7 +47,13 @@ def check(mail: Mail) -> Secret | None:
         raise ConfigError(f"[mail] security is none, but {mail.host} is not this machine; expected starttls or tls")
     if not 0 < mail.port < 65536:
         raise ConfigError(f"[mail] port is {mail.port}; expected 587 (starttls), 465 (tls) or another below 65536")
-    password = read_secret("[mail] password", file=mail.password_file, variable=mail.password_env)
+    password = read_secret(
+        "[mail] password",
+        file=mail.password_file,
+        variable=mail.password_env,
+        credential=MAIL_PASSWORD,
+        environment=environment,
+    )
     if mail.user and password is None:
         raise ConfigError("[mail] user is set but password_file and password_env are not; expected one of them")
     return password

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 from sedmd.after.deliveries import OPEN, Deliveries
 from sedmd.after.receivers import receiver
+from sedmd.after.secret import MAIL_PASSWORD, UPLOAD_TOKEN
 from sedmd.after.smtp import check
 from sedmd.config import Settings
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, ok, warning
+from sedmd.doctor.unit import handed_on, installed
 from sedmd.errors import ConfigError
+
+#: Stands for a secret that the unit hands on and this user may not read.
+_UNSEEN = {"SEDMD_HANDED_ON": "unseen"}
 
 
 def upload(settings: Settings, environment: Environment) -> list[Finding]:
     """The receiver of spectra can be used, and nothing waits for long."""
+    given, place = settings, _handed_on("sedmd-upload.service", UPLOAD_TOKEN, environment)
+    if place is not None:
+        file, variable = _seen(place, environment)
+        given = replace(settings, upload=replace(settings.upload, token_file=file, token_env=variable))
     try:
-        backend = receiver(settings, clock=environment.now)
+        backend = receiver(given, clock=environment.now, environment=os.environ | _UNSEEN)
     except ConfigError as failure:
         return [error("upload", str(failure), "correct it, then: sedmd upload --dry-run --config FILE")]
     if backend is None:
@@ -41,8 +52,26 @@ def mail(settings: Settings, environment: Environment) -> list[Finding]:
     given = settings.mail
     if not given.host:
         return [ok("mail", "off: [mail] host is not set")]
+    if given.user and (place := _handed_on("sedmd-final-report.service", MAIL_PASSWORD, environment)) is not None:
+        file, variable = _seen(place, environment)
+        given = replace(given, password_file=file, password_env=variable)
     try:
-        check(given)
+        check(given, os.environ | _UNSEEN)
     except ConfigError as failure:
         return [error("mail", str(failure), "correct it, then: sedmd final-report --dry-run --config FILE")]
     return [ok("mail", f"{given.host}:{given.port}, {given.security}, to {', '.join(given.recipients)}")]
+
+
+def _handed_on(name: str, credential: str, environment: Environment) -> Path | None:
+    """The file with something in it that the installed unit hands on to the command; None if there is none."""
+    unit = installed(environment.unit.with_name(name))
+    place = handed_on(unit, credential) if unit is not None else None
+    try:
+        return place if place is not None and place.stat().st_size else None
+    except OSError:
+        return None
+
+
+def _seen(place: Path, environment: Environment) -> tuple[Path | None, str]:
+    """File and variable for a check of a secret: systemd reads it as root, who looks here may not."""
+    return (place, "") if environment.may(place, os.R_OK) else (None, next(iter(_UNSEEN)))

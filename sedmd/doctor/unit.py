@@ -19,12 +19,9 @@ _HIDDEN = {
 
 def systemd(settings: Settings, environment: Environment) -> list[Finding]:
     """The unit file and its drop-ins agree with the configuration; where none is installed nothing is wrong."""
-    text = read(environment.unit)
-    if not text:
+    unit = installed(environment.unit)
+    if unit is None:
         return [ok("systemd", f"{environment.unit} is not installed")]
-    folder = environment.unit.with_name(environment.unit.name + ".d")
-    drop_ins = sorted(folder.glob("*.conf")) if folder.is_dir() else []
-    unit = parse_unit("\n".join([text, *map(read, drop_ins)]))
     place = settings.paths
     findings = compare(
         unit,
@@ -41,6 +38,25 @@ def systemd(settings: Settings, environment: Environment) -> list[Finding]:
         text = f"the unit file reads {config}, this is {', '.join(sorted(files))}"
         findings.append(warning("systemd", text, f"sedmd doctor --config {config}"))
     return findings or [ok("systemd", f"{environment.unit} agrees with the configuration")]
+
+
+def installed(path: Path) -> Unit | None:
+    """A unit file with its drop-ins; None where there is none."""
+    text = read(path)
+    if not text:
+        return None
+    folder = path.with_name(path.name + ".d")
+    drop_ins = sorted(folder.glob("*.conf")) if folder.is_dir() else []
+    return parse_unit("\n".join([text, *map(read, drop_ins)]))
+
+
+def handed_on(unit: Unit, credential: str) -> Path | None:
+    """The file that a unit hands on under this name (``LoadCredential=``); None if it hands on none. Pure."""
+    for value in reversed(unit.get("Service", {}).get("LoadCredential", ())):
+        name, _, place = value.partition(":")
+        if name == credential and place:
+            return Path(place)
+    return None
 
 
 def compare(

@@ -66,3 +66,29 @@ def test_mail(tmp_path, machine):
     assert (finding.level, finding.found) == ("ok", "mail.example.org:587, starttls, to d@e.f")
     finding = only(sending.mail(settings(tmp_path, mail=MAIL | {"user": "x"}), machine))
     assert finding.level == "error" and "password_file" in finding.found
+
+
+def handing_on(tmp_path, name, credential, secret):
+    """A machine whose unit hands on a secret that only root reads."""
+    place = secret_file(tmp_path / "roots", secret)
+    (tmp_path / name).write_text(f"[Service]\nLoadCredential={credential}:{place}\n")
+    return Environment(now=Clock(), unit=tmp_path / "sedmd.service", may=lambda path, mode: path != place)
+
+
+def test_a_token_that_only_the_unit_reads(tmp_path):
+    given = settings(tmp_path, upload={"backend": "skyportal", "url": "https://fritz.science", "instrument_id": 2})
+    machine = handing_on(tmp_path, "sedmd-upload.service", "upload-token", "abc")
+    assert only(sending.upload(given, machine)).level == "ok"
+    assert only(sending.upload(given, Environment(now=Clock(), unit=machine.unit))).level == "ok", "root reads it"
+    (tmp_path / "roots").chmod(0o644)
+    assert "chmod 600" in only(sending.upload(given, Environment(now=Clock(), unit=machine.unit))).found
+    (tmp_path / "roots").write_text("")
+    assert "token_file or token_env" in only(sending.upload(given, machine)).found, "nothing is in it"
+
+
+def test_a_password_that_only_the_unit_reads(tmp_path):
+    given = settings(tmp_path, mail=MAIL | {"user": "x"})
+    machine = handing_on(tmp_path, "sedmd-final-report.service", "mail-password", "abc")
+    assert only(sending.mail(given, machine)).level == "ok"
+    (tmp_path / "sedmd-final-report.service").unlink()
+    assert only(sending.mail(given, machine)).level == "error"

@@ -450,3 +450,12 @@ def test_settings_that_cannot_be_right(tmp_path, given, told):
     bare = settings(tmp_path, mail={"host": "h", "user": "u", "sender": "a@b.c", "recipients": ["d@e.f"]})
     with pytest.raises(ConfigError, match="password_file and password_env are not"):
         check(bare.mail)
+
+
+def test_a_password_of_the_unit_alone_will_do(tmp_path, monkeypatch):
+    given = settings(tmp_path, mail={"host": "h", "sender": "a@b.c", "recipients": ["d@e.f"], "user": "x"}).mail
+    with pytest.raises(ConfigError, match="password_file and password_env are not"):
+        check(given)
+    secret_file(tmp_path / "mail-password", PASSWORD)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert check(given).text == PASSWORD

@@ -639,6 +639,48 @@ def flip(path):
     return bytes(content)
 
 
+def test_what_the_unit_hands_on_comes_first(tmp_path):
+    handed = {"CREDENTIALS_DIRECTORY": str(tmp_path / "handed"), "X": "of-the-variable"}
+    (tmp_path / "handed").mkdir()
+    path = secret_file(tmp_path / "token", "of-the-file")
+
+    def read(name="upload-token", *, file=path, variable="", environment=handed):
+        found = read_secret("t", file=file, variable=variable, credential=name, environment=environment)
+        return found and found.text
+
+    assert read() == "of-the-file", "nothing is handed on"
+    given = secret_file(tmp_path / "handed" / "upload-token", "of-the-unit\n")
+    given.chmod(0o440)  # as an access list shows
+    assert read() == "of-the-unit"
+    assert read(file=tmp_path / "none") == "of-the-unit", "the file is root's and cannot be read"
+    assert read(file=None) == "of-the-unit"
+    assert read("mail-password") == "of-the-file", "each command has its own"
+    assert read(environment={}) == "of-the-file", "not under systemd"
+    given.chmod(0o640)
+    given.write_text("\n")  # what the unit hands on where the site put none down
+    assert read() == "of-the-file"
+    assert read(file=None, variable="X") == "of-the-variable"
+    assert read(file=None) is None
+    given.write_text("two\nlines")
+    with pytest.raises(ConfigError, match="the credential upload-token of the unit holds more than one line") as error:
+        read()
+    assert "two" not in str(error.value)
+    given.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="credential upload-token of the unit cannot be read"):
+        read()
+
+
+def test_a_token_of_the_unit_alone_will_do(tmp_path, monkeypatch):
+    secret_file(tmp_path / "upload-token", TOKEN)
+    given = settings(
+        tmp_path, upload={"backend": "skyportal", "url": "https://fritz.science", "instrument_id": 2}
+    )
+    with pytest.raises(ConfigError, match="token_file or token_env"):
+        receiver(given, clock=Clock())
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert receiver(given, clock=Clock()).token.text == TOKEN
+
+
 def test_a_secret_is_read_only_where_nobody_else_can(tmp_path):
     path = secret_file(tmp_path / "token", "s3cret")
     assert read_secret("t", file=path, variable="").text == "s3cret"

@@ -26,12 +26,14 @@ class Paths:
     """Where things are. `state_dir` is the ledger's directory (local disk); empty: redux_root/.sedmd.
 
     `state_mode` are its rights: with 0750 its group may ask (`sedmd status`), with 0700 nobody but its owner.
+    Members of `group` save into the nights with accounts of their own.
     """
 
     raw_root: Path
     redux_root: Path
     state_dir: Path | None = None
     state_mode: str = "0750"
+    group: str = ""
 
     @property
     def state(self) -> Path:
@@ -326,6 +328,7 @@ NEEDS_RESTART = (
     "paths.redux_root",
     "paths.state_dir",
     "paths.state_mode",
+    "paths.group",
     "jobs.workers",
     "jobs.memory_limit_mb",
     "jobs.engine",

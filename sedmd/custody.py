@@ -19,6 +19,7 @@ from sedmd.foreign import ForeignFault, checksum_of
 from sedmd.job import Job
 from sedmd.ledger import Ledger
 from sedmd.report import WARNING, Report
+from sedmd.sharing import make_folder
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
@@ -127,7 +128,7 @@ class Custody:
         """Move a file out of the way, beside what lies there; where to. Empty, and told once, if that cannot be."""
         place = path.parent / SUPERSEDED
         try:
-            place.mkdir(exist_ok=True)
+            make_folder(place)
             target = _free(place / path.name)
             with suppress(FileNotFoundError):
                 path.rename(target)

@@ -97,7 +97,7 @@ def open_to_append(path: Path) -> BinaryIO:
         Something else lies there, or it cannot be written.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, flags, 0o644)  # no group writes into a journal
     try:
         _refuse_other_kinds(path, os.fstat(descriptor), 1 << 62)
     except ForeignFault:

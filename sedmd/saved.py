@@ -29,6 +29,11 @@ from sedmd.products.spectrum import Field, write_spectrum
 from sedmd.quality import OBSERVER, REDONE
 from sedmd.reduce.collapse import collapse
 from sedmd.reduce.hexagon import cell_vertices
+from sedmd.sharing import how_to_save, make_folder, open_to_group, who_may_save
+
+
+class NotYours(SedmError):
+    """This user may not write into the night's directory; the text says whose it is and who can change that."""
 
 
 class ReplayFault(SedmError):
@@ -89,6 +94,8 @@ def save(
 
     Raises
     ------
+    NotYours
+        This user may not write there.
     SedmError, OSError
         Bad grade or name, disk full or read-only. The former version is then still there.
     ValueError
@@ -184,7 +191,7 @@ def keep_former(folder: Path, saved_as: str) -> Path | None:
         return None
     number = 1 + max((_number(one.name) for one in (folder / FORMER).glob(f"{saved_as}.v*")), default=0)
     place = folder / FORMER / f"{saved_as}.v{number}"
-    place.mkdir(parents=True)
+    make_folder(place)
     for path in present:
         try:
             os.link(path, place / path.name)
@@ -228,13 +235,18 @@ def _written(
     observation: Observation, extraction: Extraction, decision: Decision, folder: Path
 ) -> Iterator[dict[Path, str]]:
     """The three files, whole, in a folder aside; at the end of the block they take their names. Path to SHA-256."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".sedmview-", dir=folder))
+    make_folder(folder)
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=".sedmview-", dir=folder))
+    except PermissionError:
+        msg = f"you may not save into {folder} ({who_may_save(folder)}); {how_to_save(folder)}"
+        raise NotYours(msg) from None
     try:
         made = _write(observation, extraction, decision, aside)
         yield {folder / path.name: sha for path, sha in made.items()}
         for path in made:
             path.replace(folder / path.name)
+            open_to_group(folder / path.name)
         sync_directory(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

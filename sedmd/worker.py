@@ -23,6 +23,7 @@ from pathlib import Path
 from sedmd import __version__
 from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver, SedmError
 from sedmd.job import Job, Result
+from sedmd.sharing import make_folder
 
 PR_SET_PDEATHSIG = 1
 
@@ -70,7 +71,7 @@ def run_job(steps_module: str, job: Job) -> Outcome:
     try:
         before = {role: _identity(path) for role, path in job.outputs.items()}
         for path in job.outputs.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         result = importlib.import_module(steps_module).STEPS[job.step](job)
         if not isinstance(result, Result):
             outcome = Outcome(state="failed", reason=f"step {job.step} returned no Result: a fault of the program")

@@ -184,7 +184,10 @@ def _at_work(settings: Settings) -> Iterator[tuple[Ledger, Engine]]:
     from sedmd.journal import Journal
     from sedmd.ledger import Ledger
     from sedmd.lock import single_instance
+    from sedmd.sharing import let_group_write
 
+    if settings.paths.group:
+        let_group_write()
     journal = Journal(settings.paths.redux_root)
     with (
         single_instance(settings.paths.state),

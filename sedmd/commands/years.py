@@ -165,8 +165,11 @@ def _at_work(settings: Settings, nights: Sequence[str], *, alone: bool) -> Itera
     from sedmd.ledger import Ledger
     from sedmd.lock import holder, single_instance
     from sedmd.reprocess import take_up_nights
+    from sedmd.sharing import let_group_write
 
     paths = settings.paths
+    if paths.group:
+        let_group_write()
     with ExitStack() as stack:
         state = paths.state
         if alone:

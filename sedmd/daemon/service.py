@@ -38,6 +38,7 @@ from sedmd.night import is_night
 from sedmd.products.files import DiskFull, write_bytes_atomic
 from sedmd.report import ERROR, NOTICE, WARNING, Report
 from sedmd.requests import carry_out, who_asked
+from sedmd.sharing import let_group_write
 from sedmd.verdicts import take_decisions
 
 SWEEP_S = 600.0
@@ -69,6 +70,8 @@ def serve(
         If the raw root does not exist at the start, or another service works on this redux root.
     """
     paths = settings.paths
+    if paths.group:
+        let_group_write()
     if not paths.raw_root.is_dir():
         msg = f"raw_root {paths.raw_root} is not there; expected a directory with nights YYYYMMDD. Is it mounted?"
         raise NotNow(msg)
@@ -371,7 +374,7 @@ class Service:
         """Beside the products: what ``--redux DIR`` of the commands goes by."""
         folder = self.settings.paths.redux_root / ".sedmd"
         with suppress(OSError, DiskFull):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o755)  # whoever writes here says what other users run
             write_bytes_atomic(show(self.settings).encode(), folder / "settings.toml")
 
     # frames

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from sedmd.config import Settings
-from sedmd.doctor import data, host, loops, sending, unit
+from sedmd.doctor import data, host, loops, saving, sending, unit
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, render
 
@@ -22,6 +22,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("raw root", data.raw_root),
     ("redux root", data.redux_root),
     ("state dir", data.state_dir),
+    ("saving", saving.saving),
     ("service", data.lock),
     ("ledger", data.ledger),
     ("clock", host.clock),

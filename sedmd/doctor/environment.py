@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import grp
 import json
 import os
 import resource
@@ -120,6 +121,14 @@ def loops() -> Loops:
     )
 
 
+def group_number(name: str) -> int | None:
+    """Number of a group; None if there is none of this name."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """The machine.
@@ -140,6 +149,8 @@ class Environment:
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     user_id: Callable[[], int] = os.geteuid
+    group: Callable[[str], int | None] = group_number
+    groups: Callable[[], set[int]] = field(default=lambda: {os.getegid(), *os.getgroups()})
     requirements: Callable[[], Sequence[str]] = requirements
     version_of: Callable[[str], str] = version_of
     mounts: Callable[[], str] = read_mounts

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sedmd.errors import NotNow
 from sedmd.foreign import checksum_of
+from sedmd.sharing import make_folder, open_to_group
 
 #: Operating-system errors that mean: no room. Nothing is wrong with the data; try again when there is room.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -48,14 +49,16 @@ def write_bytes_atomic(content: bytes | Sequence[bytes | memoryview], path: Path
         Any other trouble with the disk.
     """
     pieces = [content] if isinstance(content, bytes) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.parent / f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
     try:
-        with temporary.open("xb") as stream:
+        # not what the umask leaves: a process that makes directories for a group to save into opens nothing else to it
+        with open(temporary, "xb", opener=_for_all_to_read) as stream:
             stream.writelines(pieces)
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
+        open_to_group(temporary)
         temporary.replace(path)
     except OSError as error:
         if error.errno in _NO_ROOM:
@@ -73,6 +76,10 @@ def write_bytes_atomic(content: bytes | Sequence[bytes | memoryview], path: Path
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
+
+
+def _for_all_to_read(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)
 
 
 def sha256_of(path: Path) -> str:

@@ -295,6 +295,9 @@ class Dispatcher:
             how = f"sedmd redo {FALLBACK} --night {plan.night} takes them"
             text = f"{', '.join(plan.offers)}: tonight's calibrations are there now; {how}"
             self._once(plan.night, "night", "calibrations", "offer", text, level=NOTICE)
+        for one in plan.sets:
+            level = WARNING if one.doubtful else NOTICE
+            self._once(plan.night, "lamp", f"dome and lamps of {one.span}", "set", one.text, level=level)
         refused = bool(self.ledger.marks(plan.night, REFUSED))
         if plan.departed and not refused:
             self.ledger.mark(REFUSED, plan.night, "calibrations", plan.departed)

@@ -97,6 +97,21 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetTold:
+    """What is told of a set of dome and lamps: when it was taken, its frames by name and what became of them.
+
+    Attributes
+    ----------
+    doubtful : bool
+        It gave way to another, or serves, with a doubt.
+    """
+
+    span: str
+    text: str
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that a night should become, as far as its frames tell today.
 
@@ -114,6 +129,8 @@ class Plan:
         Observations reduced with an earlier night's calibrations, while tonight's are there by now.
     departed : str
         Why tonight's geometry is not trusted; empty when it is.
+    sets : tuple of SetTold
+        Where dome and lamps were taken more than once, or are of two geometries.
     wake : datetime or None
         When time alone will change the plan.
     """
@@ -127,6 +144,7 @@ class Plan:
     flux_fallback: FluxCalibration | None = None
     offers: tuple[str, ...] = ()
     departed: str = ""
+    sets: tuple[SetTold, ...] = ()
     wake: datetime | None = None
 
     def census(self) -> str:

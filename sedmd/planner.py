@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.calibrations import CalibrationSet, bias_label
+from sedmd.doubt import Doubt, doubt_of_geometry, sets_told, words
 from sedmd.fates import calibration_fate, on_sky_fate
 from sedmd.frames import Frame, Kind
 from sedmd.inputs import Absent, Source, mended
 from sedmd.jobs import Jobs
 from sedmd.names import product_names
 from sedmd.night import by_time, split_duplicates
-from sedmd.plan import FALLBACK, Context, Fate, Node, Plan, State
+from sedmd.plan import FALLBACK, Context, Fate, Node, Plan, SetTold, State
 from sedmd.recipe import RECIPE
-from sedmd.series import SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
+from sedmd.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.visits import Observation, observations
 
 #: Steps that make the geometry of a night.
@@ -60,6 +61,7 @@ class _Planner(Jobs):
         self.served: list[CalibrationSet] = []
         self.offers: list[str] = []
         self.departed = ""
+        self.sets: list[SetTold] = []
 
     def plan(self, frames: Sequence[Frame]) -> Plan:
         usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
@@ -96,6 +98,7 @@ class _Planner(Jobs):
             flux_fallback=flux if flux and any("fluxcal" in node.job.options for node in self.nodes) else None,
             offers=tuple(dict.fromkeys(self.offers)),
             departed=self.departed,
+            sets=tuple(self.sets),
             wake=min(self.wake, default=None),
         )
 
@@ -116,48 +119,55 @@ class _Planner(Jobs):
         return self._tell(series, node)
 
     def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
-        """Combine the lamps of one set: the first that is not known to be useless, else the first."""
+        """Combine the lamps of one set: the first against which nothing is known, else that with the least doubt."""
         tried: list[tuple[Series, Node]] = []
-        made: list[tuple[dict[Kind, tuple[Series, Node]], str]] = []
+        made: list[tuple[dict[Kind, tuple[Series, Node]], Doubt, str]] = []
         for one in sets:
             lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
-            made.append((lamps, self._why_useless({kind: node for kind, (_, node) in lamps.items()})))
-            if not made[-1][1]:
+            made.append((lamps, *self._doubt({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1)))
+            if made[-1][1] is Doubt.NONE:
                 break
         if not made:
             return {}
-        served, _ = min(made, key=lambda option: bool(option[1]))
+        served, doubt, doubted = min(made, key=lambda option: option[1])
         for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
             self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
-        for lamps, why in made:
-            for series, _ in lamps.values() if lamps is not served else ():
+        whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
+        for (lamps, _, _), why in zip(made, whys, strict=True):
+            for series, _ in lamps.values() if why else ():
                 for frame in series.frames:
-                    told = f"of a set of calibrations that cannot be used: {why}"
-                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=told)
+                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=f"of a set of calibrations {why}")
+        serving = [frame for series, _ in served.values() for frame in series.frames]
+        self.sets = sets_told(sets, whys, serving, doubt, doubted)
         for series, node in tried:
             if node.lost:  # what cannot be used says so, also where other frames of the lamp serve
                 self._tell(series, node)
         self.nodes += [node for _, node in served.values()]
         return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
 
-    def _why_useless(self, lamps: Mapping[Kind, Node]) -> str:
-        """Which job failed on these lamps, or on what is made from them; empty while none did.
+    def _doubt(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[Doubt, str]:
+        """What speaks against these lamps: a job that failed on them, or what the geometry made of them is like.
 
-        Asked of the ledger, since a set that gave way no longer has its products.
+        Asked of the ledger, since a set that gave way no longer has its products. Whether the geometry of a set that is
+        `alone` is trusted is judged later: nothing could take its place.
         """
         for node in lamps.values():
             if node.lost:
-                return f"{node.job.label}: {node.reason}"
+                return Doubt.FAILED, f"{node.job.label}: {node.reason}"
         if any(kind not in lamps for kind in SET):
-            return ""
+            return Doubt.NONE, ""
+        figures: dict[str, Mapping[str, Any]] = {}
         roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
         for name in CHAIN:
             node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
             record = self.context.records.get(node.key)
             if record is not None and record.state in (State.FAILED, State.QUARANTINED):
-                return f"{name}: {record.reason}"
+                return Doubt.FAILED, f"{name}: {record.reason}"
+            if record is not None and record.state == State.DONE:
+                figures[name] = record.figures
             roles[name] = self.output(node, name)
-        return ""
+        departures = (lambda traces, wavelength: ()) if alone else self.context.departures
+        return doubt_of_geometry(figures, departures, self.context.night)
 
     def _usable(
         self, choices: Sequence[Series], masters: Mapping[float, Node], tried: list[tuple[Series, Node]]
@@ -197,8 +207,14 @@ class _Planner(Jobs):
         self.nodes.append(self._tell(served, node))
 
     def _tell(self, series: Series, node: Node) -> Node:
+        record = self.context.records.get(node.key)
+        without = str(record.figures.get(LEFT_OUT, "")).split(", ") if record is not None else []
         for frame in series.frames:
-            self.fates[frame.path] = calibration_fate(frame, node)
+            fate = calibration_fate(frame, node)
+            if node.state is State.DONE and frame.stem in without:
+                product = next(iter(node.job.outputs.values())).name
+                fate = Fate(frame=frame, became="not used", why=f"left out of {product}; the log says why")
+            self.fates[frame.path] = fate
         return node
 
     def _hold(self, series: Series, label: str, *, ideal: int) -> Absent | None:

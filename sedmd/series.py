@@ -16,6 +16,10 @@ from sedmd.night import NIGHT_OFFSET, by_time, night_begin, night_of
 
 #: Lamps that together make the geometry of a night.
 SET = (Kind.DOME, Kind.HG, Kind.CD, Kind.XE)
+#: Figure of a lamp's job: stems of the exposures that are not in the mean.
+LEFT_OUT = "left out"
+#: Figure of the traces' job: lamps whose spectra do not lie on those of the dome, and how far off.
+OFF_THE_DOME = "off the dome"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,18 @@ def unused(sets: Sequence[LampSet], serves: Mapping[Kind, Series]) -> list[tuple
                 why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} serve"
             told.append((frame, why))
     return told
+
+
+def named(frames: Iterable[Frame]) -> str:
+    """Frames by kind, as ``dome ifu20190612_00_10_00 to ifu20190612_00_34_00, Hg ...``."""
+    frames = by_time(frames)
+    kinds = {kind: [frame.stem for frame in frames if frame.kind is kind] for kind in SET}
+    return ", ".join(f"{kind} {span_of_names(stems)}" for kind, stems in kinds.items() if stems)
+
+
+def span_of_names(stems: Sequence[str]) -> str:
+    """The first and the last of some names."""
+    return stems[0] if len(stems) == 1 else f"{stems[0]} to {stems[-1]}"
 
 
 def _lamp_set(

@@ -22,6 +22,7 @@ from sedmd.quality import QUALITIES
 from sedmd.reduce.place import Place
 from sedmd.report import figures
 from sedmd.rows import FrameRow
+from sedmd.series import span_of_names
 from sedmd.verdicts import Decided, decided
 
 #: Of a calibration's figures so many are shown, the first ones.
@@ -98,6 +99,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
             if fate.became == "quarantined"
         ],
         "unused": _unused(plan),
+        "sets": [one.text for one in plan.sets],
         "contradictions": [
             {"frame": row.path.name, "reason": row.frame.contradiction}
             for row in rows
@@ -136,6 +138,7 @@ def render(state: dict[str, Any]) -> str:
     ]
     sections = (
         ("not trusted", [state["departed"]] if state["departed"] else []),
+        ("dome and lamps were taken as", state.get("sets", [])),
         (f"offered (sedmd redo {FALLBACK} --night {state['night']}), now with tonight's calibrations", state["offers"]),
         ("held", [f"{one['subject']}: {one['reason']}" for one in state["held"]]),
         ("asked, not yet done", [f"{one['verb']} {one['subject']} ({one['who']})" for one in state["requests"]]),
@@ -202,7 +205,7 @@ def _unused(plan: Plan) -> list[dict[str, str]]:
         if fate.became == "not used":
             together.setdefault((str(fate.frame.kind), fate.why), []).append(fate.frame.stem)
     return [
-        {"kind": kind, "frames": stems[0] if len(stems) == 1 else f"{stems[0]} to {stems[-1]}", "reason": reason}
+        {"kind": kind, "frames": span_of_names(stems), "reason": reason}
         for (kind, reason), stems in together.items()
     ]
 

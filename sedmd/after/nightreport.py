@@ -313,6 +313,7 @@ def _serving(state: Mapping[str, Any]) -> list[str]:
 
 def _trouble(state: Mapping[str, Any]) -> list[str]:
     told = [f"the night's geometry is not trusted: {state['departed']}"] if state["departed"] else []
+    told += [f"calibrations: {one}" for one in state.get("sets", ())]
     told += [f"missing: {one}" for one in state["missing"]]
     told += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_apart(one)]
     told += [f"held: {one['subject']}: {one['reason']}" for one in state["held"]]

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from sedmd.epochs import gain_of
@@ -25,6 +26,7 @@ from sedmd.products.solution import (
     write_traces,
     write_wavelength,
 )
+from sedmd.rawname import stem_of
 from sedmd.reduce.bias import bias_reasons, combine_bias
 from sedmd.reduce.checks import likeness
 from sedmd.reduce.containers import Image, Mask, Spaxels
@@ -39,6 +41,7 @@ from sedmd.reduce.overscan import overscan_level
 from sedmd.reduce.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
 from sedmd.reduce.wavelength import WavelengthSolution
+from sedmd.series import LEFT_OUT, OFF_THE_DOME, span_of_names
 from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
 
@@ -130,7 +133,12 @@ def make_lamp(job: Job) -> Result:
     warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"left out: {reason}" for reason in refused) + left_out
     if len(used) == 1 < len(taken):
         warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays stay in it",)
-    figures = {"frames": len(used), "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0)}
+    figures: dict[str, float | int | str | None] = {
+        "frames": len(used),
+        "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0),
+    }
+    if without := [stem_of(path) for path in job.inputs["raw"] if path.name not in used]:
+        figures[LEFT_OUT] = ", ".join(without)
     cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined")}
     write_image(job.outputs["lamp"], combined, header=taken[-1][2], cards=cards, provenance=provenance(job))
     return Result(figures=figures, warnings=warnings)
@@ -143,8 +151,9 @@ def _without_variance(image: Image) -> Image:
 
 def make_traces(job: Job) -> Result:
     """Find the traces on the dome, identify the lamp lines, lay the lattice, and place it on the sky."""
-    dome = _without_variance(read_image(job.one("dome"))[0])
-    lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in LAMPS}
+    read = {lamp: read_image(job.one(lamp)) for lamp in ("dome", *LAMPS)}
+    images = {lamp: _without_variance(image) for lamp, (image, _) in read.items()}
+    dome, lamps = images["dome"], {lamp: images[lamp] for lamp in LAMPS}
     for a, b in combinations(LAMPS, 2):
         alike = likeness(lamps[a], lamps[b])
         if alike > SAME_LAMP:
@@ -152,7 +161,8 @@ def make_traces(job: Job) -> Result:
                 f"traces: {a}.fits and {b}.fits show the same lamp (likeness {alike:.2f}, less than {SAME_LAMP:g} "
                 "expected); one of them has the wrong label"
             )
-    moved = _off_the_dome(dome, lamps)
+    off = _off_the_dome(dome, lamps)
+    moved = _moved(off, {lamp: _made_of(header) for lamp, (_, header) in read.items()})
     try:
         geometry = solve_geometry(dome, lamps, lamp_tables(), DISPERSION_GUESSES)
     except ValueError as error:
@@ -191,6 +201,8 @@ def make_traces(job: Job) -> Result:
         "x [px]": round(float(np.median(geometry.x_ref[geometry.complete])), 1),
         "y [px]": round(float(np.median(geometry.y_ref[geometry.complete])), 1),
     }
+    if off:
+        figures[OFF_THE_DOME] = ", ".join(f"{lamp} {rows:.1f} px" for lamp, rows in off.items())
     cards: Cards = {
         "NSPAXEL": (geometry.traces.n, "spaxels found"),
         "NCOMPLET": (int(geometry.complete.sum()), "with 3800-9200 Angstrom on the chip"),
@@ -207,15 +219,25 @@ def make_traces(job: Job) -> Result:
     return Result(figures=figures, warnings=moved)
 
 
-def _off_the_dome(dome: Image, lamps: Mapping[str, Image]) -> tuple[str, ...]:
-    """A sentence for each lamp whose spectra do not lie on those of the dome: the instrument was touched in between."""
+def _off_the_dome(dome: Image, lamps: Mapping[str, Image]) -> dict[str, float]:
+    """Lamps whose spectra do not lie on those of the dome, and by how many rows: the instrument was touched."""
     off = {lamp: rows_between(dome, image) for lamp, image in lamps.items()}
+    return {lamp: rows for lamp, rows in off.items() if rows > SAME_ROWS_PX}
+
+
+def _moved(off: Mapping[str, float], frames: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each lamp that lies off the dome; `frames` says what each of them is made of."""
     return tuple(
-        f"the spectra of {lamp}.fits lie {rows:.1f} px off those of dome.fits, at most {SAME_ROWS_PX:g} px expected; "
-        "was the instrument touched in between? Then take dome and all lamps again"
+        f"the spectra of {lamp}.fits ({frames[lamp]}) lie {rows:.1f} px off those of dome.fits ({frames['dome']}), at "
+        f"most {SAME_ROWS_PX:g} px expected; was the instrument touched in between? Then take dome and all lamps again"
         for lamp, rows in off.items()
-        if rows > SAME_ROWS_PX
     )
+
+
+def _made_of(header: fits.Header) -> str:
+    """The raw frames of a combined image, by its header."""
+    stems = [stem_of(str(header[card])) for card in sorted(header["IMCMB*"])]
+    return span_of_names(stems) if stems else "of unknown frames"
 
 
 def make_wavelength(job: Job) -> Result:

@@ -1,9 +1,11 @@
 """Simulated calibrations through the steps: another night of the instrument is served, another instrument is not."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
@@ -68,6 +70,20 @@ def test_mercury_under_the_label_of_cadmium_is_a_fault(earlier, tmp_path):
     with pytest.raises(CalibrationFault, match=r"strain|could not be identified|too few groups"):
         run("traces", {"traces": tmp_path / "traces.fits"}, dome=[earlier / "dome.fits"], **inputs)
     assert not (tmp_path / "traces.fits").exists()
+
+
+def test_a_lamp_of_another_geometry_than_the_domes_is_told_to_the_planner(earlier, tmp_path):
+    """Somebody touched the instrument before Xe was taken: its spectra lie three rows higher."""
+    with fits.open(earlier / "Xe.fits") as hdul:
+        for hdu in hdul:
+            if hdu.data is not None and hdu.data.ndim == 2:
+                hdu.data = np.roll(hdu.data, 3, axis=0)
+        hdul.writeto(tmp_path / "Xe.fits", checksum=True)
+    inputs = {lamp: [earlier / f"{lamp}.fits"] for lamp in ("dome", "Hg", "Cd")}
+    result = run("traces", {"traces": tmp_path / "traces.fits"}, Xe=[tmp_path / "Xe.fits"], **inputs)
+    assert re.fullmatch(r"Xe (2\.[5-9]|3\.[0-5]) px", str(result.figures["off the dome"]))
+    (told,) = result.warnings
+    assert re.search(r"Xe\.fits \(ifu20190612_00_39_32\) lie .* of dome\.fits \(ifu20190612_00_24_30\)", told)
 
 
 @pytest.mark.parametrize("served", [{"night": EARLIER, "age_nights": 21}, None], ids=["earlier", "own"])

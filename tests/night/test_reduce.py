@@ -12,11 +12,13 @@ import pytest
 
 import sedmd.ingest
 from sedmd import cli
+from sedmd.after.nightreport import _trouble
 from sedmd.engines import InlineEngine
 from sedmd.errors import FrameFault, NeedsObserver
 from sedmd.ledger import Ledger
 from sedmd.report import Report
 from sedmd.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
+from sedmd.status import render, snapshot
 
 from . import fake_steps
 from .helpers import NOW, configure, products
@@ -495,3 +497,62 @@ def test_changed_limits_read_the_frames_again(settings):
         settings, calibrations=dataclasses.replace(settings.calibrations, lamp_min_exptime_s=200.0)
     )
     assert reduce(stricter).code == CALIBRATIONS_MISSING
+
+
+def lamps(start, *kinds):
+    """Three frames of each lamp, five minutes apart."""
+    for number, kind in enumerate(kind for kind in kinds for _ in range(3)):
+        changes = {"EXPTIME": 120.0, "LAMPCUR": float(kind == "dome"), "DOMEST": "CLOSED"}
+        yield raw(start + timedelta(minutes=5 * number), f"Calib:  {kind} {number % 3 + 1} of 3", **changes)
+
+
+#: A whole set of the evening whose Xe was taken after somebody had touched the instrument.
+MIXED = list(lamps(EVENING - timedelta(hours=2), "dome", "Hg", "Cd", "Xe"))
+TOUCHED = Path(MIXED[-3].place).name
+
+
+@pytest.mark.parametrize("order", ["together", "the good set first"])
+def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path, monkeypatch, order):
+    monkeypatch.setenv("FAKE_TOUCHED", TOUCHED)
+    good = [*calibrations(), *on_sky("STD-Feige34", "single")]
+    alone = configure(tmp_path / "alone")
+    write(alone, good)
+    reduce(alone)
+    settings = configure(tmp_path / "both")
+    write(settings, good)
+    if order != "together":
+        reduce(settings)
+    write(settings, MIXED)
+    summary = reduce(settings)
+    assert summary.code == ALL_GOOD
+    assert products(settings) == products(alone)
+    names = [Path(frame.place).stem for frame in MIXED]
+    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    doubt = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+    assert {became[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
+    of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
+    frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
+    told = f"{frames}: do not serve, a set {doubt}"
+    state = snapshot(settings, night=NIGHT, now=NOW)
+    assert state["sets"][0] == told and len(state["sets"]) == 2 and state["sets"][1].endswith(": serve")
+    assert told in render(state) and f"calibrations: {told}" in _trouble(state)
+    assert (settings.paths.redux_root / NIGHT / "sedmd.log").read_text().count(told) == 1
+
+
+def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkeypatch):
+    monkeypatch.setenv("FAKE_TOUCHED", TOUCHED)
+    biases = [frame for frame in calibrations() if b"bias" in frame.content]
+    write(settings, [*biases, *MIXED, *on_sky("single")])
+    assert reduce(settings).code == ALL_GOOD
+    (told,) = snapshot(settings, night=NIGHT, now=NOW)["sets"]
+    assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
+    assert told.endswith(": serve, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the "
+                         "instrument touched?")
+
+
+def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings):
+    write(settings, [*calibrations(), *MIXED])
+    assert reduce(settings).code == ALL_GOOD
+    newer, older = snapshot(settings, night=NIGHT, now=NOW)["sets"]
+    assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": serve")
+    assert older.endswith(": do not serve, a set of another time")

@@ -230,6 +230,76 @@ def test_a_newer_set_of_which_no_geometry_can_be_made_gives_way_to_the_older(ste
     assert whys == {f"of a set of calibrations that cannot be used: {step}: was the lamp on?"}
 
 
+def carry_out_with(frames, figures, departures=lambda traces, wavelength: ()):
+    """The plan at the end of the night; `figures` of traces by the stem of the set's first dome frame."""
+    records, products, lamps = {}, {}, {}
+    for _ in range(200):
+        told = {"records": records, "products": products, "departures": departures}
+        plan = plan_night(frames, context(final=True, **told))
+        if not (due := plan.due()):
+            return plan
+        node = due[0]
+        if node.job.step == "lamp":
+            lamps[node.job.label] = min(path.stem for path in node.job.inputs["raw"])
+        mine = figures.get(lamps.get("dome"), {}) if node.job.step == "traces" else {}
+        records[node.key] = Record(state="done", figures=mine)
+        products |= {path.name: node.key for path in node.job.outputs.values()}
+    raise AssertionError("the planner does not come to an end")
+
+
+def two_sets():
+    older = calibrations(MIDNIGHT)
+    newer = [frame for frame in calibrations(MIDNIGHT, first=80) if frame.kind is not Kind.BIAS]
+    first = [next(frame.stem for frame in one if frame.kind is Kind.DOME) for one in (older, newer)]
+    return older, newer, *first
+
+
+@pytest.mark.parametrize("bad", ["mixed", "departs"])
+def test_a_newer_set_that_is_mixed_or_departs_does_not_retire_the_good_one(bad):
+    older, newer, _, dome = two_sets()
+    figures = {dome: {"off the dome": "Xe 6.1 px"} if bad == "mixed" else {"pitch": 47.0}}
+
+    def departures(traces, wavelength):
+        return ["pitch of the spaxels 47 px, before 49 px"] if traces.get("pitch") else []
+
+    plan = carry_out_with([*older, *newer], figures, departures)
+    for kind in LAMPS:
+        assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
+    assert states(plan, "flat") == {"flat": State.DONE} and (plan.lacking, plan.departed) == ((), "")
+    (why,) = {fates_of(plan)[frame.stem].why for frame in newer}
+    assert ("Xe 6.1 px" if bad == "mixed" else "before 49 px; if the instrument was changed: sedmd accept 2019") in why
+    assert [one.doubtful for one in plan.sets] == [True, False]
+    accepted = carry_out_with([*older, *newer], figures)
+    serving = older if bad == "mixed" else newer
+    assert raw_of(accepted, "Hg") == {frame.stem for frame in serving if frame.kind is Kind.HG}
+
+
+def test_of_two_doubtful_sets_the_one_that_can_be_used_serves():
+    older, newer, first, second = two_sets()
+    figures = {second: {"pitch": 47.0}, first: {"off the dome": "Cd 3.0 px"}}
+    departures = lambda traces, wavelength: ["it departs"] if traces.get("pitch") else []  # noqa: E731
+    plan = carry_out_with([*older, *newer], figures, departures)
+    assert raw_of(plan, "Hg") == {frame.stem for frame in older if frame.kind is Kind.HG}
+    assert [one.doubtful for one in plan.sets] == [True, True] and not plan.active
+    plan = carry_out_with([*older, *newer], {one: {"pitch": 47.0} for one in (first, second)}, departures)
+    assert raw_of(plan, "Hg") == {frame.stem for frame in newer if frame.kind is Kind.HG}
+    assert plan.departed == "it departs"
+
+
+def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():
+    frames = calibrations(MIDNIGHT)
+    mercury = [frame.stem for frame in frames if frame.kind is Kind.HG]
+    records, products = {}, {}
+    for _ in range(60):
+        plan = plan_night(frames, context(final=True, records=records, products=products))
+        for node in plan.due():
+            out = {"left out": ", ".join(mercury[:2])} if node.job.label == "Hg" else {}
+            records[node.key] = Record(state="done", figures=out)
+            products |= {path.name: node.key for path in node.job.outputs.values()}
+    told = [(fates_of(plan)[stem].became, fates_of(plan)[stem].why) for stem in mercury]
+    assert told == [("not used", "left out of Hg.fits; the log says why")] * 2 + [("part of Hg.fits", "")] * 3
+
+
 def test_where_no_set_can_be_used_the_newest_tells_why():
     older = [frame for frame in calibrations(MIDNIGHT) if frame.kind is not Kind.BIAS]
     newer = calibrations(MIDNIGHT, first=80)

@@ -15,7 +15,7 @@ from sedmd.instrument import Sections
 from sedmd.job import Job
 from sedmd.products.image import read_image
 from sedmd.reduce.containers import Mask
-from sedmd.steps.calibration import _off_the_dome, make_bias, make_lamp, make_traces
+from sedmd.steps.calibration import _made_of, _moved, _off_the_dome, make_bias, make_lamp, make_traces
 from sedmd.steps.raw import read_master_bias, to_electrons
 from unit.reduce_scenes import expose, rng
 
@@ -133,14 +133,21 @@ def test_exposures_of_two_geometries_are_not_averaged_and_named(tmp_path):
     result = make_lamp(lamp_job(tmp_path, "Hg", "Hg", "Hg", "Hg", "moved Hg", "moved Hg"))
     told = [f"ifu{n}.fits left out: its spectra lie 3.0 px off those of the exposures that serve" for n in (10, 11, 12)]
     assert [warning.split(",")[0] for warning in result.warnings] == told
+    assert result.figures["left out"] == "ifu10, ifu11, ifu12"
     image = read_image(tmp_path / "Hg.fits")[0].data
     assert image[4::8, 20 + 3 : FIRST : 40].mean() > 5 * image[4::8, 20:FIRST:40].mean()
 
 
-def test_a_lamp_of_another_geometry_than_the_domes_is_named():
+def test_a_lamp_of_another_geometry_than_the_domes_is_named_with_its_frames():
     dome, lamp, moved = (expose(light(kind), seed=n) for n, kind in enumerate(("dome", "Hg", "lifted Hg")))
-    (told,) = _off_the_dome(dome, {"Xe": lamp, "Hg": moved})
-    assert told.startswith("the spectra of Hg.fits lie 2.0 px off those of dome.fits, at most 1 px expected")
+    off = _off_the_dome(dome, {"Xe": lamp, "Hg": moved})
+    assert off == {"Hg": pytest.approx(2.0, abs=0.1)}
+    headers = {
+        "dome": fits.Header([("IMCMB001", "ifu1.fits"), ("IMCMB002", "ifu2.fits.gz"), ("IMCMB010", "ifu9.fits")]),
+        "Hg": fits.Header([("IMCMB001", "ifu20.fits.fz")]),
+    }
+    (told,) = _moved(off, {lamp: _made_of(header) for lamp, header in headers.items()})
+    assert told.startswith("the spectra of Hg.fits (ifu20) lie 2.0 px off those of dome.fits (ifu1 to ifu9), at most 1")
 
 
 def test_one_lamp_under_two_labels_is_a_fault_before_anything_is_fitted(tmp_path):

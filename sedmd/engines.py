@@ -9,6 +9,7 @@ and debuggers.
 from __future__ import annotations
 
 import importlib
+import math
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -27,6 +28,10 @@ from sedmd import worker
 from sedmd.config import Jobs
 from sedmd.job import Job
 from sedmd.worker import Outcome
+
+#: A job's time is counted in so many slices of at most so many seconds: while the whole machine stands still, or its
+#: processes are stopped, one of them goes by at most.
+SLICES, SLICE_S = 20, 5.0
 
 
 class Engine(Protocol):
@@ -146,8 +151,7 @@ class ProcessEngine(Closing):
             self._alive.add(pid)
         theirs.close()
         try:
-            ready = wait([ours, process.sentinel], timeout=timeout_s)
-            if not ready:
+            if not _ends_within(timeout_s, [ours, process.sentinel]):
                 _kill_group(pid)
                 reason = f"step {job.step} took longer than {timeout_s:g} s and was stopped"
                 return Outcome(state="transient", reason=reason, seconds=time.monotonic() - begun)
@@ -182,6 +186,12 @@ def engine_for(jobs: Jobs, *, tell: Callable[[str], None] = lambda text: None) -
     from sedmd.cluster import dask_engine
 
     return dask_engine(jobs, tell=tell)
+
+
+def _ends_within(limit_s: float, signs: Sequence[Connection | int]) -> bool:
+    """Wait for a job to end, no longer than its limit of time in which it could work."""
+    count = max(SLICES, math.ceil(limit_s / SLICE_S))
+    return any(wait(signs, timeout=limit_s / count) for _ in range(count))
 
 
 def _kill_group(pid: int) -> None:

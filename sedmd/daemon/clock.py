@@ -55,6 +55,37 @@ class Ticker:
         self._on_trouble(f"the tick {event.job_id!r} {what}")
 
 
+class Standstill:
+    """Notices that the process stood still: stopped by a signal, or with its whole machine.
+
+    What is timed by the monotonic clock did not get older meanwhile: neither a file that was growing, nor a job.
+
+    Parameters
+    ----------
+    monotonic : callable
+        Seconds.
+    limit_s : float
+        A turn that takes less is a slow one.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, limit_s: float = 30.0) -> None:
+        self._monotonic = monotonic
+        self._limit_s = limit_s
+        self._turned_s = monotonic()
+
+    def passed_s(self, *, patience_s: float) -> float:
+        """Seconds since the last call if so little can have been done in them; 0 in the usual course.
+
+        Parameters
+        ----------
+        patience_s : float
+            So long a turn may wait for something to do.
+        """
+        now_s = self._monotonic()
+        turn_s, self._turned_s = now_s - self._turned_s, now_s
+        return turn_s if turn_s >= patience_s + self._limit_s else 0.0
+
+
 class Drift:
     """Notices when the wall clock jumps: by its difference from the monotonic one.
 

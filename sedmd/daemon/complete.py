@@ -127,6 +127,11 @@ class Gate:
         self._asked.update(paths, self.deferred())
         return sorted(self._asked)
 
+    def stood_still(self, seconds: float) -> None:
+        """Nobody looked for so long, and perhaps nobody wrote: no file has been still in that time."""
+        for seen in self._seen.values():
+            seen.since_s += seconds
+
     def forget(self, path: Path) -> None:
         """The file is gone."""
         self._seen.pop(path, None)

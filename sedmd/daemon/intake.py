@@ -300,6 +300,10 @@ class Intake:
         self._forgotten.discard(path)
         self._push(path)
 
+    def stood_still(self, seconds: float) -> None:
+        """The process stood still for so long: no file has been still in that time."""
+        self.gate.stood_still(seconds)
+
     def leave_out(self, path: Path) -> None:
         """Never read this file again, whatever happens to it."""
         self._forgotten.add(path)

@@ -58,6 +58,10 @@ class VitalsKeeper:
         """A frame came into the ledger."""
         self._last_frame = arrived
 
+    def stood_still(self, seconds: float) -> None:
+        """The process stood still for so long: no job is older for it."""
+        self._begun_s = {key: begun + seconds for key, begun in self._begun_s.items()}
+
     def now(self) -> Vitals:
         """The vitals with ages as of this moment; may be called from any thread once one was taken."""
         if self._latest is None:

@@ -17,7 +17,7 @@ from types import FrameType
 from sedmd import __version__
 from sedmd.config import NEEDS_RESTART, Settings, changed, load, show
 from sedmd.daemon.chores import Chores
-from sedmd.daemon.clock import Drift, Ticker
+from sedmd.daemon.clock import Drift, Standstill, Ticker
 from sedmd.daemon.disk import DiskGate
 from sedmd.daemon.health import HealthServer
 from sedmd.daemon.intake import Intake
@@ -25,7 +25,7 @@ from sedmd.daemon.keeper import VitalsKeeper
 from sedmd.daemon.messages import Asked, Check, Ended, Hint, Message, Reload, Scan, Stop, Sweep, Trouble, Wake
 from sedmd.daemon.nights import Nights
 from sedmd.daemon.notify import Notifier
-from sedmd.daemon.vitals import troubles
+from sedmd.daemon.vitals import age, troubles
 from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
 from sedmd.doorbell import Doorbell
@@ -145,6 +145,7 @@ class Service:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.keeper = VitalsKeeper(clock=clock, monotonic=monotonic)
         self.drift = Drift(clock, monotonic)
+        self.standstill = Standstill(monotonic)
         self.disk = DiskGate(settings, report)
         self.dispatcher = Dispatcher(
             settings=settings,
@@ -207,6 +208,7 @@ class Service:
                 self.report.event("", "service", "", silent, level=NOTICE)
             self.notifier.ready(self.status_line())
             self.inbox.put(Wake())  # what the last service left is begun at once, not with the first scan
+            self.standstill.passed_s(patience_s=0.0)  # a start may take its time
             while self._step():
                 pass
         finally:
@@ -222,10 +224,12 @@ class Service:
         """Handle what is in the inbox, look at some files, start what is due; False when it is time to stop."""
         messages, self._again = [*self._again, *self._receive()], []
         if Stop() in messages:
-            for message in messages:  # what ended is booked while the service drains
-                if isinstance(message, Ended):
+            messages.remove(Stop())
+            for message in messages:  # what ended is booked while the service drains, and a second Stop ends that
+                if isinstance(message, Ended | Stop):
                     self.inbox.put(message)
             return False
+        self._wake_up()
         full = False
         for message in dict.fromkeys(messages):
             try:
@@ -253,7 +257,7 @@ class Service:
 
     def _receive(self) -> list[Message]:
         """Everything in the inbox; waits for something when there is nothing else to do."""
-        patience = 2 * self.settings.watch.scan_interval_s
+        patience = self._patience_s()
         wait = self.intake.wait_s()
         if self.stalled:
             wait = STALL_S  # whatever is due cannot be booked before
@@ -268,6 +272,19 @@ class Service:
             while True:
                 messages.append(self.inbox.get_nowait())
         return messages
+
+    def _patience_s(self) -> float:
+        """Longest wait for a message: the clock's thread sends one at every scan."""
+        return 2 * self.settings.watch.scan_interval_s
+
+    def _wake_up(self) -> None:
+        """What was timed while the process stood still did not grow older."""
+        seconds = self.standstill.passed_s(patience_s=max(self._patience_s(), STALL_S))
+        if seconds:
+            text = f"stood still for {age(seconds)} (stopped by a signal, the whole machine, or a disk); going on"
+            self.report.event("", "service", "", text, level=WARNING)
+            self.intake.stood_still(seconds)
+            self.keeper.stood_still(seconds)
 
     def handle(self, message: Message) -> None:
         """Act on one message."""

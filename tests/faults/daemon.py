@@ -28,7 +28,7 @@ redux_root = "{redux}"
 scan_interval_s = {scan_s}
 archive_interval_s = {archive_s}
 settle_s = {settle_s}
-settle_timeout_s = 0.5
+settle_timeout_s = {settle_timeout_s}
 mode = "{mode}"
 [night]
 quiet_s = {quiet_s}
@@ -53,6 +53,7 @@ DEFAULTS = {
     "scan_s": 0.5,
     "archive_s": 600.0,
     "settle_s": 0.1,
+    "settle_timeout_s": 0.5,
     "mode": "auto",
     "quiet_s": 0.4,
     "after_s": 0,
@@ -182,6 +183,11 @@ def wait_until_done(settings: Settings, files: int, daemon: Daemon, *, patience_
 def workers_of(pid: int) -> list[int]:
     """Processes of the jobs that a service has at work: grandchildren, which its fork server made."""
     return [worker for server in _children(pid) for worker in _children(server)]
+
+
+def family_of(pid: int) -> list[int]:
+    """A service and every process below it."""
+    return [pid, *(one for child in _children(pid) for one in family_of(child))]
 
 
 def _children(pid: int) -> list[int]:

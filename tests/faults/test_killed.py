@@ -107,4 +107,5 @@ def test_the_service_is_killed_12_times_and_the_night_is_the_same(tmp_path, tell
 
 @pytest.mark.slow(seconds=170)
 def test_the_service_is_killed_100_times_and_the_night_is_the_same(tmp_path, tell):
-    killed_night(tmp_path, 100, int(os.environ.get("FAULT_SEED", "1")), tell, extra=60)
+    lives = int(os.environ.get("FAULT_KILLS", "100"))
+    killed_night(tmp_path, lives, int(os.environ.get("FAULT_SEED", "1")), tell, extra=60 * lives // 100)

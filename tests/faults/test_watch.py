@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from night.raw_night import NIGHT, Raw, calibrations, on_sky, raw
 
 import sedmd.daemon.watch
+from sedmd.context import ENDED
 from sedmd.daemon.messages import Hint
 from sedmd.daemon.service import Service
 from sedmd.daemon.vitals import troubles
@@ -40,7 +42,9 @@ class Wall:
 class Case:
     """A service in this process, its loop turned by hand."""
 
-    def __init__(self, folder: Path, **changes: object) -> None:
+    def __init__(
+        self, folder: Path, *, monotonic: Callable[[], float] = time.monotonic, **changes: object
+    ) -> None:
         self.settings = configure(folder, scan_s=0.2, settle_s=0.05, **changes)
         self.wall = Wall()
         self.stream = io.StringIO()
@@ -52,6 +56,7 @@ class Case:
             engine=InlineEngine(self.settings.jobs.steps_module, workers=2),
             clock=self.wall,
             report=Report(clock=self.wall, redux_root=self.settings.paths.redux_root, stream=self.stream),
+            monotonic=monotonic,
             config=folder / "sedmd.toml",
         )
         self.service._scan()
@@ -86,7 +91,7 @@ class Case:
 
 
 @contextmanager
-def case(folder: Path, **changes: object) -> Iterator[Case]:
+def case(folder: Path, **changes: Any) -> Iterator[Case]:
     made = Case(folder, **changes)
     try:
         yield made
@@ -209,7 +214,11 @@ def test_a_queue_that_overflowed_loses_no_frame(tmp_path, tell):
         tell(f"{one.known()} of {len(FRAMES)} frames found after {seconds:.2f} s")
 
 
-@pytest.mark.parametrize("hours", [-26.0, -0.5, 0.5, 26.0])
+#: To 1970 and to 2100, from wherever the clock of this machine stands: a dead battery, a wrong server.
+FAR = [(datetime(year, 1, 1, tzinfo=UTC) - datetime.now(UTC)).total_seconds() // 3600 for year in (1970, 2100)]
+
+
+@pytest.mark.parametrize("hours", [-26.0, -1.0, -0.5, 0.5, 1.0, 26.0, *FAR], ids=lambda hours: f"{hours:+g} h")
 def test_a_clock_that_jumps_stops_nothing(tmp_path, tell, hours):
     with case(tmp_path) as one:
         one.write(FRAMES[:10])
@@ -227,6 +236,8 @@ def test_a_clock_that_jumps_stops_nothing(tmp_path, tell, hours):
         assert one.service.ticker.alive
         one.wall.ahead = timedelta()
         one.turn_until(lambda: one.service.drift.jumps == 2)
+        # what was booked under the wrong clock keeps no night open
+        one.turn_until(lambda: one.ledger.marks(NIGHT, ENDED) and not one.service.nights.plans[NIGHT].active)
         tell(f"jump by {hours:+g} h and back: 2 told, night reduced {seconds:.2f} s later, the ticker ticks")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from sedmd.frames import Frame
 from sedmd.plan import Fate, Node, State
 
@@ -13,6 +16,19 @@ def calibration_fate(frame: Frame, node: Node) -> Fate:
     if node.state is State.WAITING and not node.active:
         return Fate(frame=frame, became="not used", why=node.reason)
     return Fate(frame=frame, became=str(node.state), why=node.reason, good=not node.lost)
+
+
+def with_cause(node: Node, frames: Sequence[Frame]) -> Node:
+    """The job `node` with the reason of its end as it is for frames whose telescope's cards are lost: these come first.
+
+    What an extraction says of a target that it cannot know where to look for is a consequence.
+    """
+    first = next((frame for frame in frames if frame.lost), None)
+    if first is None or not (node.lost or node.state is State.AWAITING):
+        return node
+    if first.unfinished:
+        return replace(node, reason=f"{first.contradiction}. Name it: sedmd mend {first.stem} OBJECT=NAME")
+    return replace(node, reason=f"{first.lost}; {node.reason}")
 
 
 def on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:

@@ -43,6 +43,7 @@ from sedmd.labels import (
     series_number,
     without_token,
 )
+from sedmd.lostcards import lost_block
 from sedmd.mends import MEND, Cards, notes_of, overlaid
 from sedmd.pixels import check_pixels
 from sedmd.rawname import stem_of
@@ -108,6 +109,8 @@ class Frame:
         Cards that an operator corrected (`sedmd.mends`); None takes a card out.
     unfinished : bool
         The header has the camera's cards only (`sedmd.unfinished`).
+    lost : str
+        That all of the telescope's cards are missing, and which (`sedmd.lostcards`); empty otherwise.
     """
 
     path: Path
@@ -138,6 +141,7 @@ class Frame:
     n_cards: int = 0
     mends: tuple[tuple[str, Value | None], ...] = ()
     unfinished: bool = False
+    lost: str = ""
 
 
 def frame_from_header(header: Mapping[str, object], path: Path, *, limits: Limits | None = None) -> Frame:
@@ -327,8 +331,8 @@ def _check_origin(header: Mapping[str, object], stem: str) -> None:
         msg = f"{stem}: a frame of the SED Machine at Kitt Peak (MODE_NUM, no ADCSPEED), whose format is not read here"
         raise HeaderFault(f"{msg}; expected one of the 60-inch at Palomar. Leave it out")
     if is_unfinished(header):
-        msg = f"{stem}: only the camera's cards; expected OBJECT and what else the robot adds seconds later"
-        raise HeaderUnfinished(f"{msg}. If they never do, {MEND}")
+        msg = f"{stem}: {lost_block(header)}. Only the camera's cards are there, the robot adds the others later"
+        raise HeaderUnfinished(f"{msg}. If it never does, {MEND}")
 
 
 def _label(header: Mapping[str, object], stem: str) -> tuple[str, list[str]]:
@@ -341,7 +345,8 @@ def _label(header: Mapping[str, object], stem: str) -> tuple[str, list[str]]:
     if not label and (value is None or str(value).strip()):
         label = text_of(header, "NAME")
         if not label:
-            msg = f"{stem}: OBJECT is missing; expected the label that says what the frame is; {MEND}"
+            fault = lost_block(header) or "OBJECT is missing"
+            msg = f"{stem}: {fault}; expected OBJECT, the label that says what the frame is; {MEND}"
             raise HeaderFault(msg)
         notes = ["OBJECT is missing: NAME taken for it"]
     _check_length("OBJECT", label, stem)
@@ -391,7 +396,8 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
     if exptime == 0:
         return replace(frame, exptime_s=exptime, adc_speed_mhz=speed, reason="exposure time 0 s: no light")
     if not frame.name:
-        found = f"{frame.stem}: neither NAME nor OBJECT names a target (OBJECT is {frame.object!r})"
+        cause = f"{lost}; " if (lost := lost_block(header)) else ""
+        found = f"{frame.stem}: {cause}neither NAME nor OBJECT names a target (OBJECT is {frame.object!r})"
         raise HeaderFault(f"{found}; expected its name; {MEND}")
     encoder = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
     target = position(header, ("OBJRA", "OBJDEC"))
@@ -412,9 +418,12 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
     if text := appended(frame.object):
         notes.append(f"OBJECT has a text behind its token: {text!r}")
     airmass = airmass_at_start(header, frame.start)
-    notes += [airmass.note] if airmass.note else []
+    lost = lost_block(header)
+    # where the whole block is lost, that is what is wrong, and not that the airmass is
+    notes += [lost] if lost else [airmass.note] if airmass.note else []
     return replace(
         frame,
+        lost=lost,
         kind=Kind.STANDARD if who.standard else Kind.SCIENCE,
         name=who.name,
         exptime_s=exptime,

@@ -16,7 +16,7 @@ from typing import Any
 
 from sedmd.calibrations import CalibrationSet, bias_label
 from sedmd.doubt import Doubt, doubt_of_geometry, sets_told, words
-from sedmd.fates import calibration_fate, on_sky_fate
+from sedmd.fates import calibration_fate, on_sky_fate, with_cause
 from sedmd.frames import Frame, Kind
 from sedmd.inputs import Absent, Source, mended
 from sedmd.jobs import Jobs
@@ -422,7 +422,7 @@ class _Planner(Jobs):
             if self.context.now < until:
                 self.wake.append(until)
                 hold = Absent(why=f"the [B] exposure of {visit.name}", missing=False)
-        return self.node(
+        node = self.node(
             RECIPE["extract"],
             visit.product,
             {**roles, **star},
@@ -441,6 +441,7 @@ class _Planner(Jobs):
                 **({} if visit.standard else self.context.target_options),
             },
         )
+        return self.replace(node, with_cause(node, visit.frames))
 
     def _star_for(
         self, visit: Observation, stars: Sequence[tuple[Observation, Node]]

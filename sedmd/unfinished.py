@@ -21,6 +21,7 @@ from sedmd.clocks import start_of
 from sedmd.errors import HeaderFault
 from sedmd.frames import Frame
 from sedmd.labels import Kind
+from sedmd.lostcards import lost_block
 from sedmd.mends import MEND
 from sedmd.pixels import shows_light
 from sedmd.rawname import stem_of
@@ -31,7 +32,6 @@ from sedmd.sun import Site, sun_altitude
 DARK_DEG = -6.0
 #: No calibration is longer (the dome's, until 2023; robot's sedm_robot.json).
 LONGEST_CALIBRATION_S = 180.0
-_LACKS = "the header was never finished (no OBJECT)"
 
 
 def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarray, site: Site) -> Frame:
@@ -56,13 +56,13 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
         If neither a card nor the file's name tells when it was taken.
     """
     stem = stem_of(path)
-    start = start_of(header, stem)
+    start, lost = start_of(header, stem), lost_block(header)
     if start is None:
-        msg = f"{stem}: {_LACKS} and nothing tells when it was taken; expected a name like ifu20190612_04_20_00; {MEND}"
+        msg = f"{stem}: {lost} and nothing tells when it was taken; expected a name like ifu20190612_04_20_00; {MEND}"
         raise HeaderFault(msg)
     exptime, speed = number(header.get("EXPTIME")), number(header.get("ADCSPEED"))
     guess = _no_target(exptime, speed, start.time, stored, site)
-    what = f"{_LACKS}: {guess or 'an exposure of the sky, named by its file'}"
+    what = f"{lost}; the header was never finished: {guess or 'an exposure of the sky, named by its file'}"
     return Frame(
         path=path,
         stem=stem,
@@ -73,10 +73,11 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
         name="" if guess else stem,
         airmass=airmass_at_start(header, start.time).airmass,
         reason=f"{what}; {MEND}" if guess else "",
-        contradiction="" if guess else "the header was never finished: neither target nor place is known",
+        contradiction="" if guess else f"{lost}: neither target nor place is known",
         name_doubtful=not guess,
         notes=(*start.notes, *(() if guess else (f"{what}; name it: sedmd mend {stem} OBJECT=NAME",))),
         unfinished=True,
+        lost=lost,
     )
 
 

@@ -424,7 +424,7 @@ class Intake:
         """
         if path not in self._unfinished:
             self._unfinished[path] = self.monotonic()
-            text = f"whole, but not its header: no OBJECT; waiting up to {self.settings.watch.header_wait_s:g} s for it"
+            text = f"whole, but not its header; waiting up to {self.settings.watch.header_wait_s:g} s for it"
             self.report.event(row.night, "frame", path.name, text, minor=True)
         age_s = max(self.clock().timestamp() - row.mtime_ns / 1e9, self.monotonic() - self._unfinished[path])
         left_s = self.settings.watch.header_wait_s - age_s

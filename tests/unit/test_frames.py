@@ -263,12 +263,32 @@ def test_object_lost_alone_is_replaced_by_name():
 CAMERA_ONLY = {"EXPTIME": 900.0, "ADCSPEED": 0.1, "TEMP": -50.0, "SER_NO": "05313416", "CRPIX1": 1075.0}
 
 
+LOST = "the telescope's cards are missing: OBJECT, NAME, RA, DEC, AIRMASS, DOMEST"
+UNKNOWN = {"RA": "NA", "DEC": "NA", "TEL_RA": "NA", "TEL_DEC": "NA", "TEL_EL": -999.0, "AIRMASS": -999.0, "LST": "NA"}
+UNKNOWN |= {"DOMEST": "NA", "OBJRA": "NA", "OBJDEC": "NA"}
+
+
+@pytest.mark.parametrize("gone", [UNKNOWN, dict.fromkeys(UNKNOWN)], ids=["unknown", "absent"])
+def test_a_lost_block_of_the_telescopes_cards_is_the_reason_and_not_what_follows_from_it(gone):
+    with pytest.raises(HeaderFault, match=f"{LOST}; expected OBJECT"):
+        frame(**gone, OBJECT="NA", NAME="NA", IMGTYPE=None)
+    got = frame("ZTF19abc", NAME="ZTF19abc", **gone)
+    assert (got.kind, got.name) == (Kind.SCIENCE, "ZTF19abc")
+    assert got.lost == "the telescope's cards are missing: RA, DEC, AIRMASS, DOMEST"
+    assert [note for note in got.notes if "missing" in note] == [got.lost], "not that AIRMASS is missing, too"
+    with pytest.raises(HeaderFault, match="cards are missing: RA, DEC, AIRMASS, DOMEST; neither NAME nor OBJECT"):
+        frame("[A]", NAME=None, **gone)
+    # one of them is enough to say that the telescope answered
+    for card, value in (("DOMEST", "open"), ("AIRMASS", 1.3), ("OBJRA", "04:00:00.0"), ("LST", "04:00:00")):
+        assert frame("ZTF19abc", NAME="ZTF19abc", **(gone | {card: value})).lost == ""
+
+
 def test_a_header_of_the_camera_alone_is_unfinished():
-    with pytest.raises(HeaderUnfinished, match="only the camera's cards"):
+    with pytest.raises(HeaderUnfinished, match=f"{LOST}. Only the camera's cards"):
         frame_from_header(CAMERA_ONLY, PATH)
     assert is_unfinished(CAMERA_ONLY | {"TELESCOP": "60", "CAM_NAME": "IFU Cam", "UTC": "2021-12-12T06:14:11.94"})
     assert not is_unfinished(CAMERA_ONLY | {"DOMEST": "NA"})
-    with pytest.raises(HeaderFault, match="OBJECT is missing") as fault:
+    with pytest.raises(HeaderFault, match=LOST) as fault:
         frame_from_header(CAMERA_ONLY | {"DOMEST": "NA"}, PATH)
     assert not isinstance(fault.value, HeaderUnfinished)
 

@@ -433,7 +433,7 @@ def test_a_frame_whose_header_never_comes_is_taken_as_it_is_and_read_again_when_
         turn(intake, watch, 10)
     (row,) = intake.rows
     assert row.frame.unfinished
-    assert "no OBJECT" in row.frame.reason
+    assert "the telescope's cards are missing: OBJECT" in row.frame.reason
     turn(intake, watch, 20000)
     full = path.with_name(path.name + ".gz")
     full.write_bytes(gzip.compress(raw(START, "x").content))

@@ -387,6 +387,24 @@ def test_what_the_ledger_says_of_a_job(record, state, active):
     assert (node.state, node.active) == (state, active)
 
 
+LOST = "the telescope's cards are missing: RA, DEC, AIRMASS, DOMEST"
+
+
+@pytest.mark.parametrize("state", ["awaiting observer", "quarantined"])
+def test_a_lost_block_of_cards_is_the_reason_of_what_follows_from_it(state):
+    x, y = (make(100 + 20 * n, name, name=name) for n, name in enumerate("xy"))
+    frames = [*calibration_frames(), replace(x, lost=LOST), y]
+    plan, _, _ = carry_out(frames, outcomes={"extract x_obs1": state, "extract y_obs1": state})
+    reasons = {node.job.label: node.reason for node in plan.nodes if node.job.step == "extract"}
+    assert reasons == {"x_obs1": f"{LOST}; as told", "y_obs1": "as told"}
+    fates = {fate.frame.name: fate.why for fate in plan.fates if fate.frame.kind is Kind.SCIENCE}
+    assert fates == {"x": f"{LOST}; as told", "y": "as told"}
+    nameless = replace(x, lost=LOST, unfinished=True, contradiction=f"{LOST}: neither target nor place is known")
+    plan, _, _ = carry_out([*calibration_frames(), nameless], outcomes={"extract x_obs1": state})
+    (why,) = [fate.why for fate in plan.fates if fate.frame.kind is Kind.SCIENCE]
+    assert why == f"{LOST}: neither target nor place is known. Name it: sedmd mend {x.stem} OBJECT=NAME"
+
+
 def test_ignored_and_late_frames_have_a_fate():
     focus = make(5, "Focus: 3", kind=Kind.IGNORED, reason="a focus frame")
     neon = make(0, "Ne", kind=Kind.NE, base=AFTERNOON + timedelta(hours=3))

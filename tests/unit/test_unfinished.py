@@ -64,6 +64,7 @@ def test_a_long_exposure_with_light_in_the_dark_is_of_the_sky_and_named_by_its_f
     got = frame()
     assert (got.kind, got.name, got.exptime_s, got.adc_speed_mhz) == (Kind.SCIENCE, "ifu20211018_07_00_00", 1800.0, 0.1)
     assert abs(got.start - NIGHT) < timedelta(seconds=1)
+    assert got.contradiction.startswith("the telescope's cards are missing: OBJECT, NAME, RA, DEC, AIRMASS, DOMEST")
     assert got.unfinished and got.name_doubtful and got.contradiction, "never without an observer"
     assert got.airmass is None and got.pair is None and not got.star
     assert any("sedmd mend ifu20211018_07_00_00 OBJECT=NAME" in note for note in got.notes)
@@ -87,7 +88,8 @@ def test_what_may_be_a_calibration_is_ignored_and_says_what_it_looks_like(change
     assert got.kind is Kind.IGNORED
     assert got.unfinished
     assert reason in got.reason
-    assert "no OBJECT" in got.reason and "sedmd mend FRAME CARD=VALUE" in got.reason
+    assert got.reason.startswith("the telescope's cards are missing: OBJECT, NAME, RA, DEC, AIRMASS, DOMEST; ")
+    assert "sedmd mend FRAME CARD=VALUE" in got.reason
 
 
 def test_the_name_tells_the_time_where_no_card_does():

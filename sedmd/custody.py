@@ -19,7 +19,7 @@ from sedmd.foreign import ForeignFault, checksum_of
 from sedmd.job import Job
 from sedmd.ledger import Ledger
 from sedmd.report import WARNING, Report
-from sedmd.sharing import make_folder
+from sedmd.sharing import make_folder, not_ours
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
@@ -133,7 +133,8 @@ class Custody:
             with suppress(FileNotFoundError):
                 path.rename(target)
         except OSError as error:
-            text = f"{what}, but cannot be put aside ({error.strerror}); tried again"
+            why = not_ours(place / path.name) or error.strerror
+            text = f"{what}, but cannot be put aside ({why}); tried again"
             self._once(night, "plan", path.name, "keeps", text, level=WARNING)
             return ""
         return f"{SUPERSEDED}/{target.name}"

@@ -26,6 +26,7 @@ from sedmd.plan import FALLBACK, Fate, Node, Plan, State
 from sedmd.planner import plan_night
 from sedmd.recipe import RECIPE
 from sedmd.report import INFO, NOTICE, WARNING, Report
+from sedmd.rights import RightsGate
 from sedmd.worker import Outcome
 
 #: Added to a job's time limit: so late, nobody works on it any more.
@@ -63,7 +64,8 @@ class Dispatcher:
     pin_fallbacks : bool
         Leave alone what was reduced with an earlier night's calibrations once tonight's are there.
     patient : bool
-        A job that found the disk full is tried again for as long as it takes, and is not charged for it.
+        A job that found the disk full is tried again for as long as it takes, and is not charged for it; none is begun
+        whose directory may not be written.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Dispatcher:
         self.report = report
         self.on_done = on_done
         self.custody = Custody(ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=self._once)
+        self.rights = RightsGate(report)
         self.running: dict[str, Job] = {}
         self._ended: dict[str, set[str]] = {}  # night -> keys of jobs that ended since it was planned
         self._on_booked = on_booked
@@ -185,6 +188,9 @@ class Dispatcher:
                 if started >= room:
                     return started
                 if node.key in self.running or node.key in self._ended.get(plan.night, ()):
+                    continue
+                folders = {path.parent for path in node.job.outputs.values()}
+                if self._patient and not all(self.rights.may_write(folder, plan.night) for folder in folders):
                     continue
                 makes = set(node.job.outputs.values())
                 reads = {path for given in node.job.inputs.values() for path in given}

@@ -7,6 +7,7 @@ SedmError
 ├── CalibrationFault     a calibration was made from usable frames but is not good enough to use
 ├── NeedsObserver        nothing is wrong, but a person has to place the aperture
 ├── ConfigError          the configuration file cannot be used
+├── NotWritten           a report or page could not be written
 └── NotNow               another sedmd works here, the raw data are away, or a disk is full: it may work later
 """
 
@@ -51,6 +52,12 @@ class NeedsObserver(SedmError):
 
 class ConfigError(SedmError):
     """The configuration cannot be used; the text names the key, the rule and the nearest valid key."""
+
+
+class NotWritten(SedmError):
+    """What a command made could not be written; a person has to see to rights or room."""
+
+    exit_code = 73  # EX_CANTCREAT of sysexits.h
 
 
 class NotNow(SedmError):

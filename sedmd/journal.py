@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.foreign import open_regular, open_to_append, table_in
+from sedmd.sharing import not_ours
 
 NAME = "journal.jsonl"
 #: More lines than this do not wait for a disk.
@@ -29,10 +30,16 @@ class Journal:
 
     def __init__(self, redux_root: Path) -> None:
         self._redux_root = redux_root
-        #: Lines that could not be written yet (full disk, missing rights); they are, before the next ones.
-        self.pending: deque[tuple[str, bytes]] = deque()
+        self._waiting: dict[str, deque[bytes]] = {}
         #: Lines that were given up because too many waited.
         self.lost = 0
+        #: Why lines wait, by night; empty when none does.
+        self.troubles: dict[str, str] = {}
+
+    @property
+    def pending(self) -> list[tuple[str, bytes]]:
+        """Lines that could not be written yet (full disk, missing rights); they are, before a night's next ones."""
+        return [(night, line) for night, lines in self._waiting.items() for line in lines]
 
     def tells(self) -> list[str]:
         """Nights of which work is told."""
@@ -44,16 +51,31 @@ class Journal:
         if not night:
             return
         line = json.dumps({"what": what, **values}, default=str, separators=(",", ":"))
-        self.pending.append((night, line.encode()))
-        if len(self.pending) > MAX_PENDING:
-            self.pending.popleft()
+        lines = self._waiting.setdefault(night, deque())
+        lines.append(line.encode())
+        if len(lines) > MAX_PENDING:
+            lines.popleft()
             self.lost += 1
+        self._write_waiting(night)
+
+    def flush(self) -> None:
+        """Try again to write what waits."""
+        for night in list(self._waiting):
+            self._write_waiting(night)
+
+    def _write_waiting(self, night: str) -> None:
+        lines = self._waiting[night]
         try:
-            while self.pending:
-                self._append(*self.pending[0])
-                self.pending.popleft()
-        except OSError:
-            return
+            while lines:
+                self._append(night, lines[0])
+                lines.popleft()
+        except OSError as error:
+            path = self._redux_root / night / NAME
+            foreign = not_ours(path) if isinstance(error, PermissionError) else ""
+            self.troubles[night] = foreign or f"{path} cannot be written ({error.strerror or error})"
+        else:
+            del self._waiting[night]
+            self.troubles.pop(night, None)
 
     def _append(self, night: str, line: bytes) -> None:
         folder = self._redux_root / night

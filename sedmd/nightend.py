@@ -13,6 +13,7 @@ from sedmd.night import neighbour
 from sedmd.plan import Plan
 from sedmd.products.files import DiskFull, write_bytes_atomic
 from sedmd.reconcile import Reconciliation, reconcile
+from sedmd.sharing import not_ours
 from sedmd.status import render, snapshot
 
 REPORT = "night.txt"
@@ -46,6 +47,9 @@ def end_of_night(settings: Settings, ledger: Ledger, plan: Plan, *, now: datetim
     lines = account(settings, ledger, plan).lines()
     state = snapshot(settings, night=plan.night, now=now, ledger=ledger)
     text = "\n".join([render(state), "", "raw files and products", *(f"  {line}" for line in lines), ""])
-    with suppress(OSError, DiskFull):  # a full disk costs the report, not the night
-        write_bytes_atomic(text.encode(), settings.paths.redux_root / plan.night / REPORT)
+    path = settings.paths.redux_root / plan.night / REPORT
+    try:
+        write_bytes_atomic(text.encode(), path)
+    except (OSError, DiskFull) as error:  # a full disk costs the report, not the night
+        return [*lines, f"{REPORT} was not written: {not_ours(path) or error}"]
     return lines

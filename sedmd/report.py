@@ -13,6 +13,7 @@ from typing import TextIO
 
 from sedmd.foreign import open_to_append, plain
 from sedmd.job import Job
+from sedmd.sharing import not_ours
 from sedmd.worker import Outcome
 
 #: syslog levels, for journald's ``<N>`` prefix
@@ -53,6 +54,7 @@ class Report:
         self._journal = "JOURNAL_STREAM" in os.environ if journal is None else journal
         self._verbose = verbose
         self._as_json = as_json
+        self._not_ours: set[Path] = set()
 
     def event(self, night: str, step: str, subject: str, text: str, *, level: int = INFO, minor: bool = False) -> None:
         """Write one line; a minor one goes to the night's file only, unless this report is verbose."""
@@ -68,11 +70,19 @@ class Report:
                 print(f"<{level}>{told}" if self._journal else told, file=self._stream, flush=True)
         if self._redux_root is not None and night:
             # a full or missing log disk must not stop the reduction; the line went to the stream already
-            with suppress(OSError):
-                folder = self._redux_root / night
-                folder.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
-                with open_to_append(folder / "sedmd.log") as file:
+            path = self._redux_root / night / "sedmd.log"
+            try:
+                path.parent.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
+                with open_to_append(path) as file:
                     file.write(f"{line}\n".encode())
+            except PermissionError:
+                if path not in self._not_ours:
+                    self._not_ours.add(path)
+                    self.event("", "log", night, f"not written: {not_ours(path) or path}", level=WARNING)
+            except OSError:
+                pass
+            else:
+                self._not_ours.discard(path)
 
     def started(self, job: Job) -> None:
         """A job was handed to a worker."""

@@ -58,6 +58,28 @@ def who_may_save(folder: Path) -> str:
     return f"{name_of_user(status.st_uid)}, group {group}, {stat.filemode(status.st_mode)[1:]}"
 
 
+def not_ours(path: Path) -> str:
+    """Whose a file or directory is that this user may not write, and what to do; empty if rights are not the trouble.
+
+    Parameters
+    ----------
+    path : Path
+        What was to be written; the directories above it are looked at too.
+    """
+    for place in (path, path.parent, path.parent.parent):
+        try:
+            status = place.stat()
+        except OSError:
+            continue
+        if not os.access(place, os.W_OK):
+            user = name_of_user(os.geteuid())
+            if status.st_uid == os.geteuid():
+                return f"{place} may not be written ({stat.filemode(status.st_mode)}); as {user}: chmod u+w {place}"
+            owner = name_of_user(status.st_uid)
+            return f"{place} belongs to {owner}, and {user} may not write there; as root: chown -R {user} {place}"
+    return ""
+
+
 def name_of_user(number: int) -> str:
     """Name of a user, or his number."""
     try:

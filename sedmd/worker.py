@@ -23,7 +23,7 @@ from pathlib import Path
 from sedmd import __version__
 from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver, SedmError
 from sedmd.job import Job, Result
-from sedmd.sharing import make_folder
+from sedmd.sharing import make_folder, not_ours
 
 PR_SET_PDEATHSIG = 1
 
@@ -86,6 +86,8 @@ def run_job(steps_module: str, job: Job) -> Outcome:
         outcome = Outcome(state="transient" if full else "failed", reason=_line(fault), no_room=full)
     except (OSError, MemoryError) as error:
         reason = f"{type(error).__name__}: {_line(error)}"
+        if isinstance(error, PermissionError) and error.filename:
+            reason = not_ours(Path(os.fsdecode(error.filename))) or reason
         outcome = Outcome(
             state="transient", reason=reason, detail=traceback.format_exc(), no_room=_no_room(error)
         )

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, positive_argument, settings_of, utc_now
-from sedmd.errors import SedmError
+from sedmd.errors import NotWritten, SedmError
+from sedmd.sharing import not_ours
 
 Add = Callable[..., argparse.ArgumentParser]
 #: So many nights a trend shows unless it is told otherwise.
@@ -116,5 +117,6 @@ def _writing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        msg = f"{what} was not written: {error}. See to rights and room, then give the command again"
-        raise SedmError(msg) from error
+        foreign = not_ours(Path(error.filename)) if isinstance(error.filename, str) else ""
+        why = foreign or f"{error}. See to rights and room"
+        raise NotWritten(f"{what} was not written: {why}; then give the command again") from error

@@ -111,13 +111,18 @@ class VitalsKeeper:
             oldest_waiting_s=self._oldest_waiting(service, now),
             observing=self._observing(service, night, now),
             free_bytes=service.disk.free(),
-            claims_paused=service.stalled or service.disk.complaint,
+            claims_paused=self._paused(service),
             job_seconds=self._seconds,
             retries=self._retries,
             fallback=(fallback.night, fallback.age_nights) if fallback is not None else None,
             **self._slow,  # type: ignore[arg-type]
         )
         return self.now()
+
+    @staticmethod
+    def _paused(service: Service) -> str:
+        """Why no job is begun: in any night, or in one."""
+        return service.stalled or service.disk.complaint or "; ".join(service.dispatcher.rights.complaints.values())
 
     def _overdue(self, service: Service, monotonic: float) -> tuple[str, ...]:
         running = service.dispatcher.running

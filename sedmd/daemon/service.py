@@ -178,6 +178,7 @@ class Service:
         self.bell = Doorbell(settings.paths.state, lambda number, user: self.inbox.put(Asked(number, user)))
         self.stalled = ""
         self._missed = 0
+        self._unwritten: dict[str, str] = {}
         self._folders: set[str] = set()
         # the ledger of ten years is asked once
         self._known_nights = set(ledger.nights())
@@ -307,6 +308,7 @@ class Service:
                 self._scan()
                 self._answer()
                 self._hear_observers()
+                self._write_journal()
             case Sweep():
                 self.intake.again()
                 self.dispatcher.expire()
@@ -352,6 +354,7 @@ class Service:
         for key in abandoned:
             with suppress(LedgerFull):
                 self.ledger.release(key)
+        self._write_journal()
         self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs start again next time", level=NOTICE)
         return 0
 
@@ -475,6 +478,21 @@ class Service:
             take_up = importlib.import_module("sedmd.after.classification").take_up
             for text in take_up(self.ledger, folder):
                 self.report.event(night, "classify", "", text, level=NOTICE)
+
+    def _write_journal(self) -> None:
+        """Try lines of the journals again that could not be written; tells once that they wait, and once when not."""
+        journal = self.ledger.journal
+        if journal is None:
+            return
+        journal.flush()
+        for night in set(self._unwritten) | set(journal.troubles):
+            before, now = self._unwritten.get(night, ""), journal.troubles.get(night, "")
+            if now and not before:
+                text = f"{now}. Its lines wait in memory, and the ledger could not be made again without them"
+                self.report.event(night, "journal", "", text, level=WARNING)
+            elif before and not now:
+                self.report.event(night, "journal", "", "can be written again; nothing is missing", level=NOTICE)
+        self._unwritten = dict(journal.troubles)
 
     def _check(self, night: str) -> None:
         """Look at the products of a night, at the bytes of those with another time stamp for a while at a time."""

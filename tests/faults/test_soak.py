@@ -1,7 +1,8 @@
-"""Seven nights through one service: memory and open files stay where they were after the first."""
+"""Nights through one service: memory and open files stay where they were after the first."""
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sedmd.ledger import Ledger
 from .audit import faults_of, install, now
 from .daemon import configure, running, wait_for
 
-NIGHTS = 7
+NIGHTS = int(os.environ.get("SOAK_NIGHTS", "7"))
 #: How much may stay with each night after the first: rows of the nights in sight, and what an allocator keeps.
 MOST_GROWTH = 0.05
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sedmd.mends import Mend
-from sedmd.rows import Mark, Request
+from sedmd.rows import Mark, Request, request_row
 from sedmd.sqlite import insert, stamp, transaction
 
 #: Kind of the marks that are corrections of header cards.
@@ -66,13 +66,14 @@ class Marks:
             return int(row.lastrowid or 0)
 
     def requests(self) -> list[Request]:
-        """Requests that nobody has answered yet, the oldest first."""
-        rows = self._db.execute("SELECT * FROM request WHERE answer IS NULL ORDER BY id")
+        """Requests that nobody has answered yet, the oldest first.
+
+        Any process may have written them: each value is taken as bytes, and becomes text that can be kept and printed.
+        """
         names = ("time", "verb", "night", "subject", "who", "cards")
-        return [
-            Request(number=row["id"], **{name: row[name] for name in names})
-            for row in rows
-        ]
+        columns = ", ".join(f"CAST({name} AS BLOB) AS {name}" for name in names)
+        rows = self._db.execute(f"SELECT id, {columns} FROM request WHERE answer IS NULL ORDER BY id")
+        return [request_row(row, now=stamp(self._clock)) for row in rows]
 
     def answer(self, number: int, text: str) -> None:
         """A request was carried out, or refused."""

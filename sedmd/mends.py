@@ -7,7 +7,6 @@ taken in (`sedmd.frames.read_frame`) and when it is reduced (`sedmd.steps.raw.re
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,6 +33,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[EeDd][+-]?[0-9]+)?")
 #: Longest text of a card.
 MAX_TEXT = 300
+#: Numbers of a card are smaller; what is not fits into no card, or into no number of a reader.
+MAX_WHOLE, MAX_REAL = 2**63, 1e300
 #: Cards that describe the bytes of the file: with others the pixels could not be read.
 _BYTES = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|NEXTEND|PCOUNT|GCOUNT|GROUPS|END|CONTINUE|COMMENT|HISTORY|HIERARCH"
@@ -202,8 +203,7 @@ def parse_card(text: str) -> tuple[str, Value | None]:
     card, given = name.strip().upper(), given.strip()
     if not equals or not _KEY.fullmatch(card):
         raise BadMend(f"{text!r} is no correction of a card; expected CARD=VALUE, such as EXPTIME=900")
-    if _BYTES.fullmatch(card):
-        raise BadMend(f"{card} describes the bytes of the file and cannot be corrected; copy the frame again")
+    _refuse_bytes(card)
     if not given:
         raise BadMend(f"{card}= has no value; expected CARD=VALUE, or {card}={REMOVE} to take the card out")
     if given == REMOVE:
@@ -211,6 +211,30 @@ def parse_card(text: str) -> tuple[str, Value | None]:
     value = _typed(card, given)
     _check(card, value)
     return card, value
+
+
+def checked_card(card: object, value: object) -> tuple[str, Value | None]:
+    """A correction that came as two values, from a request that anybody may have left.
+
+    Raises
+    ------
+    BadMend
+        As `parse_card`.
+    """
+    if not isinstance(card, str) or not _KEY.fullmatch(card):
+        raise BadMend(f"{card!r} is no name of a card; expected one such as EXPTIME")
+    _refuse_bytes(card)
+    if value is None:
+        return card, None
+    if not isinstance(value, bool | int | float | str):
+        raise BadMend(f"{card}: the value is {type(value).__name__}; expected T or F, a number or text")
+    _check(card, value)
+    return card, value
+
+
+def _refuse_bytes(card: str) -> None:
+    if _BYTES.fullmatch(card):
+        raise BadMend(f"{card} describes the bytes of the file and cannot be corrected; copy the frame again")
 
 
 def _typed(card: str, given: str) -> Value:
@@ -244,5 +268,5 @@ def _check(card: str, value: Value) -> None:
     elif card in _TIMES:
         if start_of({card: value, **_TIMES[card]}, "") is None:
             raise BadMend(f"{card}={text_of(value)} is no time; expected one such as {_EXAMPLES[card]}")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise BadMend(f"{card}={value} is too large for a number of FITS")
+    elif isinstance(value, int | float) and not abs(value) < (MAX_WHOLE if isinstance(value, int) else MAX_REAL):
+        raise BadMend(f"{card}: the number is too large for a card of FITS")

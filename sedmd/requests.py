@@ -6,19 +6,20 @@ service the command takes the lock itself and does so at once.
 
 from __future__ import annotations
 
-import json
 import pwd
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sedmd.context import ACCEPTED, AWAKE, HOLD, REFUSED
 from sedmd.dispatch import Dispatcher
+from sedmd.errors import SedmError
+from sedmd.foreign import MAX_TEXT, plain, table_in
 from sedmd.ingest import night_by_name
-from sedmd.ledger import FrameRow, Ledger, Request
+from sedmd.ledger import FrameRow, Ledger, LedgerError, Request
 from sedmd.marks import MEND
-from sedmd.mends import RANGE, Mend, scope_of
+from sedmd.mends import RANGE, BadMend, Mend, checked_card, scope_of
 from sedmd.night import is_night, neighbour
 from sedmd.plan import Node
 from sedmd.rawname import stem_of
@@ -27,6 +28,8 @@ from sedmd.rawname import stem_of
 STUCK = ("failed", "quarantined", "retry")
 #: Nights that are searched for a name, newest first, when none is given.
 NIGHTS_SEARCHED = 30
+#: An answer is one line, characters.
+LONGEST_ANSWER = 1000
 
 
 class Eyes(Protocol):
@@ -58,13 +61,30 @@ def who_asked(told: str, user: int | None) -> str:
 
 
 def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:
-    """Do what was asked; the answer for the operator, one line.
+    """Do what was asked; the answer for the operator, one line. Whatever a request does, it costs that request only.
 
     Parameters
     ----------
     eyes : Eyes or None
         Told which files to read again or never again; None when nobody watches.
+
+    Raises
+    ------
+    LedgerError
+        The answer could not be kept either.
     """
+    try:
+        answer = _carry_out(request, ledger, dispatcher, eyes)
+    except LedgerError:
+        raise
+    except SedmError as error:
+        answer = f"refused: {' '.join(str(error).split())}"
+    except Exception as error:
+        answer = f"refused: {type(error).__name__}: {error}; a fault of the program, report it"
+    return plain(answer)[:LONGEST_ANSWER]
+
+
+def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) -> str:
     do = VERBS.get(request.verb)
     if do is None:
         return f"refused: there is no request {request.verb!r}"
@@ -187,6 +207,8 @@ def _release(asked: _Asked) -> str:
 
 def _accept(asked: _Asked) -> str:
     """The night's geometry is right although it departs from the one before."""
+    if not asked.ledger.frames(asked.night):
+        return f"refused: there are no frames of night {asked.night}"
     asked.ledger.mark(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
     asked.ledger.unmark(REFUSED, asked.night, "calibrations")
     return f"the calibrations of {asked.night} are taken although they depart from the night before"
@@ -199,7 +221,7 @@ def _scan(asked: _Asked) -> str:
 
 def _mend(asked: _Asked) -> str:
     """Cards are corrected, or corrections taken back; the frames are read again."""
-    given = json.loads(asked.cards)
+    given = _corrections(asked.cards)
     files = _files_of(asked)
     if not files and asked.subject != asked.night and "undo" not in given:
         return asked.unknown()
@@ -224,6 +246,22 @@ def _mend(asked: _Asked) -> str:
         if asked.eyes is not None:
             asked.eyes.forget_known(path)
     return f"{what}; {len(files)} files are read again"
+
+
+def _corrections(cards: str) -> Mapping[str, Any]:
+    """What a request to mend holds: "cards", corrections by name, or "undo", names of cards (none: all)."""
+    if len(cards) > MAX_TEXT:
+        raise BadMend(f"the request holds {len(cards)} characters; expected the corrections of a few cards")
+    try:
+        given = table_in(cards)
+    except ValueError as error:
+        raise BadMend(f"the request holds no corrections ({error}); expected what sedmd mend leaves") from None
+    corrected, undone = given.get("cards"), given.get("undo")
+    if isinstance(corrected, dict) and corrected and len(given) == 1:
+        return {"cards": dict(checked_card(card, value) for card, value in corrected.items())}
+    if isinstance(undone, list) and all(isinstance(card, str) for card in undone) and len(given) == 1:
+        return given
+    raise BadMend("the request holds no corrections; expected cards and their values, or those to take back")
 
 
 def _files_of(asked: _Asked) -> list[Path]:

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.data.standards import lookup
+from sedmd.foreign import plain
 from sedmd.frames import Frame, Kind
+
+#: No name that an operator gives is longer, characters.
+LONGEST_NAME = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +160,23 @@ def frame_row(row: Mapping[str, Any], *, forgotten: bool = False) -> FrameRow:
         rules=row["rules"],
         frame=frame_from_json(row["body"]) if usable else None,
     )
+
+
+def request_row(row: Mapping[str, Any], *, now: str) -> Request:
+    """A row of the table ``request``, its values as bytes; `now` stands for a time that is none."""
+    given = {
+        name: (row[name] or b"").decode("utf-8", "replace")
+        for name in ("time", "verb", "night", "subject", "who", "cards")
+    }
+    # corrections are read as JSON, which says what is wrong with them
+    short = {name: plain(given[name][:LONGEST_NAME]) for name in ("verb", "night", "subject", "who")}
+    return Request(number=row["id"], time=_time_or(given["time"], now), cards=given["cards"], **short)
+
+
+def _time_or(text: str, now: str) -> str:
+    """The time, if it is one that has passed: of several corrections the last one counts."""
+    try:
+        told = datetime.fromisoformat(text)
+        return text if told.tzinfo is not None and told <= datetime.fromisoformat(now) else now
+    except ValueError:
+        return now

@@ -58,8 +58,12 @@ class Answer:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
+    """An answer that leads elsewhere is the answer; where it leads is not even looked at: it may be no address."""
+
+    def http_error_302(self, *_: object) -> None:
         return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
 
 
 def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, timeout_s: float) -> Answer:

@@ -92,8 +92,8 @@ class SkyPortal:
         number = there["id"]
         for what, step in (
             ("status", lambda: self._status(spectrum, follow_up)),
-            ("classification", lambda: self._annotate(spectrum, number, there.get("annotations") or [])),
-            ("plot", lambda: self._attach(spectrum, number, there.get("comments") or [])),
+            ("classification", lambda: self._annotate(spectrum, number, _tables(there.get("annotations")))),
+            ("plot", lambda: self._attach(spectrum, number, _tables(there.get("comments")))),
         ):
             try:
                 if done := step():
@@ -199,7 +199,7 @@ class SkyPortal:
         if not isinstance(spectra, list):
             raise TryLater("the server's list of spectra is none; expected an object with 'spectra'")
         for one in spectra:
-            known = one.get("altdata") if isinstance(one, dict) and isinstance(one.get("id"), int) else None
+            known = one.get("altdata") if isinstance(one, dict) and _is_number(one.get("id")) else None
             if isinstance(known, dict) and known.get(CHECKSUM) == spectrum.content:
                 return dict(one)
         return None
@@ -211,7 +211,7 @@ class SkyPortal:
             if (there := self._find(spectrum)) is None:
                 raise Refused(str(error)) from None
             return there
-        if not isinstance(data, dict) or not isinstance(data.get("id"), int):
+        if not isinstance(data, dict) or not _is_number(data.get("id")):
             raise TryLater("the server took the spectrum but gave no number; it will be asked for it")
         return {"id": data["id"]}
 
@@ -231,7 +231,7 @@ class SkyPortal:
             _FollowUp(one["id"], str(one.get("status") or ""))
             for one in (listed if isinstance(listed, list) else [])
             # sourceID matches parts of names too
-            if isinstance(one, dict) and one.get("obj_id") == spectrum.target and isinstance(one.get("id"), int)
+            if isinstance(one, dict) and one.get("obj_id") == spectrum.target and _is_number(one.get("id"))
         ]
         alive = [one for one in found if not one.status.lower().startswith(WITHDRAWN)]
         if not alive:
@@ -255,7 +255,7 @@ class SkyPortal:
     def _annotate(self, spectrum: Outgoing, number: int, there: list[dict[str, Any]]) -> str:
         if not spectrum.classification:
             return ""
-        mine = [one for one in there if one.get("origin") == ORIGIN and isinstance(one.get("id"), int)]
+        mine = [one for one in there if one.get("origin") == ORIGIN and _is_number(one.get("id"))]
         if not mine:
             self._ask("POST", f"/api/spectra/{number}/annotations", self._annotation(spectrum))
         elif mine[0].get("data") != dict(spectrum.classification):  # one annotation of a name: it is brought up to date
@@ -326,6 +326,16 @@ class SkyPortal:
         if told["status"] == "error":
             raise Refused(said)
         return told.get("data")
+
+
+def _is_number(value: Any) -> bool:
+    """What a server numbers its things with."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    """Those of a server's list that are what they should be; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _shortened(value: Any) -> Any:

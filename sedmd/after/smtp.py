@@ -114,6 +114,11 @@ def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Line
         raise MailAway(f"{_where(mail)} did not answer in {mail.timeout_s:g} s") from None
     except (OSError, smtplib.SMTPException) as error:
         raise MailAway(hide(f"{_where(mail)} cannot be reached ({error})")) from None
+    except UnicodeEncodeError:
+        msg = f"user {mail.user!r} or an address holds a character that mail servers do not take; correct [mail]"
+        raise MailRefused(hide(msg)) from None
+    except ValueError as error:  # a challenge that is none, say
+        raise MailAway(hide(f"{_where(mail)} said what cannot be understood ({error})")) from None
 
 
 class _Capped:

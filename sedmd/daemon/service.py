@@ -32,7 +32,7 @@ from sedmd.doorbell import Doorbell
 from sedmd.engines import Engine, engine_for
 from sedmd.errors import ConfigError, NotNow, SedmError
 from sedmd.journal import Journal
-from sedmd.ledger import FrameRow, Ledger, LedgerError, LedgerFull
+from sedmd.ledger import FrameRow, Ledger, LedgerFull
 from sedmd.lock import single_instance
 from sedmd.night import is_night
 from sedmd.products.files import DiskFull, write_bytes_atomic
@@ -447,21 +447,22 @@ class Service:
             self.ticker.at(wake, lambda: self.inbox.put(Wake()), name="wake")
 
     def _answer(self) -> None:
-        """Carry out what operators asked for."""
+        """Carry out what operators asked for; of a flood the rest after the other work."""
+        until = self.monotonic() + SLICE_S
         for asked in self.ledger.requests():
+            if self.monotonic() >= until:
+                self.inbox.put(Asked(0, 0))
+                return
             request = replace(asked, who=who_asked(asked.who, self._asked_by.get(asked.number)))
-            try:
-                answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
-            except LedgerError:
-                raise
-            except Exception as error:
-                # the border of an operator's request: whatever it does, it costs that request only
-                answer = f"refused: {type(error).__name__}: {error}; a fault of the program, report it"
+            answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
             self.ledger.answer(request.number, answer)
-            self._asked_by.pop(request.number, None)
             text = f"{answer} (asked by {request.who})"
-            self.report.event(request.night, request.verb, request.subject, text, level=NOTICE)
+            # the log of a night lies in a directory of its name
+            there = is_night(request.night) and (self.settings.paths.redux_root / request.night).is_dir()
+            night = request.night if there else ""
+            self.report.event(night, request.verb, request.subject, text, level=NOTICE)
             self.nights.touch_all()
+        self._asked_by.clear()  # who rang for what there is not is nobody's business
 
     def _hear_observers(self) -> None:
         """Take in what observers decided since the last look."""

@@ -10,8 +10,9 @@ from scipy.spatial import cKDTree
 NEIGHBOURS = 12
 #: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
 LOOSE, LEAST_SPREAD = 0.3, 0.003
-#: What was taken off as scattered light is known to this share of it: far wings of the spectra look like it.
-SCATTERED_DOUBT = 0.1
+#: What was taken off as scattered light is known to this share of it: far wings of the spectra look like it. The error
+#: is the same over so many bins, as the light is smooth (sigma 40 columns), and together they tell no more than one.
+SCATTERED_DOUBT, COMMON_BINS = 0.1, 100.0
 
 
 def spaxel_flat(
@@ -62,7 +63,7 @@ def spaxel_flat(
     for _ in range(rounds):
         model = reference[:, None] * curve
         # Photon noise, half a per cent for structure finer than the curve, and what scattered light leaves in doubt.
-        doubt = (0.005 * model) ** 2 + (SCATTERED_DOUBT * scattered) ** 2
+        doubt = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_DOUBT * scattered) ** 2
         weight = np.where(good, 1.0 / (variance + doubt + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)

@@ -17,9 +17,9 @@ from sedmd.reduce.parallel import side_by_side
 from sedmd.reduce.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
 
-#: Wavelengths between which a trace is extracted [Angstrom]: a little more than any product holds, so that the light
-#: at the ends is not taken for background.
-EXTRACTION_RANGE = (3550.0, 10400.0)
+#: Wavelengths between which a trace is extracted [Angstrom]: all that silicon still sees. Light beyond the end of its
+#: trace would be taken for the light between the spectra, or for that of a spectrum that begins beside it.
+EXTRACTION_RANGE = (3550.0, 10700.0)
 #: Wavelength at which a spaxel's place on the detector is quoted.
 REFERENCE_WAVELENGTH = 6500.0
 #: Fewest groups of lamp lines that place a spaxel, the smooth field model giving the rest.

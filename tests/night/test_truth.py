@@ -7,6 +7,7 @@ calibrated spectrum comes. One test for each night: tests that run in several pr
 from pathlib import Path
 
 import pytest
+from benchmarks.instruments import drawn
 
 from sedmd import cli
 from sedmd.demo import compare, decides
@@ -14,7 +15,7 @@ from sedmd.ledger import Ledger
 from sedmd.rawname import stem_of
 from sedmd.simulate import load_profile
 from sedmd.simulate.profiles import NEWEST
-from sedmd.simulate.score import Row, score_night
+from sedmd.simulate.score import Row, products_of, score_night
 
 from .helpers import NOW
 
@@ -32,6 +33,18 @@ def lost_frames(redux: Path, night: str, raw: Path) -> list[str]:
         known = ledger.frames(night)
     unknown = {stem_of(path) for path in raw.glob("*/ifu*.fits*")} - {stem_of(row.path) for row in known}
     return [*sorted(unknown), *(f"{row.path.name} {row.told()}" for row in known if row.frame is None)]
+
+
+@pytest.mark.slow(seconds=40)
+def test_spectra_that_overlap_at_their_ends_keep_their_own_light(tmp_path):
+    """The red end of a spectrum 3.5 rows off another's blue one: a target came out 7 % too bright at 410 nm."""
+    profile = tmp_path / "instrument.toml"
+    profile.write_text(drawn(205))
+    assert cli.main(["simulate", str(tmp_path), "--least", "--profile", str(profile), "--seed", "205"]) == 0
+    raws = [str(path) for path in sorted((tmp_path / "raw").iterdir())]
+    assert cli.main(["reduce", *raws, "--redux", str(tmp_path / "redux"), "--workers", "1"]) == 0
+    rows = score_night(tmp_path / "truth", products_of(tmp_path / "redux"))
+    assert [row for row in rows if decides(row) and not row.passed] == [], compare(rows)
 
 
 @pytest.mark.parametrize("profile", EPOCHS)
@@ -52,6 +65,6 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
     assert max(values(rows, "flexure y, error")) <= 0.05
     # wings that are not those of the spectra put the light of bright neighbours on the faint ends: 4 to 10 %
     blue, other = values(rows, "flat, rms")
-    assert blue <= 5.0 and other <= 1.5, told
+    assert blue <= 3.5 and other <= 1.5, told
     assert [row.value for row in rows if row.what == "fate"] == ["spectrum", "spectrum"], told
     assert cli.main(["validate", str(tmp_path / "truth"), str(redux)]) == 0

@@ -23,11 +23,15 @@ class Holder:
         return f"process {self.pid} ({name_of(self.pid) or 'of another user'})"
 
 
-def holders_of(*paths: Path, table: str | None = None) -> list[Holder]:
+def holders_of(
+    *paths: Path, table: str | None = None, between: tuple[int, int] = (0, 1 << 63)
+) -> list[Holder]:
     """Who holds a lock on these files, by number; empty where there is none, or no table.
 
     Parameters
     ----------
+    between : (int, int)
+        Only locks that begin at one of these bytes, the last included.
     table : str or None
         Content of ``/proc/locks``; None reads it.
     """
@@ -43,7 +47,8 @@ def holders_of(*paths: Path, table: str | None = None) -> list[Holder]:
             table = TABLE.read_text(encoding="ascii", errors="replace")
         except OSError:
             return []
-    found = {one for place, one in _lines(table) if place in wanted}
+    first, last = between
+    found = {one for place, begins, one in _lines(table) if place in wanted and first <= begins <= last}
     return sorted(found, key=lambda one: (one.pid, one.kind))
 
 
@@ -55,10 +60,10 @@ def name_of(pid: int) -> str:
         return ""
 
 
-def _lines(table: str) -> Iterator[tuple[str, Holder]]:
+def _lines(table: str) -> Iterator[tuple[str, int, Holder]]:
     for line in table.splitlines():
         # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF; one that waits has -> before its kind
         words = line.split()
-        if len(words) < 8 or words[1] == "->" or not words[4].lstrip("-").isdigit():
+        if len(words) < 8 or words[1] == "->" or not (words[4].lstrip("-").isdigit() and words[6].isdigit()):
             continue
-        yield words[5], Holder(pid=int(words[4]), kind=words[1], writes=words[3] == "WRITE")
+        yield words[5], int(words[6]), Holder(pid=int(words[4]), kind=words[1], writes=words[3] == "WRITE")

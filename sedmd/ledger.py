@@ -24,7 +24,10 @@ from sedmd.sqlite import (
     PATIENCE_S,
     LedgerError,
     LedgerFull,
+    cut_log,
+    identities,
     insert,
+    judged,
     open_database,
     see_room,
     stamp,
@@ -54,6 +57,7 @@ class Ledger(Marks):
         self._db = connection
         self._clock = clock
         self.journal = journal
+        self._files: dict[Path, tuple[int, int]] = {}
 
     @classmethod
     def open(
@@ -74,6 +78,7 @@ class Ledger(Marks):
             Also, with `check`, if it holds nothing while the journal tells of work that was done: it was lost.
         """
         ledger = cls(open_database(path, read_only=read_only, check=check, wait_s=wait_s), clock, journal)
+        ledger._files = {} if read_only else identities(path)
         if check and journal is not None and ledger._holds_nothing() and (nights := journal.tells()):
             ledger.close()
             msg = (
@@ -112,6 +117,34 @@ class Ledger(Marks):
             If nothing can be written now.
         """
         see_room(self._db)
+
+    def judged(self) -> AbstractContextManager[None]:
+        """What SQLite says of the file in this block is told as `LedgerFull` or `LedgerError`."""
+        return judged(self._db)
+
+    def tidy(self) -> str:
+        """See that the files are those that were opened, and keep the log short; who keeps it long, or empty.
+
+        Raises
+        ------
+        LedgerError
+            If a file was removed or replaced: what is written goes where nobody finds it.
+        """
+        for path, known in self._files.items():
+            try:
+                status = path.stat()
+                same = (status.st_dev, status.st_ino) == known
+            except FileNotFoundError:
+                same = False
+            except OSError:
+                continue  # the disk does not say
+            if not same:
+                msg = (
+                    f"ledger file {path} was removed or replaced while it was in use; nothing that is written reaches "
+                    "it. All of it is in the journals: sedmd doctor --rebuild"
+                )
+                raise LedgerError(msg)
+        return cut_log(self._db)
 
     def together(self) -> AbstractContextManager[object]:
         """What is written in this block is written in one transaction."""

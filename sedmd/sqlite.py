@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 ENOUGH_BYTES = 1_000_000
 
 
+#: A write-ahead log longer than this is brought into the file and cut [bytes]; by itself it stays below a quarter.
+LONG_LOG_BYTES = 16_000_000
+#: Bytes of the ``-shm`` file that SQLite locks for those that read (its ``WAL_READ_LOCK``).
+READ_LOCKS = (123, 127)
 #: So long a process waits for another that writes, seconds.
 PATIENCE_S = 10.0
 
@@ -97,13 +101,64 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     except BaseException as error:
         if connection.in_transaction:  # a full disk rolls back by itself
             connection.execute("ROLLBACK")
-        kind = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else None
+        with judged(connection):
+            raise error
+
+
+@contextmanager
+def judged(connection: sqlite3.Connection) -> Iterator[None]:
+    """What SQLite says of the file, also to who only reads, in a sentence for an operator.
+
+    Raises
+    ------
+    LedgerFull
+        If it cannot be used now.
+    LedgerError
+        If the file is damaged.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # faults of the program have no code
         if kind in NO_ROOM:
             raise _full(error, connection) from error
         if kind in DAMAGED:
             msg = f"the ledger is damaged ({error}); stop the service and run: sedmd doctor --rebuild"
             raise LedgerError(msg) from error
         raise
+
+
+def cut_log(connection: sqlite3.Connection) -> str:
+    """Bring a long write-ahead log into the file and cut it; who keeps that from being done, empty if nobody does."""
+    path = _place(connection)
+    log = Path(f"{path}-wal")
+    try:
+        size = log.stat().st_size if path else 0
+    except OSError:
+        return ""
+    if size <= LONG_LOG_BYTES:
+        return ""
+    (wait_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        held, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    if not held:
+        return ""
+    found = [one for one in holders_of(Path(f"{path}-shm"), between=READ_LOCKS) if one.pid not in (0, os.getpid())]
+    named = ", ".join(dict.fromkeys(one.told() for one in found)) or "another process"
+    return f"{log.name} has grown to {size / 1e6:.0f} MB: {named} reads the ledger and does not end. End it"
+
+
+def identities(path: Path | str) -> dict[Path, tuple[int, int]]:
+    """Device and inode of a ledger's files, by which one that was removed or replaced is noticed."""
+    found = {}
+    for one in (Path(path), Path(f"{path}-wal")):
+        with suppress(OSError):
+            status = one.stat()
+            found[one] = (status.st_dev, status.st_ino)
+    return found
 
 
 def see_room(connection: sqlite3.Connection) -> None:
@@ -116,7 +171,7 @@ def see_room(connection: sqlite3.Connection) -> None:
     """
     with transaction(connection):
         connection.execute("UPDATE step SET version = version")
-    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    path = _place(connection)
     if not path:  # it is in memory
         return
     try:
@@ -140,6 +195,12 @@ def stamp(clock: Callable[[], datetime]) -> str:
 def time_of(text: str | None) -> datetime | None:
     """The time of a cell, if there is one."""
     return datetime.fromisoformat(text) if text else None
+
+
+def _place(connection: sqlite3.Connection) -> str:
+    """Where the file is; empty for one in memory."""
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    return str(path)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path | str, *, read_only: bool) -> None:
@@ -182,7 +243,7 @@ def _full(error: BaseException, connection: sqlite3.Connection | None = None) ->
 
 def _others(connection: sqlite3.Connection) -> list[Holder]:
     """Other processes with a lock on the file; those that only read are named where nobody writes."""
-    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    path = _place(connection)
     found = holders_of(Path(path), Path(f"{path}-shm")) if path else []
     found = [one for one in found if one.pid not in (0, os.getpid())]
     return [one for one in found if one.writes] or found

@@ -179,6 +179,7 @@ class Service:
         self.stalled = ""
         self._missed = 0
         self._unwritten: dict[str, str] = {}
+        self._log_held = ""
         self._folders: set[str] = set()
         # the ledger of ten years is asked once
         self._known_nights = set(ledger.nights())
@@ -235,7 +236,8 @@ class Service:
         for message in dict.fromkeys(messages):
             try:
                 if not full:
-                    self.handle(message)
+                    with self.ledger.judged():
+                        self.handle(message)
             except LedgerFull as error:
                 full = True
                 self._stall(error)
@@ -245,8 +247,9 @@ class Service:
             if not full:
                 if self.stalled:
                     self.ledger.probe()
-                self.intake.work(SLICE_S)
-                self._pump()
+                with self.ledger.judged():
+                    self.intake.work(SLICE_S)
+                    self._pump()
         except LedgerFull as error:
             full = True
             self._stall(error)
@@ -309,6 +312,7 @@ class Service:
                 self._answer()
                 self._hear_observers()
                 self._write_journal()
+                self._tidy_ledger()
             case Sweep():
                 self.intake.again()
                 self.dispatcher.expire()
@@ -479,6 +483,15 @@ class Service:
             take_up = importlib.import_module("sedmd.after.classification").take_up
             for text in take_up(self.ledger, folder):
                 self.report.event(night, "classify", "", text, level=NOTICE)
+
+    def _tidy_ledger(self) -> None:
+        """Keep the ledger's log short; tell once who keeps it long, and once when it is short again."""
+        held = self.ledger.tidy()
+        if held and not self._log_held:
+            self.report.event("", "ledger", "", held, level=WARNING)
+        elif self._log_held and not held:
+            self.report.event("", "ledger", "", "its log is short again", level=NOTICE)
+        self._log_held = held
 
     def _write_journal(self) -> None:
         """Try lines of the journals again that could not be written; tells once that they wait, and once when not."""

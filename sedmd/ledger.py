@@ -30,6 +30,7 @@ from sedmd.sqlite import (
     judged,
     open_database,
     see_room,
+    see_same,
     stamp,
     time_of,
     transaction,
@@ -130,20 +131,7 @@ class Ledger(Marks):
         LedgerError
             If a file was removed or replaced: what is written goes where nobody finds it.
         """
-        for path, known in self._files.items():
-            try:
-                status = path.stat()
-                same = (status.st_dev, status.st_ino) == known
-            except FileNotFoundError:
-                same = False
-            except OSError:
-                continue  # the disk does not say
-            if not same:
-                msg = (
-                    f"ledger file {path} was removed or replaced while it was in use; nothing that is written reaches "
-                    "it. All of it is in the journals: sedmd doctor --rebuild"
-                )
-                raise LedgerError(msg)
+        see_same(self._files)
         return cut_log(self._db)
 
     def together(self) -> AbstractContextManager[object]:

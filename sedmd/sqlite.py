@@ -80,6 +80,30 @@ def open_database(
     return connection
 
 
+def see_same(known: Mapping[Path, tuple[int, int]]) -> None:
+    """See that the files are still those that `identities` found.
+
+    Raises
+    ------
+    LedgerError
+        If one was removed or replaced: what is written goes where nobody finds it.
+    """
+    for path, identity in known.items():
+        try:
+            status = path.stat()
+            same = (status.st_dev, status.st_ino) == identity
+        except FileNotFoundError:
+            same = False
+        except OSError:
+            continue  # the disk does not say
+        if not same:
+            msg = (
+                f"ledger file {path} was removed or replaced while it was in use; nothing that is written reaches it. "
+                "All of it is in the journals: sedmd doctor --rebuild"
+            )
+            raise LedgerError(msg)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All of it or nothing.

@@ -158,6 +158,7 @@ def _carry_out_here(settings: Settings) -> None:
     """No service is there: take the lock and carry out what is asked."""
     import io
 
+    from sedmd.claim import claimed
     from sedmd.dispatch import Dispatcher
     from sedmd.engines import InlineEngine
     from sedmd.journal import Journal
@@ -168,6 +169,7 @@ def _carry_out_here(settings: Settings) -> None:
 
     with (
         single_instance(settings.paths.state),
+        claimed(settings.paths.redux_root, settings.paths.state, now=utc_now()),
         Ledger.open(
             settings.paths.state / "ledger.sqlite", clock=utc_now, journal=Journal(settings.paths.redux_root)
         ) as ledger,

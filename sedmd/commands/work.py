@@ -41,6 +41,9 @@ def add_to(add: Add) -> None:
     command.add_argument("--config", type=Path, help="TOML file; smallest: [paths] raw_root, redux_root")
     command.add_argument("--raw", metavar="DIR", type=Path, help="instead of a file: the raw root ...")
     command.add_argument("--redux", metavar="DIR", type=Path, help="... and the redux root")
+    command.add_argument(
+        "--take-over", action="store_true", help="the other host that worked on this redux root is gone for good"
+    )
     command.add_argument("--verbose", "-v", action="store_true", help="minor events too")
 
 
@@ -116,7 +119,9 @@ def verb_run(options: argparse.Namespace) -> int:
     else:
         table = {"paths": {"raw_root": str(options.raw), "redux_root": str(options.redux)}}
         settings = from_table(table, origin="command line", base=Path.cwd())
-    return serve(settings, clock=utc_now, config=options.config, verbose=options.verbose)
+    return serve(
+        settings, clock=utc_now, config=options.config, verbose=options.verbose, take_over=options.take_over
+    )
 
 
 def verb_extract(options: argparse.Namespace) -> int:
@@ -180,6 +185,7 @@ def _extract_auto(options: argparse.Namespace) -> int:
 @contextmanager
 def _at_work(settings: Settings) -> Iterator[tuple[Ledger, Engine]]:
     """The redux root for this process alone: its ledger, and workers."""
+    from sedmd.claim import claimed
     from sedmd.engines import engine_for
     from sedmd.journal import Journal
     from sedmd.ledger import Ledger
@@ -191,6 +197,7 @@ def _at_work(settings: Settings) -> Iterator[tuple[Ledger, Engine]]:
     journal = Journal(settings.paths.redux_root)
     with (
         single_instance(settings.paths.state),
+        claimed(settings.paths.redux_root, settings.paths.state, now=utc_now()),
         Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, journal=journal, check=True) as ledger,
         engine_for(settings.jobs, tell=lambda text: print(text, file=sys.stderr)) as engine,
     ):

@@ -20,6 +20,7 @@ from typing import Any
 from sedmd.config import Settings
 from sedmd.context import AWAKE, ENDED
 from sedmd.daemon.complete import Gate, Look, deferral
+from sedmd.daemon.vitals import age
 from sedmd.fitsfile import examine, unreadable
 from sedmd.frames import Kind
 from sedmd.ingest import (
@@ -302,6 +303,8 @@ class Intake:
 
     def stood_still(self, seconds: float) -> None:
         """The process stood still for so long: no file has been still in that time."""
+        text = f"stood still for {age(seconds)} (stopped by a signal, the whole machine, or a disk); going on"
+        self.report.event("", "service", "", text, level=WARNING)
         self.gate.stood_still(seconds)
 
     def leave_out(self, path: Path) -> None:

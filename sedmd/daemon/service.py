@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from sedmd import __version__
+from sedmd.claim import Claim, claimed
 from sedmd.config import NEEDS_RESTART, Settings, changed, load, show
 from sedmd.daemon.chores import Chores
 from sedmd.daemon.clock import Drift, Standstill, Ticker
@@ -25,7 +26,8 @@ from sedmd.daemon.keeper import VitalsKeeper
 from sedmd.daemon.messages import Asked, Check, Ended, Hint, Message, Reload, Scan, Stop, Sweep, Trouble, Wake
 from sedmd.daemon.nights import Nights
 from sedmd.daemon.notify import Notifier
-from sedmd.daemon.vitals import age, troubles
+from sedmd.daemon.upkeep import Upkeep
+from sedmd.daemon.vitals import troubles
 from sedmd.daemon.watch import Watcher
 from sedmd.dispatch import Dispatcher
 from sedmd.doorbell import Doorbell
@@ -55,7 +57,12 @@ STALL_S = 5.0
 
 
 def serve(
-    settings: Settings, *, clock: Callable[[], datetime], config: Path | None = None, verbose: bool = False
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    config: Path | None = None,
+    verbose: bool = False,
+    take_over: bool = False,
 ) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.
 
@@ -63,11 +70,15 @@ def serve(
     ----------
     config : Path or None
         The file that SIGHUP reads again.
+    take_over : bool
+        Another host that worked on this redux root is gone for good.
 
     Raises
     ------
     NotNow
         If the raw root does not exist at the start, or another service works on this redux root.
+    TakenOver
+        If another host was told to take over meanwhile.
     """
     paths = settings.paths
     if paths.group:
@@ -89,13 +100,14 @@ def serve(
     )
     with (
         single_instance(paths.state, mode=int(paths.state_mode, 8)),
+        claimed(paths.redux_root, paths.state, now=clock(), take_over=take_over) as claim,
         Ledger.open(
             paths.state / "ledger.sqlite", clock=clock, journal=Journal(paths.redux_root), check=True, wait_s=LEDGER_S
         ) as ledger,
         engine_for(settings.jobs, tell=lambda text: report.event("", "cluster", "", text, level=NOTICE)) as engine,
     ):
         service = Service(
-            settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config
+            settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config, claim=claim
         )
         # SimpleQueue.put may be interrupted by itself; nothing else is safe in a signal handler
         for number, message in (
@@ -134,6 +146,7 @@ class Service:
         monotonic: Callable[[], float] = time.monotonic,
         notifier: Notifier | None = None,
         config: Path | None = None,
+        claim: Claim | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -169,6 +182,7 @@ class Service:
             monotonic=monotonic,
             on_end=self.intake.sleep_night,
         )
+        self.upkeep = Upkeep(ledger, report, claim)
         self.chores = Chores(settings=settings, config=config, report=report, monotonic=monotonic)
         self.ticker = Ticker()
         self.watcher = self._watcher(settings)
@@ -178,8 +192,6 @@ class Service:
         self.bell = Doorbell(settings.paths.state, lambda number, user: self.inbox.put(Asked(number, user)))
         self.stalled = ""
         self._missed = 0
-        self._unwritten: dict[str, str] = {}
-        self._log_held = ""
         self._folders: set[str] = set()
         # the ledger of ten years is asked once
         self._known_nights = set(ledger.nights())
@@ -262,9 +274,7 @@ class Service:
     def _receive(self) -> list[Message]:
         """Everything in the inbox; waits for something when there is nothing else to do."""
         patience = self._patience_s()
-        wait = self.intake.wait_s()
-        if self.stalled:
-            wait = STALL_S  # whatever is due cannot be booked before
+        wait = STALL_S if self.stalled else self.intake.wait_s()  # whatever is due cannot be booked before
         timeout = min([patience, *([wait] if wait is not None else [])])
         messages: list[Message] = []
         try:
@@ -283,10 +293,7 @@ class Service:
 
     def _wake_up(self) -> None:
         """What was timed while the process stood still did not grow older."""
-        seconds = self.standstill.passed_s(patience_s=max(self._patience_s(), STALL_S))
-        if seconds:
-            text = f"stood still for {age(seconds)} (stopped by a signal, the whole machine, or a disk); going on"
-            self.report.event("", "service", "", text, level=WARNING)
+        if seconds := self.standstill.passed_s(patience_s=max(self._patience_s(), STALL_S)):
             self.intake.stood_still(seconds)
             self.keeper.stood_still(seconds)
 
@@ -311,8 +318,7 @@ class Service:
                 self._scan()
                 self._answer()
                 self._hear_observers()
-                self._write_journal()
-                self._tidy_ledger()
+                self.upkeep.see_to(mounted=self.disk.mounted())
             case Sweep():
                 self.intake.again()
                 self.dispatcher.expire()
@@ -358,7 +364,7 @@ class Service:
         for key in abandoned:
             with suppress(LedgerFull):
                 self.ledger.release(key)
-        self._write_journal()
+        self.upkeep.write_journals()
         self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs start again next time", level=NOTICE)
         return 0
 
@@ -483,30 +489,6 @@ class Service:
             take_up = importlib.import_module("sedmd.after.classification").take_up
             for text in take_up(self.ledger, folder):
                 self.report.event(night, "classify", "", text, level=NOTICE)
-
-    def _tidy_ledger(self) -> None:
-        """Keep the ledger's log short; tell once who keeps it long, and once when it is short again."""
-        held = self.ledger.tidy()
-        if held and not self._log_held:
-            self.report.event("", "ledger", "", held, level=WARNING)
-        elif self._log_held and not held:
-            self.report.event("", "ledger", "", "its log is short again", level=NOTICE)
-        self._log_held = held
-
-    def _write_journal(self) -> None:
-        """Try lines of the journals again that could not be written; tells once that they wait, and once when not."""
-        journal = self.ledger.journal
-        if journal is None:
-            return
-        journal.flush()
-        for night in set(self._unwritten) | set(journal.troubles):
-            before, now = self._unwritten.get(night, ""), journal.troubles.get(night, "")
-            if now and not before:
-                text = f"{now}. Its lines wait in memory, and the ledger could not be made again without them"
-                self.report.event(night, "journal", "", text, level=WARNING)
-            elif before and not now:
-                self.report.event(night, "journal", "", "can be written again; nothing is missing", level=NOTICE)
-        self._unwritten = dict(journal.troubles)
 
     def _check(self, night: str) -> None:
         """Look at the products of a night, at the bytes of those with another time stamp for a while at a time."""

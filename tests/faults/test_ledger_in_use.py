@@ -1,4 +1,4 @@
-"""What may happen to the ledger while a service writes it: readers that never end, files that go, pages that are lost."""
+"""What may happen to the ledger while a service writes it: readers that never end, files that go, lost pages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_reader_that_never_ends_is_named_and_the_log_is_short_again_after_it(t
         one.turn_until(lambda: one.said("its log is short again") == 1)
         assert log.stat().st_size < 300_000 < longest
         idle.close()
-        tell(f"the log grew to {longest / 1e6:.1f} MB under a reader, who was named; afterwards {log.stat().st_size} bytes")
+        tell(f"the log grew to {longest / 1e6:.1f} MB under a reader, who was named; then {log.stat().st_size} bytes")
 
 
 def test_pages_that_are_lost_under_who_only_reads_are_told_in_a_sentence(tmp_path):

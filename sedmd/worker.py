@@ -23,6 +23,7 @@ from pathlib import Path
 from sedmd import __version__
 from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver, SedmError
 from sedmd.job import Job, Result
+from sedmd.mounts import free_bytes
 from sedmd.sharing import make_folder, not_ours
 
 PR_SET_PDEATHSIG = 1
@@ -53,6 +54,8 @@ class Outcome:
         Traceback of an unexpected error.
     no_room : bool
         The disk was full.
+    free_bytes : int or None
+        Room where the products go at that moment.
     """
 
     state: str
@@ -63,6 +66,7 @@ class Outcome:
     products: tuple[Product, ...] = ()
     seconds: float = 0.0
     no_room: bool = False
+    free_bytes: int | None = None
 
 
 def run_job(steps_module: str, job: Job) -> Outcome:
@@ -95,6 +99,9 @@ def run_job(steps_module: str, job: Job) -> Outcome:
         # the border of the worker: whatever a step raises costs that job only
         reason = f"step {job.step} stopped with {type(error).__name__}: {_line(error)}"
         outcome = Outcome(state="failed", reason=reason, detail=traceback.format_exc())
+    if outcome.no_room:  # looked at now: when it is booked there may be room again
+        folder = next((path.parent for path in job.outputs.values()), Path())
+        outcome = replace(outcome, free_bytes=free_bytes(folder))
     return replace(outcome, seconds=time.monotonic() - begun)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sedmd.config import Settings
@@ -10,6 +12,8 @@ from sedmd.report import ERROR, NOTICE, Report
 
 #: Less than this is what a product made anew or a log gives back, and not room that somebody made [bytes].
 STEP = 1_000_000
+#: So long after a product did not fit another is tried although no room is seen, seconds.
+AGAIN_S = 600.0
 #: Begins the complaint about a redux root that is away.
 AWAY = "redux root"
 
@@ -17,7 +21,11 @@ AWAY = "redux root"
 class DiskGate:
     """Closed while there is less free space than `disk.min_free_mb` where products or the ledger go."""
 
-    def __init__(self, settings: Settings, report: Report) -> None:
+    def __init__(
+        self, settings: Settings, report: Report, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic = monotonic
+        self._refused_s = 0.0
         self._report = report
         #: What is lacking; empty when there is room.
         self.complaint = ""
@@ -37,12 +45,19 @@ class DiskGate:
         found = {name: free_bytes(place) for name, place in self._places.items()}
         return {name: free for name, free in found.items() if free is not None}
 
-    def refuse(self) -> None:
-        """A product did not fit although there should have been room: wait until there is more than now.
+    def refuse(self, free: int | None = None) -> None:
+        """A product did not fit although there should have been room: wait until there is more than there was.
 
-        Products go under the redux root, so what others free on the disk of the ledger is no room for them.
+        Products go under the redux root, so what others free on the disk of the ledger is no room for them. What free
+        space does not show, a quota perhaps, is found by another try after `AGAIN_S`.
+
+        Parameters
+        ----------
+        free : int or None
+            Bytes that were free at that moment; None takes those of now, which may be later.
         """
-        self._refused = self.free().get("redux_root")
+        self._refused = free if free is not None else self.free().get("redux_root")
+        self._refused_s = self._monotonic()
 
     def mounted(self) -> bool:
         """True while the redux root is the one of the start; an empty mount point must not be filled."""
@@ -68,8 +83,10 @@ class DiskGate:
         # once closed, a step more is asked for: a gate that swings with every product would tell its story all night
         needed = self._least + (STEP if self.complaint and self._least else 0)
         short = [f"{name} has {left // 1_000_000} MB" for name, left in free.items() if left < needed]
-        if self._refused is not None and not busy and free.get("redux_root", 0) > self._refused + STEP:
-            self._refused = None
+        if self._refused is not None and not busy:
+            more = free.get("redux_root", 0) > self._refused + STEP
+            if more or self._monotonic() - self._refused_s >= AGAIN_S:
+                self._refused = None
         before = self.complaint
         self.complaint = f"disk low: {', '.join(short)}; {needed // 1_000_000} MB needed" if short else ""
         if self._refused is not None and not short:

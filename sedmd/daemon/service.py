@@ -159,7 +159,7 @@ class Service:
         self.keeper = VitalsKeeper(clock=clock, monotonic=monotonic)
         self.drift = Drift(clock, monotonic)
         self.standstill = Standstill(monotonic)
-        self.disk = DiskGate(settings, report)
+        self.disk = DiskGate(settings, report, monotonic=monotonic)
         self.dispatcher = Dispatcher(
             settings=settings,
             ledger=ledger,
@@ -301,8 +301,8 @@ class Service:
         """Act on one message."""
         match message:
             case Ended(key, job, future):
-                if self.dispatcher.finished(key, future).no_room:
-                    self.disk.refuse()
+                if (outcome := self.dispatcher.finished(key, future)).no_room:
+                    self.disk.refuse(outcome.free_bytes)
                 self.nights.touch(job.night)
                 self.chores.changed()
                 if job.step in ("flat", "fluxcal"):  # it may serve the nights after it

@@ -21,7 +21,8 @@ from sedmd.rebuild import rebuild
 from .audit import booked, faults_of, install, now
 from .daemon import configure, running, wait_for, wait_until_done
 from .nights import undisturbed
-from .test_watch import FRAMES, NIGHT, case
+from .test_watch import FRAMES, NIGHT
+from .turned import case
 
 READER = """
 import sqlite3, sys

@@ -15,7 +15,7 @@ from sedmd.daemon.vitals import troubles
 from .audit import faults_of, install
 from .daemon import configure, family_of, running, wait_for, wait_until_done, workers_of
 from .nights import undisturbed
-from .test_watch import case
+from .turned import case
 
 FRAMES = [*calibrations(), *on_sky("STD-Feige34", "x")]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from night.raw_night import Raw
 
+from sedmd.config import Settings
 from sedmd.daemon.service import Service
 from sedmd.engines import InlineEngine
 from sedmd.journal import Journal
@@ -35,9 +36,15 @@ class Case:
     """A service in this process, its loop turned by hand."""
 
     def __init__(
-        self, folder: Path, *, monotonic: Callable[[], float] = time.monotonic, **changes: object
+        self,
+        folder: Path,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        before: Callable[[Settings], None] = lambda settings: None,
+        **changes: object,
     ) -> None:
         self.settings = configure(folder, scan_s=0.2, settle_s=0.05, **changes)
+        before(self.settings)
         self.wall = Wall()
         self.stream = io.StringIO()
         journal = Journal(self.settings.paths.redux_root)

@@ -26,7 +26,9 @@ class Disks:
         self.left = {self.redux: 100 * MB, self.state: 5000 * MB}
         self.log = io.StringIO()
         report = Report(clock=lambda: NOW, stream=self.log, journal=False)
-        self.gate = disk.DiskGate(from_table(table, origin="", base=tmp_path), report)
+        self.seconds = 0.0
+        settings = from_table(table, origin="", base=tmp_path)
+        self.gate = disk.DiskGate(settings, report, monotonic=lambda: self.seconds)
 
     def told(self):
         return self.log.getvalue().splitlines()
@@ -75,6 +77,26 @@ def test_after_a_product_that_did_not_fit_only_room_where_products_go_is_room(di
     assert not here.gate.room(busy=True)
     assert here.gate.room()
     assert ["disk full: a product did not fit" in line for line in here.told()] == [True, False]
+
+
+def test_room_that_came_between_the_failure_and_its_booking_is_room(disks):
+    """The ledger is on the same disk: the failure is booked only when there is room again."""
+    here = disks(min_free_mb=0)
+    here.gate.refuse(0)  # by now there are 100 MB
+    assert here.gate.room() and here.told() == []
+
+
+def test_what_free_space_does_not_show_is_tried_again_after_a_while(disks):
+    here = disks(min_free_mb=0)
+    here.gate.refuse()  # a quota: 100 MB are free, and are not for us
+    assert not here.gate.room()
+    here.seconds = disk.AGAIN_S - 1
+    assert not here.gate.room()
+    here.seconds = disk.AGAIN_S
+    assert not here.gate.room(busy=True)
+    assert here.gate.room()
+    here.gate.refuse()
+    assert not here.gate.room()
 
 
 def test_a_disk_that_does_not_answer_is_not_called_full(disks):

@@ -11,8 +11,9 @@ NEIGHBOURS = 12
 #: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
 LOOSE, LEAST_SPREAD = 0.3, 0.003
 #: What was taken off as scattered light is known to this share of it: far wings of the spectra look like it. The error
-#: is the same over so many bins, as the light is smooth (sigma 40 columns), and together they tell no more than one.
-SCATTERED_DOUBT, COMMON_BINS = 0.1, 100.0
+#: is the same over many bins, as the light is smooth, and they tell no more than one of them: so many at once. With
+#: more, nothing would hold the blue end where half-lost spaxels at the chip's edge spoil the red one.
+SCATTERED_DOUBT, COMMON_BINS = 0.1, 10.0
 
 
 def spaxel_flat(

@@ -65,6 +65,6 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
     assert max(values(rows, "flexure y, error")) <= 0.05
     # wings that are not those of the spectra put the light of bright neighbours on the faint ends: 4 to 10 %
     blue, other = values(rows, "flat, rms")
-    assert blue <= 3.5 and other <= 1.5, told
+    assert blue <= 5.0 and other <= 1.5, told
     assert [row.value for row in rows if row.what == "fate"] == ["spectrum", "spectrum"], told
     assert cli.main(["validate", str(tmp_path / "truth"), str(redux)]) == 0

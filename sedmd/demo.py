@@ -243,17 +243,23 @@ def _wait_until_closed(
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Wait until the night is closed and nothing is left to do, as long as something comes of it; the last snapshot."""
-    until, before = monotonic() + PATIENCE_S, None
+    until, before, lacking = monotonic() + PATIENCE_S, None, ""
     while monotonic() < until:
         if service.poll() is not None:
             msg = f"the service ended early with exit code {service.returncode}; its lines are above"
             raise SedmError(msg)
-        state = snapshot(settings, night=night, now=clock())
+        try:
+            state = snapshot(settings, night=night, now=clock())
+        except SedmError as error:  # a slow service has taken no frame in yet; one that cannot go on ends
+            lacking = f" ({error})"
+            sleep(1)
+            continue
         if state["closed"] and state["idle"]:
             return state
         now = [state["frames"], state["closed"], [[one["state"] for one in state[what]] for what in _PROGRESS]]
         if now != before:
-            until, before = monotonic() + PATIENCE_S, now
+            until, before, lacking = monotonic() + PATIENCE_S, now, ""
         sleep(1)
-    msg = f"nothing came of the night for {PATIENCE_S:g} s; see {settings.paths.redux_root / night / 'sedmd.log'}"
+    log = settings.paths.redux_root / night / "sedmd.log"
+    msg = f"nothing came of the night for {PATIENCE_S:g} s{lacking}; see {log}"
     raise SedmError(msg)

@@ -58,7 +58,14 @@ def test_the_verdict_rests_on_what_one_night_can_tell():
 def waiting(monkeypatch, states):
     """Wait for a night whose snapshots these are; seconds of the clock that went by."""
     told, seconds = iter(states), [0.0]
-    monkeypatch.setattr("sedmd.demo.snapshot", lambda *_, **__: next(told))
+
+    def look(*_, **__):
+        state = next(told)
+        if isinstance(state, SedmError):
+            raise state
+        return state
+
+    monkeypatch.setattr("sedmd.demo.snapshot", look)
 
     def sleep(_):
         seconds[0] += PATIENCE_S / 2
@@ -81,3 +88,10 @@ def test_a_slow_machine_is_waited_for_while_something_comes_of_it(monkeypatch):
     assert waiting(monkeypatch, [*snapshots(*"abcdefghij"), *snapshots("j", closed=True)]) == 5 * PATIENCE_S
     with pytest.raises(SedmError, match="nothing came of the night for 1500 s"):
         waiting(monkeypatch, snapshots(*"abbbbbb"))
+
+
+def test_a_service_that_has_taken_no_frame_in_yet_is_waited_for(monkeypatch):
+    nothing = SedmError("no frames of night 20190612; known: none")
+    assert waiting(monkeypatch, [nothing, *snapshots("a"), *snapshots("a", closed=True)]) == PATIENCE_S
+    with pytest.raises(SedmError, match=r"nothing came of the night for 1500 s \(no frames of night 20190612; known"):
+        waiting(monkeypatch, [nothing] * 5)

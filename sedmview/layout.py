@@ -42,6 +42,8 @@ QToolTip { background: #222a33; color: #e8edf2; border: 1px solid #4a5765; }
 """
 #: Two lines of what the search found [px].
 FOUND_HEIGHT = 40
+#: Size of the window where the screen has room for it, and what its frame takes of the screen's height [px].
+LARGE, FRAME_HEIGHT = (1480, 900), 32
 
 
 class Layout:
@@ -86,7 +88,9 @@ class Layout:
         self.help.setParent(self._centre)
         self.help.setText(help_html())
         self.help.hide()
-        window.resize(1480, 900)
+        screen = QtWidgets.QApplication.primaryScreen()
+        area = screen.availableGeometry() if screen is not None else QtCore.QRect(0, 0, *LARGE)
+        window.resize(*first_size(area.width(), area.height()))
 
     def place_help(self) -> None:
         """The help in the middle of the window."""
@@ -118,12 +122,10 @@ class Layout:
         shape: list[object] = [self.aperture_name, 4]
         for name, box in zip(names, self.aperture_boxes, strict=True):
             shape += [_word(name), box]
-        window = _row(
-            _word("picture"), self.window_low, _word("–"), self.window_high, _word("nm"), 12, self.scale_facts, None
-        )
-        return _column(
-            (self.field, 1), self.bar, window, _row(*shape, 16, self.flags, None), self.found, self.readout
-        )
+        range_ = (_word("picture"), self.window_low, _word("–"), self.window_high, _word("nm"), 12, self.scale_facts)
+        # No row is longer than the boxes of the aperture: three columns have to stand side by side on 1280 pixels.
+        window = _row(*range_, None, self.flags)
+        return _column((self.field, 1), self.bar, window, _row(*shape, None), self.found, self.readout)
 
     def _right(self) -> QtWidgets.QWidget:
         self.redshift, self.lines = _box("Redshift of the line markers", 64), label("facts")
@@ -148,6 +150,11 @@ class Layout:
             _row(*self.grades.values()),
             _row(_word("Reduced by"), self.name, self.save, 10, keys),
         )
+
+
+def first_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height [px] of the window on a screen with so much room: what is cut off cannot be clicked."""
+    return min(LARGE[0], width), min(LARGE[1], height - FRAME_HEIGHT)
 
 
 def _box(meaning: str, width: int) -> QtWidgets.QLineEdit:

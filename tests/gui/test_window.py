@@ -21,6 +21,7 @@ from sedmd.products.published import read_published
 from sedmview import app, colours
 from sedmview.actions import ACTIONS, keys
 from sedmview.hexmap import HexMap, index_map
+from sedmview.layout import first_size
 from sedmview.memory import Memory
 from sedmview.model import MAPS, PAIR_MAPS, Stage
 from sedmview.panels import set_tip
@@ -196,6 +197,15 @@ def test_the_screen_shows_the_colour_of_each_spaxel(window):
         assert (colour.red(), colour.green(), colour.blue()) == field.hexes.colour_of(number)
         checked += 1
     assert checked > 3
+
+
+def test_the_window_lies_whole_on_a_small_screen(window):
+    """1280 x 800, the frame of the window manager and its title included."""
+    least = window.minimumSizeHint()
+    assert least.width() <= 1270
+    assert least.height() <= 760
+    assert first_size(1280, 800) == (1280, 768)
+    assert first_size(2560, 1440) == (1480, 900)
 
 
 def test_north_is_up_and_east_is_left(window):

@@ -63,7 +63,7 @@ def apart(function: Callable[..., T], *given: Any, limit_s: float = LIMIT_S, mem
         process.join(max(0.0, min(1.0, until - time.monotonic())))
         if process.is_alive():
             raise Died(f"it took longer than {limit_s:g} s and was stopped")
-        raise Died(f"the process that read it died ({_ending(process.exitcode)})")
+        raise Died(f"the process that read it died ({ending(process.exitcode)})")
     finally:
         ours.close()
         if process.is_alive():
@@ -87,7 +87,8 @@ def _work(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]
     pipe.close()
 
 
-def _ending(code: int | None) -> str:
+def ending(code: int | None) -> str:
+    """How a process ended, by its exit code."""
     if code is not None and code < 0:
         with suppress(ValueError):
             return f"signal {signal.Signals(-code).name}"

@@ -25,6 +25,7 @@ from sedmd.marks import MEND
 from sedmd.mends import Cards, Mend, cards_for
 from sedmd.night import is_night, neighbour, night_of
 from sedmd.rawname import RAW_SUFFIXES, Packing, packing_of, stem_of
+from sedmd.readers import Readers, StillReading
 from sedmd.sun import Site
 from sedmd.unfinished import unfinished_frame
 
@@ -69,18 +70,27 @@ class Mended:
         self._mends.clear()
 
 
-def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | None = None) -> FrameRow:
+def take_in(
+    path: Path, settings: Settings, *, now: datetime, mends: Cards | None = None, readers: Readers | None = None
+) -> FrameRow:
     """Read a raw file that is not expected to grow any more.
 
     Parameters
     ----------
     mends : mapping of card to value
         Corrections of its header by an operator.
+    readers : Readers, optional
+        Processes that do so and may die; without them only a packed image is decoded in one.
 
     Returns
     -------
     FrameRow
         "good", "quarantined" with the sentence that says what is wrong, or "deferred" if the disk does not give it.
+
+    Raises
+    ------
+    StillReading
+        The `readers` have no answer yet.
     """
     try:
         status = path.stat()
@@ -102,10 +112,15 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
             mends=mends,
             unfinished=partial(unfinished_frame, site=Site(site.latitude_deg, site.longitude_deg, site.height_m)),
         )
-        # a packed image is decoded by compiled code, which bytes of chance may crash
-        frame = apart(read) if packing_of(path) is Packing.FPACK else read()
+        if readers is not None:
+            frame = readers.call((path, "read", size, mtime_ns, rules(settings, mends)), read)
+        else:
+            # a packed image is decoded by compiled code, which bytes of chance may crash
+            frame = apart(read) if packing_of(path) is Packing.FPACK else read()
+    except StillReading:
+        raise
     except (FrameFault, Died) as fault:
-        text = f"{path.name} cannot be unpacked: {fault}. Leave it out" if isinstance(fault, Died) else str(fault)
+        text = unread(path, fault) if isinstance(fault, Died) else str(fault)
         return quarantined(path, text, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     except OSError as error:
         # the disk, not the frame: it is looked at again
@@ -129,6 +144,12 @@ def take_in(path: Path, settings: Settings, *, now: datetime, mends: Cards | Non
         rules=rules(settings, mends),
         frame=frame,
     )
+
+
+def unread(path: Path, fault: Died) -> str:
+    """The sentence for a file over which its reader died, or was stopped."""
+    what = "unpacked" if packing_of(path) is Packing.FPACK else "read"
+    return f"{path.name} cannot be {what}: {fault}. Leave it out"
 
 
 def fault_of_program(path: Path, error: Exception) -> str:

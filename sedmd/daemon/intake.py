@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sedmd.apart import Died
 from sedmd.config import Settings
 from sedmd.context import AWAKE, ENDED
 from sedmd.daemon.complete import Gate, Look, deferral
 from sedmd.daemon.vitals import age
-from sedmd.fitsfile import examine, unreadable
+from sedmd.fitsfile import Verdict, examine, unreadable
 from sedmd.frames import Kind
 from sedmd.ingest import (
     Mended,
@@ -33,15 +35,19 @@ from sedmd.ingest import (
     register,
     rules,
     take_in,
+    unread,
     wrong_night,
 )
 from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerFull
 from sedmd.mounts import is_remote
 from sedmd.night import is_night, neighbour
+from sedmd.readers import Readers, StillReading
 from sedmd.report import INFO, NOTICE, WARNING, Report
 
 #: So many nights back an unfinished one is taken up again at the start.
 UNFINISHED_NIGHTS = 30
+#: Seconds until a file that its reader is still at is asked for again.
+STILL_READING_S = 0.1
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class Intake:
         The time now, UTC.
     monotonic : callable
         Seconds for settling; never the wall clock, which may jump.
+    readers : Readers, optional
+        Processes that look at the files and may die, started here; without them this one does.
     """
 
     def __init__(
@@ -75,7 +83,9 @@ class Intake:
         on_frame: Callable[[FrameRow], None],
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        readers: Readers | None = None,
     ) -> None:
+        self._readers = readers
         self.ledger = ledger
         self.report = report
         self.clock = clock
@@ -100,6 +110,13 @@ class Intake:
         self._archive_s = float("-inf")
         self._mended = Mended(ledger)
         self.configure(settings)
+        if readers is not None:
+            readers.start()
+
+    def close(self) -> None:
+        """No file is looked at any more."""
+        if self._readers is not None:
+            self._readers.close()
 
     def configure(self, settings: Settings) -> None:
         """Take new settings; what is being looked at goes on."""
@@ -114,8 +131,17 @@ class Intake:
         self.gate = Gate(
             settle_s=settle_s,
             timeout_s=watch.settle_timeout_s,
-            examine=lambda path: examine(path, min_hdus=watch.min_hdus),
+            examine=self._examine,
         )
+
+    def _examine(self, path: Path) -> Verdict:
+        look = partial(examine, path, min_hdus=self.settings.watch.min_hdus)
+        return look() if self._readers is None else self._readers.call((path, "examine"), look)
+
+    def _take_in(self, path: Path) -> FrameRow:
+        mends = self._mended.of(path)
+        through = {} if self._readers is None else {"readers": self._readers}
+        return take_in(path, self.settings, now=self.clock(), mends=mends, **through)
 
     # directories
 
@@ -382,11 +408,13 @@ class Intake:
             status = path.stat()
         except FileNotFoundError:
             if path.is_symlink():  # it is there, and leads nowhere
-                return self._register(take_in(path, self.settings, now=self.clock(), mends=self._mended.of(path)))
+                return self._register(self._take_in(path))
             self.gate.forget(path)
             self._due_s.pop(path, None)
             self._unfinished.pop(path, None)
             self._once_more.discard(path)
+            if self._readers is not None:
+                self._readers.forget(path)
             return False
         except OSError as error:
             return self._register(self._quarantined(path, unreadable(path, error)))
@@ -395,6 +423,13 @@ class Intake:
         size, mtime_ns = status.st_size, status.st_mtime_ns
         try:
             row = self._judge(path, size, mtime_ns)
+        except StillReading:
+            self._due_s[path] = self.monotonic() + STILL_READING_S
+            return False
+        except Died as fault:
+            self.gate.forget(path)
+            self._once_more.discard(path)
+            row = self._quarantined(path, unread(path, fault), size=size, mtime_ns=mtime_ns)
         except MemoryError:
             raise
         except Exception as error:
@@ -415,7 +450,7 @@ class Intake:
                 self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
             return self._quarantined(path, text, size=size, mtime_ns=mtime_ns, state="deferred")
-        row = take_in(path, self.settings, now=self.clock(), mends=self._mended.of(path))
+        row = self._take_in(path)
         if row.frame is not None and row.frame.unfinished and self._waits_for_header(path, row):
             return None
         return row

@@ -38,6 +38,7 @@ from sedmd.ledger import FrameRow, Ledger, LedgerFull
 from sedmd.lock import single_instance
 from sedmd.night import is_night
 from sedmd.products.files import DiskFull, write_bytes_atomic
+from sedmd.readers import Readers
 from sedmd.report import ERROR, NOTICE, WARNING, Report
 from sedmd.requests import carry_out, who_asked
 from sedmd.sharing import let_group_write
@@ -107,14 +108,11 @@ def serve(
         engine_for(settings.jobs, tell=lambda text: report.event("", "cluster", "", text, level=NOTICE)) as engine,
     ):
         service = Service(
-            settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config, claim=claim
+            settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config, claim=claim,
+            readers=Readers(),
         )
         # SimpleQueue.put may be interrupted by itself; nothing else is safe in a signal handler
-        for number, message in (
-            (signal.SIGTERM, Stop()),
-            (signal.SIGINT, Stop()),
-            (signal.SIGHUP, Reload()),
-        ):
+        for number, message in ((signal.SIGTERM, Stop()), (signal.SIGINT, Stop()), (signal.SIGHUP, Reload())):
             signal.signal(number, _sender(service, message))
         return service.run()
 
@@ -133,6 +131,8 @@ class Service:
     ----------
     monotonic : callable
         Seconds for settling; never the wall clock, which may jump.
+    readers : Readers, optional
+        As for `Intake`.
     """
 
     def __init__(
@@ -147,6 +147,7 @@ class Service:
         notifier: Notifier | None = None,
         config: Path | None = None,
         claim: Claim | None = None,
+        readers: Readers | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -171,7 +172,13 @@ class Service:
             patient=True,
         )
         self.intake = Intake(
-            settings=settings, ledger=ledger, report=report, on_frame=self._on_frame, clock=clock, monotonic=monotonic
+            settings=settings,
+            ledger=ledger,
+            report=report,
+            on_frame=self._on_frame,
+            clock=clock,
+            monotonic=monotonic,
+            readers=readers,
         )
         self.nights = Nights(
             settings=settings,
@@ -230,6 +237,7 @@ class Service:
             self.ticker.stop()
             self.watcher.stop()
             self.chores.stop()
+            self.intake.close()
             if health is not None:
                 health.stop()
         return self.drain()

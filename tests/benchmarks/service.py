@@ -31,6 +31,7 @@ from sedmd.daemon.service import Service
 from sedmd.engines import InlineEngine
 from sedmd.ingest import register, take_in
 from sedmd.ledger import Ledger
+from sedmd.readers import Readers
 from sedmd.report import Report
 
 FRAMES_OF_HISTORY = 100_000
@@ -141,6 +142,7 @@ def planner(folder: Path) -> None:
         engine=InlineEngine(settings.jobs.steps_module, workers=2),
         clock=lambda: LATER,
         report=Report(clock=lambda: LATER, stream=io.StringIO()),
+        readers=Readers(),
     )
     try:
         service._scan()
@@ -165,6 +167,7 @@ def planner(folder: Path) -> None:
     finally:
         service.ticker.stop()
         service.watcher.stop()
+        service.intake.close()
         ledger.close()
 
 

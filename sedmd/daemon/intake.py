@@ -479,6 +479,8 @@ class Intake:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
         if self._known.get(row.path) == known:
             return False  # an unreadable file is told once, not at every scan
+        if self._readers is not None:
+            self._readers.forget(row.path)  # what was asked of the file as it was before
         before = self.ledger.files_at([row.path])
         self._unfinished.pop(row.path, None)
         self._drop(register(self.ledger, row))

@@ -129,9 +129,7 @@ class Service:
 
     Parameters
     ----------
-    monotonic : callable
-        Seconds for settling; never the wall clock, which may jump.
-    readers : Readers, optional
+    monotonic, readers
         As for `Intake`.
     """
 
@@ -172,12 +170,7 @@ class Service:
             patient=True,
         )
         self.intake = Intake(
-            settings=settings,
-            ledger=ledger,
-            report=report,
-            on_frame=self._on_frame,
-            clock=clock,
-            monotonic=monotonic,
+            settings=settings, ledger=ledger, report=report, on_frame=self._on_frame, clock=clock, monotonic=monotonic,
             readers=readers,
         )
         self.nights = Nights(

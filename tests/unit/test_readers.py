@@ -2,9 +2,12 @@
 
 import io
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pytest
 from night.raw_night import SHAPE, raw
@@ -137,6 +140,22 @@ def test_the_machine_standing_still_counts_for_nothing():
         assert get(readers, "x", partial(act, "17")) == "17"
     finally:
         readers.close()
+
+
+def test_no_process_outlives_a_service_that_is_killed():
+    program = (
+        "import os, sys, time\nfrom sedmd.readers import Readers\n"
+        "if __name__ == '__main__':\n"
+        "    readers = Readers()\n    readers.start()\n    assert readers._kept.is_ready(60)\n"
+        "    print(readers._kept._process.pid, flush=True)\n    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        reader = int(parent.stdout.readline())
+        parent.kill()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{reader}").exists() and "Z" not in Path(f"/proc/{reader}/stat").read_text().split()[2]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_disk_that_does_not_answer_is_no_fault_of_the_file(monkeypatch):

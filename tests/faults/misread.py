@@ -4,12 +4,13 @@ import sys
 from functools import partial
 
 if __name__ == "__main__":
+    from night.raw_night import SHAPE
+    from unit.misreaders import read_frame
+
     import sedmd.daemon.service
     import sedmd.ingest
-    from night.raw_night import SHAPE
     from sedmd.cli import main
     from sedmd.readers import Readers
-    from unit.misreaders import read_frame
 
     sedmd.ingest.ARRAY_SHAPE = SHAPE
     sedmd.ingest.read_frame = read_frame

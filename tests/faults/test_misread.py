@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from night.raw_night import on_sky, raw
@@ -49,7 +50,7 @@ def test_frames_that_are_the_death_of_their_reader_cost_themselves(tmp_path, tel
         state, reason = found[f"ifu20190612_05_00_{second}.fits"]
         assert state == "quarantined" and why in reason
     assert sum(state == "good" for state, _ in found.values()) == len(good)
-    gap = max(later - earlier for earlier, later in zip(pings, pings[1:], strict=False))
+    gap = max(later - earlier for earlier, later in pairwise(pings))
     assert gap < 3.0, "the loop turned all the time"
     latencies.sort()
     tell(

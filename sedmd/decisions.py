@@ -225,6 +225,8 @@ def _list(table: Mapping[str, Any], name: str, key: str) -> list[Any]:
 def _text(table: Mapping[str, Any], name: str, key: str) -> str:
     if not isinstance(table.get(key), str):
         raise DecisionFault(f"{name}: {key} is {table.get(key)!r}, expected text")
+    if not table[key].isprintable():  # it is told in logs and on terminals
+        raise DecisionFault(f"{name}: {key} is {table[key]!r}, expected text on one line, without control characters")
     return str(table[key])
 
 

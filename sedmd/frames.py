@@ -331,7 +331,7 @@ def _check_origin(header: Mapping[str, object], stem: str) -> None:
         msg = f"{stem}: a frame of the SED Machine at Kitt Peak (MODE_NUM, no ADCSPEED), whose format is not read here"
         raise HeaderFault(f"{msg}; expected one of the 60-inch at Palomar. Leave it out")
     if is_unfinished(header):
-        msg = f"{stem}: {lost_block(header)}. Only the camera's cards are there, the robot adds the others later"
+        msg = f"{stem}: {lost_block(header)}. Only the camera's cards are there; expected the robot's, which come later"
         raise HeaderUnfinished(f"{msg}. If it never does, {MEND}")
 
 

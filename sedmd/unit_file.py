@@ -38,12 +38,16 @@ def paths(unit: Unit, section: str, key: str) -> tuple[PurePosixPath, ...]:
     """All paths of a list, without the signs in front that change how a missing one is taken."""
     found = []
     for value in unit.get(section, {}).get(key, ()):
-        try:
-            words = shlex.split(value)
-        except ValueError:
-            words = value.split()
-        found += [PurePosixPath(word.lstrip("-+")) for word in words]
+        found += [PurePosixPath(word.lstrip("-+")) for word in words_of(value)]
     return tuple(found)
+
+
+def words_of(value: str) -> list[str]:
+    """The words of a value, with quotes or without; where a quote is not closed, those between blanks."""
+    try:
+        return shlex.split(value)
+    except ValueError:
+        return value.split()
 
 
 def yes(unit: Unit, section: str, key: str) -> bool:

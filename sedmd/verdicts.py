@@ -85,9 +85,14 @@ def saved_files(folder: Path) -> tuple[dict[Path, str], list[str]]:
             troubles.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
             continue
         saved |= {
-            folder / name: sha for name, sha in products.items() if Path(name).name == name and isinstance(sha, str)
+            folder / name: sha for name, sha in products.items() if _is_name(name) and isinstance(sha, str)
         }
     return saved, troubles
+
+
+def _is_name(text: str) -> bool:
+    """The name of a file, and no way to another directory."""
+    return Path(text).name == text and text not in ("", ".", "..")
 
 
 def _looked_at(path: Path) -> tuple[bytes, str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path, PurePosixPath
 
 from sedmd.config import Settings
 from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
-from sedmd.unit_file import Unit, covers, last, parse_unit, paths, yes
+from sedmd.unit_file import Unit, covers, last, parse_unit, paths, words_of, yes
 
 _HIDDEN = {
     "ProtectHome": (PurePosixPath("/home"), PurePosixPath("/root"), PurePosixPath("/run/user")),
@@ -128,7 +127,7 @@ def cache(unit: Unit) -> PurePosixPath | None:
     given = dict(
         word.partition("=")[::2]
         for line in unit.get("Service", {}).get("Environment", ())
-        for word in shlex.split(line)
+        for word in words_of(line)
     )
     for name, below in (("NUMBA_CACHE_DIR", "."), ("XDG_CACHE_HOME", "numba")):
         if place := given.get(name):

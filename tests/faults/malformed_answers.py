@@ -203,27 +203,34 @@ LINES: Mapping[str, bytes] = {
 }
 
 
+#: What must be said before for the client to come to a word at all.
+BEFORE: Mapping[str, Mapping[str, bytes]] = {"HELO": {"EHLO": b"502 no\r\n"}, "RSET": {"RCPT": b"550 no\r\n"}}
+
+
 @contextmanager
-def mail_server(where: str, said: bytes, *, auth: str = "PLAIN LOGIN CRAM-MD5") -> Iterator[int]:
-    """A server that is orderly, but says `said` where it should answer the word `where`; its port."""
+def mail_server(where: str, said: bytes, *, auth: str = "PLAIN LOGIN CRAM-MD5") -> Iterator[tuple[int, list[str]]]:
+    """A server that is orderly, but says `said` where it should answer the word `where`; its port and what it heard."""
+    words: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
-        thread = threading.Thread(target=_converse, args=(listening, where, said, auth), daemon=True)
+        thread = threading.Thread(target=_converse, args=(listening, where, said, auth, words), daemon=True)
         thread.start()
-        yield listening.getsockname()[1]
+        yield listening.getsockname()[1], words
         with suppress(OSError):  # whoever never called is not waited for
             socket.create_connection(listening.getsockname(), timeout=1).close()
         thread.join(10)
 
 
-def _converse(listening: socket.socket, where: str, said: bytes, auth: str) -> None:
-    orderly = {**ORDERLY, "EHLO": f"250-mail\r\n250-8BITMIME\r\n250 AUTH {auth}\r\n".encode()}
+def _converse(listening: socket.socket, where: str, said: bytes, auth: str, words: list[str]) -> None:
+    offered = f"250-mail\r\n250-8BITMIME\r\n250 AUTH {auth}\r\n".encode()
+    orderly = {**ORDERLY, "EHLO": offered, **BEFORE.get(where, {})}
     with suppress(OSError):
         one, _ = listening.accept()
         with one, one.makefile("rb") as heard:
             one.settimeout(10)
             word, within_data = "", False
             while True:
+                words.append(word)
                 answer = said if word == where else orderly.get(word, b"500 what?\r\n")
                 one.sendall(answer)
                 if not answer.endswith(b"\n") or answer.startswith(b"250-x"):

@@ -69,6 +69,7 @@ class Portal:
                 told = str(receipt)
         except (Refused, Closed, TryLater) as error:
             told = str(error)
+        assert self.server.faults == [], f"it never came to {stage}: {told}"
         check(told, TOKEN)
         return told
 
@@ -122,7 +123,9 @@ def letter() -> EmailMessage:
 
 def judge_mail(where: str, said: bytes, *, auth: str = "PLAIN LOGIN CRAM-MD5", user: str = "sedm") -> str:
     """What was told of a mail to a server that says `said` at one point."""
-    with mail_server(where, said, auth=auth) as port:
+    if where == "HELO":
+        user = ""  # nobody authenticates there
+    with mail_server(where, said, auth=auth) as (port, words):
         given = Mail(
             host="127.0.0.1", port=port, security="none", user=user, sender="a@example.org",
             recipients=("b@example.org",), timeout_s=0.4,
@@ -132,6 +135,7 @@ def judge_mail(where: str, said: bytes, *, auth: str = "PLAIN LOGIN CRAM-MD5", u
             told = f"sent; refused: {refused}"
         except (MailAway, MailRefused) as error:
             told = str(error)
+    assert where in words or where == "none", f"it never came to {where}: {words}"
     check(told, PASSWORD)
     return told
 

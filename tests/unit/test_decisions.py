@@ -59,6 +59,8 @@ def test_every_number_comes_back_exactly(x, a, ratio, angle):
         ({"quality": 6}, "quality is 6, expected 1 to 5"),
         ({"quality": True}, "quality is True"),
         ({"reducer": "  "}, "reducer is empty"),
+        ({"reducer": "Ada\x1b[31m"}, "reducer is .*expected text on one line"),
+        ({"target": "a\nb"}, "target is .*expected text on one line"),
         ({"product": "../../etc/passwd"}, "without any directory"),
         ({"saved_as": "a/b"}, "without any directory"),
         ({"cubes": []}, "0 cubes"),

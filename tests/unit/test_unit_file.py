@@ -4,7 +4,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from sedmd.unit_file import covers, last, parse_unit, paths, yes
+from sedmd.doctor.unit import cache
+from sedmd.unit_file import covers, last, parse_unit, paths, words_of, yes
 
 TEXT = """\
 # comment
@@ -58,6 +59,13 @@ def test_a_drop_in_adds_and_resets():
 @pytest.mark.parametrize("text", ["", "\n\n", "[", "]", "=", "[]\n=\n", "a\\", 'x="', "[S]\nk='a b"])
 def test_rubbish_is_no_error(text):
     assert paths(parse_unit(text), "S", "k") in ((), (PurePosixPath("'a"), PurePosixPath("b")))
+
+
+def test_a_quote_that_is_not_closed_is_part_of_its_word():
+    assert words_of('A="b c" d') == ["A=b c", "d"]
+    assert words_of('A="b c') == ['A="b', "c"]
+    text = "[Service]\nEnvironment=\"A=1\nEnvironment=XDG_CACHE_HOME=/c\n"
+    assert cache(parse_unit(text)) == PurePosixPath("/c/numba")
 
 
 def test_covers():

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from sedmd import decisions
-from sedmd.decisions import Decision, Picture, Placement, write
+from sedmd.decisions import Decision, Picture, Placement, to_json, write
 from sedmd.ledger import Ledger
 from sedmd.reduce.aperture import Ellipse
-from sedmd.verdicts import decided, take_decisions
+from sedmd.verdicts import decided, saved_files, take_decisions
 
 NOW = datetime(2019, 6, 12, 13, tzinfo=UTC)
 NIGHT = "20190612"
@@ -77,3 +77,10 @@ def test_names_are_those_of_the_viewer(night):
     path = write(decision("x"), night)
     assert decisions.find(night) == [path]
     assert json.loads(path.read_text())["reducer"] == "ann"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/etc/passwd"])
+def test_a_way_to_another_directory_is_no_file_of_an_observer(night, name):
+    table = json.loads(to_json(decision("y"))) | {"products": {name: "0" * 64, "sp_y.fits": "1" * 64}}
+    (night / "y.decision.json").write_text(json.dumps(table))
+    assert saved_files(night) == ({night / "sp_y.fits": "1" * 64}, [])

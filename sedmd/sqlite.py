@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.errors import NotNow, SedmError
+from sedmd.foreign import plain
 from sedmd.holders import Holder, holders_of
 from sedmd.mounts import free_bytes
 from sedmd.schema import MIGRATIONS
@@ -71,7 +72,7 @@ def open_database(
         if check and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _unusable(path, found)
         _migrate(connection, path, read_only=read_only)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes what is damaged, which may be no text
         connection.close()
         raise _unusable(path, error) from error
     except LedgerError:
@@ -147,9 +148,12 @@ def judged(connection: sqlite3.Connection) -> Iterator[None]:
         if kind in NO_ROOM:
             raise _full(error, connection) from error
         if kind in DAMAGED:
-            msg = f"the ledger is damaged ({error}); stop the service and run: sedmd doctor --rebuild"
+            msg = f"the ledger is damaged ({plain(str(error))}); stop the service and run: sedmd doctor --rebuild"
             raise LedgerError(msg) from error
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes what is damaged, which may be no text
+        msg = "the ledger is damaged (what is no text stands in it); stop the service and run: sedmd doctor --rebuild"
+        raise LedgerError(msg) from error
 
 
 def cut_log(connection: sqlite3.Connection) -> str:
@@ -282,7 +286,7 @@ def _unusable(path: Path | str, error: object) -> LedgerError:
     if code is not None and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return LedgerError(f"ledger {path} cannot be opened ({error}); run this as the user of the service")
     return LedgerError(
-        f"ledger {path}: {' '.join(str(error).split())}; expected a SQLite file on a local disk. "
+        f"ledger {path}: {plain(' '.join(str(error).split()))}; expected a SQLite file on a local disk. "
         "Stop the service and make it again from the journals: sedmd doctor --rebuild"
     )
 

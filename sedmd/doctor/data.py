@@ -92,7 +92,7 @@ def ledger(settings: Settings, environment: Environment) -> list[Finding]:
     except sqlite3.OperationalError as failure:
         advice = "run this as the service's user"
         return [error("ledger", f"{path} cannot be opened ({failure})", advice)]
-    except sqlite3.DatabaseError as failure:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as failure:  # SQLite quotes what is damaged
         return [error("ledger", f"{path} is damaged ({failure})", rebuild)]
     if complaint:
         return [error("ledger", f"{path} is damaged ({complaint})", rebuild)]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sedmd.foreign import plain
+
 Level = Literal["ok", "warning", "error"]
 
 
@@ -50,9 +52,9 @@ def render(findings: Sequence[Finding]) -> str:
     width = max((len(finding.subject) for finding in findings), default=0)
     lines = []
     for finding in findings:
-        lines.append(f"{finding.level:<8} {finding.subject:<{width}}  {' '.join(finding.found.split())}")
+        lines.append(f"{finding.level:<8} {finding.subject:<{width}}  {plain(' '.join(finding.found.split()))}")
         if finding.advice:
-            lines.append(f"{'':8} {'':{width}}  -> {' '.join(finding.advice.split())}")
+            lines.append(f"{'':8} {'':{width}}  -> {plain(' '.join(finding.advice.split()))}")
     errors = sum(finding.level == "error" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
     lines.append(f"{len(findings)} checks: {_count(errors, 'error')}, {_count(warnings, 'warning')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from faults.malformed import Malformed, card, frame, good_frames, images, with_h
 from faults.malformed_answers import BODIES, VALUES
 from faults.test_malformed_frames import HEADERS, NASTY, WHOLE, check_reason, edited, judge, read_header
 from night.raw_night import SHAPE
+from PIL import Image
 from unit.test_after_spectra import spectrum
 from unit.test_foreign import CARDS, KINDS, NIGHT, NOW, STRANGE, bad_card, lay, picture
 from unit.test_verdicts import decision
@@ -431,13 +433,15 @@ def _pictures_that_are_no_files(folder: Path, stack: contextlib.ExitStack) -> It
 
 
 def _bombs(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, Try]]:
-    def one(size: tuple[int, int]) -> str:
-        told = told_of(Path("finder.png"), lambda: jpeg_apart(picture("PNG", size), edge=100), Exception)
+    def one(content: bytes) -> str:
+        told = told_of(Path("finder.png"), lambda: jpeg_apart(content, edge=100), Exception)
         assert told != "taken"
         return told
 
-    for size in ((20_000, 20_000), (1, 60_000_000 // 2), (65_000, 700)):
-        yield f"{size[0]} x {size[1]}", partial(one, size)
+    for size in ((20_000, 20_000), (1, 50_000_000), (65_000, 700)):
+        buffer = io.BytesIO()
+        Image.new("1", size).save(buffer, "PNG")
+        yield f"{size[0]} x {size[1]}", partial(one, buffer.getvalue())
 
 
 # records

@@ -233,7 +233,7 @@ def _converse(listening: socket.socket, where: str, said: bytes, auth: str, word
                 words.append(word)
                 answer = said if word == where else orderly.get(word, b"500 what?\r\n")
                 one.sendall(answer)
-                if not answer.endswith(b"\n") or answer.startswith(b"250-x"):
+                if not answer.endswith(b"\n") or answer.rstrip().rpartition(b"\n")[2][3:4] == b"-":
                     one.shutdown(socket.SHUT_WR)  # what is cut is not gone on with
                 within_data = word == "DATA" and answer.startswith(b"354")
                 line = heard.readline(100_000)

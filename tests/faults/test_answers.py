@@ -128,7 +128,7 @@ def judge_mail(where: str, said: bytes, *, auth: str = "PLAIN LOGIN CRAM-MD5", u
     with mail_server(where, said, auth=auth) as (port, words):
         given = Mail(
             host="127.0.0.1", port=port, security="none", user=user, sender="a@example.org",
-            recipients=("b@example.org",), timeout_s=0.4,
+            recipients=("b@example.org",), timeout_s=5.0,
         )  # fmt: skip
         try:
             refused = deliver(letter(), given, Secret(PASSWORD))

@@ -12,6 +12,8 @@ from night.helpers import products
 from night.raw_night import NIGHT, whole_night
 
 from sedmd.daemon.service import serve
+from sedmd.doctor import Environment, render
+from sedmd.doctor.data import ledger as doctors_look
 from sedmd.ledger import Ledger, LedgerError
 from sedmd.rebuild import rebuild
 
@@ -193,3 +195,22 @@ def test_bookings_lost_with_the_end_of_the_log_are_made_up_for(done, expected, t
     assert faults_of(settings) == []
     tell(f"not rebuilt: {booked(settings)} jobs done again")
     assert booked(settings) > 0
+
+
+@pytest.mark.parametrize("quoted", [b"\xff\xb7", b"\x10\x1b[2J", b"@\n@"])
+def test_damage_that_is_no_text_is_told_as_damage(tmp_path, quoted):
+    settings = configure(tmp_path)
+    path = settings.paths.state / "ledger.sqlite"
+    with Ledger.open(path, clock=now) as ledger:
+        ledger.note("20190612", "x", "text")
+    content = path.read_bytes()
+    schema = b"CREATE TABLE job ("
+    assert schema in content
+    path.write_bytes(content.replace(schema, schema[: -len(quoted)] + quoted))
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match="sedmd doctor --rebuild") as error:
+            Ledger.open(path, clock=now, check=True, read_only=read_only)
+        assert str(error.value).isprintable()
+    (finding,) = doctors_look(settings, Environment())
+    assert finding.level == "error" and "--rebuild" in finding.advice
+    assert all(line.isprintable() for line in render([finding]).splitlines())

@@ -92,7 +92,7 @@ def saved_files(folder: Path) -> tuple[dict[Path, str], list[str]]:
 
 def _is_name(text: str) -> bool:
     """The name of a file, and no way to another directory."""
-    return Path(text).name == text and text not in ("", ".", "..")
+    return Path(text).name == text and text not in ("", ".", "..") and text.isprintable()
 
 
 def _looked_at(path: Path) -> tuple[bytes, str, str]:

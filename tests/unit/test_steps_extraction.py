@@ -183,8 +183,9 @@ def test_start_and_request_by_the_one_rule_for_cards(tmp_path):
     assert seen.meta["airmass"] == header["AIRMASS"]
 
 
-@pytest.mark.parametrize("card", ["none", "NA", -999, None, True])
+@pytest.mark.parametrize("card", ["none", "NA", -999, -5, "-5", 2.5, None, True])
 def test_a_request_that_is_none_is_0(tmp_path, card):
     job = extraction(tmp_path, {LANDED: 4000.0}, REQ_ID=card)
     extract_spectrum(job)
     assert read_spectrum(job.outputs["ext"])[1]["REQ_ID"] == 0
+    assert observed.load("ZTF21abcdefg_obs1", list(job.inputs["cube"])).meta["req_id"] == 0

@@ -79,7 +79,7 @@ def test_names_are_those_of_the_viewer(night):
     assert json.loads(path.read_text())["reducer"] == "ann"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/etc/passwd", "x\0y", "a\nb"])
 def test_a_way_to_another_directory_is_no_file_of_an_observer(night, name):
     table = json.loads(to_json(decision("y"))) | {"products": {name: "0" * 64, "sp_y.fits": "1" * 64}}
     (night / "y.decision.json").write_text(json.dumps(table))

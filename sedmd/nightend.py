@@ -42,14 +42,14 @@ def account(settings: Settings, ledger: Ledger, plan: Plan) -> Reconciliation:
     return reconcile(plan, rows, on_disk=on_disk, known=known, product_sizes=sizes, found_sizes=found)
 
 
-def end_of_night(settings: Settings, ledger: Ledger, plan: Plan, *, now: datetime) -> list[str]:
-    """Write the night's report; the reconciliation as lines for the log."""
+def write_report(settings: Settings, ledger: Ledger, plan: Plan, *, now: datetime) -> str:
+    """Write the night's report; what stands in the way, or empty: a full disk costs the report, not the night."""
     lines = account(settings, ledger, plan).lines()
     state = snapshot(settings, night=plan.night, now=now, ledger=ledger)
     text = "\n".join([render(state), "", "raw files and products", *(f"  {line}" for line in lines), ""])
     path = settings.paths.redux_root / plan.night / REPORT
     try:
         write_bytes_atomic(text.encode(), path)
-    except (OSError, DiskFull) as error:  # a full disk costs the report, not the night
-        return [*lines, f"{REPORT} was not written: {not_ours(path) or error}"]
-    return lines
+    except (OSError, DiskFull) as error:
+        return f"{REPORT} was not written: {not_ours(path) or error}"
+    return ""

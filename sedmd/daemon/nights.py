@@ -11,7 +11,7 @@ from sedmd.context import ENDED
 from sedmd.deadlines import deadlines
 from sedmd.dispatch import Dispatcher
 from sedmd.ledger import Ledger
-from sedmd.nightend import end_of_night, outcome_of
+from sedmd.nightend import account, outcome_of, write_report
 from sedmd.plan import Plan, State
 from sedmd.report import NOTICE, WARNING, Report
 
@@ -52,6 +52,7 @@ class Nights:
         self.monotonic = monotonic
         self.plans: dict[str, Plan] = {}
         self._dirty: set[str] = set()
+        self._owed: set[str] = set()
         self._phases: dict[str, tuple[bool, bool]] = {}
         self._last_arrival: dict[str, datetime] = {}
         self._rest_until_s: dict[str, float] = {}
@@ -93,11 +94,11 @@ class Nights:
                 begun = self.monotonic()
                 self.plans[night] = self.dispatcher.plan(night, final=phase[0])
                 self._phases[night] = phase
-                self._dirty.discard(night)
                 took = self.monotonic() - begun
                 self._rest_until_s[night] = self.monotonic() + took * (1 / PLANNING_SHARE - 1)
                 if phase[0] and not self.plans[night].active:
                     self._end(night)
+                self._dirty.discard(night)  # only now: an end that could not be booked comes again
             if night in self.plans:
                 plans.append(self.plans[night])
         return plans
@@ -146,5 +147,17 @@ class Nights:
         self.report.event(night, "night", "", f"finished: {spectra} spectra; jobs: {plan.census()}", level=NOTICE)
         for lack in plan.missing:
             self.report.event(night, "night", "", f"missing: {lack}", level=WARNING)
-        for line in end_of_night(self.settings, self.ledger, plan, now=self.clock()):
+        for line in account(self.settings, self.ledger, plan).lines():
             self.report.event(night, "night", "", line, level=NOTICE)
+        if trouble := write_report(self.settings, self.ledger, plan, now=self.clock()):
+            self._owed.add(night)
+            self.report.event(night, "night", "", f"{trouble}. It is tried again", level=WARNING)
+        else:
+            self._owed.discard(night)
+
+    def write_owed(self) -> None:
+        """Try again to write reports that could not be written when their nights ended."""
+        for night in self._owed & set(self.plans):
+            if not write_report(self.settings, self.ledger, self.plans[night], now=self.clock()):
+                self._owed.discard(night)
+                self.report.event(night, "night", "", "the report is written now", level=NOTICE)

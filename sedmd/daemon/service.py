@@ -320,6 +320,7 @@ class Service:
                 self._answer()
                 self._hear_observers()
                 self.upkeep.see_to(mounted=self.disk.mounted())
+                self.nights.write_owed()
             case Sweep():
                 self.intake.again()
                 self.dispatcher.expire()

@@ -16,9 +16,11 @@ from night.helpers import products
 from night.raw_night import NIGHT, calibrations, on_sky
 
 import sedmd.daemon.service
+import sedmd.nightend
 from sedmd.context import ENDED
 from sedmd.journal import NAME, read
-from sedmd.ledger import Ledger
+from sedmd.ledger import Ledger, LedgerFull
+from sedmd.products.files import DiskFull, write_bytes_atomic
 
 from .audit import faults_of, install, now
 from .mounts import fill, mounted
@@ -147,3 +149,40 @@ def test_a_disk_that_is_full_at_any_write_costs_nothing(tmp_path, expected, tell
     commits = found.count("commit")
     tell(f"full at {len(found)} of about {fatal} writes in turn, {commits} of them commits: always the same night")
     assert len(found) > 100 / step
+
+
+def test_the_end_of_a_night_that_cannot_be_booked_comes_again(tmp_path, monkeypatch):
+    with case(tmp_path) as one:
+        mark, refused = one.ledger.mark, []
+
+        def full_once(kind, *given):
+            if kind == ENDED and not refused:
+                refused.append(kind)
+                raise LedgerFull("the ledger cannot be written now (disk full)")
+            mark(kind, *given)
+
+        monkeypatch.setattr(sedmd.daemon.service, "STALL_S", 0.1)
+        monkeypatch.setattr(one.ledger, "mark", full_once)
+        one.write(FRAMES)
+        one.turn_until(lambda: one.ledger.marks(NIGHT, ENDED))
+        assert refused == [ENDED]
+        assert (one.settings.paths.redux_root / NIGHT / "night.txt").exists()
+        assert one.said("finished: 2 spectra") == 1
+
+
+def test_a_report_for_which_there_was_no_room_is_written_later(tmp_path, monkeypatch):
+    write, refused = write_bytes_atomic, []
+
+    def full_once(content, path, **more):
+        if not refused:
+            refused.append(path.name)
+            raise DiskFull("night.txt: 0.0 MB do not fit")
+        return write(content, path, **more)
+
+    monkeypatch.setattr(sedmd.nightend, "write_bytes_atomic", full_once)
+    with case(tmp_path) as one:
+        one.write(FRAMES)
+        one.turn_until(lambda: one.said("the report is written now") == 1)
+        assert refused == ["night.txt"]
+        assert one.said("night.txt was not written: night.txt: 0.0 MB do not fit. It is tried again") == 1
+        assert "2 of 2 exposures" in (one.settings.paths.redux_root / NIGHT / "night.txt").read_text()

@@ -117,7 +117,12 @@ def _close_to_others(state: Path, mode: int) -> None:
     """Take away the rights that others have on a state directory of ours."""
     status = state.stat()
     if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & ~mode & 0o777:
-        state.chmod(stat.S_IMODE(status.st_mode) & (mode | 0o7000))
+        wanted = stat.S_IMODE(status.st_mode) & (mode | 0o7000)
+        try:
+            state.chmod(wanted)
+        except PermissionError:
+            # under the unit nobody may set setgid, not even where it is set: the ledger needs no group to be handed on
+            state.chmod(wanted & 0o777)
 
 
 def _may_be_ours(pid: int) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,22 @@ def test_the_second_is_told_who_is_the_first(tmp_path, other):
     assert holder(tmp_path) == process.pid
     with pytest.raises(Locked, match=rf"process {process.pid}\)"), single_instance(tmp_path):
         pass
+
+
+def test_rights_are_taken_away_where_setgid_may_not_be_set(tmp_path, monkeypatch):
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o2775)
+    chmod = Path.chmod
+
+    def as_under_the_unit(self, mode):
+        if mode & stat.S_ISGID:
+            raise PermissionError(1, "Operation not permitted")
+        chmod(self, mode)
+
+    monkeypatch.setattr(Path, "chmod", as_under_the_unit)
+    with single_instance(state):
+        assert stat.S_IMODE(state.stat().st_mode) == 0o750
 
 
 def test_a_number_in_the_file_is_not_believed(tmp_path, other):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import queue
 import signal
 import sys
@@ -327,7 +326,7 @@ class Service:
                 for night in self._in_sight() if self.disk.mounted() else ():
                     self.intake.drop_moved(night)
                     self._check(night)
-                    self._take_up_types(night)
+                    self.upkeep.take_up_types(self.settings.paths.redux_root / night)
                     self.nights.touch(night)
             case Check(night):
                 self._check(night)
@@ -482,15 +481,6 @@ class Service:
             for text in take_decisions(self.ledger, self.settings.paths.redux_root / night):
                 self.report.event(night, "observer", "", text, level=NOTICE)
                 self.chores.changed()
-
-    def _take_up_types(self, night: str) -> None:
-        """Note what `sedmd classify` found while this service held the ledger."""
-        folder = self.settings.paths.redux_root / night
-        if any(folder.glob("*.classification.json")):
-            # loaded only when there is something to read
-            take_up = importlib.import_module("sedmd.after.classification").take_up
-            for text in take_up(self.ledger, folder):
-                self.report.event(night, "classify", "", text, level=NOTICE)
 
     def _check(self, night: str) -> None:
         """Look at the products of a night, at the bytes of those with another time stamp for a while at a time."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 from sedmd.claim import Claim
 from sedmd.ledger import Ledger
 from sedmd.report import NOTICE, WARNING, Report
@@ -46,6 +49,14 @@ class Upkeep:
             elif before and not now:
                 self._report.event(night, "journal", "", "can be written again; nothing is missing", level=NOTICE)
         self._unwritten = dict(journal.troubles)
+
+    def take_up_types(self, folder: Path) -> None:
+        """Note what `sedmd classify` found in a night's directory while this service held the ledger."""
+        if any(folder.glob("*.classification.json")):
+            # loaded only when there is something to read
+            take_up = importlib.import_module("sedmd.after.classification").take_up
+            for text in take_up(self._ledger, folder):
+                self._report.event(folder.name, "classify", "", text, level=NOTICE)
 
     def _cut_log(self) -> None:
         held = self._ledger.tidy()

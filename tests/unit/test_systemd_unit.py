@@ -1,9 +1,6 @@
 """The unit file that is shipped: what it says, what systemd says of it, and that it goes with the shipped settings."""
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -92,20 +89,6 @@ def test_talks_to_this_host_only(unit):
 def test_workers_may_set_their_own_limits(unit):
     assert not any("@resources" in value for value in unit["Service"]["SystemCallFilter"])
     assert "LimitAS" not in unit["Service"]
-
-
-@pytest.fixture(scope="module")
-def analyze():
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("systemd-analyze is missing: apt-get install systemd")
-        pytest.skip("no systemd-analyze on this machine")
-
-    def run(*arguments):
-        return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
-
-    return run
 
 
 @pytest.fixture(scope="module")

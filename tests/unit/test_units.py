@@ -1,9 +1,6 @@
 """Every unit file that is shipped: what systemd says of it, and what all of them have in common."""
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,20 +28,6 @@ def unit(name):
 
 def value(name, key):
     return last(unit(name), "Service", key)
-
-
-@pytest.fixture(scope="module")
-def analyze():
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("systemd-analyze is missing: apt-get install systemd")
-        pytest.skip("no systemd-analyze on this machine")
-
-    def run(*words):
-        return subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=120, check=False)
-
-    return run
 
 
 @pytest.fixture

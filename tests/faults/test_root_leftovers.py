@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from night.helpers import products
+from night.helpers import TESTS, products
 from night.raw_night import NIGHT, calibrations, on_sky
 
 from sedmd.journal import NAME, read
@@ -73,6 +73,7 @@ def command(settings, name: str) -> subprocess.CompletedProcess[str]:
     config = settings.paths.raw_root.parent / "sedmd.toml"
     return subprocess.run(
         [sys.executable, "-m", "faults.humble", name, "--config", str(config)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))},
         capture_output=True,
         text=True,
         timeout=60,

@@ -139,8 +139,9 @@ def _trace_rows(truth: NightTruth, found: TraceSet, matches: Matches, flexure: t
 
 
 def _wavelength_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
-    grid = truth.wavelength[(truth.wavelength >= 4000.0) & (truth.wavelength <= 9200.0)]
-    errors = np.abs(wavelength_errors(truth, folder, matches, grid))
+    grid = truth.wavelength[(truth.wavelength >= WHOLE[0]) & (truth.wavelength <= WHOLE[1])]
+    each = wavelength_errors(truth, folder, matches, grid)
+    errors = np.abs(each[:, (grid >= 4000.0) & (grid <= 9200.0)])
     lost = float((~np.isfinite(errors)).any(axis=1).mean())
     errors = errors[np.isfinite(errors)]
     if errors.size == 0:
@@ -149,16 +150,12 @@ def _wavelength_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[
         at_most("wavelength error, median", "4000-9200 A", float(np.median(errors)), 0.10, "px"),
         at_most("wavelength error, 95th percentile", "4000-9200 A", float(np.percentile(errors, 95)), 0.25, "px"),
         at_most("spaxels without wavelengths", "", 100.0 * lost, 3.0, "%"),
-        *_whole_range_rows(truth, folder, matches),
+        *_whole_range_rows(grid, each[np.isfinite(each).all(axis=1)]),
     ]
 
 
-def _whole_range_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
+def _whole_range_rows(grid: NDArray[np.floating], errors: NDArray[np.floating]) -> list[Row]:
     """Wavelengths from end to end, and whether an end is off as a whole."""
-    low, high = WHOLE
-    grid = truth.wavelength[(truth.wavelength >= low) & (truth.wavelength <= high)]
-    errors = wavelength_errors(truth, folder, matches, grid)
-    errors = errors[np.isfinite(errors).all(axis=1)]
     blue, red = grid <= BLUE[1], grid >= RED[0]
     middle, most = np.percentile(np.abs(errors), [50, 95])
     return [

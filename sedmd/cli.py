@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from sedmd import __version__
 from sedmd.commands import act, ask, kind, practise, send, tell, work, years
-from sedmd.errors import SedmError
+from sedmd.core.errors import SedmError
 
 EXIT_CODES = """\
 exit codes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sedmd.quality import QUALITIES
+from sedmd.core.quality import QUALITIES
 from sedmview.model import Stage
 from sedmview.presenter import Presenter
 from sedmview.targets import Filter

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from sedmd.reduce.aperture import Ellipse
-from sedmd.reduce.containers import FloatArray
+from sedmd.reduce.numeric.containers import FloatArray
+from sedmd.reduce.target.aperture import Ellipse
 
 #: Limits of the semi-major axis [arcsec] and of the axis ratio.
 MIN_RADIUS, MAX_RADIUS, MIN_RATIO = 0.4, 10.0, 0.1

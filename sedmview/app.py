@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sedmd.config import Settings, from_table
-from sedmd.config import load as load_settings
-from sedmd.errors import SedmError
+from sedmd.core.config import Settings, from_table
+from sedmd.core.config import load as load_settings
+from sedmd.core.errors import SedmError
 from sedmview import finder
 from sedmview.disk import Disk
 from sedmview.memory import Memory, state_home

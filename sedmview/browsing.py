@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sedmd.decisions import Decision
-from sedmd.observed import Extractor, Observation
-from sedmd.suggestion import Suggestion
+from sedmd.observation.decisions import Decision
+from sedmd.observation.observed import Extractor, Observation
+from sedmd.observation.suggestion import Suggestion
 from sedmview.desk import Desk
 from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft
 from sedmview.targets import Entry, Filter, State, passes

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from sedmd.decisions import Decision, Placement
-from sedmd.errors import SedmError
-from sedmd.observed import Extraction, Extractor, Observation
+from sedmd.core.errors import SedmError
+from sedmd.core.quality import QUALITIES
+from sedmd.observation.decisions import Decision, Placement
+from sedmd.observation.observed import Extraction, Extractor, Observation
+from sedmd.observation.saved import Verdict
+from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published
-from sedmd.quality import QUALITIES
-from sedmd.saved import Verdict
-from sedmd.suggestion import Suggestion
 from sedmview import apertures
 from sedmview.model import Choice, Stage, placement_of, to_draft
 from sedmview.targets import Entry, Filter

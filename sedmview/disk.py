@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sedmd import observed, saved
-from sedmd.decisions import Decision, Placement
-from sedmd.observed import Observation
+from sedmd.observation import observed, saved
+from sedmd.observation.decisions import Decision, Placement
+from sedmd.observation.observed import Observation
+from sedmd.observation.suggestion import Suggestion, suggest
 from sedmd.products.published import Published, read_published
-from sedmd.suggestion import Suggestion, suggest
 from sedmview.memory import Memory
 from sedmview.targets import Entry, Night, decision_of
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pyqtgraph as pg
 
-from sedmd.observed import Extraction, Observation
+from sedmd.observation.observed import Extraction, Observation
+from sedmd.observation.suggestion import Suggestion
 from sedmd.products.sky import sexagesimal_text, sky_position
-from sedmd.reduce.aperture import Ellipse
-from sedmd.reduce.containers import FloatArray, Spaxels
-from sedmd.reduce.hexagon import cell_vertices
-from sedmd.suggestion import Suggestion
+from sedmd.reduce.numeric.containers import FloatArray, Spaxels
+from sedmd.reduce.numeric.hexagon import cell_vertices
+from sedmd.reduce.target.aperture import Ellipse
 from sedmview import apertures
 from sedmview.apertures import ends, outline
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER, COLOUR_SKY

@@ -10,8 +10,8 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 
-from sedmd.reduce.containers import FloatArray, Spaxels
-from sedmd.reduce.hexagon import cell_vertices
+from sedmd.reduce.numeric.containers import FloatArray, Spaxels
+from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmview.colours import BACKGROUND, NO_VALUE, packed, table
 from sedmview.pictures import Scale, levels
 from sedmview.qt import QtCore, QtGui

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyqtgraph as pg
 
-from sedmd.quality import QUALITIES
+from sedmd.core.quality import QUALITIES
 from sedmview.field import FieldPlot
 from sedmview.panels import ColourBar, FinderChart, PhaseBar, TargetList, help_html, label
 from sedmview.qt import QtCore, QtWidgets

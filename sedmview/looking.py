@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sedmd.observed import INSTRUMENTAL, calibrated
+from sedmd.observation.observed import INSTRUMENTAL, calibrated
 from sedmd.products.published import Published
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 from sedmview.desk import Desk, words_of
 from sedmview.lines import SETS
 from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of

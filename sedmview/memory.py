@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sedmd.foreign import content_of, open_to_append
-from sedmd.products.files import write_bytes_atomic
+from sedmd.host.files import write_bytes_atomic
+from sedmd.host.foreign_file import content_of, open_to_append
 
 #: Larger than this a log of actions is set aside.
 LOG_BYTES = 2_000_000

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from sedmd.decisions import Decision, Picture, Placement
-from sedmd.observed import Observation
-from sedmd.quality import QUALITIES
-from sedmd.reduce.aperture import Ellipse
-from sedmd.reduce.collapse import collapse
-from sedmd.reduce.containers import FloatArray
-from sedmd.suggestion import Suggestion
+from sedmd.core.quality import QUALITIES
+from sedmd.observation.decisions import Decision, Picture, Placement
+from sedmd.observation.observed import Observation
+from sedmd.observation.suggestion import Suggestion
+from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.numeric.containers import FloatArray
+from sedmd.reduce.target.aperture import Ellipse
 from sedmview.apertures import START_RADIUS, like, placed
 from sedmview.pictures import WINDOWS, Scale, automatic_scale, bounded
 
@@ -45,7 +45,7 @@ class Choice:
     scale : Scale of the picture
     window : range of wavelength of the picture [Angstrom]
     colours, inverted : name of the colour map, and whether it runs backwards
-    grade : key of `sedmd.decisions.QUALITIES`, or None
+    grade : key of `sedmd.observation.decisions.QUALITIES`, or None
     object_visible : False after "no target visible"
     partial : one exposure of a pair is used deliberately without the other
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.visualization import ZScaleInterval
 
-from sedmd.reduce.containers import FloatArray
+from sedmd.reduce.numeric.containers import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

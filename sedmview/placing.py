@@ -8,7 +8,7 @@ from math import dist
 
 import numpy as np
 
-from sedmd.reduce.aperture import Ellipse
+from sedmd.reduce.target.aperture import Ellipse
 from sedmview import apertures
 from sedmview.desk import Desk
 from sedmview.model import Stage, accepted, centred, predicted_b

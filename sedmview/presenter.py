@@ -6,12 +6,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from sedmd.decisions import Decision
-from sedmd.errors import SedmError
-from sedmd.observed import Observation
-from sedmd.quality import QUALITIES
-from sedmd.saved import Verdict
-from sedmd.suggestion import Suggestion
+from sedmd.core.errors import SedmError
+from sedmd.core.quality import QUALITIES
+from sedmd.observation.decisions import Decision
+from sedmd.observation.observed import Observation
+from sedmd.observation.saved import Verdict
+from sedmd.observation.suggestion import Suggestion
 from sedmview.browsing import Browsing
 from sedmview.desk import words_of
 from sedmview.looking import Looking

@@ -8,9 +8,9 @@ import numpy as np
 import pyqtgraph as pg
 
 from sedmd.data.telluric import BANDS
-from sedmd.observed import CALIBRATED, Extraction
+from sedmd.observation.observed import CALIBRATED, Extraction
 from sedmd.products.published import Published
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER
 from sedmview.qt import QtCore, QtWidgets
 

@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sedmd import decisions
-from sedmd.config import Night as WaitingTimes
-from sedmd.config import Settings
-from sedmd.errors import SedmError
-from sedmd.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
-from sedmd.foreign import open_regular
-from sedmd.frames import Frame
-from sedmd.observed import frame_of
-from sedmd.quality import OBSERVER, REDONE
-from sedmd.saved import names
-from sedmd.status import snapshot
-from sedmd.visits import Observation, observations
+from sedmd.core.config import Night as WaitingTimes
+from sedmd.core.config import Settings
+from sedmd.core.errors import SedmError
+from sedmd.core.quality import OBSERVER, REDONE
+from sedmd.host.foreign_file import open_regular
+from sedmd.observation import decisions
+from sedmd.observation.observed import frame_of
+from sedmd.observation.saved import names
+from sedmd.raw.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
+from sedmd.raw.frames import Frame
+from sedmd.raw.visits import Observation, observations
+from sedmd.run.status import snapshot
 
 #: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
 LEDGER_PERIOD = timedelta(minutes=1)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sedmd.foreign import plain, sentence
-from sedmd.foreign_picture import picture_bytes, pixels_apart
-from sedmd.reduce.containers import Spectrum
+from sedmd.host.foreign_file import plain, sentence
+from sedmd.host.foreign_picture import picture_bytes, pixels_apart
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmview.actions import ACTIONS, Action, keys, press, repeats
 from sedmview.field import FieldPlot
 from sedmview.finder import Finder

@@ -1,6 +1,6 @@
 """One test process is one processor, as in the pipeline: several that share two cores would wait for each other."""
 
-import sedmd.single_thread  # noqa: F401  (before the numerical libraries load)
+import sedmd.workers.single_thread  # noqa: F401  (before the numerical libraries load)
 
 
 def pytest_collection_modifyitems(items):

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd.instrument import WAVELENGTH_GRID
+from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import Field, write_spectrum
-from sedmd.reduce.containers import Spectrum
-from sedmd.reduce.sensitivity import Sensitivity
+from sedmd.reduce.flux.sensitivity import Sensitivity
+from sedmd.reduce.numeric.containers import Spectrum
 
 ANGLES = np.deg2rad(30 + 60 * np.arange(6))
 CORNERS = 0.36 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
@@ -127,7 +127,7 @@ def write_cube_header(folder: Path, frame: str, **cards: object) -> None:
 
 
 def state(*targets: dict[str, object], **changes: object) -> dict[str, object]:
-    """What `sedmd.status.snapshot` says of a quiet night."""
+    """What `sedmd.run.status.snapshot` says of a quiet night."""
     return {
         "night": "20190612",
         "closed": True,

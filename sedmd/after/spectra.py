@@ -8,11 +8,11 @@ from pathlib import Path
 
 from astropy.io import fits
 
+from sedmd.core.quality import OBSERVER, REDONE
 from sedmd.data.standards import labelled
-from sedmd.foreign import each
-from sedmd.known import Known, why_foreign
+from sedmd.host.foreign_file import each
+from sedmd.observation.own_files import Known, why_foreign
 from sedmd.products.fitsio import CardValue, card_value, primary_header
-from sedmd.quality import OBSERVER, REDONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def final_spectra(folder: Path, known: Known | None = None) -> tuple[list[FinalS
     folder : Path
         ``redux/YYYYMMDD``.
     known : mapping, optional
-        What ledger and decisions know (`sedmd.known.known_files`): others' files do not count.
+        What ledger and decisions know (`sedmd.observation.own_files.known_files`): others' files do not count.
     """
     chosen: dict[str, FinalSpectrum] = {}
     ours, troubles = [], []

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
-from sedmd.config import Settings
-from sedmd.errors import ConfigError
-from sedmd.mends import parse_card, scope_of
+from sedmd.core.config import Settings
+from sedmd.core.errors import ConfigError
+from sedmd.raw.mends import parse_card, scope_of
 
 Add = Callable[..., argparse.ArgumentParser]
 #: How long a command waits for the service's answer, seconds.
@@ -99,8 +99,8 @@ def verb_mend(options: argparse.Namespace) -> int:
 
 
 def _list_mends(settings: Settings, night: str) -> int:
-    from sedmd.ledger import Ledger
-    from sedmd.marks import MEND
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.ledger.requests_and_decisions import MEND
 
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
         found = [(one, mend) for one in sorted(ledger.nights_marked(MEND)) for mend in ledger.mends(one)]
@@ -116,7 +116,7 @@ def verb_scan(options: argparse.Namespace) -> int:
     """Look at a night's raw directories, an old one too; with --dry-run only say what would be done."""
     settings = settings_of(options)
     if options.dry_run:
-        from sedmd.rehearse import rehearse
+        from sedmd.run.dry_run import rehearse
 
         print(rehearse(settings, options.night, now=utc_now()))
         return 0
@@ -126,9 +126,9 @@ def verb_scan(options: argparse.Namespace) -> int:
 
 def _ask(verb: str, options: argparse.Namespace, cards: str = "") -> int:
     """Leave the request, see that it is carried out, print the answer."""
-    from sedmd.doorbell import ring
-    from sedmd.ledger import Ledger
-    from sedmd.lock import holder
+    from sedmd.host.doorbell import ring
+    from sedmd.host.lock import holder
+    from sedmd.ledger.ledger import Ledger
 
     settings = settings_of(options)
     path = settings.paths.state / "ledger.sqlite"
@@ -158,14 +158,14 @@ def _carry_out_here(settings: Settings) -> None:
     """No service is there: take the lock and carry out what is asked."""
     import io
 
-    from sedmd.claim import claimed
-    from sedmd.dispatch import Dispatcher
-    from sedmd.engines import InlineEngine
-    from sedmd.journal import Journal
-    from sedmd.ledger import Ledger
-    from sedmd.lock import single_instance
-    from sedmd.report import Report
-    from sedmd.requests import carry_out
+    from sedmd.host.claim import claimed
+    from sedmd.host.lock import single_instance
+    from sedmd.ledger.journal import Journal
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.run.dispatch import Dispatcher
+    from sedmd.run.event_log import Report
+    from sedmd.run.requests import carry_out
+    from sedmd.workers.engines import InlineEngine
 
     with (
         single_instance(settings.paths.state),

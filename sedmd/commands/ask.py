@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
-from sedmd.config import load, show
-from sedmd.errors import ConfigError
-from sedmd.rawname import stem_of
+from sedmd.core.config import load, show
+from sedmd.core.errors import ConfigError
+from sedmd.raw.rawname import stem_of
 
 Add = Callable[..., argparse.ArgumentParser]
 #: Kinds of targets, as `sedmd targets` tells them apart.
@@ -55,7 +55,7 @@ def add_to(add: Add) -> None:
 
 def verb_status(options: argparse.Namespace) -> int:
     """Show a night: calibrations, targets, queue, what waits and why; works without the service."""
-    from sedmd.status import render, snapshot
+    from sedmd.run.status import render, snapshot
 
     settings = settings_of(options)
     while True:
@@ -71,7 +71,7 @@ def verb_status(options: argparse.Namespace) -> int:
 
 def verb_targets(options: argparse.Namespace) -> int:
     """List the targets of a night: science (all but standard stars), other (those not of the survey), standard."""
-    from sedmd.status import group_of, snapshot
+    from sedmd.run.status import group_of, snapshot
 
     state = snapshot(settings_of(options), night=options.night, now=utc_now())
     for target in state["targets"]:
@@ -83,8 +83,8 @@ def verb_targets(options: argparse.Namespace) -> int:
 
 def verb_why(options: argparse.Namespace) -> int:
     """Tell the whole story of a frame or target, one event a line, and which cards of a frame are corrected."""
-    from sedmd.ingest import night_by_name
-    from sedmd.ledger import Ledger
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.run.ingest import night_by_name
 
     settings = settings_of(options)
     subject = stem_of(options.subject)
@@ -108,7 +108,7 @@ def verb_doctor(options: argparse.Namespace) -> int:
     With --rebuild a damaged ledger is put aside and made again from the journals; the service must be stopped.
     """
     from sedmd.doctor import Environment, examine, render
-    from sedmd.rebuild import rebuild
+    from sedmd.ledger.rebuild import rebuild
 
     settings = settings_of(options)
     if options.rebuild:
@@ -123,8 +123,8 @@ def verb_verify(options: argparse.Namespace) -> int:
 
     Exit code 1: a file is missing, was changed, or cannot be read. What neither ledger nor decision knows is listed.
     """
-    from sedmd.ledger import Ledger
-    from sedmd.verify import GOOD, HARMLESS, Finding, summary, verify_night
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.run.verify import GOOD, HARMLESS, Finding, summary, verify_night
 
     settings = settings_of(options)
     found: list[Finding] = []

@@ -7,8 +7,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sedmd.config import Settings, from_table, load
-from sedmd.night import is_night
+from sedmd.core.config import Settings, from_table, load
+from sedmd.core.nights import is_night
 
 
 def utc_now() -> datetime:

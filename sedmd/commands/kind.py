@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
-from sedmd.config import Settings
-from sedmd.errors import ConfigError, NotNow
+from sedmd.core.config import Settings
+from sedmd.core.errors import ConfigError, NotNow
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -45,8 +45,8 @@ def verb_classify(options: argparse.Namespace) -> int:
     A type is secure only when the best templates agree. Exit code 1: a spectrum could not be classified, or there is
     no engine.
     """
-    from sedmd.after.classify import Done, classify_night
-    from sedmd.known import known_in
+    from sedmd.after.classify.classify import Done, classify_night
+    from sedmd.observation.own_files import known_in
 
     if options.file:
         return _classify_files(options)
@@ -82,10 +82,10 @@ def verb_classify(options: argparse.Namespace) -> int:
 
 
 def _classify_files(options: argparse.Namespace) -> int:
-    from sedmd.after.classify import choose, engines, rule_of
-    from sedmd.after.classify_file import classify_file
-    from sedmd.config import Classify
-    from sedmd.errors import SedmError
+    from sedmd.after.classify.classify import choose, engines, rule_of
+    from sedmd.after.classify.classify_file import classify_file
+    from sedmd.core.config import Classify
+    from sedmd.core.errors import SedmError
     from sedmd.products.published import Third
 
     if options.night or options.overwrite or options.dry_run:
@@ -112,10 +112,10 @@ def _classify_files(options: argparse.Namespace) -> int:
 
 def _into_ledger(settings: Settings, night: str) -> None:
     """Take the records up here when no service does."""
-    from sedmd.after.classification import take_up
-    from sedmd.journal import Journal
-    from sedmd.ledger import Ledger
-    from sedmd.lock import single_instance
+    from sedmd.after.classify.classification import take_up
+    from sedmd.host.lock import single_instance
+    from sedmd.ledger.journal import Journal
+    from sedmd.ledger.ledger import Ledger
 
     state = settings.paths.state
     if not (state / "ledger.sqlite").exists():

@@ -58,14 +58,14 @@ def verb_simulate(options: argparse.Namespace) -> int:
 
 def verb_demo(options: argparse.Namespace) -> int:
     """Simulate a mini night, play it under a running service, compare the spectra with the truth."""
-    from sedmd.demo import play
+    from sedmd.simulate.demo import play
 
     return play(options.out.absolute(), seed=options.seed, profile=options.profile, clock=utc_now)
 
 
 def verb_validate(options: argparse.Namespace) -> int:
     """Compare the products of a simulated night with its truth, stage by stage."""
-    from sedmd.demo import compare, decides
+    from sedmd.simulate.demo import compare, decides
     from sedmd.simulate.score import products_of, score_night
 
     folder = products_of(options.redux, options.night)

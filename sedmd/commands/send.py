@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
-from sedmd.config import Settings
-from sedmd.errors import ConfigError
+from sedmd.core.config import Settings
+from sedmd.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sedmd.after.backend import Backend
+    from sedmd.after.deliver.backend import Backend
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -51,8 +51,8 @@ def verb_upload(options: argparse.Namespace) -> int:
 
     What was sent and what not, and why, stands in report_ztf.txt. Off unless [upload] backend is set.
     """
-    from sedmd.after.receivers import receiver
-    from sedmd.after.upload import Line, Uploader, nights_due
+    from sedmd.after.deliver.receivers import receiver
+    from sedmd.after.deliver.upload import Line, Uploader, nights_due
 
     settings = settings_of(options)
     backend = receiver(settings, clock=utc_now)
@@ -83,7 +83,7 @@ def verb_alert(options: argparse.Namespace) -> int:
     A service that is away or restarts again and again, a full disk, no calibrations an hour after sunset, a night that
     ended with frames that are not used.
     """
-    from sedmd.after.alert import amiss, send_alerts
+    from sedmd.after.deliver.alert import amiss, send_alerts
 
     settings = settings_of(options)
     found = amiss(settings, now=utc_now(), failed=options.failed, restarts=_restarts())
@@ -109,9 +109,9 @@ def verb_withdraw(options: argparse.Namespace) -> int:
 
     A spectrum that is made or graded anew afterwards is another one, and is sent.
     """
-    from sedmd.after.backend import Closed, Refused, TryLater
-    from sedmd.after.receivers import receiver
-    from sedmd.after.withdraw import withdraw
+    from sedmd.after.deliver.backend import Closed, Refused, TryLater
+    from sedmd.after.deliver.receivers import receiver
+    from sedmd.after.deliver.withdraw import withdraw
 
     settings = settings_of(options)
     backend = receiver(settings, clock=utc_now)
@@ -130,8 +130,8 @@ def verb_final_report(options: argparse.Namespace) -> int:
 
     Takes report.txt, else night.txt, else the state of the night. Off unless [mail] host is set.
     """
-    from sedmd.after.final_report import preview, send_final_report
-    from sedmd.after.smtp import MailRefused
+    from sedmd.after.deliver.final_report import preview, send_final_report
+    from sedmd.after.deliver.smtp import MailRefused
 
     settings = settings_of(options)
     night = options.night or _newest(settings)
@@ -150,8 +150,8 @@ def verb_final_report(options: argparse.Namespace) -> int:
 
 
 def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, again: bool, full: bool) -> int:
-    from sedmd.after.deliveries import Deliveries
-    from sedmd.after.upload import Line, settled, survey
+    from sedmd.after.deliver.deliveries import Deliveries
+    from sedmd.after.deliver.upload import Line, settled, survey
 
     due = 0
     with Deliveries.open(settings.paths.state, clock=utc_now, read_only=True) as queue:
@@ -172,7 +172,7 @@ def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, aga
 
 
 def _newest(settings: Settings) -> str:
-    from sedmd.after.upload import newest_nights
+    from sedmd.after.deliver.upload import newest_nights
 
     nights = newest_nights(settings)
     if not nights:

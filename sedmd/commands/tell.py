@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sedmd.commands.common import add_where, night_argument, positive_argument, settings_of, utc_now
-from sedmd.errors import NotWritten, SedmError
-from sedmd.sharing import not_ours
+from sedmd.core.errors import NotWritten, SedmError
+from sedmd.host.sharing import not_ours
 
 Add = Callable[..., argparse.ArgumentParser]
 #: So many nights a trend shows unless it is told otherwise.
@@ -46,8 +46,8 @@ def verb_report(options: argparse.Namespace) -> int:
 
     Made from ledger and products as they are now: the same state gives the same bytes.
     """
-    from sedmd.after.reporttext import report_json, report_text
-    from sedmd.after.tonight import look, write_report
+    from sedmd.after.report.night_state import look, write_report
+    from sedmd.after.report.reporttext import report_json, report_text
 
     settings = settings_of(options)
     report = look(settings, night=options.night, now=utc_now()).report
@@ -66,9 +66,9 @@ def verb_trend(options: argparse.Namespace) -> int:
 
     Reads the products of the redux root; writes trend.txt, trend.json, trend.pdf and trend.png.
     """
-    from sedmd.after.tonight import put
-    from sedmd.after.trend import trend, trend_json, trend_text
-    from sedmd.after.trendplot import plot_trend
+    from sedmd.after.report.night_state import put
+    from sedmd.after.report.trend import trend, trend_json, trend_text
+    from sedmd.after.report.trendplot import plot_trend
 
     settings = settings_of(options)
     nights = trend(settings.paths.redux_root, nights=options.nights)
@@ -93,8 +93,8 @@ def verb_publish(options: argparse.Namespace) -> int:
 
     Files that did not change are not written again; the index comes last. Copy the folder with rsync if you like.
     """
-    from sedmd.after.site import publish, site_root
-    from sedmd.after.tonight import look
+    from sedmd.after.report.night_state import look
+    from sedmd.after.web.site import publish, site_root
 
     settings = settings_of(options)
     root = site_root(settings, options.out)

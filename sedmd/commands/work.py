@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from sedmd.commands.bar import Bar
 from sedmd.commands.common import night_argument, positive_argument, settings_of, utc_now
-from sedmd.config import Settings, from_table, load
-from sedmd.errors import ConfigError
+from sedmd.core.config import Settings, from_table, load
+from sedmd.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sedmd.engines import Engine
-    from sedmd.ledger import Ledger
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.workers.engines import Engine
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -65,8 +65,8 @@ def verb_reduce(options: argparse.Namespace) -> int:
 
     Afternoon calibrations lie in the directory of the day before: give both. Work already done is not done again.
     """
-    from sedmd.report import Report
-    from sedmd.runner import raw_directories, reduce_nights, table
+    from sedmd.run.event_log import Report
+    from sedmd.run.runner import raw_directories, reduce_nights, table
 
     raw_directories(options.raw)  # complain before anything is made
     settings = _reduce_settings(options)
@@ -109,7 +109,7 @@ def verb_reduce(options: argparse.Namespace) -> int:
 
 def verb_run(options: argparse.Namespace) -> int:
     """Watch the raw root and reduce frames as they land, until SIGTERM."""
-    from sedmd.daemon.service import serve
+    from sedmd.daemon.start import serve
 
     if (options.config is None) == (options.raw is None) or (options.raw is None) != (options.redux is None):
         msg = "run needs --config FILE, or --raw DIR and --redux DIR"
@@ -132,7 +132,7 @@ def verb_extract(options: argparse.Namespace) -> int:
     """
     if options.auto:
         return _extract_auto(options)
-    from sedmd.saved import replay
+    from sedmd.observation.saved import replay
 
     if options.targets or options.night or options.config or options.redux:
         msg = "--decision takes no TARGET, --night, --config or --redux: the file tells what it is about"
@@ -143,11 +143,11 @@ def verb_extract(options: argparse.Namespace) -> int:
 
 
 def _extract_auto(options: argparse.Namespace) -> int:
-    from sedmd.lock import holder
-    from sedmd.report import Report
-    from sedmd.runner import extract_night
-    from sedmd.status import snapshot
-    from sedmd.unattended import rows_of, table
+    from sedmd.host.lock import holder
+    from sedmd.run.event_log import Report
+    from sedmd.run.runner import extract_night
+    from sedmd.run.status import snapshot
+    from sedmd.run.unattended import rows_of, table
 
     if options.config is None and options.redux is None:
         msg = "extract --auto needs --config FILE or --redux DIR"
@@ -185,12 +185,12 @@ def _extract_auto(options: argparse.Namespace) -> int:
 @contextmanager
 def _at_work(settings: Settings) -> Iterator[tuple[Ledger, Engine]]:
     """The redux root for this process alone: its ledger, and workers."""
-    from sedmd.claim import claimed
-    from sedmd.engines import engine_for
-    from sedmd.journal import Journal
-    from sedmd.ledger import Ledger
-    from sedmd.lock import single_instance
-    from sedmd.sharing import let_group_write
+    from sedmd.host.claim import claimed
+    from sedmd.host.lock import single_instance
+    from sedmd.host.sharing import let_group_write
+    from sedmd.ledger.journal import Journal
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.workers.engine_choice import engine_for
 
     if settings.paths.group:
         let_group_write()

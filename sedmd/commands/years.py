@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sedmd.commands.common import positive_argument, utc_now
-from sedmd.config import Settings, from_table, load
-from sedmd.errors import ConfigError, NotNow
+from sedmd.core.config import Settings, from_table, load
+from sedmd.core.errors import ConfigError, NotNow
 
 if TYPE_CHECKING:
-    from sedmd.engines import Engine
-    from sedmd.ledger import Ledger
-    from sedmd.reprocess import NightDone, Years
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.reprocess.reprocess import NightDone, Years
+    from sedmd.workers.engines import Engine
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -55,9 +55,9 @@ def verb_reprocess(options: argparse.Namespace) -> int:
     Each night rests on those before it, as when it was observed; the products do not depend on the number of workers.
     The same command goes on where it was stopped. Without --redux the former products are replaced.
     """
-    from sedmd.nightlist import nights_meant
-    from sedmd.report import Report
-    from sedmd.reprocess import reprocess
+    from sedmd.plan.nightlist import nights_meant
+    from sedmd.reprocess.reprocess import reprocess
+    from sedmd.run.event_log import Report
 
     settings, former_root = _settings(options)
     nights = nights_meant(options.nights, settings.paths.raw_root)
@@ -111,7 +111,7 @@ def _duration(seconds: float) -> str:
 
 
 def _print(years: Years) -> None:
-    from sedmd.changes import table
+    from sedmd.reprocess.changes import table
 
     print(f"{years.nights} nights, {years.jobs} jobs in {_duration(years.seconds)}")
     for title, lines in (
@@ -160,12 +160,12 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Path | None]:
 @contextmanager
 def _at_work(settings: Settings, nights: Sequence[str], *, alone: bool) -> Iterator[tuple[Ledger, Engine]]:
     """A ledger and workers: the ledger of the redux root, or one for these nights made from their journals."""
-    from sedmd.engines import engine_for
-    from sedmd.journal import Journal
-    from sedmd.ledger import Ledger
-    from sedmd.lock import holder, single_instance
-    from sedmd.reprocess import take_up_nights
-    from sedmd.sharing import let_group_write
+    from sedmd.host.lock import holder, single_instance
+    from sedmd.host.sharing import let_group_write
+    from sedmd.ledger.journal import Journal
+    from sedmd.ledger.ledger import Ledger
+    from sedmd.reprocess.reprocess import take_up_nights
+    from sedmd.workers.engine_choice import engine_for
 
     paths = settings.paths
     if paths.group:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from sedmd.config import Settings
-from sedmd.report import WARNING, Report
+from sedmd.core.config import Settings
+from sedmd.run.event_log import WARNING, Report
 
 #: A command that takes longer is stopped; classifying a night of spectra takes minutes.
 MOST_S = 1800.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sedmd.errors import FrameFault
-from sedmd.fitsfile import Verdict, examine
+from sedmd.core.errors import FrameFault
+from sedmd.raw.fitsfile import Verdict, examine
 
 #: Longest time between two examinations of a file that stands still but is not whole.
 MAX_PAUSE_S = 30.0

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sedmd.config import Settings
-from sedmd.mounts import free_bytes
-from sedmd.report import ERROR, NOTICE, Report
+from sedmd.core.config import Settings
+from sedmd.host.mounts import free_bytes
+from sedmd.run.event_log import ERROR, NOTICE, Report
 
 #: Less than this is what a product made anew or a log gives back, and not room that somebody made [bytes].
 STEP = 1_000_000

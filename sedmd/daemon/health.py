@@ -21,9 +21,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from sedmd.core.errors import ConfigError
 from sedmd.daemon.metrics import CONTENT_TYPE, metrics
-from sedmd.daemon.vitals import Vitals, cares, troubles
-from sedmd.errors import ConfigError
+from sedmd.run.vitals import Vitals, cares, troubles
 
 #: A request must be here, and an answer taken, within this; what is longer or larger is cut off.
 PATIENCE_S = 2.0

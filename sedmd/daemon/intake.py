@@ -18,14 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sedmd.apart import Died
-from sedmd.config import Settings
-from sedmd.context import AWAKE, ENDED
+from sedmd.core.config import Settings
+from sedmd.core.durations import age
+from sedmd.core.nights import is_night, neighbour
 from sedmd.daemon.complete import Gate, Look, deferral
-from sedmd.daemon.vitals import age
-from sedmd.fitsfile import Verdict, examine, unreadable
-from sedmd.frames import Kind
-from sedmd.ingest import (
+from sedmd.host.isolated import Died
+from sedmd.host.mounts import is_remote
+from sedmd.ledger.ledger import FrameRow, KnownFile, Ledger, LedgerFull
+from sedmd.raw.fitsfile import Verdict, examine, unreadable
+from sedmd.raw.frames import Kind
+from sedmd.run.context import AWAKE, ENDED
+from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
+from sedmd.run.ingest import (
     Mended,
     drop_moved,
     fault_of_program,
@@ -38,11 +42,7 @@ from sedmd.ingest import (
     unread,
     wrong_night,
 )
-from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerFull
-from sedmd.mounts import is_remote
-from sedmd.night import is_night, neighbour
-from sedmd.readers import Readers, StillReading
-from sedmd.report import INFO, NOTICE, WARNING, Report
+from sedmd.run.readers import Readers, StillReading
 
 #: So many nights back an unfinished one is taken up again at the start.
 UNFINISHED_NIGHTS = 30

@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sedmd import __version__
-from sedmd.daemon.vitals import Histogram, Vitals, own_use
-from sedmd.deadlines import deadlines
-from sedmd.job import Job
-from sedmd.plan import State
-
-if TYPE_CHECKING:
-    from sedmd.daemon.service import Service
+from sedmd.core.config import Settings
+from sedmd.core.job import Job
+from sedmd.daemon.clock import Drift, Ticker
+from sedmd.daemon.disk import DiskGate
+from sedmd.daemon.intake import Intake
+from sedmd.daemon.nights import Nights
+from sedmd.daemon.watch import Watcher
+from sedmd.ledger.ledger import Ledger
+from sedmd.plan.deadlines import deadlines
+from sedmd.plan.plan import State
+from sedmd.run.dispatch import Dispatcher
+from sedmd.run.vitals import Histogram, Vitals, own_use
 
 #: Seconds between two looks at what is slow to ask: own memory, open files, counts of the ledger.
 SLOW_S = 15.0
 #: Grace over a job's time limit before it counts as overdue, seconds.
 OVERDUE_GRACE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of the service that the vitals are taken from.
+
+    Attributes
+    ----------
+    stalled : str
+        Why nothing is done at all; empty while the service works.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    dispatcher: Dispatcher
+    intake: Intake
+    nights: Nights
+    watcher: Watcher
+    ticker: Ticker
+    drift: Drift
+    disk: DiskGate
+    stalled: str
 
 
 class VitalsKeeper:
@@ -73,11 +99,11 @@ class VitalsKeeper:
             self._latest, now=now, scan_age_s=self._monotonic() - self._scanned_s, last_frame_age_s=since
         )
 
-    def take(self, service: Service) -> Vitals:
-        """Look at every part of the service."""
+    def take(self, parts: Parts) -> Vitals:
+        """Look at every part of the parts."""
         now, monotonic = self._clock(), self._monotonic()
-        watch, plans = service.settings.watch, service.nights.plans
-        self._scanned_s = service.intake.sight.scanned_s
+        watch, plans = parts.settings.watch, parts.nights.plans
+        self._scanned_s = parts.intake.sight.scanned_s
         nodes = [node for plan in plans.values() for node in plan.nodes]
         night = max(plans, default="")
         jobs: dict[tuple[str, str], int] = {}
@@ -87,7 +113,7 @@ class VitalsKeeper:
         if monotonic - self._slow_s >= SLOW_S:
             self._slow_s = monotonic
             resident, files = own_use()
-            self._slow = {"resident_bytes": resident, "open_files": files, "frames": service.intake.census()}
+            self._slow = {"resident_bytes": resident, "open_files": files, "frames": parts.intake.census()}
         fallback = plans[night].fallback if night else None
         self._latest = Vitals(
             version=__version__,
@@ -96,22 +122,22 @@ class VitalsKeeper:
             night=night,
             scan_age_s=monotonic - self._scanned_s,
             scan_limit_s=3 * watch.scan_interval_s + 30,
-            raw_root_there=service.intake.sight.there,
-            watch_mode="poll" if service.watcher.polling else "inotify",
-            watch_fallback=service.watcher.refused,
-            watcher_alive=service.watcher.healthy,
-            watcher_restarts=service.watcher.restarts,
-            hints_missed=service.intake.hints_missed,
-            ledger_ok=service.ledger.answers(),
-            clock_alive=service.ticker.alive,
-            clock_jumps=service.drift.jumps,
-            jobs_running=len(service.dispatcher.running),
-            jobs_overdue=self._overdue(service, monotonic),
+            raw_root_there=parts.intake.sight.there,
+            watch_mode="poll" if parts.watcher.polling else "inotify",
+            watch_fallback=parts.watcher.refused,
+            watcher_alive=parts.watcher.healthy,
+            watcher_restarts=parts.watcher.restarts,
+            hints_missed=parts.intake.hints_missed,
+            ledger_ok=parts.ledger.answers(),
+            clock_alive=parts.ticker.alive,
+            clock_jumps=parts.drift.jumps,
+            jobs_running=len(parts.dispatcher.running),
+            jobs_overdue=self._overdue(parts, monotonic),
             jobs=jobs,
-            oldest_waiting_s=self._oldest_waiting(service, now),
-            observing=self._observing(service, night, now),
-            free_bytes=service.disk.free(),
-            claims_paused=self._paused(service),
+            oldest_waiting_s=self._oldest_waiting(parts, now),
+            observing=self._observing(parts, night, now),
+            free_bytes=parts.disk.free(),
+            claims_paused=self._paused(parts),
             job_seconds=self._seconds,
             retries=self._retries,
             fallback=(fallback.night, fallback.age_nights) if fallback is not None else None,
@@ -120,31 +146,31 @@ class VitalsKeeper:
         return self.now()
 
     @staticmethod
-    def _paused(service: Service) -> str:
+    def _paused(parts: Parts) -> str:
         """Why no job is begun: in any night, or in one."""
-        return service.stalled or service.disk.complaint or "; ".join(service.dispatcher.rights.complaints.values())
+        return parts.stalled or parts.disk.complaint or "; ".join(parts.dispatcher.rights.complaints.values())
 
-    def _overdue(self, service: Service, monotonic: float) -> tuple[str, ...]:
-        running = service.dispatcher.running
+    def _overdue(self, parts: Parts, monotonic: float) -> tuple[str, ...]:
+        running = parts.dispatcher.running
         self._begun_s = {key: self._begun_s.get(key, monotonic) for key in running}
-        limit_s = service.settings.jobs.timeout_s + OVERDUE_GRACE_S
+        limit_s = parts.settings.jobs.timeout_s + OVERDUE_GRACE_S
         late = [running[key] for key, begun in self._begun_s.items() if monotonic - begun > limit_s]
         return tuple(f"{job.step} {job.label}" for job in late)
 
     @staticmethod
-    def _oldest_waiting(service: Service, now: datetime) -> float | None:
+    def _oldest_waiting(parts: Parts, now: datetime) -> float | None:
         """Age of the oldest frame of the newest night that nothing was made of yet although it should be."""
-        if not service.nights.plans:
+        if not parts.nights.plans:
             return None
-        plan = service.nights.plans[max(service.nights.plans)]
+        plan = parts.nights.plans[max(parts.nights.plans)]
         waiting = [
             node.order[1] for node in plan.nodes if node.state is State.WAITING and node.job.step == "cube"
         ]
         return (now - datetime.fromisoformat(min(waiting))).total_seconds() if waiting else None
 
     @staticmethod
-    def _observing(service: Service, night: str, now: datetime) -> bool:
+    def _observing(parts: Parts, night: str, now: datetime) -> bool:
         if not night:
             return False
-        sun = deadlines(night, service.settings)
+        sun = deadlines(night, parts.settings)
         return sun.sunset + timedelta(hours=1) <= now <= sun.sunrise - timedelta(hours=1)

@@ -6,8 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from sedmd.job import Job
-from sedmd.worker import Outcome
+from sedmd.core.job import Job, Outcome
 
 
 @dataclass(frozen=True, slots=True)

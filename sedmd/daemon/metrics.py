@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sedmd.daemon.vitals import Vitals, cares, troubles
+from sedmd.run.vitals import Vitals, cares, troubles
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from sedmd.config import Settings
-from sedmd.context import ENDED
-from sedmd.deadlines import deadlines
-from sedmd.dispatch import Dispatcher
-from sedmd.ledger import Ledger
-from sedmd.nightend import account, outcome_of, write_report
-from sedmd.plan import Plan, State
-from sedmd.report import NOTICE, WARNING, Report
+from sedmd.core.config import Settings
+from sedmd.ledger.ledger import Ledger
+from sedmd.plan.deadlines import deadlines
+from sedmd.plan.plan import Plan, State
+from sedmd.run.context import ENDED
+from sedmd.run.dispatch import Dispatcher
+from sedmd.run.event_log import NOTICE, WARNING, Report
+from sedmd.run.nightend import account, outcome_of, write_report
 
 #: While files pour in, at most this share of the time goes into planning.
 PLANNING_SHARE = 0.2

@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import queue
-import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
 from sedmd import __version__
-from sedmd.claim import Claim, claimed
-from sedmd.config import NEEDS_RESTART, Settings, changed, load, show
+from sedmd.core.config import NEEDS_RESTART, Settings, changed, load, show
+from sedmd.core.errors import ConfigError, SedmError
+from sedmd.core.nights import is_night
 from sedmd.daemon.chores import Chores
 from sedmd.daemon.clock import Drift, Standstill, Ticker
 from sedmd.daemon.disk import DiskGate
 from sedmd.daemon.health import HealthServer
 from sedmd.daemon.intake import Intake
-from sedmd.daemon.keeper import VitalsKeeper
+from sedmd.daemon.keeper import Parts, VitalsKeeper
 from sedmd.daemon.messages import Asked, Check, Ended, Hint, Message, Reload, Scan, Stop, Sweep, Trouble, Wake
 from sedmd.daemon.nights import Nights
 from sedmd.daemon.notify import Notifier
 from sedmd.daemon.upkeep import Upkeep
-from sedmd.daemon.vitals import troubles
 from sedmd.daemon.watch import Watcher
-from sedmd.dispatch import Dispatcher
-from sedmd.doorbell import Doorbell
-from sedmd.engines import Engine, engine_for
-from sedmd.errors import ConfigError, NotNow, SedmError
-from sedmd.journal import Journal
-from sedmd.ledger import FrameRow, Ledger, LedgerFull
-from sedmd.lock import single_instance
-from sedmd.night import is_night
-from sedmd.products.files import DiskFull, write_bytes_atomic
-from sedmd.readers import Readers
-from sedmd.report import ERROR, NOTICE, WARNING, Report
-from sedmd.requests import carry_out, who_asked
-from sedmd.sharing import let_group_write
-from sedmd.verdicts import take_decisions
+from sedmd.host.claim import Claim
+from sedmd.host.doorbell import Doorbell
+from sedmd.host.files import DiskFull, write_bytes_atomic
+from sedmd.ledger.ledger import FrameRow, Ledger, LedgerFull
+from sedmd.observation.noted_decisions import take_decisions
+from sedmd.run.dispatch import Dispatcher
+from sedmd.run.event_log import ERROR, NOTICE, WARNING, Report
+from sedmd.run.readers import Readers
+from sedmd.run.requests import carry_out, who_asked
+from sedmd.run.vitals import Vitals, troubles
+from sedmd.workers.engines import Engine
 
 SWEEP_S = 600.0
 #: Longest time in which files are looked at before jobs and pings have their turn.
@@ -50,77 +44,8 @@ SLICE_S = 0.3
 DEAF_AFTER = 3
 #: Least time between two pings of systemd's watchdog, seconds.
 PING_S = 1.0
-#: Longest wait for another process that writes the ledger, seconds: the loop has its other work.
-LEDGER_S = 0.5
 #: Seconds between tries to write a ledger that has no room.
 STALL_S = 5.0
-
-
-def serve(
-    settings: Settings,
-    *,
-    clock: Callable[[], datetime],
-    config: Path | None = None,
-    verbose: bool = False,
-    take_over: bool = False,
-) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code.
-
-    Parameters
-    ----------
-    config : Path or None
-        The file that SIGHUP reads again.
-    take_over : bool
-        Another host that worked on this redux root is gone for good.
-
-    Raises
-    ------
-    NotNow
-        If the raw root does not exist at the start, or another service works on this redux root.
-    TakenOver
-        If another host was told to take over meanwhile.
-    """
-    paths = settings.paths
-    if paths.group:
-        let_group_write()
-    if not paths.raw_root.is_dir():
-        msg = f"raw_root {paths.raw_root} is not there; expected a directory with nights YYYYMMDD. Is it mounted?"
-        raise NotNow(msg)
-    try:
-        paths.redux_root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"redux_root {paths.redux_root} cannot be made ({error.strerror}); expected a directory to write to"
-        raise NotNow(msg) from error
-    report = Report(
-        clock=clock,
-        redux_root=paths.redux_root,
-        stream=sys.stderr,
-        verbose=verbose,
-        as_json=settings.log.format == "json",
-    )
-    with (
-        single_instance(paths.state, mode=int(paths.state_mode, 8)),
-        claimed(paths.redux_root, paths.state, now=clock(), take_over=take_over) as claim,
-        Ledger.open(
-            paths.state / "ledger.sqlite", clock=clock, journal=Journal(paths.redux_root), check=True, wait_s=LEDGER_S
-        ) as ledger,
-        engine_for(settings.jobs, tell=lambda text: report.event("", "cluster", "", text, level=NOTICE)) as engine,
-    ):
-        service = Service(
-            settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config, claim=claim,
-            readers=Readers(),
-        )
-        # SimpleQueue.put may be interrupted by itself; nothing else is safe in a signal handler
-        for number, message in ((signal.SIGTERM, Stop()), (signal.SIGINT, Stop()), (signal.SIGHUP, Reload())):
-            signal.signal(number, _sender(service, message))
-        return service.run()
-
-
-def _sender(service: Service, message: Message) -> Callable[[int, FrameType | None], None]:
-    def send(number: int, frame: FrameType | None) -> None:
-        service.inbox.put(message)
-
-    return send
 
 
 class Service:
@@ -209,7 +134,7 @@ class Service:
             for night in self.dispatcher.recover(self._in_sight(), budget_s=SLICE_S):
                 self.inbox.put(Check(night))
             self._start_clock()
-            self.keeper.take(self)
+            self.vitals()
             if health is not None:
                 try:
                     health.start()
@@ -522,9 +447,25 @@ class Service:
         night = max(self.nights.plans)
         return f"night {night}: {self.nights.plans[night].census()}"
 
+    def vitals(self) -> Vitals:
+        """How the service is now."""
+        parts = Parts(
+            settings=self.settings,
+            ledger=self.ledger,
+            dispatcher=self.dispatcher,
+            intake=self.intake,
+            nights=self.nights,
+            watcher=self.watcher,
+            ticker=self.ticker,
+            drift=self.drift,
+            disk=self.disk,
+            stalled=self.stalled,
+        )
+        return self.keeper.take(parts)
+
     def _measure(self) -> None:
         """Take the vitals, and feed systemd's watchdog only while the service really does its work."""
-        vitals = self.keeper.take(self)
+        vitals = self.vitals()
         if self.monotonic() - self._pinged_s >= PING_S and not troubles(vitals):
             self._pinged_s = self.monotonic()
             self.notifier.watchdog(self.status_line())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from sedmd.claim import Claim
-from sedmd.ledger import Ledger
-from sedmd.report import NOTICE, WARNING, Report
+from sedmd.host.claim import Claim
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import NOTICE, WARNING, Report
 
 
 class Upkeep:
@@ -54,7 +54,7 @@ class Upkeep:
         """Note what `sedmd classify` found in a night's directory while this service held the ledger."""
         if any(folder.glob("*.classification.json")):
             # loaded only when there is something to read
-            take_up = importlib.import_module("sedmd.after.classification").take_up
+            take_up = importlib.import_module("sedmd.after.classify.classification").take_up
             for text in take_up(self._ledger, folder):
                 self._report.event(folder.name, "classify", "", text, level=NOTICE)
 

@@ -12,9 +12,9 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
-from sedmd.ingest import is_frame_name
-from sedmd.mounts import is_remote
-from sedmd.night import is_night
+from sedmd.core.nights import is_night
+from sedmd.host.mounts import is_remote
+from sedmd.run.ingest import is_frame_name
 
 #: Seconds after which events are tried again where the kernel refused them.
 TRY_AGAIN_S = 600.0

@@ -107,7 +107,7 @@ def lookup(name: str) -> str | None:
     """Canonical key of a standard star, or None when it is not in the table.
 
     Exact after normalisation, never a fuzzy match: a wrong star would be a silent disaster. Whether the telescope was
-    there is not asked; see `sedmd.standardstar`.
+    there is not asked; see `sedmd.raw.standardstar`.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
 from sedmd.doctor import data, host, loops, saving, sending, unit
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, render

@@ -9,14 +9,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
+from sedmd.core.nights import is_night
 from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
 from sedmd.doctor.host import gigabytes
-from sedmd.lock import holder
-from sedmd.mounts import VOLATILE, Mount, mount_of, parse_mounts
-from sedmd.night import is_night
-from sedmd.schema import MIGRATIONS
+from sedmd.host.lock import holder
+from sedmd.host.mounts import VOLATILE, Mount, mount_of, parse_mounts
+from sedmd.ledger.schema import MIGRATIONS
 
 
 def configuration(settings: Settings, environment: Environment) -> list[Finding]:

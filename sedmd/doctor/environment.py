@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from sedmd.mounts import read_mounts
+from sedmd.host.mounts import read_mounts
 
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5

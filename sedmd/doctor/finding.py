@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sedmd.foreign import plain
+from sedmd.host.foreign_file import plain
 
 Level = Literal["ok", "warning", "error"]
 

@@ -8,12 +8,12 @@ from importlib.metadata import PackageNotFoundError
 
 from packaging.requirements import Requirement
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
+from sedmd.core.nights import is_night
 from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
-from sedmd.ingest import is_frame_name
-from sedmd.mounts import mount_of
-from sedmd.night import is_night
+from sedmd.host.mounts import mount_of
+from sedmd.run.ingest import is_frame_name
 
 #: Before this the program did not exist; a clock that says so has lost its battery.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, ok, warning
 

@@ -6,11 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
+from sedmd.core.nights import is_night
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, ok, warning
-from sedmd.night import is_night
-from sedmd.sharing import how_to_save, is_shared, name_of_user, who_may_save
+from sedmd.host.sharing import how_to_save, is_shared, name_of_user, who_may_save
 
 
 def saving(settings: Settings, environment: Environment) -> list[Finding]:

@@ -6,15 +6,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from sedmd.after.deliveries import OPEN, Deliveries
-from sedmd.after.receivers import receiver
-from sedmd.after.secret import MAIL_PASSWORD, UPLOAD_TOKEN
-from sedmd.after.smtp import check
-from sedmd.config import Settings
+from sedmd.after.deliver.deliveries import OPEN, Deliveries
+from sedmd.after.deliver.receivers import receiver
+from sedmd.after.deliver.secret import MAIL_PASSWORD, UPLOAD_TOKEN
+from sedmd.after.deliver.smtp import check
+from sedmd.core.config import Settings
+from sedmd.core.errors import ConfigError
 from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, ok, warning
 from sedmd.doctor.unit import handed_on, installed
-from sedmd.errors import ConfigError
 
 #: Stands for a secret that the unit hands on and this user may not read.
 _UNSEEN = {"SEDMD_HANDED_ON": "unseen"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
 from sedmd.doctor.environment import Environment, read
 from sedmd.doctor.finding import Finding, error, ok, warning
-from sedmd.unit_file import Unit, covers, last, parse_unit, paths, words_of, yes
+from sedmd.host.unit_file import Unit, covers, last, parse_unit, paths, words_of, yes
 
 _HIDDEN = {
     "ProtectHome": (PurePosixPath("/home"), PurePosixPath("/root"), PurePosixPath("/run/user")),

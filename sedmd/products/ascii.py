@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.foreign import text_of
-from sedmd.products.files import write_bytes_atomic
+from sedmd.host.files import write_bytes_atomic
+from sedmd.host.foreign_file import text_of
 from sedmd.products.fitsio import CardValue, ProductFault
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 CALIBRATED_UNIT = "erg / (s cm2 Angstrom)"
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedmd.airmass import airmass_at_end, airmass_at_start, place_in_the_sky
-from sedmd.cards import number, sexagesimal, within
-from sedmd.clocks import start_of
-from sedmd.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, HEIGHT_M, LATITUDE_DEG
-from sedmd.reduce.containers import FloatArray
-from sedmd.reduce.refraction import displacement, moved
-from sedmd.reduce.seeing import Seeing, seeing_by_star
+from sedmd.core.instrument import DEFAULT_HUMIDITY, DEFAULT_PRESSURE_MBAR, DEFAULT_TEMPERATURE_C, HEIGHT_M, LATITUDE_DEG
+from sedmd.raw.airmass import airmass_at_end, airmass_at_start, place_in_the_sky
+from sedmd.raw.cards import number, sexagesimal, within
+from sedmd.raw.clocks import start_of
+from sedmd.reduce.numeric.containers import FloatArray
+from sedmd.reduce.target.refraction import displacement, moved
+from sedmd.reduce.target.seeing import Seeing, seeing_by_star
 
 #: Wavelength at which a position on the field is meant [Angstrom]: the middle of the pictures in which it is measured.
 REFERENCE_WAVELENGTH = 6500.0

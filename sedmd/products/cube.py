@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd.cards import number
 from sedmd.products.fitsio import (
     Cards,
     ProductFault,
@@ -26,8 +25,9 @@ from sedmd.products.image import mask_cards
 from sedmd.products.provenance import Provenance
 from sedmd.products.sky import MIDDLE_CARDS, column_coordinates
 from sedmd.products.tables import Column, table_hdu
-from sedmd.reduce.containers import Cube, Spaxels
-from sedmd.reduce.hexagon import cell_vertices
+from sedmd.raw.cards import number
+from sedmd.reduce.numeric.containers import Cube, Spaxels
+from sedmd.reduce.numeric.hexagon import cell_vertices
 
 
 def write_cube(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import ProductFault, native, read_checked
-from sedmd.reduce.containers import Cube, FloatArray, Mask, Spaxels
+from sedmd.reduce.numeric.containers import Cube, FloatArray, Mask, Spaxels
 
 #: Arcsec of one unit of pysedm's positions (pysedm astrometry: SEDM_SPAXEL_ARCSEC); its x runs West, its y North.
 PYSEDM_UNIT_ARCSEC = 0.55

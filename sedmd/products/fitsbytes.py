@@ -14,7 +14,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from sedmd.fitssum import checksum_text, ones_complement_sum, sum_with
+from sedmd.raw.fitssum import checksum_text, ones_complement_sum, sum_with
 
 _BLOCK = 2880
 #: Numbers as FITS stores them, by BITPIX.

@@ -16,11 +16,11 @@ from astropy.io.fits.card import Undefined
 from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
-from sedmd.errors import SedmError
-from sedmd.fitsfile import damage_of
-from sedmd.foreign import beginning, product_bytes
-from sedmd.products.files import write_bytes_atomic
+from sedmd.core.errors import SedmError
+from sedmd.host.files import write_bytes_atomic
+from sedmd.host.foreign_file import beginning, product_bytes
 from sedmd.products.fitsbytes import in_pieces
+from sedmd.raw.fitsfile import damage_of
 
 #: Cards of our products that hold a time of writing and may differ between two runs on the same inputs: none.
 TIME_STAMP_CARDS: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from sedmd.products.fitsio import (
     write_fits_atomic,
 )
 from sedmd.products.provenance import Provenance
-from sedmd.reduce.containers import Image, Mask
+from sedmd.reduce.numeric.containers import Image, Mask
 
 #: Card of an image without VARIANCE: where it follows from. From the pixels of the image itself, or the file beside it
 #: that it names.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sedmd.cards import number, text_of, truth, within
 from sedmd.products.fitsio import Cards
 from sedmd.products.sky import MIDDLE_CARDS, sky_position, target_position
-from sedmd.reduce.place import Landing, Place, with_star
+from sedmd.raw.cards import number, text_of, truth, within
+from sedmd.reduce.target.place import Landing, Place, with_star
 
 #: Half of an A/B pair lies a nod to one side of where targets land [arcsec in each axis]: kpy's nods are of 2.8 to 5
 #: arcsec (recenter_ifu.py).

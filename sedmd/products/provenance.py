@@ -15,10 +15,10 @@ import numpy as np
 from astropy.io import fits
 
 import sedmd
-from sedmd.job import Job
-from sedmd.mends import Cards, Mend
-from sedmd.products.files import sha256_of
+from sedmd.core.job import Job
+from sedmd.host.files import sha256_of
 from sedmd.products.fitsio import CardValue, add_cards
+from sedmd.raw.mends import Cards, Mend
 
 _LIBRARIES = (("NUMPYVER", "numpy"), ("SCIPYVER", "scipy"), ("ASTPYVER", "astropy"), ("NUMBAVER", "numba"))
 

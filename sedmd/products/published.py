@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.foreign import content_of
+from sedmd.host.foreign_file import content_of
 from sedmd.products.fitsio import ProductFault
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 
 class Third(StrEnum):

@@ -10,7 +10,7 @@ from astropy.io import fits
 from sedmd.products.fitsio import Cards, add_cards
 from sedmd.products.provenance import Provenance
 from sedmd.products.tables import Column, read_table, table_hdu, write_table
-from sedmd.reduce.sensitivity import Sensitivity
+from sedmd.reduce.flux.sensitivity import Sensitivity
 
 
 def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: Provenance | None = None) -> str:

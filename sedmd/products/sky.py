@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from sedmd.cards import number, position, text_of, within
 from sedmd.products.fitsio import Cards
+from sedmd.raw.cards import number, position, text_of, within
 
 #: Cards of the cube that hold the sky position of x = y = 0.
 MIDDLE_CARDS = ("FIELDRA", "FIELDDEC")

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sedmd.products.fitsio import Cards, add_cards
 from sedmd.products.provenance import Provenance
 from sedmd.products.tables import Column, Table, read_table, table_hdu, write_table
-from sedmd.reduce.containers import Spaxels
-from sedmd.reduce.field import FieldModel
-from sedmd.reduce.profile import Profile
-from sedmd.reduce.traces import Traces
-from sedmd.reduce.wavelength import Scale, WavelengthSolution
+from sedmd.reduce.numeric.containers import Spaxels
+from sedmd.reduce.numeric.field import FieldModel
+from sedmd.reduce.traces.profile import Profile
+from sedmd.reduce.traces.traces import Traces
+from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
 
 #: Wavelengths at which the column of each spaxel is tabulated for people and other programs [Angstrom].
 SAMPLED_WAVELENGTHS = np.arange(3600.0, 9901.0, 100.0)

@@ -22,7 +22,7 @@ from sedmd.products.fitsio import (
 )
 from sedmd.products.provenance import Provenance
 from sedmd.products.tables import Column, table_hdu
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 #: Keys of `Spectrum.meta`, the card each one becomes, and what it means. Other keys go under ``HIERARCH SEDM``.
 META_CARDS: dict[str, tuple[str, str]] = {

@@ -4,13 +4,13 @@ The reduction must never import this package, and this package imports nothing o
 tables, its own refraction and its own geometry.
 """
 
-from .expose import Rendered, efficiency, render_exposure, render_frame
-from .headers import to_hdu
-from .night import simulate_night
-from .observe import plan_night
-from .plan import Exposure, Instrument, NightPlan, build_instrument, exposure_of
-from .profiles import PROFILES, Profile, load_profile
-from .sources import Pointing, Seeing, Source
+from sedmd.simulate.expose import Rendered, efficiency, render_exposure, render_frame
+from sedmd.simulate.headers import to_hdu
+from sedmd.simulate.night import simulate_night
+from sedmd.simulate.observe import plan_night
+from sedmd.simulate.plan import Exposure, Instrument, NightPlan, build_instrument, exposure_of
+from sedmd.simulate.profiles import PROFILES, Profile, load_profile
+from sedmd.simulate.sources import Pointing, Seeing, Source
 
 __all__ = [
     "PROFILES",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import almanac
-from .profiles import Profile
-from .sources import Seeing
+from sedmd.simulate import almanac
+from sedmd.simulate.profiles import Profile
+from sedmd.simulate.sources import Seeing
 
 FLEXURE_LIMIT = 1.5  # px
 DAY_LIMIT = 0.045  # px, flexure of a frame taken at the zenith in the afternoon

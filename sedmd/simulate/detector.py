@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .profiles import Profile
+from sedmd.simulate.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

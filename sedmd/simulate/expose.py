@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.io import fits
 
-from .atmosphere import telluric, transmission
-from .detector import read_out
-from .headers import build_header
-from .optics import Optics, lenslet_area
-from .plan import Exposure, Instrument, NightPlan
-from .render import Expected, Light, expected_electrons
-from .sources import POSITION_WAVELENGTH, lenslet_shares
-from .spectra import GRID, dome_shape, moon_flux, photons, planck, sky_continuum, sky_lines, solar_shape
-from .tables import lamp_lines
+from sedmd.simulate.atmosphere import telluric, transmission
+from sedmd.simulate.detector import read_out
+from sedmd.simulate.headers import build_header
+from sedmd.simulate.optics import Optics, lenslet_area
+from sedmd.simulate.plan import Exposure, Instrument, NightPlan
+from sedmd.simulate.render import Expected, Light, expected_electrons
+from sedmd.simulate.sources import POSITION_WAVELENGTH, lenslet_shares
+from sedmd.simulate.spectra import GRID, dome_shape, moon_flux, photons, planck, sky_continuum, sky_lines, solar_shape
+from sedmd.simulate.tables import lamp_lines
 
 #: The line of each lamp to which its continuum is compared, and the wavelength at which it is [A].
 MAIN_LINES = {"Hg": 5460.74, "Cd": 5085.82, "Xe": 8231.63}

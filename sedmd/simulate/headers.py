@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import numpy as np
 from astropy.io import fits
 
-from . import almanac
-from .cards import FAULTS, OLD_NAMES, STYLES
-from .plan import Exposure
-from .profiles import Profile
+from sedmd.simulate import almanac
+from sedmd.simulate.cards import FAULTS, OLD_NAMES, STYLES
+from sedmd.simulate.plan import Exposure
+from sedmd.simulate.profiles import Profile
 
 Cards = dict[str, object]
 

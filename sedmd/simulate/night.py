@@ -11,13 +11,13 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from ..errors import SedmError
-from . import truth
-from .expose import render_frame
-from .headers import build_header, to_hdu
-from .observe import plan_night, profile_and_night
-from .plan import NightPlan
-from .profiles import Profile
+from sedmd.core.errors import SedmError
+from sedmd.simulate import truth
+from sedmd.simulate.expose import render_frame
+from sedmd.simulate.headers import build_header, to_hdu
+from sedmd.simulate.observe import plan_night, profile_and_night
+from sedmd.simulate.plan import NightPlan
+from sedmd.simulate.profiles import Profile
 
 Progress = Callable[[int, int, str], None]
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
-from . import almanac
-from .cards import FAULTS
-from .conditions import draw_conditions
-from .plan import Exposure, NightPlan, build_instrument
-from .profiles import NEWEST, Profile, load_profile, profile_of
-from .sources import Pointing, Source
-from .spectra import galaxy_flux, smooth_flux, standard_flux, supernova_flux
-from .tables import standards
+from sedmd.core.errors import ConfigError
+from sedmd.simulate import almanac
+from sedmd.simulate.cards import FAULTS
+from sedmd.simulate.conditions import draw_conditions
+from sedmd.simulate.plan import Exposure, NightPlan, build_instrument
+from sedmd.simulate.profiles import NEWEST, Profile, load_profile, profile_of
+from sedmd.simulate.sources import Pointing, Source
+from sedmd.simulate.spectra import galaxy_flux, smooth_flux, standard_flux, supernova_flux
+from sedmd.simulate.tables import standards
 
 SIZES = ("least", "mini", "full")
 #: Exposure times of the robot's table of standard stars [s] (2024).

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import ConfigError
-from .atmosphere import vacuum_to_air
-from .profiles import Profile
+from sedmd.core.errors import ConfigError
+from sedmd.simulate.atmosphere import vacuum_to_air
+from sedmd.simulate.profiles import Profile
 
 BLUE_END, RED_END = 3300.0, 10700.0  # A: no light of the instrument outside
 

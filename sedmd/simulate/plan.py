@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
-from . import almanac
-from .detector import Chip, build_chip
-from .optics import Optics, build_optics
-from .profiles import Profile, load_profile
-from .sources import Pointing, Seeing, Source
+from sedmd.core.errors import ConfigError
+from sedmd.simulate import almanac
+from sedmd.simulate.detector import Chip, build_chip
+from sedmd.simulate.optics import Optics, build_optics
+from sedmd.simulate.profiles import Profile, load_profile
+from sedmd.simulate.sources import Pointing, Seeing, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

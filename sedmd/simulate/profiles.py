@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from sedmd.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import ndtr
 
-from .optics import BLUE_END, RED_END, Optics
-from .sources import shares_at
-from .spectra import GRID
+from sedmd.simulate.optics import BLUE_END, RED_END, Optics
+from sedmd.simulate.sources import shares_at
+from sedmd.simulate.spectra import GRID
 
 REACH = 10  # px from the trace centre that count as its profile
 BLOCK = 16  # px, cell of the scattered-light map

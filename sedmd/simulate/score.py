@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import SedmError
-from .score_calibration import score_calibration
-from .score_exposures import score_exposures
-from .score_rows import Row
-from .score_spectra import score_spectra
-from .score_truth import NightTruth
+from sedmd.core.errors import SedmError
+from sedmd.simulate.score_calibration import score_calibration
+from sedmd.simulate.score_exposures import score_exposures
+from sedmd.simulate.score_rows import Row
+from sedmd.simulate.score_spectra import score_spectra
+from sedmd.simulate.score_truth import NightTruth
 
 __all__ = ["Row", "products_of", "score_night"]
 

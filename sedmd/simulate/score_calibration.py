@@ -9,11 +9,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..instrument import WAVELENGTH_GRID
-from ..products.solution import TraceSet, read_flat, read_traces, read_wavelength
-from ..rawname import stem_of
-from .score_rows import Row, at_least, at_most, lacking, shown
-from .score_truth import NightTruth
+from sedmd.core.instrument import WAVELENGTH_GRID
+from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
+from sedmd.raw.rawname import stem_of
+from sedmd.simulate.score_rows import Row, at_least, at_most, lacking, shown
+from sedmd.simulate.score_truth import NightTruth
 
 #: A trace is found if it runs within this many pixels of the truth (rows lie more than ten apart) ...
 MATCH_Y_PX = 2.0

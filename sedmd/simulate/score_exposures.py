@@ -8,11 +8,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..products.cube import read_cube
-from .render import BLOCK
-from .score_calibration import dome_flexure, lamp_flexure
-from .score_rows import Row, at_most, lacking, shown
-from .score_truth import NightTruth
+from sedmd.products.cube import read_cube
+from sedmd.simulate.render import BLOCK
+from sedmd.simulate.score_calibration import dome_flexure, lamp_flexure
+from sedmd.simulate.score_rows import Row, at_most, lacking, shown
+from sedmd.simulate.score_truth import NightTruth
 
 #: Cells with less scattered light than this [electron/pixel] are not compared: their relative error means nothing.
 MIN_LEVEL = 1.0

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..products.solution import read_traces
-from ..products.spectrum import read_spectrum
-from ..rawname import stem_of
-from .score_calibration import dome_flexure, match_traces
-from .score_exposures import SKY_KINDS
-from .score_rows import Row, at_most, between, lacking, shown
-from .score_truth import CLEAN_TRANSMISSION, NightTruth, TrueSource
+from sedmd.products.solution import read_traces
+from sedmd.products.spectrum import read_spectrum
+from sedmd.raw.rawname import stem_of
+from sedmd.simulate.score_calibration import dome_flexure, match_traces
+from sedmd.simulate.score_exposures import SKY_KINDS
+from sedmd.simulate.score_rows import Row, at_most, between, lacking, shown
+from sedmd.simulate.score_truth import CLEAN_TRANSMISSION, NightTruth, TrueSource
 
 #: Ends and width of the broad bins in which flux is compared [Angstrom].
 BIN_LOW, BIN_HIGH, BIN_WIDTH = 4000.0, 9000.0, 200.0

@@ -12,10 +12,10 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..errors import ConfigError, SedmError
-from ..rawname import stem_of
-from .profiles import load_profile
-from .spectra import photons
+from sedmd.core.errors import ConfigError, SedmError
+from sedmd.raw.rawname import stem_of
+from sedmd.simulate.profiles import load_profile
+from sedmd.simulate.spectra import photons
 
 #: Transmission of the telluric bands at airmass 1, at the instrument's resolution, below which a wavelength counts as
 #: inside a band: for flux in broad bins, and for error bars, which claim nothing about the air.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .atmosphere import differential_refraction
-from .optics import Optics, lenslet_samples
+from sedmd.simulate.atmosphere import differential_refraction
+from sedmd.simulate.optics import Optics, lenslet_samples
 
 NODES = np.array(
     [3300.0, 3500, 3700, 3900, 4150, 4400, 4700, 5000, 5400, 5800, 6300, 6800, 7400, 8000, 8700, 9400, 10100, 10700]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import SedmError
-from .optics import BLUE_END, RED_END
-from .tables import airglow_lines, columns, standards
+from sedmd.core.errors import SedmError
+from sedmd.simulate.optics import BLUE_END, RED_END
+from sedmd.simulate.tables import airglow_lines, columns, standards
 
 GRID = np.arange(BLUE_END, RED_END + 1.0, 2.0)
 HC = 1.98644586e-8  # erg A (CODATA 2018)

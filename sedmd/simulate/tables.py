@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SedmError
+from sedmd.core.errors import SedmError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

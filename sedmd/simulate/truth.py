@@ -45,12 +45,12 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from .atmosphere import telluric, transmission
-from .expose import Rendered, efficiency, sky_brightness
-from .optics import Optics, lenslet_area
-from .plan import NightPlan
-from .spectra import GRID
-from .tables import columns
+from sedmd.simulate.atmosphere import telluric, transmission
+from sedmd.simulate.expose import Rendered, efficiency, sky_brightness
+from sedmd.simulate.optics import Optics, lenslet_area
+from sedmd.simulate.plan import NightPlan
+from sedmd.simulate.spectra import GRID
+from sedmd.simulate.tables import columns
 
 TRACE_POINTS = 25
 WAVELENGTHS = np.arange(3600.0, 10001.0, 100.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
-from sedmd.job import Job, Result
+from sedmd.core.job import Job, Result
 
 _FUNCTIONS: Mapping[str, str] = {
     "bias": "calibration.make_bias",

@@ -11,10 +11,10 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from sedmd.epochs import gain_of
-from sedmd.errors import CalibrationFault, FrameFault
-from sedmd.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
-from sedmd.job import Job, Result
+from sedmd.core.errors import CalibrationFault, FrameFault
+from sedmd.core.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
+from sedmd.core.job import Job, Result
+from sedmd.plan.series import LEFT_OUT, OFF_THE_DOME, span_of_names
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import combined_from, read_image, write_image
 from sedmd.products.provenance import provenance
@@ -26,22 +26,22 @@ from sedmd.products.solution import (
     write_traces,
     write_wavelength,
 )
-from sedmd.rawname import stem_of
-from sedmd.reduce.bias import bias_reasons, combine_bias
-from sedmd.reduce.checks import likeness
-from sedmd.reduce.containers import Image, Mask, Spaxels
-from sedmd.reduce.cube import rebin
-from sedmd.reduce.detector import combine_exposures
-from sedmd.reduce.extract import scattered_under
-from sedmd.reduce.flat import spaxel_flat
-from sedmd.reduce.frame import Separated, separate
-from sedmd.reduce.geometry import node_at, sky_positions
-from sedmd.reduce.moved import rows_between
-from sedmd.reduce.overscan import overscan_level
-from sedmd.reduce.solution import refine_wavelengths, solve_geometry
-from sedmd.reduce.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
-from sedmd.reduce.wavelength import WavelengthSolution
-from sedmd.series import LEFT_OUT, OFF_THE_DOME, span_of_names
+from sedmd.raw.epochs import gain_of
+from sedmd.raw.rawname import stem_of
+from sedmd.reduce.cube.cube import rebin
+from sedmd.reduce.cube.flat import spaxel_flat
+from sedmd.reduce.detector.bias import bias_reasons, combine_bias
+from sedmd.reduce.detector.ccd import combine_exposures
+from sedmd.reduce.detector.checks import likeness
+from sedmd.reduce.detector.moved_exposures import rows_between
+from sedmd.reduce.detector.overscan import overscan_level
+from sedmd.reduce.numeric.containers import Image, Mask, Spaxels
+from sedmd.reduce.traces.extract import scattered_under
+from sedmd.reduce.traces.frame import Separated, separate
+from sedmd.reduce.wavelength.geometry import node_at, sky_positions
+from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
+from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
+from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
 

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from sedmd.cards import number_of
-from sedmd.errors import FrameFault
-from sedmd.instrument import WAVELENGTH_GRID
-from sedmd.job import Job, Result
+from sedmd.core.errors import FrameFault
+from sedmd.core.instrument import WAVELENGTH_GRID
+from sedmd.core.job import Job, Result
 from sedmd.products.cube import write_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import write_image
 from sedmd.products.landing import EXPECTED, place_cards
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
-from sedmd.reduce.containers import Cube, Mask
-from sedmd.reduce.cosmic import MIN_EXPTIME_S, clean_cosmics
-from sedmd.reduce.cube import rebin
-from sedmd.reduce.flexure import Flexure, find_far_shift, measure_flexure
-from sedmd.reduce.frame import SHIFT_REACH_PX, Separated, flagged, separate
-from sedmd.reduce.place import Place
+from sedmd.raw.cards import number_of
+from sedmd.reduce.cube.cube import rebin
+from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
+from sedmd.reduce.numeric.containers import Cube, Mask
+from sedmd.reduce.target.place import Place
+from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate
+from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
 

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from sedmd.cards import number_of, text_of, whole
-from sedmd.clocks import in_words, mjd_of, start_of
+from sedmd.core.errors import FrameFault, NeedsObserver
+from sedmd.core.job import Job, Result
 from sedmd.data.extinction import extinction_mag
-from sedmd.errors import FrameFault, NeedsObserver
-from sedmd.job import Job, Result
-from sedmd.labels import dome_closed
 from sedmd.products.conditions import Conditions, conditions_of, refraction, seeing_told
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
@@ -24,15 +21,18 @@ from sedmd.products.landing import landing_figures, places_for
 from sedmd.products.provenance import provenance
 from sedmd.products.sky import offset_of, target_text
 from sedmd.products.spectrum import Field, write_spectrum
-from sedmd.reduce.automatic import Automatic, extract_target
-from sedmd.reduce.collapse import collapse
-from sedmd.reduce.containers import FloatArray, Spectrum
-from sedmd.reduce.hexagon import cell_vertices
-from sedmd.reduce.place import Place
-from sedmd.reduce.psf import Refraction
-from sedmd.reduce.seeing import Seeing
-from sedmd.reduce.sensitivity import extinction_factor
-from sedmd.reduce.target import Doubt, Look
+from sedmd.raw.cards import number_of, text_of, whole
+from sedmd.raw.clocks import in_words, mjd_of, start_of
+from sedmd.raw.labels import dome_closed
+from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.flux.sensitivity import extinction_factor
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.hexagon import cell_vertices
+from sedmd.reduce.target.automatic import Automatic, extract_target
+from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.psf import Refraction
+from sedmd.reduce.target.seeing import Seeing
+from sedmd.reduce.target.target import Doubt, Look
 
 INSTRUMENTAL = "electron / (s Angstrom)"
 #: Confidence from which a standard star calibrates the night: its place is not asked for, its image is.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sedmd.cards import number_of
+from sedmd.core.job import Job, Result
 from sedmd.data import standards
-from sedmd.job import Job, Result
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.spectrum import Field, read_field, read_spectrum
-from sedmd.reduce.containers import Spectrum
+from sedmd.raw.cards import number_of
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.steps.spectrum import CALIBRATED
 
 

@@ -9,19 +9,19 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from sedmd.cards import NUMBER_CARDS, is_number_as_text, number
-from sedmd.epochs import SECTION_CARDS, Camera, camera_of, gain_of, sections_of
-from sedmd.errors import FrameFault
-from sedmd.fitsfile import primary_extent, read_plain
-from sedmd.header import readable_header
-from sedmd.instrument import Sections
-from sedmd.mends import Cards, overlay
+from sedmd.core.errors import FrameFault
+from sedmd.core.instrument import Sections
 from sedmd.products.image import read_image
 from sedmd.products.spectrum import is_ours
-from sedmd.rawname import stem_of
-from sedmd.reduce.bias import MasterBias
-from sedmd.reduce.containers import Image
-from sedmd.reduce.detector import debias
+from sedmd.raw.cards import NUMBER_CARDS, is_number_as_text, number
+from sedmd.raw.epochs import SECTION_CARDS, Camera, camera_of, gain_of, sections_of
+from sedmd.raw.fitsfile import primary_extent, read_plain
+from sedmd.raw.header import readable_header
+from sedmd.raw.mends import Cards, overlay
+from sedmd.raw.rawname import stem_of
+from sedmd.reduce.detector.bias import MasterBias
+from sedmd.reduce.detector.ccd import debias
+from sedmd.reduce.numeric.containers import Image
 
 Mends = Mapping[str, Cards]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sedmd.data.lines import airglow_spectrum, lamp_lines
-from sedmd.reduce.arcs import Lines
-from sedmd.reduce.flexure import SkyFeature
+from sedmd.reduce.wavelength.arcs import Lines
+from sedmd.reduce.wavelength.flexure import SkyFeature
 
 #: Range in which lamp lines can be of use [Angstrom].
 LAMP_RANGE = (3550.0, 9950.0)

@@ -8,26 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.cards import number, number_of
+from sedmd.core.errors import FrameFault
+from sedmd.core.job import Job, Result
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
-from sedmd.errors import FrameFault
-from sedmd.job import Job, Result
 from sedmd.products.ascii import write_ascii
 from sedmd.products.fitsio import Cards
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
-from sedmd.reduce.containers import Spectrum
-from sedmd.reduce.sensitivity import (
-    CLOUDED,
-    Response,
-    blur_to_bins,
-    calibrate,
-    extinction_factor,
-    fit_sensitivity,
-)
+from sedmd.raw.cards import number, number_of
+from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, calibrate, extinction_factor, fit_sensitivity
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.steps.exposure import another_night
 
 CALIBRATED = "erg / (s cm2 Angstrom)"

@@ -24,21 +24,21 @@ from unit.test_after_spectra import spectrum
 from unit.test_foreign import CARDS, KINDS, NIGHT, NOW, STRANGE, bad_card, lay, picture
 from unit.test_verdicts import decision
 
-import sedmd.ingest
-from sedmd import decisions
-from sedmd.after.classification import take_up
-from sedmd.after.figures import night_figures
-from sedmd.after.snid import parse
+import sedmd.run.ingest
+from sedmd.after.classify.classification import take_up
+from sedmd.after.classify.snid import parse
+from sedmd.after.report.figures import night_figures
 from sedmd.after.spectra import final_spectra
-from sedmd.after.webfolder import about
-from sedmd.errors import SedmError
-from sedmd.foreign import ForeignFault, open_to_append, sentence, table_in
-from sedmd.foreign_picture import jpeg_apart, picture_bytes, thumbnail
-from sedmd.journal import read
-from sedmd.ledger import Ledger
+from sedmd.after.web.webfolder import about
+from sedmd.core.errors import SedmError
+from sedmd.host.foreign_file import ForeignFault, open_to_append, sentence, table_in
+from sedmd.host.foreign_picture import jpeg_apart, picture_bytes, thumbnail
+from sedmd.ledger.journal import read
+from sedmd.ledger.ledger import Ledger
+from sedmd.observation import decisions
+from sedmd.observation.noted_decisions import saved_files, take_decisions
+from sedmd.observation.saved import ReplayFault, replay, step_of
 from sedmd.products.published import read_published
-from sedmd.saved import ReplayFault, replay, step_of
-from sedmd.verdicts import saved_files, take_decisions
 
 #: Classes of malformed frames: what makes them, and what they are.
 FRAMES = {
@@ -518,4 +518,4 @@ def _published_that_are_no_files(folder: Path, stack: contextlib.ExitStack) -> I
         yield kind, partial(one, kind)
 
 
-sedmd.ingest.ARRAY_SHAPE = SHAPE
+sedmd.run.ingest.ARRAY_SHAPE = SHAPE

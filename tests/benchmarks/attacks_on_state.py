@@ -24,21 +24,21 @@ from faults.test_requests import Asking
 from faults.turned import Case
 from night.raw_night import NIGHT, on_sky, raw
 
-from sedmd.after.secret import read_secret
+from sedmd.after.deliver.secret import read_secret
 from sedmd.cli import main
-from sedmd.config import load
+from sedmd.core.config import load
+from sedmd.core.errors import ConfigError, NotNow, SedmError
+from sedmd.core.patterns import check_pattern
+from sedmd.core.target_names import product_names, safe_name
 from sedmd.daemon.health import check_listen
 from sedmd.daemon.messages import Reload
 from sedmd.doctor.unit import compare, seconds
-from sedmd.errors import ConfigError, NotNow, SedmError
-from sedmd.holders import holders_of
-from sedmd.ledger import Ledger, LedgerError
-from sedmd.lock import holder, single_instance
-from sedmd.mends import BadMend, parse_card
-from sedmd.names import product_names, safe_name
-from sedmd.patterns import check_pattern
-from sedmd.products.files import write_bytes_atomic
-from sedmd.unit_file import parse_unit, paths
+from sedmd.host.files import write_bytes_atomic
+from sedmd.host.lock import holder, single_instance
+from sedmd.host.lock_holders import holders_of
+from sedmd.host.unit_file import parse_unit, paths
+from sedmd.ledger.ledger import Ledger, LedgerError
+from sedmd.raw.mends import BadMend, parse_card
 
 NOW = datetime(2019, 6, 12, 7, tzinfo=UTC)
 NAMES = [value for value in TEXTS.values() if isinstance(value, str)]
@@ -537,7 +537,7 @@ def _disk_errors(where: str, folder: Path, stack: contextlib.ExitStack) -> Itera
         at = {
             "fsync": mock.patch("os.fsync", fault),
             "replace": mock.patch.object(Path, "replace", fault),
-            "open": mock.patch("sedmd.products.files._for_all_to_read", fault),
+            "open": mock.patch("sedmd.host.files._for_all_to_read", fault),
         }[where]
         with at:
             try:

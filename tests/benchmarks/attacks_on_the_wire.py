@@ -18,8 +18,8 @@ from faults.test_answers import NAME, STAGES, judge_mail, portal
 from unit.test_vitals import WELL
 
 from sedmd.daemon.health import HealthServer
-from sedmd.doorbell import NAME as BELL
-from sedmd.doorbell import Doorbell, ring
+from sedmd.host.doorbell import NAME as BELL
+from sedmd.host.doorbell import Doorbell, ring
 
 #: Clients of the health server: what they send.
 CALLS = {

@@ -38,14 +38,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.blanks import blank_cubes
 from benchmarks.fields import KINDS, Field, fields
 
-from sedmd.config import Extraction
+from sedmd.core.config import Extraction
 from sedmd.products.conditions import conditions_of, refraction
 from sedmd.products.sky import offset_of
-from sedmd.reduce.automatic import Automatic, extract_target
-from sedmd.reduce.place import USUAL_SPREAD, Landing, Place, learn_place
-from sedmd.reduce.psf import Refraction
-from sedmd.reduce.seeing import Seeing, seeing_by_star
-from sedmd.reduce.target import Look
+from sedmd.reduce.target.automatic import Automatic, extract_target
+from sedmd.reduce.target.place import USUAL_SPREAD, Landing, Place, learn_place
+from sedmd.reduce.target.psf import Refraction
+from sedmd.reduce.target.seeing import Seeing, seeing_by_star
+from sedmd.reduce.target.target import Look
 
 PROFILES = ("2017", "2021", "2024", "shifted")
 #: Final and farther than this from the target: another object [arcsec].

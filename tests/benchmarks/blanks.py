@@ -19,7 +19,7 @@ import numpy as np
 from astropy.io import fits
 
 from sedmd.products.cube import read_cube
-from sedmd.reduce.containers import Cube
+from sedmd.reduce.numeric.containers import Cube
 from sedmd.simulate import almanac
 from sedmd.simulate.conditions import Conditions, draw_conditions
 from sedmd.simulate.night import write_frame

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import template_bank as bank
 
-from sedmd.after.matches import Rule, Verdict, judge
-from sedmd.after.sage import Sage
-from sedmd.reduce.containers import Spectrum
+from sedmd.after.classify.matches import Rule, Verdict, judge
+from sedmd.after.classify.sage import Sage
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.simulate.spectra import GRID, supernova_flux
 
 #: Supernovae of the simulator and the temperature of each.

@@ -35,7 +35,7 @@ from benchmarks.images import (
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from sedmd.reduce.containers import Cube
+from sedmd.reduce.numeric.containers import Cube
 from sedmd.simulate.sources import Pointing, Seeing, Source
 from sedmd.simulate.spectra import galaxy_flux, smooth_flux, supernova_flux
 

@@ -13,18 +13,18 @@ from benchmarks.figures import Figure, figure
 from faults.daemon import configure
 from night.raw_night import SHAPE, calibrations, nights_of, on_sky
 
-import sedmd.ingest
-from sedmd.engines import InlineEngine
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.runner import reduce_nights
+import sedmd.run.ingest
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
+from sedmd.run.runner import reduce_nights
+from sedmd.workers.engines import InlineEngine
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def nights(counts: Sequence[int], repeats: int) -> Iterator[Figure]:
     """Milliseconds a job of `sedmd reduce` where the steps themselves do next to nothing, by the number of nights."""
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
     for count in counts:
         taken = [_once(count) for _ in range(repeats)]
         yield figure("growth", f"with nights: a job of empty steps, {count} nights at once", taken, unit="ms")

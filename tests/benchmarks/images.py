@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-from sedmd.reduce.containers import Cube
+from sedmd.reduce.numeric.containers import Cube
 from sedmd.simulate import almanac
 from sedmd.simulate.atmosphere import transmission
 from sedmd.simulate.sources import Pointing, Seeing, Source, moffat

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.demo import decides
+from sedmd.simulate.demo import decides
 from sedmd.simulate.profiles import load_profile
 from sedmd.simulate.score import products_of, score_night
 from sedmd.simulate.score_rows import Row, worst

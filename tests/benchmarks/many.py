@@ -51,7 +51,7 @@ def by_dask(settings):
     from distributed import Client, LocalCluster
     from night.test_reprocess import MODULE, run
 
-    from sedmd.cluster import DaskEngine
+    from sedmd.workers.cluster import DaskEngine
 
     stop = threading.Event()
     with (
@@ -68,7 +68,7 @@ def by_dask(settings):
 def inline(settings):
     from night.test_reprocess import MODULE, run
 
-    from sedmd.engines import InlineEngine
+    from sedmd.workers.engines import InlineEngine
 
     return run(settings, InlineEngine(MODULE))
 
@@ -76,7 +76,7 @@ def inline(settings):
 def local(settings):
     from night.test_reprocess import MODULE, run
 
-    from sedmd.engines import ProcessEngine
+    from sedmd.workers.engines import ProcessEngine
 
     return run(settings, ProcessEngine(MODULE, WORKERS))
 
@@ -100,9 +100,9 @@ def main() -> None:
     from night.raw_night import SHAPE
     from night.test_reprocess import years
 
-    import sedmd.ingest
+    import sedmd.run.ingest
 
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
     count = int(next((word for word in sys.argv[1:] if word.isdigit()), NIGHTS))
     ways = [word for word in sys.argv[1:] if word in WAYS] or ([] if "planning" in sys.argv else list(WAYS))
     bytes_of = {}

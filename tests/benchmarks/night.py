@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.clockwork import TESTS
 
-from sedmd.job import Job
-from sedmd.recipe import RECIPE
+from sedmd.core.job import Job
+from sedmd.core.recipe import RECIPE
 
 #: Nights that can be measured on: the size that `sedmd simulate` makes, and the profile. Only that of 2017 has pairs.
 SIZES = ("least", "mini", "full")

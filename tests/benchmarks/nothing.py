@@ -1,7 +1,7 @@
 """A table of steps with one that does nothing, beside the real ones, so that the fork server has them loaded."""
 
 from sedmd import steps
-from sedmd.job import Job, Result
+from sedmd.core.job import Job, Result
 
 
 def _nothing(job: Job) -> Result:

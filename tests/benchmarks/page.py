@@ -28,7 +28,7 @@ from night.test_reduce import reduce, write
 from PIL import Image
 from tell_samples import write_products
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd import cli
 
 LIMIT_S = 10.0
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--calibrations", type=Path)
     options.add_argument("--out", type=Path, help="keep the site here")
     given = options.parse_args(argv)
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
     with tempfile.TemporaryDirectory() as scratch:
         settings = configure(Path(scratch))
         sky = [raw(EVENING + timedelta(minutes=8 * n), f"ZTF19aa{n:04d}") for n in range(given.targets)]

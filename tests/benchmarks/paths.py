@@ -17,10 +17,10 @@ from benchmarks.clockwork import clocked, middle
 from benchmarks.figures import Figure, figure
 from benchmarks.night import WORKERS, Night, environment_of, kind_of, sedmd, settings_for
 
-from sedmd.config import load
-from sedmd.engines import ProcessEngine
-from sedmd.job import Job
-from sedmd.rawname import stem_of
+from sedmd.core.config import load
+from sedmd.core.job import Job
+from sedmd.raw.rawname import stem_of
+from sedmd.workers.engines import ProcessEngine
 
 #: What has to be reached on two idle cores, seconds.
 GOALS = {"cube": 5.0, "single": 7.0, "pair": 8.0, "fixed": 0.1, "calibration": 30.0}

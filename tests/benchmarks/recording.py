@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sedmd import steps
-from sedmd.job import Job, Result
+from sedmd.core.job import Job, Result
 
 STEP_VERSIONS = steps.STEP_VERSIONS
 

@@ -26,13 +26,13 @@ from faults.nights import LATER
 from night.helpers import night_is_done
 from night.raw_night import AFTERNOON, SHAPE, cards, frame_bytes, raw, whole_night
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd.daemon.service import Service
-from sedmd.engines import InlineEngine
-from sedmd.ingest import register, take_in
-from sedmd.ledger import Ledger
-from sedmd.readers import Readers
-from sedmd.report import Report
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
+from sedmd.run.ingest import register, take_in
+from sedmd.run.readers import Readers
+from sedmd.workers.engines import InlineEngine
 
 FRAMES_OF_HISTORY = 100_000
 FRAMES_A_NIGHT = 80
@@ -134,7 +134,7 @@ def clock_of(call: Callable[[], object], times: int) -> list[float]:
 
 
 def planner(folder: Path) -> None:
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
     ledger, settings = history(folder)
     service = Service(
         settings=settings,
@@ -142,7 +142,7 @@ def planner(folder: Path) -> None:
         engine=InlineEngine(settings.jobs.steps_module, workers=2),
         clock=lambda: LATER,
         report=Report(clock=lambda: LATER, stream=io.StringIO()),
-        readers=Readers(),
+        readers=Readers(preload=("sedmd.run.ingest",)),
     )
     try:
         service._scan()

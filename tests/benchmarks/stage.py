@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-import sedmd.single_thread  # noqa: F401  (before the numerical libraries load)
+import sedmd.workers.single_thread  # noqa: F401  (before the numerical libraries load)
 
 # isort: split
 
@@ -24,14 +24,14 @@ import numpy as np
 from benchmarks.clockwork import serve
 from benchmarks.night import Night
 
-from sedmd.instrument import DISPERSION_GUESSES
-from sedmd.job import Job
+from sedmd.core.instrument import DISPERSION_GUESSES
+from sedmd.core.job import Job
 from sedmd.products.image import read_image
 from sedmd.products.solution import TraceSet, read_traces
-from sedmd.reduce.containers import Image, Mask
+from sedmd.reduce.numeric.containers import Image, Mask
 
 Work = Callable[[], object]
-#: What `sedmd.reduce.cosmic` finds is what astroscrappy finds with these.
+#: What `sedmd.reduce.detector.cosmic` finds is what astroscrappy finds with these.
 LACOSMIC = {
     "sigclip": 8.0,
     "sigfrac": 0.3,
@@ -66,7 +66,7 @@ class Data:
     @cached_property
     def clean(self) -> Image:
         """It, without cosmic rays."""
-        from sedmd.reduce.cosmic import clean_cosmics
+        from sedmd.reduce.detector.cosmic import clean_cosmics
 
         return clean_cosmics(self.frame)
 
@@ -120,7 +120,7 @@ def _plain_read(data: Data) -> Work:
 
 
 def _cosmics(data: Data) -> Work:
-    from sedmd.reduce.cosmic import clean_cosmics
+    from sedmd.reduce.detector.cosmic import clean_cosmics
 
     frame = data.frame
     return lambda: clean_cosmics(frame)
@@ -154,7 +154,7 @@ def _same_cosmics(ours: object, peer: object) -> tuple[str, bool]:
 
 
 def _separate(data: Data) -> Work:
-    from sedmd.reduce.frame import separate
+    from sedmd.reduce.traces.frame import separate
 
     image, profile = data.clean, data.traces.traces.profile
     samples = data.traces.traces.samples(image.data.shape)
@@ -165,7 +165,7 @@ def _separate_part(share: float) -> Callable[[Data], Work]:
     """The spectra on the lower part of the chip; above it there is nothing."""
 
     def make(data: Data) -> Work:
-        from sedmd.reduce.frame import separate
+        from sedmd.reduce.traces.frame import separate
 
         image, profile = data.clean, data.traces.traces.profile
         samples = data.traces.traces.samples(image.data.shape)
@@ -204,7 +204,7 @@ def _kpy_background(data: Data) -> Work:
 
 
 def _geometry(data: Data) -> Work:
-    from sedmd.reduce.solution import solve_geometry
+    from sedmd.reduce.wavelength.solution import solve_geometry
     from sedmd.steps.calibration import LAMPS
     from sedmd.steps.reference import lamp_tables
 

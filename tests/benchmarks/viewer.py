@@ -46,7 +46,7 @@ def make_night(folder: Path) -> Path:
 
     from sedmd.products.cube import write_cube
     from sedmd.products.sensitivity import write_sensitivity
-    from sedmd.reduce.sensitivity import Sensitivity
+    from sedmd.reduce.flux.sensitivity import Sensitivity
 
     night = folder / "redux" / "20190612"
     reach = 14.55
@@ -118,7 +118,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
         window.draw_now()
         application.processEvents()
 
-    from sedmd import observed
+    from sedmd.observation import observed
 
     entry = presenter.entry
     wall = []

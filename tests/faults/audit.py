@@ -10,11 +10,11 @@ from pathlib import Path
 
 from night.helpers import RECORDS
 
-from sedmd.config import Settings
-from sedmd.dispatch import UNFINISHED
-from sedmd.ingest import raw_files
-from sedmd.ledger import Ledger
-from sedmd.night import is_night
+from sedmd.core.config import Settings
+from sedmd.core.nights import is_night
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.dispatch import UNFINISHED
+from sedmd.run.ingest import raw_files
 
 TRIGGERS = """
 CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, what TEXT, key TEXT, name TEXT);

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from night.raw_night import SHAPE
 
-import sedmd.ingest
+import sedmd.run.ingest
 
 NAME = "counts"
 
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

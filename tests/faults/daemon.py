@@ -17,7 +17,7 @@ from pathlib import Path
 from night.helpers import TESTS, night_is_done
 
 import sedmd
-from sedmd.config import Settings, load
+from sedmd.core.config import Settings, load
 
 CONFIG = """
 [paths]

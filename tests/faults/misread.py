@@ -7,12 +7,12 @@ if __name__ == "__main__":
     from night.raw_night import SHAPE
     from unit.misreaders import read_frame
 
-    import sedmd.daemon.service
-    import sedmd.ingest
+    import sedmd.daemon.start
+    import sedmd.run.ingest
     from sedmd.cli import main
-    from sedmd.readers import Readers
+    from sedmd.run.readers import Readers
 
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
-    sedmd.ingest.read_frame = read_frame
-    sedmd.daemon.service.Readers = partial(Readers, limit_s=3.0)
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.read_frame = read_frame
+    sedmd.daemon.start.Readers = partial(Readers, limit_s=3.0)
     sys.exit(main())

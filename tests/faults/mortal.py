@@ -33,8 +33,8 @@ class Countdown:
 
 def arm(countdown: Countdown) -> None:
     """Put the countdown into the ledger and its journal."""
-    import sedmd.journal
-    import sedmd.sqlite
+    import sedmd.ledger.journal
+    import sedmd.ledger.sqlite
 
     class Mortal(sqlite3.Connection):
         def execute(self, sql, *given):
@@ -47,26 +47,26 @@ def arm(countdown: Countdown) -> None:
 
     real_connect = sqlite3.connect
     sqlite3.connect = lambda *given, **more: real_connect(*given, factory=Mortal, **more)
-    real_write = sedmd.journal.Journal.write
+    real_write = sedmd.ledger.journal.Journal.write
 
     def write(self, night, what, **values):
         if countdown.next_at("within journal"):
-            with (self._redux_root / night / sedmd.journal.NAME).open("ab") as file:
+            with (self._redux_root / night / sedmd.ledger.journal.NAME).open("ab") as file:
                 file.write(b'{"what":"job","key":"torn')
         countdown.at("within journal")
         real_write(self, night, what, **values)
 
-    sedmd.journal.Journal.write = write
+    sedmd.ledger.journal.Journal.write = write
 
 
 if __name__ == "__main__":
     # workers import this module too, and need none of it
     from night.raw_night import SHAPE
 
-    import sedmd.ingest
+    import sedmd.run.ingest
     from sedmd.cli import main
 
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
     if os.environ.get("MORTAL"):
         arm(Countdown(os.environ["MORTAL"]))
     sys.exit(main())

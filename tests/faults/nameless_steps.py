@@ -8,8 +8,8 @@ from pathlib import Path
 
 from night import fake_steps
 
-from sedmd.job import Job, Result
-from sedmd.products.files import write_bytes_atomic
+from sedmd.core.job import Job, Result
+from sedmd.host.files import write_bytes_atomic
 
 
 def _digest(path: Path) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 from night.helpers import products
 from night.raw_night import EVENING, SHAPE, Raw, raw, whole_night
 
-import sedmd.ingest
-from sedmd.config import Settings
-from sedmd.engines import InlineEngine
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.runner import reduce_nights
+import sedmd.run.ingest
+from sedmd.core.config import Settings
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
+from sedmd.run.runner import reduce_nights
+from sedmd.workers.engines import InlineEngine
 
 from .daemon import configure
 
@@ -40,7 +40,7 @@ def undisturbed(folder: Path, night: list[Raw], **changes: object) -> dict[str, 
 
 def reduced(settings: Settings) -> dict[str, str]:
     """Reduce what lies in the raw root in one shot; the products."""
-    before, sedmd.ingest.ARRAY_SHAPE = sedmd.ingest.ARRAY_SHAPE, SHAPE
+    before, sedmd.run.ingest.ARRAY_SHAPE = sedmd.run.ingest.ARRAY_SHAPE, SHAPE
     report = Report(clock=lambda: LATER, redux_root=settings.paths.redux_root, stream=io.StringIO())
     try:
         with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: LATER) as ledger:
@@ -53,7 +53,7 @@ def reduced(settings: Settings) -> dict[str, str]:
                 report=report,
             )
     finally:
-        sedmd.ingest.ARRAY_SHAPE = before
+        sedmd.run.ingest.ARRAY_SHAPE = before
     return products(settings)
 
 

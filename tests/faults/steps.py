@@ -9,8 +9,8 @@ import time
 
 from night import fake_steps
 
-from sedmd.job import Job, Result
-from sedmd.products.files import write_bytes_atomic
+from sedmd.core.job import Job, Result
+from sedmd.host.files import write_bytes_atomic
 
 #: Bytes added to each product, the same for the same product.
 PADDING = int(os.environ.get("FAKE_PADDING", "0"))

@@ -12,14 +12,14 @@ from unit.sending import NIGHT, Clock, make, secret_file
 from unit.sending import settings as settings_of
 from unit.skyportal_server import TOKEN, Server, serving
 
-from sedmd.after.backend import Closed, Receipt, Refused, TryLater
-from sedmd.after.outgoing import Outgoing
-from sedmd.after.receivers import receiver
-from sedmd.after.secret import Secret
-from sedmd.after.skyportal import SkyPortal
-from sedmd.after.smtp import MailAway, MailRefused, deliver
-from sedmd.after.upload import survey
-from sedmd.config import Mail
+from sedmd.after.deliver.backend import Closed, Receipt, Refused, TryLater
+from sedmd.after.deliver.outgoing import Outgoing
+from sedmd.after.deliver.receivers import receiver
+from sedmd.after.deliver.secret import Secret
+from sedmd.after.deliver.skyportal import SkyPortal
+from sedmd.after.deliver.smtp import MailAway, MailRefused, deliver
+from sedmd.after.deliver.upload import survey
+from sedmd.core.config import Mail
 
 from .malformed_answers import BODIES, LINES, ORDERLY, PASSWORD, RAW, WAITS, body, data_of, mail_server, raw, success
 

@@ -10,11 +10,11 @@ import pytest
 from night.helpers import night_is_done
 from night.raw_night import NIGHT, calibrations, on_sky
 
-from sedmd.dispatch import Dispatcher
-from sedmd.engines import InlineEngine
-from sedmd.ingest import register, take_in
-from sedmd.ledger import Ledger
-from sedmd.report import Report
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.dispatch import Dispatcher
+from sedmd.run.event_log import Report
+from sedmd.run.ingest import register, take_in
+from sedmd.workers.engines import InlineEngine
 
 from .audit import now
 from .daemon import configure, running, wait_for

@@ -11,11 +11,11 @@ import pytest
 from night.helpers import products
 from night.raw_night import NIGHT, whole_night
 
-from sedmd.daemon.service import serve
+from sedmd.daemon.start import serve
 from sedmd.doctor import Environment, render
 from sedmd.doctor.data import ledger as doctors_look
-from sedmd.ledger import Ledger, LedgerError
-from sedmd.rebuild import rebuild
+from sedmd.ledger.ledger import Ledger, LedgerError
+from sedmd.ledger.rebuild import rebuild
 
 from .audit import booked, faults_of, install, now
 from .daemon import configure, running, wait_until_done

@@ -9,7 +9,7 @@ import pytest
 from night.helpers import products
 from night.raw_night import Raw, calibrations, on_sky
 
-from sedmd.ledger import Ledger
+from sedmd.ledger.ledger import Ledger
 
 from .audit import booked, faults_of, install, now
 from .daemon import configure, running, wait_for, wait_until_done

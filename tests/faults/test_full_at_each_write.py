@@ -16,11 +16,11 @@ from night.helpers import products
 from night.raw_night import NIGHT, calibrations, on_sky
 
 import sedmd.daemon.service
-import sedmd.nightend
-from sedmd.context import ENDED
-from sedmd.journal import NAME, read
-from sedmd.ledger import Ledger, LedgerFull
-from sedmd.products.files import DiskFull, write_bytes_atomic
+import sedmd.run.nightend
+from sedmd.host.files import DiskFull, write_bytes_atomic
+from sedmd.ledger.journal import NAME, read
+from sedmd.ledger.ledger import Ledger, LedgerFull
+from sedmd.run.context import ENDED
 
 from .audit import faults_of, install, now
 from .mounts import fill, mounted
@@ -179,7 +179,7 @@ def test_a_report_for_which_there_was_no_room_is_written_later(tmp_path, monkeyp
             raise DiskFull("night.txt: 0.0 MB do not fit")
         return write(content, path, **more)
 
-    monkeypatch.setattr(sedmd.nightend, "write_bytes_atomic", full_once)
+    monkeypatch.setattr(sedmd.run.nightend, "write_bytes_atomic", full_once)
     with case(tmp_path) as one:
         one.write(FRAMES)
         one.turn_until(lambda: one.said("the report is written now") == 1)

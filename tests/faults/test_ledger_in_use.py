@@ -12,11 +12,11 @@ import pytest
 from night.helpers import products
 from night.raw_night import whole_night
 
-import sedmd.sqlite
-from sedmd.context import ENDED
+import sedmd.ledger.sqlite
 from sedmd.daemon.messages import Scan, Sweep
-from sedmd.ledger import LedgerError
-from sedmd.rebuild import rebuild
+from sedmd.ledger.ledger import LedgerError
+from sedmd.ledger.rebuild import rebuild
+from sedmd.run.context import ENDED
 
 from .audit import booked, faults_of, install, now
 from .daemon import configure, running, wait_for, wait_until_done
@@ -36,7 +36,7 @@ sys.stdin.read()
 
 def test_a_reader_that_never_ends_is_named_and_the_log_is_short_again_after_it(tmp_path, monkeypatch, tell):
     """An hour of it by the growth of the log: the limit is put where a small night gets."""
-    monkeypatch.setattr(sedmd.sqlite, "LONG_LOG_BYTES", 300_000)
+    monkeypatch.setattr(sedmd.ledger.sqlite, "LONG_LOG_BYTES", 300_000)
     with case(tmp_path) as one:
         path = one.settings.paths.state / "ledger.sqlite"
         log = path.with_name("ledger.sqlite-wal")

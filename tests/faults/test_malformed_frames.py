@@ -22,19 +22,19 @@ from hypothesis import strategies as st
 from night.helpers import NOW, configure
 from night.raw_night import NIGHT, SHAPE, calibrations
 
-import sedmd.ingest
+import sedmd.run.ingest
+from sedmd.core.errors import FrameFault
 from sedmd.daemon.complete import Gate, Look, deferral
-from sedmd.engines import InlineEngine
-from sedmd.epochs import CAMERAS, gain_of
-from sedmd.errors import FrameFault
-from sedmd.fitsfile import unreadable
-from sedmd.frames import Kind, frame_from_header, read_frame
-from sedmd.header import header_values, readable_header
-from sedmd.ingest import raw_files
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.runner import reduce_nights
+from sedmd.ledger.ledger import Ledger
+from sedmd.raw.epochs import CAMERAS, gain_of
+from sedmd.raw.fitsfile import unreadable
+from sedmd.raw.frames import Kind, frame_from_header, read_frame
+from sedmd.raw.header import header_values, readable_header
+from sedmd.run.event_log import Report
+from sedmd.run.ingest import raw_files
+from sedmd.run.runner import reduce_nights
 from sedmd.steps.raw import read_raw
+from sedmd.workers.engines import InlineEngine
 
 from .malformed import (
     CARD,
@@ -149,7 +149,7 @@ def test_every_malformed_frame_has_its_fate_and_every_good_one_is_taken_in(tmp_p
 
 
 def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
     configured = configure(tmp_path)
     raw = configured.paths.raw_root / NIGHT
     raw.mkdir()

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from night.raw_night import on_sky, raw
 
-from sedmd.ledger import Ledger
+from sedmd.ledger.ledger import Ledger
 
 from .daemon import configure, running, wait_for
 

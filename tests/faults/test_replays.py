@@ -10,7 +10,7 @@ import pytest
 from night.helpers import products
 from night.raw_night import NIGHT, calibrations, on_sky
 
-from sedmd.ledger import Ledger
+from sedmd.ledger.ledger import Ledger
 
 from .audit import booked, install, now
 from .daemon import configure, running, wait_for, wait_until_done

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from night.raw_night import NIGHT, calibrations, on_sky
 
 from sedmd.daemon.messages import Asked
-from sedmd.doorbell import NAME, Doorbell, ring
+from sedmd.host.doorbell import NAME, Doorbell, ring
 
 from .malformed_requests import NOISE, anything, leave, row, rows
 from .turned import Case

@@ -16,7 +16,7 @@ import pytest
 from night.helpers import TESTS, products
 from night.raw_night import NIGHT, calibrations, on_sky
 
-from sedmd.journal import NAME, read
+from sedmd.ledger.journal import NAME, read
 
 from .audit import faults_of, install
 from .daemon import configure, running, wait_for

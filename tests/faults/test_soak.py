@@ -10,8 +10,8 @@ import pytest
 from night.helpers import products
 from night.raw_night import Raw, raw, whole_night
 
-from sedmd.daemon.vitals import own_use
-from sedmd.ledger import Ledger
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.vitals import own_use
 
 from .audit import faults_of, install, now
 from .daemon import configure, running, wait_for

@@ -27,17 +27,17 @@ from hypothesis.stateful import (
 from night.helpers import products
 from night.raw_night import NIGHT, SHAPE, Raw, calibrations, on_sky
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd.daemon.intake import Intake
 from sedmd.daemon.nights import Nights
-from sedmd.dispatch import Dispatcher
-from sedmd.engines import InlineEngine
-from sedmd.ingest import raw_files
-from sedmd.journal import Journal
-from sedmd.ledger import Ledger
-from sedmd.rawname import stem_of
-from sedmd.report import Report
-from sedmd.requests import carry_out
+from sedmd.ledger.journal import Journal
+from sedmd.ledger.ledger import Ledger
+from sedmd.raw.rawname import stem_of
+from sedmd.run.dispatch import Dispatcher
+from sedmd.run.event_log import Report
+from sedmd.run.ingest import raw_files
+from sedmd.run.requests import carry_out
+from sedmd.workers.engines import InlineEngine
 
 from . import audit
 from .daemon import configure
@@ -79,7 +79,7 @@ class ServiceMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        sedmd.ingest.ARRAY_SHAPE = SHAPE
+        sedmd.run.ingest.ARRAY_SHAPE = SHAPE
         if ServiceMachine.expected is None:
             with tempfile.TemporaryDirectory() as folder:
                 ServiceMachine.expected = undisturbed(Path(folder), FRAMES, steps=STEPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 
-from sedmd.claim import NAME
+from sedmd.host.claim import NAME
 
 from .daemon import configure, running, wait_for
 

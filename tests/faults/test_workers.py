@@ -8,7 +8,7 @@ from pathlib import Path
 
 from night.raw_night import NIGHT, calibrations, on_sky
 
-from sedmd.ledger import Ledger
+from sedmd.ledger.ledger import Ledger
 
 from .audit import faults_of, install, now
 from .daemon import configure, running, wait_for, wait_until_done, workers_of

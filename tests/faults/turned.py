@@ -12,12 +12,12 @@ from typing import Any
 
 from night.raw_night import Raw
 
-from sedmd.config import Settings
+from sedmd.core.config import Settings
 from sedmd.daemon.service import Service
-from sedmd.engines import InlineEngine
-from sedmd.journal import Journal
-from sedmd.ledger import Ledger
-from sedmd.report import Report
+from sedmd.ledger.journal import Journal
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
+from sedmd.workers.engines import InlineEngine
 
 from .daemon import configure
 

@@ -19,13 +19,13 @@ import pytest
 from PIL import Image, ImageDraw
 from viewer_samples import make_cube, make_header
 
-from sedmd import decisions
 from sedmd.data.extinction import extinction_mag
+from sedmd.observation import decisions
+from sedmd.observation.saved import former_versions, replay
 from sedmd.products.cube import write_cube
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_spectrum
-from sedmd.reduce.sensitivity import Sensitivity
-from sedmd.saved import former_versions, replay
+from sedmd.reduce.flux.sensitivity import Sensitivity
 
 SERVERS = {
     "Xvfb": ["Xvfb", "-displayfd", "1", "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from viewer_samples import NOD, make_cube, make_observation, make_pair
 
-from sedmd.config import Extraction
-from sedmd.decisions import Placement
-from sedmd.observed import Extractor, extract
-from sedmd.reduce.aperture import Ellipse, extract_ellipse
-from sedmd.suggestion import suggest
+from sedmd.core.config import Extraction
+from sedmd.observation.decisions import Placement
+from sedmd.observation.observed import Extractor, extract
+from sedmd.observation.suggestion import suggest
+from sedmd.reduce.target.aperture import Ellipse, extract_ellipse
 from sedmview import apertures
 from sedmview.apertures import Grip
 from sedmview.model import Stage, first_choice, from_draft, picture_of, placement_of, predicted_b, to_draft

@@ -19,12 +19,12 @@ from viewer_samples import (
     presenter_on,
 )
 
-from sedmd import decisions
-from sedmd.errors import SedmError
-from sedmd.observed import extract
+from sedmd.core.errors import SedmError
+from sedmd.observation import decisions
+from sedmd.observation.observed import extract
+from sedmd.observation.saved import former_versions, replay
 from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum
-from sedmd.saved import former_versions, replay
 from sedmview.actions import ACTIONS, action_for, help_text, keys, press, repeats
 from sedmview.model import Stage, placement_of
 from sedmview.pictures import LIMITS

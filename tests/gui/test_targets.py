@@ -9,9 +9,9 @@ import pytest
 from astropy.io import fits
 from viewer_samples import NOW
 
-from sedmd.config import from_table
-from sedmd.errors import SedmError
-from sedmd.ledger import Ledger
+from sedmd.core.config import from_table
+from sedmd.core.errors import SedmError
+from sedmd.ledger.ledger import Ledger
 from sedmview import targets
 from sedmview.finder import find_finder, folders_of
 from sedmview.lines import SETS, H, shifted

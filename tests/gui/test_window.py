@@ -15,7 +15,7 @@ from astropy.io import fits
 from PIL import Image
 from viewer_samples import NOW, do, entry_of, make_cube, make_header, make_presenter
 
-from sedmd import foreign_picture
+from sedmd.host import foreign_picture
 from sedmd.products.cube import write_cube
 from sedmd.products.published import read_published
 from sedmview import app, colours
@@ -545,7 +545,7 @@ def test_a_field_of_nothing_but_bad_samples(open_night, redux, qtbot):
 
 
 def test_a_read_only_disk_keeps_the_choice(window, qtbot, redux, monkeypatch):
-    from sedmd import saved
+    from sedmd.observation import saved
 
     def readonly(*_, **__):
         raise OSError(30, "Read-only file system")

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd import observed, saved
-from sedmd.observed import Observation
+from sedmd.observation import observed, saved
+from sedmd.observation.observed import Observation
+from sedmd.observation.suggestion import suggest
 from sedmd.products.published import read_published
-from sedmd.reduce.containers import Cube, Spaxels
-from sedmd.suggestion import suggest
+from sedmd.reduce.numeric.containers import Cube, Spaxels
 from sedmview.actions import press
 from sedmview.desk import Inline
 from sedmview.disk import Disk

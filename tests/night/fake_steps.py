@@ -12,9 +12,9 @@ import signal
 import time
 from pathlib import Path
 
-from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver
-from sedmd.job import Job, Result
-from sedmd.products.files import write_bytes_atomic
+from sedmd.core.errors import CalibrationFault, FrameFault, NeedsObserver
+from sedmd.core.job import Job, Result
+from sedmd.host.files import write_bytes_atomic
 
 
 def _digest(path: Path) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 import sedmd
-from sedmd.config import Settings, load
-from sedmd.status import snapshot
+from sedmd.core.config import Settings, load
+from sedmd.run.status import snapshot
 
 #: What tells of the work, with its times, and is no product.
 RECORDS = ("sedmd.log", "journal.jsonl", "night.txt", "report.txt", "report.json", "changes.json")

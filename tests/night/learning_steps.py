@@ -9,11 +9,11 @@ import numpy as np
 
 from night.fake_steps import NAMES, behave
 from night.fake_steps import STEPS as FAKE
-from sedmd.job import Job, Result
-from sedmd.products.files import write_bytes_atomic
+from sedmd.core.job import Job, Result
+from sedmd.host.files import write_bytes_atomic
 from sedmd.products.landing import EXPECTED, landing_figures
 from sedmd.products.spectrum import write_spectrum
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.numeric.containers import Spectrum
 
 WAVELENGTH = np.linspace(4000.0, 9000.0, 250)
 

@@ -4,9 +4,9 @@ import sys
 
 if __name__ == "__main__":
     # workers import this module too, and need none of it
-    import sedmd.ingest
+    import sedmd.run.ingest
     from night.raw_night import SHAPE
     from sedmd.cli import main
 
-    sedmd.ingest.ARRAY_SHAPE = SHAPE
+    sedmd.run.ingest.ARRAY_SHAPE = SHAPE
     sys.exit(main())

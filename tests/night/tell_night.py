@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tell_samples import SNID, write_cube_header, write_flux_calibration, write_products
 
-from sedmd.config import Settings
-from sedmd.products.files import sha256_of
+from sedmd.core.config import Settings
+from sedmd.host.files import sha256_of
 
 from .raw_night import NIGHT, calibrations, on_sky
 from .test_reduce import reduce, write

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sedmd.errors import CalibrationFault, FrameFault
-from sedmd.job import Job, Result
+from sedmd.core.errors import CalibrationFault, FrameFault
+from sedmd.core.job import Job, Result
 from sedmd.simulate import plan_night, render_frame, to_hdu
 from sedmd.steps import STEPS
 

@@ -8,14 +8,14 @@ import socket
 
 import pytest
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd.cli import main
-from sedmd.custody import SUPERSEDED, Custody
-from sedmd.dispatch import Dispatcher
-from sedmd.engines import InlineEngine
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.worker import Outcome
+from sedmd.core.job import Outcome
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.dispatch import Dispatcher
+from sedmd.run.event_log import Report
+from sedmd.run.product_check import SUPERSEDED, Custody
+from sedmd.workers.engines import InlineEngine
 
 from .fake_steps import STEP_VERSIONS
 from .helpers import NOW, configure, products
@@ -25,7 +25,7 @@ from .test_reduce import reduce, write
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
     made = configure(tmp_path)
     write(made, [*calibrations(), *on_sky("x", "y")])
     reduce(made)
@@ -74,7 +74,7 @@ def test_other_time_stamps_change_nothing(settings, night):
 def test_the_new_stamp_is_taken_so_that_the_bytes_are_read_once(settings, night, monkeypatch):
     touch_all(night)
     reduce(settings)
-    monkeypatch.setattr("sedmd.custody.checksum_of", lambda path: pytest.fail(f"{path.name} is read again"))
+    monkeypatch.setattr("sedmd.run.product_check.checksum_of", lambda path: pytest.fail(f"{path.name} is read again"))
     reduce(settings)
 
 

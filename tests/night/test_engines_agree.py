@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-import sedmd.ingest
-from sedmd.cluster import DaskEngine
-from sedmd.config import Jobs
-from sedmd.engines import InlineEngine, ProcessEngine, engine_for
-from sedmd.errors import ConfigError
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.runner import reduce_nights
+import sedmd.run.ingest
+from sedmd.core.config import Jobs
+from sedmd.core.errors import ConfigError
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
+from sedmd.run.runner import reduce_nights
+from sedmd.workers.cluster import DaskEngine
+from sedmd.workers.engine_choice import engine_for
+from sedmd.workers.engines import InlineEngine, ProcessEngine
 
 from .helpers import NOW, configure, products
 from .raw_night import SHAPE, whole_night
@@ -24,7 +25,7 @@ MODULE = "night.fake_steps"
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-import sedmd.ingest
-from sedmd.ledger import Ledger
+import sedmd.run.ingest
+from sedmd.ledger.ledger import Ledger
 
 from .helpers import NOW, configure, products, service, stop, wait_for
 from .raw_night import EVENING, NIGHT, SHAPE, Raw, calibrations, on_sky, raw, whole_night
@@ -18,7 +18,7 @@ from .test_reduce import write
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-import sedmd.ingest
-from sedmd.engines import InlineEngine
-from sedmd.journal import Journal
-from sedmd.ledger import Ledger
-from sedmd.rebuild import rebuild
-from sedmd.report import Report
-from sedmd.runner import reduce_nights
+import sedmd.run.ingest
+from sedmd.ledger.journal import Journal
+from sedmd.ledger.ledger import Ledger
+from sedmd.ledger.rebuild import rebuild
+from sedmd.run.event_log import Report
+from sedmd.run.runner import reduce_nights
+from sedmd.workers.engines import InlineEngine
 
 from .helpers import NOW, configure, night_is_done, products, service, stop, wait_for
 from .raw_night import EVENING, NIGHT, SHAPE, calibrations, on_sky, raw
@@ -22,7 +22,7 @@ from .test_reduce import write
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

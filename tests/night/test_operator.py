@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd import cli
-from sedmd.ledger import Ledger
+from sedmd.ledger.ledger import Ledger
 
 from .helpers import NOW, configure, night_is_done, products, service, stop, wait_for
 from .raw_night import NIGHT, SHAPE, Raw, calibrations, nights_of, on_sky, raw, whole_night
@@ -18,7 +18,7 @@ from .test_reduce import reduce, write
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

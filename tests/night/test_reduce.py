@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd import cli
-from sedmd.after.nightreport import _trouble
-from sedmd.engines import InlineEngine
-from sedmd.errors import FrameFault, NeedsObserver
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
-from sedmd.status import render, snapshot
+from sedmd.after.report.nightreport import _trouble
+from sedmd.core.errors import FrameFault, NeedsObserver
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
+from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
+from sedmd.run.status import render, snapshot
+from sedmd.workers.engines import InlineEngine
 
 from . import fake_steps
 from .helpers import NOW, configure, products
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("small_detector")
 
 @pytest.fixture
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture
@@ -287,9 +287,9 @@ def run(*arguments) -> int:
 
 @pytest.fixture
 def one_process(monkeypatch):
-    import sedmd.engines
+    import sedmd.workers.engines
 
-    monkeypatch.setattr(sedmd.engines, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
+    monkeypatch.setattr(sedmd.workers.engines, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
 
 
 @pytest.mark.usefixtures("one_process")
@@ -371,7 +371,7 @@ def test_extract_refuses_what_does_not_go_together(arguments, capsys):
 
 
 def test_two_writers_are_refused(settings, tmp_path, capsys):
-    from sedmd.lock import holder, single_instance
+    from sedmd.host.lock import holder, single_instance
 
     write(settings, on_sky("x"))
     with single_instance(settings.paths.state):

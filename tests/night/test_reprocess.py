@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd import cli
-from sedmd.engines import Closing, InlineEngine
-from sedmd.journal import Journal
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.reprocess import CHANGES, Years, reprocess
-from sedmd.runner import reduce_nights
-from sedmd.worker import run_job
+from sedmd.ledger.journal import Journal
+from sedmd.ledger.ledger import Ledger
+from sedmd.reprocess.reprocess import CHANGES, Years, reprocess
+from sedmd.run.event_log import Report
+from sedmd.run.runner import reduce_nights
+from sedmd.workers.engines import Closing, InlineEngine
+from sedmd.workers.worker import run_job
 
 from .helpers import configure, products
 from .raw_night import SHAPE, Raw, raw
@@ -51,7 +51,7 @@ def years(folder: Path, days: list[int], *, without_lamps: tuple[int, ...] = ())
     for day in days:
         for frame in small_night(FIRST + timedelta(days=day), lamps=day not in without_lamps, number=day):
             frame.write(settings.paths.raw_root)
-    return sedmd.config.load(folder / "sedmd.toml")
+    return sedmd.core.config.load(folder / "sedmd.toml")
 
 
 class Shuffling(Closing):
@@ -101,13 +101,13 @@ def _has_evening(folder: Path) -> bool:
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture
 def shuffled(monkeypatch):
     """Jobs of an engine that shuffles end when the program waits for one."""
-    from sedmd import window
+    from sedmd.run import many_nights as window
 
     def patch(engine: Shuffling) -> Shuffling:
         heard = window.Window._hear
@@ -131,7 +131,7 @@ def in_turn(tmp_path_factory) -> dict[str, str]:
     """The products of one night after the other, each reduced by itself."""
     folder = tmp_path_factory.mktemp("turn") / "nights"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+        patch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
         return _in_turn(folder)
 
 
@@ -198,7 +198,7 @@ def test_an_interrupted_run_goes_on_and_does_nothing_twice(tmp_path, in_turn, sh
 
 
 def test_only_the_open_nights_are_held(tmp_path, monkeypatch):
-    from sedmd.window import Window
+    from sedmd.run.many_nights import Window
 
     settings = years(tmp_path, list(range(6)))
     held: list[int] = []
@@ -209,7 +209,7 @@ def test_only_the_open_nights_are_held(tmp_path, monkeypatch):
 
 
 def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path, monkeypatch):
-    from sedmd import window
+    from sedmd.run import many_nights as window
 
     settings = years(tmp_path, [0, 1, 2])
     asked: list[str] = []
@@ -279,7 +279,7 @@ def test_a_new_root_is_compared_with_the_former_one(tmp_path, monkeypatch, capsy
     settings = years(tmp_path, [0])
     run(settings, InlineEngine(MODULE))
     before = products(settings)
-    monkeypatch.setattr("sedmd.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
+    monkeypatch.setattr("sedmd.workers.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
     monkeypatch.setenv("FAKE_BRIGHTNESS", "2")
     told = tmp_path / "told.json"
     code = cli.main(["reprocess", "all", "--config", str(tmp_path / "sedmd.toml"), "--redux", str(tmp_path / "new"),
@@ -296,7 +296,7 @@ def test_a_new_root_is_compared_with_the_former_one(tmp_path, monkeypatch, capsy
 def test_alone_each_makes_its_nights_and_one_run_over_all_makes_it_whole(tmp_path, in_turn, monkeypatch, capsys):
     """A job array: lines of nights at the same time, each with a ledger of its own; then one command over all."""
     settings = years(tmp_path / "years", DAYS, without_lamps=WITHOUT_LAMPS)
-    monkeypatch.setattr("sedmd.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
+    monkeypatch.setattr("sedmd.workers.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
     config = ["--config", str(tmp_path / "years" / "sedmd.toml")]
     for nights in ("20190615..20191231", "20190612..20190613", "20190614"):  # in any order
         cli.main(["reprocess", nights, *config, "--alone"])
@@ -312,8 +312,8 @@ def test_alone_each_makes_its_nights_and_one_run_over_all_makes_it_whole(tmp_pat
 
 
 def test_two_do_not_work_on_one_night(tmp_path, monkeypatch):
-    from sedmd.lock import Locked
-    from sedmd.reprocess import night_lock
+    from sedmd.host.lock import Locked
+    from sedmd.reprocess.reprocess import night_lock
 
     settings = years(tmp_path, [0])
     with night_lock(settings.paths.redux_root, "20190612"), pytest.raises(Locked, match="reprocesses 20190612"):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import sedmd.ingest
-from sedmd.ledger import Ledger
+import sedmd.run.ingest
+from sedmd.ledger.ledger import Ledger
 
 from .helpers import NOW, configure, night_is_done, products, service, stop, wait_for
 from .raw_night import NIGHT, SHAPE, Raw, calibrations, on_sky, shuffled, whole_night
@@ -21,7 +21,7 @@ from .test_reduce import reduce, write
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def undisturbed(tmp_path_factory):
     settings = configure(tmp_path_factory.mktemp("undisturbed"))
     write(settings, whole_night())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+        patch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
         reduce(settings)
     return products(settings)
 

@@ -9,19 +9,19 @@ import pytest
 from astropy.io import fits
 
 from sedmd import cli
-from sedmd.config import load
-from sedmd.demo import drop
-from sedmd.fitsfile import header_values
-from sedmd.frames import frame_from_header
-from sedmd.landings import landings_of, place_begun_with
-from sedmd.ledger import Ledger
-from sedmd.night import night_of
+from sedmd.core.config import load
+from sedmd.core.nights import night_of
+from sedmd.ledger.ledger import Ledger
 from sedmd.products.conditions import conditions_of
+from sedmd.raw.fitsfile import header_values
+from sedmd.raw.frames import frame_from_header
+from sedmd.raw.visits import observations
+from sedmd.run.landings import landings_of, place_begun_with
 from sedmd.simulate.cards import FAULTS
+from sedmd.simulate.demo import drop
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.profiles import PROFILES, load_profile
-from sedmd.visits import observations
 
 from .helpers import NOW, is_record, night_is_done, products, service, stop, wait_for
 

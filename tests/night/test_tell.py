@@ -12,7 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-import sedmd.ingest
+import sedmd.run.ingest
 from sedmd import cli
 
 from .helpers import configure
@@ -27,7 +27,7 @@ CHROMIUM = next(
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from benchmarks.instruments import drawn
 
 from sedmd import cli
-from sedmd.demo import compare, decides
-from sedmd.ledger import Ledger
-from sedmd.rawname import stem_of
+from sedmd.ledger.ledger import Ledger
+from sedmd.raw.rawname import stem_of
 from sedmd.simulate import load_profile
+from sedmd.simulate.demo import compare, decides
 from sedmd.simulate.profiles import NEWEST
 from sedmd.simulate.score import Row, products_of, score_night
 

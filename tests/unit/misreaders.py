@@ -5,11 +5,11 @@ import signal
 import time
 from pathlib import Path
 
-from sedmd.frames import read_frame as read_well
+from sedmd.raw.frames import read_frame as read_well
 
 
 def read_frame(path: Path, **options):
-    """As `sedmd.frames.read_frame`, after what the second of the frame's time stands for."""
+    """As `sedmd.raw.frames.read_frame`, after what the second of the frame's time stands for."""
     act(path.name.split(".")[0][-2:])
     return read_well(path, **options)
 

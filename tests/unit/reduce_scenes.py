@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import erf
 
-from sedmd.reduce.containers import Cube, Image, Spaxels
-from sedmd.reduce.field import FieldModel
-from sedmd.reduce.samples import Samples, make_samples
-from sedmd.reduce.wavelength import Scale, WavelengthSolution, make_scale
+from sedmd.reduce.numeric.containers import Cube, Image, Spaxels
+from sedmd.reduce.numeric.field import FieldModel
+from sedmd.reduce.traces.samples import Samples, make_samples
+from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, make_scale
 
 SHAPE = (256, 512)
 READ_NOISE = 5.0

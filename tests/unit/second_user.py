@@ -11,22 +11,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sedmd import observed
-from sedmd.config import from_table
-from sedmd.custody import Custody
-from sedmd.decisions import Picture, Placement
+from sedmd.core.config import from_table
 from sedmd.doctor import Environment
 from sedmd.doctor.saving import saving
-from sedmd.former import keep
-from sedmd.ledger import Ledger
-from sedmd.lock import single_instance
+from sedmd.host.files import sha256_of
+from sedmd.host.lock import single_instance
+from sedmd.host.sharing import let_group_write
+from sedmd.ledger.ledger import Ledger
+from sedmd.observation import observed
+from sedmd.observation.decisions import Picture, Placement
+from sedmd.observation.noted_decisions import saved_files, take_decisions
+from sedmd.observation.saved import NotYours, Verdict, save
 from sedmd.products.cube import write_cube
-from sedmd.products.files import sha256_of
-from sedmd.reduce.aperture import Ellipse
-from sedmd.report import Report
-from sedmd.saved import NotYours, Verdict, save
-from sedmd.sharing import let_group_write
-from sedmd.verdicts import saved_files, take_decisions
+from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reprocess.former_spectra import keep
+from sedmd.run.event_log import Report
+from sedmd.run.product_check import Custody
 
 sys.path.append(str(Path(__file__).parents[1] / "gui"))
 from viewer_samples import make_cube, make_header

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.config import Settings, from_table
-from sedmd.journal import Journal
+from sedmd.core.config import Settings, from_table
+from sedmd.host.files import sha256_of
+from sedmd.ledger.journal import Journal
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
-from sedmd.products.files import sha256_of
 from sedmd.products.spectrum import write_spectrum
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.numeric.containers import Spectrum
 
 NIGHT = "20190612"
 SNID = {

@@ -7,8 +7,8 @@ import signal
 import sys
 import time
 
-from sedmd.errors import CalibrationFault, FrameFault, NeedsObserver
-from sedmd.job import Result
+from sedmd.core.errors import CalibrationFault, FrameFault, NeedsObserver
+from sedmd.core.job import Result
 
 
 def write(job):
@@ -40,7 +40,7 @@ def disk(job):
 
 
 def wrapped_disk(job):
-    from sedmd.errors import SedmError
+    from sedmd.core.errors import SedmError
 
     try:
         raise OSError(28, "No space left on device")

@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sedmd.after import classification, classify
-from sedmd.after.classification import CLASSIFIED, files_of, plot_of, take_up
-from sedmd.after.classify import classify_night, engines
-from sedmd.after.engine import Answer, Curve, EngineFault
-from sedmd.after.matches import Match
+from sedmd.after.classify import classification, classify
+from sedmd.after.classify.classification import CLASSIFIED, files_of, plot_of, take_up
+from sedmd.after.classify.classify import classify_night, engines
+from sedmd.after.classify.engine import Answer, Curve, EngineFault
+from sedmd.after.classify.matches import Match
 from sedmd.after.spectra import final_spectra
 from sedmd.cli import main
-from sedmd.config import Classify
-from sedmd.ledger import Ledger
-from sedmd.lock import single_instance
+from sedmd.core.config import Classify
+from sedmd.host.files import sha256_of
+from sedmd.host.lock import single_instance
+from sedmd.ledger.ledger import Ledger
 from sedmd.products.ascii import CALIBRATED_UNIT, read_ascii, write_ascii
-from sedmd.products.files import sha256_of
 from sedmd.products.fitsio import card_value
 from sedmd.products.spectrum import read_spectrum, write_spectrum
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.numeric.containers import Spectrum
 from unit.sending import book
 from unit.snid_stand_in import write_stand_in
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy import constants, units
 
-from sedmd.after.efficiency import BAND_NAMES, efficiency, in_bands
+from sedmd.after.report.efficiency import BAND_NAMES, efficiency, in_bands
 
 
 def test_an_instrument_that_counts_every_fifth_photon():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd.after.matches import Match, Rule, best_by_object, fractions, group_of, judge
+from sedmd.after.classify.matches import Match, Rule, best_by_object, fractions, group_of, judge
 
 RULE = Rule()
 

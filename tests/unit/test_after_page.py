@@ -15,24 +15,24 @@ import pytest
 from PIL import Image
 from tell_samples import SNID, field, observed, state, write_cube_header, write_flux_calibration, write_products
 
-from sedmd.after.chart import Chart, Curve, draw_chart, ticks
-from sedmd.after.efficiency import BAND_NAMES
-from sedmd.after.figures import night_figures
-from sedmd.after.finders import finder_of
-from sedmd.after.nightpage import index_page
-from sedmd.after.nightreport import classification_of, make_report
-from sedmd.after.pictures import SIZE, field_png
-from sedmd.after.site import publish, site_root
+from sedmd.after.report.efficiency import BAND_NAMES
+from sedmd.after.report.figures import night_figures
+from sedmd.after.report.night_state import Tonight
+from sedmd.after.report.nightreport import classification_of, make_report
 from sedmd.after.spectra import final_spectra
-from sedmd.after.tonight import Tonight
-from sedmd.config import from_table
-from sedmd.errors import ConfigError
-from sedmd.instrument import WAVELENGTH_GRID
-from sedmd.names import safe_name
+from sedmd.after.web.chart import Chart, Curve, draw_chart, ticks
+from sedmd.after.web.finders import finder_of
+from sedmd.after.web.nightpage import index_page
+from sedmd.after.web.pictures import SIZE, field_png
+from sedmd.after.web.site import publish, site_root
+from sedmd.core.config import from_table
+from sedmd.core.errors import ConfigError
+from sedmd.core.instrument import WAVELENGTH_GRID
+from sedmd.core.target_names import safe_name
 from sedmd.products.ascii import read_ascii
 from sedmd.products.cube import write_cube
 from sedmd.products.plots.maps import ApertureMark, MapImage
-from sedmd.reduce.containers import Cube, Spaxels
+from sedmd.reduce.numeric.containers import Cube, Spaxels
 
 EVIL = "a <b>\"quoted\"</b> & 'single'"
 VOID = {"meta", "link", "img", "br"}

@@ -13,12 +13,12 @@ from tell_samples import (
     write_products,
 )
 
-from sedmd.after.efficiency import BAND_NAMES
-from sedmd.after.figures import night_figures
-from sedmd.after.nightreport import Classification, classification_of, make_report
-from sedmd.after.reporttext import WIDTH, report_json, report_text
+from sedmd.after.report.efficiency import BAND_NAMES
+from sedmd.after.report.figures import night_figures
+from sedmd.after.report.night_state import classified_text, write_report
+from sedmd.after.report.nightreport import Classification, classification_of, make_report
+from sedmd.after.report.reporttext import WIDTH, report_json, report_text
 from sedmd.after.spectra import final_spectra
-from sedmd.after.tonight import classified_text, write_report
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import template_bank as bank
 
-from sedmd.after.engine import EngineFault
-from sedmd.after.matches import Rule, judge
-from sedmd.after.sage import Sage, parse
-from sedmd.reduce.containers import Spectrum
+from sedmd.after.classify.engine import EngineFault
+from sedmd.after.classify.matches import Rule, judge
+from sedmd.after.classify.sage import Sage, parse
+from sedmd.reduce.numeric.containers import Spectrum
 
 #: A package of the same names that answers from a file, or fails.
 PACKAGE = {

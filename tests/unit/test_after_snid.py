@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sedmd.after.engine import EngineFault
-from sedmd.after.snid import Snid, parse
-from sedmd.config import Classify
-from sedmd.reduce.containers import Spectrum
+from sedmd.after.classify.engine import EngineFault
+from sedmd.after.classify.snid import Snid, parse
+from sedmd.core.config import Classify
+from sedmd.reduce.numeric.containers import Spectrum
 from unit.snid_stand_in import HEAD, IA, row, write_stand_in
 
 

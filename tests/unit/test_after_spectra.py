@@ -3,8 +3,8 @@
 import pytest
 from astropy.io import fits
 
-from sedmd.after.classify import left_out
-from sedmd.after.outgoing import why_not
+from sedmd.after.classify.classify import left_out
+from sedmd.after.deliver.outgoing import why_not
 from sedmd.after.spectra import final_spectra
 
 

@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 from tell_samples import write_cube_header, write_flux_calibration, write_products
 
-from sedmd.after.figures import night_figures, primary_cards
-from sedmd.after.trend import nights_of, trend, trend_json, trend_text
-from sedmd.after.trendplot import plot_trend
+from sedmd.after.report.figures import night_figures, primary_cards
+from sedmd.after.report.trend import nights_of, trend, trend_json, trend_text
+from sedmd.after.report.trendplot import plot_trend
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sedmd.airmass import airmass_at_end, airmass_at_start, airmass_of, place_in_the_sky
+from sedmd.raw.airmass import airmass_at_end, airmass_at_start, airmass_of, place_in_the_sky
 
 #: AIRMASS and TEL_EL of five published headers, 2018 to 2021.
 PUBLISHED = [(1.129, 62.28), (1.102, 65.11), (1.189, 57.21), (1.019, 78.8), (1.634, 37.67)]

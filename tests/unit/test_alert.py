@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from tell_samples import state
 
-from sedmd.after.alert import RESTARTS, Alert, NotTold, amiss, send_alerts
-from sedmd.errors import ConfigError, SedmError
+from sedmd.after.deliver.alert import RESTARTS, Alert, NotTold, amiss, send_alerts
+from sedmd.core.errors import ConfigError, SedmError
 from unit.sending import Clock, settings
 
 EVENING = datetime(2019, 6, 12, 4, 30, tzinfo=UTC)
@@ -17,7 +17,7 @@ MORNING = datetime(2019, 6, 12, 20, tzinfo=UTC)
 @pytest.fixture
 def look(tmp_path, monkeypatch):
     (tmp_path / "redux").mkdir()
-    monkeypatch.setattr("sedmd.after.alert.free_bytes", lambda folder: 10**12)
+    monkeypatch.setattr("sedmd.after.deliver.alert.free_bytes", lambda folder: 10**12)
 
     def kinds(now=MORNING, *, serving=True, told=None, **more):
         def snapshot(*_, **__):
@@ -25,7 +25,7 @@ def look(tmp_path, monkeypatch):
                 raise SedmError("no frames yet")
             return state(**{"idle": True, **told})
 
-        monkeypatch.setattr("sedmd.after.alert.snapshot", snapshot)
+        monkeypatch.setattr("sedmd.after.deliver.alert.snapshot", snapshot)
         return {one.kind: one for one in amiss(settings(tmp_path), now=now, serving=serving, **more)}
 
     return kinds
@@ -40,7 +40,7 @@ def test_every_kind_says_what_to_do(look, monkeypatch):
     assert "systemctl start" in look(serving=False)["away"].text
     assert "sedmd.service has failed" in look(failed="sedmd.service")["failed"].text
     assert look(restarts=RESTARTS - 1) == {} and set(look(restarts=RESTARTS)) == {"restarts"}
-    monkeypatch.setattr("sedmd.after.alert.free_bytes", lambda folder: 10**6)
+    monkeypatch.setattr("sedmd.after.deliver.alert.free_bytes", lambda folder: 10**6)
     assert "1 MB are free" in look()["disk"].text
 
 

@@ -9,10 +9,10 @@ from functools import partial
 
 import pytest
 
-from sedmd.apart import Died, apart
-from sedmd.config import from_table
-from sedmd.errors import FrameFault
-from sedmd.ingest import take_in
+from sedmd.core.config import from_table
+from sedmd.core.errors import FrameFault
+from sedmd.host.isolated import Died, apart
+from sedmd.run.ingest import take_in
 
 
 def add(one, other=1):
@@ -83,8 +83,8 @@ def test_who_takes_too_long_or_too_much_is_stopped():
 
 def test_a_packed_frame_that_crashes_its_decoder_is_quarantined(tmp_path, monkeypatch):
     settings = from_table({"paths": {"raw_root": "raw", "redux_root": "redux"}}, origin="test", base=tmp_path)
-    monkeypatch.setattr("sedmd.ingest.read_frame", lambda *given, **more: os.kill(os.getpid(), signal.SIGSEGV))
-    monkeypatch.setattr("sedmd.ingest.apart", lambda read: apart(crash, signal.SIGSEGV))
+    monkeypatch.setattr("sedmd.run.ingest.read_frame", lambda *given, **more: os.kill(os.getpid(), signal.SIGSEGV))
+    monkeypatch.setattr("sedmd.run.ingest.apart", lambda read: apart(crash, signal.SIGSEGV))
     path = tmp_path / "ifu20190612_04_00_00.fits.fz"
     path.write_bytes(b"x")
     row = take_in(path, settings, now=datetime(2019, 6, 12, tzinfo=UTC))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.calibrations import age_nights, calibration_set, flux_calibration
-from sedmd.rows import JobRow
+from sedmd.ledger.records import JobRow
+from sedmd.plan.calibrations import age_nights, calibration_set, flux_calibration
 
 FOLDER = Path("/redux/20190611")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd.cards import known, number, number_of, position, sexagesimal, text_of, truth, whole, within
+from sedmd.raw.cards import known, number, number_of, position, sexagesimal, text_of, truth, whole, within
 
 UNKNOWN = [
     None,

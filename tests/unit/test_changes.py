@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from sedmd.changes import Change, changes_of, compare, read_changes, spectra_in, table, write_changes
 from sedmd.products.spectrum import write_spectrum
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.numeric.containers import Spectrum
+from sedmd.reprocess.changes import Change, changes_of, compare, read_changes, spectra_in, table, write_changes
 
 WAVELENGTH = np.linspace(3800.0, 9200.0, 216)
 STEP = WAVELENGTH[1] - WAVELENGTH[0]

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sedmd.config import from_table
+from sedmd.core.config import from_table
 from sedmd.daemon.chores import MOST_S, Chores, wanted
-from sedmd.report import Report
+from sedmd.run.event_log import Report
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 #: Notes its name below the redux root, then does what the name of a file there says.

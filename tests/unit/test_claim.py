@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sedmd.claim import NAME, OtherHost, TakenOver, claimed
-from sedmd.lock import single_instance
+from sedmd.host.claim import NAME, OtherHost, TakenOver, claimed
+from sedmd.host.lock import single_instance
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 

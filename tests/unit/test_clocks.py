@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd.clocks import start_of
+from sedmd.raw.clocks import start_of
 
 START = datetime(2019, 4, 18, 3, 50, 2, tzinfo=UTC)
 STEM = "ifu20190418_03_50_02"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sedmd import __version__, station
-from sedmd.cluster import DaskEngine
-from sedmd.errors import ConfigError, NotNow
-from sedmd.job import Job
+from sedmd import __version__
+from sedmd.core.errors import ConfigError, NotNow
+from sedmd.core.job import Job
+from sedmd.workers import station
+from sedmd.workers.cluster import DaskEngine
 
 MODULE = "unit.steps_that_misbehave"
 PATIENCE_S = 120

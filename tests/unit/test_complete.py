@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sedmd.core.errors import FrameFault
 from sedmd.daemon.complete import Gate, Look
-from sedmd.errors import FrameFault
-from sedmd.fitsfile import Verdict
+from sedmd.raw.fitsfile import Verdict
 
 FRAME = Path("/raw/20190612/ifu.fits")
 

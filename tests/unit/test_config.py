@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.config import SECTIONS, Instrument, Settings, from_table, load, show
-from sedmd.errors import ConfigError
+from sedmd.core.config import SECTIONS, Instrument, Settings, from_table, load, show
+from sedmd.core.errors import ConfigError
 
 SMALLEST = {"paths": {"raw_root": "/raw", "redux_root": "/redux"}}
 SHIPPED = Path(__file__).parents[2] / "config" / "sedmd.toml"

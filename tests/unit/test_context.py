@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.calibrations import bias_label, output_checksum
-from sedmd.config import Paths, Settings
-from sedmd.context import night_context
-from sedmd.job import Job
-from sedmd.ledger import Ledger
-from sedmd.worker import Outcome, Product
+from sedmd.core.config import Paths, Settings
+from sedmd.core.job import Job, Outcome, Product
+from sedmd.ledger.ledger import Ledger
+from sedmd.plan.calibrations import bias_label, output_checksum
+from sedmd.run.context import night_context
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from sedmd.daemon.clock import Ticker
 from sedmd.daemon.notify import Notifier
 from sedmd.daemon.watch import Watcher
-from sedmd.mounts import file_system
+from sedmd.host.mounts import file_system
 
 
 @pytest.mark.parametrize("abstract", [False, True])

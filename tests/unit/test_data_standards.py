@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sedmd.data import standards
-from sedmd.standardstar import ENCODER_WITHIN_ARCMIN, separation_arcmin
+from sedmd.raw.standardstar import ENCODER_WITHIN_ARCMIN, separation_arcmin
 
 #: Flux density of a V = 0 star at 5500 A (Bessell, Castelli & Plez 1998), erg / (s cm2 A).
 V_ZERO = 3.63e-9

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedmd.after import deadline
-from sedmd.after.deadline import TooLate, within
-from sedmd.after.http import NoAnswer, ask
-from sedmd.after.smtp import MailAway, MailRefused, deliver
-from sedmd.config import Mail
+from sedmd.after.deliver import deadline
+from sedmd.after.deliver.deadline import TooLate, within
+from sedmd.after.deliver.http import NoAnswer, ask
+from sedmd.after.deliver.smtp import MailAway, MailRefused, deliver
+from sedmd.core.config import Mail
 
 EXAMPLES = int(os.environ.get("SEDMD_FUZZ", "60"))
 #: Seconds of a delivery in these tests, and what a busy machine may take on top.

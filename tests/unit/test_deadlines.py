@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.config import from_table
-from sedmd.deadlines import deadlines
+from sedmd.core.config import from_table
+from sedmd.plan.deadlines import deadlines
 
 NIGHT = "20190612"
 #: Palomar, 2019 June 11/12: sunset 19:57 and sunrise 5:37 local daylight time (UT - 7 h).

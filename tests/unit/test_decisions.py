@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd import decisions
-from sedmd.decisions import Decision, DecisionFault, Picture, Placement
-from sedmd.reduce.aperture import Ellipse
-from sedmd.reduce.psf import Psf
+from sedmd.observation import decisions
+from sedmd.observation.decisions import Decision, DecisionFault, Picture, Placement
+from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reduce.target.psf import Psf
 
 SHA = "0123456789abcdef" * 4
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.config import from_table
-from sedmd.demo import MARK, PATIENCE_S, _prepare, _wait_until_closed, compare, decides, drop, passed
-from sedmd.errors import SedmError
+from sedmd.core.config import from_table
+from sedmd.core.errors import SedmError
+from sedmd.simulate.demo import MARK, PATIENCE_S, _prepare, _wait_until_closed, compare, decides, drop, passed
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def waiting(monkeypatch, states):
             raise state
         return state
 
-    monkeypatch.setattr("sedmd.demo.snapshot", look)
+    monkeypatch.setattr("sedmd.simulate.demo.snapshot", look)
 
     def sleep(_):
         seconds[0] += PATIENCE_S / 2

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from sedmd.departure import TRACES_FIGURES, WAVELENGTH_FIGURES, Geometry, departures
+from sedmd.plan.geometry_change import TRACES_FIGURES, WAVELENGTH_FIGURES, Geometry, departures
 
 NAMES = [field.name for field in fields(Geometry)]
 #: As measured on simulated mini nights: profile and seed -> the fields of `Geometry` in their order.

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sedmd.config import from_table
+from sedmd.core.config import from_table
 from sedmd.daemon import disk
-from sedmd.report import Report
+from sedmd.run.event_log import Report
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 MB = 1_000_000

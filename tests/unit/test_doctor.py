@@ -13,14 +13,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from sedmd.config import from_table
+from sedmd.core.config import from_table
 from sedmd.doctor import CHECKS, Environment, Finding, data, examine, host, render, unit
 from sedmd.doctor.environment import Loops, kernel_clock
 from sedmd.doctor.loops import compiled_loops
 from sedmd.doctor.unit import cache, command, compare, may_write, seconds
-from sedmd.ledger import Ledger
-from sedmd.schema import MIGRATIONS
-from sedmd.unit_file import parse_unit
+from sedmd.host.unit_file import parse_unit
+from sedmd.ledger.ledger import Ledger
+from sedmd.ledger.schema import MIGRATIONS
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 VERSIONS = {"python": "3.11.7", "numpy": "1.26.4", "watchdog": "6.0.0"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.engines import InlineEngine, ProcessEngine
-from sedmd.job import Job
+from sedmd.core.job import Job
+from sedmd.workers.engines import InlineEngine, ProcessEngine
 
 MODULE = "unit.steps_that_misbehave"
 

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from sedmd.epochs import CAMERAS, CHANGES, camera_of, changed_by, gain_of, is_kitt_peak, sections_of
-from sedmd.instrument import CCD_SHAPE
+from sedmd.core.instrument import CCD_SHAPE
+from sedmd.raw.epochs import CAMERAS, CHANGES, camera_of, changed_by, gain_of, is_kitt_peak, sections_of
 
 SQUARE, WIDE = (2048, 2048), (2048, 2088)
 ANDOR = next(camera for camera in CAMERAS if camera.serial == "26265")

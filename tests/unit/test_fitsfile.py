@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 from night.raw_night import cards, frame_bytes
 
-from sedmd.errors import FrameFault
-from sedmd.fitsfile import MAX_BYTES, MAX_HEADER_BLOCKS, examine, open_regular, primary_extent, read_plain
+from sedmd.core.errors import FrameFault
+from sedmd.raw.fitsfile import MAX_BYTES, MAX_HEADER_BLOCKS, examine, open_regular, primary_extent, read_plain
 
 FRAME = frame_bytes(cards(datetime(2019, 6, 12, 4, tzinfo=UTC), "x"), seed=1)
 HEADER = primary_extent(FRAME).header_bytes

@@ -17,19 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sedmd import decisions, foreign
-from sedmd.after.figures import night_figures
+from sedmd.after.report.figures import night_figures
 from sedmd.after.spectra import final_spectra
-from sedmd.after.webfolder import about
-from sedmd.foreign import ForeignFault, each, open_regular, plain, read_table, sentence, table_in
-from sedmd.foreign_picture import MAX_PIXELS, thumbnail
-from sedmd.journal import Journal, read
-from sedmd.known import known_files, why_foreign
-from sedmd.ledger import Ledger
+from sedmd.after.web.webfolder import about
+from sedmd.host import foreign_file as foreign
+from sedmd.host.foreign_file import ForeignFault, each, open_regular, plain, read_table, sentence, table_in
+from sedmd.host.foreign_picture import MAX_PIXELS, thumbnail
+from sedmd.ledger.journal import Journal, read
+from sedmd.ledger.ledger import Ledger
+from sedmd.observation import decisions
+from sedmd.observation.noted_decisions import saved_files, take_decisions
+from sedmd.observation.own_files import known_files, why_foreign
+from sedmd.observation.saved import step_of
 from sedmd.products.fitsio import ProductFault, read_checked
-from sedmd.report import Report
-from sedmd.saved import step_of
-from sedmd.verdicts import saved_files, take_decisions
+from sedmd.run.event_log import Report
 
 from .test_after_spectra import spectrum
 from .test_verdicts import decision

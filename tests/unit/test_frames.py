@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from night.raw_night import SHAPE, cards, frame_bytes, raw
 
-from sedmd.errors import FrameFault, HeaderFault, HeaderUnfinished
-from sedmd.frames import Kind, Limits, frame_from_header, is_unfinished, read_frame
+from sedmd.core.errors import FrameFault, HeaderFault, HeaderUnfinished
+from sedmd.raw.frames import Kind, Limits, frame_from_header, is_unfinished, read_frame
 
 START = datetime(2019, 6, 12, 4, 28, 2, tzinfo=UTC)
 PATH = Path("ifu20190612_04_28_02.fits")

@@ -5,7 +5,7 @@ import warnings
 import pytest
 from astropy.io import fits
 
-from sedmd.header import header_values, is_printable, readable_header
+from sedmd.raw.header import header_values, is_printable, readable_header
 
 
 def header(*cards: str) -> bytes:

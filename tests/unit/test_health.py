@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from sedmd.core.errors import ConfigError
 from sedmd.daemon import health
 from sedmd.daemon.health import HealthServer, check_listen
-from sedmd.daemon.vitals import own_use
-from sedmd.errors import ConfigError
+from sedmd.run.vitals import own_use
 from unit.test_vitals import WELL
 
 

@@ -9,10 +9,10 @@ import pytest
 from astropy.io import fits
 from night.raw_night import SHAPE, cards, frame_bytes, raw
 
-from sedmd.fitsfile import primary_extent
-from sedmd.frames import read_frame
-from sedmd.identity import Identity
-from sedmd.night import split_duplicates
+from sedmd.raw.fitsfile import primary_extent
+from sedmd.raw.frame_order import split_duplicates
+from sedmd.raw.frames import read_frame
+from sedmd.raw.identity import Identity
 
 START = datetime(2019, 6, 12, 4, tzinfo=UTC)
 CARDS = cards(START, "x")

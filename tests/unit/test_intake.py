@@ -10,13 +10,12 @@ import pytest
 from night.raw_night import SHAPE, on_sky, raw
 
 import sedmd.daemon.intake
-import sedmd.ingest
-from sedmd.config import from_table
+import sedmd.run.ingest
+from sedmd.core.config import from_table
+from sedmd.core.job import Job, Outcome
 from sedmd.daemon.intake import Intake
-from sedmd.job import Job
-from sedmd.ledger import Ledger
-from sedmd.report import Report
-from sedmd.worker import Outcome
+from sedmd.ledger.ledger import Ledger
+from sedmd.run.event_log import Report
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 
@@ -43,7 +42,7 @@ def told():
 
 @pytest.fixture
 def intake(tmp_path, watch, told, monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
     (tmp_path / "raw").mkdir()
     table = {
         "paths": {"raw_root": "raw", "redux_root": "redux"},
@@ -281,7 +280,7 @@ def test_directories_that_are_no_nights_are_left_alone(intake, watch, name):
 
 
 def test_a_disk_that_does_not_give_a_frame_defers_it(intake, watch, monkeypatch):
-    real = sedmd.ingest.read_frame
+    real = sedmd.run.ingest.read_frame
     faults = [OSError(5, "Input/output error")]
 
     def read(path, **options):
@@ -289,7 +288,7 @@ def test_a_disk_that_does_not_give_a_frame_defers_it(intake, watch, monkeypatch)
             raise faults.pop()
         return real(path, **options)
 
-    monkeypatch.setattr(sedmd.ingest, "read_frame", read)
+    monkeypatch.setattr(sedmd.run.ingest, "read_frame", read)
     put(intake, "20190612/ifu20190612_04_00_00.fits")
     for _ in range(3):
         turn(intake, watch)

@@ -2,7 +2,7 @@
 
 import json
 
-from sedmd.journal import NAME, Journal, read
+from sedmd.ledger.journal import NAME, Journal, read
 
 NIGHT = "20190612"
 

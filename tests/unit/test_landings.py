@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.config import Extraction, Instrument, Paths, Settings
-from sedmd.context import ACCEPTED, REFUSED, night_context
-from sedmd.job import Job
-from sedmd.landings import landings_of, place_begun_with
-from sedmd.ledger import Ledger
+from sedmd.core.config import Extraction, Instrument, Paths, Settings
+from sedmd.core.job import Job, Outcome, Product
+from sedmd.ledger.ledger import Ledger
 from sedmd.products.landing import EXPECTED, landing_figures
-from sedmd.reduce.place import Place
-from sedmd.worker import Outcome, Product
+from sedmd.reduce.target.place import Place
+from sedmd.run.context import ACCEPTED, REFUSED, night_context
+from sedmd.run.landings import landings_of, place_begun_with
 
 NOW = datetime(2021, 10, 20, 12, tzinfo=UTC)
 NIGHT = "20211018"

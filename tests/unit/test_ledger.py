@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.frames import Kind
-from sedmd.job import Job
-from sedmd.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
-from sedmd.schema import MIGRATIONS
-from sedmd.worker import Outcome, Product
+from sedmd.core.job import Job, Outcome, Product
+from sedmd.ledger.ledger import FrameRow, KnownFile, Ledger, LedgerError, LedgerFull
+from sedmd.ledger.schema import MIGRATIONS
+from sedmd.raw.frames import Kind
 
 from .test_night import make
 
@@ -156,7 +155,7 @@ def test_a_ledger_that_takes_one_page_but_has_no_room_is_not_called_well(tmp_pat
     def no_room(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("sedmd.sqlite.os.posix_fallocate", no_room)
+    monkeypatch.setattr("sedmd.ledger.sqlite.os.posix_fallocate", no_room)
     with pytest.raises(LedgerFull, match="No space left"):
         ledger.probe()
     assert sorted(tmp_path.rglob("*")) == before

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.doorbell import NAME, Doorbell, ring
-from sedmd.holders import Holder, holders_of
-from sedmd.ledger import Ledger, LedgerFull
-from sedmd.lock import Locked, NoState, holder, single_instance
-from sedmd.requests import who_asked
+from sedmd.host.doorbell import NAME, Doorbell, ring
+from sedmd.host.lock import Locked, NoState, holder, single_instance
+from sedmd.host.lock_holders import Holder, holders_of
+from sedmd.ledger.ledger import Ledger, LedgerFull
+from sedmd.run.requests import who_asked
 
 NOW = datetime(2019, 6, 12, 13, tzinfo=UTC)
 TAKE = "import fcntl, os, sys; f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600); fcntl.flock(f, {how}); "
@@ -103,7 +103,7 @@ def test_without_the_kernels_table_the_lock_itself_tells(tmp_path, other, monkey
     place = tmp_path / "table"
     if table is not None:
         place.write_text(table)
-    monkeypatch.setattr("sedmd.holders.TABLE", place)
+    monkeypatch.setattr("sedmd.host.lock_holders.TABLE", place)
     assert holder(tmp_path) is None
     process = other(TAKE.format(how=fcntl.LOCK_EX), tmp_path / "lock")
     (tmp_path / "lock").write_text("1\n")
@@ -146,8 +146,8 @@ def test_who_may_not_is_told_whose_it_is(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / "lock").touch()
-    monkeypatch.setattr("sedmd.lock.os.open", refused)
-    monkeypatch.setattr("sedmd.lock.os.geteuid", lambda: os.getuid() + 4711)
+    monkeypatch.setattr("sedmd.host.lock.os.open", refused)
+    monkeypatch.setattr("sedmd.host.lock.os.geteuid", lambda: os.getuid() + 4711)
     with (
         pytest.raises(NoState, match=r"lock belongs to \w+: run this as \w+, or give it back"),
         single_instance(tmp_path),

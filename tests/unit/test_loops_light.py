@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 
 from sedmd.reduce.loops.judge import judge, tally
 from sedmd.reduce.loops.light import look_up, profile_columns, pull_columns, shift_columns, solve_bands
-from sedmd.reduce.profile import Profile
-from sedmd.reduce.samples import Samples
+from sedmd.reduce.traces.profile import Profile
+from sedmd.reduce.traces.samples import Samples
 from unit.reduce_scenes import rng
 
 HALF, SHAPE = 6, (60, 12)

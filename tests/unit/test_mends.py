@@ -7,13 +7,13 @@ import pytest
 from astropy.io import fits
 from night.raw_night import SHAPE, cards, frame_bytes, raw
 
-from sedmd.clocks import start_of
-from sedmd.errors import HeaderFault
-from sedmd.frames import Kind, read_frame
-from sedmd.job import Job
-from sedmd.mends import BadMend, Mend, cards_for, overlay, parse_card, scope_of
+from sedmd.core.errors import HeaderFault
+from sedmd.core.job import Job
+from sedmd.ledger.records import frame_from_json, frame_to_json
 from sedmd.products.provenance import provenance
-from sedmd.rows import frame_from_json, frame_to_json
+from sedmd.raw.clocks import start_of
+from sedmd.raw.frames import Kind, read_frame
+from sedmd.raw.mends import BadMend, Mend, cards_for, overlay, parse_card, scope_of
 from sedmd.steps.raw import read_raw
 
 START = datetime(2019, 6, 12, 4, tzinfo=UTC)

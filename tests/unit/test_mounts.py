@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.mounts import file_system, mount_of, parse_mounts, read_mounts
+from sedmd.host.mounts import file_system, mount_of, parse_mounts, read_mounts
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

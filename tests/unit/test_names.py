@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd.names import MAX_LENGTH, product_name, product_names, safe_name
+from sedmd.core.target_names import MAX_LENGTH, product_name, product_names, safe_name
 
 NAMES = st.text(max_size=90) | st.text(alphabet="SNAT2024abc+-.[]()/:_ '\"é*", max_size=30)
 

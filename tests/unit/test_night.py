@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.frames import Frame, Kind
-from sedmd.night import night_begin, night_of, split_duplicates
+from sedmd.core.nights import night_begin, night_of
+from sedmd.raw.frame_order import split_duplicates
+from sedmd.raw.frames import Frame, Kind
 
 EVENING = datetime(2019, 6, 12, 4, tzinfo=UTC)
 AFTERNOON = datetime(2019, 6, 11, 23, tzinfo=UTC)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sedmd.errors import ConfigError
-from sedmd.nightlist import nights_meant
+from sedmd.core.errors import ConfigError
+from sedmd.plan.nightlist import nights_meant
 
 NIGHTS = ("20181231", "20190101", "20190102", "20190110")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sedmd.config import Classify
-from sedmd.errors import ConfigError
-from sedmd.patterns import check_pattern, first_match, matches
+from sedmd.core.config import Classify
+from sedmd.core.errors import ConfigError
+from sedmd.core.patterns import check_pattern, first_match, matches
 
 SKIP = Classify().skip
 

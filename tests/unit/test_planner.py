@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedmd.frames import Frame, Kind
-from sedmd.plan import Context, Plan, Record, State, job_key
-from sedmd.planner import plan_night
+from sedmd.ledger.records import Record
+from sedmd.plan.plan import Context, Plan, State, job_key
+from sedmd.plan.planner import plan_night
+from sedmd.raw.frames import Frame, Kind
 
 from .test_night import AFTERNOON, make, series
 

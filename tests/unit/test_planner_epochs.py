@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sedmd.frames import Kind
-from sedmd.plan import Record, State
-from sedmd.planner import plan_night
-from sedmd.status import _target_line, _unused
+from sedmd.ledger.records import Record
+from sedmd.plan.plan import State
+from sedmd.plan.planner import plan_night
+from sedmd.raw.frames import Kind
+from sedmd.run.status import _target_line, _unused
 
 from .test_night import make
 from .test_planner import carry_out, context, states

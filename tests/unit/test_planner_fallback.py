@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.calibrations import CalibrationSet, FluxCalibration, Reference
-from sedmd.config import Calibrations
-from sedmd.frames import Kind
-from sedmd.plan import Record, State
-from sedmd.planner import plan_night
+from sedmd.core.config import Calibrations
+from sedmd.ledger.records import Record
+from sedmd.plan.calibrations import CalibrationSet, FluxCalibration, Reference
+from sedmd.plan.plan import State
+from sedmd.plan.planner import plan_night
+from sedmd.raw.frames import Kind
 
 from .test_night import make, series
 from .test_planner import NOW, WHOLE, calibration_frames, carry_out, context, states

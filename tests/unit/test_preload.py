@@ -10,13 +10,13 @@ import pytest
 
 import sedmd
 from sedmd.commands.common import utc_now
-from sedmd.config import from_table
-from sedmd.engines import preloaded
-from sedmd.ingest import register, take_in
-from sedmd.ledger import Ledger
+from sedmd.core.config import from_table
+from sedmd.core.recipe import RECIPE
+from sedmd.ledger.ledger import Ledger
 from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
-from sedmd.recipe import RECIPE
+from sedmd.run.ingest import register, take_in
 from sedmd.steps import STEP_VERSIONS, STEPS
+from sedmd.workers.engines import preloaded
 from unit.test_steps_spectrum import job, page_of
 
 HEAVY = {"scipy", "numba", "llvmlite", "astroscrappy", "matplotlib"}
@@ -92,7 +92,7 @@ def test_a_job_loads_no_library(tmp_path):
 
 
 def test_modules_that_cannot_be_found_are_left_to_who_uses_them():
-    assert preloaded("no.such.module")[-2:] == ["no.such.module", "sedmd.frozen"]
+    assert preloaded("no.such.module")[-2:] == ["no.such.module", "sedmd.workers.frozen"]
 
 
 @pytest.mark.parametrize("words", ["--help", "status", "why ifu20190612_04_00_00"])
@@ -105,7 +105,8 @@ def test_asking_loads_no_numerical_library(tmp_path, words):
 
 
 def test_who_shows_a_spectrum_compiles_no_loop():
-    code = "import sys, sedmview.model, sedmd.saved, sedmd.after.figures; print('MODULES', *sys.modules)"
+    shown = "sedmview.model, sedmd.observation.saved, sedmd.after.report.figures"
+    code = f"import sys, {shown}; print('MODULES', *sys.modules)"
     assert of_libraries(loaded(code), {"numba"}) == []
 
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from sedmd.products.ascii import ascii_text, read_ascii, write_ascii
 from sedmd.products.fitsio import ProductFault
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.numeric.containers import Spectrum
 
 # kpy Check.check_spec writes them in this order
 ORDER = (

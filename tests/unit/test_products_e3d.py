@@ -6,7 +6,7 @@ from astropy.io import fits
 
 from sedmd.products.e3d import PYSEDM_UNIT_ARCSEC, read_any_cube
 from sedmd.products.fitsio import ProductFault
-from sedmd.reduce.hexagon import cell_area, cell_vertices
+from sedmd.reduce.numeric.hexagon import cell_area, cell_vertices
 
 #: pysedm's hexagon: circumradius 2/3 of its unit, turned by 103 degrees.
 CORNERS = np.array([(2 / 3 * np.cos(a), 2 / 3 * np.sin(a)) for a in np.deg2rad(103 - 30 + 60 * np.arange(6))])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sedmd.products import files
-from sedmd.products.files import DiskFull, sha256_of, write_bytes_atomic
+from sedmd.host import files
+from sedmd.host.files import DiskFull, sha256_of, write_bytes_atomic
 from sedmd.products.fitsio import ProductFault, add_cards, card_value, carried_header, read_checked, write_fits_atomic
 
 

@@ -10,15 +10,15 @@ from astropy.io import fits
 from numpy.testing import assert_array_equal
 
 import sedmd
-from sedmd.job import Job
+from sedmd.core.job import Job
 from sedmd.products.cube import read_cube, write_cube
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.image import combined_from, read_image, write_image
 from sedmd.products.provenance import options_hash, provenance
 from sedmd.products.spectrum import META_CARDS, read_spectrum, write_spectrum
 from sedmd.products.tables import Column, read_table, write_table
-from sedmd.reduce.containers import Cube, Image, Mask, Spaxels, Spectrum
-from sedmd.reduce.hexagon import cell_vertices
+from sedmd.reduce.numeric.containers import Cube, Image, Mask, Spaxels, Spectrum
+from sedmd.reduce.numeric.hexagon import cell_vertices
 
 
 def raw_header():

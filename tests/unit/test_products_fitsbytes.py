@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from sedmd.fitsfile import damage_of
-from sedmd.fitssum import checksum_text, ones_complement_sum
 from sedmd.products.fitsbytes import in_pieces, pixels
+from sedmd.raw.fitsfile import damage_of
+from sedmd.raw.fitssum import checksum_text, ones_complement_sum
 
 ABOUT = "this extension, see FITS standard 4.4.2.7"
 IMAGES = [

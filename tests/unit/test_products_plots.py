@@ -5,8 +5,8 @@ import pytest
 
 from sedmd.products.plots import ApertureMark, MapPanel, map_of_cube, plot_maps, plot_sensitivity, plot_spectrum
 from sedmd.products.plots.maps import map_of_values, picture_limits
-from sedmd.reduce.collapse import collapse
-from sedmd.reduce.containers import Cube, Spaxels, Spectrum
+from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.numeric.containers import Cube, Spaxels, Spectrum
 
 
 def make_cube(level=10.0):

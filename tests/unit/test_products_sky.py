@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 from sedmd.products.cube import write_cube
 from sedmd.products.landing import place_cards, place_told, places_for, star_landed
 from sedmd.products.sky import middle_position, offset_of, sexagesimal_text, sky_position, target_position, target_text
-from sedmd.reduce.place import Place
+from sedmd.reduce.target.place import Place
 from unit.reduce_scenes import hex_spaxels, make_cube
 
 #: Of a target at Dec +52: the encoder stands where the step from the acquisition camera to the IFU has put it.

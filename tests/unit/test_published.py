@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sedmd.cli import main
-from sedmd.foreign import ForeignFault
+from sedmd.host.foreign_file import ForeignFault
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.published import MOST_BYTES, Third, read_published
-from sedmd.reduce.containers import Spectrum
+from sedmd.reduce.numeric.containers import Spectrum
 from unit.snid_stand_in import write_stand_in
 
 WAVELENGTH = 3776.7 + 25.57 * np.arange(214)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.ingest import is_frame_name, night_by_name, raw_files
-from sedmd.rawname import RAW_SUFFIXES, Packing, packing_of, stem_of
+from sedmd.raw.rawname import RAW_SUFFIXES, Packing, packing_of, stem_of
+from sedmd.run.ingest import is_frame_name, night_by_name, raw_files
 
 STEM = "ifu20190612_04_00_00"
 

@@ -12,18 +12,21 @@ from pathlib import Path
 import pytest
 from night.raw_night import SHAPE, raw
 
-import sedmd.ingest
-from sedmd import readers as module
-from sedmd.apart import Died
-from sedmd.config import from_table
+import sedmd.run.ingest
+from sedmd.core.config import from_table
+from sedmd.core.errors import FrameFault
 from sedmd.daemon.intake import Intake
-from sedmd.errors import FrameFault
-from sedmd.ledger import Ledger
-from sedmd.readers import Readers, StillReading
-from sedmd.report import Report
+from sedmd.host.isolated import Died
+from sedmd.ledger.ledger import Ledger
+from sedmd.run import readers as module
+from sedmd.run.event_log import Report
+from sedmd.run.readers import Readers, StillReading
 
 from . import misreaders
 from .misreaders import act
+
+#: What the functions here import, so that no test measures that.
+PRELOAD = ("sedmd.run.ingest",)
 
 
 class Odd(Exception):
@@ -44,7 +47,7 @@ def odd():
 @pytest.fixture(scope="module")
 def quick():
     """Readers of little patience; one process serves all tests that leave it alive."""
-    made = Readers(patience_s=0.05, limit_s=1.0)
+    made = Readers(patience_s=0.05, limit_s=1.0, preload=PRELOAD)
     yield made
     made.close()
 
@@ -52,7 +55,7 @@ def quick():
 @pytest.fixture(scope="module")
 def steady():
     """Readers whose clock stands still: however busy the machine is, nothing takes them too long."""
-    made = Readers(patience_s=0.05, monotonic=lambda: 0.0)
+    made = Readers(patience_s=0.05, preload=PRELOAD, monotonic=lambda: 0.0)
     yield made
     made.close()
 
@@ -112,7 +115,7 @@ def test_a_reader_that_dies_or_hangs_is_told_and_another_serves(quick, what, why
 @pytest.mark.slow(seconds=8)
 def test_others_are_served_while_some_hang_and_no_more_hang_at_once_than_may(monkeypatch):
     monkeypatch.setattr(module, "MAX_SLOW", 1)
-    readers = Readers(patience_s=0.05, limit_s=3.0)
+    readers = Readers(patience_s=0.05, limit_s=3.0, preload=PRELOAD)
     hanging, ended, served, most, begun = ["one", "two"], {}, [], 0, time.monotonic()
     try:
         while len(ended) < len(hanging):
@@ -139,7 +142,7 @@ def test_others_are_served_while_some_hang_and_no_more_hang_at_once_than_may(mon
 
 def test_the_machine_standing_still_counts_for_nothing():
     now = [0.0]
-    readers = Readers(patience_s=0.05, limit_s=5.0, monotonic=lambda: now[0])
+    readers = Readers(patience_s=0.05, limit_s=5.0, preload=PRELOAD, monotonic=lambda: now[0])
     try:
         get(readers, "begin", partial(act, "0"))
         with pytest.raises(StillReading):
@@ -152,7 +155,7 @@ def test_the_machine_standing_still_counts_for_nothing():
 
 def test_no_process_outlives_a_service_that_is_killed():
     program = (
-        "import os, sys, time\nfrom sedmd.readers import Readers\n"
+        "import os, sys, time\nfrom sedmd.run.readers import Readers\n"
         "if __name__ == '__main__':\n"
         "    readers = Readers()\n    readers.start()\n    assert readers._kept.is_ready(60)\n"
         "    print(readers._kept._process.pid, flush=True)\n    time.sleep(600)\n"
@@ -168,7 +171,7 @@ def test_no_process_outlives_a_service_that_is_killed():
 
 def test_a_disk_that_does_not_answer_is_no_fault_of_the_file(monkeypatch):
     monkeypatch.setattr(module._Reader, "waits_for_disk", property(lambda self: True))
-    readers = Readers(patience_s=0.05, limit_s=0.3)
+    readers = Readers(patience_s=0.05, limit_s=0.3, preload=PRELOAD)
     try:
         with pytest.raises(OSError, match=r"the disk gave nothing for 0\.3 s"):
             get(readers, "x", partial(act, "12"))
@@ -183,8 +186,8 @@ EVIL = {"11": "signal SIGSEGV", "12": "longer than 0.6 s", "14": "GB of memory"}
 
 
 def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_them_taken_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(sedmd.ingest, "ARRAY_SHAPE", SHAPE)
-    monkeypatch.setattr(sedmd.ingest, "read_frame", misreaders.read_frame)
+    monkeypatch.setattr(sedmd.run.ingest, "ARRAY_SHAPE", SHAPE)
+    monkeypatch.setattr(sedmd.run.ingest, "read_frame", misreaders.read_frame)
     folder = tmp_path / "raw" / "20190612"
     folder.mkdir(parents=True)
     table = {"paths": {"raw_root": "raw", "redux_root": "redux"}, "watch": {"settle_s": 0.05}}
@@ -193,7 +196,7 @@ def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_
     for second in [*EVIL, "00", "17", "40", "41"]:
         raw(start.replace(second=int(second)), f"x{second}").write(tmp_path / "raw")
     late = [raw(start.replace(minute=minute), f"y{minute}") for minute in range(1, 8)]
-    readers = Readers(limit_s=0.6)
+    readers = Readers(limit_s=0.6, preload=PRELOAD)
     rows, longest = [], 0.0
     with Ledger.open(":memory:", clock=lambda: NOW) as ledger:
         intake = Intake(

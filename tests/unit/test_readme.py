@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from sedmd.cli import EXIT_CODES, parser
-from sedmd.config import SECTIONS
-from sedmd.frames import LAMPS
+from sedmd.core.config import SECTIONS
+from sedmd.core.recipe import RECIPE
 from sedmd.products.ascii import write_ascii
 from sedmd.products.spectrum import META_CARDS
-from sedmd.recipe import RECIPE
-from sedmd.reduce.containers import Spectrum
+from sedmd.raw.frames import LAMPS
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.simulate import PROFILES
 from sedmview.actions import ACTIONS
 from sedmview.model import Stage

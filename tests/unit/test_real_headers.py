@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedmd.errors import HeaderFault
-from sedmd.frames import Kind, frame_from_header
-from sedmd.night import night_of
+from sedmd.core.errors import HeaderFault
+from sedmd.core.nights import night_of
 from sedmd.products.conditions import conditions_of
+from sedmd.raw.frames import Kind, frame_from_header
 from unit.headers_by_epoch import (
     AIRMASSES,
     ANGLES_DEG,

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sedmd.frames import Kind
-from sedmd.planner import plan_night
-from sedmd.reconcile import reconcile
-from sedmd.rows import FrameRow
+from sedmd.ledger.records import FrameRow
+from sedmd.plan.planner import plan_night
+from sedmd.raw.frames import Kind
+from sedmd.run.reconcile import reconcile
 
 from .test_night import make
 from .test_planner import WHOLE, carry_out, context

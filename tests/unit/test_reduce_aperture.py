@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce import aperture
-from sedmd.reduce.aperture import (
+from sedmd.reduce.numeric.containers import Cube, Mask, Spaxels
+from sedmd.reduce.numeric.hexagon import cell_area
+from sedmd.reduce.target import aperture
+from sedmd.reduce.target.aperture import (
     Ellipse,
     coverage,
     difference,
@@ -14,9 +16,7 @@ from sedmd.reduce.aperture import (
     mean_of_pair,
     negated,
 )
-from sedmd.reduce.containers import Cube, Mask, Spaxels
-from sedmd.reduce.hexagon import cell_area
-from sedmd.reduce.psf import Psf, image
+from sedmd.reduce.target.psf import Psf, image
 
 EXPTIME = 900.0
 

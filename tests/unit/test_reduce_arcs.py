@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.polynomial import polynomial
 
-from sedmd.instrument import DISPERSION_GUESSES
-from sedmd.reduce.arcs import HALF_SPAN, Alignment, Lines, align, identify, mean_aligned
+from sedmd.core.instrument import DISPERSION_GUESSES
 from sedmd.reduce.loops.arcs import sharpen_alignment, sum_rows
-from sedmd.reduce.solution import MIN_IDENTIFICATION
+from sedmd.reduce.wavelength.arcs import HALF_SPAN, Alignment, Lines, align, identify, mean_aligned
+from sedmd.reduce.wavelength.solution import MIN_IDENTIFICATION
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import pixel_shares, rng
 

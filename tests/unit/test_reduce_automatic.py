@@ -5,14 +5,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.reduce.automatic import _same_light, extract_target
-from sedmd.reduce.doubts import about_sky
-from sedmd.reduce.find import BAND_EDGES, Source, find_in_bands
-from sedmd.reduce.host import fit_host
-from sedmd.reduce.place import Place
-from sedmd.reduce.psf import PointSpectrum, Psf, Refraction, condense
-from sedmd.reduce.seeing import Seeing, seeing_by_star
-from sedmd.reduce.target import Doubt, Look
+from sedmd.reduce.target.automatic import _same_light, extract_target
+from sedmd.reduce.target.concerns import about_sky
+from sedmd.reduce.target.find import BAND_EDGES, Source, find_in_bands
+from sedmd.reduce.target.host import fit_host
+from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.psf import PointSpectrum, Psf, Refraction, condense
+from sedmd.reduce.target.seeing import Seeing, seeing_by_star
+from sedmd.reduce.target.target import Doubt, Look
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 
 WAVELENGTH = np.linspace(3900.0, 9100.0, 160)

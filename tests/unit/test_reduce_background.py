@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.background import gap_weight, smooth_background
 from sedmd.reduce.loops.background import free_weight, spread_blocks, sum_blocks
-from sedmd.reduce.profile import gaussian_profile
+from sedmd.reduce.traces.background import gap_weight, smooth_background
+from sedmd.reduce.traces.profile import gaussian_profile
 from unit.reduce_scenes import SHAPE, lattice_scene, pixel_shares, rng, rows_scene
 
 

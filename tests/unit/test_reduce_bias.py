@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sedmd.instrument import Sections
-from sedmd.reduce.bias import bias_reasons, combine_bias
-from sedmd.reduce.containers import Mask
-from sedmd.reduce.detector import debias
-from sedmd.reduce.overscan import image_columns, overscan_level, scan_level
+from sedmd.core.instrument import Sections
+from sedmd.reduce.detector.bias import bias_reasons, combine_bias
+from sedmd.reduce.detector.ccd import debias
+from sedmd.reduce.detector.overscan import image_columns, overscan_level, scan_level
+from sedmd.reduce.numeric.containers import Mask
 from unit.reduce_scenes import rng
 
 NY, GAIN = 384, 1.8

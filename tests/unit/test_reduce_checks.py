@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.epochs import ANDOR_SECTIONS, PIXIS_SECTIONS
-from sedmd.reduce.bias import combine_bias
-from sedmd.reduce.checks import LINES_FROM, MIN_CONTRAST, lamp_light, lamp_reason, likeness
-from sedmd.reduce.containers import Image
-from sedmd.reduce.detector import combine_exposures, debias
+from sedmd.raw.epochs import ANDOR_SECTIONS, PIXIS_SECTIONS
+from sedmd.reduce.detector.bias import combine_bias
+from sedmd.reduce.detector.ccd import combine_exposures, debias
+from sedmd.reduce.detector.checks import LINES_FROM, MIN_CONTRAST, lamp_light, lamp_reason, likeness
+from sedmd.reduce.numeric.containers import Image
 from sedmd.simulate import PROFILES, load_profile, plan_night, render_frame
 from unit.reduce_scenes import draw, expose, lattice_scene, rng
 

@@ -10,9 +10,9 @@ import numba
 import numpy as np
 import pytest
 
-from sedmd.reduce import kept
-from sedmd.reduce.compiled import Place, compiled, places
-from sedmd.unit_file import last, parse_unit
+from sedmd.host.unit_file import last, parse_unit
+from sedmd.reduce.numeric import machine_code as kept
+from sedmd.reduce.numeric.compiled import Place, compiled, places
 
 
 @compiled("float64(float64[::1], float64)")
@@ -32,7 +32,7 @@ def test_compiled_function_adds_in_order_and_divides_by_zero_as_numpy_does():
 def test_without_a_place_for_the_cache_functions_are_compiled_all_the_same(tmp_path):
     # numba looks beside the source and in the user's cache; here both are below a file, where nobody can write
     (tmp_path / "file").write_text("")
-    source = "from sedmd.reduce.compiled import compiled\n"
+    source = "from sedmd.reduce.numeric.compiled import compiled\n"
     source += "f = compiled('int64(int64)')(eval('lambda n: n + 1'))\nprint(f(41))"
     environment = {**os.environ, "HOME": str(tmp_path / "file"), "XDG_CACHE_HOME": str(tmp_path / "file" / "x")}
     done = subprocess.run(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 
-from sedmd.reduce import cosmic
-from sedmd.reduce.containers import Mask
-from sedmd.reduce.cosmic import clean_cosmics, find_cosmics
+from sedmd.reduce.detector import cosmic
+from sedmd.reduce.detector.cosmic import clean_cosmics, find_cosmics
+from sedmd.reduce.numeric.containers import Mask
 from unit.reduce_scenes import draw, expose, lattice_scene, rng, taper
 
 

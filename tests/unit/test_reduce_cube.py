@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sedmd.reduce.containers import Mask
-from sedmd.reduce.cube import bin_edges, rebin, to_matrices
-from sedmd.reduce.samples import make_samples
+from sedmd.reduce.cube.cube import bin_edges, rebin, to_matrices
+from sedmd.reduce.numeric.containers import Mask
+from sedmd.reduce.traces.samples import make_samples
 from unit.reduce_scenes import pixel_shares, prism_solution, rng
 
 GRID = np.linspace(4000.0, 9000.0, 150)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.instrument import Sections
-from sedmd.reduce.bias import MasterBias, combine_bias, robust_sigma
-from sedmd.reduce.containers import Mask
-from sedmd.reduce.detector import combine_exposures, debias
-from sedmd.reduce.overscan import overscan_level
+from sedmd.core.instrument import Sections
+from sedmd.reduce.detector.bias import MasterBias, combine_bias, robust_sigma
+from sedmd.reduce.detector.ccd import combine_exposures, debias
+from sedmd.reduce.detector.overscan import overscan_level
+from sedmd.reduce.numeric.containers import Mask
 from unit.reduce_scenes import READ_NOISE, expose, quiet, rng
 
 NY, NX, FIRST = 256, 515, 512

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.dispersion import Group, fit_model
-from sedmd.reduce.solution_checks import MAX_STRAIN
+from sedmd.reduce.wavelength.dispersion import Group, fit_model
+from sedmd.reduce.wavelength.solution_checks import MAX_STRAIN
 from unit.reduce_scenes import rng
 
 ENDS = (1.2, -1.0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.extract import HALF_HEIGHT, columns_first, fit_fluxes, model_image, scattered_under
-from sedmd.reduce.profile import gaussian_profile
-from sedmd.reduce.samples import Samples
+from sedmd.reduce.traces.extract import HALF_HEIGHT, columns_first, fit_fluxes, model_image, scattered_under
+from sedmd.reduce.traces.profile import gaussian_profile
+from sedmd.reduce.traces.samples import Samples
 from unit.reduce_scenes import lattice_scene, rng, rows_scene
 
 SIGMA = 4 / 3

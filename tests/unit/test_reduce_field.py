@@ -3,7 +3,7 @@
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.field import field_value, terms
+from sedmd.reduce.numeric.field import field_value, terms
 from unit.reduce_scenes import rng
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.find import edge_distance, find_sources
-from sedmd.reduce.psf import Refraction
+from sedmd.reduce.target.find import edge_distance, find_sources
+from sedmd.reduce.target.psf import Refraction
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 
 WAVELENGTH = np.linspace(4000.0, 9000.0, 150)

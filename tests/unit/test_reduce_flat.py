@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.flat import LEAST_SPREAD, NEIGHBOURS, _alike, spaxel_flat
+from sedmd.reduce.cube.flat import LEAST_SPREAD, NEIGHBOURS, _alike, spaxel_flat
 from unit.reduce_scenes import rng
 
 WAVELENGTH = np.linspace(3800.0, 9800.0, 200)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.flexure import FeatureShift, Flexure, SkyFeature, find_far_shift, measure_flexure
-from sedmd.reduce.samples import make_samples
+from sedmd.reduce.traces.samples import make_samples
+from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure, SkyFeature, find_far_shift, measure_flexure
 from unit.reduce_scenes import pixel_shares, prism_solution, rng
 
 N = 250

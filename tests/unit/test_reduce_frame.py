@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.reduce.containers import Image, Mask
-from sedmd.reduce.frame import flagged, separate
-from sedmd.reduce.profile import gaussian_profile
+from sedmd.reduce.numeric.containers import Image, Mask
+from sedmd.reduce.traces.frame import flagged, separate
+from sedmd.reduce.traces.profile import gaussian_profile
 from unit.reduce_scenes import draw, expose, lattice_scene, rng, taper
 
 SHAPE = (320, 512)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from sedmd.instrument import Sections
+from sedmd.core.instrument import Sections
+from sedmd.reduce.detector.overscan import image_columns, image_part
 from sedmd.reduce.loops.gaps import rooted_light
-from sedmd.reduce.overscan import image_columns, image_part
 from unit.reduce_scenes import rng
 
 

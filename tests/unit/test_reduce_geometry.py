@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.instrument import CCD_TO_SKY
-from sedmd.reduce.geometry import Lattice, find_basis, find_lattice, node_at, sky_positions
+from sedmd.core.instrument import CCD_TO_SKY
+from sedmd.reduce.wavelength.geometry import Lattice, find_basis, find_lattice, node_at, sky_positions
 from unit.reduce_scenes import rng
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.linefit import blends, fit_group, group_lines
 from sedmd.reduce.loops.lines import draw_group, improve_groups, solve, strength_equations
+from sedmd.reduce.wavelength.linefit import blends, fit_group, group_lines
 from unit.reduce_scenes import pixel_shares, rng
 
 N, N_COLUMN = 400, 60

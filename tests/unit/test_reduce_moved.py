@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.detector import combine_exposures
-from sedmd.reduce.moved import REACH_PX, SAME_PX, groups_alike, rows_between, shift_between
+from sedmd.reduce.detector.ccd import combine_exposures
+from sedmd.reduce.detector.moved_exposures import REACH_PX, SAME_PX, groups_alike, rows_between, shift_between
 from unit.reduce_scenes import draw, expose, lattice_scene
 
 SHAPE = (512, 512)

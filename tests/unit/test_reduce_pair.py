@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.containers import Cube, Spaxels
-from sedmd.reduce.pair import extract_pair
-from sedmd.reduce.psf import Psf, Refraction, extract_point
+from sedmd.reduce.numeric.containers import Cube, Spaxels
+from sedmd.reduce.target.pair import extract_pair
+from sedmd.reduce.target.psf import Psf, Refraction, extract_point
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share, rng
 
 WAVELENGTH = np.linspace(4000.0, 9000.0, 40)

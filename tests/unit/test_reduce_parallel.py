@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from sedmd.reduce.parallel import piece_by_piece, side_by_side
+from sedmd.reduce.numeric.parallel import piece_by_piece, side_by_side
 
 
 @pytest.fixture(params=[1, 2, 5])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.place import ANYWHERE, LEAST_SPREAD, USUAL_SPREAD, Landing, Place, learn_place, with_star
+from sedmd.reduce.target.place import ANYWHERE, LEAST_SPREAD, USUAL_SPREAD, Landing, Place, learn_place, with_star
 
 
 def landings(points, first=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.profile import gaussian_profile, measured_profile
+from sedmd.reduce.traces.profile import gaussian_profile, measured_profile
 from unit.reduce_scenes import pixel_shares, rng
 
 ROWS = np.arange(-15, 16)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.containers import Cube
-from sedmd.reduce.psf import Bands, Psf, Refraction, condense, extract_point, fit_psf, image, variance_law
+from sedmd.reduce.numeric.containers import Cube
+from sedmd.reduce.target.psf import Bands, Psf, Refraction, condense, extract_point, fit_psf, image, variance_law
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share, rng
 
 WAVELENGTH = np.linspace(4000.0, 9000.0, 40)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.refraction import displacement, refractivity
+from sedmd.reduce.target.refraction import displacement, refractivity
 
 #: The conditions of Filippenko 1982: 600 mm Hg, 7 C, 8 mm Hg of water vapour (more than 7 C can hold, as published).
 FILIPPENKO = {"pressure_mbar": 600 / 0.750062, "temperature_c": 7.0, "humidity": 8 / (10.014 * 0.750062)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.ridges import find_chains, ridge_filter
+from sedmd.reduce.traces.ridges import find_chains, ridge_filter
 from unit.reduce_scenes import READ_NOISE, draw, expose, lattice_scene, rng, taper
 
 

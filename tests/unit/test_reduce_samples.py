@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sedmd.reduce.samples import make_samples, polynomial
+from sedmd.reduce.traces.samples import make_samples, polynomial
 from unit.reduce_scenes import lattice_scene, rng
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.seeing import Seeing, Shape, seeing_by_star
+from sedmd.reduce.target.seeing import Seeing, Shape, seeing_by_star
 
 #: What an ellipticity that was not measured brings to a density.
 FLAT = Shape(fwhm_arcsec=1.0).roundness(0.08)

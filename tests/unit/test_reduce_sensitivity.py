@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.psf import Psf, Refraction, extract_point
-from sedmd.reduce.sensitivity import Response, blur_to_bins, calibrate, extinction_factor, fit_sensitivity
+from sedmd.reduce.flux.sensitivity import Response, blur_to_bins, calibrate, extinction_factor, fit_sensitivity
+from sedmd.reduce.target.psf import Psf, Refraction, extract_point
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share, rng
 
 WAVELENGTH = np.linspace(3800.0, 9400.0, 220)

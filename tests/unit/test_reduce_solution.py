@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.polynomial import polynomial
 
-from sedmd.instrument import DISPERSION_GUESSES
-from sedmd.reduce.solution import refine_wavelengths, solve_geometry
-from sedmd.reduce.solution_checks import solution_reason
-from sedmd.reduce.wavelength import make_scale
+from sedmd.core.instrument import DISPERSION_GUESSES
+from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
+from sedmd.reduce.wavelength.solution_checks import solution_reason
+from sedmd.reduce.wavelength.wavelength import make_scale
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import expose, pixel_shares, rng
 

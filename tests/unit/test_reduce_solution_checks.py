@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sedmd.reduce.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
+from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
 from unit.reduce_scenes import prism_solution
 
 N = 200

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 
+from sedmd.reduce.detector.stack import STRIP_ROWS, mean_of_near, sorting_network
 from sedmd.reduce.loops.median import median_of_7, median_of_9, medians_of_7_by_7, medians_of_9_along_rows
-from sedmd.reduce.stack import STRIP_ROWS, mean_of_near, sorting_network
 from unit.reduce_scenes import rng
 
 

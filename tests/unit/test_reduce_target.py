@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.find import Source
-from sedmd.reduce.place import Place
-from sedmd.reduce.psf import Psf, Refraction
-from sedmd.reduce.seeing import Seeing, Shape
-from sedmd.reduce.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, unrelated, weighed
+from sedmd.reduce.target.find import Source
+from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.psf import Psf, Refraction
+from sedmd.reduce.target.seeing import Seeing, Shape
+from sedmd.reduce.target.target import VISIBLE, Look, candidates, likeness, nod_error, nod_of, unrelated, weighed
 from unit.reduce_scenes import hex_spaxels, make_cube
 
 CUBE = make_cube(hex_spaxels(4), np.linspace(4000.0, 9000.0, 5), np.zeros((5, hex_spaxels(4).q.size)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.traces import find_traces, refine_traces
+from sedmd.reduce.traces.traces import find_traces, refine_traces
 from unit.reduce_scenes import READ_NOISE, draw, expose, lattice_scene, pixel_shares, taper
 
 SHAPE = (320, 640)

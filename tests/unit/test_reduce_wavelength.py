@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.instrument import DISPERSION_GUESSES
-from sedmd.reduce.arcs import HALF_SPAN, Lines
-from sedmd.reduce.dispersion import _normal_equations
-from sedmd.reduce.wavelength import fit_wavelengths, make_scale
+from sedmd.core.instrument import DISPERSION_GUESSES
+from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
+from sedmd.reduce.wavelength.dispersion import _normal_equations
+from sedmd.reduce.wavelength.wavelength import fit_wavelengths, make_scale
 from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 

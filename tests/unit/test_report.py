@@ -3,9 +3,8 @@
 import io
 from datetime import UTC, datetime
 
-from sedmd.job import Job
-from sedmd.report import Report, figures
-from sedmd.worker import Outcome
+from sedmd.core.job import Job, Outcome
+from sedmd.run.event_log import Report, figures
 
 NOW = datetime(2019, 6, 12, 4, 28, 2, tzinfo=UTC)
 JOB = Job(step="flat", night="20190612", label="flat", inputs={}, outputs={})

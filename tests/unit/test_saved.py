@@ -11,21 +11,21 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "gui"))
 from viewer_samples import make_cube, make_header
 
-from sedmd import decisions, observed, saved
 from sedmd.cli import main
+from sedmd.core.errors import SedmError
 from sedmd.data.extinction import extinction_mag
-from sedmd.decisions import Picture, Placement
-from sedmd.errors import SedmError
+from sedmd.host.files import sha256_of
+from sedmd.observation import decisions, observed, saved
+from sedmd.observation.decisions import Picture, Placement
+from sedmd.observation.saved import ReplayFault, Verdict
 from sedmd.products.ascii import read_ascii
 from sedmd.products.cube import write_cube
-from sedmd.products.files import sha256_of
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
-from sedmd.reduce.aperture import Ellipse
-from sedmd.reduce.containers import Spectrum
-from sedmd.reduce.psf import Psf
-from sedmd.reduce.sensitivity import Sensitivity
-from sedmd.saved import ReplayFault, Verdict
+from sedmd.reduce.flux.sensitivity import Sensitivity
+from sedmd.reduce.numeric.containers import Spectrum
+from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reduce.target.psf import Psf
 
 VERDICT = Verdict(picture=Picture(window=(6500.0, 7000.0), low=-9.0, high=9.0), quality=2, reducer=" Ada L. ")
 PSF = Psf(x_arcsec=0.0, y_arcsec=0.0, fwhm_arcsec=1.88, beta=8.0)

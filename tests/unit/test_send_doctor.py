@@ -2,7 +2,7 @@
 
 import pytest
 
-from sedmd.after.deliveries import QUEUED, Deliveries
+from sedmd.after.deliver.deliveries import QUEUED, Deliveries
 from sedmd.doctor import Environment, sending
 from unit.sending import NIGHT, Clock, secret_file, settings
 

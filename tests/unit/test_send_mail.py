@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sedmd.after.deliveries import SENDING, Deliveries
-from sedmd.after.final_report import PRODUCT, preview, send_final_report
-from sedmd.after.letter import digest, letter
-from sedmd.after.smtp import MailAway, MailRefused, check
+from sedmd.after.deliver.deliveries import SENDING, Deliveries
+from sedmd.after.deliver.final_report import PRODUCT, preview, send_final_report
+from sedmd.after.deliver.final_report_mail import digest, letter
+from sedmd.after.deliver.smtp import MailAway, MailRefused, check
 from sedmd.cli import main
-from sedmd.errors import ConfigError, SedmError
-from sedmd.frames import Frame, Kind
-from sedmd.ledger import Ledger
-from sedmd.rows import FrameRow
+from sedmd.core.errors import ConfigError, SedmError
+from sedmd.ledger.ledger import Ledger
+from sedmd.ledger.records import FrameRow
+from sedmd.raw.frames import Frame, Kind
 from unit.sending import NIGHT, Clock, book, make, secret_file, settings
 
 PASSWORD = "pass-SECRET-word"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sedmd.cli import parser
-from sedmd.config import from_table
-from sedmd.deadlines import deadlines
-from sedmd.unit_file import last, parse_unit
+from sedmd.core.config import from_table
+from sedmd.host.unit_file import last, parse_unit
+from sedmd.plan.deadlines import deadlines
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 NAMES = ("sedmd-upload", "sedmd-final-report")

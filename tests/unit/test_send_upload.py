@@ -11,20 +11,20 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from sedmd.after.backend import Closed, Receipt, Refused, TryLater
-from sedmd.after.deliveries import Deliveries
-from sedmd.after.http import NoAnswer, ask
-from sedmd.after.outgoing import Unfit, outgoing
-from sedmd.after.receivers import receiver
-from sedmd.after.secret import Secret, read_secret
+from sedmd.after.deliver.backend import Closed, Receipt, Refused, TryLater
+from sedmd.after.deliver.deliveries import Deliveries
+from sedmd.after.deliver.http import NoAnswer, ask
+from sedmd.after.deliver.outgoing import Unfit, outgoing
+from sedmd.after.deliver.receivers import receiver
+from sedmd.after.deliver.secret import Secret, read_secret
+from sedmd.after.deliver.upload import REPORT, Uploader, nights_due
+from sedmd.after.deliver.withdraw import withdraw
 from sedmd.after.spectra import final_spectra
-from sedmd.after.upload import REPORT, Uploader, nights_due
-from sedmd.after.withdraw import withdraw
 from sedmd.cli import main
-from sedmd.errors import ConfigError
-from sedmd.ledger import Ledger
-from sedmd.lock import Locked
-from sedmd.products.files import sha256_of
+from sedmd.core.errors import ConfigError
+from sedmd.host.files import sha256_of
+from sedmd.host.lock import Locked
+from sedmd.ledger.ledger import Ledger
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from unit.sending import NIGHT, SNID, Clock, book, classify, make, secret_file, settings
 from unit.skyportal_server import TOKEN, cut, garbage, half, hang, says, serving, slow
@@ -444,8 +444,8 @@ def test_a_lock_that_is_not_ours_to_open(tmp_path, folder, clock):
 
 
 def test_beside_a_running_service(tmp_path, server, folder, clock):
-    from sedmd.ledger import Ledger
-    from sedmd.lock import single_instance
+    from sedmd.host.lock import single_instance
+    from sedmd.ledger.ledger import Ledger
 
     server.add("a")
     make(folder, "a")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedmd.frames import Kind
-from sedmd.series import lamp_sets, series_of, unused
+from sedmd.plan.series import lamp_sets, series_of, unused
+from sedmd.raw.frames import Kind
 
 from .test_night import AFTERNOON, make, series
 

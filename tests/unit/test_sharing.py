@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import sedmd
-from sedmd.config import from_table
+from sedmd.core.config import from_table
 from sedmd.doctor import Environment
 from sedmd.doctor.saving import saving
-from sedmd.products.files import write_bytes_atomic
-from sedmd.sharing import is_shared, let_group_write, make_folder, open_to_group
+from sedmd.host.files import write_bytes_atomic
+from sedmd.host.sharing import is_shared, let_group_write, make_folder, open_to_group
 
 GROUP, SERVICE, ALICE, BOB, STRANGER = 61100, 61001, 61002, 61003, 61004
 NAME = "ZTF19abc"

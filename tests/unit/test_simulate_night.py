@@ -18,7 +18,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 import sedmd
-from sedmd.errors import ConfigError, SedmError
+from sedmd.core.errors import ConfigError, SedmError
 from sedmd.simulate import (
     PROFILES,
     Exposure,

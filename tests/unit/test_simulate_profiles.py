@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from sedmd.errors import ConfigError
+from sedmd.core.errors import ConfigError
 from sedmd.simulate import PROFILES, load_profile
 from sedmd.simulate.cards import STYLES
 from sedmd.simulate.profiles import profile_of

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sedmd.errors import SedmError
-from sedmd.instrument import WAVELENGTH_GRID
+from sedmd.core.errors import SedmError
+from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.products.cube import write_cube
 from sedmd.products.image import write_image
 from sedmd.products.solution import TraceSet, write_flat, write_traces, write_wavelength
 from sedmd.products.spectrum import write_spectrum
-from sedmd.reduce.containers import Cube, Image, Spaxels, Spectrum
-from sedmd.reduce.field import FieldModel
-from sedmd.reduce.profile import Profile
-from sedmd.reduce.traces import Traces
-from sedmd.reduce.wavelength import Scale, WavelengthSolution
+from sedmd.reduce.numeric.containers import Cube, Image, Spaxels, Spectrum
+from sedmd.reduce.numeric.field import FieldModel
+from sedmd.reduce.traces.profile import Profile
+from sedmd.reduce.traces.traces import Traces
+from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered
 from sedmd.simulate.render import Expected

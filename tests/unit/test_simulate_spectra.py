@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sedmd.errors import SedmError
+from sedmd.core.errors import SedmError
 from sedmd.simulate import load_profile, spectra
 from sedmd.simulate.tables import airglow_lines, lamp_lines, standards
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedmd.data import standards
-from sedmd.frames import Frame, Kind, frame_from_header
-from sedmd.rows import frame_from_json, frame_to_json
-from sedmd.standardstar import Place, identify, same_target, separation_arcmin
+from sedmd.ledger.records import frame_from_json, frame_to_json
+from sedmd.raw.frames import Frame, Kind, frame_from_header
+from sedmd.raw.standardstar import Place, identify, same_target, separation_arcmin
 
 FEIGE34, HZ44 = (standards.STANDARDS[key] for key in ("feige34", "hz44"))
 ELSEWHERE = (179.6, 52.0)

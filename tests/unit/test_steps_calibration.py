@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-import sedmd.epochs
-from sedmd.epochs import CAMERAS, Camera
-from sedmd.errors import CalibrationFault
-from sedmd.instrument import Sections
-from sedmd.job import Job
+import sedmd.raw.epochs
+from sedmd.core.errors import CalibrationFault
+from sedmd.core.instrument import Sections
+from sedmd.core.job import Job
 from sedmd.products.image import read_image
-from sedmd.reduce.containers import Mask
+from sedmd.raw.epochs import CAMERAS, Camera
+from sedmd.reduce.numeric.containers import Mask
 from sedmd.steps.calibration import _made_of, _moved, _off_the_dome, make_bias, make_lamp, make_traces
 from sedmd.steps.raw import read_master_bias, to_electrons
 from unit.reduce_scenes import expose, rng
@@ -29,7 +29,7 @@ WIDE = replace(CAMERAS[-1], shape=(512, 555), sections=Sections(image=(20, 535),
 
 @pytest.fixture(autouse=True)
 def small_detector(monkeypatch):
-    monkeypatch.setattr(sedmd.epochs, "CAMERAS", (PLAIN, WIDE))
+    monkeypatch.setattr(sedmd.raw.epochs, "CAMERAS", (PLAIN, WIDE))
 
 
 @cache

@@ -5,13 +5,13 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
-from sedmd import observed
-from sedmd.errors import NeedsObserver
-from sedmd.job import Job
+from sedmd.core.errors import NeedsObserver
+from sedmd.core.job import Job
+from sedmd.observation import observed
 from sedmd.products.cube import write_cube
 from sedmd.products.landing import landing_of, place_cards
 from sedmd.products.spectrum import read_spectrum
-from sedmd.reduce.place import Place
+from sedmd.reduce.target.place import Place
 from sedmd.steps.extraction import extract_spectrum
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 

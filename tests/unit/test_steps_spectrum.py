@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from sedmd.core.errors import FrameFault
+from sedmd.core.job import Job
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
-from sedmd.errors import FrameFault
-from sedmd.job import Job
 from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
-from sedmd.reduce.containers import Spectrum
-from sedmd.reduce.seeing import Seeing, seeing_by_star
-from sedmd.reduce.sensitivity import Sensitivity, blur_to_bins, extinction_factor
+from sedmd.reduce.flux.sensitivity import Sensitivity, blur_to_bins, extinction_factor
+from sedmd.reduce.numeric.containers import Spectrum
+from sedmd.reduce.target.seeing import Seeing, seeing_by_star
 from sedmd.steps.extraction import INSTRUMENTAL, _calibrations, _seeing
 from sedmd.steps.page import draw_page
 from sedmd.steps.spectrum import CALIBRATED, calibrate_spectrum, make_fluxcal

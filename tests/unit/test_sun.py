@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from sedmd import instrument
-from sedmd.sun import HORIZON_DEG, Site, SunError, sun_altitude, sun_times
+from sedmd.core import instrument
+from sedmd.core.sun import HORIZON_DEG, Site, SunError, sun_altitude, sun_times
 
 PALOMAR = Site(instrument.LATITUDE_DEG, instrument.LONGITUDE_DEG, instrument.HEIGHT_M)
 
@@ -196,7 +196,7 @@ class Forbidden:
 iers.earth_orientation_table.get = lambda: Forbidden()
 iers.LeapSeconds.auto_open = lambda *args: sys.exit("asked for leap seconds")
 filters = list(warnings.filters)
-print(sedmd.sun.sun_times("20991231", sedmd.sun.Site(33.3563, -116.8648, 1712.0)).sunset.isoformat())
+print(sedmd.core.sun.sun_times("20991231", sedmd.core.sun.Site(33.3563, -116.8648, 1712.0)).sunset.isoformat())
 assert warnings.filters == filters
 """
 

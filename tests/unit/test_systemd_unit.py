@@ -5,9 +5,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from sedmd.config import load
+from sedmd.core.config import load
 from sedmd.doctor.unit import command, compare, seconds
-from sedmd.unit_file import last, parse_unit, paths, yes
+from sedmd.host.unit_file import last, parse_unit, paths, yes
 
 HERE = Path(__file__).resolve().parents[2]
 UNIT = HERE / "systemd" / "sedmd.service"

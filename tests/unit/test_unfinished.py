@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sedmd.after.outgoing import why_not
-from sedmd.errors import HeaderFault
-from sedmd.frames import is_unfinished
-from sedmd.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
-from sedmd.labels import Kind
-from sedmd.pixels import shows_light
-from sedmd.rawname import is_frame_stem
-from sedmd.sun import Site
-from sedmd.unfinished import unfinished_frame
+from sedmd.after.deliver.outgoing import why_not
+from sedmd.core.errors import HeaderFault
+from sedmd.core.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
+from sedmd.core.sun import Site
+from sedmd.raw.blank_frame import shows_light
+from sedmd.raw.frames import is_unfinished
+from sedmd.raw.labels import Kind
+from sedmd.raw.rawname import is_frame_stem
+from sedmd.raw.unfinished_header import unfinished_frame
 
 PALOMAR = Site(LATITUDE_DEG, LONGITUDE_DEG, HEIGHT_M)
 #: In the middle of the night, and an hour before sunset.

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from sedmd.doctor.unit import cache
-from sedmd.unit_file import covers, last, parse_unit, paths, words_of, yes
+from sedmd.host.unit_file import covers, last, parse_unit, paths, words_of, yes
 
 TEXT = """\
 # comment

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.after.secret import MAIL_PASSWORD, UPLOAD_TOKEN
-from sedmd.unit_file import last, parse_unit
+from sedmd.after.deliver.secret import MAIL_PASSWORD, UPLOAD_TOKEN
+from sedmd.host.unit_file import last, parse_unit
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))

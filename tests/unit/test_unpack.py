@@ -15,11 +15,11 @@ import pytest
 from astropy.io import fits
 from night.raw_night import SHAPE, cards, frame_bytes
 
-from sedmd.errors import FrameFault
-from sedmd.fitsfile import examine, read_plain
-from sedmd.frames import read_frame
+from sedmd.core.errors import FrameFault
+from sedmd.raw.fitsfile import examine, read_plain
+from sedmd.raw.frames import read_frame
+from sedmd.raw.unpack import MAX_BYTES
 from sedmd.steps.raw import read_raw
-from sedmd.unpack import MAX_BYTES
 
 START = datetime(2019, 6, 12, 4, 28, 2, tzinfo=UTC)
 PLAIN = frame_bytes(cards(START, "ZTF19abc [A]"), seed=1)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sedmd import decisions
-from sedmd.decisions import Decision, Picture, Placement, to_json, write
-from sedmd.ledger import Ledger
-from sedmd.reduce.aperture import Ellipse
-from sedmd.verdicts import decided, saved_files, take_decisions
+from sedmd.ledger.ledger import Ledger
+from sedmd.observation import decisions
+from sedmd.observation.decisions import Decision, Picture, Placement, to_json, write
+from sedmd.observation.noted_decisions import decided, saved_files, take_decisions
+from sedmd.reduce.target.aperture import Ellipse
 
 NOW = datetime(2019, 6, 12, 13, tzinfo=UTC)
 NIGHT = "20190612"

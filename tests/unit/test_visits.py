@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd.frames import Kind, frame_from_header
-from sedmd.visits import observations
+from sedmd.raw.frames import Kind, frame_from_header
+from sedmd.raw.visits import observations
 
 from .test_night import make
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sedmd.core.durations import age
 from sedmd.daemon.metrics import metrics
-from sedmd.daemon.vitals import BOUNDS_S, Histogram, Vitals, age, cares, own_use, troubles
+from sedmd.run.vitals import BOUNDS_S, Histogram, Vitals, cares, own_use, troubles
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 WELL = Vitals(

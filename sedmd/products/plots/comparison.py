@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.products.plots.style import BAND, CYCLE, ERROR, SOFT, SPECTRUM, mark_telluric, page, save
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 
 def plot_comparison(

@@ -14,9 +14,9 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Ellipse
 
 from sedmd.products.plots.style import APERTURE_A, APERTURE_B, FAINT, INK, SOFT, SPECTRUM, page, plain_numbers, save
-from sedmd.reduce.collapse import collapse
-from sedmd.reduce.containers import Cube, FloatArray, Spaxels
-from sedmd.reduce.hexagon import cell_vertices
+from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.numeric.containers import Cube, FloatArray, Spaxels
+from sedmd.reduce.numeric.hexagon import cell_vertices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

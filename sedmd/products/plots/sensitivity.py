@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.products.plots.style import BAND, CYCLE, ERROR, INK, SOFT, mark_telluric, page, save
-from sedmd.reduce.containers import FloatArray
+from sedmd.reduce.numeric.containers import FloatArray
 
 
 def plot_sensitivity(

@@ -13,7 +13,7 @@ import sedmd
 from sedmd.products.fitsio import CardValue
 from sedmd.products.plots.maps import ApertureMark, MapImage, draw_aperture, draw_hexagons, finish_field, picture_limits
 from sedmd.products.plots.style import ERROR, INK, SKY, SOFT, SPECTRUM, mark_telluric, page, plain_numbers, save
-from sedmd.reduce.containers import FloatArray, Spectrum
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 _ALERT = "#c0562b"
 _QUALITY = {0: "automatic", 1: "good", 2: "acceptable", 3: "poor", 4: "no object", 5: "bogus target"}

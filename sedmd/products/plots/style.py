@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import sedmd
 from sedmd.data.telluric import BANDS
-from sedmd.products.files import write_bytes_atomic
+from sedmd.host.files import write_bytes_atomic
 
 # matplotlib has it cut the fonts for a PDF; it tells every glyph of it at level INFO
 logging.getLogger("fontTools").setLevel(logging.WARNING)

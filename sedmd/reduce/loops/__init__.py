@@ -1,1 +1,1 @@
-"""Compiled loops, one module a purpose; see `sedmd.reduce.compiled`."""
+"""Compiled loops, one module a purpose; see `sedmd.reduce.numeric.compiled`."""

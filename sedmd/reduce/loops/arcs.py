@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 
 @compiled("void(float32[:,::1], int64[::1], float64[:,::1], int64, int64, float32[:,::1])")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 
 @compiled("void(float32[:, ::1], float32[:, ::1], float32[:, ::1], float32, float32[:, ::1])")
@@ -16,7 +16,7 @@ def free_weight(gap, weight, model, share, free):  # type: ignore[no-untyped-def
 
     Parameters
     ----------
-    gap : (n_x, n_y) how free of traces each pixel is, see `sedmd.reduce.background.gap_weight`
+    gap : (n_x, n_y) how free of traces each pixel is, see `sedmd.reduce.traces.background.gap_weight`
     weight : (n_x, n_y) inverse variance, electron**-2
     model : (n_x, n_y) light of the traces, electron
     share : of that light, which the profile does not know

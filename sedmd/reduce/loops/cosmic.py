@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sedmd.reduce.compiled import compiled
 from sedmd.reduce.loops.median import median_of_9, medians_of_7_by_7
+from sedmd.reduce.numeric.compiled import compiled
 
 #: Rows and columns at each edge where nothing is looked for: the median of 7 x 7 pixels is not defined there.
 EDGE = 3

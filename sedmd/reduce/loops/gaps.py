@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 
 @compiled("void(float32[:, ::1], uint8[:, ::1], float32, float32, int64, float32[:, ::1])")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 
 @compiled(
@@ -50,7 +50,7 @@ def tally(data, good, model, background, noise, weight, gap, outliers, sums):  #
     Parameters
     ----------
     data, good, model, background, noise, weight, outliers : as in `judge`
-    gap : (n_x, n_y) how free of traces each pixel is, see `sedmd.reduce.background.gap_weight`
+    gap : (n_x, n_y) how free of traces each pixel is, see `sedmd.reduce.traces.background.gap_weight`
     sums : (n_x, 4) is filled: chi-square of the pixels near traces, their number, number of pixels that stand more than
         six sigma above the background, how many of these are outliers
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 #: So many samples next in row may overlap with the profile of a sample in the same column.
 NEIGHBOURS = 4
@@ -258,7 +258,7 @@ def pull_columns(  # type: ignore[no-untyped-def]
     column, start, y, sigma, step, half_height : as in `fit_columns`
     flux : (n,) electron
     residual, good : (n_x, n_y) electron, and whether a pixel can be used
-    table, slope, stretch : the profile and its derivatives, see `sedmd.reduce.profile`
+    table, slope, stretch : the profile and its derivatives, see `sedmd.reduce.traces.profile`
     noise : variance of the read-out, electron**2
     doubt : error of the profile in any pixel, as a share of the sample's light
     pulls : (6, n) is filled: sums over the sample's pixels of weight x slope**2, weight x slope x residual, the same

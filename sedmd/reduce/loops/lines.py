@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 #: Distance from a line, in units of its sigma, beyond which it has no light: 1e-14 of its summit.
 REACH_SIGMA = 8.0

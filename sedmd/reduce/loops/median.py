@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 
 #: Half the width of the filter of 7.
 HALF_7 = 3
@@ -123,7 +123,7 @@ def medians_of_stack(stack, exchanges, out):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     stack : (n, m) float32
-    exchanges : (k, 2) int64, a network that sorts n values, see `sedmd.reduce.stack.sorting_network`
+    exchanges : (k, 2) int64, a network that sorts n values, see `sedmd.reduce.detector.stack.sorting_network`
     out : (m,) float32, is written; of an even number the mean of the two in the middle
     """
     n, m = stack.shape

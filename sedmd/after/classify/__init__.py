@@ -1,0 +1,1 @@
+"""Types of spectra, by programs that compare them with templates."""

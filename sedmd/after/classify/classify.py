@@ -1,0 +1,299 @@
+"""Classify a night: which spectra, by which engine, and what is written. Run again, it does only what is new."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sedmd
+from sedmd.after.classify.classification import (
+    CLASSIFIED,
+    SUFFIX,
+    Classification,
+    ClassificationFault,
+    find,
+    inputs_of,
+    of,
+    path_of,
+    read,
+    saved_as,
+    whole,
+    write,
+    write_copies,
+)
+from sedmd.after.classify.engine import Answer, Engine
+from sedmd.after.classify.matches import Rule, fractions, judge
+from sedmd.after.classify.sage import Sage
+from sedmd.after.classify.snid import Snid
+from sedmd.after.spectra import FinalSpectrum, final_spectra
+from sedmd.core.config import Classify
+from sedmd.core.errors import SedmError
+from sedmd.core.patterns import first_match
+from sedmd.observation.own_files import Known
+from sedmd.products.plots.comparison import plot_comparison
+from sedmd.products.spectrum import read_spectrum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What became of one spectrum.
+
+    Attributes
+    ----------
+    product : str
+    state : str
+        "classified", "kept" (done before, nothing changed), "left out", "waiting" (there is no engine),
+        "would classify", "removed" (of a spectrum that is no more) or "failed".
+    text : str
+        One line for an operator.
+    """
+
+    product: str
+    state: str
+    text: str
+
+
+def engines(settings: Classify) -> list[Engine]:
+    """The engines that the configuration allows, in the order in which they are tried."""
+    snid = Snid(program=settings.snid_program, parameters=settings.snid_parameters, timeout_s=settings.timeout_s)
+    sage = Sage(
+        templates=settings.sage_templates,
+        python=settings.sage_python,
+        redshift_max=settings.sage_redshift_max,
+        timeout_s=settings.timeout_s,
+    )
+    every: list[Engine] = [snid, sage]
+    return every if settings.engine == "auto" else [one for one in every if one.name == settings.engine]
+
+
+def choose(candidates: Sequence[Engine], name: str) -> tuple[Engine | None, str]:
+    """The first engine that can be used, or None and why none can."""
+    if not candidates:
+        return None, f'[classify] engine = "{name}": nothing is classified'
+    reasons = []
+    for engine in candidates:
+        why = engine.available()
+        if not why:
+            return engine, ""
+        reasons.append(f"{engine.name}: {why}")
+    return None, "no engine to classify with. " + ". ".join(reasons)
+
+
+def rule_of(settings: Classify) -> Rule:
+    """When a type is secure, from the configuration."""
+    return Rule(
+        best=settings.secure_best,
+        least=settings.secure_least,
+        weight=settings.secure_weight,
+        score=settings.secure_score,
+        z_apart=settings.secure_redshift_apart,
+    )
+
+
+def left_out(spectrum: FinalSpectrum, skip: Sequence[str]) -> str:
+    """Why a spectrum is not classified; empty when it is."""
+    if spectrum.standard:
+        return "a standard star"
+    if spectrum.quality not in (1, 2):
+        return "not graded yet" if spectrum.quality == 0 else f"quality {spectrum.quality}"
+    if rule := first_match(skip, spectrum.target):
+        return f"its name is on the list of [classify] skip ({rule})"
+    return "" if spectrum.calibrated else "not flux-calibrated"
+
+
+def classify_night(
+    folder: Path,
+    settings: Classify,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    use: Sequence[Engine] | None = None,
+    known: Known | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    told: Callable[[Done], None] = lambda done: None,
+) -> list[Done]:
+    """Classify the spectra of a night that count.
+
+    Parameters
+    ----------
+    folder : Path
+        ``redux/YYYYMMDD``.
+    settings : Classify
+    overwrite : bool
+        Do again what was done with the same spectrum, engine and parameters.
+    dry_run : bool
+        Only say what would be done.
+    use : sequence of Engine, optional
+        Instead of those of the configuration.
+    known : mapping, optional
+        What ledger and decisions know; others' files are not classified.
+    clock : callable
+        The time of a record; nothing else depends on it.
+    told : callable
+        Gets each `Done` as it comes.
+
+    Returns
+    -------
+    list of Done
+    """
+    spectra, troubles = final_spectra(folder, known)
+    engine, why_none = choose(engines(settings) if use is None else use, settings.engine)
+    rule = rule_of(settings)
+    done: list[Done] = []
+
+    def tell(product: str, state: str, text: str) -> None:
+        done.append(Done(product=product, state=state, text=text))
+        told(done[-1])
+
+    for trouble in troubles:
+        tell(trouble.split(" ", 1)[0], "failed", trouble)
+    valid: set[str] = set()
+    for spectrum in spectra:
+        if why := left_out(spectrum, settings.skip):
+            tell(spectrum.product, "left out", why)
+            continue
+        try:
+            before = of(spectrum)
+            if before is not None:
+                valid.add(before.saved_as)
+            as_before = engine is None or (before is not None and before.identity == identity(engine, rule))
+            if before is not None and as_before and not overwrite and whole(before, folder):
+                tell(spectrum.product, "kept", before.line())
+            elif engine is None:
+                tell(spectrum.product, "waiting", why_none)
+            elif dry_run:
+                tell(spectrum.product, "would classify", f"with {engine.name}")
+            else:
+                made = classify_one(spectrum, engine, rule, clock=clock)
+                valid.add(made.saved_as)
+                tell(spectrum.product, "classified", made.line())
+        except (SedmError, OSError) as fault:
+            tell(spectrum.product, "failed", " ".join(str(fault).split()))
+    if not dry_run:
+        for name in _remove_stale(folder, valid):
+            tell(name, "removed", "the classification was of a spectrum that is no longer there or no longer counts")
+    return done
+
+
+def identity(engine: Engine, rule: Rule) -> tuple[str, ...]:
+    """What a classification depends on besides the spectrum."""
+    told = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
+    return (*engine.identity(), told, f"sedmd {sedmd.__version__}")
+
+
+def classify_one(
+    spectrum: FinalSpectrum,
+    engine: Engine,
+    rule: Rule,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Classification:
+    """Classify one spectrum and write the plot, the copies, and the record last.
+
+    Raises
+    ------
+    SedmError, OSError
+        The engine failed, the spectrum is damaged, or the disk.
+    """
+    folder = spectrum.fits.parent
+    inputs = inputs_of(spectrum)
+    read_back, _ = read_spectrum(spectrum.fits)
+    work = Path(tempfile.mkdtemp(prefix="sedmd-classify-"))
+    try:
+        answer = engine.classify(read_back, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    made = summary(spectrum, engine, rule, answer, inputs=inputs, time=clock())
+    products = {}
+    if answer.curve is not None and made.type:
+        name = f"{made.saved_as}_{made.type}.png"
+        _remove_plots(folder, made.saved_as)
+        products[name] = plot_comparison(
+            folder / CLASSIFIED / name,
+            read_back,
+            answer.curve.wavelength,
+            answer.curve.flux,
+            title=f"{made.target}  {made.label}" + ("" if made.secure else "  (not secure)"),
+            label=f"{made.template}  z={made.template_z:.4f}  {made.metric}={made.score:.1f}",
+        )
+    made = replace(made, products=products | write_copies(made, spectrum))
+    write(made, folder)
+    return made
+
+
+def summary(
+    spectrum: FinalSpectrum,
+    engine: Engine,
+    rule: Rule,
+    answer: Answer,
+    *,
+    inputs: dict[str, str],
+    time: datetime,
+) -> Classification:
+    """What an engine's answer amounts to. The engine's own medians go before ours where it has them."""
+    verdict = judge(answer.matches, rule, answer.missing)
+    best = verdict.best
+    return Classification(
+        product=spectrum.product,
+        saved_as=saved_as(spectrum),
+        night=spectrum.night,
+        target=spectrum.target,
+        inputs=inputs,
+        identity=identity(engine, rule),
+        engine=engine.name,
+        metric=engine.metric,
+        type=verdict.group,
+        secure=verdict.secure,
+        why=verdict.why,
+        label="" if best is None else best.label,
+        template="" if best is None else best.template,
+        score=None if best is None else _finite(best.score),
+        template_z=None if best is None else _finite(best.z),
+        template_age=None if best is None else _finite(best.age),
+        z=_first(answer.z, verdict.z) if best is not None else None,
+        z_error=_first(answer.z_error, verdict.z_error) if best is not None else None,
+        age=_first(answer.age, verdict.age) if best is not None else None,
+        age_error=_first(answer.age_error, verdict.age_error) if best is not None else None,
+        agreeing=len(verdict.agreeing),
+        asked=verdict.asked,
+        fractions=dict(answer.fractions) or (fractions(answer.matches) if answer.matches else {}),
+        time=time.astimezone(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _remove_stale(folder: Path, valid: set[str]) -> list[str]:
+    """Take away records, and what they wrote, that are not of a spectrum that counts as it is now."""
+    removed = []
+    for path in find(folder):
+        name = path.name.removesuffix(SUFFIX)
+        if name in valid:
+            continue
+        with contextlib.suppress(OSError, ClassificationFault):
+            for product in read(path).products:
+                (folder / CLASSIFIED / Path(product).name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        removed.append(name)
+    return removed
+
+
+def _remove_plots(folder: Path, name: str) -> None:
+    """The plot of an earlier run, which may have carried another type in its name."""
+    with contextlib.suppress(OSError, ClassificationFault):
+        for product in read(path_of(folder, name)).products:
+            if product.endswith(".png"):
+                (folder / CLASSIFIED / Path(product).name).unlink(missing_ok=True)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _first(*values: float | None) -> float | None:
+    """The first that is a finite number."""
+    return next((value for value in values if value is not None and math.isfinite(value)), None)

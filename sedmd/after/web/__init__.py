@@ -1,0 +1,1 @@
+"""The web page of a night and the index of nights."""

@@ -1,0 +1,1 @@
+"""What the service remembers, in one SQLite file, and the journals from which it can be made again."""

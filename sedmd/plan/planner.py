@@ -1,0 +1,534 @@
+"""What is due, what waits and for what: a pure function of frames, products, clock and settings.
+
+Every job has a key made of what goes into it: the step and its version, the checksums of raw frames, the keys of the
+jobs that made its other inputs, its options and the names of its outputs. The same night therefore gives the same keys
+whatever the order of arrival, the number of workers or the restarts; "done" means that the ledger holds a product with
+that key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sedmd.core.recipe import RECIPE
+from sedmd.core.target_names import product_names
+from sedmd.plan.calibrations import CalibrationSet, bias_label
+from sedmd.plan.frame_outcomes import calibration_fate, on_sky_fate, with_cause
+from sedmd.plan.job_inputs import Absent, Source, mended
+from sedmd.plan.jobs import Jobs
+from sedmd.plan.plan import FALLBACK, Context, Fate, Node, Plan, SetTold, State
+from sedmd.plan.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
+from sedmd.plan.series_concerns import Doubt, doubt_of_geometry, sets_told, words
+from sedmd.raw.frame_order import by_time, split_duplicates
+from sedmd.raw.frames import Frame, Kind
+from sedmd.raw.visits import Observation, observations
+
+#: Steps that make the geometry of a night.
+CHAIN = ("traces", "wavelength", "flat")
+
+
+def plan_night(frames: Sequence[Frame], context: Context) -> Plan:
+    """Plan one night.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All readable frames of the night, ignored ones included, in any order.
+    """
+    return _Planner(context).plan(frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exposure:
+    """A frame on the sky, its target as file names carry it, and how much earlier than others it is reduced."""
+
+    frame: Frame
+    safe: str
+    first: int
+
+
+class _Planner(Jobs):
+    """Builds the plan in the order of the recipe; lives for one call."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.fates: dict[Path, Fate] = {}
+        self.lacking: list[str] = []
+        self.served: list[CalibrationSet] = []
+        self.offers: list[str] = []
+        self.departed = ""
+        self.sets: list[SetTold] = []
+
+    def plan(self, frames: Sequence[Frame]) -> Plan:
+        usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
+        rules = self.context.rules
+        biases, late = series_of(usable, Kind.BIAS, minimum=rules.bias_min_frames, until_ut_hour=rules.until_ut_hour)
+        sets, aside = lamp_sets(usable, minimum=rules.lamp_min_frames, until_ut_hour=rules.until_ut_hour)
+        twilights, dawn = series_of(
+            usable, Kind.TWILIGHT, minimum=rules.lamp_min_frames, until_ut_hour=rules.until_ut_hour
+        )
+        masters = {speed: self._bias(series) for speed, series in biases.items()}
+        combined = self._lamps(sets, masters)
+        self._twilight(twilights, masters)
+        chain = self._chain(combined, anything_on_sky=any(frame.kind.on_sky for frame in usable))
+        self._observations(usable, masters, chain)
+
+        for frame in frames:
+            if frame.kind is Kind.IGNORED:
+                self.fates[frame.path] = Fate(frame=frame, became="ignored", why=frame.reason)
+            elif frame.kind is Kind.NE:
+                self.fates[frame.path] = Fate(frame=frame, became="not used", why="no step uses the Ne lamp")
+        for frame, why in refused:
+            self.fates[frame.path] = Fate(frame=frame, became="quarantined", why=why, good=False)
+        for frame, why in (*late, *aside, *dawn):
+            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        lacking = tuple(dict.fromkeys(self.lacking))
+        flux = self.context.flux_fallback
+        return Plan(
+            night=self.context.night,
+            nodes=tuple(self.nodes),
+            fates=tuple(self.fates[frame.path] for frame in by_time(frames)),
+            missing=() if self.served else lacking,
+            lacking=lacking,
+            fallback=max(self.served, key=lambda one: one.night, default=None),
+            flux_fallback=flux if flux and any("fluxcal" in node.job.options for node in self.nodes) else None,
+            offers=tuple(dict.fromkeys(self.offers)),
+            departed=self.departed,
+            sets=tuple(self.sets),
+            wake=min(self.wake, default=None),
+        )
+
+    # calibrations
+
+    def _bias(self, series: Series) -> Node:
+        label = bias_label(series.adc_speed_mhz)
+        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
+        node = self.node(
+            RECIPE["bias"],
+            label,
+            {"raw": raw},
+            {"speed": series.adc_speed_mhz},
+            hold=hold,
+            options=mended(series.frames),
+        )
+        return self._tell(series, node)
+
+    def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
+        """Combine the lamps of one set: the first against which nothing is known, else that with the least doubt."""
+        tried: list[tuple[Series, Node]] = []
+        made: list[tuple[dict[Kind, tuple[Series, Node]], Doubt, str]] = []
+        for one in sets:
+            lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
+            made.append((lamps, *self._doubt({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1)))
+            if made[-1][1] is Doubt.NONE:
+                break
+        if not made:
+            return {}
+        served, doubt, doubted = min(made, key=lambda option: option[1])
+        for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
+            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
+        for (lamps, _, _), why in zip(made, whys, strict=True):
+            for series, _ in lamps.values() if why else ():
+                for frame in series.frames:
+                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=f"of a set of calibrations {why}")
+        serving = [frame for series, _ in served.values() for frame in series.frames]
+        self.sets = sets_told(sets, whys, serving, doubt, doubted)
+        for series, node in tried:
+            if node.lost:  # what cannot be used says so, also where other frames of the lamp serve
+                self._tell(series, node)
+        self.nodes += [node for _, node in served.values()]
+        return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
+
+    def _doubt(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[Doubt, str]:
+        """What speaks against these lamps: a job that failed on them, or what the geometry made of them is like.
+
+        Asked of the ledger, since a set that gave way no longer has its products. Whether the geometry of a set that is
+        `alone` is trusted is judged later: nothing could take its place.
+        """
+        for node in lamps.values():
+            if node.lost:
+                return Doubt.FAILED, f"{node.job.label}: {node.reason}"
+        if any(kind not in lamps for kind in SET):
+            return Doubt.NONE, ""
+        figures: dict[str, Mapping[str, Any]] = {}
+        roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
+        for name in CHAIN:
+            node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
+            record = self.context.records.get(node.key)
+            if record is not None and record.state in (State.FAILED, State.QUARANTINED):
+                return Doubt.FAILED, f"{name}: {record.reason}"
+            if record is not None and record.state == State.DONE:
+                figures[name] = record.figures
+            roles[name] = self.output(node, name)
+        departures = (lambda traces, wavelength: ()) if alone else self.context.departures
+        return doubt_of_geometry(figures, departures, self.context.night)
+
+    def _usable(
+        self, choices: Sequence[Series], masters: Mapping[float, Node], tried: list[tuple[Series, Node]]
+    ) -> tuple[Series, Node]:
+        """The first of several series of a lamp that is not known to be useless, else the first."""
+        first = len(tried)
+        for series in choices:
+            tried.append((series, self._lamp(series, masters)))
+            if not tried[-1][1].lost:
+                return tried[-1]
+        return tried[first]
+
+    def _lamp(self, series: Series, masters: Mapping[float, Node], *, urgency: int | None = None) -> Node:
+        """The job that combines the frames of a lamp; not yet part of the plan."""
+        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        bias = self._bias_for(series.adc_speed_mhz, masters)
+        return self.make(
+            RECIPE["lamp"],
+            str(series.kind),
+            {"raw": raw, "bias": [bias]},
+            {"lamp": str(series.kind)},
+            hold=self._hold(series, str(series.kind), ideal=self.context.rules.lamp_ideal_frames),
+            urgency=urgency,
+            options={"kind": str(series.kind), **mended(series.frames)},
+        )
+
+    def _twilight(self, speeds: Mapping[float, Series], masters: Mapping[float, Node]) -> None:
+        """Combine the twilight frames of the read-out speed with most of them; no other step needs them."""
+        if not speeds:
+            return
+        served = max(speeds.values(), key=lambda series: (len(series.frames), -series.adc_speed_mhz))
+        for series in speeds.values():
+            for frame in series.frames:
+                why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
+                self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+        node = self._lamp(served, masters, urgency=8)
+        self.nodes.append(self._tell(served, node))
+
+    def _tell(self, series: Series, node: Node) -> Node:
+        record = self.context.records.get(node.key)
+        without = str(record.figures.get(LEFT_OUT, "")).split(", ") if record is not None else []
+        for frame in series.frames:
+            fate = calibration_fate(frame, node)
+            if node.state is State.DONE and frame.stem in without:
+                product = next(iter(node.job.outputs.values())).name
+                fate = Fate(frame=frame, became="not used", why=f"left out of {product}; the log says why")
+            self.fates[frame.path] = fate
+        return node
+
+    def _hold(self, series: Series, label: str, *, ideal: int) -> Absent | None:
+        """Why this series is not combined yet, or None."""
+        have, rules, now = len(series.frames), self.context.rules, self.context.now
+        if not series.enough:
+            why = f"{label}: {have} of at least {series.minimum} frames"
+            return Absent(why=why, active=False)
+        if series.complete or self.context.final or have >= ideal:
+            return None
+        latest = max(self.context.arrived.get(frame.checksum, now) for frame in series.frames)
+        until = latest + timedelta(seconds=rules.quiet_s)
+        if now >= until:
+            return None
+        self.wake.append(until)
+        announced = max((frame.series_total or 0) for frame in series.frames)
+        why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
+        return Absent(why=why, missing=False, active=True)
+
+    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, Source | Absent]:
+        """Traces, wavelength and flat of the night."""
+        roles: dict[str, Source | Absent] = {}
+        for kind in SET:
+            made: Node | Absent | None = lamps.get(kind)
+            if made is None:
+                made = Absent(why=f"{kind}: no frames (at least {self.context.rules.lamp_min_frames} needed)")
+            if anything_on_sky or lamps:
+                self._note_lack(made)
+            roles[str(kind)] = self.output(made, "lamp")
+        if not lamps and not anything_on_sky:
+            return roles
+        done: dict[str, Node] = {}
+        for name in CHAIN:
+            step = RECIPE[name]
+            node = self.node(step, name, {role: [roles[role]] for role in step.needs}, {})
+            if name == "wavelength":
+                node = self._trusted(done["traces"], node)
+            self._note_failure(node)
+            done[name] = node
+            roles[name] = self.output(node, name)
+        return roles
+
+    def _trusted(self, traces: Node, wavelength: Node) -> Node:
+        """The wavelength job, quarantined if tonight's geometry is not that of the instrument as it was last known."""
+        if traces.state is not State.DONE or wavelength.state is not State.DONE:
+            return wavelength
+        records = self.context.records
+        found = self.context.departures(records[traces.key].figures, records[wavelength.key].figures)
+        if not found:
+            return wavelength
+        self.departed = "; ".join(found)
+        reason = (
+            f"departs from the last good night: {self.departed}. Look at the lamps; "
+            f"if the instrument was changed: sedmd accept {self.context.night}"
+        )
+        return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
+
+    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> Source | Absent:
+        made: Node | Absent | None = masters.get(speed)
+        if made is None:
+            others = ", ".join(f"{other:.1f}" for other in masters)
+            why = f"{bias_label(speed)}: no frames (at least {self.context.rules.bias_min_frames} needed"
+            made = Absent(why=f"{why}; there are biases of {others} MHz)" if others else f"{why})")
+        self._note_lack(made)
+        return self.output(made, "bias")
+
+    # on-sky frames
+
+    def _observations(
+        self,
+        frames: Sequence[Frame],
+        masters: Mapping[float, Node],
+        chain: Mapping[str, Source | Absent],
+    ) -> None:
+        on_sky = [frame for frame in frames if frame.kind.on_sky]
+        safe = product_names(frame.name for frame in on_sky)
+        visits = observations(on_sky)
+        # the target being observed comes before what was observed earlier
+        current = by_time(on_sky)[-1].name if on_sky else ""
+        cubes: dict[Path, Node] = {}
+        for visit in visits:
+            first = self._first(visit, current)
+            exposures = [_Exposure(frame=frame, safe=safe[frame.name], first=first) for frame in visit.frames]
+            for exposure, node in zip(exposures, self._cubes(visit, exposures, masters, chain), strict=True):
+                cubes[exposure.frame.path] = node
+        visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
+        firsts = {visit.product: self._first(visit, current) for visit in visits}
+        stars = [(visit, self._extract(visit, cubes, {}, firsts)) for visit in visits if visit.standard]
+        # what may be no star at all says nothing of a star's image, nor of where targets land
+        sure = [(visit, node) for visit, node in stars if not visit.contradiction]
+        targets = [(visit, self._star_for(visit, sure)) for visit in visits if not visit.standard]
+        extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
+        fluxcal = self._fluxcal([node for visit, node in stars if visit.star])
+        for visit, node in stars + extracted:
+            spectrum = self._calibrate(visit, node, fluxcal, firsts)
+            self._page(visit, spectrum)
+            for frame in visit.frames:
+                self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
+
+    @staticmethod
+    def _first(visit: Observation, current: str) -> int:
+        """How much earlier than the others, and than what is made anew with a new star, this visit is reduced."""
+        return 2 if visit.standard else 1 if visit.name == current else 0
+
+    def _cubes(
+        self,
+        visit: Observation,
+        exposures: Sequence[_Exposure],
+        masters: Mapping[float, Node],
+        chain: Mapping[str, Source | Absent],
+    ) -> list[Node]:
+        """The cube jobs of a visit: with tonight's calibrations, or all of them with one earlier night's."""
+        tonight = {name: chain[name] for name in CHAIN}
+        own = [self._cube(one, self._bias_for(speed_of(one.frame), masters), tonight) for one in exposures]
+        ready = all(source.ready for node in own for source in node[1])
+        hopeful = all(source.ready or source.hopeful for node in own for source in node[1])
+        # when tonight's are ready, only who leaves alone what was begun has to know whether it was
+        sets = self.context.fallbacks if self.context.pin_fallbacks or not ready else ()
+        others = [(one, nodes) for one in sets if (nodes := self._cubes_with(one, exposures))]
+        # a set with which the visit was begun stays, also when a newer one turns up
+        for one, nodes in others:
+            begun = all(node.state in (State.DONE, State.RUNNING) for node in nodes)
+            if begun and (self.context.pin_fallbacks or not ready):
+                if ready:
+                    self.offers.append(visit.product)
+                return self._take(nodes, one)
+        if others and not ready and not hopeful and self.context.fallback_due:
+            one, nodes = others[0]
+            return self._take(nodes, one)
+        return self._take([node for node, _ in own], None)
+
+    def _cubes_with(self, fallback: CalibrationSet, exposures: Sequence[_Exposure]) -> list[Node]:
+        """The cube jobs of a visit with one earlier night's calibrations; none if it lacks the bias of a speed."""
+        bias = [fallback.bias.get(bias_label(speed_of(exposure.frame))) for exposure in exposures]
+        given = [one for one in bias if one is not None]
+        if len(given) < len(bias):
+            return []
+        chain = {name: Source.of(getattr(fallback, name)) for name in CHAIN}
+        return [
+            self._cube(exposure, Source.of(one), chain, fallback=fallback)[0]
+            for exposure, one in zip(exposures, given, strict=True)
+        ]
+
+    def _take(self, nodes: Sequence[Node], fallback: CalibrationSet | None) -> list[Node]:
+        self.nodes += nodes
+        if fallback is not None:
+            self.served.append(fallback)
+        return list(nodes)
+
+    def _cube(
+        self,
+        exposure: _Exposure,
+        bias: Source | Absent | None,
+        chain: Mapping[str, Source | Absent | None],
+        *,
+        fallback: CalibrationSet | None = None,
+    ) -> tuple[Node, list[Source | Absent]]:
+        """A cube job that is not yet part of the plan, and the calibrations it rests on."""
+        frame = exposure.frame
+        given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
+        names = (frame.stem, frame.name, exposure.safe, *((FALLBACK,) if fallback is not None else ()))
+        node = self.make(
+            RECIPE["cube"],
+            f"{frame.stem} {frame.name}",
+            {
+                "raw": [Source(path=frame.path, checksum=frame.checksum)],
+                **{role: [source] for role, source in given.items()},
+            },
+            {"stem": frame.stem, "target": exposure.safe},
+            urgency=RECIPE["cube"].urgency - exposure.first,
+            when=frame,
+            about=names,
+            options=({"calibrations": fallback.told()} if fallback is not None else {}) | mended([frame]),
+        )
+        return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
+
+    def _give_up_lost_partner(self, visit: Observation, cubes: Mapping[Path, Node]) -> list[Observation]:
+        """A pair of which one exposure cannot be reduced becomes single exposures."""
+        if not visit.pair or not any(cubes[frame.path].lost for frame in visit.frames):
+            return [visit]
+        return [
+            replace(visit, frames=(frame,), half=letter)
+            for letter, frame in zip("AB", visit.frames, strict=True)
+            if not cubes[frame.path].lost
+        ] + [
+            # the lost exposure keeps its place in the table, under a name that its partner cannot share
+            replace(visit, frames=(frame,), safe=f"{visit.safe}_{frame.stem}", half=letter)
+            for letter, frame in zip("AB", visit.frames, strict=True)
+            if cubes[frame.path].lost
+        ]
+
+    def _extract(
+        self,
+        visit: Observation,
+        cubes: Mapping[Path, Node],
+        star: Mapping[str, list[Source | Absent]],
+        firsts: Mapping[str, int],
+    ) -> Node:
+        made = [self.output(cubes[frame.path], "e3d") for frame in visit.frames]
+        roles = {"cube_a": [made[0]], "cube_b": [made[1]]} if visit.pair else {"cube": made}
+        hold = None
+        if visit.awaits_partner and not self.context.final:
+            arrived = self.context.arrived.get(visit.frames[0].checksum, self.context.now)
+            until = arrived + timedelta(seconds=self.context.partner_wait_s)
+            if self.context.now < until:
+                self.wake.append(until)
+                hold = Absent(why=f"the [B] exposure of {visit.name}", missing=False)
+        node = self.node(
+            RECIPE["extract"],
+            visit.product,
+            {**roles, **star},
+            {"product": visit.product},
+            hold=hold,
+            urgency=RECIPE["extract"].urgency + 1 - firsts[visit.product],
+            when=visit.frames[0],
+            about=_names(visit),
+            options={
+                "name": visit.name,
+                "observation": visit.number,
+                "standard": visit.standard,
+                "star": visit.star,
+                **({"name_doubt": visit.name_doubt} if visit.name_doubt else {}),
+                "half_of_pair": visit.half,
+                **({} if visit.standard else self.context.target_options),
+            },
+        )
+        return self.replace(node, with_cause(node, visit.frames))
+
+    def _star_for(
+        self, visit: Observation, stars: Sequence[tuple[Observation, Node]]
+    ) -> dict[str, list[Source | Absent]]:
+        """The standard star nearest in time, which tells the seeing; none before the night has one."""
+        if pending := self._pending([node for _, node in stars]):
+            return {"star": [pending]}
+        start = visit.frames[0].start
+        done = [(abs(star.frames[0].start - start), node) for star, node in stars if node.state is State.DONE]
+        return {"star": [self.output(min(done, key=lambda pair: pair[0])[1], "ext")]} if done else {}
+
+    def _pending(self, standards: Sequence[Node]) -> Absent | None:
+        """At the end of the night what rests on its standards waits for the last, so that nothing is done twice."""
+        pending = sum(node.active for node in standards)
+        if not (self.context.final and pending):
+            return None
+        plural = "standard is" if pending == 1 else "standards are"
+        return Absent(why=f"{pending} {plural} still being extracted", missing=False, active=True)
+
+    def _fluxcal(self, standards: Sequence[Node]) -> Node | Absent | None:
+        """The flux calibration of the tabulated standards extracted so far; None if the night has none to offer.
+
+        While the night is open it is made anew with each standard.
+        """
+        if pending := self._pending(standards):
+            return pending
+        done = [node for node in standards if node.state is State.DONE]
+        if not done:
+            return None
+        sources = [self.output(node, "ext") for node in done]
+        return self.node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
+
+    def _calibrate(
+        self, visit: Observation, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]
+    ) -> Node:
+        roles: dict[str, list[Source | Absent]] = {"ext": [self.output(ext, "ext")]}
+        options: dict[str, Any] = {"name": visit.name, "standard": visit.standard, "star": visit.star}
+        earlier = self.context.flux_fallback
+        if isinstance(fluxcal, Absent):
+            roles["fluxcal"] = [fluxcal]
+        elif fluxcal is not None and not fluxcal.lost:
+            roles["fluxcal"] = [self.output(fluxcal, "fluxcal")]
+        elif earlier is not None:
+            roles["fluxcal"] = [Source.of(earlier.fluxcal)]
+            options["fluxcal"] = earlier.told()
+        hold = None
+        if (who := self.context.graded.get(visit.product)) is not None:
+            hold = Absent(why=f"graded by {who}, whose files have this name", missing=False)
+        return self.node(
+            RECIPE["calibrate"],
+            visit.product,
+            roles,
+            {"product": visit.product},
+            hold=hold,
+            urgency=RECIPE["calibrate"].urgency + 1 - firsts[visit.product],
+            when=visit.frames[0],
+            about=_names(visit),
+            options=options,
+        )
+
+    def _page(self, visit: Observation, spectrum: Node) -> Node:
+        """The picture of a spectrum; whatever becomes of it, no frame's fate depends on it."""
+        return self.node(
+            RECIPE["page"],
+            visit.product,
+            {"sp": [self.output(spectrum, "sp")]},
+            {"product": visit.product},
+            when=visit.frames[0],
+            about=_names(visit),
+        )
+
+    # what is lacking
+
+    def _note_lack(self, made: Node | Absent) -> None:
+        """Remember a calibration that something needs and that these frames cannot give."""
+        if isinstance(made, Absent):
+            self.lacking.append(made.why)
+        elif made.missing:
+            self.lacking.append(made.reason)
+        elif made.lost:
+            self.lacking.append(f"{made.job.label}: {made.reason}")
+
+    def _note_failure(self, node: Node) -> None:
+        if node.lost:
+            self.lacking.append(f"{node.job.label}: {node.reason}")
+
+
+def _names(visit: Observation) -> tuple[str, ...]:
+    """Names by which an operator may mean a visit."""
+    return (visit.product, visit.name, visit.safe, *(frame.stem for frame in visit.frames))

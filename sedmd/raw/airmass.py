@@ -1,0 +1,121 @@
+"""Airmass and direction of the zenith, from the cards that tell them or, where those are lost, from the others.
+
+When the telescope does not answer, the robot loses AIRMASS together with a block of other cards (a header of 2018-12-03
+lacks it while TEL_PA, ENDAIR and RA are there; the robot of 2022 writes -999). Where the telescope pointed still tells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sedmd.core.instrument import LATITUDE_DEG, LONGITUDE_DEG
+from sedmd.raw.cards import known, position, within
+
+#: What an airmass can be. Values a little below 1 are rounded ones of the zenith.
+LEAST, MOST = 0.99, 10.0
+#: Altitude at which the airmass is about `MOST` [degree].
+_LOWEST_DEG = 5.5
+#: The sky turns so many degrees in a second of time (IERS: 15.041067 arcsec).
+_SKY_RATE_DEG = 15.041067 / 3600
+#: Cards are rounded, and the exposure ends some seconds after its time [degree].
+_SLACK_DEG = 1.0
+_J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An airmass, and a note where AIRMASS did not tell it; None where nothing does."""
+
+    airmass: float | None
+    note: str = ""
+
+
+def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> Told:
+    """Airmass at the start of an exposure: AIRMASS, else from TEL_EL, else from position and time.
+
+    Parameters
+    ----------
+    header : mapping of keyword to value
+    start : datetime or None
+        Aware; None if no clock is known.
+    """
+    if (card := _airmass_card(header, "AIRMASS")) is not None:
+        return Told(card)
+    value = known(header.get("AIRMASS"))
+    fault = "AIRMASS is missing" if value is None else f"AIRMASS {str(value)[:40]!r} is not an airmass"
+    elevation = within(header, "TEL_EL", _LOWEST_DEG, 90.0)
+    if elevation is not None:
+        found = airmass_of(elevation)
+        return Told(found, f"{fault}; {found:.3f} from the elevation TEL_EL")
+    place = place_in_the_sky(header, start)
+    if place is not None and place[0] >= _LOWEST_DEG:
+        found = airmass_of(place[0])
+        return Told(found, f"{fault}; {found:.2f} from position and time")
+    return Told(None, f"{fault}; taken as unknown")
+
+
+def airmass_at_end(header: Mapping[str, object], at_start: float | None) -> float | None:
+    """Airmass at the end of an exposure from ENDAIR; None if the card is lost or cannot be.
+
+    A header that was mended later may hold 1.5 times AIRMASS (sedmpy HdrFix): the sky does not turn that fast.
+    """
+    end = _airmass_card(header, "ENDAIR")
+    seconds = within(header, "EXPTIME", 0.0, 36000.0)
+    if end is None or at_start is None or seconds is None:
+        return end
+    turned = abs(_zenith_distance(end) - _zenith_distance(at_start))
+    return end if turned <= 1.1 * _SKY_RATE_DEG * seconds + _SLACK_DEG else None
+
+
+def place_in_the_sky(header: Mapping[str, object], when: datetime | None) -> tuple[float, float] | None:
+    """Altitude without refraction, and parallactic angle (N through E), both in degrees, from position and time.
+
+    Parameters
+    ----------
+    when : datetime or None
+        Aware.
+
+    Returns
+    -------
+    altitude, parallactic : float, or None
+        None without a position or a time.
+
+    Notes
+    -----
+    Mean sidereal time of Greenwich: Meeus 1998, Astronomical Algorithms, eq. 12.4; altitude and parallactic angle: eqs.
+    13.6 and 14.1. Precession since 2000 is left out: a third of a degree at most, 0.02 in airmass at airmass 2.
+    """
+    where = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"), ("OBJRA", "OBJDEC"))
+    if where is None or when is None:
+        return None
+    days = (when - _J2000).total_seconds() / 86400
+    sidereal = 280.46061837 + 360.98564736629 * days + LONGITUDE_DEG
+    hour_angle, dec, latitude = (math.radians(a) for a in (sidereal - where[0], where[1], LATITUDE_DEG))
+    sine = math.sin(latitude) * math.sin(dec) + math.cos(latitude) * math.cos(dec) * math.cos(hour_angle)
+    towards = math.tan(latitude) * math.cos(dec) - math.sin(dec) * math.cos(hour_angle)
+    altitude = math.degrees(math.asin(max(-1.0, min(1.0, sine))))
+    return altitude, math.degrees(math.atan2(math.sin(hour_angle), towards))
+
+
+def airmass_of(altitude_deg: float) -> float:
+    """Airmass at an altitude.
+
+    Notes
+    -----
+    Hardie 1962, in Astronomical Techniques, ed. Hiltner, p. 178: it reproduces AIRMASS from TEL_EL in the published
+    headers to 0.001.
+    """
+    beyond = 1 / math.sin(math.radians(altitude_deg)) - 1
+    return 1 + beyond - 0.0018167 * beyond - 0.002875 * beyond**2 - 0.0008083 * beyond**3
+
+
+def _airmass_card(header: Mapping[str, object], key: str) -> float | None:
+    value = within(header, key, LEAST, MOST)
+    return None if value is None else max(value, 1.0)
+
+
+def _zenith_distance(airmass: float) -> float:
+    return math.degrees(math.acos(1 / airmass))

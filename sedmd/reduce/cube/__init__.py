@@ -1,0 +1,1 @@
+"""From samples on the detector to a cube on one wavelength grid, and the flat of its spaxels."""

@@ -1,0 +1,40 @@
+"""A picture of the field: the cube averaged over a range of wavelength."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sedmd.reduce.numeric.containers import Cube, FloatArray
+
+
+def collapse(cube: Cube, low: float, high: float) -> FloatArray:
+    """Mean flux density of each spaxel between two wavelengths.
+
+    Parameters
+    ----------
+    cube : Cube
+    low, high : float
+        Angstrom in air; bins whose centre lies between them count, each by its width.
+
+    Returns
+    -------
+    (n_spaxel,) ndarray
+        In the unit of the cube; NaN where no sample is good.
+
+    Raises
+    ------
+    ValueError
+        No bin of the cube lies in the range.
+    """
+    inside = (cube.wavelength >= low) & (cube.wavelength <= high)
+    if not inside.any():
+        raise ValueError(
+            f"no wavelength between {low:.0f} and {high:.0f} Angstrom; "
+            f"the cube spans {cube.wavelength[0]:.0f} to {cube.wavelength[-1]:.0f}"
+        )
+    width = np.gradient(cube.wavelength) if len(cube.wavelength) > 1 else np.ones(1)
+    good = (cube.mask[inside] == 0) & np.isfinite(cube.flux[inside])
+    weight = np.where(good, width[inside, None], 0.0)
+    total = weight.sum(axis=0)
+    light = np.sum(weight * np.where(good, cube.flux[inside], 0.0), axis=0)
+    return np.divide(light, total, out=np.full(total.shape, np.nan), where=total > 0)

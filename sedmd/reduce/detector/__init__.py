@@ -1,0 +1,1 @@
+"""From ADU to electrons: bias, read noise, combination of exposures, cosmic rays."""

@@ -1,0 +1,1 @@
+"""From electrons to flux: the sensitivity from standard stars."""

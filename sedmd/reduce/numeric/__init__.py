@@ -1,0 +1,1 @@
+"""What all of the reduction stands on: its data classes, compiled loops, smooth functions of the field."""

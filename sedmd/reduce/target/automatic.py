@@ -1,0 +1,320 @@
+"""The spectrum of a target without an observer, and how much it is to be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.target.concerns import (
+    about_agreement,
+    about_detection,
+    about_edge,
+    about_hosts,
+    about_neighbours,
+    about_nod,
+    about_noise,
+    about_picture,
+    about_place,
+    about_sharpness,
+    about_sky,
+    apart,
+    matters,
+    nothing,
+    snr_of,
+)
+from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, without
+from sedmd.reduce.target.host import Host, fit_host
+from sedmd.reduce.target.pair import extract_pair
+from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
+from sedmd.reduce.target.seeing import Seeing, Shape
+from sedmd.reduce.target.target import Candidate, Doubt, Look, candidates, likeness, place_of, weighed
+
+#: A galaxy whose middle is farther off is a neighbour [arcsec].
+HOST_ARCSEC = 6.0
+#: Candidates with a chance above this are looked at more closely, at most so many.
+CONTENDER, MOST_CONTENDERS = 0.02, 3
+#: A point of a smaller share of a source's light makes no host of it.
+LEAST_RIVAL = 0.05
+#: Wider than this, in units of the seeing, a source is no star; fainter than this share of its host, a part of it.
+EXTENDED, PART_OF_HOST = 1.4, 0.3
+#: Nearer than this, star and host cannot be told to be two [arcsec]; error of a width that was fitted in passing.
+SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
+#: Trust from which a doubt is not worth mentioning.
+NO_DOUBT = 0.985
+#: Signal-to-noise ratio per bin from which a spectrum without doubts is good; acceptable below.
+GOOD_SNR = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automatic:
+    """What was found without an observer.
+
+    Attributes
+    ----------
+    point : PointSpectrum or None
+        In counts of the first exposure; None when nothing was found.
+    sources : the target in each exposure; its `psf` is the one that was extracted with
+    host : the light around the target in each exposure, where there is any
+    found : everything that was found in each exposure, the brightest first
+    others : further objects, places in the first exposure [arcsec]
+    doubts : every reason, the gravest first
+    snr : median signal-to-noise ratio per bin
+    """
+
+    point: PointSpectrum | None
+    sources: tuple[Source, ...] = ()
+    host: tuple[Host, ...] = ()
+    found: tuple[tuple[Source, ...], ...] = ()
+    others: tuple[tuple[float, float], ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    snr: float = 0.0
+
+    @property
+    def confidence(self) -> float:
+        """Probability that this is the target's spectrum and sound, as far as the reasons go; each taken for itself."""
+        return math.prod(doubt.trust for doubt in self.doubts) if self.point is not None else 0.0
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against it, the gravest first."""
+        return tuple(doubt.why for doubt in self.doubts if doubt.trust < NO_DOUBT)
+
+    @property
+    def quality(self) -> int:
+        """The grade of a confident spectrum: 1 good, 2 acceptable."""
+        return 1 if self.snr >= GOOD_SNR and not self.reasons else 2
+
+
+def extract_target(
+    looks: Sequence[Look],
+    *,
+    gain_b: NDArray[np.floating] | float = 1.0,
+    places: Sequence[Place] = (Place(),),
+    seeing: Seeing | None = None,
+    standard: bool = False,
+    doubts: Sequence[Doubt] = (),
+) -> Automatic:
+    """Find the target in one exposure or in A and B, and extract it with whatever else is there taken into account.
+
+    Parameters
+    ----------
+    looks : one exposure, or A and B
+    gain_b : (n_wave,) or float, counts in B for one in A (see `extract_pair`)
+    places : where targets land, one as likely as the other; by default that is not known
+    seeing : what is known of a star's FWHM; by default what is usual
+    standard : the target is a standard star: the brightest object
+    doubts : what else speaks against it: its calibrations, say
+
+    Raises
+    ------
+    ValueError
+        A and B do not hold the same spaxels and wavelengths.
+    """
+    bands = [condense(look.cube, look.refraction, BAND_EDGES) for look in looks]
+    found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
+    ranked = candidates(looks, found, places=places)
+    if not ranked:
+        return Automatic(point=None, found=tuple(map(tuple, found)), doubts=(nothing(looks, found),))
+    seeing = seeing or Seeing()
+    pictures: list[Host] = []
+    hosts: list[Host] = []
+    if standard:
+        chosen = max(ranked, key=lambda one: one.sources[0].brightness)
+    else:
+        ranked, pictures = _by_shape(looks, bands, found, ranked, seeing)
+        chosen = ranked[0]
+        hosts = pictures if any(picture.clear for picture in pictures) else []
+    images = _images(chosen.sources, hosts)
+    sources = tuple(replace(one, psf=psf) for one, psf in zip(chosen.sources, images, strict=True))
+    beside = [] if standard else _beside(looks, found, chosen, hosts)
+    point = _extracted(looks, sources, beside, gain_b)
+    snr = snr_of(looks[0].cube.wavelength, point)
+    reasons = [
+        about_detection(chosen, hosts),
+        *(about_sharpness(source) for source in sources),
+        *(about_edge(look, source.psf) for look, source in zip(looks, sources, strict=True)),
+    ]
+    if not standard:
+        reasons += [
+            about_place(chosen, ranked, sources, seeing),
+            *about_hosts(hosts),
+            about_picture(pictures),
+            *about_neighbours(chosen, found[0], hosts),
+            *about_nod(looks, chosen),
+            *about_agreement(looks, sources, gain_b),
+            about_noise(snr),
+            about_sky(looks[0].cube.wavelength, point),
+            *doubts,
+        ]
+    others = [one for one in found[0] if one is not chosen.sources[0] and one.edge_arcsec > RIM_ARCSEC]
+    return Automatic(
+        point=point,
+        sources=sources,
+        host=tuple(hosts),
+        found=tuple(map(tuple, found)),
+        others=tuple(place_of(one) for one in others),
+        doubts=tuple(sorted(reasons, key=lambda doubt: doubt.trust)),
+        snr=snr,
+    )
+
+
+def _by_shape(
+    looks: Sequence[Look],
+    bands: Sequence[Bands],
+    found: Sequence[Sequence[Source]],
+    ranked: Sequence[Candidate],
+    seeing: Seeing,
+) -> tuple[list[Candidate], list[Host]]:
+    """The candidates once more, those that are points first; and the picture of the first in each exposure."""
+    first = ranked[0]
+    close = [first, *(one for one in ranked[1:MOST_CONTENDERS] if one.chance > CONTENDER)]
+    fits = [_hosts(looks, bands, found, candidate, first, seeing) for candidate in close]
+    factors = []
+    for number, candidate in enumerate(ranked):
+        shape = _shape(candidate, fits[number] if number < len(fits) else [])
+        known = {"spread_arcsec": candidate.expected.spread_arcsec, "others": candidate.unrelated}
+        factors.append(likeness(candidate.off_arcsec, shape, seeing=seeing, **known))
+    for number, candidate in enumerate(close):
+        for rival, fit in zip(close, fits, strict=True):
+            if rival is candidate:
+                continue
+            factors[number] *= math.prod(
+                _is_no_host(source, point, own, other) ** (1 / len(looks))
+                for source, point, own, other in zip(candidate.sources, rival.sources, fits[number], fit, strict=True)
+            )
+    again = weighed(ranked, factors)
+    chosen = next(number for number, one in enumerate(ranked) if one.sources is again[0].sources)
+    light = fits[chosen] if chosen < len(fits) else _hosts(looks, bands, found, again[0], again[0], seeing)
+    return again, light
+
+
+def _shape(candidate: Candidate, fits: Sequence[Host]) -> Shape:
+    """Of a candidate's image, mean over the exposures.
+
+    Beside its host it is that of the star. A host in the same place is no other object: then it is that of both
+    together, since any galaxy with a bright middle is as well fitted by a star and something wider.
+    """
+    if not fits:
+        widths = [source.psf.fwhm_arcsec for source in candidate.sources]
+        return Shape(fwhm_arcsec=float(np.mean(widths)), fwhm_error=ROUGH_ARCSEC)
+    if any(host.clear and host.separation_arcsec > SAME_PLACE_ARCSEC for host in fits):
+        return Shape(fwhm_arcsec=float(np.mean([host.star.fwhm_arcsec for host in fits])))
+    one = [host.alone for host in fits]
+    root = math.sqrt(len(one))
+    return Shape(
+        fwhm_arcsec=float(np.mean([shape.fwhm_arcsec for shape in one])),
+        fwhm_error=float(np.mean([shape.fwhm_error for shape in one])) / root,
+        e1=float(np.mean([shape.e1 for shape in one])),
+        e2=float(np.mean([shape.e2 for shape in one])),
+        e_error=float(np.mean([shape.e_error for shape in one])) / root,
+    )
+
+
+def _images(sources: Sequence[Source], hosts: Sequence[Host]) -> list[Psf]:
+    """The target's image in each exposure: as it was fitted beside its host, if it has one."""
+    return [host.star for host in hosts] if hosts else [source.psf for source in sources]
+
+
+def _is_no_host(source: Source, rival: Source, own: Host, other: Host) -> float:
+    """How much less likely a source is to be the target because it may be the host of a rival.
+
+    Where the rival is a point beside extended light in the source's place, that picture is weighed against the one in
+    which the source is the point.
+    """
+    if not (other.clear and other.extended) or apart(source.psf, other.image) > 0.7 * other.image.fwhm_arcsec:
+        return 1.0
+    if rival.brightness < LEAST_RIVAL * source.brightness:
+        return 1.0  # what is left in the wings of a bright star, and no point
+    return math.exp(-0.5 * min(max((own.cost - other.cost) / max(other.chi2, 1.0), 0.0), 20.0))
+
+
+def _hosts(
+    looks: Sequence[Look],
+    bands: Sequence[Bands],
+    found: Sequence[Sequence[Source]],
+    candidate: Candidate,
+    first: Candidate,
+    seeing: Seeing,
+) -> list[Host]:
+    """A candidate's surroundings in each exposure, from the spaxels around the first."""
+    fits = []
+    for number, (one, look) in enumerate(zip(bands, looks, strict=True)):
+        source = candidate.sources[number]
+        # a galaxy beside it was found as a source of its own
+        rest = [other for other in found[number] if other is not source]
+        beside = [other for other in rest if apart(other.psf, source.psf) < HOST_ARCSEC]
+        nearest = max(beside, key=lambda other: other.brightness, default=source)
+        spaxels, near = look.cube.spaxels, place_of(nearest)
+        cleared = without(one, spaxels, (other for other in rest if not _same_light(other, nearest, seeing)))
+        inside = apart(source.psf, first.sources[number].psf) < HOST_ARCSEC
+        about = place_of(first.sources[number] if inside else source)
+        fits.append(fit_host(cleared, spaxels, source.psf, near=near, about=about, seeing=seeing))
+    return fits
+
+
+def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:
+    """A wide, faint source beside a host is what the host's own shape left behind in the search."""
+    wide = other.psf.fwhm_arcsec > EXTENDED * seeing.fwhm_arcsec
+    faint = other.brightness < PART_OF_HOST * host.brightness
+    return other is host or (wide and faint and apart(other.psf, host.psf) < 2 * host.psf.fwhm_arcsec)
+
+
+def _beside(
+    looks: Sequence[Look], found: Sequence[Sequence[Source]], chosen: Candidate, hosts: Sequence[Host]
+) -> list[tuple[NDArray, ...]]:
+    """Images, in each exposure, of the light beside the target that is not its own."""
+    places = [place_of(source) for source in chosen.sources]
+    # an object seen in one exposure lies in the other where the target's move puts it
+    psfs: list[tuple[Psf, ...]] = []
+    for number, sources in enumerate(found):
+        for one in sources:
+            if one is chosen.sources[number] or not matters(one, chosen.sources[number]):
+                continue
+            moved = tuple(
+                replace(
+                    one.psf,
+                    x_arcsec=one.psf.x_arcsec + place[0] - places[number][0],
+                    y_arcsec=one.psf.y_arcsec + place[1] - places[number][1],
+                )
+                for place in places
+            )
+            if all(apart(moved[0], known[0]) > 1.0 for known in psfs):
+                psfs.append(moved)
+    if hosts:
+        # what the search took for neighbours is the host's light as a rule
+        near = [host.image for host in hosts]
+        psfs = [one for one in psfs if apart(one[0], near[0]) > near[0].fwhm_arcsec]
+        psfs.append(tuple(near))
+    return [
+        tuple(
+            image(psf, look.cube.spaxels, look.cube.wavelength, look.refraction.east, look.refraction.north)
+            for psf, look in zip(group, looks, strict=True)
+        )
+        for group in psfs
+    ]
+
+
+def _extracted(
+    looks: Sequence[Look],
+    sources: Sequence[Source],
+    beside: Sequence[tuple[NDArray, ...]],
+    gain_b: NDArray[np.floating] | float,
+) -> PointSpectrum:
+    if len(looks) == 1:
+        return extract_point(looks[0].cube, sources[0].psf, looks[0].refraction, others=[one[0] for one in beside])
+    a, b = looks
+    return extract_pair(
+        a.cube,
+        b.cube,
+        sources[0].psf,
+        sources[1].psf,
+        a.refraction,
+        b.refraction,
+        gain_b=gain_b,
+        others=[(one[0], one[1]) for one in beside],
+    )

@@ -1,0 +1,222 @@
+"""Light around a point source that is not its own: a host galaxy, fitted together with the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, least_squares
+
+from sedmd.reduce.numeric.containers import Spaxels
+from sedmd.reduce.target.psf import Bands, Psf, image, sky_terms, solve_rows
+from sedmd.reduce.target.seeing import STAR_ELLIPTICITY, UNKNOWN, Seeing, Shape
+
+#: Spaxels this near to the source take part [arcsec].
+RADIUS_ARCSEC = 8.0
+#: What is known of a star's image before the fit beside its FWHM: Moffat exponent (Trujillo et al. 2001), ellipticity,
+#: and the spread of each. Wings that bend to the data at will would take the host's place.
+STAR = {"beta": (3.2, 0.6), "e1": (0.0, STAR_ELLIPTICITY), "e2": (0.0, STAR_ELLIPTICITY)}
+#: A host on the star itself is wider than the seeing by this much in quadrature, or it is the star's wings [arcsec].
+LEAST_WIDTH_ARCSEC = 1.5
+#: Farther from the star than this it may be as sharp as a star [arcsec].
+ON_THE_STAR_ARCSEC = 2.0
+#: FWHM that no source exceeds [arcsec].
+WIDEST_ARCSEC = 6.0
+#: Gain in reduced chi-square from which there is a host.
+LEAST_GAIN = 40.0
+#: A host on the star itself, which could be the star's own shape, must gain this share of the chi-square as well.
+LEAST_GAIN_ON_THE_STAR = 0.15
+#: Significance of the host beside the star.
+LEAST_SIGNIFICANCE = 5.0
+#: A host is wider than the seeing by this much in quadrature; else it is another star [arcsec].
+EXTENDED_ARCSEC = 1.0
+#: When a fit has converged: to a thousandth of what a chi-square of 40 decides.
+ENOUGH = {"ftol": 1e-5, "xtol": 1e-4, "gtol": 1e-6}
+#: A model of an image is not known better than this share of it.
+SHAPE_ERROR = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A point source and the extended light around it.
+
+    Attributes
+    ----------
+    alone : Shape of the image if there is one source only, star or galaxy
+    star : Psf of the point source, fitted together with the host
+    image : Psf, the host's image: an elliptical Moffat profile stands for any galaxy blurred by the seeing
+    share : host light that an extraction without it would count as the source's, in units of the source's light
+    significance, host_significance : of the point source beside the host, and of the host
+    gain : chi-square that the host takes off the fit of the point source alone
+    cost : chi-square of both together
+    chi2 : the same, reduced
+    separation_arcsec : between the two
+    """
+
+    alone: Shape
+    star: Psf
+    image: Psf
+    share: float
+    significance: float
+    host_significance: float
+    gain: float
+    cost: float
+    chi2: float
+
+    @property
+    def separation_arcsec(self) -> float:
+        return float(np.hypot(self.image.x_arcsec - self.star.x_arcsec, self.image.y_arcsec - self.star.y_arcsec))
+
+    @property
+    def extended(self) -> bool:
+        """It is wider than a star, so that it is no transient."""
+        own = self.image.fwhm_arcsec**2 - self.star.fwhm_arcsec**2
+        return bool(own > EXTENDED_ARCSEC**2)
+
+    @property
+    def clear(self) -> bool:
+        """There is other light than the star's."""
+        gain = LEAST_GAIN * max(self.chi2, 1.0)
+        if self.separation_arcsec < ON_THE_STAR_ARCSEC:
+            gain = max(gain, LEAST_GAIN_ON_THE_STAR * self.cost)
+        return self.gain > gain and self.host_significance > LEAST_SIGNIFICANCE
+
+
+def fit_host(
+    bands: Bands,
+    spaxels: Spaxels,
+    psf: Psf,
+    *,
+    near: tuple[float, float] | None = None,
+    about: tuple[float, float] | None = None,
+    seeing: Seeing | None = None,
+) -> Host:
+    """Fit a point source with extended light around it, all bands together, each with strengths of its own.
+
+    Parameters
+    ----------
+    bands : Bands
+    spaxels : Spaxels
+    psf : Psf
+        The point source as fitted alone.
+    near : (x, y), optional
+        Where the host may lie, arcsec; the source's own place otherwise.
+    about : (x, y), optional
+        Middle of the spaxels that take part; the source's own place otherwise. Fits about one place can be compared.
+    seeing : Seeing, optional
+        What is known of a star's FWHM; by default what is usual.
+
+    Returns
+    -------
+    Host
+        Also where there is none: then `gain` is small, or `share` is.
+
+    Notes
+    -----
+    Variable projection (Golub & Pereyra 1973): strengths and sky levels are linear and solved for at every step. The
+    host's width is the seeing and its own in quadrature, so that it is never sharper than a star.
+    """
+    middle = (psf.x_arcsec, psf.y_arcsec) if about is None else about
+    around = np.hypot(spaxels.x_arcsec - middle[0], spaxels.y_arcsec - middle[1]) < RADIUS_ARCSEC
+    part = spaxels.part(around)
+    flux, variance = bands.flux[:, around], bands.variance[:, around]
+    usable = np.isfinite(variance) & (variance > 0)
+
+    def shape(one: Psf) -> NDArray:
+        return image(one, part, bands.wavelength, bands.east, bands.north)
+
+    sky = sky_terms(part, psf, len(flux))
+
+    def design_of(*shapes: NDArray) -> NDArray:
+        return np.concatenate([*(one[..., None] for one in shapes), sky], axis=-1)
+
+    noise = np.where(usable, variance, 1.0)
+    strength, _ = solve_rows(design_of(shape(psf)), flux, np.where(usable, 1.0 / noise, 0.0))
+    allowed = noise + (SHAPE_ERROR * strength[:, :1] * shape(psf)) ** 2
+    weight = np.where(usable, 1.0 / allowed, 0.0)
+    root = np.sqrt(weight)
+
+    start = [psf.x_arcsec, psf.y_arcsec, float(np.clip(psf.fwhm_arcsec, 1.0, 3.2)), 3.2, 0.0, 0.0]
+    count = len(start)
+    seeing = seeing or Seeing()
+    known = {"fwhm_arcsec": (seeing.fwhm_arcsec, seeing.spread_arcsec), **STAR}
+    prior, spread = (np.array(one) for one in zip(*known.values(), strict=True))
+
+    def star_of(p: NDArray) -> Psf:
+        names = ("x_arcsec", "y_arcsec", *known)
+        return replace(psf, **{name: float(value) for name, value in zip(names, p, strict=False)})
+
+    def host_of(p: NDArray) -> Psf:
+        x, y, own, e1, e2, wings = (float(v) for v in p[count:])
+        return replace(psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=float(np.hypot(p[2], own)), beta=wings, e1=e1, e2=e2)
+
+    def misfit(p: NDArray) -> NDArray:
+        design = design_of(shape(star_of(p)), *([shape(host_of(p))] if len(p) > count else []))
+        solution, _ = solve_rows(design, flux, weight)
+        residual = (flux - np.einsum("bsi,bi->bs", design, solution)) * root
+        return np.append(np.clip(residual, -8.0, 8.0).ravel(), (p[2:count] - prior) / spread)
+
+    x, y = start[:2]
+    low, high = [x - 2.5, y - 2.5, 0.8, 1.8, -0.5, -0.5], [x + 2.5, y + 2.5, 3.6, 6.0, 0.5, 0.5]
+    step = [0.3, 0.3, 0.3, 0.5, 0.1, 0.1]
+    # alone, it may be a galaxy and as wide as one
+    alone = least_squares(misfit, start, bounds=(low, [*high[:2], WIDEST_ARCSEC, *high[3:]]), x_scale=step, **ENOUGH)
+    hx, hy = (x, y) if near is None else near
+    least = LEAST_WIDTH_ARCSEC if np.hypot(hx - x, hy - y) < ON_THE_STAR_ARCSEC else 0.0
+    both = least_squares(
+        misfit,
+        # not from where the star went alone: between itself and its host
+        [*start, hx + 0.1, hy + 0.1, 2.5, 0.0, 0.0, 2.5],
+        bounds=([*low, hx - 4.0, hy - 4.0, least, -0.9, -0.9, 1.4], [*high, hx + 4.0, hy + 4.0, 12.0, 0.9, 0.9, 5.0]),
+        x_scale=[*step, 0.5, 0.5, 1.0, 0.2, 0.2, 0.5],
+        max_nfev=60,
+        **ENOUGH,
+    )
+    star, host = star_of(both.x), host_of(both.x)
+    star_shape, host_shape = shape(star), shape(host)
+    solution, covariance = solve_rows(design_of(star_shape, host_shape), flux, weight)
+    chi2 = 2 * both.cost / max(int(usable.sum()) - 12 - 5 * len(flux), 1)
+    freedom = max(int(usable.sum()) - count - 4 * len(flux), 1)
+    return Host(
+        alone=_shape(alone, prior, spread, max(2 * alone.cost / freedom, 1.0)),
+        star=star,
+        image=host,
+        share=_share(star_shape, host_shape, solution, usable),
+        significance=_significance(solution[:, 0], covariance[:, 0, 0] * max(chi2, 1.0)),
+        host_significance=_significance(solution[:, 1], covariance[:, 1, 1] * max(chi2, 1.0)),
+        gain=float(2 * (alone.cost - both.cost)),
+        cost=float(2 * both.cost),
+        chi2=float(chi2),
+    )
+
+
+def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) -> Shape:
+    """What the data say of the shape: the fit without what was known before it."""
+    precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
+    own = precision - 1.0 / spread**2
+    told = own > 1e-3 * precision
+    value = np.where(told, (precision * fit.x[2:] - prior / spread**2) / np.where(told, own, 1.0), fit.x[2:])
+    error = np.where(told, np.sqrt(chi2 / np.where(told, own, 1.0)), UNKNOWN)
+    fwhm, _, e1, e2 = (float(one) for one in value)
+    return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
+
+
+def _significance(amplitude: NDArray, variance: NDArray) -> float:
+    """Of all bands together; each tells for itself, and what is negative speaks against it."""
+    snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
+    return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
+
+
+def _share(star: NDArray, host: NDArray, solution: NDArray, usable: NDArray) -> float:
+    """What a fit of star and sky alone would take of the host, in units of the star, mean over the bands."""
+    count = np.maximum(usable.sum(axis=1, keepdims=True), 1)
+
+    def without_sky(shape: NDArray) -> NDArray:
+        level = np.where(usable, shape, 0.0).sum(axis=1, keepdims=True) / count
+        return np.where(usable, shape - level, 0.0)
+
+    one, other = without_sky(star), without_sky(host)
+    taken = (one * other).sum(axis=1) / np.maximum((one**2).sum(axis=1), 1e-300)
+    light = float(np.mean(solution[:, 0]))
+    return float(np.mean(taken * solution[:, 1])) / light if light > 0 else np.inf

@@ -1,0 +1,138 @@
+"""Light between the spectra, estimated together with their wings."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.loops.background import spread_blocks, sum_blocks
+from sedmd.reduce.traces.extract import model_image
+from sedmd.reduce.traces.profile import Profile
+from sedmd.reduce.traces.samples import Samples
+
+#: Pixels are averaged in blocks of this size before they are smoothed; the sides of a frame are multiples of it.
+BLOCK_PX = 8
+#: Share of a pixel's trace light that the profile does not know.
+DOUBTFUL_SHARE = 0.05
+
+
+def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> NDArray[np.float32]:
+    """How free of traces each pixel is, by geometry alone: near 1 far from all traces, small on their cores.
+
+    Parameters
+    ----------
+    samples, profile : all traces
+    share : share of a trace's light per pixel at which the weight falls to one half
+
+    Returns
+    -------
+    (n_x, n_y) float32
+
+    Notes
+    -----
+    On the core of a trace the flux of the trace would take up any background, so such pixels tell nothing about it.
+    """
+    light = model_image(samples, profile, np.ones(samples.x.size))
+    light /= np.float32(share)
+    light *= light
+    light *= light
+    light += 1.0
+    return np.reciprocal(light, out=light)
+
+
+def doubtful_light(model: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Variance of a pixel's trace light that the profile does not know: (5 per cent of it)**2, electron**2."""
+    return (np.float32(DOUBTFUL_SHARE) * model) ** 2
+
+
+def smooth_background(
+    residual: NDArray[np.floating],
+    weight: NDArray[np.floating],
+    *,
+    columns: NDArray[np.integer] | None = None,
+    n_x: int | None = None,
+    scale_px: float = 40.0,
+) -> NDArray[np.float32]:
+    """Smooth what the trace model leaves over the frame, weighted pixel by pixel.
+
+    Parameters
+    ----------
+    residual : (n_columns, n_y) electron, frame minus trace model, columns first
+    weight : (n_columns, n_y) statistical weight; 0 for masked pixels
+    columns, n_x : which columns of how many these are; default all of them
+    scale_px : sigma of the Gaussian window
+
+    Returns
+    -------
+    (n_columns, n_y) float32, electron
+
+    Raises
+    ------
+    ValueError
+        If the frame cannot be divided into blocks.
+    """
+    here = np.arange(len(residual)) if columns is None else np.ascontiguousarray(columns, np.int64)
+    sides = (len(residual) if n_x is None else n_x, residual.shape[1])
+    if any(side % BLOCK_PX or side < 2 * BLOCK_PX for side in sides):
+        raise ValueError(f"sides of {sides} pixels cannot be divided into blocks of {BLOCK_PX}; multiples are expected")
+    w = np.zeros((sides[0] // BLOCK_PX, sides[1] // BLOCK_PX))
+    moment = np.zeros(w.shape)
+    smooth = np.empty(residual.shape, np.float32)
+    sum_blocks(_single(residual), _single(weight), here, BLOCK_PX, w, moment)
+    spread_blocks(_smooth_blocks(moment / np.maximum(w, 1e-12), w, scale_px / BLOCK_PX), here, BLOCK_PX, smooth)
+    return smooth
+
+
+def _single(image: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(image, np.float32)
+
+
+def _smooth_blocks(value: NDArray[np.floating], w: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """The blocks' values smoothed twice: those far off the first smooth have no say in the second."""
+    if not (w > 0).any():
+        return np.zeros(value.shape)
+    first = _planes(value, w, sigma)
+    # A cosmic ray or a bright wing must not make a hill: blocks far off the first smooth, by noise and by a quarter of
+    # the level, have no say in the final one.
+    off = np.abs(value - first)
+    pull = off * np.sqrt(w)
+    wild = (pull > 6.0 * 1.4826 * np.median(pull[w > 0])) & (off > 0.25 * np.abs(first))
+    return _planes(value, np.where(wild, 0.0, w), sigma) if wild.any() else first
+
+
+def _planes(value: NDArray[np.floating], weight: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """Plane through the neighbourhood of each block with Gaussian weights: follows slopes right up to the edges."""
+    u, v = ((np.arange(n) - n / 2) / sigma for n in value.shape)
+    w = weight / weight.max()
+    # The moments of the neighbourhood, axis by axis: the powers of v commute with the mean along u.
+    w0, w1, w2, m0, m1 = _mean_along_u(
+        np.stack([w, u[:, None] * w, u[:, None] ** 2 * w, value * w, u[:, None] * value * w]), sigma
+    )
+    moments = np.stack([w0, w1, w2, v * w0, v * w1, v**2 * w0, m0, m1, v * m0])
+    n00, nu0, nuu, n0v, nuv, nvv, r0, ru, rv = _mean_along_u(moments.swapaxes(1, 2), sigma).swapaxes(1, 2)
+    # Where hardly anything is known the plane turns into a constant.
+    n00 = n00 + 1e-9
+    nuu = nuu + 1e-9 + 1e-3 * n00
+    nvv = nvv + 1e-9 + 1e-3 * n00
+    # Elimination of the three unknowns: slope along v, slope along u, level.
+    fu, fv = nu0 / n00, n0v / n00
+    nuu, nuv, nvv = nuu - fu * nu0, nuv - fu * n0v, nvv - fv * n0v
+    ru, rv = ru - fu * r0, rv - fv * r0
+    slope_v = (rv - nuv / nuu * ru) / (nvv - nuv / nuu * nuv)
+    slope_u = (ru - nuv * slope_v) / nuu
+    return np.ascontiguousarray(r0 / n00 + (u[:, None] - fu) * slope_u + (v - fv) * slope_v)
+
+
+def _mean_along_u(images: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """Means with Gaussian weights, cut off at three sigma, along the second axis; nothing outside: (m, n_u, n_v)."""
+    n = images.shape[1]
+    reach = int(3.0 * sigma + 0.5)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    distance = np.abs(np.arange(n)[:, None] - np.arange(n))
+    window = np.where(distance <= reach, np.exp(-0.5 * (distance / sigma) ** 2) / kernel.sum(), 0.0)
+    means = np.empty(images.shape)
+    # As a product of matrices, of those parts of the window that are not zero.
+    for low in range(0, n, 64):
+        here, near = slice(low, low + 64), slice(max(low - reach, 0), low + 64 + reach)
+        means[:, here] = window[here, near] @ images[:, near]
+    return means

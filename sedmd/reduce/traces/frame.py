@@ -1,0 +1,183 @@
+"""One frame taken apart: scattered light, trace shift and the flux of every sample, each aware of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.loops.background import free_weight
+from sedmd.reduce.loops.judge import judge, tally
+from sedmd.reduce.loops.light import shift_columns
+from sedmd.reduce.numeric.containers import Image, Mask
+from sedmd.reduce.traces.background import DOUBTFUL_SHARE, gap_weight, smooth_background
+from sedmd.reduce.traces.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
+from sedmd.reduce.traces.profile import Profile
+from sedmd.reduce.traces.samples import Samples
+
+#: Largest shift of the traces that is looked for [pixel]: neighbouring spectra are eight rows apart.
+SHIFT_REACH_PX = 4.0
+#: Error of the profile beside the photon noise, as a share of the light, when a shift is measured on bright samples.
+PROFILE_DOUBT = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separated:
+    """A frame as sum of traces and background.
+
+    Attributes
+    ----------
+    samples : Samples, moved by the trace shift
+    extracted : Extracted, flux of every sample
+    background : (n_y, n_x) electron, light between the traces
+    dy_px, dy_error_px : shift of the traces towards higher rows against `samples` as given, and its 1-sigma error
+    outliers : (n_y, n_x) bool, pixels that neither traces nor background explain
+    chi2 : float, reduced chi-square of the pixels near traces
+    n_bright : int, pixels that stand more than six sigma above the background
+    unexplained : float, share of these that are outliers; 0 if there are none
+    """
+
+    samples: Samples
+    extracted: Extracted
+    background: NDArray[np.floating]
+    dy_px: float
+    dy_error_px: float
+    outliers: NDArray[np.bool_]
+    chi2: float
+    n_bright: int
+    unexplained: float
+
+
+def separate(
+    image: Image,
+    samples: Samples,
+    profile: Profile,
+    *,
+    dy_px: float | None = None,
+    rounds: int = 3,
+) -> Separated:
+    """Fit traces and background of a frame together.
+
+    Parameters
+    ----------
+    image : Image, electron
+    samples : samples of all traces where the calibration put them
+    profile : profile across the dispersion
+    dy_px : known shift of the traces; None = measure it on this frame
+    rounds : rounds of background, fluxes and shift
+
+    Returns
+    -------
+    Separated
+
+    Notes
+    -----
+    Weights come from the model, not from the noisy data: weighting by the data's own Poisson noise draws every flux
+    down (e.g. Horne 1986, section III).
+    """
+    good = columns_first((image.mask == 0) & np.isfinite(image.data))
+    data = columns_first(image.data)
+    data[~good] = 0.0
+    noise = np.float32(image.read_noise**2)
+    shift = scan_shift(data, good, samples, profile, image.read_noise) if dy_px is None else float(dy_px)
+    error = 0.0
+    background = np.zeros(data.shape, np.float32)
+    weight = np.where(good, 1.0 / noise, np.float32(0.0))
+    residual, next_weight, outliers = np.empty_like(data), np.empty_like(data), np.empty_like(good)
+    gap = gap_weight(samples.moved(shift), profile)
+    for _ in range(rounds):
+        moved = samples.moved(shift)
+        # The flux alone: as a view it would keep all that was fitted.
+        flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
+        del background
+        model = model_image(moved, profile, flux)
+        # Both frames are filled anew by `judge`: until then they hold what is smoothed, so that none is made for it.
+        free_weight(gap, weight, model, np.float32(DOUBTFUL_SHARE), next_weight)
+        background = smooth_background(np.subtract(data, model, out=residual), next_weight)
+        # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
+        judge(data, good, model, background, noise, residual, next_weight, outliers)
+        if dy_px is None:
+            step, error = _shift_step(moved, profile, flux, residual, weight, outliers)
+            shift += float(np.clip(step, -0.5, 0.5))
+        weight, next_weight = next_weight, weight
+        del model  # the next one is drawn on a frame of its own
+    moved = samples.moved(shift)
+    extracted = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight)
+    model = model_image(moved, profile, extracted.flux)
+    sums = np.empty((len(data), 4))
+    tally(data, good, model, background, noise, weight, gap, outliers, sums)
+    chi2, n_near, n_bright, n_unexplained = sums.sum(axis=0)
+    # Each sample takes one degree of freedom from the pixels it covers.
+    freedom = max(n_near - np.isfinite(extracted.flux).sum(), 1)
+    return Separated(
+        samples=moved,
+        extracted=extracted,
+        background=columns_first(background),
+        dy_px=shift,
+        dy_error_px=error,
+        outliers=columns_first(outliers),
+        chi2=float(chi2 / freedom),
+        n_bright=int(n_bright),
+        unexplained=float(n_unexplained / max(n_bright, 1)),
+    )
+
+
+def scan_shift(
+    data: NDArray[np.floating],
+    good: NDArray[np.bool_],
+    samples: Samples,
+    profile: Profile,
+    read_noise: float,
+    *,
+    reach_px: float = SHIFT_REACH_PX,
+    step_px: float = 0.5,
+    every: int = 16,
+) -> float:
+    """Coarse shift of the traces towards higher rows: the one that explains most of the light.
+
+    Parameters
+    ----------
+    data, good : (n_x, n_y) electron and usable pixels, columns first
+    samples, profile : traces where the calibration put them
+    read_noise : electron
+    reach_px, step_px : range and spacing of the scan
+    every : columns between those used
+
+    Returns
+    -------
+    float, pixel
+    """
+    few = samples.select(samples.x % every == every // 2)
+    weight = np.where(good, 1.0 / read_noise**2, 0.0).astype(np.float32)
+    shifts = np.arange(-reach_px, reach_px + step_px / 2, step_px)
+    explained = np.empty(shifts.size)
+    for i, shift in enumerate(shifts):
+        # The light that the best fit explains: f . A f = f . b, capped so that one cosmic ray does not decide.
+        light = fit_fluxes(few.moved(float(shift)), profile, data, weight).explained
+        explained[i] = np.minimum(light, np.percentile(light, 99)).sum()
+    best = int(np.clip(np.argmax(explained), 1, shifts.size - 2))
+    low, mid, high = explained[best - 1 : best + 2]
+    return float(shifts[best] + step_px * 0.5 * (low - high) / (low - 2 * mid + high - 1e-12))
+
+
+def _shift_step(
+    samples: Samples, profile: Profile, flux: NDArray, residual: NDArray, weight: NDArray, outliers: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Common shift that the residuals ask for, and its error, by the slope of the profile."""
+    column, start = samples.columns()
+    sums = np.empty((column.size, 2))
+    tables = (profile.table, profile.slope_table, profile.step, HALF_HEIGHT)
+    shift_columns(
+        column, start, samples.y, samples.sigma, flux, residual, weight, outliers, *tables, PROFILE_DOUBT, sums
+    )
+    information, answer = sums.sum(axis=0)
+    if information <= 0:
+        return 0.0, np.inf
+    return float(answer / information), float(information**-0.5)
+
+
+def flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
+    """The image with the outliers marked in its mask."""
+    mask = image.mask | np.where(outliers, np.uint8(Mask.OUTLIER), np.uint8(0))
+    return Image(data=image.data, variance=image.variance, mask=mask, read_noise=image.read_noise)

@@ -1,0 +1,367 @@
+"""Where each spaxel's spectrum runs on the detector, and how wide it is, from the dome (and later the lamps)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.loops.light import profile_columns, pull_columns
+from sedmd.reduce.numeric.field import field_value, fit_field, terms
+from sedmd.reduce.numeric.parallel import side_by_side
+from sedmd.reduce.traces.background import doubtful_light, gap_weight, smooth_background
+from sedmd.reduce.traces.extract import HALF_HEIGHT, fit_fluxes, model_image
+from sedmd.reduce.traces.profile import Profile, gaussian_profile, measured_profile
+from sedmd.reduce.traces.ridges import Chains, find_chains
+from sedmd.reduce.traces.samples import Samples, make_samples
+
+#: Powers of (x - centre)/100 in a trace: row, slope, curvature.
+TRACE_TERMS = 3
+#: Error of the profile in any pixel of a trace, as a share of its brightest pixel's light.
+DOUBT = 0.02
+#: Percentile of the samples' light from which they show the profile: on the dome, and on a lamp, where few have a line.
+DOME_BRIGHT, LINE_BRIGHT = 50.0, 97.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Geometry of all traces.
+
+    Attributes
+    ----------
+    centre : (n,) float, column about which the trace is expanded
+    y_coeff : (n, 3) row of the trace in powers of ``(x - centre) / 100``
+    x_first, x_last : (n,) int, columns (inclusive) that belong to the spaxel
+    width : (n_terms + 2,) coefficients of the width model, see `trace_width`
+    width_order : int, degree of the width model over the field
+    profile : Profile across the dispersion
+    rms : (n,) float, pixel, scatter of the ridge about the trace
+    """
+
+    centre: NDArray[np.floating]
+    y_coeff: NDArray[np.floating]
+    x_first: NDArray[np.int64]
+    x_last: NDArray[np.int64]
+    width: NDArray[np.floating]
+    width_order: int
+    profile: Profile
+    rms: NDArray[np.floating]
+
+    @property
+    def n(self) -> int:
+        """Number of traces."""
+        return self.centre.size
+
+    def samples(self, shape: tuple[int, int], every: int = 1) -> Samples:
+        """Samples of every trace (of every `every`-th column)."""
+        return make_samples(
+            x_first=self.x_first,
+            x_last=self.x_last,
+            centre=self.centre,
+            y_coeff=self.y_coeff,
+            sigma=self.width_at,
+            shape=shape,
+            every=every,
+        )
+
+    def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray:
+        """Width of the core at points of the traces: (n_points,) pixel."""
+        along = (x - self.centre[trace]) / 100.0
+        value = field_value(x, y, self.width_order, self.width[:-2])
+        value += (self.width[-2] + self.width[-1] * along) * along
+        return np.clip(value, 0.5, 6.0, out=value)
+
+    def select(self, keep: NDArray) -> Traces:
+        """The traces of a boolean or index selection."""
+        return replace(
+            self,
+            centre=self.centre[keep],
+            y_coeff=self.y_coeff[keep],
+            x_first=self.x_first[keep],
+            x_last=self.x_last[keep],
+            rms=self.rms[keep],
+        )
+
+
+def find_traces(dome: NDArray[np.floating], *, read_noise: float) -> Traces:
+    """Find every trace that a dome frame shows, complete or cut by the edge of the chip.
+
+    Parameters
+    ----------
+    dome : (n_y, n_x) electron, bias-subtracted, overscan cut off or zero
+    read_noise : electron rms per pixel
+
+    Returns
+    -------
+    Traces, sorted by row then column of their middle, with a Gaussian profile of the typical width
+
+    Raises
+    ------
+    ValueError
+        If fewer than 50 ridges are seen.
+    """
+    chains = find_chains(dome, read_noise=read_noise)
+    if chains.n < 50:
+        raise ValueError(
+            f"only {chains.n} ridges on the dome frame, at least 50 (usually more than 1000) were expected; "
+            "was the dome lamp on?"
+        )
+    traces = _from_chains(chains)
+    return traces.select(np.lexsort((traces.centre, np.rint(traces.y_coeff[:, 0]))))
+
+
+def _from_chains(chains: Chains) -> Traces:
+    """Fit each chain; slope and curvature of short ones are drawn towards their neighbours'."""
+    n = chains.n
+    first = np.full(n, np.inf)
+    last = np.full(n, -np.inf)
+    np.minimum.at(first, chains.chain, chains.x)
+    np.maximum.at(last, chains.chain, chains.x)
+    centre = np.rint((first + last) / 2)
+    u = (chains.x - centre[chains.chain]) / 100.0
+    y_coeff: NDArray[np.floating] = np.zeros((n, TRACE_TERMS))
+    y_coeff[:, 0] = np.bincount(chains.chain, chains.y, n) / np.bincount(chains.chain, minlength=n)
+    weight = np.ones(u.size)
+    for _ in range(4):
+        residual = chains.y - _rows(y_coeff, chains.chain, u)
+        y_coeff = solve_traces(
+            y_coeff, centre, chains.chain, u, residual, weight / 0.1**2, prior_sigma=np.array([np.inf, 0.1, 0.1])
+        )
+        residual = chains.y - _rows(y_coeff, chains.chain, u)
+        weight = 1.0 / (1.0 + (residual / 0.15) ** 2)
+    rms = np.sqrt(np.bincount(chains.chain, weight * residual**2, n) / np.bincount(chains.chain, weight, n))
+    width = np.zeros(1 + 2)
+    width[0] = 1.4
+    return Traces(
+        centre=centre,
+        y_coeff=y_coeff,
+        x_first=first.astype(int),
+        x_last=last.astype(int),
+        width=width,
+        width_order=0,
+        profile=gaussian_profile(),
+        rms=rms,
+    )
+
+
+def _rows(y_coeff: NDArray, trace: NDArray, u: NDArray) -> NDArray:
+    return y_coeff[trace, 0] + u * (y_coeff[trace, 1] + u * y_coeff[trace, 2])
+
+
+def solve_traces(
+    y_coeff: NDArray[np.floating],
+    centre: NDArray[np.floating],
+    trace: NDArray[np.integer],
+    u: NDArray[np.floating],
+    dy: NDArray[np.floating],
+    weight: NDArray[np.floating],
+    *,
+    prior_sigma: NDArray[np.floating],
+) -> NDArray[np.floating]:
+    """Improve trace polynomials by measured offsets, with slope and curvature tied loosely to a smooth field.
+
+    Parameters
+    ----------
+    y_coeff : (n_trace, 3) present coefficients
+    centre : (n_trace,) reference column
+    trace, u, dy, weight : (n,) trace, abscissa, measured offset [pixel] and its inverse variance
+    prior_sigma : (3,) how far each coefficient may stray from the smooth field of its neighbours; inf = free
+
+    Returns
+    -------
+    (n_trace, 3) improved coefficients
+    """
+    n, k = y_coeff.shape
+    powers = [np.ones_like(u), u, u**2, u**3, u**4]
+    moment = [np.bincount(trace, weight * p, n) for p in powers]
+    normal: NDArray[np.floating] = np.stack(
+        [np.stack([moment[i + j] for j in range(k)], -1) for i in range(k)], -2
+    ).astype(float)
+    right = np.stack([np.bincount(trace, weight * powers[i] * dy, n) for i in range(k)], -1)
+    count = np.bincount(trace, weight > 0, n)
+    for i in np.flatnonzero(np.isfinite(prior_sigma)):
+        well = count > 0.6 * np.median(count[count > 0])
+        field = fit_field(np.where(well, centre, np.nan)[well], y_coeff[well, 0], y_coeff[well, i], order=3)
+        expected = field(np.clip(centre, 0, 2048), np.clip(y_coeff[:, 0], 0, 2048))
+        normal[:, i, i] += 1 / prior_sigma[i] ** 2
+        right[:, i] += (expected - y_coeff[:, i]) / prior_sigma[i] ** 2
+    normal = normal + 1e-9 * np.eye(k)
+    return y_coeff + np.linalg.solve(normal, right[..., None])[..., 0]
+
+
+def _width_terms(traces: Traces, trace: NDArray, x: NDArray, y: NDArray) -> NDArray:
+    """Design matrix of the width: smooth over the detector plus a parabola along the trace."""
+    along = (x - traces.centre[trace]) / 100.0
+    return np.concatenate([terms(x, y, traces.width_order), along[:, None], along[:, None] ** 2], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is used of one frame, columns first: (n_columns, n_y) electron, usable pixels, light between the traces."""
+
+    data: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    background: NDArray[np.floating] | float
+    read_noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """What one frame says about the traces.
+
+    Attributes
+    ----------
+    flux : (n,) electron, of each sample
+    pulls : (6, n) see `sedmd.reduce.loops.light.pull_columns`
+    residual : (n_columns, n_y) electron, neither trace nor background
+    peak : largest share of a sample's light in one pixel
+    """
+
+    flux: NDArray[np.floating]
+    pulls: NDArray[np.floating]
+    residual: NDArray[np.float32]
+    peak: float
+
+
+def refine_traces(
+    traces: Traces,
+    frames: Sequence[tuple[NDArray[np.floating], float]],
+    *,
+    every: int = 4,
+    rounds: int = 4,
+    width_order: int = 4,
+) -> tuple[Traces, float]:
+    """Improve rows, widths and profile together, with neighbours, wings and scattered light modelled.
+
+    Parameters
+    ----------
+    traces : first guess, good to a pixel
+    frames : (data, read_noise) in electron of the dome, first, then of the lamps; unusable pixels are NaN. The lamps'
+        lines show where a trace runs beyond the colours in which the dome lamp shines
+    every : columns between the samples that are used
+    rounds : Gauss-Newton rounds
+    width_order : degree of the width model over the field
+
+    Returns
+    -------
+    traces : Traces
+    chi2 : reduced chi-square of the dome
+    """
+    shape = frames[0][0].shape
+    used = np.arange(every // 2, shape[1], every)
+    views = [_used_columns(data, read_noise, used) for data, read_noise in frames]
+    chi2 = float("nan")
+    for round_ in range(rounds):
+        on_chip = traces.samples(shape, every)
+        # The columns that are used are numbered on end, so that the others cost neither time nor memory.
+        samples = replace(on_chip, x=on_chip.x // every, shape=(shape[0], used.size))
+        gap = gap_weight(samples, traces.profile)
+        known = partial(_misfit, samples=samples, profile=traces.profile, gap=gap, used=used, n_x=shape[1])
+        pairs = side_by_side(known, views)
+        misfits, views = [misfit for misfit, _ in pairs], [view for _, view in pairs]
+        chi2 = float(misfits[0].pulls[4].sum() / max(misfits[0].pulls[5].sum(), 1))
+        profile = traces.profile
+        traces = _shift_traces(traces, on_chip, misfits)
+        # Width and profile in turn: both would answer the same residual, and together they overshoot and swing.
+        if round_ % 2 == 0:
+            traces = _fit_width(traces, on_chip, misfits, width_order if round_ else 1)
+        else:
+            traces = replace(traces, profile=_fit_profile(profile, samples, misfits, views))
+    return traces, chi2
+
+
+def _used_columns(data: NDArray, read_noise: float, used: NDArray[np.integer]) -> _Frame:
+    """The columns that are used of a frame; pixels that are not finite are no good."""
+    part = np.ascontiguousarray(data[:, used].T, np.float32)
+    good = np.isfinite(part)
+    return _Frame(np.where(good, part, np.float32(0.0)), good, float(np.nanpercentile(data[::5, ::5], 5)), read_noise)
+
+
+def _misfit(
+    frame: _Frame, *, samples: Samples, profile: Profile, gap: NDArray, used: NDArray[np.integer], n_x: int
+) -> tuple[_Misfit, _Frame]:
+    """Fluxes and pulls of one frame under the present traces, and the frame with its background improved."""
+    good, noise = frame.good, frame.read_noise**2
+    light = np.where(good, frame.data - frame.background, 0.0).astype(np.float32)
+    # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
+    fitted = fit_fluxes(samples, profile, light, np.where(good, np.float32(1.0 / noise), np.float32(0.0)))
+    flux = np.maximum(np.nan_to_num(fitted.flux), 0.0)
+    model = model_image(samples, profile, flux)
+    left = light - model
+    weight = np.where(good, gap / (np.float32(noise) + model + doubtful_light(model)), np.float32(0.0))
+    update = smooth_background(left, weight, columns=used, n_x=n_x)
+    left -= update
+    pulls = np.empty((6, flux.size))
+    tables = (profile.table, profile.slope_table, profile.stretch_table, profile.step, HALF_HEIGHT)
+    pull_columns(
+        *samples.columns(), samples.y, samples.sigma, flux, left, good, *tables, noise, DOUBT * fitted.peak, pulls
+    )
+    return _Misfit(flux, pulls, left, fitted.peak), replace(frame, background=frame.background + update)
+
+
+def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.floating]:
+    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours."""
+    typical = np.percentile(flux, 75) + 1e-9
+    return floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
+
+
+def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> Traces:
+    """One Gauss-Newton step in the rows."""
+    offsets, infos = [], []
+    for m in misfits:
+        info, answer = m.pulls[0], m.pulls[1]
+        dy = answer / np.maximum(info, 1e-9)
+        error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
+        offsets.append(np.clip(dy, -0.8, 0.8))
+        infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), 1.0 / error2, 0.0))
+    trace = np.tile(samples.trace, len(misfits))
+    dy, info = np.concatenate(offsets), np.concatenate(infos)
+    u = np.tile((samples.x - traces.centre[samples.trace]) / 100.0, len(misfits))
+    y_coeff = solve_traces(traces.y_coeff, traces.centre, trace, u, dy, info, prior_sigma=np.array([np.inf, 0.1, 0.1]))
+    left = dy - (_rows(y_coeff, trace, u) - _rows(traces.y_coeff, trace, u))
+    total = np.bincount(trace, info, traces.n)
+    rms = np.sqrt(np.bincount(trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
+    return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan))
+
+
+def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], order: int) -> Traces:
+    """One Gauss-Newton step in the width of the core, as one smooth function of field and position along the trace."""
+    new = replace(traces, width_order=order)
+    design = _width_terms(new, samples.trace, samples.x, samples.y)
+    normal = np.zeros((design.shape[1], design.shape[1]))
+    right = np.zeros(design.shape[1])
+    for m in misfits:
+        info, answer = m.pulls[2], m.pulls[3]
+        ds = answer / np.maximum(info, 1e-9)
+        error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
+        weight = np.where((np.abs(ds) < 1.0) & (info > 4.0), 1.0 / error2, 0.0)
+        a = design * weight[:, None]
+        normal += a.T @ design
+        right += a.T @ (samples.sigma + np.clip(ds, -0.4, 0.4))
+    normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
+    return replace(new, width=np.asarray(np.linalg.solve(normal, right), float))
+
+
+def _fit_profile(
+    profile: Profile, samples: Samples, misfits: Sequence[_Misfit], frames: Sequence[_Frame]
+) -> Profile:
+    """The profile that the residuals ask for: its core on the dome, its wings beside the lines of the lamps."""
+    core = _observed_shares(profile, samples, misfits[0], frames[0], DOME_BRIGHT)
+    lines = [_observed_shares(profile, samples, *one, LINE_BRIGHT) for one in zip(misfits[1:], frames[1:], strict=True)]
+    return measured_profile(core, np.sum(lines, axis=0) if lines else None, profile)
+
+
+def _observed_shares(
+    profile: Profile, samples: Samples, misfit: _Misfit, frame: _Frame, percentile: float
+) -> NDArray[np.floating]:
+    """What was modelled and what is left, in units of the flux, of the samples brighter than the percentile: (2, m)."""
+    sums = np.zeros((2, profile.value.size))
+    brighter = float(np.percentile(misfit.flux, percentile))
+    known = (profile.table, profile.step, HALF_HEIGHT, frame.read_noise**2, DOUBT * misfit.peak, brighter)
+    profile_columns(
+        *samples.columns(), samples.y, samples.sigma, misfit.flux, misfit.residual, frame.good, *known, sums
+    )
+    return sums

@@ -1,0 +1,1 @@
+"""Which wavelength falls on which column of which spectrum: lamps, dispersion, flexure."""

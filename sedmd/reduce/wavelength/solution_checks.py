@@ -1,0 +1,114 @@
+"""Whether a wavelength solution and a flat are good enough to be used: each reason is one sentence with its figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedmd.reduce.wavelength.wavelength import WavelengthSolution
+
+#: Fewest groups of lines of each lamp and of all together. Shift and stretch go through any two lines; the others say
+#: whether they are the lines they are taken for. Two of xenon's groups hold all its strong lines.
+MIN_LAMP_GROUPS, MIN_GROUPS = 2, 8
+#: The bluest and the reddest group must reach these wavelengths [Angstrom]: Hg 4047/4358 and the Xe lines about 8250
+#: stand in every published line list of the instrument; beyond the last line a solution is a guess.
+BLUE_END, RED_END = 4400.0, 8200.0
+#: Largest strain: how hard the lines and the published curve had to be bent to agree, squared and in units of what is
+#: in doubt about them. About 1 when all is well; 3 is every group 1.7 of its doubt off.
+MAX_STRAIN = 3.0
+#: Largest median scatter of the lamp lines about the solution [column]: a fifth of the width of a line. What places a
+#: line worse than that has not placed it but its neighbour.
+MAX_RMS = 0.6
+#: Fewest groups that place a spaxel by itself: the five terms of its polynomial and one to contradict them.
+MIN_SPAXEL_GROUPS = 6
+#: Largest share of the complete spaxels that may lack what a cube needs. A scratch or a dead column costs some spaxels
+#: in a hundred; beyond a twentieth, a part of the field is dark.
+MAX_LOST = 0.05
+#: Throughput relative to the field's mean below which a spaxel is not usable: its noise is five times the others'.
+MIN_THROUGHPUT = 0.2
+
+
+def lost_share(solution: WavelengthSolution, complete: NDArray[np.bool_]) -> float:
+    """Share of the complete spaxels whose lines scatter too much or are too few.
+
+    Parameters
+    ----------
+    solution : WavelengthSolution of n spaxels
+    complete : (n,) bool, the whole spectrum is on the chip
+    """
+    good = (solution.rms < MAX_RMS) & (solution.n_lines >= MIN_SPAXEL_GROUPS)
+    return float(1.0 - good[complete].mean()) if complete.any() else 1.0
+
+
+def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -> str:
+    """Why a wavelength solution cannot be used; empty if it can.
+
+    Parameters
+    ----------
+    solution : WavelengthSolution of n spaxels
+    complete : (n,) bool, the whole spectrum is on the chip
+    """
+    seen = Counter(lamp for lamp, *_ in solution.groups)
+    told = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
+    poor = [lamp for lamp in ("Hg", "Cd", "Xe") if seen[lamp] < MIN_LAMP_GROUPS]
+    if poor or seen.total() < MIN_GROUPS:
+        return (
+            f"too few groups of lamp lines ({told}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
+            f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or ('Hg', 'Cd', 'Xe'))}"
+        )
+    wavelengths = [wavelength for _, wavelength, *_ in solution.groups]
+    if min(wavelengths) > BLUE_END or max(wavelengths) < RED_END:
+        return (
+            f"the lamp lines reach from {min(wavelengths):.0f} to {max(wavelengths):.0f} Angstrom, {BLUE_END:.0f} to "
+            f"{RED_END:.0f} expected; look at Hg.fits and Xe.fits"
+        )
+    if not solution.strain <= MAX_STRAIN:
+        return (
+            f"the lamp lines do not fit the instrument: strain {solution.strain:.1f}, at most {MAX_STRAIN:g} "
+            "expected and 1 usual; a lamp with another's label? Look at Hg.fits, Cd.fits and Xe.fits"
+        )
+    known = solution.rms[np.isfinite(solution.rms)]
+    rms = float(np.median(known)) if known.size else float("nan")
+    if not rms < MAX_RMS:
+        return (
+            f"median rms of the lamp lines {rms:.2f} px, at most {MAX_RMS:g} expected; "
+            "look at Hg.fits, Cd.fits and Xe.fits"
+        )
+    lost = lost_share(solution, complete)
+    if lost > MAX_LOST:
+        return (
+            f"{100 * lost:.0f} % of the {int(complete.sum())} complete spaxels have lines that scatter by more than "
+            f"{MAX_RMS:g} px or fewer than {MIN_SPAXEL_GROUPS} groups of them, at most {100 * MAX_LOST:.0f} % "
+            "expected; is a part of the field dark in Hg.fits, Cd.fits or Xe.fits?"
+        )
+    return ""
+
+
+def dark_spaxels(flat: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which spaxels have no usable flat: (n_spaxel,) bool.
+
+    Parameters
+    ----------
+    flat : (n_wave, n_spaxel) throughput, field mean 1; NaN = no light
+    """
+    return ~(np.median(flat, axis=0) >= MIN_THROUGHPUT)
+
+
+def flat_reason(flat: NDArray[np.floating], complete: NDArray[np.bool_]) -> str:
+    """Why a flat cannot be used; empty if it can.
+
+    Parameters
+    ----------
+    flat : (n_wave, n_spaxel) throughput, field mean 1; NaN = no light
+    complete : (n_spaxel,) bool, the whole spectrum is on the chip
+    """
+    lost = float(dark_spaxels(flat)[complete].mean()) if complete.any() else 1.0
+    if lost > MAX_LOST:
+        return (
+            f"{100 * lost:.0f} % of the {int(complete.sum())} complete spaxels get less than "
+            f"{100 * MIN_THROUGHPUT:.0f} % of the mean light, at most {100 * MAX_LOST:.0f} % of them expected; "
+            "does the dome lamp light the whole field in dome.fits?"
+        )
+    return ""

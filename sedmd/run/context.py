@@ -1,0 +1,181 @@
+"""What the planner is told about a night, gathered from the ledger, the settings and the Sun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sedmd.core.config import Settings
+from sedmd.ledger.ledger import FrameRow, Ledger
+from sedmd.ledger.records import Record
+from sedmd.observation.noted_decisions import decided
+from sedmd.plan.calibrations import SET_STEPS, CalibrationSet, FluxCalibration, calibration_set, flux_calibration
+from sedmd.plan.deadlines import deadlines
+from sedmd.plan.geometry_change import Geometry, departures
+from sedmd.plan.plan import Context
+from sedmd.raw.epochs import changed_by
+from sedmd.reduce.target.place import Place
+from sedmd.run.landings import expected_place, place_begun_with
+
+#: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
+HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
+#: Marks of nights: an old one that is looked at again; what the end of one was told to be.
+AWAKE, ENDED = "awake", "ended"
+#: As many earlier sets are offered to the planner: one of them should have the bias of every read-out speed.
+MAX_SETS = 5
+#: Among so many nights with a flat there is a good one, or the geometry has nothing to be held against.
+MAX_LOOKED = 30
+
+Figures = Mapping[str, Any]
+
+
+def night_context(
+    settings: Settings,
+    ledger: Ledger,
+    night: str,
+    rows: Sequence[FrameRow],
+    *,
+    now: datetime,
+    final: bool,
+    versions: Mapping[str, object],
+    pin_fallbacks: bool = True,
+    memory: Memory | None = None,
+) -> Context:
+    """Everything the planner is told about a night.
+
+    Parameters
+    ----------
+    rows : sequence of FrameRow
+        The night's frames.
+    final : bool
+        No more frames will come.
+    versions : mapping of step name to version
+        Of the program that does the work, not of the one that asks.
+    pin_fallbacks : bool
+        See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected.
+    memory : Memory, optional
+        What earlier nights tell, by whoever knows that nothing changes there meanwhile; by default the ledger is asked.
+    """
+    marks = ledger.marks(night)
+    if memory is None:
+        memory = remember(settings, ledger, night, pin_fallbacks=pin_fallbacks)
+    reference = memory.figures if all(mark.kind != ACCEPTED for mark in marks) else None
+    return Context(
+        night=night,
+        folder=settings.paths.redux_root / night,
+        now=now,
+        final=final,
+        # an arrival in the future was booked while the clock was wrong; nobody waits for it
+        arrived={row.frame.checksum: min(row.arrived, now) for row in rows if row.frame is not None},
+        records=_records(
+            ledger.records(night), latest=now + timedelta(seconds=max(settings.jobs.retry_after_s, default=0))
+        ),
+        products=ledger.products(night),
+        rules=settings.calibrations,
+        partner_wait_s=settings.night.partner_wait_s,
+        versions=versions,
+        options={
+            "traces": {"field_centre": settings.instrument.field_centre(night)},
+            "cube": {"place": str(memory.place), "frames": settings.products.frames},
+        },
+        target_options=asdict(settings.extraction),
+        fallback_due=deadlines(night, settings).fallback_due(now, final=final),
+        fallbacks=memory.sets,
+        flux_fallback=memory.flux,
+        pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
+        departures=_departures(reference),
+        holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
+        graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
+    )
+
+
+def _records(records: Mapping[str, Record], *, latest: datetime) -> dict[str, Record]:
+    """What the ledger knows of jobs; a next try later than any wait was booked while the clock was wrong."""
+    return {
+        key: replace(record, not_before=None) if record.not_before and record.not_before > latest else record
+        for key, record in records.items()
+    }
+
+
+def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> bool:
+    """True when no more frames of a night are expected."""
+    last = ledger.last_arrival(night)
+    return last is not None and deadlines(night, settings).over(
+        now, last_arrival=min(last, now), quiet_s=settings.night.quiet_s
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What earlier nights tell a night.
+
+    Attributes
+    ----------
+    sets, flux
+        What may stand in for the night's own calibrations.
+    figures
+        Of traces and wavelengths of the newest good geometry.
+    place
+        Where targets are expected.
+    """
+
+    sets: tuple[CalibrationSet, ...] = ()
+    flux: FluxCalibration | None = None
+    figures: tuple[Figures, Figures] | None = None
+    place: Place = field(default_factory=Place)
+
+
+def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> Memory:
+    """What the ledger knows of the nights before; `pin_fallbacks` as for `night_context`."""
+    oldest = datetime.strptime(night, "%Y%m%d") - timedelta(days=settings.calibrations.fallback_max_age_nights)
+    changed = changed_by(night)
+    since = max(oldest.strftime("%Y%m%d"), changed)
+    sets: list[CalibrationSet] = []
+    figures = None
+    # the geometry is held against the last good one of the instrument as it is; to serve, a set must be young enough
+    for number, other in enumerate(ledger.nights_with("flat", since=changed, before=night)):
+        if other < since and (figures is not None or number > MAX_LOOKED):
+            break
+        if ledger.marks(other, REFUSED):
+            continue
+        jobs = ledger.done_jobs(other, SET_STEPS)
+        found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        if found is None:
+            continue
+        by_step = {job.step: job.figures for job in jobs}
+        figures = figures or (by_step["traces"], by_step["wavelength"])
+        if other >= since:
+            sets.append(found)
+        if len(sets) == MAX_SETS:
+            break
+    flux = None
+    for other in ledger.nights_with("fluxcal", since=since, before=night):
+        jobs = ledger.done_jobs(other, ("fluxcal",))
+        flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        if flux is not None:
+            break
+    place = _place(settings, ledger, night, pin=pin_fallbacks)
+    return Memory(sets=tuple(sets), flux=flux, figures=figures, place=place)
+
+
+def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
+    """Where targets of a night are expected."""
+    if pin and (begun := place_begun_with(ledger, night)) is not None:
+        return begun
+
+    def marked(kind: str) -> Callable[[str], bool]:
+        return lambda other: bool(ledger.marks(other, kind))
+
+    return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
+
+
+def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
+    if reference is None:
+        return lambda traces, wavelength: ()
+    before = Geometry.from_figures(*reference)
+    return lambda traces, wavelength: departures(Geometry.from_figures(traces, wavelength), before)
+
+
+__all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "Memory", "night_context", "night_is_final", "remember"]

@@ -1,0 +1,67 @@
+"""Where targets land, from what the ledger tells of earlier nights: see `sedmd.reduce.target.place`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sedmd.core.config import Settings
+from sedmd.ledger.ledger import Ledger
+from sedmd.products.landing import EXPECTED, landing_of
+from sedmd.reduce.target.place import Landing, Place, learn_place
+
+#: Spread, in each axis, about a place that an operator gives without saying how well he knows it [arcsec].
+GIVEN_SPREAD = 1.5
+#: Older nights are not asked: the camera stays as it is for months, not for years.
+MEMORY_DAYS = 90
+#: So many landings tell the place and whether it jumped; more would only take time.
+ENOUGH = 60
+
+
+def expected_place(
+    settings: Settings, ledger: Ledger, night: str, *, refused: Callable[[str], bool], begins: Callable[[str], bool]
+) -> Place:
+    """Where targets of a night are expected before any of its frames is looked at.
+
+    Parameters
+    ----------
+    refused : callable
+        A night whose geometry was not trusted: it teaches nothing.
+    begins : callable
+        A night with which another geometry was accepted: what is older tells of another instrument.
+
+    Notes
+    -----
+    Earlier nights only, so that a reprocessing does not know the future. An entry of `instrument.field_centres` says
+    where targets land; nothing is learned then.
+    """
+    if settings.instrument.field_centre(night) is not None:
+        spread = settings.extraction.pointing_arcsec
+        return Place(spread_arcsec=GIVEN_SPREAD if spread is None else spread, source="settings")
+    if begins(night):
+        return Place()
+    since = (datetime.strptime(night, "%Y%m%d") - timedelta(days=MEMORY_DAYS)).strftime("%Y%m%d")
+    landings: list[Landing] = []
+    for other in ledger.nights_with("extract", since=since, before=night):
+        if not refused(other):
+            landings = landings_of(ledger, other) + landings
+        if begins(other) or len(landings) >= ENOUGH:
+            break
+    return learn_place(landings)
+
+
+def landings_of(ledger: Ledger, night: str) -> list[Landing]:
+    """What the extractions of a night tell, in the order of the exposures."""
+    told = sorted(ledger.done_jobs(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
+    return [one for job in told if (one := landing_of(job.figures, night)) is not None]
+
+
+def place_begun_with(ledger: Ledger, night: str) -> Place | None:
+    """Where targets were expected when the first of a night's cubes was made; None before that.
+
+    A night goes on with the place that it was begun with, also when an earlier night is reduced anew meanwhile.
+    """
+    for job in sorted(ledger.done_jobs(night, ("cube",)), key=lambda job: job.label):
+        if isinstance(told := job.figures.get(EXPECTED), str):
+            return Place.of(told)
+    return None

@@ -154,5 +154,3 @@ def verb_config(options: argparse.Namespace) -> int:
     else:
         print(f"{options.config}: good")
     return 0
-
-

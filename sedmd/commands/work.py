@@ -46,7 +46,6 @@ def add_to(add: Add) -> None:
     )
     command.add_argument("--verbose", "-v", action="store_true", help="minor events too")
 
-
     command = add("extract", verb_extract)
     how = command.add_mutually_exclusive_group(required=True)
     how.add_argument("--auto", action="store_true", help="what can be extracted without an observer")
@@ -119,9 +118,7 @@ def verb_run(options: argparse.Namespace) -> int:
     else:
         table = {"paths": {"raw_root": str(options.raw), "redux_root": str(options.redux)}}
         settings = from_table(table, origin="command line", base=Path.cwd())
-    return serve(
-        settings, clock=utc_now, config=options.config, verbose=options.verbose, take_over=options.take_over
-    )
+    return serve(settings, clock=utc_now, config=options.config, verbose=options.verbose, take_over=options.take_over)
 
 
 def verb_extract(options: argparse.Namespace) -> int:

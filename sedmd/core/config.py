@@ -432,7 +432,9 @@ def from_table(table: Mapping[str, Any], *, origin: str, base: Path) -> Settings
                 origins[name] = "default"
         parts[section] = cls(**values)
     if parts["jobs"].engine == "dask" and not parts["jobs"].dask_scheduler:
-        msg = f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
+        msg = (
+            f'{origin}: [jobs] engine is "dask" but dask_scheduler is empty; expected an address like "tcp://host:8786"'
+        )
         raise ConfigError(msg)
     paths: Paths = parts["paths"]
     if paths.raw_root == paths.redux_root or paths.raw_root in paths.redux_root.parents:

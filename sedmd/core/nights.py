@@ -32,4 +32,3 @@ def night_begin(night: str) -> datetime:
 def neighbour(night: str, days: int) -> str:
     """The night so many days later (earlier when negative)."""
     return (datetime.strptime(night, "%Y%m%d") + timedelta(days=days)).strftime("%Y%m%d")
-

@@ -21,9 +21,7 @@ AWAY = "redux root"
 class DiskGate:
     """Closed while there is less free space than `disk.min_free_mb` where products or the ledger go."""
 
-    def __init__(
-        self, settings: Settings, report: Report, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, report: Report, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._refused_s = 0.0
         self._report = report

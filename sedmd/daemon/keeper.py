@@ -60,9 +60,7 @@ class VitalsKeeper:
         Seconds.
     """
 
-    def __init__(
-        self, *, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._monotonic = monotonic
         self._started = clock()
@@ -95,9 +93,7 @@ class VitalsKeeper:
             raise RuntimeError(msg)
         now = self._clock()
         since = (now - self._last_frame).total_seconds() if self._last_frame is not None else None
-        return replace(
-            self._latest, now=now, scan_age_s=self._monotonic() - self._scanned_s, last_frame_age_s=since
-        )
+        return replace(self._latest, now=now, scan_age_s=self._monotonic() - self._scanned_s, last_frame_age_s=since)
 
     def take(self, parts: Parts) -> Vitals:
         """Look at every part of the parts."""
@@ -163,9 +159,7 @@ class VitalsKeeper:
         if not parts.nights.plans:
             return None
         plan = parts.nights.plans[max(parts.nights.plans)]
-        waiting = [
-            node.order[1] for node in plan.nodes if node.state is State.WAITING and node.job.step == "cube"
-        ]
+        waiting = [node.order[1] for node in plan.nodes if node.state is State.WAITING and node.job.step == "cube"]
         return (now - datetime.fromisoformat(min(waiting))).total_seconds() if waiting else None
 
     @staticmethod

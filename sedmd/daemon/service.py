@@ -94,7 +94,12 @@ class Service:
             patient=True,
         )
         self.intake = Intake(
-            settings=settings, ledger=ledger, report=report, on_frame=self._on_frame, clock=clock, monotonic=monotonic,
+            settings=settings,
+            ledger=ledger,
+            report=report,
+            on_frame=self._on_frame,
+            clock=clock,
+            monotonic=monotonic,
             readers=readers,
         )
         self.nights = Nights(

@@ -77,7 +77,13 @@ def serve(
         engine_for(settings.jobs, tell=lambda text: report.event("", "cluster", "", text, level=NOTICE)) as engine,
     ):
         service = Service(
-            settings=settings, ledger=ledger, engine=engine, clock=clock, report=report, config=config, claim=claim,
+            settings=settings,
+            ledger=ledger,
+            engine=engine,
+            clock=clock,
+            report=report,
+            config=config,
+            claim=claim,
             readers=Readers(preload=("sedmd.run.ingest",)),
         )
         # SimpleQueue.put may be interrupted by itself; nothing else is safe in a signal handler

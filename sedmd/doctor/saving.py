@@ -50,4 +50,3 @@ def _user(newest: Path, environment: Environment) -> Finding:
     user = name_of_user(environment.user_id())
     found = f"{user} cannot save into {newest} ({who_may_save(newest)}) with sedmview"
     return warning("saving", found, how_to_save(newest))
-

@@ -125,9 +125,7 @@ def may_write(unit: Unit, place: PurePosixPath) -> bool:
 def cache(unit: Unit) -> PurePosixPath | None:
     """Where the service keeps the machine code of its compiled loops; None if its home must do, which is hidden."""
     given = dict(
-        word.partition("=")[::2]
-        for line in unit.get("Service", {}).get("Environment", ())
-        for word in words_of(line)
+        word.partition("=")[::2] for line in unit.get("Service", {}).get("Environment", ()) for word in words_of(line)
     )
     for name, below in (("NUMBA_CACHE_DIR", "."), ("XDG_CACHE_HOME", "numba")):
         if place := given.get(name):

@@ -23,9 +23,7 @@ class Holder:
         return f"process {self.pid} ({name_of(self.pid) or 'of another user'})"
 
 
-def holders_of(
-    *paths: Path, table: str | None = None, between: tuple[int, int] = (0, 1 << 63)
-) -> list[Holder]:
+def holders_of(*paths: Path, table: str | None = None, between: tuple[int, int] = (0, 1 << 63)) -> list[Holder]:
     """Who holds a lock on these files, by number; empty where there is none, or no table.
 
     Parameters

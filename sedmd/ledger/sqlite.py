@@ -41,9 +41,7 @@ class LedgerFull(LedgerError, NotNow):
     """The ledger cannot be written now (disk full, quota, I/O error); nothing of the transaction was kept."""
 
 
-def open_database(
-    path: Path | str, *, read_only: bool, check: bool, wait_s: float = PATIENCE_S
-) -> sqlite3.Connection:
+def open_database(path: Path | str, *, read_only: bool, check: bool, wait_s: float = PATIENCE_S) -> sqlite3.Connection:
     """Open the file, make it or bring its tables to the newest version; ``":memory:"`` gives one that is forgotten.
 
     Parameters
@@ -238,9 +236,7 @@ def _migrate(connection: sqlite3.Connection, path: Path | str, *, read_only: boo
         raise LedgerError(msg)
     if read_only:
         if version < len(MIGRATIONS):
-            msg = (
-                f"ledger {path} has version {version}, {len(MIGRATIONS)} expected; start the service to migrate it"
-            )
+            msg = f"ledger {path} has version {version}, {len(MIGRATIONS)} expected; start the service to migrate it"
             raise LedgerError(msg)
         return
     for number in range(version, len(MIGRATIONS)):

@@ -84,9 +84,7 @@ def saved_files(folder: Path) -> tuple[dict[Path, str], list[str]]:
         if table.get("kind") != DECISION_KIND or not isinstance(products, dict):
             troubles.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
             continue
-        saved |= {
-            folder / name: sha for name, sha in products.items() if _is_name(name) and isinstance(sha, str)
-        }
+        saved |= {folder / name: sha for name, sha in products.items() if _is_name(name) and isinstance(sha, str)}
     return saved, troubles
 
 

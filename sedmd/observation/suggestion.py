@@ -95,9 +95,7 @@ def suggest(observation: Observation, extraction: Extraction | None = None) -> S
     )
 
 
-def expected_places(
-    observation: Observation, extraction: Extraction, star: fits.Header | None
-) -> tuple[Place, ...]:
+def expected_places(observation: Observation, extraction: Extraction, star: fits.Header | None) -> tuple[Place, ...]:
     """Where the pipeline looks for the target: see `sedmd.products.landing.places_for`."""
     half = not observation.pair and truth(observation.header.get("ABPAIR")) is True
     return places_for(observation.header, star, pointing_arcsec=extraction.pointing_arcsec, half=half)

@@ -91,9 +91,7 @@ class Place:
 def separation_arcmin(one: Position, other: Position) -> float:
     """Angle between two directions (RA, Dec) in degrees, arcmin; by haversines, exact for small angles."""
     ra_1, dec_1, ra_2, dec_2 = (math.radians(angle) for angle in (*one, *other))
-    half = (
-        math.sin((dec_2 - dec_1) / 2) ** 2 + math.cos(dec_1) * math.cos(dec_2) * math.sin((ra_2 - ra_1) / 2) ** 2
-    )
+    half = math.sin((dec_2 - dec_1) / 2) ** 2 + math.cos(dec_1) * math.cos(dec_2) * math.sin((ra_2 - ra_1) / 2) ** 2
     return math.degrees(2 * math.asin(min(1.0, math.sqrt(half)))) * 60
 
 

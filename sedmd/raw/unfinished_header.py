@@ -81,9 +81,7 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
     )
 
 
-def _no_target(
-    exptime: float | None, speed: float | None, start: datetime, stored: np.ndarray, site: Site
-) -> str:
+def _no_target(exptime: float | None, speed: float | None, start: datetime, stored: np.ndarray, site: Site) -> str:
     """Why this is no exposure of a target, as far as one can tell; empty if it is one."""
     if exptime is None or speed is None:
         return "EXPTIME or ADCSPEED is missing too"

@@ -140,7 +140,10 @@ def _line(one: Change) -> str:
     figures = [
         f"{'-' if value is None else format(value, pattern):>{width}}"
         for value, pattern, width in (
-            (one.ratio, ".4f", 8), (one.scatter, ".4f", 8), (one.shift_a, "+.2f", 8), (one.sigma, ".2f", 7)
+            (one.ratio, ".4f", 8),
+            (one.scatter, ".4f", 8),
+            (one.shift_a, "+.2f", 8),
+            (one.sigma, ".2f", 7),
         )
     ]
     before, after = ("-" if value is None else str(value) for value in one.quality)

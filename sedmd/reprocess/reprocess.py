@@ -228,9 +228,7 @@ class _Reprocess:
         self._locks.pop(plan.night).close()
         self._years.changes += changes
 
-    def _tell(
-        self, plan: Plan, jobs: int, done: int, total: int, hourly: float | None, left: float | None
-    ) -> None:
+    def _tell(self, plan: Plan, jobs: int, done: int, total: int, hourly: float | None, left: float | None) -> None:
         summary = summarise({plan.night: plan}, self._ledger)
         years = self._years
         years.nights += 1

@@ -39,14 +39,13 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     path = settings.paths.state / "ledger.sqlite"
     with ExitStack() as stack:
         there = path.exists()
-        ledger = stack.enter_context(
-            Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there)
-        )
+        ledger = stack.enter_context(Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there))
         known = {row.path: row for row in ledger.frames(night)}
         found = raw_files(folders, settings.watch.pattern)
         mended = Mended(ledger)
         read = [
-            row if (row := known.get(path)) is not None and _as_read(row, settings, mended.of(path))
+            row
+            if (row := known.get(path)) is not None and _as_read(row, settings, mended.of(path))
             else take_in(path, settings, now=now, mends=mended.of(path))
             for path in found
         ]

@@ -164,9 +164,7 @@ def rules(settings: Settings, mends: Cards | None = None) -> str:
     return f"{__version__} {limits(settings)}{corrected}"
 
 
-def unchanged(
-    path: Path, known: Mapping[Path, KnownFile], settings: Settings, mends: Cards | None = None
-) -> bool:
+def unchanged(path: Path, known: Mapping[Path, KnownFile], settings: Settings, mends: Cards | None = None) -> bool:
     """True if this very file was read before, by the same rules."""
     seen = known.get(path)
     if seen is None:

@@ -41,6 +41,7 @@ class Eyes(Protocol):
 
     def leave_out(self, path: Path) -> None: ...
 
+
 def who_asked(told: str, user: int | None) -> str:
     """Who asked: the name that the request tells, or the one that the kernel knows of who rang for it.
 

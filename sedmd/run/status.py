@@ -205,8 +205,7 @@ def _unused(plan: Plan) -> list[dict[str, str]]:
         if fate.became == "not used":
             together.setdefault((str(fate.frame.kind), fate.why), []).append(fate.frame.stem)
     return [
-        {"kind": kind, "frames": span_of_names(stems), "reason": reason}
-        for (kind, reason), stems in together.items()
+        {"kind": kind, "frames": span_of_names(stems), "reason": reason} for (kind, reason), stems in together.items()
     ]
 
 

@@ -79,9 +79,7 @@ STYLES = {
 }  # fmt: skip
 
 #: Cards that are missing together when the telescope did not answer a question for its position (until 2020-01).
-UNANSWERED = _keys(
-    "AIRMASS FOCPOS DOMEAZ OBJNAME OBJEQX ORA_RAT ODEC_RAT SUNRISE SUNSET TEL_MO SOL_RA SOL_DEC"
-)
+UNANSWERED = _keys("AIRMASS FOCPOS DOMEAZ OBJNAME OBJEQX ORA_RAT ODEC_RAT SUNRISE SUNSET TEL_MO SOL_RA SOL_DEC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

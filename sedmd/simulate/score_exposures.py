@@ -59,9 +59,7 @@ def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray, N
     return measured[:, :-1], true[:, :-1]
 
 
-def _flexure_rows(
-    truth: NightTruth, folder: Path, header: fits.Header, where: str, frame: object
-) -> list[Row]:
+def _flexure_rows(truth: NightTruth, folder: Path, header: fits.Header, where: str, frame: object) -> list[Row]:
     # the calibrations have a small flexure of their own, which the solution takes for zero
     dx = float(frame["flexure_x"]) - lamp_flexure(truth, folder)[0]  # type: ignore[index]
     dy = float(frame["flexure_y"]) - dome_flexure(truth, folder)[1]  # type: ignore[index]
@@ -112,9 +110,7 @@ def _green_rows(path: Path, where: str) -> list[Row]:
     ]
 
 
-def line_offsets(
-    wavelength: NDArray[np.floating], flux: NDArray[np.floating], line: float
-) -> NDArray[np.float64]:
+def line_offsets(wavelength: NDArray[np.floating], flux: NDArray[np.floating], line: float) -> NDArray[np.float64]:
     """How far a line lies from where it should in each spectrum, by the slope of a Gaussian fitted at its place.
 
     Parameters

@@ -101,13 +101,18 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
         use = (wave >= BIN_LOW) & (wave <= BIN_HIGH) & truth.outside_bands(wave)
         found.append(
             Compared(
-                product=path.stem.removeprefix("sp_"), frames=tuple(stems), pair=len(stems) == 2,
+                product=path.stem.removeprefix("sp_"),
+                frames=tuple(stems),
+                pair=len(stems) == 2,
                 standard=bool(meta.get("is_standard")),
                 on_host=any(s.role == "host" for s in truth.sources(stems[0])),
                 exptime=float(truth.frame(stems[0])["exptime"]),
-                wavelength=wave[use], flux=np.asarray(spectrum.flux, float)[use],
-                error=np.asarray(spectrum.error, float)[use], truth=expected[use],
-                clean=truth.outside_bands(wave[use], CLEAN_TRANSMISSION), source=sources[0],
+                wavelength=wave[use],
+                flux=np.asarray(spectrum.flux, float)[use],
+                error=np.asarray(spectrum.error, float)[use],
+                truth=expected[use],
+                clean=truth.outside_bands(wave[use], CLEAN_TRANSMISSION),
+                source=sources[0],
                 positions=np.array(positions),
             )
         )
@@ -245,8 +250,12 @@ def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str])
         good = became in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
         rows.append(
             Row(
-                what="fate", where=f"{stem} {frame['name']} ({why})", value=became, target=" or ".join(expected),
-                unit="", passed=good,
+                what="fate",
+                where=f"{stem} {frame['name']} ({why})",
+                value=became,
+                target=" or ".join(expected),
+                unit="",
+                passed=good,
             )
         )
     return rows

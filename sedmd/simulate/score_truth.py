@@ -125,8 +125,11 @@ class NightTruth:
             table, head = hdul["SPECTRA"].data, hdul["SPECTRA"].header
             return [
                 TrueSource(
-                    role=str(head[f"ROLE{i}"]), name=str(head[f"NAME{i}"]), x_arcsec=float(head[f"X{i}"]),
-                    y_arcsec=float(head[f"Y{i}"]), wavelength=np.array(table["wavelength"], float),
+                    role=str(head[f"ROLE{i}"]),
+                    name=str(head[f"NAME{i}"]),
+                    x_arcsec=float(head[f"X{i}"]),
+                    y_arcsec=float(head[f"Y{i}"]),
+                    wavelength=np.array(table["wavelength"], float),
                     flux=np.array(table[f"flux{i}"], float),
                 )
                 for i in range(1, int(head["NSOURCE"]) + 1)

@@ -52,9 +52,7 @@ def greet(owner: str, steps_module: str, memory_limit_mb: int) -> Greeting:
     return Greeting(version=__version__, token=TOKEN, host=socket.gethostname(), pid=os.getpid())
 
 
-def work(
-    owner: str, token: str, steps_module: str, memory_limit_mb: int, job: Job, timeout_s: float
-) -> Outcome | None:
+def work(owner: str, token: str, steps_module: str, memory_limit_mb: int, job: Job, timeout_s: float) -> Outcome | None:
     """Run one job under its limits; None if it was meant for a station that is dead.
 
     When a worker dies, its scheduler gives its task to whoever has its address now. The ledger, not the scheduler,

@@ -52,9 +52,7 @@ def run_job(steps_module: str, job: Job) -> Outcome:
         reason = f"{type(error).__name__}: {_line(error)}"
         if isinstance(error, PermissionError) and error.filename:
             reason = not_ours(Path(os.fsdecode(error.filename))) or reason
-        outcome = Outcome(
-            state="transient", reason=reason, detail=traceback.format_exc(), no_room=_no_room(error)
-        )
+        outcome = Outcome(state="transient", reason=reason, detail=traceback.format_exc(), no_room=_no_room(error))
     except Exception as error:
         # the border of the worker: whatever a step raises costs that job only
         reason = f"step {job.step} stopped with {type(error).__name__}: {_line(error)}"

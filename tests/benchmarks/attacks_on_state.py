@@ -454,7 +454,7 @@ def _units(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, Try
         found = compare(unit, raw=root / "raw", redux=root / "redux", state=root / "state", drain_timeout_s=1.0)
         return f"{len(found)} findings"
 
-    texts = ["", "[", "=", "\\", "[Service]\nReadOnlyPaths='", "[Service]\nEnvironment=\"", "\0", "x" * 100_000]
+    texts = ["", "[", "=", "\\", "[Service]\nReadOnlyPaths='", '[Service]\nEnvironment="', "\0", "x" * 100_000]
     texts += ["[Service]\nTimeoutStopSec=x", "[Service]\nExecStart=\nExecStart=", "[Service]\n" + "A=1\\\n" * 1000]
     for text in (*texts, "[Service]\nStateDirectory=../x"):
         yield repr(text[:30]), partial(one, text)
@@ -586,8 +586,9 @@ def _signals(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, T
     yield "INT", partial(one, (signal.SIGINT,), ended)
     yield "TERM twice", partial(one, (signal.SIGTERM, signal.SIGTERM), ended)
     yield "twenty HUP, TERM", partial(one, (signal.SIGHUP,) * 20 + (signal.SIGTERM,), ended)
-    yield "PIPE, CHLD, WINCH, CONT, TERM", partial(
-        one, (signal.SIGPIPE, signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT, signal.SIGTERM), ended
+    yield (
+        "PIPE, CHLD, WINCH, CONT, TERM",
+        partial(one, (signal.SIGPIPE, signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT, signal.SIGTERM), ended),
     )
     yield "STOP, CONT, TERM", partial(one, (signal.SIGSTOP, signal.SIGCONT, signal.SIGTERM), ended)
     yield "KILL", partial(one, (signal.SIGKILL,), (-signal.SIGKILL,))

@@ -1,6 +1,6 @@
 """Exposures of empty sky that went through the whole pipeline, for putting sources on.
 
-    python tests/benchmarks/blanks.py --blank DIR [--profiles 2017 2021 2024 shifted] [--seed 1]
+python tests/benchmarks/blanks.py --blank DIR [--profiles 2017 2021 2024 shifted] [--seed 1]
 """
 
 from __future__ import annotations

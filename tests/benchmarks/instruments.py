@@ -25,8 +25,18 @@ from sedmd.simulate.score_rows import Row, worst
 EPOCHS = ("2017", "2018", "2019", "2021", "2024")
 #: What is shown of each night, by the beginning of a figure's name.
 SHOWN = (
-    "complete traces", "traces invented", "trace position, rms", "trace position, blue", "wavelength", "flat",
-    "flexure", "sky line", "scattered light, median", "spectrum pulls, std", "flux in 20 nm bins, largest", "fate",
+    "complete traces",
+    "traces invented",
+    "trace position, rms",
+    "trace position, blue",
+    "wavelength",
+    "flat",
+    "flexure",
+    "sky line",
+    "scattered light, median",
+    "spectrum pulls, std",
+    "flux in 20 nm bins, largest",
+    "fate",
 )
 
 
@@ -110,7 +120,9 @@ def drawn(seed: int) -> str:
     stretch[2] += random.uniform(-4.0, 4.0)
     sections = {
         "lattice": {
-            "step_q": step_q, "step_r": step_r, "origin": np.array(like.lattice.origin) + shift,
+            "step_q": step_q,
+            "step_r": step_r,
+            "origin": np.array(like.lattice.origin) + shift,
             "field_centre": np.array(like.lattice.field_centre) + shift,
             "field_radius": about(like.lattice.field_radius, 0.08),
             "pitch_gradient": about(like.lattice.pitch_gradient, 0.5),
@@ -123,23 +135,33 @@ def drawn(seed: int) -> str:
         },
         "dispersion": {"stretch": stretch, "scale": about(like.dispersion.scale, 0.05)},
         "width": {
-            "trace": about(like.width.trace, 0.15), "line": about(like.width.line, 0.15),
-            "wing_fraction": about(like.width.wing_fraction, 0.5), "wing_scale": about(like.width.wing_scale, 0.2),
+            "trace": about(like.width.trace, 0.15),
+            "line": about(like.width.line, 0.15),
+            "wing_fraction": about(like.width.wing_fraction, 0.5),
+            "wing_scale": about(like.width.wing_scale, 0.2),
         },
         "scatter": {"fraction": about(like.scatter.fraction, 0.6), "ghost": about(like.scatter.ghost, 0.8)},
         "lamps": {
-            "dome_rate": about(like.lamps.dome_rate, 0.4), "dome_temperature": about(like.lamps.dome_temperature, 0.1),
-            "hg_rate": about(like.lamps.hg_rate, 0.5), "cd_rate": about(like.lamps.cd_rate, 0.5),
-            "xe_rate": about(like.lamps.xe_rate, 0.5), "strengths": str(random.choice(["2013", "pen"])),
+            "dome_rate": about(like.lamps.dome_rate, 0.4),
+            "dome_temperature": about(like.lamps.dome_temperature, 0.1),
+            "hg_rate": about(like.lamps.hg_rate, 0.5),
+            "cd_rate": about(like.lamps.cd_rate, 0.5),
+            "xe_rate": about(like.lamps.xe_rate, 0.5),
+            "strengths": str(random.choice(["2013", "pen"])),
         },
         "detector": {
-            "hot_pixels": int(random.integers(50, 1200)), "dead_columns": int(random.integers(0, 5)),
-            "cosmic_rate": about(like.detector.cosmic_rate, 0.5), "bias_rows": about(like.detector.bias_rows, 0.8),
+            "hot_pixels": int(random.integers(50, 1200)),
+            "dead_columns": int(random.integers(0, 5)),
+            "cosmic_rate": about(like.detector.cosmic_rate, 0.5),
+            "bias_rows": about(like.detector.bias_rows, 0.8),
         },
         "night": {
-            "seeing": random.uniform(1.1, 2.8), "flexure_x": random.uniform(0.2, 2.2),
-            "flexure_y": random.uniform(0.2, 2.2), "sky_continuum": random.uniform(1.0, 6.0),
-            "ellipticity": random.uniform(0.0, 0.12), "place": random.uniform(-3.5, 3.5, 2),
+            "seeing": random.uniform(1.1, 2.8),
+            "flexure_x": random.uniform(0.2, 2.2),
+            "flexure_y": random.uniform(0.2, 2.2),
+            "sky_continuum": random.uniform(1.0, 6.0),
+            "ellipticity": random.uniform(0.0, 0.12),
+            "place": random.uniform(-3.5, 3.5, 2),
         },
     }
     lines = [f'like = "{epoch}"', f'description = "drawn with seed {seed}"', "epoch = false"]

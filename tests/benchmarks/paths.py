@@ -134,9 +134,7 @@ def last_byte(night: Night, scratch: Path, repeats: int) -> Iterator[Figure]:
         yield figure("paths", told[key], values, goal=GOALS[key])
 
 
-def _played(
-    night: Night, folder: Path, single: Sequence[Path], pair: Sequence[Path]
-) -> Iterator[tuple[str, float]]:
+def _played(night: Night, folder: Path, single: Sequence[Path], pair: Sequence[Path]) -> Iterator[tuple[str, float]]:
     """One playing of the exposures into a night whose calibrations and standard stars are reduced."""
     late = {*single, *pair}
     shutil.rmtree(folder, ignore_errors=True)
@@ -192,4 +190,3 @@ def _wait_for(condition: Callable[[], list[Path] | set[Path]]) -> list[Path]:
             raise TimeoutError("the service did not make what was waited for")
         time.sleep(0.05)
     return list(got)
-

@@ -75,7 +75,9 @@ def _night(folder: Path, profile: str, seed: int, size: str, options: argparse.N
     elapsed = time.monotonic() - begun
     night = max(path.name for path in redux.iterdir() if path.name.isdigit())
     return Scored(
-        label=f"{profile} s{seed}", rows=score_night(truth, redux, night), seconds=_job_seconds(redux, night),
+        label=f"{profile} s{seed}",
+        rows=score_night(truth, redux, night),
+        seconds=_job_seconds(redux, night),
         elapsed=elapsed,
     )
 

@@ -162,8 +162,10 @@ def planner(folder: Path) -> None:
             service._pump()
 
         print(f"turn of the loop, one night changed: {told(clock_of(changed, 30), 1e3)} ms")
-        print(f"scan: {told(clock_of(service._scan, 20), 1e3)} ms; vitals: "
-              f"{told(clock_of(lambda: service.keeper.take(service), 20), 1e3)} ms")
+        print(
+            f"scan: {told(clock_of(service._scan, 20), 1e3)} ms; vitals: "
+            f"{told(clock_of(lambda: service.keeper.take(service), 20), 1e3)} ms"
+        )
     finally:
         service.ticker.stop()
         service.watcher.stop()

@@ -151,9 +151,7 @@ class Daemon:
 
 
 @contextmanager
-def running(
-    settings: Settings, *, module: str = "night.small", **environment: str
-) -> Iterator[Daemon]:
+def running(settings: Settings, *, module: str = "night.small", **environment: str) -> Iterator[Daemon]:
     """A daemon that is killed, if it still lives, at the end of the block."""
     folder = Path(settings.origins["paths.raw_root"]).parent
     daemon = Daemon(folder, module=module, environment=environment)

@@ -127,5 +127,3 @@ def test_a_start_on_a_full_disk_may_be_tried_again_and_blames_the_disk(tmp_path,
         with running(settings, FAKE_PADDING=str(PADDING)) as daemon:
             finish(settings, daemon, expected)
         tell(f"full at the start: exit code {code}, the disk is blamed; the next start did the night")
-
-

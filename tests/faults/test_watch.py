@@ -177,5 +177,3 @@ def test_a_hint_of_what_is_no_frame_is_passed_over(tmp_path):
             one.service.inbox.put(Hint(one.raw / name))
         one.write(FRAMES[:1])
         one.turn_until(lambda: one.known() == 1)
-
-

@@ -546,8 +546,9 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
     assert reduce(settings).code == ALL_GOOD
     (told,) = snapshot(settings, night=NIGHT, now=NOW)["sets"]
     assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
-    assert told.endswith(": serve, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the "
-                         "instrument touched?")
+    assert told.endswith(
+        ": serve, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+    )
 
 
 def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings):

@@ -146,7 +146,11 @@ def _in_turn(folder: Path) -> dict[str, str]:
         ):
             reduce_nights(
                 [folder / "raw" / before, folder / "raw" / night],
-                settings=settings, ledger=ledger, engine=engine, clock=lambda: NOW, only_night=night,
+                settings=settings,
+                ledger=ledger,
+                engine=engine,
+                clock=lambda: NOW,
+                only_night=night,
                 report=Report(clock=lambda: NOW, stream=io.StringIO()),
             )
     return products(settings)
@@ -282,8 +286,18 @@ def test_a_new_root_is_compared_with_the_former_one(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("sedmd.workers.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
     monkeypatch.setenv("FAKE_BRIGHTNESS", "2")
     told = tmp_path / "told.json"
-    code = cli.main(["reprocess", "all", "--config", str(tmp_path / "sedmd.toml"), "--redux", str(tmp_path / "new"),
-                     "--json", str(told)])
+    code = cli.main(
+        [
+            "reprocess",
+            "all",
+            "--config",
+            str(tmp_path / "sedmd.toml"),
+            "--redux",
+            str(tmp_path / "new"),
+            "--json",
+            str(told),
+        ]
+    )
     out, err = capsys.readouterr()
     assert code == 0
     assert "2 nights" in out and "3 changed" in out and "median 2.0000" in out

@@ -61,7 +61,7 @@ IA = [
 CURVE = "# Template No.1: sn2003cg (Ia-norm; -2.30) ; z=0.0509 +/- 0.0040\n#redshifted_wavelength[A] flux[arbitraty]\n"
 CURVE += "".join(f"   {4000 + 10 * n:.3f}   {1 + 0.2 * (n % 40) / 40:.6f}\n" for n in range(500))
 
-BODY = '''\
+BODY = """\
 import os, signal, subprocess, sys, time
 from pathlib import Path
 here = Path(__file__).parent
@@ -73,7 +73,7 @@ stem = Path(sys.argv[-1]).stem
 rows = [line.split() for line in Path(sys.argv[-1]).read_text().splitlines()]
 assert len(rows) > 30 and all(len(one) == 2 for one in rows)
 output = Path(stem + "_snid.output")
-'''
+"""
 
 
 def write_stand_in(folder: Path, does: str, *, rows=None, head: str = HEAD, curve: bool = True) -> Path:

@@ -21,8 +21,14 @@ def shape(wavelength):
 def spectrum(flux=None, *, wavelength=WAVELENGTH, error=0.01, quality=1) -> Spectrum:
     flux = shape(wavelength) if flux is None else flux
     unit = "erg / (s cm2 Angstrom)"
-    return Spectrum(wavelength=wavelength, flux=flux, error=np.full(len(wavelength), error),
-                    sky=np.zeros(len(wavelength)), unit=unit, meta={"quality": quality})
+    return Spectrum(
+        wavelength=wavelength,
+        flux=flux,
+        error=np.full(len(wavelength), error),
+        sky=np.zeros(len(wavelength)),
+        unit=unit,
+        meta={"quality": quality},
+    )
 
 
 def test_a_factor_is_the_ratio_and_no_shift():
@@ -81,7 +87,11 @@ def test_every_spectrum_of_a_night_has_a_state(tmp_path):
     changes = changes_of("20190612", spectra_in(before), spectra_in(now))
     states = {one.product: one.state for one in changes}
     assert states == {
-        "same": "same", "moved": "changed", "gone": "vanished", "fresh": "appeared", "broken": "unreadable"
+        "same": "same",
+        "moved": "changed",
+        "gone": "vanished",
+        "fresh": "appeared",
+        "broken": "unreadable",
     }
     (moved,) = [one for one in changes if one.state == "changed"]
     assert moved.quality == (1, 3) and moved.ratio == pytest.approx(1.5)

@@ -45,8 +45,14 @@ def local():
         quiet = {"distributed.logging.distributed": "critical", "distributed.worker.memory.terminate": False}
         with (
             dask.config.set(quiet),
-            LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None,
-                         silence_logs=50, host="127.0.0.1") as cluster,
+            LocalCluster(
+                n_workers=1,
+                threads_per_worker=2,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=50,
+                host="127.0.0.1",
+            ) as cluster,
         ):
             yield cluster
 

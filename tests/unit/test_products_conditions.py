@@ -59,9 +59,7 @@ def test_where_only_the_start_is_told_the_middle_follows(name):
     assert found.airmass - airmass > 0.05
 
 
-@pytest.mark.parametrize(
-    "odd", [{"DEC": "n/a"}, {"EXPTIME": None}, {"DEC": -70.0}, {"TEL_PA": 170.0}, {"EXPTIME": -1}]
-)
+@pytest.mark.parametrize("odd", [{"DEC": "n/a"}, {"EXPTIME": None}, {"DEC": -70.0}, {"TEL_PA": 170.0}, {"EXPTIME": -1}])
 def test_where_the_cards_do_not_belong_together_the_start_stays(odd):
     airmass, angle = setting(0)
     header = SETTING | {"AIRMASS": airmass, "TEL_PA": angle} | odd

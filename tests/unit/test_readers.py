@@ -226,5 +226,6 @@ def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_
         state, reason = states[f"04_00_{second}"]
         assert state == "quarantined" and why in reason and f"ifu20190612_04_00_{second}.fits cannot be read" in reason
     assert {name for name, (state, _) in states.items() if state == "good"} == {
-        *(f"04_00_{second}" for second in ("00", "17", "40", "41")), *(f"04_0{minute}_00" for minute in range(1, 8))
+        *(f"04_00_{second}" for second in ("00", "17", "40", "41")),
+        *(f"04_0{minute}_00" for minute in range(1, 8)),
     }

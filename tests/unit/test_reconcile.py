@@ -15,9 +15,7 @@ WHEN = datetime(2019, 6, 12, 13, tzinfo=UTC)
 
 
 def row(path: Path, state: str = "good", frame=None) -> FrameRow:
-    return FrameRow(
-        path=path, night="20190612", state=state, reason="", size=1, mtime_ns=1, arrived=WHEN, frame=frame
-    )
+    return FrameRow(path=path, night="20190612", state=state, reason="", size=1, mtime_ns=1, arrived=WHEN, frame=frame)
 
 
 def account(frames, *, on_disk=None, known=None, more_rows=(), sizes=None, found=None, plan=None):

@@ -672,9 +672,7 @@ def test_what_the_unit_hands_on_comes_first(tmp_path):
 
 def test_a_token_of_the_unit_alone_will_do(tmp_path, monkeypatch):
     secret_file(tmp_path / "upload-token", TOKEN)
-    given = settings(
-        tmp_path, upload={"backend": "skyportal", "url": "https://fritz.science", "instrument_id": 2}
-    )
+    given = settings(tmp_path, upload={"backend": "skyportal", "url": "https://fritz.science", "instrument_id": 2})
     with pytest.raises(ConfigError, match="token_file or token_env"):
         receiver(given, clock=Clock())
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

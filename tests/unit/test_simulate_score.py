@@ -48,8 +48,11 @@ def truth(plan: NightPlan, tmp_path_factory: pytest.TempPathFactory) -> NightTru
     folder = tmp_path_factory.mktemp("truth")
     light = Expected(image=np.zeros((4, 4), np.float32), scattered=np.full((128, 128), SCATTERED))
     nothing = Rendered(
-        data=np.zeros((4, 4), np.uint16), header=fits.Header(), expected=light,
-        cosmic_mask=np.zeros((4, 4), bool), cosmic_count=0,
+        data=np.zeros((4, 4), np.uint16),
+        header=fits.Header(),
+        expected=light,
+        cosmic_mask=np.zeros((4, 4), bool),
+        cosmic_count=0,
     )
     rows = [write_frame_truth(plan, i, nothing, folder) for i in range(len(plan))]
     write_night_truth(plan, rows, folder)
@@ -69,16 +72,23 @@ def perfect(plan: NightPlan) -> tuple[TraceSet, WavelengthSolution]:
     scale = Scale(wavelength=o.fiducial_wavelength, xi=o.fiducial_pixel / 100.0)
     a, b, c = o.stretch
     solution = WavelengthSolution(
-        scale=scale, coeff=np.stack([o.x0, 100.0 + a * ratio, b * ratio**2, c * ratio**3], axis=1),
-        rms=np.full(n, 0.01), n_lines=np.full(n, 12),
-        line_sigma=FieldModel(order=0, coefficients=np.array([1.2]), scatter=np.asarray(0.0)), line_sigma_slope=0.0,
+        scale=scale,
+        coeff=np.stack([o.x0, 100.0 + a * ratio, b * ratio**2, c * ratio**3], axis=1),
+        rms=np.full(n, 0.01),
+        n_lines=np.full(n, 12),
+        line_sigma=FieldModel(order=0, coefficients=np.array([1.2]), scatter=np.asarray(0.0)),
+        line_sigma_slope=0.0,
         groups=(("Hg", 5460.7, 0.0, 0.01),),
     )
     t = np.arange(-5.0, 5.01, 0.1)
     traces = Traces(
-        centre=o.x0, y_coeff=np.stack([o.y0, 100.0 * o.slope, o.bow * ratio**2, o.curl * ratio**3], axis=1),
-        x_first=np.floor(o.x_of(9200.0)).astype(int), x_last=np.ceil(o.x_of(3800.0)).astype(int),
-        width=np.array([1.4]), width_order=0, profile=Profile(step=0.1, value=np.exp(-0.5 * t**2)),
+        centre=o.x0,
+        y_coeff=np.stack([o.y0, 100.0 * o.slope, o.bow * ratio**2, o.curl * ratio**3], axis=1),
+        x_first=np.floor(o.x_of(9200.0)).astype(int),
+        x_last=np.ceil(o.x_of(3800.0)).astype(int),
+        width=np.array([1.4]),
+        width_order=0,
+        profile=Profile(step=0.1, value=np.exp(-0.5 * t**2)),
         rms=np.full(n, 0.01),
     )
     return TraceSet(traces=traces, spaxels=spaxels, complete=o.complete(), start=solution), solution
@@ -191,7 +201,9 @@ def test_a_trace_found_twice_counts_as_invented(plan: NightPlan, truth: NightTru
     twice = np.append(np.arange(found.traces.n), 700)
     spaxels = Spaxels(**{name: getattr(found.spaxels, name)[twice] for name in Spaxels.__slots__})
     found = TraceSet(
-        traces=found.traces.select(twice), spaxels=spaxels, complete=found.complete[twice],
+        traces=found.traces.select(twice),
+        spaxels=spaxels,
+        complete=found.complete[twice],
         start=replace(solution, coeff=solution.coeff[twice], rms=solution.rms[twice], n_lines=solution.n_lines[twice]),
     )
     write_calibration(tmp_path, found, found.start)
@@ -253,8 +265,15 @@ def test_only_the_row_pattern_is_taken_off_not_the_mean() -> None:
 
 # spectra ----------------------------------------------------------------------------------------------------------
 def write_target(
-    truth: NightTruth, folder: Path, stem: str, *, factor: float | np.ndarray = 1.0, noise: float = 0.0,
-    error: float = 0.005, rng: np.random.Generator | None = None, dx: float = 0.0,
+    truth: NightTruth,
+    folder: Path,
+    stem: str,
+    *,
+    factor: float | np.ndarray = 1.0,
+    noise: float = 0.0,
+    error: float = 0.005,
+    rng: np.random.Generator | None = None,
+    dx: float = 0.0,
 ) -> None:
     """A spectrum that is the truth times `factor`, with noise and error in units of the truth."""
     source = truth.sources(stem)[0]
@@ -263,11 +282,12 @@ def write_target(
     if rng is not None:
         flux = flux + noise * expected * rng.standard_normal(GRID.size)
     meta: dict[str, float | int | str | bool | None] = {
-        "frame": stem, "fluxcal": True, "x_arcsec": source.x_arcsec + dx, "y_arcsec": source.y_arcsec,
+        "frame": stem,
+        "fluxcal": True,
+        "x_arcsec": source.x_arcsec + dx,
+        "y_arcsec": source.y_arcsec,
     }
-    spectrum = Spectrum(
-        wavelength=GRID, flux=flux, error=error * expected, sky=0.0 * flux, unit=CALIBRATED, meta=meta
-    )
+    spectrum = Spectrum(wavelength=GRID, flux=flux, error=error * expected, sky=0.0 * flux, unit=CALIBRATED, meta=meta)
     write_spectrum(folder / f"sp_{truth.frame(stem)['name']}_obs1.fits", spectrum)
 
 
@@ -345,9 +365,7 @@ def test_what_became_of_a_target_is_held_against_what_stood_there(truth: NightTr
 
 
 def test_the_border_is_where_the_lenslets_end(truth: NightTruth) -> None:
-    source = TrueSource(
-        role="target", name="t", x_arcsec=0.0, y_arcsec=0.0, wavelength=GRID, flux=np.ones_like(GRID)
-    )
+    source = TrueSource(role="target", name="t", x_arcsec=0.0, y_arcsec=0.0, wavelength=GRID, flux=np.ones_like(GRID))
     edge = float(truth.column("x_arcsec").max())
     assert truth.border(source) == "far"
     assert truth.border(replace(source, x_arcsec=edge - 3.5)) == "near"

@@ -65,9 +65,7 @@ def test_every_tabulated_star_is_itself_at_its_place(key):
     assert (who.standard, who.star) == (True, key)
 
 
-@given(
-    east=st.floats(-4.6, 4.6), north=st.floats(-4.6, 4.6), key=st.sampled_from(["feige34", "bd75d325", "feige110"])
-)
+@given(east=st.floats(-4.6, 4.6), north=st.floats(-4.6, 4.6), key=st.sampled_from(["feige34", "bd75d325", "feige110"]))
 def test_the_encoder_may_be_off_as_it_is_on_real_frames(east, north, key):
     # RA_OFF and DEC_OFF of 76 published headers: together up to 274 arcsec
     star = standards.STANDARDS[key]

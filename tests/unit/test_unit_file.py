@@ -64,7 +64,7 @@ def test_rubbish_is_no_error(text):
 def test_a_quote_that_is_not_closed_is_part_of_its_word():
     assert words_of('A="b c" d') == ["A=b c", "d"]
     assert words_of('A="b c') == ['A="b', "c"]
-    text = "[Service]\nEnvironment=\"A=1\nEnvironment=XDG_CACHE_HOME=/c\n"
+    text = '[Service]\nEnvironment="A=1\nEnvironment=XDG_CACHE_HOME=/c\n'
     assert cache(parse_unit(text)) == PurePosixPath("/c/numba")
 
 

@@ -62,9 +62,7 @@ def nothing(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Doubt:
     return Doubt(why="no object is in both A and B", trust=0.0)
 
 
-def about_place(
-    chosen: Candidate, ranked: Sequence[Candidate], sources: Sequence[Source], seeing: Seeing
-) -> Doubt:
+def about_place(chosen: Candidate, ranked: Sequence[Candidate], sources: Sequence[Source], seeing: Seeing) -> Doubt:
     """Is it the target? By its place and its width, and by what else may be."""
     x, y = chosen.place
     where = f"the object at ({x:+.1f}, {y:+.1f}) arcsec"

@@ -132,9 +132,7 @@ def candidates(
     for sources in _objects(looks, found):
         density, place, off = _density(sources, places)
         others = unrelated(sources[0].brightness / looks[0].exptime_s)
-        made.append(
-            Candidate(sources=sources, expected=place, off_arcsec=off, unrelated=others, odds=density / others)
-        )
+        made.append(Candidate(sources=sources, expected=place, off_arcsec=off, unrelated=others, odds=density / others))
     return weighed(made, [1.0] * len(made))
 
 

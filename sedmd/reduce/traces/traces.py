@@ -345,9 +345,7 @@ def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], ord
     return replace(new, width=np.asarray(np.linalg.solve(normal, right), float))
 
 
-def _fit_profile(
-    profile: Profile, samples: Samples, misfits: Sequence[_Misfit], frames: Sequence[_Frame]
-) -> Profile:
+def _fit_profile(profile: Profile, samples: Samples, misfits: Sequence[_Misfit], frames: Sequence[_Frame]) -> Profile:
     """The profile that the residuals ask for: its core on the dome, its wings beside the lines of the lamps."""
     core = _observed_shares(profile, samples, misfits[0], frames[0], DOME_BRIGHT)
     lines = [_observed_shares(profile, samples, *one, LINE_BRIGHT) for one in zip(misfits[1:], frames[1:], strict=True)]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from sedmd.observation.aperture import Extractor
 from sedmd.observation.decisions import Decision
-from sedmd.observation.observed import Extractor, Observation
+from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmview.desk import Desk
 from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from sedmd.core.errors import SedmError
 from sedmd.core.quality import QUALITIES
+from sedmd.observation.aperture import Extraction, Extractor
 from sedmd.observation.decisions import Decision, Placement
-from sedmd.observation.observed import Extraction, Extractor, Observation
+from sedmd.observation.load import Observation
 from sedmd.observation.saved import Verdict
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pyqtgraph as pg
 
-from sedmd.observation.observed import Extraction, Observation
+from sedmd.observation.aperture import Extraction
+from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.sky import sexagesimal_text, sky_position
 from sedmd.reduce.numeric.containers import FloatArray, Spaxels

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sedmd.observation.observed import INSTRUMENTAL, calibrated
+from sedmd.observation.calibrate import calibrated
+from sedmd.observation.extract import INSTRUMENTAL
 from sedmd.products.published import Published
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 from sedmview.desk import Desk, words_of
@@ -133,7 +134,7 @@ class Looking(Desk):
             sky=np.zeros(len(cube.wavelength)),
             unit=INSTRUMENTAL,
         )
-        return calibrated(one, observation.calibration)
+        return calibrated(one, observation.calibration, observation.airmass)
 
     def next_lines(self) -> None:
         """The next set of line markers."""

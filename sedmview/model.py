@@ -11,7 +11,7 @@ import numpy as np
 
 from sedmd.core.quality import QUALITIES
 from sedmd.observation.decisions import Decision, Picture, Placement
-from sedmd.observation.observed import Observation
+from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import FloatArray

@@ -9,7 +9,7 @@ from pathlib import Path
 from sedmd.core.errors import SedmError
 from sedmd.core.quality import QUALITIES
 from sedmd.observation.decisions import Decision
-from sedmd.observation.observed import Observation
+from sedmd.observation.load import Observation
 from sedmd.observation.saved import Verdict
 from sedmd.observation.suggestion import Suggestion
 from sedmview.browsing import Browsing

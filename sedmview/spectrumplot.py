@@ -8,7 +8,8 @@ import numpy as np
 import pyqtgraph as pg
 
 from sedmd.data.telluric import BANDS
-from sedmd.observation.observed import CALIBRATED, Extraction
+from sedmd.observation.aperture import Extraction
+from sedmd.observation.calibrate import CALIBRATED
 from sedmd.products.published import Published
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER

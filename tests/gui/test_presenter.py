@@ -21,7 +21,7 @@ from viewer_samples import (
 
 from sedmd.core.errors import SedmError
 from sedmd.observation import decisions
-from sedmd.observation.observed import extract
+from sedmd.observation.aperture import extract
 from sedmd.observation.saved import former_versions, replay
 from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum

@@ -87,7 +87,8 @@ def fit(observation: Observation, expected: Expected) -> tuple[Automatic, Extrac
         return found, None
     electrons = fitted_spectrum(exposures, subject, found)
     spectrum = calibrated(electrons, observation.calibration, observation.airmass)
-    cards = fit_cards(exposures, found) | {"SNRMED": (median_snr(spectrum), "median S/N per bin, 4500-8500 Angstrom")}
+    snr = (median_snr(spectrum), "median S/N per bin, 4500-8500 Angstrom")
+    cards: Cards = {**fit_cards(exposures, found), "SNRMED": snr}
     return found, Extraction(spectrum=spectrum, cards=cards)
 
 

@@ -177,9 +177,9 @@ def _odd_one(
 
 
 def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
-    """Rms of a star's response over that of other stars, outside the bands, level taken off: no less than so much.
+    """Rms of a star's response over that of other stars, outside the bands, level subtracted: no less than so much.
 
-    What photon noise makes of it, and twice the scatter of that, are taken off.
+    What photon noise makes of it, and twice the scatter of that, are subtracted.
     """
     clear = ~(band | (rest.telluric > 0.002)) & np.isfinite(rest.value) & (np.nan_to_num(response.ratio) > 0)
     clear &= np.nan_to_num(response.error, nan=np.inf) < 0.5 * np.nan_to_num(response.ratio)
@@ -195,6 +195,26 @@ def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
     return float(np.sqrt(max(seen - noise * (1 + 2 * np.sqrt(2 / len(count))), 0.0)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Data:
+    """Responses as the fit takes them, (n_star, n_wave) but for `amount`, (n_star,).
+
+    Attributes
+    ----------
+    log_ratio : logarithm of the response; NaN where there is none
+    error : of it
+    weight : of a sample, 0 where it does not count
+    keep : the same, less deep in a telluric band
+    amount : of air on the way, in units of that at airmass 1
+    """
+
+    log_ratio: NDArray
+    error: NDArray
+    weight: NDArray
+    keep: NDArray
+    amount: NDArray
+
+
 def _fit(
     usable: Sequence[Response],
     wavelength: NDArray,
@@ -204,27 +224,56 @@ def _fit(
     knots: int,
 ) -> Sensitivity:
     """The least-squares fit of `fit_sensitivity` to stars that all count."""
+    data = _data(usable, depth_o2 + depth_h2o)
+    covered = np.flatnonzero((data.weight > 0).any(axis=0))
+    first, last = covered[0], covered[-1]
+    basis = _spline_basis(wavelength, wavelength[first], wavelength[last], knots)
+    n_star, n_base = len(usable), basis.shape[1]
+    solution, left = _solved(data, _design(basis, data.amount, depth_o2, depth_h2o), _prior(n_base, n_star))
+    scales = np.exp(solution[n_base : n_base + n_star])
+    clear = scales[scales > (1 - CLOUDED) * scales.max()]
+    level = float(np.median(clear))
+    residual = np.where(data.keep > 0, left.reshape(n_star, -1), np.nan)
+    template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
+    in_band = band | (template > 0.002)
+    telluric = template + _seen_in_bands(residual, data.weight, data.amount, in_band)
+    inside = np.zeros(len(wavelength), bool)
+    inside[first : last + 1] = True
+    return Sensitivity(
+        wavelength=np.asarray(wavelength),
+        value=np.where(inside, np.exp(basis @ solution[:n_base]) * level, np.nan),
+        error=_error_of_mean(data),
+        telluric=telluric,
+        stars=tuple(r.star for r in usable),
+        scales=tuple(float(s / level) for s in scales),
+        scatter=_rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan),
+        floor=np.hypot(_stray(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1)),
+    )
+
+
+def _data(usable: Sequence[Response], depth: NDArray) -> _Data:
+    """Logarithms of the responses with their weights; `depth` of the telluric bands, (n_wave,)."""
     log_ratio = np.stack([np.log(np.where(np.nan_to_num(r.ratio) > 0, r.ratio, np.nan)) for r in usable])
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.stack([r.error / r.ratio for r in usable])
     weight = np.where(
         np.isfinite(log_ratio) & np.isfinite(error) & (np.abs(error) < 0.5), 1.0 / (error**2 + 0.01**2), 0.0
     )
-    covered = np.flatnonzero((weight > 0).any(axis=0))
-    first, last = covered[0], covered[-1]
-    basis = _spline_basis(wavelength, wavelength[first], wavelength[last], knots)
-    amount = np.array([r.airmass for r in usable]) ** TELLURIC_EXPONENT
-    n_star, n_base = len(usable), basis.shape[1]
-    keep = weight.copy()
     # Wiggles of the bands' exact shape: a sample deep in a band is worth less.
-    keep /= 1 + 9 * np.clip(depth_o2 + depth_h2o, 0, 1)[None, :]
-    solution = np.zeros(n_base + n_star + 2)
-    design = np.concatenate(
+    keep = weight / (1 + 9 * np.clip(depth, 0, 1)[None, :])
+    amount = np.array([r.airmass for r in usable]) ** TELLURIC_EXPONENT
+    return _Data(log_ratio=log_ratio, error=error, weight=weight, keep=keep, amount=amount)
+
+
+def _design(basis: NDArray, amount: NDArray, depth_o2: NDArray, depth_h2o: NDArray) -> NDArray:
+    """Terms of the fit, (n_star * n_wave, n_base + n_star + 2): spline, scale of each star, oxygen, water."""
+    n_star, n_wave = len(amount), len(basis)
+    return np.concatenate(
         [
             np.concatenate(
                 [
                     basis,
-                    np.broadcast_to(np.eye(n_star)[i], (len(wavelength), n_star)),
+                    np.broadcast_to(np.eye(n_star)[i], (n_wave, n_star)),
                     -amount[i] * depth_o2[:, None],
                     -amount[i] * depth_h2o[:, None],
                 ],
@@ -233,44 +282,42 @@ def _fit(
             for i in range(n_star)
         ]
     )
-    target = np.nan_to_num(log_ratio).ravel()
-    # Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
+
+
+def _prior(n_base: int, n_star: int) -> tuple[NDArray, NDArray]:
+    """What is known before, as a normal matrix and its right side.
+
+    Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
+    """
     second = np.diff(np.eye(n_base), 2, axis=0)
-    prior = np.zeros((len(solution), len(solution)))
+    prior = np.zeros((n_base + n_star + 2, n_base + n_star + 2))
     prior[:n_base, :n_base] = second.T @ second * 1.0
     prior[n_base : n_base + n_star, n_base : n_base + n_star] = np.eye(n_star) * 1e-2
     prior[-2:, -2:] = np.eye(2) / 0.3**2
-    goal = np.zeros(len(solution))
+    goal = np.zeros(len(prior))
     goal[-2:] = 1 / 0.3**2
-    w = keep.ravel()
+    return prior, goal
+
+
+def _solved(data: _Data, design: NDArray, prior: tuple[NDArray, NDArray]) -> tuple[NDArray, NDArray]:
+    """Least squares with outliers held down: the solution, and what is left of each sample."""
+    matrix, goal = prior
+    target = np.nan_to_num(data.log_ratio).ravel()
+    solution = np.zeros(len(goal))
+    left, w = target, data.keep.ravel()
     for _ in range(8):
-        normal = (design * w[:, None]).T @ design + prior
+        normal = (design * w[:, None]).T @ design + matrix
         solution = np.linalg.solve(normal, (design * w[:, None]).T @ target + goal)
         left = target - design @ solution
-        pull = np.abs(left) * np.sqrt(keep.ravel())
-        w = keep.ravel() / (1 + (pull / 3.0) ** 2)
-    scales = np.exp(solution[n_base : n_base + n_star])
-    clear = scales[scales > (1 - CLOUDED) * scales.max()]
-    level = float(np.median(clear))
-    value = np.exp(basis @ solution[:n_base]) * level
-    residual = np.where(keep > 0, left.reshape(n_star, -1), np.nan)
-    template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
-    telluric = template + _seen_in_bands(residual, weight, amount, band | (template > 0.002))
-    covered_mask = np.zeros(len(wavelength), bool)
-    covered_mask[first : last + 1] = True
-    scatter = _rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan)
-    floor = np.hypot(_stray(residual, error, ~(band | (template > 0.002))), 0.1 * np.clip(telluric, 0, 1))
-    single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
-    return Sensitivity(
-        wavelength=np.asarray(wavelength),
-        value=np.where(covered_mask, value, np.nan),
-        error=np.clip(single, 0, 1),
-        telluric=telluric,
-        stars=tuple(r.star for r in usable),
-        scales=tuple(float(s / level) for s in scales),
-        scatter=scatter,
-        floor=floor,
-    )
+        pull = np.abs(left) * np.sqrt(data.keep.ravel())
+        w = data.keep.ravel() / (1 + (pull / 3.0) ** 2)
+    return solution, left
+
+
+def _error_of_mean(data: _Data) -> NDArray[np.floating]:
+    """Photon noise of all stars together, fraction."""
+    precision = (1.0 / np.maximum(data.error, 1e-4) ** 2 * (data.keep > 0)).sum(axis=0)
+    return np.clip(np.sqrt(1.0 / np.maximum(precision, 1e-12)), 0, 1)
 
 
 def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: NDArray) -> NDArray[np.floating]:

@@ -115,6 +115,7 @@ ACTIONS: tuple[Action, ...] = (
     _do("aperture.centre", "centre on the object", "C", PLACE, Presenter.centre),
     _do("aperture.sky", "sky subtraction on or off", "Y", PLACE, Presenter.toggle_sky),
     _do("aperture.point", "point source or extended", "P", PLACE, Presenter.toggle_point_source),
+    _do("aperture.fit", "PSF and host fit, or aperture", "F", PLACE, Presenter.toggle_fit),
     *(_grade(grade, meaning) for grade, meaning in QUALITIES.items()),
     _do("grade.no-object", "no target visible", "N", BOTH, Presenter.no_object),
     _do("target.confirm", "save; then next target", "Return Enter", BOTH, Presenter.confirm),

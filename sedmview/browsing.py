@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -123,11 +124,13 @@ class Browsing(Desk):
         self.opening = entry
         known = self._ready.get(entry.product)
 
-        def work() -> tuple[Observation, Suggestion | None, Decision | None, dict[str, Any] | None]:
-            notes = self.files.decision(entry), self.files.draft(entry)
+        def work() -> tuple[Extractor, Suggestion | None, Decision | None, dict[str, Any] | None]:
+            decision, draft = self.files.decision(entry), self.files.draft(entry)
             if known is not None and known[0] == self.files.stamp(entry):
-                return known[1], known[2], *notes
-            return self.files.load(entry), None, *notes
+                observation, suggestion = known[1], known[2]
+            else:
+                observation, suggestion = self.files.load(entry), None
+            return _extractor(observation, decision), suggestion, decision, draft
 
         self.jobs.submit(
             "load",
@@ -159,7 +162,7 @@ class Browsing(Desk):
     def _opened(
         self,
         entry: Entry,
-        observation: Observation,
+        extractor: Extractor,
         suggestion: Suggestion | None,
         decision: Decision | None,
         draft: dict[str, Any] | None,
@@ -167,8 +170,10 @@ class Browsing(Desk):
         if self.opening is None or self.opening.product != entry.product:
             return  # another one was asked for since
         self.opening = None
+        observation = extractor.observation
         self.entry, self.observation, self.suggestion = entry, observation, suggestion
-        self._extractor, self._extraction = Extractor(observation), None
+        self._extractor, self._extraction = extractor, None
+        self._keep_fit(suggestion)
         self._undo.clear()
         self._redo.clear()
         self._hold = self._held = self._rest = None
@@ -214,14 +219,20 @@ class Browsing(Desk):
         if self.observation is not observation:
             return
         self.searching = False
+        self._keep_fit(found)
         # what is saved was made with the image of a star as it was found then
         if not self.locked:
             self.suggestion = found
             if self.choice is not None and not self.choice.placed and not self._undo and found.a is not None:
-                self.choice = replace(accepted(self.choice, found), placed=frozenset())
+                self.choice = replace(accepted(self.choice, found), placed=frozenset(), fitted=False)
             self.view.changed("spectrum")
         self.view.changed("choice")
         self._prefetch()
+
+    def _keep_fit(self, found: Suggestion | None) -> None:
+        """The fitted spectrum came with the suggestion: nobody waits for it again."""
+        if self._extractor is not None and found is not None and found.told is not None and found.fitted is not None:
+            self._extractor.keep(found.told, found.fitted)
 
     def _not_suggested(self, observation: Observation, error: Exception) -> None:
         log.warning("the search for objects failed: %s", error, exc_info=error)
@@ -248,5 +259,16 @@ class Browsing(Desk):
 
 
 def _of_decision(decision: Decision) -> Suggestion:
-    """The star that a saved spectrum was made with."""
-    return Suggestion(psf_a=decision.placement.psf_a, psf_b=decision.placement.psf_b, words="as saved")
+    """The star, and the fit, that a saved spectrum was made with."""
+    placement = decision.placement
+    star = Suggestion(psf_a=placement.psf_a, psf_b=placement.psf_b, words="as saved")
+    return star if placement.fit is None else replace(star, a=placement.a, b=placement.b, told=placement.fit)
+
+
+def _extractor(observation: Observation, decision: Decision | None) -> Extractor:
+    """What extracts; a fit that was saved is made here, away from the window: it takes a second for each cube."""
+    extractor = Extractor(observation)
+    if decision is not None and decision.placement.fit is not None:
+        with contextlib.suppress(ValueError):  # told when it is shown
+            extractor.extract(decision.placement)
+    return extractor

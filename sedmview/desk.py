@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,9 @@ from sedmd.observation.load import Observation
 from sedmd.observation.saved import Verdict
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmview import apertures
-from sedmview.model import Choice, Stage, placement_of, to_draft
+from sedmview.model import Choice, Stage, fit_offered, placement_of, to_draft
 from sedmview.targets import Entry, Filter
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,18 @@ class Desk:
         """Why there is no spectrum; empty when there is one."""
         return self._extracted()[1]
 
+    @property
+    def other_spectrum(self) -> Spectrum | None:
+        """The spectrum that is not chosen: that of the apertures beside the fitted one, or the other way round."""
+        shown = self.shown
+        if self._extractor is None or shown is None or not fit_offered(shown, self.suggestion):
+            return None
+        try:
+            other = placement_of(replace(shown, fitted=not shown.fitted), self.suggestion)
+            return self._extractor.extract(other).spectrum
+        except ValueError:
+            return None
+
     def _extracted(self) -> tuple[Extraction | None, str]:
         shown = self.shown
         if self._extractor is None or shown is None:
@@ -289,4 +302,5 @@ def _looks(choice: Choice) -> tuple[object, ...]:
 
 
 def _rest_of(choice: Choice) -> tuple[object, ...]:
-    return (choice.a, choice.b, choice.active, choice.skysub, choice.point_source, choice.placed, choice.object_visible)
+    apertures = (choice.a, choice.b, choice.active, choice.placed)
+    return (*apertures, choice.skysub, choice.point_source, choice.fitted, choice.object_visible)

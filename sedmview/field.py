@@ -206,13 +206,14 @@ class FieldPlot(pg.PlotWidget):
             self._tracked, self._shown_members = None, np.zeros(0, dtype=int)
             return
         spaxels = self._observation.field_cube.spaxels
-        side = 1 if choice.active == "B" and len(extraction.parts) == 2 else 0
+        side = 1 if choice.active == "B" and choice.b is not None else 0
+        # a fit takes all spaxels around
         used = [part.measured.members[part.measured.share.max(axis=0) > 0.5] for part in extraction.parts]
-        members = np.unique(np.concatenate(used))
+        members = np.unique(np.concatenate(used)) if used else np.zeros(0, dtype=int)
         if not np.array_equal(members, self._shown_members):
             self._shown_members = members
             self._members.setData(*self._edges(spaxels, members))
-        sky = extraction.parts[side].measured.sky
+        sky = extraction.parts[side].measured.sky if extraction.parts else np.zeros(0, dtype=int)
         x = spaxels.x_arcsec[sky]
         self._sky.setData(np.stack([x - _TICK, x + _TICK], axis=1).ravel(), np.repeat(spaxels.y_arcsec[sky], 2))
         if self._tracked != (track := (id(self._observation), side)):

@@ -11,7 +11,7 @@ import numpy as np
 from sedmd.reduce.target.aperture import Ellipse
 from sedmview import apertures
 from sedmview.desk import Desk
-from sedmview.model import Stage, accepted, centred, predicted_b
+from sedmview.model import Stage, accepted, centred, fit_offered, predicted_b
 
 #: The aperture B waits where the nod predicts it until the pointer has gone this far from where A was put [arcsec].
 HOLD_ARCSEC = 2.0
@@ -155,12 +155,23 @@ class Placing(Desk):
     def toggle_sky(self) -> None:
         """Subtract the sky, or not."""
         if self.choice is not None:
-            self._choose(replace(self.choice, skysub=not self.choice.skysub))
+            self._choose(replace(self.choice, skysub=not self.choice.skysub, fitted=False))
 
     def toggle_point_source(self) -> None:
-        """Allow for light beyond the aperture, or not (not, for a galaxy)."""
+        """Correct for light beyond the aperture, or not (not, for a galaxy)."""
         if self.choice is not None:
-            self._choose(replace(self.choice, point_source=not self.choice.point_source))
+            self._choose(replace(self.choice, point_source=not self.choice.point_source, fitted=False))
+
+    def toggle_fit(self) -> None:
+        """The pipeline's own spectrum, PSF and host fitted together, or that of the apertures."""
+        if self.choice is None:
+            return
+        if self.suggestion is None or self.suggestion.told is None:
+            self._say("Still looking for objects" if self.searching else "The pipeline has no spectrum of this target")
+        elif not fit_offered(self.choice, self.suggestion):
+            self._say("The apertures were moved: S takes those of the pipeline, and its spectrum")
+        else:
+            self._choose(replace(self.choice, fitted=not self.choice.fitted))
 
     def swap(self) -> None:
         """Keys and clicks act on the other aperture of a pair."""

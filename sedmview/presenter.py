@@ -43,7 +43,14 @@ class Presenter(Browsing, Looking, Placing):
         """Nothing is seen: grade 4, sky on. It can be undone like everything else."""
         if self.choice is not None:
             self._choose(
-                replace(self.choice, grade=4, skysub=True, object_visible=False, placed=frozenset(self.choice.letters)),
+                replace(
+                    self.choice,
+                    grade=4,
+                    skysub=True,
+                    fitted=False,
+                    object_visible=False,
+                    placed=frozenset(self.choice.letters),
+                ),
                 stage=Stage.PLACE,
             )
 

@@ -222,6 +222,8 @@ class Window(QtWidgets.QMainWindow):
         parts.aperture_name.setText(f"Aperture {choice.active}" if choice.b is not None else "Aperture")
         _restyle(parts.aperture_name, "side", choice.active)
         words = ["sky on" if choice.skysub else "sky OFF", "point source" if choice.point_source else "extended"]
+        if presenter.extraction is not None and presenter.extraction.fitted:
+            words = ["PSF and host fit"]
         if not choice.object_visible:
             words.append("NO TARGET VISIBLE")
         if choice.partial:
@@ -239,6 +241,7 @@ class Window(QtWidgets.QMainWindow):
             sky=presenter.sky_shown,
             pointer=self._pointer_spectrum(),
             comparison=presenter.comparison,
+            other=presenter.other_spectrum,
         )
         hidden = shown is not None and not shown.object_visible
         parts.field.show_used(extraction, shown, hidden=hidden)
@@ -253,7 +256,11 @@ class Window(QtWidgets.QMainWindow):
             text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
         share = extraction.spectrum.meta.get("aperture_share")
         if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a star's light inside, rest allowed for"
+            text += f"     {100 * share:.0f} % of a star's light inside, corrected for the rest"
+        modelled = presenter.suggestion.modelled if presenter.suggestion and not hidden else ()
+        if modelled:
+            unfitted = "light beside the target is not subtracted (F fits it)"
+            text += f"     {'; '.join(modelled) if extraction.fitted else unfitted}"
         parts.trouble.setText(text)
         _restyle(parts.trouble, "trouble", cut)
 

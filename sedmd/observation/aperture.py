@@ -59,6 +59,11 @@ class Extraction:
     parts: tuple[Part, ...] = ()
     cards: Cards = field(default_factory=dict)
 
+    @property
+    def fitted(self) -> bool:
+        """It is the fit of PSF and host, and no aperture's."""
+        return not self.parts
+
 
 def extract(observation: Observation, placement: Placement) -> Extraction:
     """The spectrum that is shown and saved.

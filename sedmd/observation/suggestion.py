@@ -27,7 +27,9 @@ class Suggestion:
     psf_a, psf_b : Psf or None
         Of both exposures of a pair, or of none.
     words : str
-        What was found, in a sentence.
+        What was found, in a sentence; of light beside the target nothing, since an aperture holds what of it is there.
+    modelled : tuple of str
+        Light beside the target that was fitted with it: true of the fitted spectrum only.
     others : tuple of (x, y)
         Further objects in the field, arcsec.
     expected : tuple of (x, y)
@@ -43,6 +45,7 @@ class Suggestion:
     psf_a: Psf | None = None
     psf_b: Psf | None = None
     words: str = ""
+    modelled: tuple[str, ...] = ()
     others: tuple[tuple[float, float], ...] = ()
     expected: tuple[tuple[float, float], ...] = ()
     fitted: Extraction | None = None
@@ -60,6 +63,7 @@ def suggest(observation: Observation) -> Suggestion:
         psf_a=stars[0] if stars else None,
         psf_b=stars[1] if stars and observation.pair else None,
         words=_words(found),
+        modelled=tuple(concern.why for concern in found.concerns if concern.modelled),
         expected=tuple((place.x_arcsec, place.y_arcsec) for place in places if place.known),
         others=found.others,
         fitted=fitted,
@@ -91,8 +95,9 @@ def _like(ellipse: Ellipse, source: Source) -> Ellipse:
 
 
 def _words(found: Automatic) -> str:
-    """Confidence, FWHM, signal and the gravest concerns; without an object why there is none."""
+    """Confidence, FWHM, signal and the gravest concerns about any spectrum; without an object why there is none."""
     if not found.sources:
         return found.doubts[0].why
     figures = f"confidence {found.confidence:.2f}, FWHM {found.sources[0].psf.fwhm_arcsec:.1f}″, S/N {found.snr:.0f}"
-    return "; ".join([figures, *found.reasons[:2]])
+    concerns = [concern.why for concern in found.concerns if not concern.modelled]
+    return "; ".join([figures, *concerns[:2]])

@@ -311,6 +311,42 @@ def test_the_spectrum_is_that_of_what_is_shown_always():
         assert np.array_equal(presenter.extraction.spectrum.flux, own.flux), key
 
 
+@pytest.mark.parametrize("pair", [False, True])
+def test_s_takes_the_pipelines_own_spectrum_and_f_goes_between_it_and_the_aperture(pair):
+    presenter = make_presenter(pair=pair)
+    do(presenter, "X S")
+    own, aperture = presenter.suggestion.fitted.spectrum, presenter.other_spectrum
+    assert presenter.extraction.fitted and np.array_equal(presenter.extraction.spectrum.flux, own.flux)
+    assert np.nanmedian(aperture.flux / own.flux) == pytest.approx(1.0, abs=0.05)
+    assert aperture.meta["method"] != own.meta["method"]
+    do(presenter, "F")
+    assert not presenter.extraction.fitted and np.array_equal(presenter.extraction.spectrum.flux, aperture.flux)
+    assert np.array_equal(presenter.other_spectrum.flux, own.flux)
+    do(presenter, "F 1 Return")
+    [(_, placement, _)] = presenter.files.saved
+    assert placement.fit == presenter.suggestion.told
+
+
+@pytest.mark.parametrize("key", ["Left", "Z", "[", "Y", "P", "N"])
+def test_whoever_changes_the_aperture_gets_the_spectrum_of_the_aperture(key):
+    presenter = make_presenter()
+    do(presenter, f"X S {key}")
+    assert not presenter.extraction.fitted
+    moved = key in ("Left", "Z", "[")
+    do(presenter, "F")
+    assert presenter.extraction.fitted == (key in ("Y", "P"))
+    assert (presenter.other_spectrum is None) == (moved or key == "N")
+    assert not moved or "S takes those of the pipeline" in presenter.message
+    do(presenter, "U U" if key in ("Y", "P") else "U")
+    assert presenter.extraction.fitted
+
+
+def test_where_the_pipeline_has_no_spectrum_f_says_so():
+    presenter = make_presenter(files=Files({"empty": make_observation(make_cube(), product="empty")}))
+    do(presenter, "X F")
+    assert not presenter.choice.fitted and "has no spectrum" in presenter.message
+
+
 def test_it_is_extracted_once_for_each_change():
     presenter = make_presenter()
     do(presenter, "S")
@@ -569,7 +605,7 @@ def test_a_night_from_the_list_to_the_files(redux, tmp_path):
     do(presenter, "X S 2 Return")
     assert "Saved ZTF19abc, 2 acceptable" in presenter.message
     spectrum, _ = read_spectrum(redux / "sp_ZTF19abc.fits")
-    assert np.array_equal(spectrum.flux, presenter.extraction.spectrum.flux)
+    assert np.array_equal(spectrum.flux, presenter.extraction.spectrum.flux, equal_nan=True)
     assert spectrum.meta["quality"] == 2 and spectrum.meta["reducer"] == "Ada L."
     assert set(replay(redux / "ZTF19abc.decision.json").values()) == {"same bytes"}
     again = presenter_on(redux, tmp_path / "state")

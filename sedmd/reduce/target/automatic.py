@@ -80,9 +80,14 @@ class Automatic:
         return math.prod(doubt.trust for doubt in self.doubts) if self.point is not None else 0.0
 
     @property
+    def concerns(self) -> tuple[Doubt, ...]:
+        """What is worth mentioning against it, the gravest first."""
+        return tuple(doubt for doubt in self.doubts if doubt.trust < NO_DOUBT)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
-        """What speaks against it, the gravest first."""
-        return tuple(doubt.why for doubt in self.doubts if doubt.trust < NO_DOUBT)
+        """The concerns in words, the gravest first."""
+        return tuple(doubt.why for doubt in self.concerns)
 
     @property
     def quality(self) -> int:

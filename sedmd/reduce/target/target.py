@@ -64,10 +64,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A reason for or against: in words, and the probability that all is well as far as it goes."""
+    """A reason for or against: in words, and the probability that all is well as far as it goes.
+
+    `modelled`: it is light beside the target that was fitted with it, so that it says nothing of an aperture.
+    """
 
     why: str
     trust: float
+    modelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,8 +83,9 @@ class Choice:
         letter = letter or self.active
         if ellipse == self.of(letter):
             return self
-        moved = {"b": ellipse} if letter == "B" and self.b is not None else {"a": ellipse}
-        return replace(self, **moved, fitted=False)
+        if letter == "B" and self.b is not None:
+            return replace(self, b=ellipse, fitted=False)
+        return replace(self, a=ellipse, fitted=False)
 
     @property
     def picture(self) -> Picture:

@@ -195,9 +195,9 @@ def make_presenter(*, pair=False, jobs=None, files=None, reducer="Ada", n=2, **e
         make = make_pair if pair else make_observation
         files = Files({f"T{number}": make(product=f"T{number}") for number in range(n)}, **entries)
     presenter = Presenter(files=files, jobs=jobs or Inline(), view=NullView(), reducer=reducer, clock=lambda: NOW)
-    presenter.refresh()
-    if presenter.entries:
-        presenter.open(presenter.entries[0])
+    presenter.listing.refresh()
+    if presenter.state.entries:
+        presenter.opening.open(presenter.state.entries[0])
     return presenter
 
 
@@ -205,13 +205,13 @@ def presenter_on(folder, state, *, reducer="Ada", jobs=None):
     """A presenter on a real folder."""
     disk = Disk(Night(folder), Memory(state), lambda: NOW)
     presenter = Presenter(files=disk, jobs=jobs or Inline(), view=NullView(), reducer=reducer, clock=lambda: NOW)
-    presenter.refresh()
+    presenter.listing.refresh()
     return presenter
 
 
 def entry_of(presenter, product):
     """An entry of the list by name."""
-    return next(entry for entry in presenter.entries if entry.product == product)
+    return next(entry for entry in presenter.state.entries if entry.product == product)
 
 
 def do(presenter, keys):

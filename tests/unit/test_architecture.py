@@ -178,6 +178,19 @@ def test_model_and_presenter_of_the_viewer_know_no_window():
     assert offenders(paths, (*QT, *windows)) == []
 
 
+def test_the_presenter_is_made_of_parts_and_none_of_them_of_another():
+    """No class of the viewer's model and presenter is built upon another one, and none does everything."""
+    most, found, large = 24, [], {}
+    parts = ("state", "desk", "history", "spectra", "listing", "opening", "looking", "placing", "saving", "presenter")
+    for path in (SEDMVIEW / f"{part}.py" for part in parts):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found += [f"{node.name}({ast.unparse(base)})" for base in node.bases if ast.unparse(base) != "Protocol"]
+                methods = [one for one in node.body if isinstance(one, ast.FunctionDef)]
+                large |= {node.name: len(methods)} if len(methods) > most else {}
+    assert (found, large) == ([], {})
+
+
 @pytest.mark.parametrize("path", modules(SEDMD) + modules(SEDMVIEW), ids=lambda p: f"{p.parent.name}.{p.stem}")
 def test_what_is_public_says_what_it_does(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from sedmd.core.config import Settings
-from sedmd.core.job import Job
 from sedmd.ledger.ledger import Ledger
 from sedmd.observation.inputs import FluxSource, Inputs, inputs_of
 from sedmd.plan.calibrations import FluxCalibration
-from sedmd.plan.plan import Node, State
+from sedmd.plan.plan import Plan, State
 from sedmd.plan.planner import plan_night
 from sedmd.run.context import night_context, night_is_final
 
@@ -37,30 +35,35 @@ def chosen_inputs(settings: Settings, night: str, *, now: datetime) -> dict[str,
         versions = ledger.versions()
         context = night_context(settings, ledger, night, rows, now=now, final=final, versions=versions)
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
+    chosen = inputs_in(plan, context.flux_fallback)
+    return {product: replace(inputs, settings=settings.extraction) for product, inputs in chosen.items()}
+
+
+def inputs_in(plan: Plan, earlier: FluxCalibration | None) -> dict[str, Inputs]:
+    """Product -> its inputs in a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    earlier : FluxCalibration or None
+        Stands in as long as the night's own is planned and not made.
+    """
     calibrate = {node.job.label: node.job for node in plan.nodes if node.job.step == "calibrate"}
-    fluxcal = next((node for node in plan.nodes if node.job.step == "fluxcal"), None)
-    return {
-        node.job.label: _inputs(settings, node.job, calibrate.get(node.job.label), fluxcal, context.flux_fallback)
-        for node in plan.nodes
-        if node.job.step == "extract"
-    }
+    unmade = any(node.job.step == "fluxcal" and node.state is not State.DONE for node in plan.nodes)
+    chosen = {}
+    for node in plan.nodes:
+        if node.job.step != "extract":
+            continue
+        inputs = inputs_of(node.job, calibrate.get(node.job.label))
+        own = inputs.flux is not None and not inputs.flux.fallback
+        # one that is made anew with another star is there already
+        if inputs.flux is None or (own and unmade and not inputs.flux.path.exists()):
+            inputs = replace(inputs, flux=None if earlier is None else _flux_of(earlier))
+        chosen[node.job.label] = inputs
+    return chosen
 
 
-def _inputs(
-    settings: Settings, extract: Job, calibrate: Job | None, fluxcal: Node | None, earlier: FluxCalibration | None
-) -> Inputs:
-    inputs = replace(inputs_of(extract, calibrate), settings=settings.extraction)
-    waits = fluxcal is not None and fluxcal.state is not State.DONE and not _is_there(inputs.flux)
-    if (inputs.flux is None or waits) and earlier is not None:
-        age = earlier.age_nights
-        inputs = replace(
-            inputs, flux=FluxSource(path=earlier.fluxcal.path, night=earlier.night, age_nights=age, fallback=True)
-        )
-    elif waits:
-        inputs = replace(inputs, flux=None)
-    return inputs
-
-
-def _is_there(flux: FluxSource | None) -> bool:
-    path: Path | None = None if flux is None else flux.path
-    return path is not None and path.exists()
+def _flux_of(earlier: FluxCalibration) -> FluxSource:
+    """An earlier night's flux calibration as an input."""
+    path, night, age = earlier.fluxcal.path, earlier.night, earlier.age_nights
+    return FluxSource(path=path, night=night, age_nights=age, fallback=True)

@@ -705,7 +705,7 @@ def test_what_is_not_saved_survives(redux, tmp_path):
     do(again, "Return")
     assert (redux / "sp_ZTF19abc.fits").exists()
     third = presenter_on(redux, tmp_path / "state")
-    assert third.files.draft(entry_of(third, "ZTF19abc")) is None
+    assert third.desk.files.draft(entry_of(third, "ZTF19abc")) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "scale"}', '{"stage": 3, "a": null}'])

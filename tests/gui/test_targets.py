@@ -13,6 +13,7 @@ from sedmd.core.config import from_table
 from sedmd.core.errors import SedmError
 from sedmd.ledger.ledger import Ledger
 from sedmview import targets
+from sedmview.disk import Disk
 from sedmview.finder import find_finder, folders_of
 from sedmview.lines import SETS, H, shifted
 from sedmview.memory import Memory
@@ -65,6 +66,14 @@ def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settin
 def test_an_empty_ledger_is_told_and_the_files_are_shown(redux, settings):
     found, troubles = states(Night(redux, settings=settings))
     assert len(found) == 4 and "no frames of night 20190612" in troubles[0]
+
+
+def test_an_observation_that_the_ledger_does_not_know_is_told_by_the_headers(redux, settings):
+    disk = Disk(Night(redux, settings=settings), Memory(redux / "memory"), lambda: NOW)
+    entry = entry_of(disk.night, "ZTF19abc")
+    loaded = disk.load(entry)
+    assert loaded.inputs.by_headers and loaded.notes[-2].startswith("no ledger")
+    assert disk.stamp(entry) == loaded.stamp
 
 
 @pytest.mark.parametrize("error", [SedmError("newer than this program"), sqlite3.OperationalError("locked")])

@@ -1,4 +1,4 @@
-"""The picture of the field: spaxels, apertures, what serves as object and sky, the compass, the pointer."""
+"""The picture of the field: spaxels, apertures, what is used as object and sky, the compass, the pointer."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class FieldPlot(pg.PlotWidget):
                 item.setData([x for x, _ in places], [y for _, y in places])
 
     def show_used(self, extraction: Extraction | None, choice: Choice | None, *, hidden: bool) -> None:
-        """The spaxels that serve as object and as sky, and the way of the aperture with wavelength."""
+        """The spaxels that are used as object and as sky, and the way of the aperture with wavelength."""
         if extraction is None or choice is None or self._observation is None or hidden:
             for item in (self._sky, self._members, self._track, self._track_ends):
                 item.setData([], [])

@@ -57,7 +57,7 @@ def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Expec
 
 
 def concerns_of(exposures: Sequence[Exposure], subject: Subject) -> list[Doubt]:
-    """What speaks against a spectrum before it is extracted; nothing of that is asked of a standard star."""
+    """Concerns about a spectrum before it is extracted; none of them is asked of a standard star."""
     if subject.standard:
         return []
     concerns = [Doubt(why=subject.name_doubt, trust=NAME_TRUST)] if subject.name_doubt else []

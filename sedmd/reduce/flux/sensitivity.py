@@ -331,7 +331,7 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
 
 
 def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
-    """Running rms of the stars' residuals outside the bands with their photon noise taken off, fraction."""
+    """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)
     kernel = np.ones(window)

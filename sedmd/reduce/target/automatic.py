@@ -113,7 +113,7 @@ def extract_target(
     places : where targets land, one as likely as the other; by default that is not known
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
-    doubts : what else speaks against it: its calibrations, say
+    doubts : further concerns: its calibrations, say
 
     Raises
     ------

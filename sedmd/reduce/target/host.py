@@ -288,7 +288,7 @@ def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) ->
 
 
 def _significance(amplitude: NDArray, variance: NDArray) -> float:
-    """Of all bands together; each tells for itself, and what is negative speaks against it."""
+    """Of all bands together; each tells for itself, and what is negative lowers it."""
     snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
     return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
 

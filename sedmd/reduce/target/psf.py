@@ -208,7 +208,7 @@ def fit_psf(
     sky = sky_terms(part, start, len(flux))
 
     def fitted(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
-        """The source's light, and what is left when sky and source are taken off."""
+        """The source's light, and what is left when sky and source are subtracted."""
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
         shape = _image(psf, part, corners, area, bands.wavelength, bands.east, bands.north)
         design = np.concatenate([shape[..., None], sky], axis=-1)

@@ -90,16 +90,16 @@ class Desk:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     state: State = field(default_factory=State)
 
-    def say(self, message: str, *, trouble: bool = False) -> None:
+    def say(self, message: str, *, warning: bool = False) -> None:
         """Tell the observer what happened; an empty message takes the last one away."""
-        self.state.message, self.state.trouble = message, trouble
+        self.state.message, self.state.warning = message, warning
         self.view.changed("choice")
 
     def quietly(self, work: Callable[[], Any]) -> None:
-        """Small writes away from the window; trouble with them is told, and stops nothing."""
+        """Small writes away from the window; an error there is told, and stops nothing."""
         self.jobs.submit("notes", work, lambda _: None, self.no_notes)
 
     def no_notes(self, error: Exception) -> None:
         """Something could not be kept on disk."""
         log.warning("what is not saved cannot be kept: %s", error)
-        self.say(f"What is not saved cannot be kept on disk: {words_of(error)}", trouble=True)
+        self.say(f"What is not saved cannot be kept on disk: {words_of(error)}", warning=True)

@@ -138,7 +138,7 @@ class History:
     def _take(self, choice: Choice) -> None:
         state, view = self._desk.state, self._desk.view
         before, state.choice = state.choice, choice
-        state.message, state.trouble = "", False
+        state.message, state.warning = "", False
         if before is None or _looks(before) != _looks(choice):
             view.changed("picture")
         if before is None or _rest_of(before) != _rest_of(choice):

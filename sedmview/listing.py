@@ -17,7 +17,7 @@ class Listing:
     def __init__(self, desk: Desk) -> None:
         self._desk, self._state = desk, desk.state
         self._listing = False
-        self._troubles: list[str] = []
+        self._warnings: list[str] = []
 
     def refresh(self) -> None:
         """Look at the night again, away from the window."""
@@ -28,19 +28,19 @@ class Listing:
 
     def _listed(self, result: tuple[list[Entry], list[str]]) -> None:
         self._listing = False
-        entries, troubles = result
+        entries, warnings = result
         self.take_entries(entries)
         self._desk.view.changed("entries")  # ages go on
-        news = [words for words in troubles if words not in self._troubles]
-        self._troubles = troubles
+        news = [words for words in warnings if words not in self._warnings]
+        self._warnings = warnings
         for words in news:
             log.warning("%s", words)
         if news and not self._state.message:
-            self._desk.say(news[0], trouble=True)
+            self._desk.say(news[0], warning=True)
 
     def _not_listed(self, error: Exception) -> None:
         self._listing = False
-        self._desk.say(f"The list cannot be read: {error}", trouble=True)
+        self._desk.say(f"The list cannot be read: {error}", warning=True)
 
     def take_entries(self, entries: Sequence[Entry]) -> None:
         """The list as it is now; the open target stays open."""

@@ -86,7 +86,7 @@ class Opening:
     def open(self, entry: Entry) -> None:
         """Open a target; an unreadable one leaves the present one open and says why."""
         if not entry.openable:
-            self._desk.say(f"{entry.product}: {entry.state}; {entry.reason or 'there is no cube yet'}", trouble=True)
+            self._desk.say(f"{entry.product}: {entry.state}; {entry.reason or 'there is no cube yet'}", warning=True)
             return
         self._state.opening = entry
         known = self._ready.get(entry.product)
@@ -126,7 +126,7 @@ class Opening:
             for one in state.entries
         ]
         self._desk.view.changed("entries")
-        self._desk.say(f"{entry.product}: {words}", trouble=True)
+        self._desk.say(f"{entry.product}: {words}", warning=True)
 
     def _opened(
         self,
@@ -145,7 +145,7 @@ class Opening:
         self._spectra.take(extractor, suggestion)
         self._history.clear()
         self._placing.let_go()
-        state.message, state.trouble = state.greeting, bool(state.greeting)
+        state.message, state.warning = state.greeting, bool(state.greeting)
         state.greeting, state.wants_name, state.save_wanted = "", False, False
         state.stage, state.locked = Stage.SCALE, False
         state.choice = first_choice(observation)

@@ -39,7 +39,7 @@ class Saving:
             return
         choice = state.choice
         if grade in (1, 2, 3) and "A" not in choice.placed:
-            self._desk.say("Place A first: click on the target, or S takes the suggestion", trouble=True)
+            self._desk.say("Place A first: click on the target, or S takes the suggestion", warning=True)
             return
         if state.stage is Stage.SCALE:
             state.stage = Stage.PLACE
@@ -110,7 +110,7 @@ class Saving:
         state = self._state
         lack = self._lacks()
         if lack:
-            self._desk.say(f"Not saved: {lack}", trouble=True)
+            self._desk.say(f"Not saved: {lack}", warning=True)
             return
         assert state.observation is not None and state.choice is not None and state.entry is not None
         if state.searching:  # the image of a star counts for what is saved
@@ -180,5 +180,5 @@ class Saving:
         self._state.saving.discard(entry.product)
         log.error("%s not saved: %s", entry.product, error, exc_info=None if is_expected(error) else error)
         self._desk.say(
-            f"Not saved: {entry.product}: {words_of(error)}. Your choice is kept; Enter tries again", trouble=True
+            f"Not saved: {entry.product}: {words_of(error)}. Your choice is kept; Enter tries again", warning=True
         )

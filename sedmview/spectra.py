@@ -112,4 +112,4 @@ class Spectra:
 
     def _not_compared(self, error: Exception) -> None:
         log.warning("no comparison: %s", error)
-        self._desk.say(f"No comparison: {words_of(error)}", trouble=True)
+        self._desk.say(f"No comparison: {words_of(error)}", warning=True)

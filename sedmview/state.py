@@ -26,7 +26,7 @@ class State:
     searching : the search goes on
     opening : what is being opened
     locked : the open target is saved; it is shown as it was, and can be opened again
-    message, trouble : what happened, and whether it is bad
+    message, warning : what happened, and whether it is shown as a warning
     greeting : said when the first target is open
     help_shown, redshift, line_set, sky_shown : what is drawn over the pictures
     pointer, pointer_spectrum : where the pointer is [arcsec], and whether the spectrum of that spaxel is shown
@@ -47,7 +47,7 @@ class State:
     opening: Entry | None = None
     locked: bool = False
     message: str = ""
-    trouble: bool = False
+    warning: bool = False
     greeting: str = ""
     help_shown: bool = False
     redshift: float = 0.0

@@ -173,23 +173,23 @@ class Night:
     def entries(self, now: datetime) -> tuple[list[Entry], list[str]]:
         """The list, ready ones first, then by time; and what could not be read. Slow disk: not for the GUI thread."""
         frames: dict[str, tuple[Frame, Path]] = {}
-        troubles: list[str] = []
+        warnings: list[str] = []
         for path in self._cubes():
             found = self._frame(path)
             if isinstance(found, str):
-                troubles.append(found)
+                warnings.append(found)
             else:
                 frames[found.stem] = (found, path)
         visits = observations([frame for frame, _ in frames.values()])
         waits = timedelta(seconds=(self.settings.night if self.settings else WaitingTimes()).partner_wait_s)
-        told, trouble = self._ledger(now)
-        if trouble:
-            troubles.append(trouble)
+        told, warning = self._ledger(now)
+        if warning:
+            warnings.append(warning)
         entries = [self._entry(visit, frames, told, open_until=now - waits) for visit in visits]
         known = {entry.product for entry in entries}
         if self._only is None:
             entries += [_without_cube(name, words) for name, words in told.items() if name not in known]
-        return sorted(entries, key=_order), troubles
+        return sorted(entries, key=_order), warnings
 
     def inputs(self, product: str, now: datetime) -> Inputs | None:
         """Star and flux calibration of an observation as the pipeline's plan has them; None where no ledger tells.

@@ -117,7 +117,7 @@ class Window(QtWidgets.QMainWindow):
     def show_fault(self, words: str) -> None:
         """Something went wrong that nobody expected: say so, go on."""
         state = self.presenter.state
-        state.message, state.trouble = f"Internal fault: {words}. Your choice is kept", True
+        state.message, state.warning = f"Internal fault: {words}. Your choice is kept", True
         self.changed("choice")
 
     # ---- drawing
@@ -168,12 +168,12 @@ class Window(QtWidgets.QMainWindow):
             return finder, None, plain(sentence(finder.path, error))
         return finder, QtGui.QImage(rows, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888).copy(), ""
 
-    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, trouble: str) -> None:
+    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, warning: str) -> None:
         state = self.presenter.state
-        if trouble:
-            log.warning("finder chart of %s: %s", entry.product, trouble)
+        if warning:
+            log.warning("finder chart of %s: %s", entry.product, warning)
         if state.entry is not None and state.entry.product == entry.product:
-            self.parts.finder.show_finder(finder, image, trouble)
+            self.parts.finder.show_finder(finder, image, warning)
             self.parts.finder_facts.setText(finder_words(finder))
 
     def _draw_picture(self) -> None:
@@ -195,7 +195,7 @@ class Window(QtWidgets.QMainWindow):
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
         choice = state.shown
         parts.prompt.setText(presenter.prompt)
-        _restyle(parts.prompt, "trouble", state.trouble and bool(state.message))
+        _restyle(parts.prompt, "warning", state.warning and bool(state.message))
         parts.phases.show_phase(state.phase, pair=choice is None or choice.b is not None)
         for grade, button in parts.grades.items():
             button.setEnabled(choice is not None and not state.locked)
@@ -248,8 +248,8 @@ class Window(QtWidgets.QMainWindow):
         hidden = shown is not None and not shown.object_visible
         parts.field.show_used(extraction, shown, hidden=hidden)
         if extraction is None:
-            parts.trouble.setText(presenter.spectra.problem)
-            _restyle(parts.trouble, "trouble", True)
+            parts.warning.setText(presenter.spectra.problem)
+            _restyle(parts.warning, "warning", True)
             return
         inside = extraction.spectrum.meta.get("aperture_inside")
         text = f"S/N {signal_to_noise(extraction.spectrum):.1f} per bin at 500–800 nm"
@@ -263,8 +263,8 @@ class Window(QtWidgets.QMainWindow):
         if modelled:
             unfitted = "light beside the target is not subtracted (F fits it)"
             text += f"     {'; '.join(modelled) if extraction.fitted else unfitted}"
-        parts.trouble.setText(text)
-        _restyle(parts.trouble, "trouble", cut)
+        parts.warning.setText(text)
+        _restyle(parts.warning, "warning", cut)
 
     def _pointer_spectrum(self) -> Spectrum | None:
         """Spectrum of the spaxel under the pointer, if it is asked for."""

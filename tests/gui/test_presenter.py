@@ -516,7 +516,7 @@ def test_a_full_disk_is_told_and_enter_tries_again():
 
     presenter.desk.files.save = full
     do(presenter, "S 1 Return")
-    assert "Not saved: T0: No space left" in presenter.state.message and presenter.state.trouble
+    assert "Not saved: T0: No space left" in presenter.state.message and presenter.state.warning
     assert entry_of(presenter, "T0").state is State.READY and not presenter.state.locked
     presenter.desk.files.save = good
     do(presenter, "Return")
@@ -581,7 +581,7 @@ def test_trouble_with_the_list_is_told_once(caplog):
     presenter = make_presenter()
     presenter.desk.files.entries = lambda: (list(presenter.desk.files.list), ["e3d_x.fits: cut"])
     presenter.listing.refresh()
-    assert presenter.state.message == "e3d_x.fits: cut" and presenter.state.trouble
+    assert presenter.state.message == "e3d_x.fits: cut" and presenter.state.warning
     do(presenter, "X")
     presenter.listing.refresh()
     assert presenter.state.message == "" and caplog.text.count("e3d_x.fits: cut") == 1
@@ -765,7 +765,7 @@ def test_a_published_spectrum_is_laid_over_and_taken_away(tmp_path):
 def test_a_file_that_is_no_spectrum_costs_a_message(tmp_path):
     presenter = make_presenter()
     presenter.spectra.compare(tmp_path / "absent.txt")
-    assert presenter.state.trouble and "No comparison" in presenter.state.message
+    assert presenter.state.warning and "No comparison" in presenter.state.message
     (tmp_path / "x.txt").write_text("words")
     presenter.spectra.compare(tmp_path / "x.txt")
-    assert presenter.state.trouble and presenter.state.comparison is None and presenter.state.choice is not None
+    assert presenter.state.warning and presenter.state.comparison is None and presenter.state.choice is not None

@@ -35,8 +35,8 @@ def told(monkeypatch, *rows, **more):
 
 
 def states(night):
-    entries, troubles = night.entries(NOW)
-    return {entry.product: (entry.state, entry.reason) for entry in entries}, troubles
+    entries, warnings = night.entries(NOW)
+    return {entry.product: (entry.state, entry.reason) for entry in entries}, warnings
 
 
 def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settings, monkeypatch):
@@ -54,8 +54,8 @@ def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settin
         {"name": ""},
         {},
     )
-    found, troubles = states(Night(redux, settings=settings))
-    assert troubles == []
+    found, warnings = states(Night(redux, settings=settings))
+    assert warnings == []
     assert found["ZTF19abc"] == (State.READY, "more than one object")
     assert found["SN2019xyz_obs1"] == (State.FAILED, "took 900 s")
     assert found["ZTF19new_obs1"] == (State.WAITING, "waits for wavelength.fits")
@@ -64,8 +64,8 @@ def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settin
 
 
 def test_an_empty_ledger_is_told_and_the_files_are_shown(redux, settings):
-    found, troubles = states(Night(redux, settings=settings))
-    assert len(found) == 4 and "no frames of night 20190612" in troubles[0]
+    found, warnings = states(Night(redux, settings=settings))
+    assert len(found) == 4 and "no frames of night 20190612" in warnings[0]
 
 
 def test_an_observation_that_the_ledger_does_not_know_is_told_by_the_headers(redux, settings):
@@ -82,13 +82,13 @@ def test_a_ledger_in_trouble_hides_no_file(redux, settings, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(targets, "snapshot", broken)
-    found, troubles = states(Night(redux, settings=settings))
-    assert len(found) == 4 and str(error) in troubles[0]
+    found, warnings = states(Night(redux, settings=settings))
+    assert len(found) == 4 and str(error) in warnings[0]
 
 
 def test_without_a_ledger_the_files_tell(redux):
-    found, troubles = states(Night(redux))
-    assert troubles == [] and found["ZTF19half_obs1"][0] is State.PAIR
+    found, warnings = states(Night(redux))
+    assert warnings == [] and found["ZTF19half_obs1"][0] is State.PAIR
 
 
 def entry_of(night, product, now=NOW):
@@ -126,8 +126,8 @@ def test_a_spectrum_tells_whose_it_is_and_its_grade(redux, cards, shown):
 def test_files_that_are_no_cubes_are_told_and_cost_nothing_else(redux):
     (redux / "e3d_notes.fits").write_text("not FITS")
     (redux / "e3d_empty.fits").write_bytes(b"")
-    found, troubles = states(Night(redux))
-    assert len(found) == 4 and len(troubles) == 2
+    found, warnings = states(Night(redux))
+    assert len(found) == 4 and len(warnings) == 2
 
 
 def test_a_folder_that_is_gone_is_an_empty_list(tmp_path):

@@ -533,7 +533,7 @@ def test_a_bad_cube_is_told_and_costs_itself_only(open_night, redux, qtbot, what
     if bad:
         presenter.opening.open(bad[0])
         settled(qtbot, window)
-        assert presenter.state.trouble and presenter.state.entry.product == "ZTF19abc"
+        assert presenter.state.warning and presenter.state.entry.product == "ZTF19abc"
     assert presenter.state.choice is not None
 
 

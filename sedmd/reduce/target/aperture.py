@@ -278,8 +278,8 @@ def enclosed_fraction(
 ) -> FloatArray:
     """Share of a point source's light that `extract_ellipse` finds when the source sits at the aperture's centre.
 
-    What the wings add to the sky annulus is subtracted, as the extraction subtracts it. Dividing by this share turns the
-    flux in the aperture into the flux of the source.
+    What the wings add to the sky annulus is subtracted, as in the extraction. Dividing by this share turns the flux in
+    the aperture into the flux of the source.
 
     Parameters
     ----------

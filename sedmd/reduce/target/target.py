@@ -1,4 +1,4 @@
-"""Which object of a field is the target, and with which confidence: from where it should be and from what else is there."""
+"""Which object of a field is the target, with which confidence: from where it should be and what else is there."""
 
 from __future__ import annotations
 

@@ -258,12 +258,13 @@ class Window(QtWidgets.QMainWindow):
             text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
         share = extraction.spectrum.meta.get("aperture_share")
         if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a star's light inside, corrected for the rest"
+            text += f"     {100 * share:.0f} % of a star's light inside, corrected"
         modelled = state.suggestion.modelled if state.suggestion and not hidden else ()
         if modelled:
-            unfitted = "light beside the target is not subtracted (F fits it)"
+            unfitted = "host or neighbour not subtracted (F fits it)"
             text += f"     {'; '.join(modelled) if extraction.fitted else unfitted}"
         parts.warning.setText(text)
+        set_tip(parts.warning, text)
         _restyle(parts.warning, "warning", cut)
 
     def _pointer_spectrum(self) -> Spectrum | None:

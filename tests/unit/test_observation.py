@@ -227,6 +227,17 @@ def test_concerns_of_the_pipeline_are_the_windows(tmp_path):
     assert f"confidence {figures['confidence']:.2f}" in found.words and "NAME says one thing" in found.words
 
 
+def test_what_was_modelled_beside_the_target_is_said_of_the_fit_only(tmp_path):
+    first, second = jobs(tmp_path / NIGHT)
+    figures = extract_spectrum(first).figures
+    observation, placement = through_the_window(first, second)
+    found = suggest(observation)
+    modelled = [text for text in figures["doubts"].split("; ") if text.endswith("was modelled")]
+    assert modelled and list(found.modelled) == modelled and "modelled" not in found.words
+    fitted, aperture = (extract(observation, one) for one in (placement, replace(placement, fit=None)))
+    assert fitted.fitted and "HOSTFRAC" in fitted.cards and not aperture.fitted and not aperture.cards
+
+
 def test_light_beyond_the_aperture_is_corrected_for_both_images_of_a_pair_or_for_none(tmp_path):
     first, second = jobs(tmp_path / NIGHT, paired=True)
     observation, placement = through_the_window(first, second)

@@ -158,6 +158,8 @@ def in_the_window(redux, night, raw):
             made, _ = read_spectrum(path)
             columns = [(getattr(made, name), getattr(shown, name)) for name in ("flux", "error", "sky")]
             assert all(np.array_equal(*pair, equal_nan=True) for pair in columns), entry.product
-            assert {**shown.meta} == {**made.meta}, entry.product
+            # a card holds twenty characters of a number
+            near = {key: pytest.approx(one, rel=1e-14) for key, one in made.meta.items() if isinstance(one, float)}
+            assert dict(shown.meta) == dict(made.meta) | near, entry.product
             same.add(path.name)
     return same

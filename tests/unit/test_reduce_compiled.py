@@ -42,7 +42,7 @@ def test_without_a_place_for_the_cache_functions_are_compiled_all_the_same(tmp_p
 
 
 LOOPS = """
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 from inner import FACTOR, twice
 
 @compiled("float64(float64)", "int64(int64)")
@@ -50,7 +50,7 @@ def outer(x):
     return FACTOR * twice(x)
 """
 INNER = """
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 FACTOR = 10
 @compiled("float64(float64)", "int64(int64)")
 def twice(x):
@@ -61,7 +61,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from outer import outer
-from sedmd.reduce.compiled import places
+from sedmd.reduce.numeric.compiled import places
 print(outer(1), outer(1.5), *(f"{place.loaded}:{place.folder}" for place in places().values()))
 """
 

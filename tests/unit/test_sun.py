@@ -187,7 +187,7 @@ warnings.simplefilter("error")
 def refuse(*args, **kwargs):
     sys.exit(f"asked the network: {args[1:]}")
 socket.socket.connect = socket.getaddrinfo = refuse
-import sedmd.sun
+import sedmd.core.sun
 assert "astropy.coordinates" not in sys.modules, "loaded before it is needed"
 import astropy.utils.iers as iers
 class Forbidden:

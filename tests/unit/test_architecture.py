@@ -156,7 +156,7 @@ def test_only_who_shows_the_simulator_knows_it():
     others = modules(SEDMD, without=("simulate", "commands")) + modules(SEDMVIEW)
     assert offenders(others, ("sedmd.simulate",)) == []
     knowing = {path.name for path in modules(SEDMD / "commands") if offenders([path], ("sedmd.simulate",))}
-    assert knowing <= {"practise.py"}
+    assert knowing == {"simulate.py", "demo.py", "validate.py"}
 
 
 def test_simulator_does_not_know_the_reduction():

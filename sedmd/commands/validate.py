@@ -18,8 +18,8 @@ def add_to(add: Add) -> None:
 
 def verb_validate(options: argparse.Namespace) -> int:
     """Compare the products of a simulated night with its truth, stage by stage."""
-    from sedmd.simulate.demo import compare, decides
     from sedmd.simulate.score import products_of, score_night
+    from sedmd.simulate.score_table import compare, decides
 
     folder = products_of(options.redux, options.night)
     rows = score_night(options.truth, folder)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from sedmd.core.config import Settings, load
 from sedmd.core.errors import SedmError
 from sedmd.raw.fitsfile import examine
 from sedmd.run.status import render, snapshot
+from sedmd.simulate.score_table import compare, decides
 
 #: Present in a directory that a demo made, so that the next one may clear it.
 MARK = ".sedmd-demo"
@@ -55,6 +55,8 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
     SedmError
         If `out` holds anything but an earlier demo, or if one of the two programs fails.
     """
+    from sedmd.simulate.score import score_night
+
     begun = time.monotonic()
     settings = _prepare(out)
     simulated = out / "simulated"
@@ -69,7 +71,7 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
         service.send_signal(signal.SIGTERM)
         code = service.wait(timeout=settings.jobs.drain_timeout_s + 30)
     print(f"\n{render(state)}\n")
-    rows = _score(simulated / "truth", settings.paths.redux_root / night)
+    rows = score_night(simulated / "truth", settings.paths.redux_root / night)
     print("Comparison with the truth")
     print(compare(rows))
     spectra = [target for target in state["targets"] if target["state"] == "spectrum"]
@@ -78,7 +80,7 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
         and bool(spectra)
         and not state["failed"]
         and not state["missing"]
-        and all(passed(row) for row in rows if decides(row))
+        and all(row.passed for row in rows if decides(row))
     )
     print(
         f"\n{len(spectra)} spectra in {settings.paths.redux_root / night}, {time.monotonic() - begun:.0f} s in all: ",
@@ -101,71 +103,11 @@ def drop(source: Path, target: Path, *, pieces: int = 3, pause_s: float = 0.1) -
             file.flush()
 
 
-def compare(rows: Sequence[Any]) -> str:
-    """The rows of the score as an aligned table; one column per field."""
-    if not rows:
-        return "  (nothing to compare)"
-    records = [_fields(row) for row in rows]
-    head = list(dict.fromkeys(name for record in records for name in record))
-    cells = [[_cell(record.get(name, "")) for name in head] for record in records]
-    widths = [max(len(line[column]) for line in [head, *cells]) for column in range(len(head))]
-    lines = [
-        "  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in [head, *cells]
-    ]
-    return "\n".join(lines)
-
-
-def passed(row: Any) -> bool:
-    """Whether a row of the score met its limit."""
-    return bool(_fields(row).get("passed", True))
-
-
-#: Figures that decide whether a demo came out as expected. The others are shown only: what one night measures with a
-#: sampling error as large as its margin (pulls, A/B against single) is for the benchmark of many nights; light of an
-#: electron per pixel between the traces drowns in read noise; the turn of the lens array against the sky is a setting.
-DECISIVE = (
-    "complete traces",
-    "traces invented",
-    "trace position",
-    "wavelength error",
-    "spaxels without wavelengths",
-    "flexure",
-    "flux in 20 nm bins",
-    "flux on a host",
-    "automatic position",
-    "fate",
-)
-
-
-def decides(row: Any) -> bool:
-    """Whether the demo's verdict rests on a row of the score; a row that does not say what it is always counts."""
-    what = str(_fields(row).get("what", ""))
-    return not what or what.startswith(DECISIVE)
-
-
 def example_night(profile: str) -> str:
     """The night that is simulated for a profile."""
     from sedmd.simulate import load_profile
 
     return load_profile(profile).example
-
-
-def _score(truth: Path, folder: Path) -> list[Any]:
-    from sedmd.simulate.score import score_night
-
-    return list(score_night(truth, folder))
-
-
-def _fields(row: Any) -> Mapping[str, Any]:
-    if isinstance(row, Mapping):
-        return row
-    return {entry.name: getattr(row, entry.name) for entry in dataclasses.fields(row)}
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _prepare(out: Path) -> Settings:

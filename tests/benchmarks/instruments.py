@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.simulate.demo import decides
 from sedmd.simulate.profiles import load_profile
 from sedmd.simulate.score import products_of, score_night
 from sedmd.simulate.score_rows import Row, worst
+from sedmd.simulate.score_table import decides
 
 EPOCHS = ("2017", "2018", "2019", "2021", "2024")
 #: What is shown of each night, by the beginning of a figure's name.

@@ -13,9 +13,9 @@ from sedmd import cli
 from sedmd.ledger.ledger import Ledger
 from sedmd.raw.rawname import stem_of
 from sedmd.simulate import load_profile
-from sedmd.simulate.demo import compare, decides
 from sedmd.simulate.profiles import NEWEST
 from sedmd.simulate.score import Row, products_of, score_night
+from sedmd.simulate.score_table import compare, decides
 
 from .helpers import NOW
 

@@ -249,11 +249,9 @@ class Night:
         except (SedmError, sqlite3.Error, OSError) as error:
             return {}, f"ledger: {error}"
         told = {}
-        for target in state.get("targets", ()):
-            name = str(target.get("name", ""))
-            if name:
-                reason = str(target.get("reason", "")).removeprefix(f"{name}: ")
-                told[name] = _Told(str(target.get("state", "")), reason, bool(target.get("standard")))
+        for target in state.targets:
+            reason = target.reason.removeprefix(f"{target.name}: ")
+            told[target.name] = _Told(target.stage, reason, target.standard)
         self._told = (state_now, now, told)
         return told, ""
 

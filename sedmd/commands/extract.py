@@ -60,15 +60,15 @@ def _extract_auto(options: argparse.Namespace) -> int:
         raise ConfigError(msg)
     settings = settings_of(options)
     state = snapshot(settings, night=options.night, now=utc_now())
-    known = {name for target in state["targets"] for name in (target["name"], target["target"])}
+    known = {name for target in state.targets for name in (target.name, target.target)}
     if unknown := [name for name in options.targets if name not in known]:
-        msg = f"no target {', '.join(unknown)} in night {state['night']}; sedmd targets lists them"
+        msg = f"no target {', '.join(unknown)} in night {state.night}; sedmd targets lists them"
         raise ConfigError(msg)
     if holder(settings.paths.state) is None:
         report = Report(clock=utc_now, redux_root=settings.paths.redux_root, stream=None)
         with at_work(settings) as (ledger, engine), Bar(shown=sys.stderr.isatty()) as bar:
             extract_night(
-                state["night"],
+                state.night,
                 settings=settings,
                 ledger=ledger,
                 engine=engine,
@@ -77,9 +77,9 @@ def _extract_auto(options: argparse.Namespace) -> int:
                 subjects=options.targets,
                 progress=bar.show,
             )
-        state = snapshot(settings, night=state["night"], now=utc_now())
+        state = snapshot(settings, night=state.night, now=utc_now())
     else:
         print("The service is running and extracts by itself; this is how it stands.", file=sys.stderr)
     rows = rows_of(state, options.targets)
-    print(table(rows) if rows else f"no target in night {state['night']} yet")
+    print(table(rows) if rows else f"no target in night {state.night} yet")
     return int(any(row.failed for row in rows))

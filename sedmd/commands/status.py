@@ -23,12 +23,14 @@ def add_to(add: Add) -> None:
 
 def verb_status(options: argparse.Namespace) -> int:
     """Show a night: calibrations, targets, queue, what waits and why; works without the service."""
-    from sedmd.run.status import render, snapshot
+    from sedmd.run.states import to_json
+    from sedmd.run.status import snapshot
+    from sedmd.run.status_text import render
 
     settings = settings_of(options)
     while True:
         state = snapshot(settings, night=options.night, now=utc_now())
-        text = json.dumps(state, indent=2) if options.json else render(state)
+        text = json.dumps(to_json(state), indent=2) if options.json else render(state)
         if not options.watch:
             print(text)
             return 0

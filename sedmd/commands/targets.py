@@ -20,11 +20,10 @@ def add_to(add: Add) -> None:
 
 def verb_targets(options: argparse.Namespace) -> int:
     """List the targets of a night: science (all but standard stars), other (those not of the survey), standard."""
-    from sedmd.run.status import group_of, snapshot
+    from sedmd.run.status import snapshot
 
     state = snapshot(settings_of(options), night=options.night, now=utc_now())
-    for target in state["targets"]:
-        group = group_of(target)
-        if options.group in ("all", group) or (options.group == "science" and group == "other"):
-            print(f"{target['name']:40} {group:9} {target['state']:20} {target['reason']}".rstrip())
+    for target in state.targets:
+        if options.group in ("all", target.group) or (options.group == "science" and target.group == "other"):
+            print(f"{target.name:40} {target.group:9} {target.stage:20} {target.reason}".rstrip())
     return 0

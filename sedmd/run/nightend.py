@@ -14,7 +14,8 @@ from sedmd.ledger.ledger import Ledger
 from sedmd.plan.plan import Plan
 from sedmd.run.ingest import raw_files
 from sedmd.run.reconcile import Reconciliation, reconcile
-from sedmd.run.status import render, snapshot
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
 
 REPORT = "night.txt"
 

@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from sedmd.core.config import Settings, load
 from sedmd.core.errors import SedmError
 from sedmd.raw.fitsfile import examine
-from sedmd.run.status import render, snapshot
+from sedmd.run.states import NightState
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
 from sedmd.simulate.score_table import compare, decides
 
 #: Present in a directory that a demo made, so that the next one may clear it.
 MARK = ".sedmd-demo"
 #: So long nothing may come of a demo before it is called a failure, seconds; a slow machine is none.
 PATIENCE_S = 1500.0
-
-#: Parts of a snapshot in which something changes while the work goes on.
-_PROGRESS = ("calibrations", "targets", "running", "due", "waiting")
 
 CONFIG = """\
 # Written by `sedmd demo`: a night in minutes instead of hours.
@@ -74,12 +73,12 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
     rows = score_night(simulated / "truth", settings.paths.redux_root / night)
     print("Comparison with the truth")
     print(compare(rows))
-    spectra = [target for target in state["targets"] if target["state"] == "spectrum"]
+    spectra = [target for target in state.targets if target.calibrated]
     good = (
         code == 0
         and bool(spectra)
-        and not state["failed"]
-        and not state["missing"]
+        and not state.failed
+        and not state.missing
         and all(row.passed for row in rows if decides(row))
     )
     print(
@@ -183,7 +182,7 @@ def _wait_until_closed(
     *,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, Any]:
+) -> NightState:
     """Wait until the night is closed and nothing is left to do, as long as something comes of it; the last snapshot."""
     until, before, lacking = monotonic() + PATIENCE_S, None, ""
     while monotonic() < until:
@@ -196,12 +195,23 @@ def _wait_until_closed(
             lacking = f" ({error})"
             sleep(1)
             continue
-        if state["closed"] and state["idle"]:
+        if state.closed and state.idle:
             return state
-        now = [state["frames"], state["closed"], [[one["state"] for one in state[what]] for what in _PROGRESS]]
+        now = _progress(state)
         if now != before:
             until, before, lacking = monotonic() + PATIENCE_S, now, ""
         sleep(1)
     log = settings.paths.redux_root / night / "sedmd.log"
     msg = f"nothing came of the night for {PATIENCE_S:g} s{lacking}; see {log}"
     raise SedmError(msg)
+
+
+def _progress(state: NightState) -> object:
+    """What changes while the work goes on."""
+    jobs = (state.calibrations, state.running, state.due, state.waiting)
+    return (
+        state.frames,
+        state.closed,
+        [one.stage for one in state.targets],
+        [[job.state for job in each] for each in jobs],
+    )

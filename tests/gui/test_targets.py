@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from tell_samples import observed, state
 from viewer_samples import NOW
 
 from sedmd.core.config import from_table
@@ -29,8 +30,8 @@ def settings(redux):
     return made
 
 
-def told(monkeypatch, *rows, **more):
-    monkeypatch.setattr(targets, "snapshot", lambda *_, **__: {"targets": list(rows), "new field": 1} | more)
+def told(monkeypatch, *rows):
+    monkeypatch.setattr(targets, "snapshot", lambda *_, **__: state(*rows))
 
 
 def states(night):
@@ -41,17 +42,10 @@ def states(night):
 def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settings, monkeypatch):
     told(
         monkeypatch,
-        {
-            "name": "ZTF19abc",
-            "state": "extract awaiting observer",
-            "reason": "ZTF19abc: more than one object",
-            "colour": "red",
-        },
-        {"name": "SN2019xyz_obs1", "state": "extract failed", "reason": "took 900 s"},
-        {"name": "ZTF19new_obs1", "state": "extract waiting", "reason": "waits for wavelength.fits"},
-        {"name": "ZTF19bad", "state": "cube quarantined", "reason": "every pixel is zero"},
-        {"name": ""},
-        {},
+        observed("ZTF19abc", "extract awaiting observer", "ZTF19abc: more than one object"),
+        observed("SN2019xyz_obs1", "extract failed", "took 900 s"),
+        observed("ZTF19new_obs1", "extract waiting", "waits for wavelength.fits"),
+        observed("ZTF19bad", "cube quarantined", "every pixel is zero"),
     )
     found, troubles = states(Night(redux, settings=settings))
     assert troubles == []

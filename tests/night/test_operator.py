@@ -158,7 +158,7 @@ def test_a_night_without_lamps_is_reduced_with_the_last_good_nights_calibrations
     state = json.loads(ask(capsys, settings, "status", "--json"))
     assert state["fallback"] == {"night": "20190612", "age_nights": 3}
     assert state["lacking"] and not state["missing"]
-    assert "those of 20190612 (3 nights old) serve" in ask(capsys, settings, "status")
+    assert "calibrations: using those from 20190612 (3 nights old)" in ask(capsys, settings, "status")
     # strict: what is not tonight's is not used
     strict = configure(settings.paths.raw_root.parent / "strict")
     write(strict, [*first, *dark])

@@ -17,7 +17,8 @@ from sedmd.core.errors import FrameFault, NeedsObserver
 from sedmd.ledger.ledger import Ledger
 from sedmd.run.event_log import Report
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
-from sedmd.run.status import render, snapshot
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
 from sedmd.workers.engines import InlineEngine
 
 from . import fake_steps
@@ -534,7 +535,7 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
     told = f"{frames}: do not serve, a set {doubt}"
     state = snapshot(settings, night=NIGHT, now=NOW)
-    assert state["sets"][0] == told and len(state["sets"]) == 2 and state["sets"][1].endswith(": serve")
+    assert state.sets[0] == told and len(state.sets) == 2 and state.sets[1].endswith(": serve")
     assert told in render(state) and f"calibrations: {told}" in _trouble(state)
     assert (settings.paths.redux_root / NIGHT / "sedmd.log").read_text().count(told) == 1
 
@@ -544,7 +545,7 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
     biases = [frame for frame in calibrations() if b"bias" in frame.content]
     write(settings, [*biases, *MIXED, *on_sky("single")])
     assert reduce(settings).code == ALL_GOOD
-    (told,) = snapshot(settings, night=NIGHT, now=NOW)["sets"]
+    (told,) = snapshot(settings, night=NIGHT, now=NOW).sets
     assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
     assert told.endswith(
         ": serve, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
@@ -554,6 +555,6 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
 def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings):
     write(settings, [*calibrations(), *MIXED])
     assert reduce(settings).code == ALL_GOOD
-    newer, older = snapshot(settings, night=NIGHT, now=NOW)["sets"]
+    newer, older = snapshot(settings, night=NIGHT, now=NOW).sets
     assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": serve")
     assert older.endswith(": do not serve, a set of another time")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tell_samples import observed, state
 
 from sedmd.core.config import from_table
 from sedmd.core.errors import SedmError
@@ -34,10 +35,10 @@ def waiting(monkeypatch, states):
     told, seconds = iter(states), [0.0]
 
     def look(*_, **__):
-        state = next(told)
-        if isinstance(state, SedmError):
-            raise state
-        return state
+        found = next(told)
+        if isinstance(found, SedmError):
+            raise found
+        return found
 
     monkeypatch.setattr("sedmd.simulate.demo.snapshot", look)
 
@@ -54,8 +55,7 @@ def waiting(monkeypatch, states):
 
 
 def snapshots(*done, closed=False):
-    empty = dict.fromkeys(("calibrations", "running", "due", "waiting"), ())
-    return [{**empty, "frames": {}, "targets": [{"state": one}], "closed": closed, "idle": closed} for one in done]
+    return [state(observed("x", f"{step} waiting"), closed=closed, idle=closed) for step in done]
 
 
 def test_a_slow_machine_is_waited_for_while_something_comes_of_it(monkeypatch):

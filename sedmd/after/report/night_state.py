@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sedmd.after.classify.classification import CLASSIFIED
 from sedmd.after.report.efficiency import BAND_NAMES
@@ -26,6 +24,7 @@ from sedmd.products.ascii import read_ascii
 from sedmd.products.fitsio import ProductFault
 from sedmd.run.context import night_context, night_is_final
 from sedmd.run.nightend import account
+from sedmd.run.states import NightState
 from sedmd.run.status import snapshot
 
 TEXT, JSON = "report.txt", "report.json"
@@ -37,7 +36,7 @@ _CLASS_LINES = ("# SNID", "# CLASS")
 class Tonight:
     """One look at a night: its state, the spectra that count, the instrument's figures, and the report of all that."""
 
-    state: Mapping[str, Any]
+    state: NightState
     spectra: tuple[FinalSpectrum, ...]
     figures: NightFigures
     report: Report
@@ -62,8 +61,8 @@ def look(settings: Settings, *, night: str | None, now: datetime) -> Tonight:
         raise SedmError(msg)
     with Ledger.open(path, clock=lambda: now, read_only=True) as ledger:
         state = snapshot(settings, night=night, now=now, ledger=ledger)
-        folder = settings.paths.redux_root / state["night"]
-        lines = _account(settings, ledger, state["night"], now)
+        folder = settings.paths.redux_root / state.night
+        lines = _account(settings, ledger, state.night, now)
         known, false = known_files(folder, ledger)
         spectra, unread = final_spectra(folder, known)
         figures = night_figures(folder)
@@ -74,7 +73,7 @@ def look(settings: Settings, *, night: str | None, now: datetime) -> Tonight:
             classified,
             figures,
             bands=BAND_NAMES,
-            as_of=_last_event(ledger, state["night"], spectra),
+            as_of=_last_event(ledger, state.night, spectra),
             account=lines,
             trouble=[*unread, *false, *unclear],
         )

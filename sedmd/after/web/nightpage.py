@@ -13,6 +13,7 @@ from markupsafe import Markup
 import sedmd
 from sedmd.after.report.nightreport import QUALITY_WORDS, Line, Report
 from sedmd.run.event_log import figures
+from sedmd.run.states import NightState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Target:
 
 def night_page(
     report: Report,
-    state: Mapping[str, Any],
+    state: NightState,
     targets: Sequence[Target],
     *,
     charts: Sequence[tuple[str, str]],
@@ -52,8 +53,7 @@ def night_page(
     Parameters
     ----------
     report : Report
-    state : mapping
-        `sedmd.run.status.snapshot`.
+    state : NightState
     targets : sequence of Target
         In the order in which they are shown.
     charts : sequence of (title, ``<svg>`` element)

@@ -15,7 +15,7 @@ from sedmd import cli
 from sedmd.after.report.nightreport import _trouble
 from sedmd.core.errors import FrameFault, NeedsObserver
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
 from sedmd.run.status import snapshot
 from sedmd.run.status_text import render
@@ -39,7 +39,7 @@ def settings(tmp_path):
 
 
 def reduce(settings, *, raw=None, **changes) -> Summary:
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         return reduce_nights(
             raw or [settings.paths.raw_root],
@@ -288,9 +288,9 @@ def run(*arguments) -> int:
 
 @pytest.fixture
 def one_process(monkeypatch):
-    import sedmd.workers.engines
+    import sedmd.workers.engine_choice
 
-    monkeypatch.setattr(sedmd.workers.engines, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
+    monkeypatch.setattr(sedmd.workers.engine_choice, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
 
 
 @pytest.mark.usefixtures("one_process")

@@ -47,7 +47,7 @@ def verb_extract(options: argparse.Namespace) -> int:
 
 def _extract_auto(options: argparse.Namespace) -> int:
     from sedmd.host.lock import holder
-    from sedmd.run.event_log import Report
+    from sedmd.run.event_log import EventLog
     from sedmd.run.runner import extract_night
     from sedmd.run.status import snapshot
     from sedmd.run.unattended import rows_of, table
@@ -65,7 +65,7 @@ def _extract_auto(options: argparse.Namespace) -> int:
         msg = f"no target {', '.join(unknown)} in night {state.night}; sedmd targets lists them"
         raise ConfigError(msg)
     if holder(settings.paths.state) is None:
-        report = Report(clock=utc_now, redux_root=settings.paths.redux_root, stream=None)
+        report = EventLog(clock=utc_now, redux_root=settings.paths.redux_root, stream=None)
         with at_work(settings) as (ledger, engine), Bar(shown=sys.stderr.isatty()) as bar:
             extract_night(
                 state.night,

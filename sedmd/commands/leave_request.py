@@ -71,7 +71,7 @@ def _carry_out_here(settings: Settings) -> None:
     import io
 
     from sedmd.run.dispatch import Dispatcher
-    from sedmd.run.event_log import Report
+    from sedmd.run.event_log import EventLog
     from sedmd.run.requests import carry_out
     from sedmd.workers.engines import InlineEngine
 
@@ -81,7 +81,7 @@ def _carry_out_here(settings: Settings) -> None:
             ledger=ledger,
             engine=InlineEngine(settings.jobs.steps_module),
             clock=utc_now,
-            report=Report(clock=utc_now, stream=io.StringIO()),
+            report=EventLog(clock=utc_now, stream=io.StringIO()),
             on_done=lambda key, job, future: None,
         )
         for request in ledger.requests():

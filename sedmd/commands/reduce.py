@@ -34,14 +34,14 @@ def verb_reduce(options: argparse.Namespace) -> int:
 
     Afternoon calibrations lie in the directory of the day before: give both. Work already done is not done again.
     """
-    from sedmd.run.event_log import Report
+    from sedmd.run.event_log import EventLog
     from sedmd.run.runner import raw_directories, reduce_nights, table
 
     raw_directories(options.raw)  # complain before anything is made
     settings = _reduce_settings(options)
     settings.paths.redux_root.mkdir(parents=True, exist_ok=True)
     quiet = sys.stderr.isatty() and not options.verbose  # a progress bar instead of lines
-    report = Report(
+    report = EventLog(
         clock=utc_now,
         redux_root=settings.paths.redux_root,
         stream=None if quiet else sys.stderr,

@@ -51,7 +51,7 @@ def verb_reprocess(options: argparse.Namespace) -> int:
     """
     from sedmd.plan.nightlist import nights_meant
     from sedmd.reprocess.reprocess import reprocess
-    from sedmd.run.event_log import Report
+    from sedmd.run.event_log import EventLog
 
     settings, former_root = _settings(options)
     nights = nights_meant(options.nights, settings.paths.raw_root)
@@ -62,7 +62,7 @@ def verb_reprocess(options: argparse.Namespace) -> int:
         print(f"no night of these in {settings.paths.raw_root}; nothing to do")
         return 2
     settings.paths.redux_root.mkdir(parents=True, exist_ok=True)
-    report = Report(
+    report = EventLog(
         clock=utc_now,
         redux_root=settings.paths.redux_root,
         stream=sys.stderr if options.verbose else None,

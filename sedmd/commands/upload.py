@@ -31,7 +31,7 @@ def verb_upload(options: argparse.Namespace) -> int:
     What was sent and what not, and why, stands in report_ztf.txt. Off unless [upload] backend is set.
     """
     from sedmd.after.deliver.receivers import receiver
-    from sedmd.after.deliver.upload import Line, Uploader, nights_due
+    from sedmd.after.deliver.upload import Uploader, UploadLine, nights_due
 
     settings = settings_of(options)
     backend = receiver(settings, clock=utc_now)
@@ -46,7 +46,7 @@ def verb_upload(options: argparse.Namespace) -> int:
     )
     if options.dry_run:
         return _show_upload(settings, backend, nights, again=options.again, full=options.full)
-    lines: list[Line] = []
+    lines: list[UploadLine] = []
     for night, line in Uploader(settings, backend, clock=utc_now, again=options.again).run(nights):
         print(f"{night} {line}", flush=True)
         lines.append(line)
@@ -58,21 +58,21 @@ def verb_upload(options: argparse.Namespace) -> int:
 
 def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, again: bool, full: bool) -> int:
     from sedmd.after.deliver.deliveries import Deliveries
-    from sedmd.after.deliver.upload import Line, settled, survey
+    from sedmd.after.deliver.upload import UploadLine, settled, survey
 
     due = 0
     with Deliveries.open(settings.paths.state, clock=utc_now, read_only=True) as queue:
         for night in nights:
             for one in survey(settings, night, clock=utc_now):
-                line = one if isinstance(one, Line) else None
-                if not isinstance(one, Line):
+                line = one if isinstance(one, UploadLine) else None
+                if not isinstance(one, UploadLine):
                     known = queue.find(backend.name, night, one.product, one.content)
                     line = settled(known, one, now=utc_now(), again=again) if known is not None else None
                 if line is not None:
                     print(f"{night} {line}")
-                elif not isinstance(one, Line):
+                elif not isinstance(one, UploadLine):
                     due += 1
-                    print(f"{night} {Line(product=one.product, state='due', told='would be sent:')}")
+                    print(f"{night} {UploadLine(product=one.product, state='due', told='would be sent:')}")
                     print("\n".join(f"  {told}" for told in backend.preview(one, full=full)))
     print(f"{due} would be sent to {backend.name}; nothing was")
     return 0

@@ -22,10 +22,10 @@ def verb_verify(options: argparse.Namespace) -> int:
     Exit code 1: a file is missing, was changed, or cannot be read. What neither ledger nor decision knows is listed.
     """
     from sedmd.ledger.ledger import Ledger
-    from sedmd.run.verify import GOOD, HARMLESS, Finding, summary, verify_night
+    from sedmd.run.verify import GOOD, HARMLESS, VerifiedFile, summary, verify_night
 
     settings = settings_of(options)
-    found: list[Finding] = []
+    found: list[VerifiedFile] = []
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
         nights = [options.night] if options.night else ledger.nights()
         if options.night and options.night not in ledger.nights():

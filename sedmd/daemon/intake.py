@@ -21,14 +21,14 @@ from typing import Any
 from sedmd.core.config import Settings
 from sedmd.core.durations import age
 from sedmd.core.nights import is_night, neighbour
-from sedmd.daemon.complete import Gate, Look, deferral
+from sedmd.daemon.complete import Completeness, Gate, deferral
 from sedmd.host.isolated import Died
 from sedmd.host.mounts import is_remote
 from sedmd.ledger.ledger import FrameRow, KnownFile, Ledger, LedgerFull
-from sedmd.raw.fitsfile import Verdict, examine, unreadable
+from sedmd.raw.fitsfile import FileCheck, examine, unreadable
 from sedmd.raw.frames import Kind
 from sedmd.run.context import AWAKE, ENDED
-from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
+from sedmd.run.event_log import INFO, NOTICE, WARNING, EventLog
 from sedmd.run.ingest import (
     Mended,
     drop_moved,
@@ -79,7 +79,7 @@ class Intake:
         *,
         settings: Settings,
         ledger: Ledger,
-        report: Report,
+        report: EventLog,
         on_frame: Callable[[FrameRow], None],
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
@@ -134,7 +134,7 @@ class Intake:
             examine=self._examine,
         )
 
-    def _examine(self, path: Path) -> Verdict:
+    def _examine(self, path: Path) -> FileCheck:
         look = partial(examine, path, min_hdus=self.settings.watch.min_hdus)
         return look() if self._readers is None else self._readers.call((path, "examine"), look)
 
@@ -440,12 +440,12 @@ class Intake:
     def _judge(self, path: Path, size: int, mtime_ns: int) -> FrameRow | None:
         """Look at a file that is new or changed; its row, or None while it settles."""
         look, reason = self.gate.look(path, size=size, mtime_ns=mtime_ns, now_s=self.monotonic())
-        if look is not Look.SETTLING:
+        if look is not Completeness.SETTLING:
             self._once_more.discard(path)
-        if look is Look.SETTLING:
+        if look is Completeness.SETTLING:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
             return None
-        if look is Look.DEFERRED:
+        if look is Completeness.DEFERRED:
             if not os.access(path, os.R_OK):
                 self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)

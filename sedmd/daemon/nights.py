@@ -12,7 +12,7 @@ from sedmd.plan.deadlines import deadlines
 from sedmd.plan.plan import Plan, State
 from sedmd.run.context import ENDED
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import NOTICE, WARNING, Report
+from sedmd.run.event_log import NOTICE, WARNING, EventLog
 from sedmd.run.nightend import account, outcome_of, write_report
 
 #: While files pour in, at most this share of the time goes into planning.
@@ -38,7 +38,7 @@ class Nights:
         settings: Settings,
         ledger: Ledger,
         dispatcher: Dispatcher,
-        report: Report,
+        report: EventLog,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         on_end: Callable[[str], None] = lambda night: None,

@@ -31,7 +31,7 @@ from sedmd.host.files import DiskFull, write_bytes_atomic
 from sedmd.ledger.ledger import FrameRow, Ledger, LedgerFull
 from sedmd.observation.noted_decisions import take_decisions
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import ERROR, NOTICE, WARNING, Report
+from sedmd.run.event_log import ERROR, NOTICE, WARNING, EventLog
 from sedmd.run.readers import Readers
 from sedmd.run.requests import carry_out, who_asked
 from sedmd.run.vitals import Vitals, troubles
@@ -64,7 +64,7 @@ class Service:
         ledger: Ledger,
         engine: Engine,
         clock: Callable[[], datetime],
-        report: Report,
+        report: EventLog,
         monotonic: Callable[[], float] = time.monotonic,
         notifier: Notifier | None = None,
         config: Path | None = None,

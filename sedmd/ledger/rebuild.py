@@ -72,7 +72,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Told:
+class JournalContents:
     """What a journal tells in the end: the last word on each frame, job, product and mark."""
 
     frames: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -81,9 +81,9 @@ class Told:
     marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
 
-def told_by(folder: Path) -> Told:
+def told_by(folder: Path) -> JournalContents:
     """What the journal of a night's directory tells; nothing if there is none."""
-    told = Told()
+    told = JournalContents()
     if not (folder / NAME).exists():
         return told
     frames, jobs, made, marks = told.frames, told.jobs, told.made, told.marks
@@ -112,7 +112,7 @@ def told_by(folder: Path) -> Told:
 
 
 def replay(
-    ledger: Ledger, folder: Path, told: Told, found: Found, *, intact: Callable[[Path, dict[str, Any]], bool]
+    ledger: Ledger, folder: Path, told: JournalContents, found: Found, *, intact: Callable[[Path, dict[str, Any]], bool]
 ) -> None:
     """Put what a journal tells into a ledger that writes none; `intact` says whether a product is the one told of."""
     found.nights += 1

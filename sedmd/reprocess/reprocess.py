@@ -27,9 +27,9 @@ from sedmd.reprocess import former_spectra as former
 from sedmd.reprocess.changes import Change, changes_of, read_changes, spectra_in, write_changes
 from sedmd.run.context import ENDED
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
-from sedmd.run.many_nights import Ended, Window
+from sedmd.run.many_nights import Ended, NightQueue
 from sedmd.run.nightend import outcome_of
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, at_a_terminal, book, summarise
 from sedmd.workers.engines import Engine
@@ -92,7 +92,7 @@ def reprocess(
     ledger: Ledger,
     engine: Engine,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     former_root: Path | None = None,
     open_nights: int = 0,
     on_night: Callable[[NightDone], None] = lambda told: None,
@@ -127,7 +127,7 @@ class _Reprocess:
         ledger: Ledger,
         engine: Engine,
         clock: Callable[[], datetime],
-        report: Report,
+        report: EventLog,
         former_root: Path | None,
         open_nights: int,
         on_night: Callable[[NightDone], None],
@@ -157,7 +157,7 @@ class _Reprocess:
     def run(self, nights: Sequence[str]) -> Years:
         begun = self._monotonic()
         worked = 0
-        window = Window(self._dispatcher, self._ended, size=self._size)
+        window = NightQueue(self._dispatcher, self._ended, size=self._size)
         try:
             for number, plan in enumerate(window.work(self._opened(nights)), 1):
                 jobs = self._jobs.pop(plan.night, 0)

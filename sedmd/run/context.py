@@ -13,7 +13,7 @@ from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
 from sedmd.plan.calibrations import SET_STEPS, CalibrationSet, FluxCalibration, calibration_set, flux_calibration
 from sedmd.plan.deadlines import deadlines
-from sedmd.plan.geometry_change import Geometry, departures
+from sedmd.plan.geometry_change import NightGeometry, departures
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
@@ -41,7 +41,7 @@ def night_context(
     final: bool,
     versions: Mapping[str, object],
     pin_fallbacks: bool = True,
-    memory: Memory | None = None,
+    memory: EarlierNights | None = None,
 ) -> Context:
     """Everything the planner is told about a night.
 
@@ -55,7 +55,7 @@ def night_context(
         Of the program that does the work, not of the one that asks.
     pin_fallbacks : bool
         See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected.
-    memory : Memory, optional
+    memory : EarlierNights, optional
         What earlier nights tell, by whoever knows that nothing changes there meanwhile; by default the ledger is asked.
     """
     marks = ledger.marks(night)
@@ -108,7 +108,7 @@ def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class EarlierNights:
     """What earlier nights tell a night.
 
     Attributes
@@ -127,7 +127,7 @@ class Memory:
     place: Place = field(default_factory=Place)
 
 
-def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> Memory:
+def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
     """What the ledger knows of the nights before; `pin_fallbacks` as for `night_context`."""
     oldest = datetime.strptime(night, "%Y%m%d") - timedelta(days=settings.calibrations.fallback_max_age_nights)
     changed = changed_by(night)
@@ -157,7 +157,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
         if flux is not None:
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
-    return Memory(sets=tuple(sets), flux=flux, figures=figures, place=place)
+    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place)
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
@@ -174,8 +174,18 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
 def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
     if reference is None:
         return lambda traces, wavelength: ()
-    before = Geometry.from_figures(*reference)
-    return lambda traces, wavelength: departures(Geometry.from_figures(traces, wavelength), before)
+    before = NightGeometry.from_figures(*reference)
+    return lambda traces, wavelength: departures(NightGeometry.from_figures(traces, wavelength), before)
 
 
-__all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "Memory", "night_context", "night_is_final", "remember"]
+__all__ = [
+    "ACCEPTED",
+    "AWAKE",
+    "ENDED",
+    "HOLD",
+    "REFUSED",
+    "EarlierNights",
+    "night_context",
+    "night_is_final",
+    "remember",
+]

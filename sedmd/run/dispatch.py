@@ -22,8 +22,8 @@ from sedmd.core.recipe import RECIPE
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.plan.plan import FALLBACK, Fate, Node, Plan, State
 from sedmd.plan.planner import plan_night
-from sedmd.run.context import REFUSED, Memory, night_context, night_is_final
-from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
+from sedmd.run.context import REFUSED, EarlierNights, night_context, night_is_final
+from sedmd.run.event_log import INFO, NOTICE, WARNING, EventLog
 from sedmd.run.folder_rights import RightsGate
 from sedmd.run.product_check import Custody
 from sedmd.workers.engines import Engine
@@ -54,7 +54,7 @@ class Dispatcher:
     engine : Engine
     clock : callable
         The time now, UTC.
-    report : Report
+    report : EventLog
         Told one event at a time.
     on_done : callable
         Called from any thread with (key, job, future) when a job ends; hands over to the thread that owns the ledger.
@@ -74,7 +74,7 @@ class Dispatcher:
         ledger: Ledger,
         engine: Engine,
         clock: Callable[[], datetime],
-        report: Report,
+        report: EventLog,
         on_done: Callable[[str, Job, Future[Outcome]], None],
         on_booked: Callable[[Job, str, float], None] = lambda job, state, seconds: None,
         pin_fallbacks: bool = True,
@@ -123,7 +123,7 @@ class Dispatcher:
         return self.custody.check(night, busy=self._busy(), budget_s=budget_s)
 
     def plan(
-        self, night: str, *, final: bool, rows: Sequence[FrameRow] | None = None, memory: Memory | None = None
+        self, night: str, *, final: bool, rows: Sequence[FrameRow] | None = None, memory: EarlierNights | None = None
     ) -> Plan:
         """Plan a night, retire products that are no longer wanted, tell what is new; `rows`, `memory` as for `look`."""
         plan = self.look(night, final=final, rows=rows, memory=memory)
@@ -138,7 +138,7 @@ class Dispatcher:
         *,
         final: bool | None = None,
         rows: Sequence[FrameRow] | None = None,
-        memory: Memory | None = None,
+        memory: EarlierNights | None = None,
     ) -> Plan:
         """Plan a night and change nothing.
 

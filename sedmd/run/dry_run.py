@@ -17,7 +17,7 @@ from sedmd.raw.mends import Cards
 from sedmd.run.context import night_context
 from sedmd.run.dispatch import step_versions
 from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
-from sedmd.run.runner import Row, table
+from sedmd.run.runner import FrameOutcome, table
 
 
 def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
@@ -69,14 +69,14 @@ def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
     return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 
 
-def _rows(plan: Plan, rows: list[FrameRow]) -> list[Row]:
+def _rows(plan: Plan, rows: list[FrameRow]) -> list[FrameOutcome]:
     fates = {fate.frame.path: fate for fate in plan.fates}
     answer = []
     for row in sorted(rows, key=lambda row: row.path.name):
         fate = fates.get(row.path)
         what = str(row.frame.kind) if row.frame is not None else "?"
         became, why = (fate.became, fate.why) if fate is not None else (row.state, row.reason)
-        answer.append(Row(night=plan.night, frame=row.path.name, what=what, became=became, why=why, good=True))
+        answer.append(FrameOutcome(night=plan.night, frame=row.path.name, what=what, became=became, why=why, good=True))
     return answer
 
 

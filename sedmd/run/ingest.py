@@ -16,7 +16,7 @@ from sedmd import __version__
 from sedmd.core.config import Settings
 from sedmd.core.errors import FrameFault
 from sedmd.core.nights import is_night, neighbour, night_of
-from sedmd.core.sun import Site
+from sedmd.core.sun import Observatory
 from sedmd.host.foreign_file import plain
 from sedmd.host.isolated import Died, apart
 from sedmd.ledger.ledger import FrameRow, KnownFile, Ledger
@@ -110,7 +110,9 @@ def take_in(
             limits=limits(settings),
             min_hdus=settings.watch.min_hdus,
             mends=mends,
-            unfinished=partial(unfinished_frame, site=Site(site.latitude_deg, site.longitude_deg, site.height_m)),
+            unfinished=partial(
+                unfinished_frame, site=Observatory(site.latitude_deg, site.longitude_deg, site.height_m)
+            ),
         )
         if readers is not None:
             frame = readers.call((path, "read", size, mtime_ns, rules(settings, mends)), read)

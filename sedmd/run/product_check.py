@@ -19,7 +19,7 @@ from sedmd.host.foreign_file import ForeignFault, checksum_of
 from sedmd.host.sharing import make_folder, not_ours
 from sedmd.ledger.ledger import Ledger
 from sedmd.plan.calibrations import output_checksum
-from sedmd.run.event_log import WARNING, Report
+from sedmd.run.event_log import WARNING, EventLog
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
@@ -40,7 +40,7 @@ class Custody:
     ----------
     ledger : Ledger
     redux_root : Path
-    report : Report
+    report : EventLog
     once : callable
         Told what does not change by itself.
     monotonic : callable
@@ -52,7 +52,7 @@ class Custody:
         *,
         ledger: Ledger,
         redux_root: Path,
-        report: Report,
+        report: EventLog,
         once: Once,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from sedmd.simulate.score_rows import Row
+from sedmd.simulate.score_rows import ScoreRow
 
 #: Figures that decide whether a night came out as expected. The others are shown only: what one night measures with a
 #: sampling error as large as its margin (pulls, A/B against single) is for the benchmark of many nights; light of an
@@ -24,11 +24,11 @@ DECISIVE = (
 )
 
 
-def compare(rows: Sequence[Row]) -> str:
+def compare(rows: Sequence[ScoreRow]) -> str:
     """The rows of the score as an aligned table, one column for each field."""
     if not rows:
         return "  (nothing to compare)"
-    head = [entry.name for entry in dataclasses.fields(Row)]
+    head = [entry.name for entry in dataclasses.fields(ScoreRow)]
     cells = [[_cell(getattr(row, name)) for name in head] for row in rows]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(len(head))]
     lines = [
@@ -38,7 +38,7 @@ def compare(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def decides(row: Row) -> bool:
+def decides(row: ScoreRow) -> bool:
     """Whether the result of a night rests on this row; a row without a name always counts."""
     return not row.what or row.what.startswith(DECISIVE)
 

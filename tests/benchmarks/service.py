@@ -29,7 +29,7 @@ from night.raw_night import AFTERNOON, SHAPE, cards, frame_bytes, raw, whole_nig
 import sedmd.run.ingest
 from sedmd.daemon.service import Service
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import register, take_in
 from sedmd.run.readers import Readers
 from sedmd.workers.engines import InlineEngine
@@ -141,7 +141,7 @@ def planner(folder: Path) -> None:
         ledger=ledger,
         engine=InlineEngine(settings.jobs.steps_module, workers=2),
         clock=lambda: LATER,
-        report=Report(clock=lambda: LATER, stream=io.StringIO()),
+        report=EventLog(clock=lambda: LATER, stream=io.StringIO()),
         readers=Readers(preload=("sedmd.run.ingest",)),
     )
     try:

@@ -12,7 +12,7 @@ from night.raw_night import NIGHT, calibrations, on_sky
 
 from sedmd.ledger.ledger import Ledger
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import register, take_in
 from sedmd.workers.engines import InlineEngine
 
@@ -84,7 +84,7 @@ def test_a_plan_that_is_older_than_the_end_of_a_job_does_not_start_it_again(tmp_
             ledger=ledger,
             engine=InlineEngine(settings.jobs.steps_module, workers=1),
             clock=now,
-            report=Report(clock=now, stream=None),
+            report=EventLog(clock=now, stream=None),
             on_done=lambda key, job, future: ended.append((key, future)),
         )
         plan = dispatcher.plan(NIGHT, final=True)

@@ -34,7 +34,7 @@ from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
 from sedmd.raw.rawname import stem_of
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import raw_files
 from sedmd.run.requests import carry_out
 from sedmd.workers.engines import InlineEngine
@@ -100,7 +100,7 @@ class ServiceMachine(RuleBasedStateMachine):
     # life
 
     def start(self) -> None:
-        report = Report(clock=self.world.clock, redux_root=self.settings.paths.redux_root, stream=io.StringIO())
+        report = EventLog(clock=self.world.clock, redux_root=self.settings.paths.redux_root, stream=io.StringIO())
         self.ledger = Ledger.open(
             self.settings.paths.state / "ledger.sqlite",
             clock=self.world.clock,

@@ -13,7 +13,7 @@ from sedmd.cli import main
 from sedmd.core.job import Outcome
 from sedmd.ledger.ledger import Ledger
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.product_check import SUPERSEDED, Custody
 from sedmd.workers.engines import InlineEngine
 
@@ -243,7 +243,7 @@ def known_files(settings) -> list:
 
 @contextlib.contextmanager
 def dispatcher_of(settings):
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         yield Dispatcher(
             settings=settings,
@@ -256,7 +256,7 @@ def dispatcher_of(settings):
 
 
 def custody_of(settings, **changes) -> bool:
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
 
     def once(where, step, subject, what, text, *, level):
         report.event(where, step, subject, f"{what}: {text}", level=level)
@@ -273,7 +273,7 @@ def test_what_is_easily_made_again_is_removed_unless_somebody_changed_it(setting
     page = night / "x_obs1_SEDM.pdf"
     if changed:
         page.write_text("with my notes")
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         custody = Custody(
             ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=lambda *given, **more: None

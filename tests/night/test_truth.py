@@ -14,7 +14,7 @@ from sedmd.ledger.ledger import Ledger
 from sedmd.raw.rawname import stem_of
 from sedmd.simulate import load_profile
 from sedmd.simulate.profiles import NEWEST
-from sedmd.simulate.score import Row, products_of, score_night
+from sedmd.simulate.score import ScoreRow, products_of, score_night
 from sedmd.simulate.score_table import compare, decides
 
 from .helpers import NOW
@@ -22,7 +22,7 @@ from .helpers import NOW
 EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow(seconds=40)) for name in ("2017", "2019", "2021"))]
 
 
-def values(rows: list[Row], what: str) -> list[float]:
+def values(rows: list[ScoreRow], what: str) -> list[float]:
     """The figures of one name."""
     return [float(row.value) for row in rows if row.what == what]
 

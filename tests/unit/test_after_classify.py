@@ -15,7 +15,7 @@ from astropy.io import fits
 from sedmd.after.classify import classification, classify
 from sedmd.after.classify.classification import CLASSIFIED, files_of, plot_of, take_up
 from sedmd.after.classify.classify import classify_night, engines
-from sedmd.after.classify.engine import Answer, Curve, EngineFault
+from sedmd.after.classify.engine import Answer, BestTemplate, EngineFault
 from sedmd.after.classify.matches import Match
 from sedmd.after.spectra import final_spectra
 from sedmd.cli import main
@@ -59,7 +59,7 @@ class FakeEngine:
 
 def ia(z=0.05):
     matches = tuple(Match(template=f"sn{n}", label="Ia-norm", score=12.0 - n, z=z, age=float(n)) for n in range(5))
-    curve = Curve(wavelength=np.arange(4000.0, 9000.0, 10.0), flux=2 + np.sin(np.arange(500) / 30))
+    curve = BestTemplate(wavelength=np.arange(4000.0, 9000.0, 10.0), flux=2 + np.sin(np.arange(500) / 30))
     return Answer(matches=matches, z=z, z_error=0.003, age=1.5, age_error=3.0, fractions={"Ia": 0.9}, curve=curve)
 
 

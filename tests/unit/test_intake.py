@@ -15,7 +15,7 @@ from sedmd.core.config import from_table
 from sedmd.core.job import Job, Outcome
 from sedmd.daemon.intake import Intake
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def intake(tmp_path, watch, told, monkeypatch):
         made = Intake(
             settings=settings,
             ledger=ledger,
-            report=Report(clock=lambda: NOW, stream=told),
+            report=EventLog(clock=lambda: NOW, stream=told),
             on_frame=rows.append,
             clock=lambda: NOW,
             monotonic=watch,
@@ -237,7 +237,7 @@ def test_an_old_night_that_woke_is_awake_after_a_restart_too(intake, watch, told
     again = Intake(
         settings=intake.settings,
         ledger=intake.ledger,
-        report=Report(clock=lambda: NOW, stream=told),
+        report=EventLog(clock=lambda: NOW, stream=told),
         on_frame=lambda row: None,
         clock=lambda: NOW,
         monotonic=watch,
@@ -261,7 +261,7 @@ def test_a_night_that_the_last_service_did_not_finish_is_taken_up_again(intake, 
     again = Intake(
         settings=intake.settings,
         ledger=intake.ledger,
-        report=Report(clock=lambda: NOW, stream=told),
+        report=EventLog(clock=lambda: NOW, stream=told),
         on_frame=lambda row: None,
         clock=lambda: NOW,
         monotonic=watch,

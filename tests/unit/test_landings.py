@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.core.config import Extraction, Instrument, Paths, Settings
+from sedmd.core.config import AutomaticExtraction, Instrument, Paths, Settings
 from sedmd.core.job import Job, Outcome, Product
 from sedmd.ledger.ledger import Ledger
 from sedmd.products.landing import EXPECTED, landing_figures
@@ -106,7 +106,7 @@ def test_who_knows_better_says_it_in_the_settings(ledger):
     given = Instrument(field_centres=("20211001 1031.5 1019",))
     place = expected(ledger, instrument=given)
     assert (place.x_arcsec, place.y_arcsec, place.source) == (0.0, 0.0, "settings")
-    known = expected(ledger, instrument=given, extraction=Extraction(pointing_arcsec=0.7))
+    known = expected(ledger, instrument=given, extraction=AutomaticExtraction(pointing_arcsec=0.7))
     assert known.spread_arcsec == 0.7
     # before its night, and once it no longer holds, positions count from another middle
     assert expected(ledger, "20210930", instrument=given).source == ""

@@ -23,7 +23,7 @@ from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered
 from sedmd.simulate.render import Expected
-from sedmd.simulate.score import Row, products_of, score_night
+from sedmd.simulate.score import ScoreRow, products_of, score_night
 from sedmd.simulate.score_exposures import line_offsets, score_exposures, without_rows
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
 from sedmd.simulate.score_spectra import BIN_HIGH, BIN_LOW, broad_bins, compare_spectra, pulls
@@ -100,13 +100,13 @@ def write_calibration(folder: Path, found: TraceSet, solution: WavelengthSolutio
     write_wavelength(folder / "wavelength.fits", solution, found.spaxels, cards={})
 
 
-def value(rows: list[Row], what: str, where: str = "") -> float:
+def value(rows: list[ScoreRow], what: str, where: str = "") -> float:
     (row,) = [row for row in rows if row.what == what and where in row.where]
     assert isinstance(row.value, float)
     return row.value
 
 
-def passed(rows: list[Row], what: str) -> bool:
+def passed(rows: list[ScoreRow], what: str) -> bool:
     return all(row.passed for row in rows if row.what == what)
 
 

@@ -108,7 +108,7 @@ class Classification:
         return f"{self.label}{z}{age}{score} {self.template} ({self.engine}; {how}: {self.why})"
 
 
-class Ledger(Protocol):
+class ClassificationLedger(Protocol):
     """The part of the ledger that takes classifications up."""
 
     def mark(self, kind: str, night: str, subject: str, text: str) -> None: ...
@@ -315,14 +315,14 @@ def cards(made: Classification) -> Cards:
     }
 
 
-def take_up(ledger: Ledger, folder: Path) -> list[str]:
+def take_up(ledger: ClassificationLedger, folder: Path) -> list[str]:
     """Bring the ledger's marks in line with the records of a night; sentences on what changed.
 
     A record counts while the spectrum is the one that was classified; a mark without such a record is taken back.
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : ClassificationLedger
         Its lock must be held.
     folder : Path
         ``redux/YYYYMMDD``; when it is away, nothing changes.

@@ -10,7 +10,7 @@ from pathlib import Path
 from sedmd.after.classify.classification import CLASSIFIED
 from sedmd.after.report.efficiency import BAND_NAMES
 from sedmd.after.report.figures import NightFigures, night_figures
-from sedmd.after.report.nightreport import Classification, Report, classification_of, make_report
+from sedmd.after.report.nightreport import BestMatch, Report, classification_of, make_report
 from sedmd.after.report.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.core.config import Settings
@@ -110,7 +110,7 @@ def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> l
     return found.lines()
 
 
-def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, Classification], list[str]]:
+def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, BestMatch], list[str]]:
     found, troubles = {}, []
     for one in spectra:
         try:

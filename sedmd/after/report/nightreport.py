@@ -23,7 +23,7 @@ NO_MATCH = "NONE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Classification:
+class BestMatch:
     """Best match of a classifier, from the header of the ASCII spectrum; None where it does not say.
 
     Attributes
@@ -49,7 +49,7 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class SpectrumLine:
     """One spectrum of the report.
 
     Attributes
@@ -89,7 +89,7 @@ class Line:
     calibration_age: int | None
     flux_calibration: str
     flux_age: int | None
-    classification: Classification | None = None
+    classification: BestMatch | None = None
     confidence: float | None = None
     doubts: tuple[str, ...] = ()
     half: str = ""
@@ -112,7 +112,7 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class CalibrationReport:
     """A calibration of the night and the figures it reached."""
 
     step: str
@@ -147,13 +147,13 @@ class Report:
     closed: bool
     sunset: str
     sunrise: str
-    lines: tuple[Line, ...]
+    lines: tuple[SpectrumLine, ...]
     failed: tuple[Open, ...]
     observer: tuple[Open, ...]
     pending: tuple[Open, ...]
     on_sky_s: float
     lost_s: float
-    calibrations: tuple[Calibration, ...]
+    calibrations: tuple[CalibrationReport, ...]
     serving: tuple[str, ...]
     trouble: tuple[str, ...]
     account: tuple[str, ...]
@@ -166,7 +166,7 @@ class Report:
     read_noise_e: Mapping[str, float]
 
 
-def classification_of(header: Mapping[str, str]) -> Classification | None:
+def classification_of(header: Mapping[str, str]) -> BestMatch | None:
     """What the SNID keys of an ASCII spectrum say; None when it was not classified.
 
     Parameters
@@ -178,7 +178,7 @@ def classification_of(header: Mapping[str, str]) -> Classification | None:
     if not kind:
         return None
     subtype = header.get("SNIDMATCHSUBTYPE", "").strip()
-    return Classification(
+    return BestMatch(
         type=kind,
         subtype="" if subtype == "-" else subtype,
         redshift=_float(header.get("SNIDMATCHREDSHIFT", header.get("SNIDZMED"))),
@@ -191,7 +191,7 @@ def classification_of(header: Mapping[str, str]) -> Classification | None:
 def make_report(
     state: NightState,
     spectra: Sequence[FinalSpectrum],
-    classified: Mapping[str, Classification],
+    classified: Mapping[str, BestMatch],
     figures: NightFigures,
     *,
     bands: Sequence[str],
@@ -206,7 +206,7 @@ def make_report(
     state : NightState
         As `sedmd.run.status.snapshot` gives it.
     spectra : sequence of FinalSpectrum
-    classified : mapping of product to Classification
+    classified : mapping of product to BestMatch
     figures : NightFigures
     bands : sequence of str
         Names of the bands of `figures.efficiency`.
@@ -236,7 +236,7 @@ def make_report(
         lost_s=sum(one.exptime_s or 0.0 for one in lines if one.quality >= LOST_FROM)
         + sum(one.exptime_s for one in failed),
         calibrations=tuple(
-            Calibration(
+            CalibrationReport(
                 step=one.step,
                 label=one.label,
                 state=str(one.state),
@@ -264,7 +264,7 @@ def report_values(report: Report) -> dict[str, Any]:
     return asdict(report)
 
 
-def _line(one: FinalSpectrum, found: Classification | None) -> Line:
+def _line(one: FinalSpectrum, found: BestMatch | None) -> SpectrumLine:
     cards = one.cards
     method = str(cards.get("EXTRMETH") or "")
     if cards.get("ABPAIR") and "A/B" not in method:
@@ -272,7 +272,7 @@ def _line(one: FinalSpectrum, found: Classification | None) -> Line:
     half = str(cards.get("PAIRHALF") or "")
     if half and method.split()[-1:] != [half]:
         method = f"{method} {half}".strip()
-    return Line(
+    return SpectrumLine(
         product=one.product,
         target=one.target,
         utc=str(cards.get("OBSUTC") or ""),

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import sedmd
-from sedmd.after.report.nightreport import QUALITY_WORDS, Line, Report
+from sedmd.after.report.nightreport import QUALITY_WORDS, Report, SpectrumLine
 from sedmd.run.event_log import figures
 from sedmd.run.states import NightState
 
@@ -22,7 +22,7 @@ class Target:
 
     Attributes
     ----------
-    line : Line
+    line : SpectrumLine
         Its line of the report.
     spectrum : str
         ``<svg>`` element, escaped already; empty when there is none.
@@ -31,7 +31,7 @@ class Target:
     links : tuple of (label, file name)
     """
 
-    line: Line
+    line: SpectrumLine
     spectrum: str
     field: str
     finder: str

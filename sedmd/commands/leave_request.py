@@ -48,7 +48,7 @@ def leave_request(verb: str, options: argparse.Namespace, cards: str = "") -> in
         msg = f"no ledger {path}; nothing was reduced to {settings.paths.redux_root} yet"
         raise ConfigError(msg)
     with Ledger.open(path, clock=utc_now) as ledger:
-        number = ledger.ask(verb, options.night or "", options.subject, _who(), cards)
+        number = ledger.requests.ask(verb, options.night or "", options.subject, _who(), cards)
     process = holder(settings.paths.state)
     if process is None:
         _carry_out_here(settings)
@@ -57,7 +57,7 @@ def leave_request(verb: str, options: argparse.Namespace, cards: str = "") -> in
     until = time.monotonic() + PATIENCE_S
     answer = None
     with Ledger.open(path, clock=utc_now, read_only=True) as ledger:
-        while (answer := ledger.answer_to(number)) is None and time.monotonic() < until:
+        while (answer := ledger.requests.answer_to(number)) is None and time.monotonic() < until:
             time.sleep(0.1)
     who = f"process {process}" if process is not None and process > 0 else "the service"
     print(answer or f"noted; {who} will do it when it can")
@@ -84,8 +84,8 @@ def _carry_out_here(settings: Settings) -> None:
             report=EventLog(clock=utc_now, stream=io.StringIO()),
             on_done=lambda key, job, future: None,
         )
-        for request in ledger.requests():
-            ledger.answer(request.number, carry_out(request, ledger, dispatcher))
+        for request in ledger.requests.open():
+            ledger.requests.answer(request.number, carry_out(request, ledger, dispatcher))
 
 
 def _who() -> str:

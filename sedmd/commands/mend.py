@@ -44,10 +44,10 @@ def verb_mend(options: argparse.Namespace) -> int:
 
 def _list_mends(settings: Settings, night: str) -> int:
     from sedmd.ledger.ledger import Ledger
-    from sedmd.ledger.requests_and_decisions import MEND
+    from sedmd.ledger.marks import MEND
 
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
-        found = [(one, mend) for one in sorted(ledger.nights_marked(MEND)) for mend in ledger.mends(one)]
+        found = [(one, mend) for one in sorted(ledger.marks.nights(MEND)) for mend in ledger.marks.mends(one)]
     for when, mend in found:
         if night in ("", when):
             print(f"{when}  {mend.scope:44} {mend.told():40} {mend.who}, {mend.time[:16].replace('T', ' ')} UT")

@@ -27,8 +27,8 @@ def verb_verify(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     found: list[VerifiedFile] = []
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
-        nights = [options.night] if options.night else ledger.nights()
-        if options.night and options.night not in ledger.nights():
+        nights = [options.night] if options.night else ledger.frames.nights()
+        if options.night and options.night not in ledger.frames.nights():
             msg = f"the ledger knows no night {options.night}; sedmd status shows the newest"
             raise ConfigError(msg)
         for night in nights:

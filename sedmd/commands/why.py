@@ -24,8 +24,8 @@ def verb_why(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     subject = stem_of(options.subject)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=utc_now, read_only=True) as ledger:
-        story = ledger.story(subject)
-        mends = [mend for mend in ledger.mends(night_by_name(Path(subject))) if mend.covers(subject)]
+        story = ledger.events.story(subject)
+        mends = [mend for mend in ledger.marks.mends(night_by_name(Path(subject))) if mend.covers(subject)]
     for when, night, name, text in story:
         print(f"{when[:19].replace('T', ' ')} UT  {night:8}  {name:40} {text}")
     for mend in mends:

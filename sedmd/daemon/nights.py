@@ -105,7 +105,7 @@ class Nights:
 
     def phase(self, night: str, now: datetime, *, settled: bool) -> tuple[bool, bool]:
         """(no more frames are expected, an earlier night's calibrations may serve)."""
-        last = self._last_arrival.get(night) or self.ledger.last_arrival(night)
+        last = self._last_arrival.get(night) or self.ledger.frames.last_arrival(night)
         if last is None:
             return False, False
         self._last_arrival[night] = last
@@ -140,9 +140,9 @@ class Nights:
         plan = self.plans[night]
         self._on_end(night)
         outcome = outcome_of(plan, self.ledger)
-        if any(mark.text == outcome for mark in self.ledger.marks(night, ENDED)):
+        if any(mark.text == outcome for mark in self.ledger.marks.of_night(night, ENDED)):
             return
-        self.ledger.mark(ENDED, night, "", outcome)
+        self.ledger.marks.put(ENDED, night, "", outcome)
         spectra = sum(node.state is State.DONE for node in plan.nodes if node.job.step == "calibrate")
         self.report.event(night, "night", "", f"finished: {spectra} spectra; jobs: {plan.census()}", level=NOTICE)
         for lack in plan.missing:

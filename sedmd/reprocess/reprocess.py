@@ -191,7 +191,7 @@ class _Reprocess:
                     book(row.result(), self._ledger, self._report)
                 reading = self._read(following, pool) if following else []
                 self._dispatcher.recover([night])
-                self._ledger.forget_failures([night])
+                self._ledger.jobs.forget_failures([night])
                 if self._former_root is None and former.keep(self._root / night):
                     self._begun_anew.add(night)
                 yield night, True
@@ -200,7 +200,7 @@ class _Reprocess:
         """Begin to read the frames of a night that are new or changed, and those of others in its directories."""
         raw = self._settings.paths.raw_root
         folders = [raw / neighbour(night, -1), raw / night]
-        known = {path: file for folder in folders for path, file in self._ledger.known_files(folder).items()}
+        known = {path: file for folder in folders for path, file in self._ledger.frames.known_files(folder).items()}
         mended = Mended(self._ledger)
         reading = []
         for path in raw_files(folders, self._settings.watch.pattern):
@@ -213,7 +213,7 @@ class _Reprocess:
     def _close(self, plan: Plan, jobs: int) -> None:
         """The night is done: its end is marked, its changes are written."""
         folder = self._root / plan.night
-        self._ledger.mark(ENDED, plan.night, "", outcome_of(plan, self._ledger))
+        self._ledger.marks.put(ENDED, plan.night, "", outcome_of(plan, self._ledger))
         path = folder / CHANGES
         if self._former_root is not None:
             changes = changes_of(plan.night, spectra_in(self._former_root / plan.night), spectra_in(folder))

@@ -58,7 +58,7 @@ def night_context(
     memory : EarlierNights, optional
         What earlier nights tell, by whoever knows that nothing changes there meanwhile; by default the ledger is asked.
     """
-    marks = ledger.marks(night)
+    marks = ledger.marks.of_night(night)
     if memory is None:
         memory = remember(settings, ledger, night, pin_fallbacks=pin_fallbacks)
     reference = memory.figures if all(mark.kind != ACCEPTED for mark in marks) else None
@@ -70,9 +70,9 @@ def night_context(
         # an arrival in the future was booked while the clock was wrong; nobody waits for it
         arrived={row.frame.checksum: min(row.arrived, now) for row in rows if row.frame is not None},
         records=_records(
-            ledger.records(night), latest=now + timedelta(seconds=max(settings.jobs.retry_after_s, default=0))
+            ledger.jobs.records(night), latest=now + timedelta(seconds=max(settings.jobs.retry_after_s, default=0))
         ),
-        products=ledger.products(night),
+        products=ledger.products.by_name(night),
         rules=settings.calibrations,
         partner_wait_s=settings.night.partner_wait_s,
         versions=versions,
@@ -101,7 +101,7 @@ def _records(records: Mapping[str, Record], *, latest: datetime) -> dict[str, Re
 
 def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> bool:
     """True when no more frames of a night are expected."""
-    last = ledger.last_arrival(night)
+    last = ledger.frames.last_arrival(night)
     return last is not None and deadlines(night, settings).over(
         now, last_arrival=min(last, now), quiet_s=settings.night.quiet_s
     )
@@ -135,12 +135,12 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     sets: list[CalibrationSet] = []
     figures = None
     # the geometry is held against the last good one of the instrument as it is; to serve, a set must be young enough
-    for number, other in enumerate(ledger.nights_with("flat", since=changed, before=night)):
+    for number, other in enumerate(ledger.jobs.nights_with("flat", since=changed, before=night)):
         if other < since and (figures is not None or number > MAX_LOOKED):
             break
-        if ledger.marks(other, REFUSED):
+        if ledger.marks.of_night(other, REFUSED):
             continue
-        jobs = ledger.done_jobs(other, SET_STEPS)
+        jobs = ledger.jobs.done(other, SET_STEPS)
         found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, serves=night)
         if found is None:
             continue
@@ -151,8 +151,8 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
         if len(sets) == MAX_SETS:
             break
     flux = None
-    for other in ledger.nights_with("fluxcal", since=since, before=night):
-        jobs = ledger.done_jobs(other, ("fluxcal",))
+    for other in ledger.jobs.nights_with("fluxcal", since=since, before=night):
+        jobs = ledger.jobs.done(other, ("fluxcal",))
         flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, serves=night)
         if flux is not None:
             break
@@ -166,7 +166,7 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
         return begun
 
     def marked(kind: str) -> Callable[[str], bool]:
-        return lambda other: bool(ledger.marks(other, kind))
+        return lambda other: bool(ledger.marks.of_night(other, kind))
 
     return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
 

@@ -95,7 +95,7 @@ class Dispatcher:
         self.pin_fallbacks = pin_fallbacks
         self._patient = patient
         self._versions = step_versions(settings.jobs.steps_module)
-        ledger.put_versions(self._versions)
+        ledger.jobs.put_versions(self._versions)
 
     def recover(self, nights: Iterable[str], *, budget_s: float = math.inf) -> list[str]:
         """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed.
@@ -105,7 +105,7 @@ class Dispatcher:
         list of str
             Nights whose products `check_products` did not get through in `budget_s` seconds each.
         """
-        if count := self.ledger.release_running(owner=self._owner):
+        if count := self.ledger.jobs.release_running(owner=self._owner):
             self.report.event("", "service", "", f"{count} interrupted jobs start again")
         unchecked = []
         for night in filter(None, nights):
@@ -150,7 +150,7 @@ class Dispatcher:
             The night's frames, and what earlier nights tell, by whoever knows that they do not change meanwhile; by
             default the ledger is asked.
         """
-        rows = self.ledger.frames(night) if rows is None else rows
+        rows = self.ledger.frames.of_night(night) if rows is None else rows
         if final is None:
             final = night_is_final(self.settings, self.ledger, night, now=self.clock())
         context = night_context(
@@ -223,13 +223,13 @@ class Dispatcher:
         if not charge:
             state, not_before = "retry", self.clock() + timedelta(seconds=waits[0])
         elif state == "transient":
-            tries = self.ledger.records(job.night)[key].tries
+            tries = self.ledger.jobs.records(job.night)[key].tries
             if tries < len(waits):
                 state, not_before = "retry", self.clock() + timedelta(seconds=waits[tries])
             else:
                 state = "failed"
                 outcome = replace(outcome, reason=f"{outcome.reason} (given up after {tries + 1} tries)")
-        booked = self.ledger.finish(
+        booked = self.ledger.jobs.finish(
             key, job, outcome, state=state, not_before=not_before, charge=charge, owner=self._owner
         )
         del self.running[key]
@@ -244,14 +244,14 @@ class Dispatcher:
     def expire(self) -> int:
         """Jobs whose lease ran out although nobody here works on them become due again; how many."""
         if not self.running:
-            return self.ledger.release_running(expired_at=self.clock())
+            return self.ledger.jobs.release_running(expired_at=self.clock())
         return 0
 
     def _start(self, node: Node) -> None:
         limit_s = self.settings.jobs.timeout_s
         # the engine stops the job at its limit; the lease only matters when this process is not there to do it
         until = self.clock() + timedelta(seconds=limit_s + LEASE_GRACE_S)
-        self.ledger.start(node.key, node.job, inputs=node.inputs, owner=self._owner, lease_until=until)
+        self.ledger.jobs.start(node.key, node.job, inputs=node.inputs, owner=self._owner, lease_until=until)
         self.running[node.key] = node.job
         self.report.started(node.job)
         future = self.engine.submit(node.job, timeout_s=limit_s)
@@ -262,7 +262,7 @@ class Dispatcher:
         wanted = {path.name: node for node in plan.nodes for path in node.job.outputs.values()}
         busy = self._busy()
         folder = self.settings.paths.redux_root / plan.night
-        for name, key in self.ledger.products(plan.night).items():
+        for name, key in self.ledger.products.by_name(plan.night).items():
             node = wanted.get(name)
             path = folder / name
             if node is not None and key != node.key and _shows_another(node, wanted):
@@ -276,7 +276,7 @@ class Dispatcher:
                 text = f"no longer of this plan, but its raw frame {gone} is gone: nothing could make it again"
                 self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
             elif where := self.custody.put_aside(path, plan.night, "superseded"):
-                self.ledger.forget_product(path, plan.night, f"superseded; kept as {where}")
+                self.ledger.products.forget(path, plan.night, f"superseded; kept as {where}")
                 self.report.event(plan.night, "plan", name, f"superseded by later frames; kept as {where}")
 
     def _busy(self) -> set[Path]:
@@ -303,20 +303,20 @@ class Dispatcher:
         for one in plan.sets:
             level = WARNING if one.doubtful else NOTICE
             self._once(plan.night, "lamp", f"dome and lamps of {one.span}", "set", one.text, level=level)
-        refused = bool(self.ledger.marks(plan.night, REFUSED))
+        refused = bool(self.ledger.marks.of_night(plan.night, REFUSED))
         if plan.departed and not refused:
-            self.ledger.mark(REFUSED, plan.night, "calibrations", plan.departed)
+            self.ledger.marks.put(REFUSED, plan.night, "calibrations", plan.departed)
             self._once(plan.night, "wavelength", "calibrations", "refused", plan.departed, level=WARNING)
         elif refused and not plan.departed:
-            self.ledger.unmark(REFUSED, plan.night, "calibrations")
+            self.ledger.marks.remove(REFUSED, plan.night, "calibrations")
 
     def _once(
         self, night: str, step: str, subject: str, what: str, text: str, *, level: int = INFO, minor: bool = False
     ) -> None:
         """Note and report a sentence, unless it is the last that was said of this."""
         begins = f"{step} {what}: "
-        if self.ledger.last_note(night, subject, begins) != begins + text:
-            self.ledger.note(night, subject, begins + text)
+        if self.ledger.events.last_note(night, subject, begins) != begins + text:
+            self.ledger.events.note(night, subject, begins + text)
             self.report.event(night, step, subject, f"{what}: {text}", level=level, minor=minor)
 
 

@@ -40,7 +40,7 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     with ExitStack() as stack:
         there = path.exists()
         ledger = stack.enter_context(Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there))
-        known = {row.path: row for row in ledger.frames(night)}
+        known = {row.path: row for row in ledger.frames.of_night(night)}
         found = raw_files(folders, settings.watch.pattern)
         mended = Mended(ledger)
         read = [

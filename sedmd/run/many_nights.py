@@ -111,7 +111,7 @@ class NightQueue:
         if given is None:
             return False
         night, final = given
-        rows = self._dispatcher.ledger.frames(night)
+        rows = self._dispatcher.ledger.frames.of_night(night)
         plan = self._dispatcher.look(night, final=final, rows=rows, memory=EarlierNights())
         self._open[night] = _Open(night, final, rows, None, plan)
         return True

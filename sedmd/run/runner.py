@@ -123,7 +123,7 @@ def reduce_nights(
     nights = _take_in_all(paths, settings, ledger, clock, report, progress)
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
-    ledger.forget_failures(nights)
+    ledger.jobs.forget_failures(nights)
     sizes = {night: (0, len(dispatcher.look(night, final=True, memory=EarlierNights()).nodes)) for night in nights}
 
     def told(night: str, done: int, total: int, label: str) -> None:
@@ -134,7 +134,7 @@ def reduce_nights(
     plans: dict[str, Plan] = {}
     for plan in window.work((night, True) for night in nights):
         plans[plan.night] = plan
-        ledger.mark(ENDED, plan.night, "", outcome_of(plan, ledger))
+        ledger.marks.put(ENDED, plan.night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
 
 
@@ -196,7 +196,7 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     failed: list[str] = []
     fallbacks: list[str] = []
     for night, plan in plans.items():
-        for path, what, fate, reason in all_fates(plan, ledger.frames(night)):
+        for path, what, fate, reason in all_fates(plan, ledger.frames.of_night(night)):
             if fate is None:
                 rows.append(
                     FrameOutcome(night=night, frame=path.name, what=what, became="quarantined", why=reason, good=False)
@@ -259,7 +259,7 @@ def _take_in_all(
     progress: Callable[[int, int, str], None],
 ) -> list[str]:
     """Register the files that are new or changed; the nights that all of them belong to."""
-    known, mended = ledger.known_files(), Mended(ledger)
+    known, mended = ledger.frames.known_files(), Mended(ledger)
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
         cards = mended.of(path)
@@ -267,4 +267,4 @@ def _take_in_all(
             continue
         book(take_in(path, settings, now=clock(), mends=cards), ledger, report)
     wanted = set(paths)
-    return sorted({row.night for row in ledger.frames() if row.path in wanted})
+    return sorted({row.night for row in ledger.frames.all() if row.path in wanted})

@@ -58,7 +58,7 @@ def snapshot(settings: Settings, *, night: str | None, now: datetime, ledger: Le
                 msg = f"no ledger {path}; nothing was reduced to {settings.paths.redux_root} yet"
                 raise SedmError(msg)
             ledger = stack.enter_context(Ledger.open(path, clock=lambda: now, read_only=True))
-        nights = ledger.nights()
+        nights = ledger.frames.nights()
         if not nights or night not in (None, *nights):
             msg = f"no frames of night {night}; known: {', '.join(nights[-10:]) or 'none'}"
             raise SedmError(msg)
@@ -66,13 +66,13 @@ def snapshot(settings: Settings, *, night: str | None, now: datetime, ledger: Le
 
 
 def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> NightState:
-    rows = ledger.frames(night)
+    rows = ledger.frames.of_night(night)
     final = night_is_final(settings, ledger, night, now=now)
     # the versions of the program that did the work, not of the one that asks
-    versions = ledger.versions()
+    versions = ledger.jobs.versions()
     context = night_context(settings, ledger, night, rows, now=now, final=final, versions=versions)
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
-    jobs = {row.key: row for row in ledger.jobs(night)}
+    jobs = {row.key: row for row in ledger.jobs.of_night(night)}
     sun = deadlines(night, settings)
     places = (("redux_root", settings.paths.redux_root), ("state_dir", settings.paths.state))
 
@@ -100,8 +100,8 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> Nig
         due=of(plan.due()),
         waiting=of(node for node in plan.nodes if node.state is State.WAITING),
         failed=of(node for node in plan.nodes if node.lost),
-        held=tuple(Held(subject=mark.subject, reason=mark.text) for mark in ledger.marks(night, HOLD)),
-        requests=tuple(ledger.requests()),
+        held=tuple(Held(subject=mark.subject, reason=mark.text) for mark in ledger.marks.of_night(night, HOLD)),
+        requests=tuple(ledger.requests.open()),
         rejected_frames=_rejected(rows, plan),
         unused=_unused(plan),
         sets=tuple(one.text for one in plan.sets),

@@ -69,7 +69,7 @@ class VerifiedFile:
 def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[VerifiedFile]:
     """Look at every byte of a night: its products, what observers saved, its raw frames, and what else lies there."""
     folder = settings.paths.redux_root / night
-    products = ledger.product_files(night)
+    products = ledger.products.files(night)
     for path, (size, mtime_ns, sha256) in sorted(products.items()):
         state, told = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
@@ -83,7 +83,7 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
     for told in troubles:
         path = folder / told.split()[0].rstrip(":")
         yield VerifiedFile(night=night, what="observer", path=path, state=UNREADABLE, told=told)
-    for row in ledger.frames(night):
+    for row in ledger.frames.of_night(night):
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):

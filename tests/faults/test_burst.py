@@ -39,7 +39,7 @@ def burst(tmp_path, tell, *, count: int, limit_s: float) -> None:
 
         def known() -> int:
             with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-                return len(ledger.known_files())
+                return len(ledger.frames.known_files())
 
         def all_known() -> bool:
             time.sleep(1.0)
@@ -93,7 +93,7 @@ def test_a_plan_that_is_older_than_the_end_of_a_job_does_not_start_it_again(tmp_
             dispatcher.launch([plan])
             while ended:
                 dispatcher.finished(*ended.pop())
-        done = [job.key for job in ledger.jobs(NIGHT)]
+        done = [job.key for job in ledger.jobs.of_night(NIGHT)]
         assert len(done) == len(set(done)) == due
         assert dispatcher.launch([plan]) == 0
         assert dispatcher.launch([dispatcher.plan(NIGHT, final=True)]) == 1

@@ -78,7 +78,7 @@ class Case:
         return time.monotonic() - begun
 
     def known(self) -> int:
-        return len(self.ledger.known_files())
+        return len(self.ledger.frames.known_files())
 
     def said(self, text: str) -> int:
         return self.stream.getvalue().count(text)

@@ -152,9 +152,9 @@ def test_what_a_plan_no_longer_wants_stays_when_its_raw_frames_are_gone(settings
         for _ in range(2):
             plan = dispatcher.plan(NIGHT, final=True)
             for node in plan.due():
-                dispatcher.ledger.start(node.key, node.job, inputs=node.inputs)
+                dispatcher.ledger.jobs.start(node.key, node.job, inputs=node.inputs)
                 gone = Outcome(state="failed", reason="FileNotFoundError")
-                dispatcher.ledger.finish(node.key, node.job, gone, state="failed")
+                dispatcher.ledger.jobs.finish(node.key, node.job, gone, state="failed")
             dispatcher.plan(NIGHT, final=True)
     assert products(settings) == before
     assert "nothing could make it again" in log(night)
@@ -238,7 +238,7 @@ def test_one_shot_tells_a_wrong_date_and_names_that_are_not_read(settings, night
 
 def known_files(settings) -> list:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return [*ledger.product_files(NIGHT), *ledger.frames(NIGHT)]
+        return [*ledger.products.files(NIGHT), *ledger.frames.of_night(NIGHT)]
 
 
 @contextlib.contextmanager
@@ -279,5 +279,5 @@ def test_what_is_easily_made_again_is_removed_unless_somebody_changed_it(setting
             ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=lambda *given, **more: None
         )
         custody.discard(page, NIGHT, "as told")
-        assert page.exists() == changed == (page in ledger.product_files(NIGHT))
+        assert page.exists() == changed == (page in ledger.products.files(NIGHT))
         custody.discard(night / "nothing.pdf", NIGHT, "as told")

@@ -126,10 +126,10 @@ def test_a_corrected_time_moves_a_frame_to_its_night(settings, capsys):
     reduce(settings)
     assert (settings.paths.redux_root / NIGHT / "sp_y_obs1.fits").exists()
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        assert ledger.nights() == [NIGHT]
+        assert ledger.frames.nights() == [NIGHT]
     rebuild(settings, clock=lambda: NOW)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        assert ledger.nights() == [NIGHT]
+        assert ledger.frames.nights() == [NIGHT]
 
 
 def test_a_rebuilt_ledger_keeps_the_corrections_and_does_nothing_again(settings, capsys):

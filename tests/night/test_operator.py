@@ -34,7 +34,7 @@ def ask(capsys, settings, *words: str, code: int = 0) -> str:
 
 def story(settings, subject: str) -> list[str]:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return [text for *_, text in ledger.story(subject)]
+        return [text for *_, text in ledger.events.story(subject)]
 
 
 def test_hold_release_redo_forget_and_retry_with_a_running_service(settings, capsys):
@@ -196,7 +196,7 @@ def test_a_request_that_makes_no_sense_is_refused_and_ends_nobody(settings, verb
     write(settings, [*calibrations(), *on_sky("x")])
     reduce(settings)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: datetime.now(UTC)) as ledger:
-        number = ledger.ask(verb, "", subject, "ann")
+        number = ledger.requests.ask(verb, "", subject, "ann")
     with service(settings) as daemon:
         wait_for(lambda: answer(settings, number) is not None, daemon)
         code, log = stop(daemon)
@@ -207,7 +207,7 @@ def test_a_request_that_makes_no_sense_is_refused_and_ends_nobody(settings, verb
 
 def answer(settings, number: int) -> str | None:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return ledger.answer_to(number)
+        return ledger.requests.answer_to(number)
 
 
 def test_a_request_about_an_old_night_is_carried_out_by_the_next_service(settings, capsys):

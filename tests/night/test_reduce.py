@@ -229,7 +229,7 @@ def test_failed_calibration_is_named_as_the_cause(settings, monkeypatch):
     monkeypatch.delenv("FAKE_BAD_CD")
     assert reduce(settings).code == CALIBRATIONS_MISSING, "the same frames would fail again: quarantined until asked"
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        assert ledger.forget_jobs(NIGHT, list(ledger.records(NIGHT)), states=("quarantined",)) == 1
+        assert ledger.jobs.forget(NIGHT, list(ledger.jobs.records(NIGHT)), states=("quarantined",)) == 1
     assert reduce(settings).code == 0
 
 
@@ -436,7 +436,7 @@ def test_passing_faults_are_tried_again(settings, monkeypatch):
     write(settings, [*calibrations(), *on_sky("x")])
     assert reduce(settings).code == 0
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
+        (flat,) = [job for job in ledger.jobs.of_night(NIGHT) if job.step == "flat"]
     assert (flat.state, flat.tries) == ("done", 2)
 
 
@@ -472,7 +472,7 @@ def test_nothing_is_made_of_a_product_that_another_program_changed(settings, tmp
     assert reduce(settings).code == 0
     assert products(settings) == products(whole)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
+        (flat,) = [job for job in ledger.jobs.of_night(NIGHT) if job.step == "flat"]
     assert (flat.state, flat.tries) == ("done", 2)
 
 

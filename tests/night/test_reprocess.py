@@ -12,6 +12,7 @@ import pytest
 
 import sedmd.run.ingest
 from sedmd import cli
+from sedmd.ledger.frames import FrameTable
 from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
 from sedmd.reprocess.reprocess import CHANGES, Years, reprocess
@@ -217,7 +218,7 @@ def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path,
 
     settings = years(tmp_path, [0, 1, 2])
     asked: list[str] = []
-    remember, frames = window.remember, Ledger.frames
+    remember, of_night = window.remember, FrameTable.of_night
 
     def counted(settings, ledger, night, **options):
         asked.append(f"before {night}")
@@ -233,7 +234,7 @@ def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path,
 
     monkeypatch.setattr(Ledger, "open", traced)
     monkeypatch.setattr(window, "remember", counted)
-    monkeypatch.setattr(Ledger, "frames", lambda self, night=None: asked.append(str(night)) or frames(self, night))
+    monkeypatch.setattr(FrameTable, "of_night", lambda self, night: asked.append(night) or of_night(self, night))
     summary = run(settings, InlineEngine(MODULE))
     assert summary.jobs > 50
     nights = ("20190612", "20190613", "20190614")

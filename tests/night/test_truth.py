@@ -30,7 +30,7 @@ def values(rows: list[ScoreRow], what: str) -> list[float]:
 def lost_frames(redux: Path, night: str, raw: Path) -> list[str]:
     """What became of raw frames that no rule could read, or that the ledger does not know."""
     with Ledger.open(redux / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        known = ledger.frames(night)
+        known = ledger.frames.of_night(night)
     unknown = {stem_of(path) for path in raw.glob("*/ifu*.fits*")} - {stem_of(row.path) for row in known}
     return [*sorted(unknown), *(f"{row.path.name} {row.told()}" for row in known if row.frame is None)]
 

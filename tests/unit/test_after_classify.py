@@ -297,12 +297,12 @@ def test_the_ledger_takes_records_up_once_and_gives_them_back(folder, tmp_path):
         assert len(take_up(ledger, folder)) == 1
         assert take_up(ledger, folder) == []
         assert take_up(ledger, tmp_path / "away" / NIGHT) == []
-        (mark,) = ledger.marks(NIGHT, "classified")
+        (mark,) = ledger.marks.of_night(NIGHT, "classified")
         assert mark.subject == "ZTF19a" and mark.text.startswith("Ia-norm z=0.0500")
-        assert any("classified: Ia-norm" in text for *_, text in ledger.story("ZTF19a"))
+        assert any("classified: Ia-norm" in text for *_, text in ledger.events.story("ZTF19a"))
         put(folder, "ZTF19a", level=2.0)
         assert "no longer holds" in take_up(ledger, folder)[0]
-        assert ledger.marks(NIGHT, "classified") == []
+        assert ledger.marks.of_night(NIGHT, "classified") == []
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def configured(tmp_path, folder):
 
 def marks(tmp_path):
     with Ledger.open(tmp_path / "redux" / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return {mark.subject: mark.text for mark in ledger.marks(NIGHT, "classified")}
+        return {mark.subject: mark.text for mark in ledger.marks.of_night(NIGHT, "classified")}
 
 
 def test_the_command_from_spectrum_to_ledger(configured, tmp_path, folder, capsys):

@@ -98,9 +98,9 @@ def put(path: Path, content: bytes) -> bool:
 
 
 def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> list[str]:
-    rows = ledger.frames(night)
+    rows = ledger.frames.of_night(night)
     final = night_is_final(settings, ledger, night, now=now)
-    context = night_context(settings, ledger, night, rows, now=now, final=final, versions=ledger.versions())
+    context = night_context(settings, ledger, night, rows, now=now, final=final, versions=ledger.jobs.versions())
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     found = account(settings, ledger, plan)
     if not settings.paths.raw_root.is_dir():
@@ -142,8 +142,8 @@ def classified_text(path: Path) -> Path:
 
 def _last_event(ledger: Ledger, night: str, spectra: list[FinalSpectrum]) -> str:
     """The newest time in the state itself: a frame, a job, a decision, or a spectrum that an observer saved."""
-    times = [row.arrived for row in ledger.frames(night)]
-    times += [datetime.fromisoformat(row.ended) for row in ledger.jobs(night) if row.ended]
-    times += [datetime.fromisoformat(mark.time) for mark in ledger.marks(night)]
+    times = [row.arrived for row in ledger.frames.of_night(night)]
+    times += [datetime.fromisoformat(row.ended) for row in ledger.jobs.of_night(night) if row.ended]
+    times += [datetime.fromisoformat(mark.time) for mark in ledger.marks.of_night(night)]
     times += [datetime.fromtimestamp(one.fits.stat().st_mtime, UTC) for one in spectra if one.by_observer]
     return max(times).astimezone(UTC).isoformat(timespec="seconds")

@@ -30,12 +30,12 @@ def verb_redo(options: argparse.Namespace) -> int:
 
 
 def verb_retry(options: argparse.Namespace) -> int:
-    """Try again what failed or was quarantined; take back a forgotten frame."""
+    """Try again what failed or was quarantined; take back a rejected frame."""
     return leave_request("retry", options)
 
 
 def verb_forget(options: argparse.Namespace) -> int:
-    """Ignore a raw frame, as if it had never come; the file is not touched."""
+    """Reject a raw frame, as if it had never come; the file is not touched."""
     return leave_request("forget", options)
 
 

@@ -79,13 +79,13 @@ class _Planner(JobMaker):
 
         for frame in frames:
             if frame.kind is Kind.IGNORED:
-                self.fates[frame.path] = Fate(frame=frame, became="ignored", why=frame.reason)
+                self.fates[frame.path] = Fate(frame=frame, outcome="ignored", why=frame.reason)
             elif frame.kind is Kind.NE:
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why="no step uses the Ne lamp")
+                self.fates[frame.path] = Fate(frame=frame, outcome="not used", why="no step uses the Ne lamp")
         for frame, why in refused:
-            self.fates[frame.path] = Fate(frame=frame, became="quarantined", why=why, good=False)
+            self.fates[frame.path] = Fate(frame=frame, outcome="quarantined", why=why, good=False)
         for frame, why in (*late, *aside, *dawn):
-            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+            self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
         lacking = tuple(dict.fromkeys(self.lacking))
         flux = self.context.flux_fallback
         return Plan(
@@ -131,12 +131,14 @@ class _Planner(JobMaker):
             return {}
         served, doubt, doubted = min(made, key=lambda option: option[1])
         for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
-            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+            self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
         whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
         for (lamps, _, _), why in zip(made, whys, strict=True):
             for series, _ in lamps.values() if why else ():
                 for frame in series.frames:
-                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=f"of a set of calibrations {why}")
+                    self.fates[frame.path] = Fate(
+                        frame=frame, outcome="not used", why=f"of a set of calibrations {why}"
+                    )
         serving = [frame for series, _ in served.values() for frame in series.frames]
         self.sets = sets_told(sets, whys, serving, doubt, doubted)
         for series, node in tried:
@@ -202,7 +204,7 @@ class _Planner(JobMaker):
         for series in speeds.values():
             for frame in series.frames:
                 why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+                self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
         node = self._lamp(served, masters, urgency=8)
         self.nodes.append(self._tell(served, node))
 
@@ -213,7 +215,7 @@ class _Planner(JobMaker):
             fate = calibration_fate(frame, node)
             if node.state is State.DONE and frame.stem in without:
                 product = next(iter(node.job.outputs.values())).name
-                fate = Fate(frame=frame, became="not used", why=f"left out of {product}; the log says why")
+                fate = Fate(frame=frame, outcome="not used", why=f"rejected from {product}; the log says why")
             self.fates[frame.path] = fate
         return node
 
@@ -267,7 +269,7 @@ class _Planner(JobMaker):
             return wavelength
         self.departed = "; ".join(found)
         reason = (
-            f"departs from the last good night: {self.departed}. Look at the lamps; "
+            f"geometry change since the last good night: {self.departed}. Look at the lamps; "
             f"if the instrument was changed: sedmd accept {self.context.night}"
         )
         return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))

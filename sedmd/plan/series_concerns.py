@@ -25,7 +25,7 @@ class SetConcern(IntEnum):
 _WORDS = {
     SetConcern.NONE: "of another time",
     SetConcern.MIXED: "of two geometries, its lamps lie off its dome ({}); was the instrument touched?",
-    SetConcern.DEPARTS: "that departs from the last good night: {}",
+    SetConcern.DEPARTS: "with a geometry change since the last good night: {}",
     SetConcern.FAILED: "that cannot be used: {}",
 }
 
@@ -63,11 +63,11 @@ def sets_told(
     Parameters
     ----------
     whys : sequence of str
-        Of the sets that were tried, in their order: why it gave way, empty for the one that serves.
+        Of the sets that were tried, in their order: why it was rejected, empty for the one that is used.
     serving : sequence of Frame
-        Those that serve.
+        Those that are used.
     doubt, doubted
-        What is known against the set that serves.
+        What is known against the set that is used.
     """
     if len(sets) < 2 and doubt is not SetConcern.MIXED:
         return []
@@ -76,8 +76,8 @@ def sets_told(
         tried = number < len(whys)
         if tried and not whys[number]:
             but = f", although a set {words(doubt, doubted)}" if doubt is SetConcern.MIXED else ""
-            told.append(SetTold(span=one.span, text=f"{named(serving)}: serve{but}", doubtful=bool(but)))
+            told.append(SetTold(span=one.span, text=f"{named(serving)}: used{but}", doubtful=bool(but)))
         else:
             why = whys[number] if tried else words(SetConcern.NONE, "")
-            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: do not serve, a set {why}", doubtful=tried))
+            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", doubtful=tried))
     return told

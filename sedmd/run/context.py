@@ -19,7 +19,7 @@ from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
 from sedmd.run.landings import expected_place, place_begun_with
 
-#: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
+#: Marks of the ledger: held back by an operator; a geometry change that is not trusted; one that is accepted.
 HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
 #: Marks of nights: an old one that is looked at again; what the end of one was told to be.
 AWAKE, ENDED = "awake", "ended"
@@ -134,7 +134,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     since = max(oldest.strftime("%Y%m%d"), changed)
     sets: list[CalibrationSet] = []
     figures = None
-    # the geometry is held against the last good one of the instrument as it is; to serve, a set must be young enough
+    # the geometry is held against the last good one of the instrument as it is; to be used, a set must be young enough
     for number, other in enumerate(ledger.jobs.nights_with("flat", since=changed, before=night)):
         if other < since and (figures is not None or number > MAX_LOOKED):
             break

@@ -284,17 +284,17 @@ class Dispatcher:
         return {path for job in self.running.values() for path in job.outputs.values()}
 
     def _tell(self, plan: Plan) -> None:
-        """What waits, which calibrations serve, what is offered: a line when it changes, never twice."""
+        """What waits, which calibrations are used, what is offered: a line when it changes, never twice."""
         for node in plan.nodes:
             if node.state is State.WAITING and not node.active:
                 self._once(plan.night, node.job.step, node.job.label, "waits", node.reason, minor=True)
         if plan.fallback is not None:
             age = "1 night" if plan.fallback.age_nights == 1 else f"{plan.fallback.age_nights} nights"
             why = plan.lacking[0] if plan.lacking else "tonight's were not ready"
-            text = f"calibrations of {plan.fallback.night} ({age} old) serve; tonight: {why}"
+            text = f"using calibrations from {plan.fallback.night} ({age} old); tonight: {why}"
             self._once(plan.night, "night", "calibrations", "fall-back", text, level=WARNING)
         if plan.flux_fallback is not None:
-            text = f"flux calibration of {plan.flux_fallback.night} serves until a standard star is reduced"
+            text = f"using the flux calibration from {plan.flux_fallback.night} until a standard star is reduced"
             self._once(plan.night, "night", "flux calibration", "fall-back", text, level=NOTICE)
         if plan.offers:
             how = f"sedmd redo {FALLBACK} --night {plan.night} takes them"

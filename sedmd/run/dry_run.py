@@ -24,7 +24,7 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     """A table of the night's raw files, the jobs that would be done, and what is missing.
 
     Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was left
-    out, what is done already, and which earlier calibrations could serve.
+    out, what is done already, and which earlier calibrations could be used.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
 
 
 def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
-    """Whether a run would leave this file as it was read, or was left out."""
+    """Whether a run would leave this file as it was read, or was rejected."""
     seen = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
     return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 
@@ -75,8 +75,10 @@ def _rows(plan: Plan, rows: list[FrameRow]) -> list[FrameOutcome]:
     for row in sorted(rows, key=lambda row: row.path.name):
         fate = fates.get(row.path)
         what = str(row.frame.kind) if row.frame is not None else "?"
-        became, why = (fate.became, fate.why) if fate is not None else (row.state, row.reason)
-        answer.append(FrameOutcome(night=plan.night, frame=row.path.name, what=what, became=became, why=why, good=True))
+        outcome, why = (fate.outcome, fate.why) if fate is not None else (row.state, row.reason)
+        answer.append(
+            FrameOutcome(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True)
+        )
     return answer
 
 
@@ -89,6 +91,6 @@ def _jobs(plan: Plan) -> list[str]:
         if node.state is not State.DONE
     ]
     if plan.fallback is not None:
-        lines.append(f"calibrations of {plan.fallback.night} would serve ({plan.fallback.age_nights} nights old)")
+        lines.append(f"would use calibrations from {plan.fallback.night} ({plan.fallback.age_nights} nights old)")
     lines += [f"missing: {lack}" for lack in plan.missing]
     return lines

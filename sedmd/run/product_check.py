@@ -1,7 +1,7 @@
-"""The products on disk against the ledger: what is missing or was changed by somebody else, and what is put aside.
+"""The products on disk against the ledger: what is missing, what was changed by others, what is kept in superseded/.
 
 The bytes of a product are the truth, not its time stamp: an archive that was unpacked or copied without its times holds
-the same products. Nothing that was put aside is ever overwritten, and nothing is given up that cannot be made again.
+the same products. Nothing that was moved there is ever overwritten, and nothing is given up that cannot be made again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Custody:
     def check(self, night: str, *, busy: Collection[Path] = (), budget_s: float = math.inf) -> bool:
         """Forget products that were deleted or changed by somebody else, so that they are made again.
 
-        A changed file is put aside: if nothing makes it again, it must not pass for the product that it was. One whose
+        A changed file is moved to superseded/: if nothing makes it again, it must not pass for the product. One whose
         raw frames are gone stays where it is, and known: nothing could make it again.
 
         Parameters
@@ -113,7 +113,7 @@ class Custody:
             known = {path.name: (path, *rest) for path, rest in self._ledger.products.files(folder.name).items()}
             for path in paths:
                 if path.name not in known:
-                    return path.name  # it was found changed while the job ran, and put aside
+                    return path.name  # it was found changed while the job ran, and moved
                 place, size, mtime_ns, sha256 = known[path.name]
                 if place != path:
                     continue  # the root was copied: the ledger still speaks of the other place
@@ -134,7 +134,7 @@ class Custody:
                 path.rename(target)
         except OSError as error:
             why = not_ours(place / path.name) or error.strerror
-            text = f"{what}, but cannot be put aside ({why}); tried again"
+            text = f"{what}, but cannot be moved to superseded/ ({why}); tried again"
             self._once(night, "plan", path.name, "keeps", text, level=WARNING)
             return ""
         return f"{SUPERSEDED}/{target.name}"

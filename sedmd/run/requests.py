@@ -177,15 +177,15 @@ def _retry(asked: _Asked) -> str:
 
 
 def _forget(asked: _Asked) -> str:
-    """A raw file is left out, as if it had never come."""
+    """A raw file is rejected, as if it had never come."""
     files = [row for row in asked.files() if row.state != "forgotten"]
     if not files:
         return asked.unknown()
     for row in files:
-        asked.ledger.frames.set_state(row, "forgotten", f"left out by {asked.who}")
+        asked.ledger.frames.set_state(row, "forgotten", f"rejected by {asked.who}")
         if asked.eyes is not None:
             asked.eyes.leave_out(row.path)
-    return f"{len(files)} files are left out; sedmd retry {asked.subject} takes them back"
+    return f"{len(files)} files are rejected; sedmd retry {asked.subject} takes them back"
 
 
 def _hold(asked: _Asked) -> str:
@@ -207,12 +207,12 @@ def _release(asked: _Asked) -> str:
 
 
 def _accept(asked: _Asked) -> str:
-    """The night's geometry is right although it departs from the one before."""
+    """The night's geometry change is real: the instrument was changed."""
     if not asked.ledger.frames.of_night(asked.night):
         return f"refused: there are no frames of night {asked.night}"
     asked.ledger.marks.put(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
     asked.ledger.marks.remove(REFUSED, asked.night, "calibrations")
-    return f"the calibrations of {asked.night} are taken although they depart from the night before"
+    return f"the geometry change of {asked.night} is accepted; its calibrations are used"
 
 
 def _scan(asked: _Asked) -> str:

@@ -35,12 +35,12 @@ ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameOutcome:
-    """A line of the table at the end: a raw file, what it is, what became of it, and why."""
+    """A line of the table at the end: a raw file, what it is, its outcome, and why."""
 
     night: str
     frame: str
     what: str
-    became: str
+    outcome: str
     why: str
     good: bool
 
@@ -199,12 +199,12 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
         for path, what, fate, reason in all_fates(plan, ledger.frames.of_night(night)):
             if fate is None:
                 rows.append(
-                    FrameOutcome(night=night, frame=path.name, what=what, became="quarantined", why=reason, good=False)
+                    FrameOutcome(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False)
                 )
             else:
                 rows.append(
                     FrameOutcome(
-                        night=night, frame=path.name, what=what, became=fate.became, why=fate.why, good=fate.good
+                        night=night, frame=path.name, what=what, outcome=fate.outcome, why=fate.why, good=fate.good
                     )
                 )
         missing += [f"{night}: {lack}" for lack in plan.missing]
@@ -230,8 +230,8 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
 
 def table(rows: Sequence[FrameOutcome]) -> str:
     """The rows as aligned text, ignored frames last within each night."""
-    head = ("frame", "what it is", "what became of it", "why")
-    cells = [(row.frame, row.what, row.became, row.why) for row in rows]
+    head = ("frame", "what it is", "outcome", "why")
+    cells = [(row.frame, row.what, row.outcome, row.why) for row in rows]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(3)]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0])).rstrip() for line in [head, *cells]

@@ -150,7 +150,7 @@ def _rejected(rows: list[FrameRow], plan: Plan) -> tuple[RejectedFrame, ...]:
     found += [
         RejectedFrame(frame=fate.frame.path.name, state="quarantined", reason=fate.why)
         for fate in plan.fates
-        if fate.became == "quarantined"
+        if fate.outcome == "quarantined"
     ]
     return tuple(found)
 
@@ -159,7 +159,7 @@ def _unused(plan: Plan) -> tuple[UnusedSeries, ...]:
     """Good calibration frames that are not used, those of one kind with one reason together."""
     together: dict[tuple[str, str], list[str]] = {}
     for fate in plan.fates:
-        if fate.became == "not used":
+        if fate.outcome == "not used":
             together.setdefault((str(fate.frame.kind), fate.why), []).append(fate.frame.stem)
     return tuple(
         UnusedSeries(kind=kind, frames=tuple(stems), reason=reason) for (kind, reason), stems in together.items()

@@ -168,7 +168,7 @@ def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, caps
             clock=lambda: NOW,
             report=report,
         )
-    became = {row.frame: row.became for row in summary.rows}
+    became = {row.frame: row.outcome for row in summary.rows}
     assert set(became) == {*bad, *good, *afternoon}
     # nothing is deferred here: a one-shot run waits for nobody
     kept_out = {name for name, entry in bad.items() if entry.fate in (QUARANTINED, DEFERRED)}

@@ -54,7 +54,7 @@ def test_hold_release_redo_forget_and_retry_with_a_running_service(settings, cap
 
         # forget: as if the frame had never come; retry takes it back
         answer = ask(capsys, settings, "forget", "ifu20190612_04_40_00.fits")
-        assert answer.startswith("1 files are left out")
+        assert answer.startswith("1 files are rejected")
         wait_for((redux / "sp_ZTF19aapair_obs1.fits").exists, daemon)
         assert not (redux / "sp_ZTF19aapair.fits").exists()
         assert "1 files are read again" in ask(capsys, settings, "retry", "ifu20190612_04_40_00")

@@ -60,7 +60,7 @@ def write(settings, frames):
 def test_every_frame_has_its_fate(settings):
     write(settings, whole_night())
     summary = reduce(settings)
-    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    became = {row.frame: (row.outcome, row.why) for row in summary.rows}
     assert len(became) == len(whole_night())
     assert summary.code == SOME_LOST
     assert summary.missing == ()
@@ -217,7 +217,7 @@ def test_missing_calibrations_are_listed_and_have_a_code_of_their_own(settings):
         "20190612: Cd: no frames (at least 3 needed)",
         "20190612: bias 1.0 MHz: no frames (at least 5 needed; there are biases of 0.1, 2.0 MHz)",
     )
-    assert {row.became for row in summary.rows if row.what == "science"} == {"cube waiting"}
+    assert {row.outcome for row in summary.rows if row.what == "science"} == {"cube waiting"}
 
 
 def test_failed_calibration_is_named_as_the_cause(settings, monkeypatch):
@@ -482,7 +482,7 @@ def test_what_is_no_target_and_no_calibration_costs_nothing(settings):
     write(settings, [*calibrations(), *later])
     summary = reduce(settings)
     assert summary.code == ALL_GOOD, summary.rows
-    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    became = {row.frame: (row.outcome, row.why) for row in summary.rows}
     assert [why for became, why in became.values() if became == "ignored"] == [
         "a focus frame",
         "a map of the field of view, not of a target",
@@ -528,14 +528,14 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     assert summary.code == ALL_GOOD
     assert products(settings) == products(alone)
     names = [Path(frame.place).stem for frame in MIXED]
-    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    became = {row.frame: (row.outcome, row.why) for row in summary.rows}
     doubt = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
     assert {became[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
     of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
-    told = f"{frames}: do not serve, a set {doubt}"
+    told = f"{frames}: not used, a set {doubt}"
     state = snapshot(settings, night=NIGHT, now=NOW)
-    assert state.sets[0] == told and len(state.sets) == 2 and state.sets[1].endswith(": serve")
+    assert state.sets[0] == told and len(state.sets) == 2 and state.sets[1].endswith(": used")
     assert told in render(state) and f"calibrations: {told}" in _trouble(state)
     assert (settings.paths.redux_root / NIGHT / "sedmd.log").read_text().count(told) == 1
 
@@ -548,7 +548,7 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
     (told,) = snapshot(settings, night=NIGHT, now=NOW).sets
     assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
     assert told.endswith(
-        ": serve, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+        ": used, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
     )
 
 
@@ -556,5 +556,5 @@ def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings)
     write(settings, [*calibrations(), *MIXED])
     assert reduce(settings).code == ALL_GOOD
     newer, older = snapshot(settings, night=NIGHT, now=NOW).sets
-    assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": serve")
-    assert older.endswith(": do not serve, a set of another time")
+    assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": used")
+    assert older.endswith(": not used, a set of another time")

@@ -186,7 +186,10 @@ def test_what_the_pipeline_doubts_is_told_of_its_own_spectra_only(night):
     told = {line.product: (line.confidence, line.doubts) for line in made.lines}
     assert told == {"mine": (0.934, ("the spectrum is faint (S/N 2.1 per bin)",)), "hers": (None, ())}
     text = report_text(made)
-    assert "final without an observer, with a doubt\n  mine: 93 % sure; the spectrum is faint (S/N 2.1 per bin)" in text
+    assert (
+        "final without an observer, with concerns\n  mine: confidence 93 %; the spectrum is faint (S/N 2.1 per bin)"
+        in text
+    )
     assert "hers:" not in text
 
 

@@ -42,7 +42,7 @@ def report_text(report: Report) -> str:
         _table(report),
         _section("failed", [_open(one) for one in report.failed]),
         _section("waiting for the observer", [_open(one) for one in report.observer]),
-        _section("final without an observer, with a doubt", [_doubted(one) for one in report.lines if one.doubts]),
+        _section("final without an observer, with concerns", [_doubted(one) for one in report.lines if one.doubts]),
         _section("in work", [_open(one) for one in report.pending]),
         _section("calibrations", [*(_calibration(one) for one in report.calibrations), *report.serving]),
         _section("trouble", report.trouble),
@@ -123,7 +123,7 @@ def _open(one: Open) -> str:
 
 
 def _doubted(one: SpectrumLine) -> str:
-    sure = "" if one.confidence is None else f"{100 * one.confidence:.0f} % sure; "
+    sure = "" if one.confidence is None else f"confidence {100 * one.confidence:.0f} %; "
     return f"{one.product}: {sure}{'; '.join(one.doubts)}"
 
 

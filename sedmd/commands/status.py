@@ -23,8 +23,8 @@ def add_to(add: Add) -> None:
 
 def verb_status(options: argparse.Namespace) -> int:
     """Show a night: calibrations, targets, queue, what waits and why; works without the service."""
-    from sedmd.run.states import to_json
     from sedmd.run.status import snapshot
+    from sedmd.run.status_json import to_json
     from sedmd.run.status_text import render
 
     settings = settings_of(options)

@@ -17,8 +17,8 @@ from sedmd.run.states import (
     RejectedFrame,
     TargetState,
     UnusedSeries,
-    to_json,
 )
+from sedmd.run.status_json import to_json
 from sedmd.run.status_text import render
 from sedmd.run.unattended import rows_of, table
 

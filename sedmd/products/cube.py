@@ -1,8 +1,8 @@
 """The cube: our own extensions beside those that the public ``pyifu`` reader looks for.
 
-PRIMARY, VARIANCE, LBDA, MAPPING, SPAX_ID and SPAX_VERT are what pyifu reads; MASK, SPAXELS and COLUMNS are ours. The wavelength
-grid lives in LBDA, because it need not be linear. Where the cards tell the sky position of the middle of the field, the
-columns X and Y of SPAXELS carry celestial coordinates as FITS has them for lists of pixels.
+PRIMARY, VARIANCE, LBDA, MAPPING, SPAX_ID and SPAX_VERT are what pyifu reads; MASK, SPAXELS and COLUMNS are ours. The
+wavelength grid lives in LBDA, because it need not be linear. Where the cards tell the sky position of the middle of the
+field, the columns X and Y of SPAXELS carry celestial coordinates as FITS has them for lists of pixels.
 """
 
 from __future__ import annotations

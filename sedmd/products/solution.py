@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
-from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
+from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
 
 #: Wavelengths at which the column of each spaxel is tabulated for people and other programs [Angstrom].
 SAMPLED_WAVELENGTHS = np.arange(3600.0, 9901.0, 100.0)
@@ -178,17 +179,26 @@ def _solution_hdus(solution: WavelengthSolution) -> list[fits.BinTableHDU]:
     )
     width.header["ORDER"] = (solution.line_sigma.order, "degree over the field")
     width.header["SLOPE"] = (solution.line_sigma_slope, "relative change per unit XI")
-    lamp, wave, offset, scatter = zip(*solution.groups, strict=True)
+    lamp, wave, offset, scatter, left_out, left_out_error = zip(*solution.groups, strict=True)
     groups = table_hdu(
         [
             Column(name="LAMP", array=np.array(lamp), comment="lamp"),
             Column(name="WAVELENGTH", array=np.array(wave), unit="Angstrom", comment="mean of the group, air"),
             Column(name="OFFSET", array=np.array(offset), unit="pixel", comment="median residual"),
             Column(name="SCATTER", array=np.array(scatter), unit="pixel", comment="robust rms over the spaxels"),
+            Column(name="LEFTOUT", array=np.array(left_out), unit="pixel", comment="off from where the others put it"),
+            Column(name="LEFTERR", array=np.array(left_out_error), unit="pixel", comment="how far that may be"),
         ],
         name="GROUPS",
     )
     return [scale, width, groups]
+
+
+def _line_group(row: fits.FITS_record, names: Sequence[str]) -> LineGroup:
+    values = [float(row[name]) for name in ("WAVELENGTH", "OFFSET", "SCATTER")]
+    # solutions of before these columns existed still serve
+    left_out = [float(row[name]) for name in ("LEFTOUT", "LEFTERR") if name in names]
+    return LineGroup(str(row["LAMP"]), *values, *left_out)
 
 
 def _solution(table: Table) -> WavelengthSolution:
@@ -203,7 +213,5 @@ def _solution(table: Table) -> WavelengthSolution:
         n_lines=table["NLINES"].astype(np.int64),
         line_sigma=sigma,
         line_sigma_slope=float(width.header["SLOPE"]),
-        groups=tuple(
-            (str(r["LAMP"]), float(r["WAVELENGTH"]), float(r["OFFSET"]), float(r["SCATTER"])) for r in groups.data
-        ),
+        groups=tuple(_line_group(row, groups.columns.names) for row in groups.data),
     )

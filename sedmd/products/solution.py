@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +42,11 @@ class TraceSet:
 
 
 def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Provenance | None = None) -> str:
-    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, and the first wavelength solution."""
+    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, the traces BESIDE, the first wavelengths."""
     t = found.traces
     columns = [
         *_spaxel_columns(found.spaxels),
-        Column(name="CENTRE", array=t.centre, unit="pixel", comment="column about which the trace is expanded"),
-        Column(name="YCOEFF", array=t.y_coeff, unit="pixel", comment="row: powers of (x - CENTRE)/100"),
-        Column(name="XFIRST", array=t.x_first.astype(np.int32), unit="pixel", comment="first column extracted"),
-        Column(name="XLAST", array=t.x_last.astype(np.int32), unit="pixel", comment="last column extracted"),
-        Column(name="RMS", array=t.rms, unit="pixel", comment="scatter of the ridge about the trace"),
+        *_trace_columns(t),
         Column(name="COMPLETE", array=found.complete, comment="3800-9200 Angstrom on the chip"),
         *_solution_columns(found.start),
     ]
@@ -65,7 +61,19 @@ def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Prove
     width.header["ORDER"] = (t.width_order, "degree over the field")
     header = fits.Header()
     add_cards(header, cards)
-    return write_table(path, columns, header, [profile, width, *_solution_hdus(found.start)], provenance=provenance)
+    beside = [] if t.beside is None else [table_hdu(_trace_columns(t.beside), name="BESIDE")]
+    extra = [profile, width, *beside, *_solution_hdus(found.start)]
+    return write_table(path, columns, header, extra, provenance=provenance)
+
+
+def _trace_columns(traces: Traces) -> list[Column]:
+    return [
+        Column(name="CENTRE", array=traces.centre, unit="pixel", comment="column about which the trace is expanded"),
+        Column(name="YCOEFF", array=traces.y_coeff, unit="pixel", comment="row: powers of (x - CENTRE)/100"),
+        Column(name="XFIRST", array=traces.x_first.astype(np.int32), unit="pixel", comment="first column extracted"),
+        Column(name="XLAST", array=traces.x_last.astype(np.int32), unit="pixel", comment="last column extracted"),
+        Column(name="RMS", array=traces.rms, unit="pixel", comment="scatter of the ridge about the trace"),
+    ]
 
 
 def read_traces(path: Path) -> TraceSet:
@@ -83,6 +91,19 @@ def read_traces(path: Path) -> TraceSet:
         profile=Profile(step=float(t[1] - t[0]), value=np.asarray(profile["VALUE"], float)),
         rms=table["RMS"].astype(float),
     )
+    if "BESIDE" in table.extra:
+        beside = table.extra["BESIDE"].data
+        traces = replace(
+            traces,
+            beside=replace(
+                traces,
+                centre=np.asarray(beside["CENTRE"], float),
+                y_coeff=np.asarray(beside["YCOEFF"], float).reshape(-1, traces.y_coeff.shape[1]),
+                x_first=np.asarray(beside["XFIRST"], np.int64),
+                x_last=np.asarray(beside["XLAST"], np.int64),
+                rms=np.asarray(beside["RMS"], float),
+            ),
+        )
     return TraceSet(
         traces=traces, spaxels=_spaxels(table), complete=table["COMPLETE"].astype(bool), start=_solution(table)
     )

@@ -193,6 +193,7 @@ def make_traces(job: Job) -> Result:
     figures = {
         "spaxels": geometry.traces.n,
         "complete": int(geometry.complete.sum()),
+        "beside": 0 if geometry.traces.beside is None else geometry.traces.beside.n,
         "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3),
         "FWHM [px]": round(2.355 * width, 2),
         "pitch [px]": round(geometry.lattice.pitch, 3),
@@ -205,6 +206,7 @@ def make_traces(job: Job) -> Result:
         figures[OFF_THE_DOME] = ", ".join(f"{lamp} {rows:.1f} px" for lamp, rows in off.items())
     cards: Cards = {
         "NSPAXEL": (geometry.traces.n, "spaxels found"),
+        "NBESIDE": (figures["beside"], "spectra mostly off the chip"),
         "NCOMPLET": (int(geometry.complete.sum()), "with 3800-9200 Angstrom on the chip"),
         "PITCHPX": (geometry.lattice.pitch, "[pixel] distance of neighbouring spaxels"),
         "LATANGLE": (geometry.lattice.angle_deg, "[deg] q axis of the lattice from +x"),

@@ -174,7 +174,7 @@ def _plan(folder: Path) -> Plan:
     settings = from_table({"paths": paths}, origin=__file__, base=Path.cwd())
     night = folder.name
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=_never, read_only=True) as ledger:
-        rows = [row for row in ledger.frames(night) if row.frame is not None]
+        rows = [row for row in ledger.frames.of_night(night) if row.frame is not None]
         now = max(row.frame.start for row in rows if row.frame is not None)
         versions = step_versions(settings.jobs.steps_module)
         context = night_context(settings, ledger, night, rows, now=now, final=True, versions=versions)

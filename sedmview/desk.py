@@ -14,7 +14,7 @@ from sedmd.observation.load import Observation
 from sedmd.observation.saved import Verdict
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published
-from sedmview.state import State
+from sedmview.state import ViewerState
 from sedmview.targets import Entry
 from sedmview.words import words_of
 
@@ -39,7 +39,7 @@ class Files(Protocol):
     def published(self, path: Path) -> Published: ...
 
 
-class Jobs(Protocol):
+class BackgroundWork(Protocol):
     """Work away from the window: `done` or `failed` is called back where the presenter lives."""
 
     def submit(
@@ -81,14 +81,14 @@ class Desk:
     files, jobs, view : the disk, work away from the window, the window
     clock : callable
         The time now, UTC.
-    state : State
+    state : ViewerState
     """
 
     files: Files
-    jobs: Jobs
+    jobs: BackgroundWork
     view: View
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    state: State = field(default_factory=State)
+    state: ViewerState = field(default_factory=ViewerState)
 
     def say(self, message: str, *, warning: bool = False) -> None:
         """Tell the observer what happened; an empty message takes the last one away."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from sedmview.desk import Desk
-from sedmview.targets import Entry, Filter, State
+from sedmview.targets import Entry, Filter, TargetStatus
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class Listing:
         state = self._state
         here = state.entry.product if state.entry is not None else ""
         others = [one for one in state.shown_entries if one.product != here and one.product not in state.saving]
-        ready = [one for one in others if one.state is State.READY]
-        ungraded = [one for one in others if one.state is State.AUTOMATIC and not one.standard and one.quality is None]
+        ready = [one for one in others if one.state is TargetStatus.READY]
+        ungraded = [
+            one for one in others if one.state is TargetStatus.AUTOMATIC and not one.standard and one.quality is None
+        ]
         return next(iter(ready + ungraded), None)

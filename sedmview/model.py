@@ -17,7 +17,7 @@ from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import FloatArray
 from sedmd.reduce.target.aperture import Ellipse
 from sedmview.apertures import START_RADIUS, like, placed
-from sedmview.pictures import WINDOWS, Scale, automatic_scale, bounded
+from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded
 
 #: Colour maps for one exposure, and for A minus B: perceptually uniform, safe for the colour-blind.
 MAPS: tuple[str, ...] = ("viridis", "cividis", "gray", "inferno")
@@ -53,7 +53,7 @@ class Choice:
 
     a: Ellipse
     b: Ellipse | None
-    scale: Scale
+    scale: ColourScale
     active: str = "A"
     placed: frozenset[str] = frozenset()
     skysub: bool = True
@@ -247,7 +247,7 @@ def from_draft(draft: Mapping[str, Any]) -> tuple[Choice, Stage]:
         | {
             "a": Ellipse(**values["a"]),
             "b": None if b is None else Ellipse(**b),
-            "scale": Scale(**values["scale"]),
+            "scale": ColourScale(**values["scale"]),
             "placed": frozenset(values["placed"]),
             "window": tuple(values["window"]),
         }

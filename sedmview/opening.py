@@ -18,7 +18,7 @@ from sedmview.listing import Listing
 from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft
 from sedmview.placing import Placing
 from sedmview.spectra import Spectra
-from sedmview.targets import Entry, Filter, State
+from sedmview.targets import Entry, Filter, TargetStatus
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Opening:
         log.warning("%s cannot be opened: %s", entry.product, error)
         words = " ".join(str(error).split()) or type(error).__name__
         state.entries = [
-            replace(one, state=State.FAILED, reason=words) if one.product == entry.product else one
+            replace(one, state=TargetStatus.FAILED, reason=words) if one.product == entry.product else one
             for one in state.entries
         ]
         self._desk.view.changed("entries")
@@ -212,7 +212,7 @@ class Opening:
         state = self._state
         for one in state.shown_entries:
             known = one.product in self._ready or (state.entry is not None and one.product == state.entry.product)
-            if one.state is not State.READY or known or one.product in state.saving:
+            if one.state is not TargetStatus.READY or known or one.product in state.saving:
                 continue
 
             def work(one: Entry = one) -> tuple[Entry, Observation, Suggestion]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sedmview.desk import Desk, Files, Jobs, View
+from sedmview.desk import BackgroundWork, Desk, Files, View
 from sedmview.history import Drafts, History
 from sedmview.listing import Listing
 from sedmview.looking import Looking
@@ -13,7 +13,7 @@ from sedmview.opening import Opening
 from sedmview.placing import Placing
 from sedmview.saving import Saving
 from sedmview.spectra import Spectra
-from sedmview.state import State
+from sedmview.state import ViewerState
 from sedmview.words import prompt
 
 
@@ -31,8 +31,8 @@ class Presenter:
     Attributes
     ----------
     desk : Desk
-        State and outside, which the parts share.
-    state : State
+        ViewerState and outside, which the parts share.
+    state : ViewerState
         What all of them act on.
     listing, opening : the list of targets; opening one of it
     history, drafts : changes of the choice and undo; what is kept of it
@@ -44,12 +44,12 @@ class Presenter:
         self,
         *,
         files: Files,
-        jobs: Jobs,
+        jobs: BackgroundWork,
         view: View,
         reducer: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.desk = desk = Desk(files=files, jobs=jobs, view=view, clock=clock, state=State(reducer=reducer))
+        self.desk = desk = Desk(files=files, jobs=jobs, view=view, clock=clock, state=ViewerState(reducer=reducer))
         self.state = desk.state
         self.drafts = Drafts(desk)
         self.history = History(desk, self.drafts)

@@ -16,7 +16,7 @@ from sedmview.listing import Listing
 from sedmview.model import Choice, Stage, placement_of
 from sedmview.opening import Opening
 from sedmview.spectra import Spectra
-from sedmview.targets import Entry, State
+from sedmview.targets import Entry, TargetStatus
 from sedmview.words import is_expected, locked_words, words_of
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Saving:
         state = self._state
         state.saving.discard(entry.product)
         self._drafts.forget(entry)
-        done = replace(entry, state=State.DONE, quality=decision.quality, reducer=decision.reducer, reason="")
+        done = replace(entry, state=TargetStatus.DONE, quality=decision.quality, reducer=decision.reducer, reason="")
         state.entries = [done if one.product == entry.product else one for one in state.entries]
         if state.entry is not None and state.entry.product == entry.product:
             state.entry = done

@@ -13,7 +13,7 @@ from sedmview.targets import Entry, Filter, passes
 
 
 @dataclass
-class State:
+class ViewerState:
     """The state behind the window; its parts change it, everybody may read it.
 
     Attributes

@@ -6,7 +6,7 @@ from sedmd.core.errors import SedmError
 from sedmd.core.quality import QUALITIES
 from sedmview import targets
 from sedmview.model import Choice, Stage
-from sedmview.state import State
+from sedmview.state import ViewerState
 
 
 def words_of(error: Exception) -> str:
@@ -19,7 +19,7 @@ def is_expected(error: Exception) -> bool:
     return isinstance(error, SedmError | OSError | ValueError)
 
 
-def locked_words(state: State) -> str:
+def locked_words(state: ViewerState) -> str:
     """Of a target that is saved."""
     entry = state.entry
     quality = (entry.quality if entry else None) or 0
@@ -27,12 +27,12 @@ def locked_words(state: State) -> str:
     return f"Saved{by}: {quality} {QUALITIES.get(quality, '')}.   R redoes it   Enter: next target"
 
 
-def search_words(state: State) -> str:
+def search_words(state: ViewerState) -> str:
     """Why the search offers nothing."""
     return state.suggestion.words if state.suggestion is not None else "the search failed"
 
 
-def prompt(state: State) -> str:
+def prompt(state: ViewerState) -> str:
     """One line: what the observer is expected to do now."""
     if state.opening is not None:
         return f"Opening {state.opening.product} ..."
@@ -44,7 +44,7 @@ def prompt(state: State) -> str:
         return locked_words(state)
     if state.entry.partial and not state.choice.partial:
         here, other = state.entry.half, "AB".replace(state.entry.half, "")
-        waits = state.entry.state is targets.State.PAIR
+        waits = state.entry.state is targets.TargetStatus.PAIR
         waiting = f"{other} has not come yet" if waits else f"{other} never came"
         return f"Only {here}: {waiting}. Without it the sky is worse; Shift+P takes it alone deliberately"
     if state.stage is Stage.SCALE:
@@ -52,7 +52,7 @@ def prompt(state: State) -> str:
     return _placing_words(state, state.choice)
 
 
-def _placing_words(state: State, choice: Choice) -> str:
+def _placing_words(state: ViewerState, choice: Choice) -> str:
     phase = state.phase
     offer = "   S takes the suggestion" if state.suggestion and state.suggestion.a and phase in (1, 2) else ""
     if phase in (1, 2) and choice.b is not None:

@@ -101,7 +101,7 @@ class Loops:
 
 _LOAD = """
 import json
-from sedmd.reduce.compiled import load_all
+from sedmd.reduce.numeric.compiled import load_all
 print(json.dumps([[place.folder and str(place.folder), place.loaded] for place in load_all().values()]))
 """
 

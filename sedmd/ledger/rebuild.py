@@ -46,7 +46,7 @@ def rebuild(settings: Settings, *, clock: Callable[[], datetime]) -> str:
                 f"ledger made again from {found.nights} journals: {found.frames} frames, {found.jobs} jobs, "
                 f"{found.products} products; {found.lost} products were lost or changed and will be made again"
             )
-            ledger.note("", "ledger", told)
+            ledger.events.note("", "ledger", told)
         # the whole new one is there: only now the old one goes
         aside = f".damaged-{clock():%Y%m%dT%H%M%S}"
         for part in _parts(path):
@@ -72,7 +72,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Told:
+class JournalContents:
     """What a journal tells in the end: the last word on each frame, job, product and mark."""
 
     frames: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -81,9 +81,9 @@ class Told:
     marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
 
-def told_by(folder: Path) -> Told:
+def told_by(folder: Path) -> JournalContents:
     """What the journal of a night's directory tells; nothing if there is none."""
-    told = Told()
+    told = JournalContents()
     if not (folder / NAME).exists():
         return told
     frames, jobs, made, marks = told.frames, told.jobs, told.made, told.marks
@@ -112,25 +112,25 @@ def told_by(folder: Path) -> Told:
 
 
 def replay(
-    ledger: Ledger, folder: Path, told: Told, found: Found, *, intact: Callable[[Path, dict[str, Any]], bool]
+    ledger: Ledger, folder: Path, told: JournalContents, found: Found, *, intact: Callable[[Path, dict[str, Any]], bool]
 ) -> None:
     """Put what a journal tells into a ledger that writes none; `intact` says whether a product is the one told of."""
     found.nights += 1
     for row in told.frames.values():
-        ledger.put_frame(frame_row(row, forgotten=True))
+        ledger.frames.put(frame_row(row, forgotten=True))
         found.frames += 1
     for key, entry in told.jobs.items():
-        ledger.restore_job(key, folder.name, entry)
+        ledger.jobs.restore(key, folder.name, entry)
         found.jobs += 1
     for name, (key, product) in told.made.items():
         path = folder / name
         if key in told.jobs and path.exists() and intact(path, product):
-            ledger.restore_product(path, folder.name, key, product)
+            ledger.products.restore(path, folder.name, key, product)
             found.products += 1
         else:
             found.lost += 1
     for (kind, subject), entry in told.marks.items():
-        ledger.mark(kind, folder.name, subject, entry["text"])
+        ledger.marks.put(kind, folder.name, subject, entry["text"])
 
 
 def take_up(ledger: Ledger, folder: Path) -> bool:
@@ -140,11 +140,11 @@ def take_up(ledger: Ledger, folder: Path) -> bool:
     taken when they were made, and reading years of cubes again would take days.
     """
     told = told_by(folder)
-    if told.jobs.keys() <= ledger.records(folder.name).keys():
+    if told.jobs.keys() <= ledger.jobs.records(folder.name).keys():
         return False
     with ledger.together():
         replay(ledger, folder, told, Found(), intact=lambda path, made: path.stat().st_size == made["size"])
-        for name in ledger.products(folder.name):
+        for name in ledger.products.by_name(folder.name):
             if name not in told.made:
-                ledger.forget_product(folder / name, folder.name, "superseded by another sedmd")
+                ledger.products.forget(folder / name, folder.name, "superseded by another sedmd")
     return True

@@ -15,7 +15,7 @@ from sedmd.observation.decisions import Placement
 from sedmd.observation.extract import find_target, fit_cards, fitted_spectrum, median_snr
 from sedmd.observation.load import Observation
 from sedmd.observation.meta import in_order
-from sedmd.observation.seeing import Expected
+from sedmd.observation.seeing import TargetPrior
 from sedmd.products.fitsio import Cards
 from sedmd.reduce.numeric.containers import Cube, FloatArray, IntArray, Spectrum
 from sedmd.reduce.numeric.hexagon import cell_area
@@ -84,7 +84,7 @@ def extract(observation: Observation, placement: Placement) -> Extraction:
     return Extractor(observation).extract(placement)
 
 
-def fit(observation: Observation, expected: Expected) -> tuple[Automatic, Extraction | None]:
+def fit(observation: Observation, expected: TargetPrior) -> tuple[Automatic, Extraction | None]:
     """The pipeline's own extraction: what was found, and its calibrated spectrum; None where nothing was found."""
     exposures, subject = observation.exposures, observation.inputs.subject
     found = find_target(exposures, subject, expected)
@@ -109,9 +109,9 @@ class Extractor:
         self.observation = observation
         self._negative = negated(observation.field_cube) if observation.pair else observation.field_cube
         self._parts: dict[tuple[object, ...], Part] = {}
-        self._fits: dict[Expected, Extraction] = {}
+        self._fits: dict[TargetPrior, Extraction] = {}
 
-    def keep(self, expected: Expected, fitted: Extraction) -> None:
+    def keep(self, expected: TargetPrior, fitted: Extraction) -> None:
         """A fit that was made already: a second for each cube."""
         self._fits[expected] = fitted
 
@@ -121,7 +121,7 @@ class Extractor:
             raise ValueError("a pair needs the apertures A and B, a single exposure A only")
         return self._aperture(placement) if placement.fit is None else self._fit(placement.fit)
 
-    def _fit(self, expected: Expected) -> Extraction:
+    def _fit(self, expected: TargetPrior) -> Extraction:
         if expected not in self._fits:
             found, fitted = fit(self.observation, expected)
             if fitted is None:

@@ -20,7 +20,7 @@ from sedmd.core.quality import DECISION_KIND, DECISION_SUFFIX, QUALITIES
 from sedmd.host.files import write_bytes_atomic
 from sedmd.host.foreign_file import ForeignFault, content_of, table_in
 from sedmd.observation.inputs import Subject
-from sedmd.observation.seeing import Expected
+from sedmd.observation.seeing import TargetPrior
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
@@ -56,7 +56,7 @@ class Placement:
         The light of a star that falls beyond the aperture is corrected for: in both exposures of a pair.
     psf_a, psf_b : Psf or None
         Image of a star in each exposure; where one is not known the other counts, without either nothing is corrected.
-    fit : Expected or None
+    fit : TargetPrior or None
         The spectrum is the pipeline's own, PSF and host fitted together with this known before; the apertures then
         only mark the target. None: the spectrum is that of the apertures.
     """
@@ -67,7 +67,7 @@ class Placement:
     point_source: bool = True
     psf_a: Psf | None = None
     psf_b: Psf | None = None
-    fit: Expected | None = None
+    fit: TargetPrior | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +345,7 @@ def _placement(table: Mapping[str, Any], name: str) -> Placement:
     )
 
 
-def _fit(value: object, name: str) -> Expected | None:
+def _fit(value: object, name: str) -> TargetPrior | None:
     if value is None:
         return None
     table = _table(value, name, "fit")
@@ -353,7 +353,7 @@ def _fit(value: object, name: str) -> Expected | None:
     places = [_table(one, name, "place of the fit") for one in _list(table, name, "places")]
     if not places:
         raise DecisionFault(f"{name}: places is empty, expected one place at least where targets land")
-    return Expected(
+    return TargetPrior(
         places=tuple(_place(one, name) for one in places),
         seeing=Seeing(
             fwhm_arcsec=_number(seeing, name, "fwhm_arcsec", 0.1, 30),

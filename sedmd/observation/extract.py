@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sedmd.core.config import Extraction
+from sedmd.core.config import AutomaticExtraction
 from sedmd.observation.exposure import Exposure, gain_of_b, to_mean_airmass
 from sedmd.observation.inputs import Subject
 from sedmd.observation.meta import calibrations_of, figures_of, in_order
-from sedmd.observation.seeing import Expected
+from sedmd.observation.seeing import TargetPrior
 from sedmd.products.fitsio import Cards, CardValue
 from sedmd.products.spectrum import Field
 from sedmd.reduce.cube.collapse import collapse
@@ -32,7 +32,7 @@ TOLD_RANGE = (4500.0, 8500.0)
 PICTURE_RANGE = (5000.0, 8000.0)
 
 
-def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Expected) -> Automatic:
+def find_target(exposures: Sequence[Exposure], subject: Subject, expected: TargetPrior) -> Automatic:
     """What is found without an observer; for the flux of a pair, in counts of A.
 
     Parameters
@@ -71,7 +71,7 @@ def concerns_of(exposures: Sequence[Exposure], subject: Subject) -> list[Doubt]:
     return concerns
 
 
-def is_final(found: Automatic, subject: Subject, settings: Extraction) -> bool:
+def is_final(found: Automatic, subject: Subject, settings: AutomaticExtraction) -> bool:
     """Whether the spectrum is final without an observer."""
     least = STANDARD_CONFIDENCE if subject.standard else float(settings.min_confidence)
     return found.point is not None and not found.confidence < least

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sedmd.core.config import Calibrations, Extraction
+from sedmd.core.config import AutomaticExtraction, Calibrations
 from sedmd.core.job import Job
 from sedmd.host.foreign_file import each
 from sedmd.plan.calibrations import age_nights
@@ -76,7 +76,7 @@ class Inputs:
         Spectrum of the standard star that tells PSF width and where targets land: the night's nearest in time.
     flux : FluxSource or None
         None before the first standard star, where no earlier night's can be used either.
-    settings : Extraction
+    settings : AutomaticExtraction
     by_headers : bool
         No ledger told of this observation: star and flux calibration were found by the headers in the folder.
     """
@@ -84,7 +84,7 @@ class Inputs:
     subject: Subject
     star: Path | None = None
     flux: FluxSource | None = None
-    settings: Extraction = field(default_factory=Extraction)
+    settings: AutomaticExtraction = field(default_factory=AutomaticExtraction)
     by_headers: bool = False
 
 
@@ -115,12 +115,12 @@ def flux_of(job: Job) -> FluxSource | None:
 
 def inputs_of(extract: Job, calibrate: Job | None = None) -> Inputs:
     """What the planner chose for an observation, from its jobs ``extract`` and ``calibrate``."""
-    usual, options = Extraction(), extract.options
+    usual, options = AutomaticExtraction(), extract.options
     return Inputs(
         subject=subject_of(extract),
         star=extract.one("star") if extract.inputs.get("star") else None,
         flux=None if calibrate is None else flux_of(calibrate),
-        settings=Extraction(
+        settings=AutomaticExtraction(
             min_confidence=float(options.get("min_confidence", usual.min_confidence)),
             pointing_arcsec=options.get("pointing_arcsec"),
             seeing_arcsec=float(options.get("seeing_arcsec", usual.seeing_arcsec)),
@@ -141,7 +141,11 @@ def subject_by_header(frames: Sequence[Frame]) -> Subject:
 
 
 def inputs_by_headers(
-    frames: Sequence[Frame], folder: Path, *, settings: Extraction | None = None, rules: Calibrations | None = None
+    frames: Sequence[Frame],
+    folder: Path,
+    *,
+    settings: AutomaticExtraction | None = None,
+    rules: Calibrations | None = None,
 ) -> Inputs:
     """What the headers in a folder tell of an observation that no ledger knows.
 
@@ -151,7 +155,7 @@ def inputs_by_headers(
         One exposure, or A and B.
     folder : Path
         Of the cubes: ``YYYYMMDD`` where earlier nights' flux calibrations may stand in.
-    settings : Extraction, optional
+    settings : AutomaticExtraction, optional
     rules : Calibrations, optional
         How old an earlier night's flux calibration may be.
     """
@@ -159,7 +163,7 @@ def inputs_by_headers(
         subject=subject_by_header(frames),
         star=None if frames[0].kind is Kind.STANDARD else nearest_star(folder, frames[0].start),
         flux=flux_by_headers(folder, max_age_nights=(rules or Calibrations()).fallback_max_age_nights),
-        settings=settings or Extraction(),
+        settings=settings or AutomaticExtraction(),
         by_headers=True,
     )
 

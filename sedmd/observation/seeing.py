@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sedmd.core.config import Extraction
+from sedmd.core.config import AutomaticExtraction
 from sedmd.observation.exposure import Exposure, airmass_of
 from sedmd.observation.inputs import Subject
 from sedmd.products.conditions import seeing_told
@@ -23,7 +23,7 @@ STAR_FWHM_ARCSEC = (1.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class TargetPrior:
     """What the extraction is told before it looks at the cubes.
 
     Attributes
@@ -39,8 +39,8 @@ class Expected:
 
 
 def expected(
-    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: Extraction
-) -> Expected:
+    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
+) -> TargetPrior:
     """What is known of a target; of a standard star nothing is asked: it is the brightest object.
 
     Parameters
@@ -48,18 +48,18 @@ def expected(
     exposures : one, or A and B
     subject : Subject
     star : header of the spectrum of the night's standard star, None without one
-    settings : Extraction
+    settings : AutomaticExtraction
     """
     if subject.standard:
-        return Expected()
-    return Expected(
+        return TargetPrior()
+    return TargetPrior(
         places=expected_places(exposures, subject, star, settings),
         seeing=night_seeing(exposures, star) or Seeing(fwhm_arcsec=float(settings.seeing_arcsec)),
     )
 
 
 def expected_places(
-    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: Extraction
+    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
 ) -> tuple[Place, ...]:
     """Where the target is looked for: see `sedmd.products.landing.places_for`."""
     header, half = exposures[0].header, bool(subject.half)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sedmd.observation.aperture import Extraction, fit
 from sedmd.observation.load import Observation, star_header
-from sedmd.observation.seeing import Expected, expected, expected_places, night_seeing, star_images
+from sedmd.observation.seeing import TargetPrior, expected, expected_places, night_seeing, star_images
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.automatic import Automatic
 from sedmd.reduce.target.find import Source
@@ -36,7 +36,7 @@ class Suggestion:
         Where targets land, arcsec; two places if the night's star contradicts the nights before, none if not known.
     fitted : Extraction or None
         The spectrum that the pipeline makes, PSF and host fitted together; None where it makes none.
-    told : Expected or None
+    told : TargetPrior or None
         What the fit was told before; a placement with it stands for that spectrum.
     """
 
@@ -49,7 +49,7 @@ class Suggestion:
     others: tuple[tuple[float, float], ...] = ()
     expected: tuple[tuple[float, float], ...] = ()
     fitted: Extraction | None = None
-    told: Expected | None = None
+    told: TargetPrior | None = None
 
 
 def suggest(observation: Observation) -> Suggestion:

@@ -1,4 +1,4 @@
-"""What the Sun dictates: from when on an earlier night's calibrations may serve, and when a night is over."""
+"""What the Sun dictates: from when on an earlier night's calibrations may be used, and when a night is over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sedmd.core.config import Settings
-from sedmd.core.sun import Site, sun_times
+from sedmd.core.sun import Observatory, sun_times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Deadlines:
     ----------
     sunset, sunrise : datetime
     fallback_from : datetime
-        From then on calibrations of an earlier night serve where tonight's are not usable.
+        From then on calibrations of an earlier night are used where tonight's are not usable.
     closes : datetime
         From then on the night is over once no frame has come for a while.
     """
@@ -48,7 +48,7 @@ def deadlines(night: str, settings: Settings) -> Deadlines:
         If the Sun does not set there in that night.
     """
     site = settings.site
-    sun = sun_times(night, Site(site.latitude_deg, site.longitude_deg, site.height_m))
+    sun = sun_times(night, Observatory(site.latitude_deg, site.longitude_deg, site.height_m))
     return Deadlines(
         sunset=sun.sunset,
         sunrise=sun.sunrise,

@@ -1,4 +1,4 @@
-"""What became of a raw frame, told from the jobs that it went into."""
+"""The outcome of a raw frame, from the jobs that it went into."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sedmd.raw.frames import Frame
 
 
 def calibration_fate(frame: Frame, node: Node) -> Fate:
-    """What became of a frame that is combined with others by the job `node`."""
+    """The outcome of a frame that is combined with others by the job `node`."""
     if node.state is State.DONE:
-        return Fate(frame=frame, became=f"part of {next(iter(node.job.outputs.values())).name}")
+        return Fate(frame=frame, outcome=f"part of {next(iter(node.job.outputs.values())).name}")
     if node.state is State.WAITING and not node.active:
-        return Fate(frame=frame, became="not used", why=node.reason)
-    return Fate(frame=frame, became=str(node.state), why=node.reason, good=not node.lost)
+        return Fate(frame=frame, outcome="not used", why=node.reason)
+    return Fate(frame=frame, outcome=str(node.state), why=node.reason, good=not node.lost)
 
 
 def with_cause(node: Node, frames: Sequence[Frame]) -> Node:
@@ -32,16 +32,16 @@ def with_cause(node: Node, frames: Sequence[Frame]) -> Node:
 
 
 def on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
-    """What became of an exposure on the sky, from the jobs that reduce it."""
+    """The outcome of an exposure on the sky, from the jobs that reduce it."""
     for node, made in ((cube, ""), (ext, "cube; "), (spectrum, "cube; ")):
         if node.state is State.DONE:
             continue
         if node.state is State.AWAITING:
-            return Fate(frame=frame, became="cube; awaiting observer", why=node.reason)
-        return Fate(frame=frame, became=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost)
+            return Fate(frame=frame, outcome="cube; awaiting observer", why=node.reason)
+        return Fate(frame=frame, outcome=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost)
     notes = list(frame.notes)
     if cube.fallback:
         notes.insert(0, f"calibrations of {cube.fallback}")
     if half := ext.job.options.get("half_of_pair"):
         notes.insert(0, f"only the [{half}] exposure of a pair: sky subtraction is inferior")
-    return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(notes))
+    return Fate(frame=frame, outcome=spectrum.job.outputs["ascii"].name, why="; ".join(notes))

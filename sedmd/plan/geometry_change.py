@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
+class NightGeometry:
     """What describes the instrument in the figures of a night's calibrations; None where a figure is missing.
 
     Attributes
@@ -40,7 +40,7 @@ class Geometry:
     lines: float | None = None
 
     @classmethod
-    def from_figures(cls, traces: Mapping[str, object], wavelength: Mapping[str, object]) -> Geometry:
+    def from_figures(cls, traces: Mapping[str, object], wavelength: Mapping[str, object]) -> NightGeometry:
         """The geometry that the figures of the steps ``traces`` and ``wavelength`` tell.
 
         Parameters
@@ -54,7 +54,7 @@ class Geometry:
         )
 
 
-#: Field of `Geometry` -> name of the figure, by step.
+#: Field of `NightGeometry` -> name of the figure, by step.
 TRACES_FIGURES: Mapping[str, str] = {
     "spaxels": "spaxels",
     "complete": "complete",
@@ -109,12 +109,12 @@ _LIMITS = (
 )
 
 
-def departures(tonight: Geometry, before: Geometry) -> tuple[str, ...]:
+def departures(tonight: NightGeometry, before: NightGeometry) -> tuple[str, ...]:
     """What of tonight's geometry departs from an earlier one by more than an instrument does from night to night.
 
     Parameters
     ----------
-    tonight, before : Geometry
+    tonight, before : NightGeometry
         Figures that either does not know are not compared.
 
     Returns

@@ -78,22 +78,22 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What became of a raw frame, in words for the table at the end."""
+    """The outcome of a raw frame, in words for the table at the end."""
 
     frame: Frame
-    became: str
+    outcome: str
     why: str = ""
     good: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetTold:
-    """What is told of a set of dome and lamps: when it was taken, its frames by name and what became of them.
+    """What is told of a set of dome and lamps: when it was taken, its frames by name and their outcome.
 
     Attributes
     ----------
     doubtful : bool
-        It gave way to another, or serves, with a doubt.
+        It is rejected for another, or used with a concern.
     """
 
     span: str
@@ -108,13 +108,13 @@ class Plan:
     Attributes
     ----------
     missing : tuple of str
-        Calibrations that cannot be made and for which nothing else serves.
+        Calibrations that cannot be made and for which there is nothing else.
     lacking : tuple of str
-        Tonight's calibrations that cannot be made, whether another night's serve or not.
+        Tonight's calibrations that cannot be made, whether another night's are used or not.
     fallback : CalibrationSet or None
-        The earlier night's calibrations that serve.
+        The earlier night's calibrations that are used.
     flux_fallback : FluxCalibration or None
-        The earlier night's flux calibration that serves.
+        The earlier night's flux calibration that is used.
     offers : tuple of str
         Observations reduced with an earlier night's calibrations, while tonight's are there by now.
     departed : str

@@ -18,14 +18,14 @@ from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_fate, on_sky_fate, with_cause
-from sedmd.plan.job_inputs import Absent, Source, mended
-from sedmd.plan.jobs import Jobs
+from sedmd.plan.job_inputs import Absent, InputFile, mended
+from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, Fate, Node, Plan, SetTold, State
 from sedmd.plan.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
-from sedmd.plan.series_concerns import Doubt, doubt_of_geometry, sets_told, words
+from sedmd.plan.series_concerns import SetConcern, doubt_of_geometry, sets_told, words
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
-from sedmd.raw.visits import Observation, observations
+from sedmd.raw.visits import Visit, observations
 
 #: Steps that make the geometry of a night.
 CHAIN = ("traces", "wavelength", "flat")
@@ -51,7 +51,7 @@ class _Exposure:
     first: int
 
 
-class _Planner(Jobs):
+class _Planner(JobMaker):
     """Builds the plan in the order of the recipe; lives for one call."""
 
     def __init__(self, context: Context) -> None:
@@ -79,13 +79,13 @@ class _Planner(Jobs):
 
         for frame in frames:
             if frame.kind is Kind.IGNORED:
-                self.fates[frame.path] = Fate(frame=frame, became="ignored", why=frame.reason)
+                self.fates[frame.path] = Fate(frame=frame, outcome="ignored", why=frame.reason)
             elif frame.kind is Kind.NE:
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why="no step uses the Ne lamp")
+                self.fates[frame.path] = Fate(frame=frame, outcome="not used", why="no step uses the Ne lamp")
         for frame, why in refused:
-            self.fates[frame.path] = Fate(frame=frame, became="quarantined", why=why, good=False)
+            self.fates[frame.path] = Fate(frame=frame, outcome="quarantined", why=why, good=False)
         for frame, why in (*late, *aside, *dawn):
-            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+            self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
         lacking = tuple(dict.fromkeys(self.lacking))
         flux = self.context.flux_fallback
         return Plan(
@@ -106,7 +106,7 @@ class _Planner(Jobs):
 
     def _bias(self, series: Series) -> Node:
         label = bias_label(series.adc_speed_mhz)
-        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        raw = [InputFile(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
         node = self.node(
             RECIPE["bias"],
@@ -121,22 +121,24 @@ class _Planner(Jobs):
     def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
         """Combine the lamps of one set: the first against which nothing is known, else that with the least doubt."""
         tried: list[tuple[Series, Node]] = []
-        made: list[tuple[dict[Kind, tuple[Series, Node]], Doubt, str]] = []
+        made: list[tuple[dict[Kind, tuple[Series, Node]], SetConcern, str]] = []
         for one in sets:
             lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
             made.append((lamps, *self._doubt({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1)))
-            if made[-1][1] is Doubt.NONE:
+            if made[-1][1] is SetConcern.NONE:
                 break
         if not made:
             return {}
         served, doubt, doubted = min(made, key=lambda option: option[1])
         for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
-            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+            self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
         whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
         for (lamps, _, _), why in zip(made, whys, strict=True):
             for series, _ in lamps.values() if why else ():
                 for frame in series.frames:
-                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=f"of a set of calibrations {why}")
+                    self.fates[frame.path] = Fate(
+                        frame=frame, outcome="not used", why=f"of a set of calibrations {why}"
+                    )
         serving = [frame for series, _ in served.values() for frame in series.frames]
         self.sets = sets_told(sets, whys, serving, doubt, doubted)
         for series, node in tried:
@@ -145,7 +147,7 @@ class _Planner(Jobs):
         self.nodes += [node for _, node in served.values()]
         return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
 
-    def _doubt(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[Doubt, str]:
+    def _doubt(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[SetConcern, str]:
         """What speaks against these lamps: a job that failed on them, or what the geometry made of them is like.
 
         Asked of the ledger, since a set that gave way no longer has its products. Whether the geometry of a set that is
@@ -153,16 +155,16 @@ class _Planner(Jobs):
         """
         for node in lamps.values():
             if node.lost:
-                return Doubt.FAILED, f"{node.job.label}: {node.reason}"
+                return SetConcern.FAILED, f"{node.job.label}: {node.reason}"
         if any(kind not in lamps for kind in SET):
-            return Doubt.NONE, ""
+            return SetConcern.NONE, ""
         figures: dict[str, Mapping[str, Any]] = {}
         roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
         for name in CHAIN:
             node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
             record = self.context.records.get(node.key)
             if record is not None and record.state in (State.FAILED, State.QUARANTINED):
-                return Doubt.FAILED, f"{name}: {record.reason}"
+                return SetConcern.FAILED, f"{name}: {record.reason}"
             if record is not None and record.state == State.DONE:
                 figures[name] = record.figures
             roles[name] = self.output(node, name)
@@ -182,7 +184,7 @@ class _Planner(Jobs):
 
     def _lamp(self, series: Series, masters: Mapping[float, Node], *, urgency: int | None = None) -> Node:
         """The job that combines the frames of a lamp; not yet part of the plan."""
-        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        raw = [InputFile(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         bias = self._bias_for(series.adc_speed_mhz, masters)
         return self.make(
             RECIPE["lamp"],
@@ -202,7 +204,7 @@ class _Planner(Jobs):
         for series in speeds.values():
             for frame in series.frames:
                 why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+                self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
         node = self._lamp(served, masters, urgency=8)
         self.nodes.append(self._tell(served, node))
 
@@ -213,7 +215,7 @@ class _Planner(Jobs):
             fate = calibration_fate(frame, node)
             if node.state is State.DONE and frame.stem in without:
                 product = next(iter(node.job.outputs.values())).name
-                fate = Fate(frame=frame, became="not used", why=f"left out of {product}; the log says why")
+                fate = Fate(frame=frame, outcome="not used", why=f"rejected from {product}; the log says why")
             self.fates[frame.path] = fate
         return node
 
@@ -234,9 +236,9 @@ class _Planner(Jobs):
         why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
         return Absent(why=why, missing=False, active=True)
 
-    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, Source | Absent]:
+    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, InputFile | Absent]:
         """Traces, wavelength and flat of the night."""
-        roles: dict[str, Source | Absent] = {}
+        roles: dict[str, InputFile | Absent] = {}
         for kind in SET:
             made: Node | Absent | None = lamps.get(kind)
             if made is None:
@@ -267,12 +269,12 @@ class _Planner(Jobs):
             return wavelength
         self.departed = "; ".join(found)
         reason = (
-            f"departs from the last good night: {self.departed}. Look at the lamps; "
+            f"geometry change since the last good night: {self.departed}. Look at the lamps; "
             f"if the instrument was changed: sedmd accept {self.context.night}"
         )
         return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
 
-    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> Source | Absent:
+    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> InputFile | Absent:
         made: Node | Absent | None = masters.get(speed)
         if made is None:
             others = ", ".join(f"{other:.1f}" for other in masters)
@@ -287,7 +289,7 @@ class _Planner(Jobs):
         self,
         frames: Sequence[Frame],
         masters: Mapping[float, Node],
-        chain: Mapping[str, Source | Absent],
+        chain: Mapping[str, InputFile | Absent],
     ) -> None:
         on_sky = [frame for frame in frames if frame.kind.on_sky]
         safe = product_names(frame.name for frame in on_sky)
@@ -315,16 +317,16 @@ class _Planner(Jobs):
                 self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
 
     @staticmethod
-    def _first(visit: Observation, current: str) -> int:
+    def _first(visit: Visit, current: str) -> int:
         """How much earlier than the others, and than what is made anew with a new star, this visit is reduced."""
         return 2 if visit.standard else 1 if visit.name == current else 0
 
     def _cubes(
         self,
-        visit: Observation,
+        visit: Visit,
         exposures: Sequence[_Exposure],
         masters: Mapping[float, Node],
-        chain: Mapping[str, Source | Absent],
+        chain: Mapping[str, InputFile | Absent],
     ) -> list[Node]:
         """The cube jobs of a visit: with tonight's calibrations, or all of them with one earlier night's."""
         tonight = {name: chain[name] for name in CHAIN}
@@ -352,9 +354,9 @@ class _Planner(Jobs):
         given = [one for one in bias if one is not None]
         if len(given) < len(bias):
             return []
-        chain = {name: Source.of(getattr(fallback, name)) for name in CHAIN}
+        chain = {name: InputFile.of(getattr(fallback, name)) for name in CHAIN}
         return [
-            self._cube(exposure, Source.of(one), chain, fallback=fallback)[0]
+            self._cube(exposure, InputFile.of(one), chain, fallback=fallback)[0]
             for exposure, one in zip(exposures, given, strict=True)
         ]
 
@@ -367,11 +369,11 @@ class _Planner(Jobs):
     def _cube(
         self,
         exposure: _Exposure,
-        bias: Source | Absent | None,
-        chain: Mapping[str, Source | Absent | None],
+        bias: InputFile | Absent | None,
+        chain: Mapping[str, InputFile | Absent | None],
         *,
         fallback: CalibrationSet | None = None,
-    ) -> tuple[Node, list[Source | Absent]]:
+    ) -> tuple[Node, list[InputFile | Absent]]:
         """A cube job that is not yet part of the plan, and the calibrations it rests on."""
         frame = exposure.frame
         given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
@@ -380,7 +382,7 @@ class _Planner(Jobs):
             RECIPE["cube"],
             f"{frame.stem} {frame.name}",
             {
-                "raw": [Source(path=frame.path, checksum=frame.checksum)],
+                "raw": [InputFile(path=frame.path, checksum=frame.checksum)],
                 **{role: [source] for role, source in given.items()},
             },
             {"stem": frame.stem, "target": exposure.safe},
@@ -391,7 +393,7 @@ class _Planner(Jobs):
         )
         return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
 
-    def _give_up_lost_partner(self, visit: Observation, cubes: Mapping[Path, Node]) -> list[Observation]:
+    def _give_up_lost_partner(self, visit: Visit, cubes: Mapping[Path, Node]) -> list[Visit]:
         """A pair of which one exposure cannot be reduced becomes single exposures."""
         if not visit.pair or not any(cubes[frame.path].lost for frame in visit.frames):
             return [visit]
@@ -408,9 +410,9 @@ class _Planner(Jobs):
 
     def _extract(
         self,
-        visit: Observation,
+        visit: Visit,
         cubes: Mapping[Path, Node],
-        star: Mapping[str, list[Source | Absent]],
+        star: Mapping[str, list[InputFile | Absent]],
         firsts: Mapping[str, int],
     ) -> Node:
         made = [self.output(cubes[frame.path], "e3d") for frame in visit.frames]
@@ -443,9 +445,7 @@ class _Planner(Jobs):
         )
         return self.replace(node, with_cause(node, visit.frames))
 
-    def _star_for(
-        self, visit: Observation, stars: Sequence[tuple[Observation, Node]]
-    ) -> dict[str, list[Source | Absent]]:
+    def _star_for(self, visit: Visit, stars: Sequence[tuple[Visit, Node]]) -> dict[str, list[InputFile | Absent]]:
         """The standard star nearest in time, which tells the seeing; none before the night has one."""
         if pending := self._pending([node for _, node in stars]):
             return {"star": [pending]}
@@ -474,10 +474,8 @@ class _Planner(Jobs):
         sources = [self.output(node, "ext") for node in done]
         return self.node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
 
-    def _calibrate(
-        self, visit: Observation, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]
-    ) -> Node:
-        roles: dict[str, list[Source | Absent]] = {"ext": [self.output(ext, "ext")]}
+    def _calibrate(self, visit: Visit, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]) -> Node:
+        roles: dict[str, list[InputFile | Absent]] = {"ext": [self.output(ext, "ext")]}
         options: dict[str, Any] = {"name": visit.name, "standard": visit.standard, "star": visit.star}
         earlier = self.context.flux_fallback
         if isinstance(fluxcal, Absent):
@@ -485,7 +483,7 @@ class _Planner(Jobs):
         elif fluxcal is not None and not fluxcal.lost:
             roles["fluxcal"] = [self.output(fluxcal, "fluxcal")]
         elif earlier is not None:
-            roles["fluxcal"] = [Source.of(earlier.fluxcal)]
+            roles["fluxcal"] = [InputFile.of(earlier.fluxcal)]
             options["fluxcal"] = earlier.told()
         hold = None
         if (who := self.context.graded.get(visit.product)) is not None:
@@ -502,7 +500,7 @@ class _Planner(Jobs):
             options=options,
         )
 
-    def _page(self, visit: Observation, spectrum: Node) -> Node:
+    def _page(self, visit: Visit, spectrum: Node) -> Node:
         """The picture of a spectrum; whatever becomes of it, no frame's fate depends on it."""
         return self.node(
             RECIPE["page"],
@@ -529,6 +527,6 @@ class _Planner(Jobs):
             self.lacking.append(f"{node.job.label}: {node.reason}")
 
 
-def _names(visit: Observation) -> tuple[str, ...]:
+def _names(visit: Visit) -> tuple[str, ...]:
     """Names by which an operator may mean a visit."""
     return (visit.product, visit.name, visit.safe, *(frame.stem for frame in visit.frames))

@@ -1,4 +1,4 @@
-"""Calibration series of a night: which frames are combined, and which set of lamps serves. Pure functions of frames.
+"""Calibration series of a night: which frames are combined, and which set of lamps is used. Pure functions of frames.
 
 The robot announces a series as "n of N" and takes it without a pause. After a restart it counts what is there and takes
 the rest as a series of its own: "1 of 4" to "4 of 4" after six of ten. A lamp, or all of them, may be taken again, and
@@ -92,7 +92,7 @@ def series_of(
     for speed, mine in _by_speed(frames, kind).items():
         evening = [frame for frame in mine if not _is_late(frame, until_ut_hour)]
         used = evening if len(evening) >= minimum else mine
-        left_out += [(frame, f"a late {kind}: the evening's serve the night") for frame in mine if frame not in used]
+        left_out += [(frame, f"a late {kind}: the evening's are used") for frame in mine if frame not in used]
         answer[speed] = _series(used, minimum)
     return answer, left_out
 
@@ -150,10 +150,10 @@ def unused(sets: Sequence[LampSet], serves: Mapping[Kind, Series]) -> list[tuple
     for one in sets:
         ours = any(frame in one.frames for frame in serving)
         for frame in (frame for frame in one.frames if frame not in serving):
-            why = f"of another set of calibrations ({one.span}); that of {_span(serving)} serves"
+            why = f"of another set of calibrations ({one.span}); that of {_span(serving)} is used"
             if ours:
                 mine = serves[frame.kind].frames if frame.kind in serves else ()
-                why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} serve"
+                why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} are used"
             told.append((frame, why))
     return told
 

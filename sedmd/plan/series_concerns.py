@@ -13,7 +13,7 @@ from sedmd.raw.frames import Frame
 Figures = Mapping[str, Any]
 
 
-class Doubt(IntEnum):
+class SetConcern(IntEnum):
     """What is known against a set of dome and lamps, the least first."""
 
     NONE = 0
@@ -23,21 +23,21 @@ class Doubt(IntEnum):
 
 
 _WORDS = {
-    Doubt.NONE: "of another time",
-    Doubt.MIXED: "of two geometries, its lamps lie off its dome ({}); was the instrument touched?",
-    Doubt.DEPARTS: "that departs from the last good night: {}",
-    Doubt.FAILED: "that cannot be used: {}",
+    SetConcern.NONE: "of another time",
+    SetConcern.MIXED: "of two geometries, its lamps lie off its dome ({}); was the instrument touched?",
+    SetConcern.DEPARTS: "with a geometry change since the last good night: {}",
+    SetConcern.FAILED: "that cannot be used: {}",
 }
 
 
-def words(doubt: Doubt, why: str) -> str:
+def words(doubt: SetConcern, why: str) -> str:
     """The doubt as it follows the words ``a set``."""
     return _WORDS[doubt].format(why)
 
 
 def doubt_of_geometry(
     figures: Mapping[str, Figures], departures: Callable[[Figures, Figures], Sequence[str]], night: str
-) -> tuple[Doubt, str]:
+) -> tuple[SetConcern, str]:
     """What the figures of a set's traces and wavelengths, as far as these were made, say against it, and why.
 
     Parameters
@@ -49,35 +49,35 @@ def doubt_of_geometry(
     if {"traces", "wavelength"} <= figures.keys():
         found = departures(figures["traces"], figures["wavelength"])
         if found:
-            return Doubt.DEPARTS, f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}"
+            return SetConcern.DEPARTS, f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}"
     if off := figures.get("traces", {}).get(OFF_THE_DOME):
-        return Doubt.MIXED, str(off)
-    return Doubt.NONE, ""
+        return SetConcern.MIXED, str(off)
+    return SetConcern.NONE, ""
 
 
 def sets_told(
-    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], doubt: Doubt, doubted: str
+    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], doubt: SetConcern, doubted: str
 ) -> list[SetTold]:
     """What is told of each set; nothing for one set against which nothing is known.
 
     Parameters
     ----------
     whys : sequence of str
-        Of the sets that were tried, in their order: why it gave way, empty for the one that serves.
+        Of the sets that were tried, in their order: why it was rejected, empty for the one that is used.
     serving : sequence of Frame
-        Those that serve.
+        Those that are used.
     doubt, doubted
-        What is known against the set that serves.
+        What is known against the set that is used.
     """
-    if len(sets) < 2 and doubt is not Doubt.MIXED:
+    if len(sets) < 2 and doubt is not SetConcern.MIXED:
         return []
     told = []
     for number, one in enumerate(sets):
         tried = number < len(whys)
         if tried and not whys[number]:
-            but = f", although a set {words(doubt, doubted)}" if doubt is Doubt.MIXED else ""
-            told.append(SetTold(span=one.span, text=f"{named(serving)}: serve{but}", doubtful=bool(but)))
+            but = f", although a set {words(doubt, doubted)}" if doubt is SetConcern.MIXED else ""
+            told.append(SetTold(span=one.span, text=f"{named(serving)}: used{but}", doubtful=bool(but)))
         else:
-            why = whys[number] if tried else words(Doubt.NONE, "")
-            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: do not serve, a set {why}", doubtful=tried))
+            why = whys[number] if tried else words(SetConcern.NONE, "")
+            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", doubtful=tried))
     return told

@@ -29,10 +29,10 @@ def chosen_inputs(settings: Settings, night: str, *, now: datetime) -> dict[str,
     if not path.exists():
         return {}
     with Ledger.open(path, clock=lambda: now, read_only=True) as ledger:
-        rows = ledger.frames(night)
+        rows = ledger.frames.of_night(night)
         final = night_is_final(settings, ledger, night, now=now)
         # the versions of the program that did the work, not of the one that asks
-        versions = ledger.versions()
+        versions = ledger.jobs.versions()
         context = night_context(settings, ledger, night, rows, now=now, final=final, versions=versions)
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     chosen = inputs_in(plan, context.flux_fallback)

@@ -17,14 +17,14 @@ from sedmd.raw.mends import Cards
 from sedmd.run.context import night_context
 from sedmd.run.dispatch import step_versions
 from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
-from sedmd.run.runner import Row, table
+from sedmd.run.runner import FrameOutcome, table
 
 
 def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     """A table of the night's raw files, the jobs that would be done, and what is missing.
 
     Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was left
-    out, what is done already, and which earlier calibrations could serve.
+    out, what is done already, and which earlier calibrations could be used.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
     with ExitStack() as stack:
         there = path.exists()
         ledger = stack.enter_context(Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there))
-        known = {row.path: row for row in ledger.frames(night)}
+        known = {row.path: row for row in ledger.frames.of_night(night)}
         found = raw_files(folders, settings.watch.pattern)
         mended = Mended(ledger)
         read = [
@@ -64,19 +64,21 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
 
 
 def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
-    """Whether a run would leave this file as it was read, or was left out."""
+    """Whether a run would leave this file as it was read, or was rejected."""
     seen = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
     return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 
 
-def _rows(plan: Plan, rows: list[FrameRow]) -> list[Row]:
+def _rows(plan: Plan, rows: list[FrameRow]) -> list[FrameOutcome]:
     fates = {fate.frame.path: fate for fate in plan.fates}
     answer = []
     for row in sorted(rows, key=lambda row: row.path.name):
         fate = fates.get(row.path)
         what = str(row.frame.kind) if row.frame is not None else "?"
-        became, why = (fate.became, fate.why) if fate is not None else (row.state, row.reason)
-        answer.append(Row(night=plan.night, frame=row.path.name, what=what, became=became, why=why, good=True))
+        outcome, why = (fate.outcome, fate.why) if fate is not None else (row.state, row.reason)
+        answer.append(
+            FrameOutcome(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True)
+        )
     return answer
 
 
@@ -89,6 +91,6 @@ def _jobs(plan: Plan) -> list[str]:
         if node.state is not State.DONE
     ]
     if plan.fallback is not None:
-        lines.append(f"calibrations of {plan.fallback.night} would serve ({plan.fallback.age_nights} nights old)")
+        lines.append(f"would use calibrations from {plan.fallback.night} ({plan.fallback.age_nights} nights old)")
     lines += [f"missing: {lack}" for lack in plan.missing]
     return lines

@@ -42,7 +42,7 @@ def expected_place(
         return Place()
     since = (datetime.strptime(night, "%Y%m%d") - timedelta(days=MEMORY_DAYS)).strftime("%Y%m%d")
     landings: list[Landing] = []
-    for other in ledger.nights_with("extract", since=since, before=night):
+    for other in ledger.jobs.nights_with("extract", since=since, before=night):
         if not refused(other):
             landings = landings_of(ledger, other) + landings
         if begins(other) or len(landings) >= ENOUGH:
@@ -52,7 +52,7 @@ def expected_place(
 
 def landings_of(ledger: Ledger, night: str) -> list[Landing]:
     """What the extractions of a night tell, in the order of the exposures."""
-    told = sorted(ledger.done_jobs(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
+    told = sorted(ledger.jobs.done(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
     return [one for job in told if (one := landing_of(job.figures, night)) is not None]
 
 
@@ -61,7 +61,7 @@ def place_begun_with(ledger: Ledger, night: str) -> Place | None:
 
     A night goes on with the place that it was begun with, also when an earlier night is reduced anew meanwhile.
     """
-    for job in sorted(ledger.done_jobs(night, ("cube",)), key=lambda job: job.label):
+    for job in sorted(ledger.jobs.done(night, ("cube",)), key=lambda job: job.label):
         if isinstance(told := job.figures.get(EXPECTED), str):
             return Place.of(told)
     return None

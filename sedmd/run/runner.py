@@ -17,11 +17,11 @@ from sedmd.core.nights import is_night
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.plan.plan import Node, Plan, State
 from sedmd.raw.frames import Kind
-from sedmd.run.context import ENDED, Memory, night_is_final
+from sedmd.run.context import ENDED, EarlierNights, night_is_final
 from sedmd.run.dispatch import Dispatcher, all_fates
-from sedmd.run.event_log import WARNING, Report
+from sedmd.run.event_log import WARNING, EventLog
 from sedmd.run.ingest import Mended, misnamed, raw_files, register, take_in, unchanged, wrong_night
-from sedmd.run.many_nights import Window
+from sedmd.run.many_nights import NightQueue
 from sedmd.run.nightend import outcome_of
 from sedmd.workers.engines import Engine
 
@@ -34,13 +34,13 @@ ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the table at the end: a raw file, what it is, what became of it, and why."""
+class FrameOutcome:
+    """A line of the table at the end: a raw file, what it is, its outcome, and why."""
 
     night: str
     frame: str
     what: str
-    became: str
+    outcome: str
     why: str
     good: bool
 
@@ -50,7 +50,7 @@ class Summary:
     """How a reduction ended: the exit code, the table, and the calibrations that were missing or from another night."""
 
     code: int
-    rows: tuple[Row, ...]
+    rows: tuple[FrameOutcome, ...]
     missing: tuple[str, ...]
     failed: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ def reduce_nights(
     ledger: Ledger,
     engine: Engine,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     only_night: str | None = None,
     strict: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
@@ -123,18 +123,18 @@ def reduce_nights(
     nights = _take_in_all(paths, settings, ledger, clock, report, progress)
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
-    ledger.forget_failures(nights)
-    sizes = {night: (0, len(dispatcher.look(night, final=True, memory=Memory()).nodes)) for night in nights}
+    ledger.jobs.forget_failures(nights)
+    sizes = {night: (0, len(dispatcher.look(night, final=True, memory=EarlierNights()).nodes)) for night in nights}
 
     def told(night: str, done: int, total: int, label: str) -> None:
         sizes[night] = (done, total)
         progress(sum(done for done, _ in sizes.values()), sum(total for _, total in sizes.values()), label)
 
-    window = Window(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=told)
+    window = NightQueue(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=told)
     plans: dict[str, Plan] = {}
     for plan in window.work((night, True) for night in nights):
         plans[plan.night] = plan
-        ledger.mark(ENDED, plan.night, "", outcome_of(plan, ledger))
+        ledger.marks.put(ENDED, plan.night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
 
 
@@ -145,7 +145,7 @@ def extract_night(
     ledger: Ledger,
     engine: Engine,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     subjects: Sequence[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
 ) -> Plan:
@@ -179,7 +179,7 @@ def extract_night(
         chosen = not subjects or bool(node.about & set(subjects))
         return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
 
-    window = Window(dispatcher, ended, wanted=wanted, progress=lambda night, *told: progress(*told))
+    window = NightQueue(dispatcher, ended, wanted=wanted, progress=lambda night, *told: progress(*told))
     (plan,) = window.work([(night, final)])
     return plan
 
@@ -191,17 +191,21 @@ def at_a_terminal(settings: Settings) -> Settings:
 
 def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     """The table, the missing calibrations and the exit code of finished nights."""
-    rows: list[Row] = []
+    rows: list[FrameOutcome] = []
     missing: list[str] = []
     failed: list[str] = []
     fallbacks: list[str] = []
     for night, plan in plans.items():
-        for path, what, fate, reason in all_fates(plan, ledger.frames(night)):
+        for path, what, fate, reason in all_fates(plan, ledger.frames.of_night(night)):
             if fate is None:
-                rows.append(Row(night=night, frame=path.name, what=what, became="quarantined", why=reason, good=False))
+                rows.append(
+                    FrameOutcome(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False)
+                )
             else:
                 rows.append(
-                    Row(night=night, frame=path.name, what=what, became=fate.became, why=fate.why, good=fate.good)
+                    FrameOutcome(
+                        night=night, frame=path.name, what=what, outcome=fate.outcome, why=fate.why, good=fate.good
+                    )
                 )
         missing += [f"{night}: {lack}" for lack in plan.missing]
         if plan.fallback is not None:
@@ -224,10 +228,10 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[FrameOutcome]) -> str:
     """The rows as aligned text, ignored frames last within each night."""
-    head = ("frame", "what it is", "what became of it", "why")
-    cells = [(row.frame, row.what, row.became, row.why) for row in rows]
+    head = ("frame", "what it is", "outcome", "why")
+    cells = [(row.frame, row.what, row.outcome, row.why) for row in rows]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(3)]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0])).rstrip() for line in [head, *cells]
@@ -235,7 +239,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([lines[0], "-" * min(110, max(map(len, lines))), *lines[1:]])
 
 
-def book(row: FrameRow, ledger: Ledger, report: Report) -> None:
+def book(row: FrameRow, ledger: Ledger, report: EventLog) -> None:
     """Register a frame that was read, and tell what is not reduced."""
     register(ledger, row)
     if row.frame is None:
@@ -251,11 +255,11 @@ def _take_in_all(
     settings: Settings,
     ledger: Ledger,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     progress: Callable[[int, int, str], None],
 ) -> list[str]:
     """Register the files that are new or changed; the nights that all of them belong to."""
-    known, mended = ledger.known_files(), Mended(ledger)
+    known, mended = ledger.frames.known_files(), Mended(ledger)
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
         cards = mended.of(path)
@@ -263,4 +267,4 @@ def _take_in_all(
             continue
         book(take_in(path, settings, now=clock(), mends=cards), ledger, report)
     wanted = set(paths)
-    return sorted({row.night for row in ledger.frames() if row.path in wanted})
+    return sorted({row.night for row in ledger.frames.all() if row.path in wanted})

@@ -43,7 +43,7 @@ FOLDERS = (SUPERSEDED, "former", "classified")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class VerifiedFile:
     """One file.
 
     Attributes
@@ -66,32 +66,32 @@ class Finding:
         return f"{self.night}  {self.what:8} {self.state:10} {self.path.name}" + (f": {self.told}" if self.told else "")
 
 
-def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[Finding]:
+def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[VerifiedFile]:
     """Look at every byte of a night: its products, what observers saved, its raw frames, and what else lies there."""
     folder = settings.paths.redux_root / night
-    products = ledger.product_files(night)
+    products = ledger.products.files(night)
     for path, (size, mtime_ns, sha256) in sorted(products.items()):
         state, told = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
             state, told = TOUCHED, "the same bytes with another time stamp"
-        yield Finding(night=night, what="product", path=path, state=state, told=told)
+        yield VerifiedFile(night=night, what="product", path=path, state=state, told=told)
     saved, troubles = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
         if path not in products:
             state, told = _compared(path, sha256)
-            yield Finding(night=night, what="observer", path=path, state=state, told=told)
+            yield VerifiedFile(night=night, what="observer", path=path, state=state, told=told)
     for told in troubles:
         path = folder / told.split()[0].rstrip(":")
-        yield Finding(night=night, what="observer", path=path, state=UNREADABLE, told=told)
-    for row in ledger.frames(night):
+        yield VerifiedFile(night=night, what="observer", path=path, state=UNREADABLE, told=told)
+    for row in ledger.frames.of_night(night):
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):
             told = "neither ledger nor decision knows it; it is not used"
-            yield Finding(night=night, what="product", path=path, state=FOREIGN, told=told)
+            yield VerifiedFile(night=night, what="product", path=path, state=FOREIGN, told=told)
 
 
-def summary(findings: list[Finding]) -> str:
+def summary(findings: list[VerifiedFile]) -> str:
     """How many files are in each state."""
     counts = Counter(finding.state for finding in findings)
     states = (GOOD, TOUCHED, CHANGED, MISSING, UNREADABLE, FOREIGN)
@@ -112,7 +112,7 @@ def _compared(path: Path, sha256: str) -> tuple[str, str]:
     return (GOOD, "") if found == sha256 else (CHANGED, f"SHA-256 is {found[:12]}..., expected {sha256[:12]}...")
 
 
-def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
+def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> VerifiedFile:
     """A raw file against what was read of it; one that could not be used then must still be as it was."""
     state, told = GOOD, ""
     try:
@@ -133,7 +133,7 @@ def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
                 state, told = CHANGED, "other pixels or cards than those that were reduced"
             elif not same:
                 state, told = TOUCHED, "the same frame with another time stamp or packing"
-    return Finding(night=row.night, what="raw", path=row.path, state=state, told=told)
+    return VerifiedFile(night=row.night, what="raw", path=row.path, state=state, told=told)
 
 
 def _own(name: str) -> bool:

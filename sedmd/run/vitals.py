@@ -58,7 +58,7 @@ class Vitals:
     watch_mode : str
         "inotify" or "poll".
     watch_fallback : str
-        Why polling serves although inotify was wanted; empty otherwise.
+        Why there is polling although inotify was wanted; empty otherwise.
     watcher_alive : bool
         The observer and each of its emitters.
     jobs_overdue : tuple of str
@@ -77,7 +77,7 @@ class Vitals:
     retries : int
         Jobs tried again since the start.
     fallback : (str, int) or None
-        Night of the calibrations that serve instead of tonight's, and how many nights old they are.
+        Night of the calibrations that are used instead of tonight's, and how many nights old they are.
     resident_bytes, open_files : int or None
         Of this process; see `own_use`.
     """
@@ -145,7 +145,7 @@ def cares(vitals: Vitals) -> tuple[str, ...]:
         found.append(f"{spoilt} {'frame' if spoilt == 1 else 'frames'} in quarantine; see: sedmd status")
     if vitals.fallback is not None:
         night, nights = vitals.fallback
-        found.append(f"calibrations of {night} serve, {nights} {'night' if nights == 1 else 'nights'} old")
+        found.append(f"using calibrations from {night} ({nights} {'night' if nights == 1 else 'nights'} old)")
     if vitals.observing and vitals.raw_root_there:
         since = vitals.last_frame_age_s
         if since is None:

@@ -94,7 +94,7 @@ def test_a_job_leaves_the_libraries_out_of_its_search_for_garbage(processes, tmp
 def test_the_fork_server_starts_before_the_first_job():
     look = f"""
 from pathlib import Path
-from sedmd.engines import ProcessEngine
+from sedmd.workers.engines import ProcessEngine
 with ProcessEngine({MODULE!r}, workers=1):
     children = Path("/proc/thread-self/children").read_text().split()
     for pid in children:

@@ -268,7 +268,7 @@ def test_missing_lamp_is_named_once():
     plan, _, _ = carry_out(frames)
     assert plan.missing == ("Cd: no frames (at least 3 needed)",)
     fates = {fate.frame.object: fate for fate in plan.fates if fate.frame.kind.on_sky}
-    assert fates["y"].became == "cube waiting"
+    assert fates["y"].outcome == "cube waiting"
     assert "Cd: no frames" in fates["y"].why
 
 
@@ -276,7 +276,7 @@ def test_one_twilight_is_not_a_missing_calibration():
     plan, _, _ = carry_out([*WHOLE, *series(1, 1, kind=Kind.TWILIGHT, first=200)])
     assert plan.missing == ()
     (fate,) = [fate for fate in plan.fates if fate.frame.kind is Kind.TWILIGHT]
-    assert (fate.became, fate.good) == ("not used", True)
+    assert (fate.outcome, fate.good) == ("not used", True)
 
 
 def test_partial_pair_waits_while_the_night_is_open_and_goes_alone_at_its_end():
@@ -294,8 +294,8 @@ def test_pair_with_a_lost_exposure_gives_its_partner_alone():
     assert "calibrate x_obs1" in done
     assert "sp_x.fits" not in products
     fates = {fate.frame.object: fate for fate in plan.fates}
-    assert fates["x [A]"].became == "x_obs1_SEDM.txt"
-    assert (fates["x [B]"].became, fates["x [B]"].good) == ("cube quarantined", False)
+    assert fates["x [A]"].outcome == "x_obs1_SEDM.txt"
+    assert (fates["x [B]"].outcome, fates["x [B]"].good) == ("cube quarantined", False)
 
 
 # flux calibration
@@ -411,7 +411,7 @@ def test_ignored_and_late_frames_have_a_fate():
     neon = make(0, "Ne", kind=Kind.NE, base=AFTERNOON + timedelta(hours=3))
     copy = make(300, "y", data_checksum=make(60, "y").data_checksum)
     plan, _, _ = carry_out([*WHOLE, focus, neon, copy])
-    fates = {fate.frame.stem: (fate.became, fate.good) for fate in plan.fates}
+    fates = {fate.frame.stem: (fate.outcome, fate.good) for fate in plan.fates}
     assert len(plan.fates) == len(WHOLE) + 3
     assert fates[focus.stem] == ("ignored", True)
     assert fates[neon.stem] == ("not used", True)

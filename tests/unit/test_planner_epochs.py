@@ -8,7 +8,9 @@ from sedmd.ledger.records import Record
 from sedmd.plan.plan import State
 from sedmd.plan.planner import plan_night
 from sedmd.raw.frames import Kind
-from sedmd.run.status import _target_line, _unused
+from sedmd.run.states import ExtractionFigures, TargetState
+from sedmd.run.status import _unused
+from sedmd.run.status_text import target_line
 
 from .test_night import make
 from .test_planner import carry_out, context, states
@@ -177,9 +179,9 @@ def test_of_two_sets_the_newer_serves_and_the_frames_of_the_older_say_so():
     fates = fates_of(plan)
     for frame in older:
         if frame.kind is not Kind.BIAS:
-            assert fates[frame.stem].became == "not used" and fates[frame.stem].good
+            assert fates[frame.stem].outcome == "not used" and fates[frame.stem].good
             assert fates[frame.stem].why == (
-                "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves"
+                "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used"
             )
     assert "calibrate x_obs1" in done
 
@@ -214,8 +216,8 @@ def test_a_newer_set_that_cannot_be_used_gives_way_to_the_older():
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
     assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == ()
     fates = fates_of(plan)
-    assert {(fates[one.stem].became, fates[one.stem].why) for one in dark} == {("quarantined", "was the lamp on?")}
-    others = {(fates[frame.stem].became, fates[frame.stem].why) for frame in newer if frame not in dark}
+    assert {(fates[one.stem].outcome, fates[one.stem].why) for one in dark} == {("quarantined", "was the lamp on?")}
+    others = {(fates[frame.stem].outcome, fates[frame.stem].why) for frame in newer if frame not in dark}
     assert others == {("not used", "of a set of calibrations that cannot be used: Hg: was the lamp on?")}
 
 
@@ -297,8 +299,8 @@ def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():
             out = {"left out": ", ".join(mercury[:2])} if node.job.label == "Hg" else {}
             records[node.key] = Record(state="done", figures=out)
             products |= {path.name: node.key for path in node.job.outputs.values()}
-    told = [(fates_of(plan)[stem].became, fates_of(plan)[stem].why) for stem in mercury]
-    assert told == [("not used", "left out of Hg.fits; the log says why")] * 2 + [("part of Hg.fits", "")] * 3
+    told = [(fates_of(plan)[stem].outcome, fates_of(plan)[stem].why) for stem in mercury]
+    assert told == [("not used", "rejected from Hg.fits; the log says why")] * 2 + [("part of Hg.fits", "")] * 3
 
 
 def test_where_no_set_can_be_used_the_newest_tells_why():
@@ -314,12 +316,12 @@ def test_a_lamp_that_was_dark_and_was_taken_again_serves_with_the_rest_of_its_se
     first = [frame for frame in frames if frame.kind is Kind.CD]
     plan, _, _ = carry_out([*frames, *again])
     assert raw_of(plan, "Cd") == {frame.stem for frame in first}
-    assert {fates_of(plan)[frame.stem].became for frame in again} == {"not used"}
+    assert {fates_of(plan)[frame.stem].outcome for frame in again} == {"not used"}
     plan = carry_out_without([*frames, *again], first)
     assert raw_of(plan, "Cd") == {frame.stem for frame in again}
     assert raw_of(plan, "Hg") == {frame.stem for frame in frames if frame.kind is Kind.HG}
     assert all(node.state is State.DONE for node in plan.nodes), "one job makes Cd.fits"
-    assert {fates_of(plan)[frame.stem].became for frame in first} == {"quarantined"}
+    assert {fates_of(plan)[frame.stem].outcome for frame in first} == {"quarantined"}
 
 
 def test_a_lamp_that_stays_dark_is_lacking():
@@ -352,36 +354,27 @@ def test_a_set_of_the_morning_changes_nothing():
 def test_the_status_names_what_did_not_serve_in_a_line_for_each_reason():
     older = [frame for frame in calibrations(MIDNIGHT) if frame.kind is not Kind.BIAS]
     plan, _, _ = carry_out([*calibrations(MIDNIGHT, first=80), *older])
-    assert _unused(plan) == [
-        {
-            "kind": str(kind),
-            "frames": f"ifu20211018_00_{minute}_00 to ifu20211018_0{(minute + 4) // 60}_{(minute + 4) % 60:02}_00",
-            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
-        }
+    found = [(one.kind, one.span, one.reason) for one in _unused(plan)]
+    why = "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used"
+    assert found == [
+        (str(kind), f"ifu20211018_00_{minute}_00 to ifu20211018_0{(minute + 4) // 60}_{(minute + 4) % 60:02}_00", why)
         for kind, minute in zip(LAMPS[:3], (30, 40, 50), strict=True)
-    ] + [
-        {
-            "kind": "Cd",
-            "frames": "ifu20211018_01_00_00 to ifu20211018_01_04_00",
-            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
-        }
-    ]
+    ] + [("Cd", "ifu20211018_01_00_00 to ifu20211018_01_04_00", why)]
 
 
 @pytest.mark.parametrize("half", ["", "B"])
 def test_the_status_tells_half_of_a_pair_from_a_single(half):
-    line = _target_line(
-        {
-            "name": "x_obs1",
-            "exptime_s": 900.0,
-            "airmass": 1.2,
-            "state": "spectrum",
-            "reason": "",
-            "note": "",
-            "half_of_pair": half,
-            "figures": {"S/N": 12.0, "quality": 2, "confidence": 0.99},
-            "decision": None,
-        }
+    target = TargetState(
+        name="x_obs1",
+        target="x",
+        exptime_s=900.0,
+        airmass=1.2,
+        step="calibrate",
+        state=State.DONE,
+        calibrated=True,
+        half_of_pair=half,
+        figures=ExtractionFigures.of({"S/N": 12.0, "quality": 2, "confidence": 0.99}),
     )
-    said = "S/N 12.0, 2 acceptable, 99 % sure"
+    line = target_line(target)
+    said = "S/N 12.0, 2 acceptable, confidence 99 %"
     assert line.endswith(f"spectrum           only [B] of a pair; {said}" if half else f"spectrum           {said}")

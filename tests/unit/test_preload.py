@@ -43,7 +43,7 @@ sys.exit(code)
 """
 PLAN = """
 import sys
-from sedmd.dispatch import step_versions
+from sedmd.run.dispatch import step_versions
 assert step_versions("sedmd.steps")
 print("MODULES", *sys.modules)
 """

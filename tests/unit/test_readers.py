@@ -19,7 +19,7 @@ from sedmd.daemon.intake import Intake
 from sedmd.host.isolated import Died
 from sedmd.ledger.ledger import Ledger
 from sedmd.run import readers as module
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.readers import Readers, StillReading
 
 from . import misreaders
@@ -47,7 +47,7 @@ def odd():
 @pytest.fixture(scope="module")
 def quick():
     """Readers of little patience; one process serves all tests that leave it alive."""
-    made = Readers(patience_s=0.05, limit_s=1.0, preload=PRELOAD)
+    made = Readers(patience_s=0.05, limit_s=2.0, preload=PRELOAD)
     yield made
     made.close()
 
@@ -65,15 +65,15 @@ def aside(monkeypatch):
     monkeypatch.setattr(module, "ASIDE_S", 0.2)
 
 
-def get(readers, key, function, *, within_s=20.0):
-    """Ask until there is an answer; no question may take long."""
+def get(readers, key, function, *, within_s=120.0):
+    """Ask until there is an answer; no question may wait for it. The limits are those of a machine ten times slower."""
     until = time.monotonic() + within_s
     while True:
         asked = time.monotonic()
         try:
             return readers.call(key, function)
         except StillReading:
-            assert time.monotonic() - asked < 0.9
+            assert time.monotonic() - asked < 5.0
             assert time.monotonic() < until
             time.sleep(0.02)
 
@@ -81,7 +81,7 @@ def get(readers, key, function, *, within_s=20.0):
 def test_one_process_is_kept_for_all_files(steady):
     pids = {get(steady, ("x", number), os.getpid) for number in range(5)}
     assert len(pids) == 1 and os.getpid() not in pids
-    assert get(steady, "x", partial(act, "17"), within_s=30) == "17"
+    assert get(steady, "x", partial(act, "17")) == "17"
 
 
 def test_what_is_raised_comes_back_and_the_process_stays(steady):
@@ -98,8 +98,8 @@ def test_what_is_raised_comes_back_and_the_process_stays(steady):
     ("what", "why"),
     [
         ("11", r"died \(signal SIGSEGV\)"),
-        ("12", r"longer than 1 s and was stopped"),
-        ("13", r"longer than 1 s and was stopped"),
+        ("12", r"longer than 2 s and was stopped"),
+        ("13", r"longer than 2 s and was stopped"),
         ("14", r"more than 2 GB of memory"),
         ("15", r"died \(exit status 3\)"),
         ("16", r"died twice \(signal SIGKILL\)"),
@@ -119,7 +119,7 @@ def test_others_are_served_while_some_hang_and_no_more_hang_at_once_than_may(mon
     hanging, ended, served, most, begun = ["one", "two"], {}, [], 0, time.monotonic()
     try:
         while len(ended) < len(hanging):
-            assert time.monotonic() - begun < 60
+            assert time.monotonic() - begun < 300
             for key in (key for key in hanging if key not in ended):
                 try:
                     readers.call(key, partial(act, "12"))
@@ -182,7 +182,7 @@ def test_a_disk_that_does_not_answer_is_no_fault_of_the_file(monkeypatch):
 # in the service's intake
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
-EVIL = {"11": "signal SIGSEGV", "12": "longer than 0.6 s", "14": "GB of memory"}
+EVIL = {"11": "signal SIGSEGV", "12": "longer than 3 s", "14": "GB of memory"}
 
 
 def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_them_taken_in(tmp_path, monkeypatch):
@@ -196,19 +196,19 @@ def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_
     for second in [*EVIL, "00", "17", "40", "41"]:
         raw(start.replace(second=int(second)), f"x{second}").write(tmp_path / "raw")
     late = [raw(start.replace(minute=minute), f"y{minute}") for minute in range(1, 8)]
-    readers = Readers(limit_s=0.6, preload=PRELOAD)
+    readers = Readers(limit_s=3.0, preload=PRELOAD)
     rows, longest = [], 0.0
     with Ledger.open(":memory:", clock=lambda: NOW) as ledger:
         intake = Intake(
             settings=settings,
             ledger=ledger,
-            report=Report(clock=lambda: NOW, stream=io.StringIO()),
+            report=EventLog(clock=lambda: NOW, stream=io.StringIO()),
             on_frame=rows.append,
             clock=lambda: NOW,
             readers=readers,
         )
         try:
-            for _ in range(2000):
+            for _ in range(20_000):
                 if len(rows) == len(EVIL) + 4 + 7:
                     break
                 if late and rows:  # they land one by one while others are in trouble
@@ -221,7 +221,7 @@ def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_
             states = {row.path.stem[-8:]: (row.state, row.reason) for row in rows}
         finally:
             intake.close()
-    assert longest < 1.0
+    assert longest < 5.0
     for second, why in EVIL.items():
         state, reason = states[f"04_00_{second}"]
         assert state == "quarantined" and why in reason and f"ifu20190612_04_00_{second}.fits cannot be read" in reason

@@ -12,7 +12,7 @@ import pytest
 
 from sedmd.host.unit_file import last, parse_unit
 from sedmd.reduce.numeric import machine_code as kept
-from sedmd.reduce.numeric.compiled import Place, compiled, places
+from sedmd.reduce.numeric.compiled import CodeCache, compiled, places
 
 
 @compiled("float64(float64[::1], float64)")
@@ -42,7 +42,7 @@ def test_without_a_place_for_the_cache_functions_are_compiled_all_the_same(tmp_p
 
 
 LOOPS = """
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 from inner import FACTOR, twice
 
 @compiled("float64(float64)", "int64(int64)")
@@ -50,7 +50,7 @@ def outer(x):
     return FACTOR * twice(x)
 """
 INNER = """
-from sedmd.reduce.compiled import compiled
+from sedmd.reduce.numeric.compiled import compiled
 FACTOR = 10
 @compiled("float64(float64)", "int64(int64)")
 def twice(x):
@@ -61,7 +61,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from outer import outer
-from sedmd.reduce.compiled import places
+from sedmd.reduce.numeric.compiled import places
 print(outer(1), outer(1.5), *(f"{place.loaded}:{place.folder}" for place in places().values()))
 """
 
@@ -197,5 +197,5 @@ def test_a_full_disk_is_no_fault(monkeypatch, tmp_path):
     names = {"__name__": "typed"}
     exec(compile(path.read_text(), str(path), "exec"), names)
     assert compiled("int64(int64)")(names["g"])(1) == 2
-    assert places()["typed.g"] == Place(folder=None, loaded=False)
+    assert places()["typed.g"] == CodeCache(folder=None, loaded=False)
     assert not list(tmp_path.rglob("*.nb?"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sedmd.core.config import Extraction
+from sedmd.core.config import AutomaticExtraction
 from sedmd.core.errors import FrameFault
 from sedmd.core.job import Job
 from sedmd.data import standards
@@ -130,7 +130,7 @@ def test_a_standard_star_tells_a_target_the_seeing_at_its_own_airmass(tmp_path):
     def seeing(*airmasses, by=told):
         facts = [Facts(frame="ifu", airmass=airmass) for airmass in airmasses]
         exposures = [Exposure(path=tmp_path, look=None, facts=one, header=fits.Header()) for one in facts]
-        return expected(exposures, Subject(name="ZTF"), by, Extraction(seeing_arcsec=1.8)).seeing
+        return expected(exposures, Subject(name="ZTF"), by, AutomaticExtraction(seeing_arcsec=1.8)).seeing
 
     assert seeing(1.0, by=None) == Seeing(fwhm_arcsec=1.8)
     assert seeing(1.0).fwhm_arcsec == pytest.approx(1.3)

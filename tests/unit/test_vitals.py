@@ -56,7 +56,7 @@ def test_each_trouble_is_named_and_is_no_care(change, text):
         ({"watch_fallback": "no inotify watches left"}, "polling instead of inotify: no inotify watches left"),
         ({"frames": {"quarantined": 1, "good": 9}}, "1 frame in quarantine; see: sedmd status"),
         ({"frames": {"quarantined": 3}}, "3 frames in quarantine; see: sedmd status"),
-        ({"fallback": ("20261122", 3)}, "calibrations of 20261122 serve, 3 nights old"),
+        ({"fallback": ("20261122", 3)}, "using calibrations from 20261122 (3 nights old)"),
         ({"last_frame_age_s": 2700.0}, "no frame for 45 min, and it is night"),
         ({"last_frame_age_s": None}, "no frame for 10 h 00 min, and it is night"),
     ],

@@ -16,14 +16,16 @@ PRODUCT = "final report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class MailOutcome:
     """What became of the final report; `refused` are recipients that the server did not take."""
 
     told: str
     refused: tuple[str, ...] = ()
 
 
-def send_final_report(settings: Settings, night: str, *, clock: Callable[[], datetime], again: bool = False) -> Outcome:
+def send_final_report(
+    settings: Settings, night: str, *, clock: Callable[[], datetime], again: bool = False
+) -> MailOutcome:
     """Send the final report unless it was sent.
 
     A run that was killed while the server had the mail leaves the question open; the next one sends the mail again, and
@@ -52,7 +54,7 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
             last = max(sent, key=lambda one: one.changed)
             changed = " It says something else by now." if last.content != digest(written, anew=last.tries) else ""
             hint = f"{changed} --again sends it anew"
-            return Outcome(told=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
+            return MailOutcome(told=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
         anew = len(sent)
         content = digest(written, anew=anew)
         mailed = message(written, mail, now=now, anew=anew)
@@ -75,7 +77,7 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
         told = "".join(f"; REFUSED {address}: {why}" for address, why in refused.items())
         put(SENT, f"sent {receipt}{told}", receipt=receipt, reason=told.lstrip("; "))
     plots = len(written.attachments)
-    return Outcome(
+    return MailOutcome(
         told=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
         + (f", {len(written.left_out)} too large" if written.left_out else ""),
         refused=tuple(f"{address}: {why}" for address, why in refused.items()),

@@ -1,18 +1,15 @@
-"""The command that says of what kind a target is: classify."""
+"""The command `classify`: the kind of a target."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sedmd.commands.common import add_where, night_argument, settings_of, utc_now
+from sedmd.commands.common import Add, add_where, night_argument, settings_of, utc_now
 from sedmd.core.config import Settings
 from sedmd.core.errors import ConfigError, NotNow
-
-Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_to(add: Add) -> None:

@@ -49,8 +49,8 @@ def add_to(add: Add) -> None:
     command.add_argument("--all", action="store_true", help="a line for each file, the good ones too")
 
     command = add("config", verb_config)
-    command.add_argument("action", choices=("check", "show"))
-    command.add_argument("--config", type=Path, required=True)
+    command.add_argument("action", choices=("check", "show", "sample", "doc"))
+    command.add_argument("--config", type=Path, help="the configuration to check or show")
 
 
 def verb_status(options: argparse.Namespace) -> int:
@@ -143,9 +143,15 @@ def verb_verify(options: argparse.Namespace) -> int:
 
 
 def verb_config(options: argparse.Namespace) -> int:
-    """Check a configuration file, or show every setting with its origin."""
+    """Check a configuration file, or show every setting with its origin; print a sample, or the page of settings."""
+    from sedmd.core.config import pages
     from sedmd.daemon.health import check_listen
 
+    if options.action in ("sample", "doc"):
+        print(pages.sample() if options.action == "sample" else pages.page(), end="")
+        return 0
+    if options.config is None:
+        raise ConfigError(f"config {options.action}: of which file? give --config FILE")
     settings = load(options.config)
     if settings.health.listen:
         check_listen(settings.health.listen)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, kind, practise, send, tell, work, years
+from sedmd.commands import act, ask, install_service, kind, practise, send, tell, work, years
 from sedmd.core.errors import SedmError
 
 EXIT_CODES = """\
@@ -20,7 +20,7 @@ exit codes:
      final-report: it was refused, or some of its recipients)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
-  73  a report, a trend or a web page could not be written; the text says why
+  73  a report, a trend, a web page or a unit could not be written; the text says why
   75  not now: another sedmd works on this redux root, the raw root or the mail server is away, or a disk is full;
       try again later
 """
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for group in (work, years, ask, act, tell, kind, send, practise):
+    for group in (work, years, ask, act, tell, kind, send, practise, install_service):
         group.add_to(add)
     return top
 

@@ -41,7 +41,7 @@ class Profile:
 
     @property
     def t_max(self) -> float:
-        """Largest |t| of the table."""
+        """Largest distance in the table."""
         return self.step * (self.value.size - 1) / 2
 
     @property

@@ -1,10 +1,12 @@
-"""The README says what the code does: its verbs, settings, products, keys and the two commands."""
+"""README and docs say what the code does: its verbs, products, keys, exit codes and the two commands; they build."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -23,14 +25,21 @@ from sedmview.actions import ACTIONS
 from sedmview.model import Stage
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(DOCS.glob("*.md"))
+EVERY_PAGE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
 
 
-def section(title: str) -> str:
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def section(title: str, text: str = README) -> str:
     """The text from a heading to the next one of its level."""
     level, _ = title.split(" ", 1)
-    _, found, rest = README.partition(f"\n{title}\n")
-    assert found, f"README.md has no heading {title!r}"
+    _, found, rest = text.partition(f"\n{title}\n")
+    assert found, f"there is no heading {title!r}"
     return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
@@ -52,6 +61,13 @@ def commands(text: str) -> list[list[str]]:
     return [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
 
 
+def our_commands(text: str) -> list[list[str]]:
+    """Arguments of every call of sedmd in the shell blocks of a text, without pipes; a variable stands for 1."""
+    lines = [re.split(r" [|>] ", line)[0] for block in commands(text) for line in block]
+    words = [shlex.split(re.sub(r"\$[A-Z_]+", "1", line), comments=True) for line in lines]
+    return [found[1:] for found in words if found and Path(found[0]).name == "sedmd"]
+
+
 def verbs() -> dict[str, argparse.ArgumentParser]:
     actions = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
     assert len(actions) == 1
@@ -59,16 +75,18 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 
 
 @pytest.mark.parametrize("verb", sorted(verbs()))
-def test_every_verb_is_in_the_readme(verb: str) -> None:
-    assert re.search(rf"\bsedmd {verb}\b", README)
+def test_every_verb_is_in_the_docs(verb: str) -> None:
+    assert re.search(rf"\bsedmd {verb}\b", EVERY_PAGE)
 
 
-def test_every_command_line_of_the_readme_is_understood() -> None:
-    words = [shlex.split(line, comments=True) for block in commands(section("## Use")) for line in block]
-    ours = [found[1:] for found in words if found and Path(found[0]).name == "sedmd"]
-    assert len(ours) >= 6
-    for arguments in ours:
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=lambda path: path.stem)
+def test_every_command_line_is_understood(path: Path) -> None:
+    for arguments in our_commands(path.read_text(encoding="utf-8")):
         parser().parse_args(arguments)  # argparse leaves with SystemExit when it does not understand
+
+
+def test_command_lines_are_there_to_be_understood() -> None:
+    assert len(our_commands(EVERY_PAGE)) >= 40 and len(our_commands(README)) >= 4
 
 
 def test_two_commands_on_a_single_line_each() -> None:
@@ -77,23 +95,16 @@ def test_two_commands_on_a_single_line_each() -> None:
     assert checks == "bash tests/run" and (ROOT / "tests" / "run").is_file()
 
 
-def test_every_setting_is_in_the_table() -> None:
-    found = [row for row in rows(section("### Run as a service")) if row[0].startswith("`[")]
-    told = {code(row[0])[0].strip("[]"): set(code(row[1])) for row in found}
-    assert told == {name: set(kind.__dataclass_fields__) for name, kind in SECTIONS.items()}
-
-
 def test_the_example_configuration_names_every_setting() -> None:
     text = (ROOT / "config" / "sedmd.toml").read_text(encoding="utf-8")
     given = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
     assert {name: set(table) for name, table in given.items()} == {
         name: set(kind.__dataclass_fields__) for name, kind in SECTIONS.items()
     }
-    assert "(config/sedmd.toml)" in README
 
 
 def test_products_are_those_of_the_recipe() -> None:
-    told = {code(row[0])[0] for row in rows(section("## Products")) if code(row[0])}
+    told = {code(row[0])[0] for row in rows(section("## Files", page("products"))) if code(row[0])}
     made = {
         template.format(speed=0.1, lamp=lamp, stem="<FRAME>", target="<NAME>", product="<PRODUCT>")
         for step in RECIPE.values()
@@ -104,13 +115,13 @@ def test_products_are_those_of_the_recipe() -> None:
 
 
 def test_exit_codes_are_those_of_the_program() -> None:
-    told = {row[0] for row in rows(section("### Exit codes"))}
+    told = {row[0] for row in rows(section("## Exit codes", page("operate")))}
     assert told == {*re.findall(r"^  (\d+)  ", EXIT_CODES, re.MULTILINE), "130"}
 
 
 def test_keys_are_those_of_the_window() -> None:
     told: dict[Stage, dict[str, str]] = {Stage.SCALE: {}, Stage.PLACE: {}}
-    for keys, scaling, placing in rows(section("#### Keys of the window")):
+    for keys, scaling, placing in rows(section("## Keys of the window", page("observe"))):
         for key in code(keys):
             told[Stage.SCALE][key], told[Stage.PLACE][key] = scaling, placing
     for stage, found in told.items():
@@ -119,27 +130,70 @@ def test_keys_are_those_of_the_window() -> None:
 
 
 def test_profiles_are_named() -> None:
-    assert set(PROFILES) <= set(code(section("### Rehearse")))
+    assert set(PROFILES) <= set(code(page("rehearse")))
 
 
-def test_links_and_pictures_exist_and_are_light() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
-    assert len(targets) >= 4
-    for target in targets:
-        assert (ROOT / target).is_file(), target
-    assert all(picture.stat().st_size < 300_000 for picture in (ROOT / "docs").iterdir())
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=lambda path: path.stem)
+def test_links_and_pictures_exist(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        assert "://" in target or (path.parent / target.partition("#")[0]).is_file(), target
+
+
+def test_pictures_are_light() -> None:
+    pictures = sorted(DOCS.glob("*.png"))
+    assert len(pictures) >= 6
+    assert all(picture.stat().st_size < 300_000 for picture in pictures)
+
+
+def test_the_readme_is_short_and_leads_to_every_kind_of_reader() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 140
+    assert [line for line in lines if len(line) > 120 and not line.startswith(("|", "apt-get update"))] == []
+    assert all(f"**{reader}**" in README for reader in ("Operator", "Observer", "Astronomer"))
+
+
+def test_figures_of_the_readme_are_those_measured() -> None:
+    measured = " ".join(page("measured").split())
+    for figure in ("177 of 186", "2 are not the target", "14 s", "2.2; 3.0"):
+        assert figure in measured
+    worst = rows(section("## Figures"))
+    assert ["calibration of a full night", "≤ 30 s", "14 s"] in worst
+
+
+def test_every_page_is_in_the_contents() -> None:
+    listed = set(
+        re.findall(r"^[a-z-]+$", "\n".join(re.findall(r"```\{toctree\}(.*?)```", page("index"), re.DOTALL)), re.M)
+    )
+    assert listed == {path.stem for path in DOCS.iterdir() if path.suffix in (".md", ".rst")} - {
+        "index",
+        *(path.stem for path in DOCS.glob("api-*.rst")),
+    }
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-b", "html", "-d", tmp_path / "trees"]
+    done = subprocess.run([*build, DOCS, tmp_path / "html"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "html").glob("*.html")}
+    assert all(f"sedmd {verb}" in pages["command-line"] for verb in verbs())
+    assert all(name in pages["errors"] for name in ("FrameFault", "NotNow", "EngineFault", "TryLater"))
+    assert "sedmd.reduce.wavelength</text>" in pages["develop"]
+    # whoever reads it on a summit has no network: no script, style or picture from elsewhere
+    outside = [text for text in pages.values() if re.search(r'<(script|link|img)[^>]+(src|href)="(https?:)?//', text)]
+    assert outside == []
 
 
 def test_every_column_of_the_products_is_told() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "sedmd" / "products").glob("*.py")]
     columns = {name for source in sources for name in re.findall(r'Column\(\s*name="(\w+)"', source)}
     assert len(columns) > 20
-    assert columns - set(code(section("## Products"))) == set()
+    assert columns - set(code(page("products"))) == set()
 
 
 def test_every_card_of_a_spectrum_is_told() -> None:
     cards = {card for card, _ in META_CARDS.values()}
-    assert cards - set(code(section("## Products"))) == set()
+    assert cards - set(code(page("products"))) == set()
 
 
 def test_ascii_keys_stand_in_their_order(tmp_path: Path) -> None:
@@ -150,4 +204,4 @@ def test_ascii_keys_stand_in_their_order(tmp_path: Path) -> None:
     write_ascii(written, spectrum)
     keys = re.findall(r"^# (\w+):", written.read_text(), re.MULTILINE)
     assert len(keys) > 10
-    assert " ".join(keys) in " ".join(section("## Products").split())
+    assert " ".join(keys) in " ".join(page("products").split())

@@ -18,8 +18,10 @@ from sedmd.host.foreign_file import open_regular
 from sedmd.observation import decisions
 from sedmd.observation.observed import frame_of
 from sedmd.observation.saved import names
-from sedmd.raw.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
+from sedmd.raw.fitsfile import MAX_HEADER_BLOCKS
 from sedmd.raw.frames import Frame
+from sedmd.raw.header import header_values
+from sedmd.raw.unpack import BLOCK
 from sedmd.raw.visits import Observation, observations
 from sedmd.run.status import snapshot
 

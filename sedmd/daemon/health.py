@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.rfile = io.BufferedReader(io.BytesIO(_head(self.connection)))  # type: ignore[arg-type]
+        self.rfile = io.BufferedReader(io.BytesIO(_head(self.connection)))
 
     def do_GET(self) -> None:
         """Answer with figures."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -117,8 +118,8 @@ def read_wavelength(path: Path) -> WavelengthSolution:
 
 def write_flat(
     path: Path,
-    wavelength: NDArray,
-    flat: NDArray,
+    wavelength: NDArray[Any],
+    flat: NDArray[Any],
     spaxels: Spaxels,
     *,
     cards: Cards,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,12 +124,12 @@ def fit_host(
     flux, variance = bands.flux[:, around], bands.variance[:, around]
     usable = np.isfinite(variance) & (variance > 0)
 
-    def shape(one: Psf) -> NDArray:
+    def shape(one: Psf) -> NDArray[Any]:
         return image(one, part, bands.wavelength, bands.east, bands.north)
 
     sky = sky_terms(part, psf, len(flux))
 
-    def design_of(*shapes: NDArray) -> NDArray:
+    def design_of(*shapes: NDArray[Any]) -> NDArray[Any]:
         return np.concatenate([*(one[..., None] for one in shapes), sky], axis=-1)
 
     noise = np.where(usable, variance, 1.0)
@@ -143,15 +144,15 @@ def fit_host(
     known = {"fwhm_arcsec": (seeing.fwhm_arcsec, seeing.spread_arcsec), **STAR}
     prior, spread = (np.array(one) for one in zip(*known.values(), strict=True))
 
-    def star_of(p: NDArray) -> Psf:
+    def star_of(p: NDArray[Any]) -> Psf:
         names = ("x_arcsec", "y_arcsec", *known)
         return replace(psf, **{name: float(value) for name, value in zip(names, p, strict=False)})
 
-    def host_of(p: NDArray) -> Psf:
+    def host_of(p: NDArray[Any]) -> Psf:
         x, y, own, e1, e2, wings = (float(v) for v in p[count:])
         return replace(psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=float(np.hypot(p[2], own)), beta=wings, e1=e1, e2=e2)
 
-    def misfit(p: NDArray) -> NDArray:
+    def misfit(p: NDArray[Any]) -> NDArray[Any]:
         design = design_of(shape(star_of(p)), *([shape(host_of(p))] if len(p) > count else []))
         solution, _ = solve_rows(design, flux, weight)
         residual = (flux - np.einsum("bsi,bi->bs", design, solution)) * root
@@ -191,7 +192,7 @@ def fit_host(
     )
 
 
-def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) -> Shape:
+def _shape(fit: OptimizeResult, prior: NDArray[Any], spread: NDArray[Any], chi2: float) -> Shape:
     """What the data say of the shape: the fit without what was known before it."""
     precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
     own = precision - 1.0 / spread**2
@@ -202,17 +203,17 @@ def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) ->
     return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
 
 
-def _significance(amplitude: NDArray, variance: NDArray) -> float:
+def _significance(amplitude: NDArray[Any], variance: NDArray[Any]) -> float:
     """Of all bands together; each tells for itself, and what is negative speaks against it."""
     snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
     return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
 
 
-def _share(star: NDArray, host: NDArray, solution: NDArray, usable: NDArray) -> float:
+def _share(star: NDArray[Any], host: NDArray[Any], solution: NDArray[Any], usable: NDArray[Any]) -> float:
     """What a fit of star and sky alone would take of the host, in units of the star, mean over the bands."""
     count = np.maximum(usable.sum(axis=1, keepdims=True), 1)
 
-    def without_sky(shape: NDArray) -> NDArray:
+    def without_sky(shape: NDArray[Any]) -> NDArray[Any]:
         level = np.where(usable, shape, 0.0).sum(axis=1, keepdims=True) / count
         return np.where(usable, shape - level, 0.0)
 

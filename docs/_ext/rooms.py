@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ RULES = ROOT / "tests" / "unit" / "test_architecture.py"
 ROW, BOX, WIDTH = 24, 200, 640
 
 
+@functools.cache
 def rooms() -> tuple[str, ...]:
     """The rooms from the ground floor up, as ``ROOMS`` of the test has them.
 
@@ -45,6 +47,7 @@ def purpose(room: str) -> str:
     return text.strip().splitlines()[0].removeprefix(f"{room}: ").replace("`", "") if text else ""
 
 
+@functools.cache
 def imports(room: str) -> set[str]:
     """The other rooms that a room imports from."""
     names: set[str] = set()

@@ -171,7 +171,7 @@ def test_every_page_is_in_the_contents() -> None:
     }
 
 
-@pytest.mark.slow(seconds=65)
+@pytest.mark.slow(seconds=40)
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-b", "html", "-d", tmp_path / "trees"]
     done = subprocess.run([*build, DOCS, tmp_path / "html"], capture_output=True, text=True, check=False)

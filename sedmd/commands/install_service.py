@@ -24,7 +24,8 @@ SHIPPED_RAW, SHIPPED_REDUX = "/data/sedm/raw", "/data/sedm/redux"
 ROOT_LINES = re.compile(r"^(RequiresMountsFor|ReadOnlyPaths|ReadWritePaths)=.*$", re.MULTILINE)
 NEXT_STEPS = """\
 next steps:
-  1. [paths] raw_root and redux_root in {config}; sedmd config check --config {config}
+  1. a user sedm who may read the raw root and write the redux root (useradd -r sedm), and both paths in
+     {config}; sedmd config check --config {config}
   2. sedmd install-service --replace   (the units again, with these paths)
   3. {program} doctor --config {config}
   4. systemctl daemon-reload && systemctl enable --now sedmd

@@ -58,7 +58,8 @@ def code(text: str) -> list[str]:
 
 def commands(text: str) -> list[list[str]]:
     """The shell blocks of a text: their lines."""
-    return [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks]
 
 
 def our_commands(text: str) -> list[list[str]]:

@@ -20,8 +20,10 @@ from sedmd.observation import decisions
 from sedmd.observation.exposure import frame_of
 from sedmd.observation.inputs import Inputs
 from sedmd.observation.saved import names
-from sedmd.raw.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
+from sedmd.raw.fitsfile import MAX_HEADER_BLOCKS
 from sedmd.raw.frames import Frame
+from sedmd.raw.header import header_values
+from sedmd.raw.unpack import BLOCK
 from sedmd.raw.visits import Visit, observations
 from sedmd.run.chosen import chosen_inputs
 from sedmd.run.status import snapshot

@@ -290,7 +290,7 @@ def _cards(separated: Separated, flexure: Flexure, calibrations: _Calibrations) 
     traces = calibrations.traces.traces
     sigma = float(np.median(calibrations.solution.line_sigma(traces.centre, traces.y_coeff[:, 0])))
     known = np.isfinite(flexure.error_px)
-    cards: dict = {
+    cards: dict[str, Any] = {
         "FLEXX": (flexure.dx_px, "[px] shift along dispersion (+ to higher x), applied"),
         "FLEXXERR": (flexure.error_px if known else None, "[px] its error; empty: not measured"),
         "FLEXXN": (len(flexure.features), "sky features measured"),

@@ -28,8 +28,8 @@ def make_fluxcal(job: Job) -> Result:
     """Fit the night's sensitivity to all its standard stars."""
     responses = []
     unknown: tuple[str, ...] = ()
-    wavelength: NDArray | None = None
-    sigma: NDArray = np.empty(0)
+    wavelength: NDArray[Any] | None = None
+    sigma: NDArray[Any] = np.empty(0)
     for path in sorted(job.inputs["standards"], key=lambda p: p.name):
         spectrum, header = read_spectrum(path)
         key = str(spectrum.meta.get("standard") or "")
@@ -112,7 +112,7 @@ def calibrate_spectrum(job: Job) -> Result:
     return Result(figures={"S/N": round(snr, 1), "F(5500)": f"{spectrum.flux[at]:.2e}"}, warnings=warnings)
 
 
-def _telluric_depths(wavelength: NDArray, sigma: NDArray) -> tuple[NDArray, NDArray]:
+def _telluric_depths(wavelength: NDArray[Any], sigma: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     fine, oxygen, water = telluric_template()
     depths = []
     for transmission in (oxygen, water):

@@ -107,7 +107,7 @@ def play(folder: Path) -> dict[str, object]:
     redux.mkdir()
     os.chown(redux, SERVICE, GROUP)
     told["doctor before"] = doctor(ALICE, (GROUP,))
-    redux.chmod(0o2755)  # chmod g+s, as the README has it
+    redux.chmod(0o2755)  # chmod g+s, as docs/install.md has it
     told["doctor of an empty root"] = doctor(ALICE, (GROUP,))
 
     with acting_as(**service), single_instance(state), Ledger.open(state / "ledger.sqlite", clock=lambda: NOW):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,10 +151,10 @@ def fit_sensitivity(
 
 def _odd_one(
     responses: Sequence[Response],
-    wavelength: NDArray,
-    band: NDArray,
-    depth_o2: NDArray,
-    depth_h2o: NDArray,
+    wavelength: NDArray[Any],
+    band: NDArray[Any],
+    depth_o2: NDArray[Any],
+    depth_h2o: NDArray[Any],
     knots: int,
 ) -> tuple[int, float] | None:
     """The star far off in level whose shape is furthest from what the others tell, and how far; None if all agree.
@@ -176,7 +177,7 @@ def _odd_one(
     return (worst[1], worst[0]) if worst[0] > SHAPE_AGREES else None
 
 
-def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
+def _shape_off(response: Response, rest: Sensitivity, band: NDArray[Any]) -> float:
     """Rms of a star's response over that of other stars, outside the bands, level subtracted: no less than so much.
 
     What photon noise makes of it, and twice the scatter of that, are subtracted.
@@ -208,19 +209,19 @@ class _Data:
     amount : of air on the way, in units of that at airmass 1
     """
 
-    log_ratio: NDArray
-    error: NDArray
-    weight: NDArray
-    keep: NDArray
-    amount: NDArray
+    log_ratio: NDArray[Any]
+    error: NDArray[Any]
+    weight: NDArray[Any]
+    keep: NDArray[Any]
+    amount: NDArray[Any]
 
 
 def _fit(
     usable: Sequence[Response],
-    wavelength: NDArray,
-    band: NDArray,
-    depth_o2: NDArray,
-    depth_h2o: NDArray,
+    wavelength: NDArray[Any],
+    band: NDArray[Any],
+    depth_o2: NDArray[Any],
+    depth_h2o: NDArray[Any],
     knots: int,
 ) -> Sensitivity:
     """The least-squares fit of `fit_sensitivity` to stars that all count."""
@@ -251,7 +252,7 @@ def _fit(
     )
 
 
-def _data(usable: Sequence[Response], depth: NDArray) -> _Data:
+def _data(usable: Sequence[Response], depth: NDArray[Any]) -> _Data:
     """Logarithms of the responses with their weights; `depth` of the telluric bands, (n_wave,)."""
     log_ratio = np.stack([np.log(np.where(np.nan_to_num(r.ratio) > 0, r.ratio, np.nan)) for r in usable])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -265,7 +266,7 @@ def _data(usable: Sequence[Response], depth: NDArray) -> _Data:
     return _Data(log_ratio=log_ratio, error=error, weight=weight, keep=keep, amount=amount)
 
 
-def _design(basis: NDArray, amount: NDArray, depth_o2: NDArray, depth_h2o: NDArray) -> NDArray:
+def _design(basis: NDArray[Any], amount: NDArray[Any], depth_o2: NDArray[Any], depth_h2o: NDArray[Any]) -> NDArray[Any]:
     """Terms of the fit, (n_star * n_wave, n_base + n_star + 2): spline, scale of each star, oxygen, water."""
     n_star, n_wave = len(amount), len(basis)
     return np.concatenate(
@@ -284,7 +285,7 @@ def _design(basis: NDArray, amount: NDArray, depth_o2: NDArray, depth_h2o: NDArr
     )
 
 
-def _prior(n_base: int, n_star: int) -> tuple[NDArray, NDArray]:
+def _prior(n_base: int, n_star: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """What is known before, as a normal matrix and its right side.
 
     Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
@@ -299,7 +300,9 @@ def _prior(n_base: int, n_star: int) -> tuple[NDArray, NDArray]:
     return prior, goal
 
 
-def _solved(data: _Data, design: NDArray, prior: tuple[NDArray, NDArray]) -> tuple[NDArray, NDArray]:
+def _solved(
+    data: _Data, design: NDArray[Any], prior: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Least squares with outliers held down: the solution, and what is left of each sample."""
     matrix, goal = prior
     target = np.nan_to_num(data.log_ratio).ravel()
@@ -320,7 +323,9 @@ def _error_of_mean(data: _Data) -> NDArray[np.floating]:
     return np.clip(np.sqrt(1.0 / np.maximum(precision, 1e-12)), 0, 1)
 
 
-def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: NDArray) -> NDArray[np.floating]:
+def _seen_in_bands(
+    residual: NDArray[Any], weight: NDArray[Any], amount: NDArray[Any], band: NDArray[Any]
+) -> NDArray[np.floating]:
     """Optical depth at airmass 1 that the stars show beyond the template, zero outside the bands, shrunk by noise."""
     w = np.where(np.isfinite(residual), weight, 0.0) * amount[:, None] ** 2
     total = w.sum(axis=0)
@@ -330,7 +335,7 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
     return np.where(band & (total > 0), trust * seen, 0.0)
 
 
-def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
+def _stray(residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 41) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)
@@ -340,12 +345,12 @@ def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) 
     return np.asarray(np.sqrt(np.clip(total / np.maximum(count, 1.0), 0.0, 0.1**2)))
 
 
-def _rms(residual: NDArray) -> NDArray[np.floating]:
+def _rms(residual: NDArray[Any]) -> NDArray[np.floating]:
     good = np.isfinite(residual)
     return np.asarray(np.sqrt(np.where(good, residual, 0.0).__pow__(2).sum(axis=0) / np.maximum(good.sum(axis=0), 1)))
 
 
-def _spline_basis(wavelength: NDArray, low: float, high: float, intervals: int) -> NDArray[np.floating]:
+def _spline_basis(wavelength: NDArray[Any], low: float, high: float, intervals: int) -> NDArray[np.floating]:
     """Cubic B-splines on evenly spaced knots of log wavelength: (n, intervals + 3); constant beyond the ends."""
     u = np.log(np.clip(wavelength, low, high))
     inner = np.linspace(np.log(low), np.log(high), intervals + 1)

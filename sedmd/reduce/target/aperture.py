@@ -312,7 +312,8 @@ def enclosed_fraction(
     held = np.sum(share * inside, axis=1)
     if len(around):
         held = held - share.sum(axis=1) * outside.mean(axis=1)
-    return np.interp(np.arange(n_wave), sample, held)
+    made: FloatArray = np.interp(np.arange(n_wave), sample, held)
+    return made
 
 
 def difference(cube_a: Cube, cube_b: Cube, *, exptime_a_s: float, exptime_b_s: float) -> Cube:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,7 +272,7 @@ def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:
 
 def _beside(
     looks: Sequence[Look], found: Sequence[Sequence[Source]], chosen: Candidate, hosts: Sequence[Host]
-) -> list[tuple[NDArray, ...]]:
+) -> list[tuple[NDArray[Any], ...]]:
     """Images, in each exposure, of the light beside the target that is not its own."""
     places = [place_of(source) for source in chosen.sources]
     # an object seen in one exposure lies in the other where the target's move puts it
@@ -307,7 +308,7 @@ def _beside(
 def _extracted(
     looks: Sequence[Look],
     sources: Sequence[Source],
-    beside: Sequence[tuple[NDArray, ...]],
+    beside: Sequence[tuple[NDArray[Any], ...]],
     gain_b: NDArray[np.floating] | float,
 ) -> PointSpectrum:
     if len(looks) == 1:

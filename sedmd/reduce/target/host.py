@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,34 +144,34 @@ class _Problem:
     bands: Bands
     part: Spaxels
     psf: Psf
-    flux: NDArray
+    flux: NDArray[Any]
     usable: NDArray[np.bool_]
-    weight: NDArray
-    root: NDArray
-    sky: NDArray
-    prior: NDArray
-    spread: NDArray
+    weight: NDArray[Any]
+    root: NDArray[Any]
+    sky: NDArray[Any]
+    prior: NDArray[Any]
+    spread: NDArray[Any]
 
-    def shape(self, one: Psf) -> NDArray:
+    def shape(self, one: Psf) -> NDArray[Any]:
         """Image in each band, (n_bands, n_part)."""
         return image(one, self.part, self.bands.wavelength, self.bands.east, self.bands.north)
 
-    def design(self, *shapes: NDArray) -> NDArray:
+    def design(self, *shapes: NDArray[Any]) -> NDArray[Any]:
         """Terms of the linear part: images, then sky."""
         return _design(self.sky, *shapes)
 
-    def star_of(self, p: NDArray) -> Psf:
+    def star_of(self, p: NDArray[Any]) -> Psf:
         """The point source of a vector of parameters."""
         names = ("x_arcsec", "y_arcsec", "fwhm_arcsec", *STAR)
         return replace(self.psf, **{name: float(value) for name, value in zip(names, p, strict=False)})
 
-    def host_of(self, p: NDArray) -> Psf:
+    def host_of(self, p: NDArray[Any]) -> Psf:
         """The host of a vector of parameters; its width is the star's and its own in quadrature."""
         x, y, own, e1, e2, wings = (float(v) for v in p[N_STAR:])
         width = float(np.hypot(p[2], own))
         return replace(self.psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=width, beta=wings, e1=e1, e2=e2)
 
-    def misfit(self, p: NDArray) -> NDArray:
+    def misfit(self, p: NDArray[Any]) -> NDArray[Any]:
         """Residuals of star, or of star and host, in units of the noise, and what departs from the known shape."""
         design = self.design(self.shape(self.star_of(p)), *([self.shape(self.host_of(p))] if len(p) > N_STAR else []))
         solution, _ = solve_rows(design, self.flux, self.weight)
@@ -230,7 +230,7 @@ def _problem(
     )
 
 
-def _design(sky: NDArray, *shapes: NDArray) -> NDArray:
+def _design(sky: NDArray[Any], *shapes: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([*(one[..., None] for one in shapes), sky], axis=-1)
 
 
@@ -276,7 +276,7 @@ def _host(problem: _Problem, alone: OptimizeResult, both: OptimizeResult) -> Hos
     )
 
 
-def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) -> Shape:
+def _shape(fit: OptimizeResult, prior: NDArray[Any], spread: NDArray[Any], chi2: float) -> Shape:
     """What the data say of the shape: the fit without what was known before it."""
     precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
     own = precision - 1.0 / spread**2
@@ -287,17 +287,17 @@ def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) ->
     return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
 
 
-def _significance(amplitude: NDArray, variance: NDArray) -> float:
+def _significance(amplitude: NDArray[Any], variance: NDArray[Any]) -> float:
     """Of all bands together; each tells for itself, and what is negative lowers it."""
     snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
     return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
 
 
-def _share(star: NDArray, host: NDArray, solution: NDArray, usable: NDArray) -> float:
+def _share(star: NDArray[Any], host: NDArray[Any], solution: NDArray[Any], usable: NDArray[Any]) -> float:
     """What a fit of star and sky alone would take of the host, in units of the star, mean over the bands."""
     count = np.maximum(usable.sum(axis=1, keepdims=True), 1)
 
-    def without_sky(shape: NDArray) -> NDArray:
+    def without_sky(shape: NDArray[Any]) -> NDArray[Any]:
         level = np.where(usable, shape, 0.0).sum(axis=1, keepdims=True) / count
         return np.where(usable, shape - level, 0.0)
 

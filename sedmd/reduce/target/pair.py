@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +73,9 @@ def extract_pair(
 class _Samples:
     """What A and B hold near the target, (n_wave, n_near) each: flux, variance as it was observed; good in both."""
 
-    flux: tuple[NDArray, NDArray]
-    observed: tuple[NDArray, NDArray]
-    start: tuple[NDArray, NDArray]
+    flux: tuple[NDArray[Any], NDArray[Any]]
+    observed: tuple[NDArray[Any], NDArray[Any]]
+    start: tuple[NDArray[Any], NDArray[Any]]
     good: NDArray[np.bool_]
 
 
@@ -82,9 +83,9 @@ class _Samples:
 class _Terms:
     """What is fitted in A and B: the target's images (n_wave, n_near), skies, all terms (n_wave, n_near, n_terms)."""
 
-    shapes: tuple[NDArray, NDArray]
-    skies: tuple[NDArray, NDArray]
-    design: tuple[NDArray, NDArray]
+    shapes: tuple[NDArray[Any], NDArray[Any]]
+    skies: tuple[NDArray[Any], NDArray[Any]]
+    design: tuple[NDArray[Any], NDArray[Any]]
 
     @property
     def count(self) -> int:
@@ -95,10 +96,10 @@ class _Terms:
 class _Fit:
     """Strengths (n_wave, n_terms) and their covariance, what was used, and the reduced chi-square (n_wave,)."""
 
-    solution: NDArray
-    covariance: NDArray
+    solution: NDArray[Any]
+    covariance: NDArray[Any]
     used: NDArray[np.bool_]
-    chi2: NDArray
+    chi2: NDArray[Any]
 
 
 def _check_fit(cube_a: Cube, cube_b: Cube) -> None:
@@ -141,8 +142,8 @@ def _terms(
     cube: Cube,
     near: NDArray[np.bool_],
     images: Sequence[tuple[Psf, Refraction]],
-    gain: NDArray,
-    others: Sequence[tuple[NDArray, NDArray]],
+    gain: NDArray[Any],
+    others: Sequence[tuple[NDArray[Any], NDArray[Any]]],
 ) -> _Terms:
     """The target's image, the sky of A, the sky of B, and other light, as A and as B hold them."""
     spaxels, wavelength = cube.spaxels, cube.wavelength
@@ -165,12 +166,12 @@ def _fit(samples: _Samples, terms: _Terms, rounds: int) -> _Fit:
     """Least squares with the variance that A and B have in common; what does not fit is rejected, round by round."""
     n_wave = len(samples.good)
     flux, ok = samples.flux, samples.good
-    variance: Sequence[NDArray] = samples.start
+    variance: Sequence[NDArray[Any]] = samples.start
     common = np.zeros((n_wave, 1))
     solution = np.zeros((n_wave, terms.count))
     covariance = np.zeros((n_wave, terms.count, terms.count))
     residual = [f.copy() for f in flux]
-    light: list[NDArray] = []
+    light: list[NDArray[Any]] = []
     for _ in range(rounds):
         solution, covariance = _solve(flux, variance, common, ok, terms)
         models = [np.einsum("wsi,wi->ws", d, solution) for d in terms.design]
@@ -191,8 +192,12 @@ def _fit(samples: _Samples, terms: _Terms, rounds: int) -> _Fit:
 
 
 def _solve(
-    flux: Sequence[NDArray], variance: Sequence[NDArray], common: NDArray, ok: NDArray[np.bool_], terms: _Terms
-) -> tuple[NDArray, NDArray]:
+    flux: Sequence[NDArray[Any]],
+    variance: Sequence[NDArray[Any]],
+    common: NDArray[Any],
+    ok: NDArray[np.bool_],
+    terms: _Terms,
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Strengths (n_wave, n_terms) and their covariance, A and B together."""
     design = terms.design
     va, vb = (np.maximum(v, 1e-12) + common for v in variance)
@@ -213,15 +218,18 @@ def _solve(
 
 
 def _in_common(
-    residual: Sequence[NDArray], variance: Sequence[NDArray], light: Sequence[NDArray], ok: NDArray[np.bool_]
-) -> NDArray:
+    residual: Sequence[NDArray[Any]],
+    variance: Sequence[NDArray[Any]],
+    light: Sequence[NDArray[Any]],
+    ok: NDArray[np.bool_],
+) -> NDArray[Any]:
     """Variance of the pattern that stays with the spaxels, (n_wave, 1): what the dark ones of A and B share."""
     dark = ok & (light[0] ** 2 < 0.1 * variance[0]) & (light[1] ** 2 < 0.1 * variance[1])
     product = np.where(dark, residual[0] * residual[1], 0.0).sum(axis=1) / np.maximum(dark.sum(axis=1), 1)
     return np.maximum(ndimage.uniform_filter1d(product, 9), 0.0)[:, None]
 
 
-def _spectrum(fit: _Fit, terms: _Terms, gain: NDArray, cube: Cube) -> PointSpectrum:
+def _spectrum(fit: _Fit, terms: _Terms, gain: NDArray[Any], cube: Cube) -> PointSpectrum:
     """Flux, error and sky of the fit; NaN where too little of the target's image was used."""
     shape = terms.shapes[0] + terms.shapes[1]
     captured = np.where(fit.used, shape, 0.0).sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-12)

@@ -157,7 +157,8 @@ def _in_the_wings(source: Source, other: Source) -> bool:
 
 def unrelated(rate: float) -> float:
     """Density of unrelated objects at least as bright as this [1 / arcsec**2]; rate in electron / (s Angstrom)."""
-    return UNRELATED * min(max(rate / FAINT_RATE, 1.0), BRIGHTEST) ** -RARER
+    found: float = UNRELATED * min(max(rate / FAINT_RATE, 1.0), BRIGHTEST) ** -RARER
+    return found
 
 
 def likeness(

@@ -320,7 +320,7 @@ def _solved(
 def _error_of_mean(data: _Data) -> NDArray[np.floating]:
     """Photon noise of all stars together, fraction."""
     precision = (1.0 / np.maximum(data.error, 1e-4) ** 2 * (data.keep > 0)).sum(axis=0)
-    return np.clip(np.sqrt(1.0 / np.maximum(precision, 1e-12)), 0, 1)
+    return np.asarray(np.clip(np.sqrt(1.0 / np.maximum(precision, 1e-12)), 0, 1))
 
 
 def _seen_in_bands(

@@ -226,7 +226,7 @@ def _in_common(
     """Variance of the pattern that stays with the spaxels, (n_wave, 1): what the dark ones of A and B share."""
     dark = ok & (light[0] ** 2 < 0.1 * variance[0]) & (light[1] ** 2 < 0.1 * variance[1])
     product = np.where(dark, residual[0] * residual[1], 0.0).sum(axis=1) / np.maximum(dark.sum(axis=1), 1)
-    return np.maximum(ndimage.uniform_filter1d(product, 9), 0.0)[:, None]
+    return np.asarray(np.maximum(ndimage.uniform_filter1d(product, 9), 0.0)[:, None])
 
 
 def _spectrum(fit: _Fit, terms: _Terms, gain: NDArray[Any], cube: Cube) -> PointSpectrum:

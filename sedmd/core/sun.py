@@ -53,7 +53,7 @@ class Site:
 
     def __post_init__(self) -> None:
         if not (abs(self.latitude_deg) <= 90.0 and abs(self.longitude_deg) <= 360.0 and abs(self.height_m) < 1e5):
-            msg = f"{self} is no place on Earth; expected degrees North within +-90, degrees East within +-360, metres"
+            msg = f"{self} is not a position on Earth; expected degrees North (+-90), degrees East (+-360), metres"
             raise SunError(msg)
 
 

@@ -112,7 +112,7 @@ class Chores:
             last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
         if code not in QUIET_CODES:
             how = f"stopped by signal {-code}" if code < 0 else f"exit code {code}"
-            self._report.event("", "after", self._name, f"{how}: {last or 'it said nothing'}", level=WARNING)
+            self._report.event("", "after", self._name, f"{how}: {last or 'no output'}", level=WARNING)
 
     def _kill(self) -> None:
         assert self._child is not None

@@ -41,8 +41,8 @@ class _Seen:
 def deferral(path: Path, reason: str, *, timeout_s: float) -> str:
     """The sentence for a deferred file: what it lacks, and what becomes of it."""
     return (
-        f"{path.name} is deferred: {reason}; expected a whole FITS file, and nothing came for {timeout_s:g} s. "
-        "Copy it again; it is read when it changes, and once more in the morning"
+        f"{path.name} is deferred: {reason}; expected a whole FITS file, but nothing arrived for {timeout_s:g} s. "
+        "Copy it again; it is reread when it changes, and in the morning"
     )
 
 

@@ -63,8 +63,8 @@ class DiskGate:
         if found == self._device:
             return True
         if not self.complaint.startswith(AWAY):
-            self.complaint = f"{AWAY} {self._root} is not the disk it was at the start; is it mounted?"
-            self._report.event("", "disk", "", f"{self.complaint} No new jobs begin until it is back", level=ERROR)
+            self.complaint = f"{AWAY} {self._root} is not the same disk as at the start; is it mounted?"
+            self._report.event("", "disk", "", f"{self.complaint} No new jobs start until it is back", level=ERROR)
         return False
 
     def room(self, *, busy: bool = False) -> bool:
@@ -90,10 +90,10 @@ class DiskGate:
         if self._refused is not None and not short:
             self.complaint = f"disk full: a product did not fit; redux_root has {self._refused / 1e6:.1f} MB"
         if self.complaint and not before:
-            text = f"{self.complaint}: no new jobs begin until there is room. Make some; work goes on by itself"
+            text = f"{self.complaint}: no new jobs start until there is room. Free some space; work resumes by itself"
             self._report.event("", "disk", "", text, level=ERROR)
         elif before and not self.complaint:
-            self._report.event("", "disk", "", "room again; work goes on", level=NOTICE)
+            self._report.event("", "disk", "", "there is room again; work resumes", level=NOTICE)
         return not self.complaint
 
 

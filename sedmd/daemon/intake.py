@@ -160,7 +160,7 @@ class Intake:
         except OSError as error:
             return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
         if not nights and (self.sight.folders or self.ledger.folders()):
-            return self._away(f"raw root {root} is empty, but held nights before; is it mounted? Waiting for it")
+            return self._away(f"raw root {root} is empty, but had nights before; is it mounted? Waiting for it")
         if not self.sight.there:
             self.sight.there = True
             self.report.event("", "watch", "", f"raw root {root} is back", level=NOTICE)
@@ -188,7 +188,7 @@ class Intake:
             return False
         if night not in self._awake:
             self._awake.add(night)
-            self.ledger.mark(AWAKE, night, "", "its raw directories are looked at")
+            self.ledger.mark(AWAKE, night, "", "its raw directories are scanned")
         return True
 
     def sleep_night(self, night: str) -> None:
@@ -253,7 +253,7 @@ class Intake:
             if night not in newest and self.wake_night(night):
                 if _is_directory(self.settings.paths.raw_root / neighbour(night, 1)):
                     self.wake_night(neighbour(night, 1))  # to which its afternoon belongs
-                self.report.event(night, "watch", "", "frames came into an old night; it is looked at again")
+                self.report.event(night, "watch", "", "new frames in an old night; it is scanned again")
         if changed:
             self.ledger.put_folders(changed)
 
@@ -281,7 +281,7 @@ class Intake:
             if folder not in self._closed:
                 self._closed.add(folder)
                 text = f"raw directory {folder} cannot be read ({error.strerror}); check its permissions and its disk"
-                self.report.event(folder.name, "watch", "", f"{text}. It is tried at every scan", level=WARNING)
+                self.report.event(folder.name, "watch", "", f"{text}. Retried at every scan", level=WARNING)
             return []
         for path, text in misnamed(folder, self.settings.watch.pattern).items():
             if path not in self._misnamed:
@@ -328,8 +328,8 @@ class Intake:
         self._push(path)
 
     def stood_still(self, seconds: float) -> None:
-        """The process stood still for so long: no file has been still in that time."""
-        text = f"stood still for {age(seconds)} (stopped by a signal, the whole machine, or a disk); going on"
+        """The process suspended for so long: no file has been still in that time."""
+        text = f"suspended for {age(seconds)} (stopped by a signal, the whole machine, or a disk); resuming"
         self.report.event("", "service", "", text, level=WARNING)
         self.gate.stood_still(seconds)
 
@@ -462,7 +462,7 @@ class Intake:
         """
         if path not in self._unfinished:
             self._unfinished[path] = self.monotonic()
-            text = f"whole, but not its header; waiting up to {self.settings.watch.header_wait_s:g} s for it"
+            text = f"complete, but its header is not; waiting up to {self.settings.watch.header_wait_s:g} s for it"
             self.report.event(row.night, "frame", path.name, text, minor=True)
         age_s = max(self.clock().timestamp() - row.mtime_ns / 1e9, self.monotonic() - self._unfinished[path])
         left_s = self.settings.watch.header_wait_s - age_s

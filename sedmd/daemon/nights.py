@@ -151,7 +151,7 @@ class Nights:
             self.report.event(night, "night", "", line, level=NOTICE)
         if trouble := write_report(self.settings, self.ledger, plan, now=self.clock()):
             self._owed.add(night)
-            self.report.event(night, "night", "", f"{trouble}. It is tried again", level=WARNING)
+            self.report.event(night, "night", "", f"{trouble}. It will be retried", level=WARNING)
         else:
             self._owed.discard(night)
 
@@ -160,4 +160,4 @@ class Nights:
         for night in self._owed & set(self.plans):
             if not write_report(self.settings, self.ledger, self.plans[night], now=self.clock()):
                 self._owed.discard(night)
-                self.report.event(night, "night", "", "the report is written now", level=NOTICE)
+                self.report.event(night, "night", "", "the report can be written again", level=NOTICE)

@@ -132,7 +132,7 @@ class Service:
     def run(self) -> int:
         """Start, work, drain; returns the exit code."""
         paths = self.settings.paths
-        self.report.event("", "service", "", f"sedmd {__version__} begins: {paths.raw_root}", level=NOTICE)
+        self.report.event("", "service", "", f"sedmd {__version__} starts: {paths.raw_root}", level=NOTICE)
         health = HealthServer(self.settings.health.listen, self.keeper.now) if self.settings.health.listen else None
         try:
             self._scan()
@@ -296,7 +296,7 @@ class Service:
             with suppress(LedgerFull):
                 self.ledger.release(key)
         self.upkeep.write_journals()
-        self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs start again next time", level=NOTICE)
+        self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs restart next time", level=NOTICE)
         return 0
 
     def reload(self) -> None:
@@ -310,11 +310,13 @@ class Service:
             if fixed := [name for name in names if name in NEEDS_RESTART]:
                 raise ConfigError(f"{', '.join(fixed)} can only change with a restart")
         except SedmError as error:
-            self.report.event("", "service", "", f"configuration not taken, the old one stays: {error}", level=ERROR)
+            self.report.event(
+                "", "service", "", f"configuration refused, the old one stays in force: {error}", level=ERROR
+            )
         else:
             self._take(new)
             told = ", ".join(names) or "nothing"
-            self.report.event("", "service", "", f"configuration read again; changed: {told}", level=NOTICE)
+            self.report.event("", "service", "", f"configuration reloaded; changed: {told}", level=NOTICE)
         finally:
             self.notifier.ready(self.status_line())
 
@@ -358,7 +360,7 @@ class Service:
             self.watcher.renew()
         complaint = self.watcher.watch([self.settings.paths.raw_root, *folders])
         if deaf:
-            complaint = f"{missed} files came without an event; the watch of the raw directories is started anew"
+            complaint = f"inotify events missed for {missed} files; the watch of the raw directories is restarted"
         if complaint:
             self.report.event("", "watch", "", complaint, level=WARNING)
         return not complaint and not self.watcher.polling
@@ -435,7 +437,7 @@ class Service:
         if jump_s:
             self.report.event("", "clock", "", f"the system clock jumped by {jump_s:+.0f} s", level=WARNING)
         elif not self.ticker.alive:
-            self.report.event("", "clock", "", "the clock's thread had died; it is started anew", level=WARNING)
+            self.report.event("", "clock", "", "the clock thread died; restarted", level=WARNING)
         else:
             return
         self._start_clock()
@@ -484,4 +486,4 @@ class Service:
     def _unstall(self) -> None:
         if self.stalled:
             self.stalled = ""
-            self.report.event("", "ledger", "", "the ledger can be written again; going on", level=NOTICE)
+            self.report.event("", "ledger", "", "the ledger can be written again; resuming", level=NOTICE)

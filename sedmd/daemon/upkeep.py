@@ -44,7 +44,7 @@ class Upkeep:
         for night in sorted(set(self._unwritten) | set(journal.troubles)):
             before, now = self._unwritten.get(night, ""), journal.troubles.get(night, "")
             if now and not before:
-                text = f"{now}. Its lines wait in memory, and the ledger could not be made again without them"
+                text = f"{now}. Its lines are kept in memory; without them the ledger could not be rebuilt"
                 self._report.event(night, "journal", "", text, level=WARNING)
             elif before and not now:
                 self._report.event(night, "journal", "", "can be written again; nothing is missing", level=NOTICE)

@@ -63,9 +63,9 @@ class Watcher:
         complaint = ""
         if self._observer is not None and not self.healthy:
             self._begin_anew()
-            complaint = "the observer of the raw directories had died; it is started anew"
+            complaint = "the watcher of the raw directories died; restarted"
         if faults := self._handler.take_faults():
-            complaint = f"{faults} events could not be handled; the scan finds what they told"
+            complaint = f"{faults} events could not be handled; the scan finds their files"
         polling = self._polls(wanted)
         if polling != self.polling:
             self.stop()

@@ -17,9 +17,9 @@ def compiled_loops(settings: Settings, environment: Environment) -> list[Finding
         advice = "pip install --force-reinstall numba llvmlite, for the Python that runs sedmd"
         return [error("compiled loops", f"cannot be compiled: {told.fault}", advice)]
     if not all(told.folders):
-        text = "their machine code cannot be kept: each start compiles them anew, for a minute"
+        text = "their machine code cannot be cached: each start compiles them again, for a minute"
         advice = "let this user write ~/.cache, or set XDG_CACHE_HOME to a directory that it may write"
         return [warning("compiled loops", text, advice)]
     anew = f"{told.anew} compiled just now in {told.seconds:.0f} s" if told.anew else "compiled before"
     places = ", ".join(sorted({str(folder) for folder in told.folders}))
-    return [ok("compiled loops", f"{len(told.folders)}, {anew}; for this user kept in {places}")]
+    return [ok("compiled loops", f"{len(told.folders)}, {anew}; for this user cached in {places}")]

@@ -197,7 +197,7 @@ def _too_long(path: Path, size: int, most_bytes: int) -> ForeignFault:
 
 
 def _no_number(constant: str) -> float:
-    raise ValueError(f"{constant} is no number to work with")
+    raise ValueError(f"{constant} is not a valid number")
 
 
 def _integer(digits: str) -> int:
@@ -218,4 +218,4 @@ def _refuse_half_characters(value: Any) -> None:
             try:
                 one.encode("utf-8")
             except UnicodeEncodeError:
-                raise ValueError("text that is no Unicode") from None
+                raise ValueError("text that is not Unicode") from None

@@ -62,7 +62,7 @@ def single_instance(
         raise _unusable(state, path, error) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NoState(f"{path} is no file; expected one, or none. Remove it")
+            raise NoState(f"{path} is not a file. Remove it")
         with suppress(OSError):  # another user's: it was opened, which is enough
             os.fchmod(descriptor, 0o600)
         try:

@@ -102,4 +102,4 @@ def how_to_save(folder: Path) -> str:
     if status.st_mode & _SHARED != _SHARED:
         return "set [paths] group in the service's configuration; sedmd doctor --config FILE says the rest"
     group = name_of_group(status.st_gid)
-    return f"as root: usermod -aG {group} {user}; then log in anew"
+    return f"as root: usermod -aG {group} {user}; then log in again"

@@ -41,7 +41,7 @@ def on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
         return Fate(frame=frame, became=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost)
     notes = list(frame.notes)
     if cube.fallback:
-        notes.insert(0, f"calibrations of {cube.fallback}")
+        notes.insert(0, f"using calibrations from {cube.fallback}")
     if half := ext.job.options.get("half_of_pair"):
         notes.insert(0, f"only the [{half}] exposure of a pair: sky subtraction is inferior")
     return Fate(frame=frame, became=spectrum.job.outputs["ascii"].name, why="; ".join(notes))

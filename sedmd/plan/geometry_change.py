@@ -101,11 +101,11 @@ _LIMITS = (
     _Limit("line_fwhm_px", "width of the lamp lines", "px", "out of focus, or other optics", share=0.15),
     # A prism's dispersion changes by 1e-4 per degree. One line taken for its neighbour, 100-300 A away over a baseline
     # of some thousand, changes the slope by several per cent.
-    _Limit("dispersion_4500", "dispersion at 4500 A", "A/px", "lamp lines wrongly identified?", share=0.015),
-    _Limit("dispersion_6500", "dispersion at 6500 A", "A/px", "lamp lines wrongly identified?", share=0.01),
-    _Limit("dispersion_8500", "dispersion at 8500 A", "A/px", "lamp lines wrongly identified?", share=0.015),
+    _Limit("dispersion_4500", "dispersion at 4500 A", "A/px", "lamp lines misidentified?", share=0.015),
+    _Limit("dispersion_6500", "dispersion at 6500 A", "A/px", "lamp lines misidentified?", share=0.01),
+    _Limit("dispersion_8500", "dispersion at 8500 A", "A/px", "lamp lines misidentified?", share=0.015),
     # Faint groups come and go with the exposure; a third fewer is a lamp that hardly shone.
-    _Limit("lines", "groups of lamp lines", "", "a lamp hardly shone, or lines were mistaken", share=0.34),
+    _Limit("lines", "groups of lamp lines", "", "a faint lamp, or misidentified lines", share=0.34),
 )
 
 

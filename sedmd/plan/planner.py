@@ -213,7 +213,7 @@ class _Planner(Jobs):
             fate = calibration_fate(frame, node)
             if node.state is State.DONE and frame.stem in without:
                 product = next(iter(node.job.outputs.values())).name
-                fate = Fate(frame=frame, became="not used", why=f"left out of {product}; the log says why")
+                fate = Fate(frame=frame, became="not used", why=f"rejected from {product}; see the log")
             self.fates[frame.path] = fate
         return node
 
@@ -231,7 +231,7 @@ class _Planner(Jobs):
             return None
         self.wake.append(until)
         announced = max((frame.series_total or 0) for frame in series.frames)
-        why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
+        why = f"{label}: {have} of {announced} frames; used as is at {until:%H:%M:%S} UT unless more arrive"
         return Absent(why=why, missing=False, active=True)
 
     def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, Source | Absent]:
@@ -267,7 +267,7 @@ class _Planner(Jobs):
             return wavelength
         self.departed = "; ".join(found)
         reason = (
-            f"departs from the last good night: {self.departed}. Look at the lamps; "
+            f"geometry change since the last good night: {self.departed}. Check the lamps; "
             f"if the instrument was changed: sedmd accept {self.context.night}"
         )
         return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))

@@ -53,7 +53,7 @@ class Series:
 def speed_of(frame: Frame) -> float:
     """Read-out speed of a frame that is reduced, MHz; to a hundredth, so that 0.1 is the same in every notation."""
     if frame.adc_speed_mhz is None:
-        msg = f"{frame.stem}: an ignored frame has no read-out speed to go by"
+        msg = f"{frame.stem}: an ignored frame has no read-out speed"
         raise ValueError(msg)
     return round(frame.adc_speed_mhz, 2)
 
@@ -92,7 +92,7 @@ def series_of(
     for speed, mine in _by_speed(frames, kind).items():
         evening = [frame for frame in mine if not _is_late(frame, until_ut_hour)]
         used = evening if len(evening) >= minimum else mine
-        left_out += [(frame, f"a late {kind}: the evening's serve the night") for frame in mine if frame not in used]
+        left_out += [(frame, f"a late {kind}: the evening's are used") for frame in mine if frame not in used]
         answer[speed] = _series(used, minimum)
     return answer, left_out
 
@@ -150,10 +150,10 @@ def unused(sets: Sequence[LampSet], serves: Mapping[Kind, Series]) -> list[tuple
     for one in sets:
         ours = any(frame in one.frames for frame in serving)
         for frame in (frame for frame in one.frames if frame not in serving):
-            why = f"of another set of calibrations ({one.span}); that of {_span(serving)} serves"
+            why = f"of another set of calibrations ({one.span}); that of {_span(serving)} is used"
             if ours:
                 mine = serves[frame.kind].frames if frame.kind in serves else ()
-                why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} serve"
+                why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} are used"
             told.append((frame, why))
     return told
 

@@ -23,9 +23,9 @@ class Doubt(IntEnum):
 
 
 _WORDS = {
-    Doubt.NONE: "of another time",
-    Doubt.MIXED: "of two geometries, its lamps lie off its dome ({}); was the instrument touched?",
-    Doubt.DEPARTS: "that departs from the last good night: {}",
+    Doubt.NONE: "taken at another time",
+    Doubt.MIXED: "of two geometries, its lamps are offset from its dome ({}); was the instrument touched?",
+    Doubt.DEPARTS: "with a geometry change since the last good night: {}",
     Doubt.FAILED: "that cannot be used: {}",
 }
 
@@ -76,8 +76,8 @@ def sets_told(
         tried = number < len(whys)
         if tried and not whys[number]:
             but = f", although a set {words(doubt, doubted)}" if doubt is Doubt.MIXED else ""
-            told.append(SetTold(span=one.span, text=f"{named(serving)}: serve{but}", doubtful=bool(but)))
+            told.append(SetTold(span=one.span, text=f"{named(serving)}: used{but}", doubtful=bool(but)))
         else:
             why = whys[number] if tried else words(Doubt.NONE, "")
-            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: do not serve, a set {why}", doubtful=tried))
+            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", doubtful=tried))
     return told

@@ -107,7 +107,7 @@ def _told_as_fault(path: Path) -> Iterator[None]:
 def _fault(path: Path, why: str) -> ProductFault:
     return ProductFault(
         f"{path.name}: {' '.join(why.split())}; a whole FITS file with matching checksums was expected. "
-        "Remove it and make it again"
+        "Remove it and remake it"
     )
 
 

@@ -136,7 +136,7 @@ def _variance_beside(path: Path, name: str) -> NDArray[np.floating]:
         return read_image(path.with_name(Path(name).name))[0].variance
     except FileNotFoundError as error:
         raise ProductFault(
-            f"{path.name}: its variance is that of {name}, expected beside it and not there; make both again"
+            f"{path.name}: its variance is that of {name}, expected beside it and not there; remake both"
         ) from error
 
 

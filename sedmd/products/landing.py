@@ -30,10 +30,10 @@ def place_cards(header: Mapping[str, object], place: Place) -> Cards:
     place : where targets land
     """
     cards: dict[str, tuple[str | float | None, str]] = {
-        "PLACEX": (place.x_arcsec, "[arcsec] targets land here, East"),
+        "PLACEX": (place.x_arcsec, "[arcsec] expected target position, East"),
         "PLACEY": (place.y_arcsec, "[arcsec] and North"),
         "PLACEERR": (place.spread_arcsec, "[arcsec] 1 sigma of a target, in each axis"),
-        "PLACESRC": (place.source, "what it was learned from; empty: not known"),
+        "PLACESRC": (place.source, "source of the position; empty: unknown"),
     }
     if (target := target_position(header)) is not None:
         middle = sky_position(target, -place.x_arcsec, -place.y_arcsec)

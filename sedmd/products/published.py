@@ -94,7 +94,7 @@ def read_published(path: Path, third: Third | None = None) -> Published:
     header = _header(lines)
     wavelength, flux, column = _columns(path, lines)
     if third is not None:
-        why = "as told"
+        why = "as given"
     elif column is None:
         third, why = Third.NONE, "the file has two columns"
     else:
@@ -179,7 +179,7 @@ def _by_scatter(wavelength: FloatArray, flux: FloatArray, column: FloatArray) ->
     error = float(np.median(np.log(column[inner][good])))
     off_error, off_variance = abs(error - scatter), abs(0.5 * error - scatter)
     if min(off_error, off_variance) > np.log(NEITHER):
-        return Third.NONE, "its third column is neither the error nor the variance of what is seen"
+        return Third.NONE, "its third column is neither the error nor the variance of the scatter"
     third = Third.ERROR if off_error < off_variance else Third.VARIANCE
     return third, "nearest to the scatter from bin to bin"
 

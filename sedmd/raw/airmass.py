@@ -54,7 +54,7 @@ def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> To
     if place is not None and place[0] >= _LOWEST_DEG:
         found = airmass_of(place[0])
         return Told(found, f"{fault}; {found:.2f} from position and time")
-    return Told(None, f"{fault}; taken as unknown")
+    return Told(None, f"{fault}; treated as unknown")
 
 
 def airmass_at_end(header: Mapping[str, object], at_start: float | None) -> float | None:

@@ -73,7 +73,7 @@ def start_of(header: Mapping[str, object], stem: str) -> Start | None:
     for clock in others:
         verb = "says" if len(group) == 1 else "say"
         nearest = min(clock.readings, key=lambda reading: abs(reading - time))
-        notes.append(f"{clock.name} not believed ({_told(nearest)}): {_and(group)} {verb} {_told(time)}")
+        notes.append(f"{clock.name} rejected ({_told(nearest)}): {_and(group)} {verb} {_told(time)}")
     if "UTC" not in group and "UTC" not in [clock.name for clock in others]:
         notes.append(f"start time from {name}: the UTC card is missing or cannot be read")
     return Start(time, tuple(notes))
@@ -124,7 +124,7 @@ def _clocks(header: Mapping[str, object], stem: str) -> tuple[list[_Clock], list
         del told["MJD_OBS"]  # the same clock: it has one voice
     clocks = [_Clock(name, readings) for name, (_, readings) in told.items() if readings]
     notes = [
-        f"{name} {str(card)[:40]!r} is no time"
+        f"{name} {str(card)[:40]!r} is not a time"
         for name, (card, readings) in told.items()
         if not readings and isinstance(card, str) and known(card) is not None
     ]

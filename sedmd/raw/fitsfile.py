@@ -171,7 +171,7 @@ def unreadable(path: Path, error: OSError) -> str:
     """The sentence for a file that the system would not let us read."""
     return (
         f"{path.name} cannot be read: {error.strerror or error}; expected a readable file. "
-        "Check the file, its permissions and its disk; it is read again when it changes"
+        "Check the file, its permissions and its disk; it is reread when it changes"
     )
 
 
@@ -207,7 +207,7 @@ def _judge(path: Path, min_hdus: int) -> tuple[Verdict, bytes, list[_Hdu]]:
         status = os.fstat(file.fileno())
         size = status.st_size
         if size > MAX_BYTES:
-            msg = f"{path.name} has {size} bytes; expected a raw frame of 8.4 MB. Leave it out"
+            msg = f"{path.name} has {size} bytes; expected a raw frame of 8.4 MB. Exclude it"
             raise FrameFault(msg)
         start = file.read(9)
         _refuse_other_formats(path.name, start, packing)
@@ -449,7 +449,7 @@ def _sum_that_differs(content: bytes, hdus: list[_Hdu]) -> str:
         told = hdu.cards.get("CHECKSUM", "").strip("'0 ")
         if told and ones_complement_sum(view[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
             return (
-                f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after mending a card, "
-                "bring CHECKSUM up to date or remove it)"
+                f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after correcting a card, "
+                "update CHECKSUM or remove it)"
             )
     return ""

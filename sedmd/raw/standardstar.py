@@ -127,7 +127,7 @@ def identify(
         return Identity(name=found, standard=True, contradiction=told)
     if decided:
         return Identity(name=decided, standard=False, contradiction=f"{said}: taken as {decided!r}, as OBJNAME does")
-    told = f"{said}: which is right cannot be told; taken as {name!r}. Mend the cards"
+    told = f"{said}: which is right is unknown; taken as {name!r}. Correct the cards"
     return Identity(name=name, standard=False, contradiction=told, unresolved=True)
 
 
@@ -163,27 +163,27 @@ def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
     here = place.star_here()
     if key is None:
         if standards.labelled(name):
-            told = f"{name} is not in the table of standard stars: it calibrates nothing"
+            told = f"{name} is not in the table of standard stars: not used for calibration"
             if here is not None:
-                told += f". It is at the place of {here.name}; if it is that star, mend NAME and OBJECT"
+                told += f". It is at the position of {here.name}; if it is that star, correct NAME and OBJECT"
             return Identity(name=name, standard=True, notes=(told,))
         if typed_standard:
-            told = "a standard star by IMGTYPE alone: it calibrates nothing"
+            told = "a standard star by IMGTYPE alone: not used for calibration"
             return Identity(name=name, standard=True, notes=(told,))
-        told = f"at the place of the standard star {here.name}, but not named so: a target of science" if here else ""
+        told = f"at the position of the standard star {here.name}, but not named so: a science target" if here else ""
         return Identity(name=name, standard=False, notes=(told,) if told else ())
     star = standards.STANDARDS[key]
     at = place.is_at(star)
     if at is False:
-        away = f"{name} is {place.away(star)} from the place of {star.name}"
+        away = f"{name} is {place.away(star)} from the position of {star.name}"
         if not standards.labelled(name):
-            return Identity(name=name, standard=False, contradiction=f"{away}: a target of science")
+            return Identity(name=name, standard=False, contradiction=f"{away}: a science target")
         where = f", at that of {here.name}" if here else ""
-        told = f"{away}{where}: a standard star that calibrates nothing. Mend NAME and OBJECT"
+        told = f"{away}{where}: a standard star not used for calibration. Correct NAME and OBJECT"
         return Identity(name=name, standard=True, contradiction=told)
     notes = [] if at else [f"taken as {star.name} by its name alone: the header has no position"]
     if not star.has_spectrum:
-        notes.append(f"of {star.name} the table has no spectrum: it calibrates nothing")
+        notes.append(f"the table has no spectrum of {star.name}: not used for calibration")
     return Identity(name=name, standard=True, star=key if star.has_spectrum else "", notes=tuple(notes))
 
 
@@ -194,7 +194,7 @@ def _star_or_target(star: str, target: str, place: Place, said: str, telescope_n
     if key is not None and at is not None:
         shown = standards.STANDARDS[key]
         if at:
-            told = f"{said}: it is {shown.name} by its place, not used for the flux calibration"
+            told = f"{said}: it is {shown.name} by its position, not used for the flux calibration"
             return Identity(name=star, standard=True, contradiction=told)
         told = f"{said}: it is not {shown.name}, {place.away(shown)} away; taken as {target!r}"
         return Identity(name=target, standard=False, contradiction=told)
@@ -203,5 +203,5 @@ def _star_or_target(star: str, target: str, place: Place, said: str, telescope_n
         told = f"{said}: taken as {decided!r}, as OBJNAME does"
         return Identity(name=decided, standard=decided == star, contradiction=told)
     # a spectrum of a star under the name of a target would be sent out; a target taken for a star is only not sent
-    told = f"{said}: which is right cannot be told; taken as a standard star that calibrates nothing. Mend the cards"
+    told = f"{said}: which is right is unknown; taken as a standard star not used for calibration. Correct the cards"
     return Identity(name=star, standard=True, contradiction=told, unresolved=True)

@@ -64,8 +64,7 @@ def gunzip(file: BinaryIO, name: str) -> Inflated:
             length += len(piece)
             if length > MAX_BYTES:
                 msg = (
-                    f"{name} inflates to more than {MAX_BYTES / 1e6:.0f} MB; expected a raw frame of 8.4 MB. "
-                    "Leave it out"
+                    f"{name} inflates to more than {MAX_BYTES / 1e6:.0f} MB; expected a raw frame of 8.4 MB. Exclude it"
                 )
                 raise FrameFault(msg)
             pieces.append(piece)

@@ -114,7 +114,7 @@ def table(changes: Iterable[Change]) -> str:
     counts = Counter(one.state for one in changes)
     lines = [", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no spectra"]
     if counts and set(counts) == {"appeared"}:
-        return f"{lines[0]}: there was no former version"
+        return f"{lines[0]}: no former version"
     moved = [one for one in changes if one.state == "changed"]
     ratios = [one.ratio for one in moved if one.ratio is not None]
     if ratios:

@@ -238,7 +238,7 @@ class Dispatcher:
             self._on_booked(job, state, outcome.seconds)
             self.report.job(job, outcome, state)
         else:
-            self.report.event(job.night, job.step, job.label, "ended, but was taken back meanwhile: not booked")
+            self.report.event(job.night, job.step, job.label, "ended, but was withdrawn meanwhile: not recorded")
         return outcome
 
     def expire(self) -> int:
@@ -267,13 +267,13 @@ class Dispatcher:
             path = folder / name
             if node is not None and key != node.key and _shows_another(node, wanted):
                 if path not in busy:
-                    self.custody.discard(path, plan.night, "showed what is made anew or lost")
+                    self.custody.discard(path, plan.night, "shows a product that was remade or lost")
                 continue
             stale = node is None or (key != node.key and (_ended_without(node) or _rests_on_none(node, wanted)))
             if not stale or path in busy:
                 continue
             if gone := self.custody.source_gone(plan.night, path):
-                text = f"no longer of this plan, but its raw frame {gone} is gone: nothing could make it again"
+                text = f"no longer in the plan; kept, because its raw frame {gone} is gone"
                 self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
             elif where := self.custody.put_aside(path, plan.night, "superseded"):
                 self.ledger.forget_product(path, plan.night, f"superseded; kept as {where}")
@@ -291,14 +291,14 @@ class Dispatcher:
         if plan.fallback is not None:
             age = "1 night" if plan.fallback.age_nights == 1 else f"{plan.fallback.age_nights} nights"
             why = plan.lacking[0] if plan.lacking else "tonight's were not ready"
-            text = f"calibrations of {plan.fallback.night} ({age} old) serve; tonight: {why}"
+            text = f"using calibrations from {plan.fallback.night} ({age} old); tonight: {why}"
             self._once(plan.night, "night", "calibrations", "fall-back", text, level=WARNING)
         if plan.flux_fallback is not None:
-            text = f"flux calibration of {plan.flux_fallback.night} serves until a standard star is reduced"
+            text = f"using the flux calibration from {plan.flux_fallback.night} until a standard star is reduced"
             self._once(plan.night, "night", "flux calibration", "fall-back", text, level=NOTICE)
         if plan.offers:
-            how = f"sedmd redo {FALLBACK} --night {plan.night} takes them"
-            text = f"{', '.join(plan.offers)}: tonight's calibrations are there now; {how}"
+            how = f"to use them: sedmd redo {FALLBACK} --night {plan.night}"
+            text = f"{', '.join(plan.offers)}: tonight's calibrations are available now; {how}"
             self._once(plan.night, "night", "calibrations", "offer", text, level=NOTICE)
         for one in plan.sets:
             level = WARNING if one.doubtful else NOTICE

@@ -89,6 +89,6 @@ def _jobs(plan: Plan) -> list[str]:
         if node.state is not State.DONE
     ]
     if plan.fallback is not None:
-        lines.append(f"calibrations of {plan.fallback.night} would serve ({plan.fallback.age_nights} nights old)")
+        lines.append(f"would use calibrations from {plan.fallback.night} ({plan.fallback.age_nights} nights old)")
     lines += [f"missing: {lack}" for lack in plan.missing]
     return lines

@@ -149,13 +149,13 @@ def take_in(
 def unread(path: Path, fault: Died) -> str:
     """The sentence for a file over which its reader died, or was stopped."""
     what = "unpacked" if packing_of(path) is Packing.FPACK else "read"
-    return f"{path.name} cannot be {what}: {fault}. Leave it out"
+    return f"{path.name} cannot be {what}: {fault}. Exclude it"
 
 
 def fault_of_program(path: Path, error: Exception) -> str:
     """The sentence for a file that did to its reader what nobody thought of."""
     what = plain(" ".join(f"{type(error).__name__}: {error}".split())[:300])
-    return f"{path.name} could not be read: {what}; a fault of the program, report it"
+    return f"{path.name} could not be read: {what}; an internal error, please report it"
 
 
 def rules(settings: Settings, mends: Cards | None = None) -> str:

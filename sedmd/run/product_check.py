@@ -134,7 +134,7 @@ class Custody:
                 path.rename(target)
         except OSError as error:
             why = not_ours(place / path.name) or error.strerror
-            text = f"{what}, but cannot be put aside ({why}); tried again"
+            text = f"{what}, but cannot be moved to {SUPERSEDED} ({why}); tried again"
             self._once(night, "plan", path.name, "keeps", text, level=WARNING)
             return ""
         return f"{SUPERSEDED}/{target.name}"
@@ -198,7 +198,7 @@ class Custody:
             names = ", ".join(path.name for path in again[:NAMES_TOLD])
             more = f" and {len(again) - NAMES_TOLD} more" if len(again) > NAMES_TOLD else ""
             what = "product is" if len(again) == 1 else "products are"
-            text = f"{len(again)} {what} missing, and made again: {names}{more}"
+            text = f"{len(again)} {what} missing, to be remade: {names}{more}"
             self._report.event(night, "products", "", text, level=WARNING)
         for path in again:
             self._ledger.forget_product(path, night, "the file is gone")
@@ -208,10 +208,10 @@ class Custody:
             elif where := self.put_aside(path, night, "changed"):
                 why = f"the file was changed by another program; kept as {where}"
                 self._ledger.forget_product(path, night, why)
-                self._report.event(night, "products", path.name, f"{why}, and made again", level=WARNING)
+                self._report.event(night, "products", path.name, f"{why}, to be remade", level=WARNING)
 
     def _keep(self, night: str, path: Path, what: str, gone: str) -> None:
-        text = f"{what}, and cannot be made again: the raw frame {gone} is gone. Bring one of them back"
+        text = f"{what}, and cannot be remade: the raw frame {gone} is gone. Restore one of them"
         self._once(night, "products", path.name, "keeps", text, level=WARNING)
 
 

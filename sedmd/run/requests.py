@@ -81,14 +81,14 @@ def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Ey
     except SedmError as error:
         answer = f"refused: {' '.join(str(error).split())}"
     except Exception as error:
-        answer = f"refused: {type(error).__name__}: {error}; a fault of the program, report it"
+        answer = f"refused: {type(error).__name__}: {error}; an internal error, please report it"
     return plain(answer)[:LONGEST_ANSWER]
 
 
 def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) -> str:
     do = VERBS.get(request.verb)
     if do is None:
-        return f"refused: there is no request {request.verb!r}"
+        return f"refused: unknown request {request.verb!r}"
     for given in (request.night, request.subject if request.verb in ("accept", "scan") else ""):
         if given and not is_night(given):
             return f"refused: {given!r} is not a night; expected YYYYMMDD"
@@ -100,7 +100,7 @@ def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: E
         night = request.night or _night_of(subject, ledger, dispatcher)
     if not night:
         where = f"the newest {NIGHTS_SEARCHED} nights"
-        return f"refused: nothing of the name {request.subject!r} in {where}; see sedmd status"
+        return f"refused: nothing is named {request.subject!r} in {where}; see sedmd status"
     asked = _Asked(
         night=night,
         subject=subject,
@@ -148,7 +148,7 @@ class _Asked:
 
     def unknown(self) -> str:
         where = f"night {self.night}"
-        return f"refused: nothing of the name {self.subject!r} in {where}; see sedmd status --night {self.night}"
+        return f"refused: nothing is named {self.subject!r} in {where}; see sedmd status --night {self.night}"
 
 
 def _redo(asked: _Asked) -> str:
@@ -157,7 +157,7 @@ def _redo(asked: _Asked) -> str:
     if not nodes:
         return asked.unknown()
     count = asked.ledger.forget_jobs(asked.night, [node.key for node in nodes], f"redo asked by {asked.who}")
-    return f"{count} of {len(nodes)} jobs are done again"
+    return f"{count} of {len(nodes)} jobs will be redone"
 
 
 def _retry(asked: _Asked) -> str:
@@ -173,7 +173,7 @@ def _retry(asked: _Asked) -> str:
     jobs = asked.ledger.forget_jobs(asked.night, keys, f"retry asked by {asked.who}", states=STUCK)
     if not files and not keys:
         return asked.unknown()
-    return f"{jobs} jobs are tried again, {len(files)} files are read again"
+    return f"{jobs} jobs will be retried, {len(files)} files will be reread"
 
 
 def _forget(asked: _Asked) -> str:
@@ -182,10 +182,10 @@ def _forget(asked: _Asked) -> str:
     if not files:
         return asked.unknown()
     for row in files:
-        asked.ledger.set_frame_state(row, "forgotten", f"left out by {asked.who}")
+        asked.ledger.set_frame_state(row, "forgotten", f"excluded by {asked.who}")
         if asked.eyes is not None:
             asked.eyes.leave_out(row.path)
-    return f"{len(files)} files are left out; sedmd retry {asked.subject} takes them back"
+    return f"{len(files)} files are excluded; to include them again: sedmd retry {asked.subject}"
 
 
 def _hold(asked: _Asked) -> str:
@@ -195,7 +195,7 @@ def _hold(asked: _Asked) -> str:
         return asked.unknown()
     since = asked.time[:16].replace("T", " ")
     asked.ledger.mark(HOLD, asked.night, asked.subject, f"held by {asked.who} since {since} UT")
-    return f"{len(nodes)} jobs are held; what runs already ends"
+    return f"{len(nodes)} jobs are held; running jobs continue"
 
 
 def _release(asked: _Asked) -> str:
@@ -203,7 +203,7 @@ def _release(asked: _Asked) -> str:
     if not asked.ledger.unmark(HOLD, asked.night, asked.subject):
         held = ", ".join(mark.subject for mark in asked.ledger.marks(asked.night, HOLD)) or "nothing"
         return f"refused: {asked.subject} is not held; held in {asked.night}: {held}"
-    return f"{asked.subject} goes on"
+    return f"{asked.subject} is released"
 
 
 def _accept(asked: _Asked) -> str:
@@ -212,12 +212,12 @@ def _accept(asked: _Asked) -> str:
         return f"refused: there are no frames of night {asked.night}"
     asked.ledger.mark(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
     asked.ledger.unmark(REFUSED, asked.night, "calibrations")
-    return f"the calibrations of {asked.night} are taken although they depart from the night before"
+    return f"the geometry change of {asked.night} is accepted"
 
 
 def _scan(asked: _Asked) -> str:
     """An old night is looked at."""
-    return f"night {asked.night} is looked at"
+    return f"night {asked.night} will be scanned"
 
 
 def _mend(asked: _Asked) -> str:
@@ -233,7 +233,7 @@ def _mend(asked: _Asked) -> str:
             return f"refused: no such correction of {asked.subject}; see sedmd mend --list {asked.night}"
         for mend in gone:
             asked.ledger.unmark(MEND, asked.night, mend.subject)
-        what = f"taken back: {', '.join(mend.told() for mend in gone)}"
+        what = f"correction removed: {', '.join(mend.told() for mend in gone)}"
     else:
         made = [
             Mend(scope=asked.subject, card=card, value=value, who=asked.who, time=asked.time)
@@ -246,23 +246,23 @@ def _mend(asked: _Asked) -> str:
         asked.ledger.note(asked.night, stem_of(path), f"{what} (asked by {asked.who})")
         if asked.eyes is not None:
             asked.eyes.forget_known(path)
-    return f"{what}; {len(files)} files are read again"
+    return f"{what}; {len(files)} files will be reread"
 
 
 def _corrections(cards: str) -> Mapping[str, Any]:
     """What a request to mend holds: "cards", corrections by name, or "undo", names of cards (none: all)."""
     if len(cards) > MAX_TEXT:
-        raise BadMend(f"the request holds {len(cards)} characters; expected the corrections of a few cards")
+        raise BadMend(f"the request has {len(cards)} characters; expected the corrections of a few cards")
     try:
         given = table_in(cards)
     except ValueError as error:
-        raise BadMend(f"the request holds no corrections ({error}); expected what sedmd mend leaves") from None
+        raise BadMend(f"the request has no corrections ({error}); expected a request by sedmd mend") from None
     corrected, undone = given.get("cards"), given.get("undo")
     if isinstance(corrected, dict) and corrected and len(given) == 1:
         return {"cards": dict(checked_card(card, value) for card, value in corrected.items())}
     if isinstance(undone, list) and all(isinstance(card, str) for card in undone) and len(given) == 1:
         return given
-    raise BadMend("the request holds no corrections; expected cards and their values, or those to take back")
+    raise BadMend("the request has no corrections; expected cards and their values, or those to undo")
 
 
 def _files_of(asked: _Asked) -> list[Path]:

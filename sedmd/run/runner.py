@@ -205,9 +205,11 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
                 )
         missing += [f"{night}: {lack}" for lack in plan.missing]
         if plan.fallback is not None:
-            fallbacks.append(f"{night}: calibrations of {plan.fallback.night}; its own: {'; '.join(plan.lacking)}")
+            fallbacks.append(
+                f"{night}: using calibrations from {plan.fallback.night}; its own: {'; '.join(plan.lacking)}"
+            )
         if plan.flux_fallback is not None:
-            fallbacks.append(f"{night}: flux calibration of {plan.flux_fallback.night}")
+            fallbacks.append(f"{night}: using the flux calibration from {plan.flux_fallback.night}")
         failed += [
             f"{night}: {node.job.step} {node.job.label}: {node.reason}"
             for node in plan.nodes
@@ -226,7 +228,7 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text, ignored frames last within each night."""
-    head = ("frame", "what it is", "what became of it", "why")
+    head = ("frame", "kind", "outcome", "reason")
     cells = [(row.frame, row.what, row.became, row.why) for row in rows]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(3)]
     lines = [

@@ -17,7 +17,7 @@ class Row:
     ----------
     product : str
     became : str
-        "final", "waits for the observer", whose grade it has, or where it stands in the queue.
+        "final", "awaiting observer", whose grade it has, or where it stands in the queue.
     confidence : float or None
         None before the extraction, and for standard stars.
     quality : int
@@ -56,7 +56,7 @@ def _row(target: dict[str, Any]) -> Row:
     if target["state"] == "spectrum":
         became = "standard star" if target["standard"] else "final"
     elif target["state"].endswith("awaiting observer"):
-        became, quality = "waits for the observer", 0
+        became, quality = "awaiting observer", 0
     if (verdict := target["decision"]) is not None:
         became, quality = f"graded by {verdict['reducer']}", verdict["quality"]
     x, y = figures.get("x [arcsec]"), figures.get("y [arcsec]")
@@ -74,7 +74,7 @@ def _row(target: dict[str, Any]) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text, and how many targets need nobody."""
-    head = ("target", "became", "sure", "quality", "S/N", "place [arcsec]", "what speaks against it")
+    head = ("target", "outcome", "confidence", "quality", "S/N", "position [arcsec]", "concerns")
     cells = [
         (
             row.product,

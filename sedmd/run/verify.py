@@ -51,7 +51,7 @@ class Finding:
     what : str
         "product", "observer" (what an observer saved) or "raw".
     state : str
-        "good", "touched" (the same bytes with another time stamp), "changed", "missing", "unreadable" or "foreign"
+        "good", "touched" (same bytes, different time stamp), "changed", "missing", "unreadable" or "foreign"
         (neither ledger nor decision knows it).
     """
 
@@ -73,7 +73,7 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
     for path, (size, mtime_ns, sha256) in sorted(products.items()):
         state, told = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-            state, told = TOUCHED, "the same bytes with another time stamp"
+            state, told = TOUCHED, "same bytes, different time stamp"
         yield Finding(night=night, what="product", path=path, state=state, told=told)
     saved, troubles = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
@@ -87,7 +87,7 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):
-            told = "neither ledger nor decision knows it; it is not used"
+            told = "in no ledger and no decision; it is not used"
             yield Finding(night=night, what="product", path=path, state=FOREIGN, told=told)
 
 
@@ -118,21 +118,21 @@ def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
     try:
         status = row.path.stat()
     except FileNotFoundError:
-        state, told = MISSING, "products that rest on it cannot be made again"
+        state, told = MISSING, "products made from it cannot be remade"
     except OSError as error:
         state, told = UNREADABLE, sentence(row.path, error)
     else:
         same = (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)
         if row.frame is None:
-            state, told = (GOOD, "") if same else (TOUCHED, f"was {row.state}; it is read again")
+            state, told = (GOOD, "") if same else (TOUCHED, f"was {row.state}; it will be reread")
         else:
             now_row = take_in(row.path, settings, now=now)
             if now_row.frame is None:
                 state, told = CHANGED, now_row.reason
             elif now_row.frame.checksum != row.frame.checksum:
-                state, told = CHANGED, "other pixels or cards than those that were reduced"
+                state, told = CHANGED, "pixels or cards differ from those that were reduced"
             elif not same:
-                state, told = TOUCHED, "the same frame with another time stamp or packing"
+                state, told = TOUCHED, "same frame, different time stamp or packing"
     return Finding(night=row.night, what="raw", path=row.path, state=state, told=told)
 
 

@@ -128,7 +128,7 @@ def troubles(vitals: Vitals) -> tuple[str, ...]:
         found.append("the ledger does not answer")
     if not vitals.clock_alive:
         found.append("the thread of the clock is dead")
-    found += [f"job {name} is past its time limit and still there" for name in vitals.jobs_overdue]
+    found += [f"job {name} is past its time limit and still running" for name in vitals.jobs_overdue]
     return tuple(found)
 
 
@@ -136,16 +136,16 @@ def cares(vitals: Vitals) -> tuple[str, ...]:
     """What an operator should see to and no restart would mend, one line each."""
     found = []
     if not vitals.raw_root_there:
-        found.append("the raw root is not there; is it mounted?")
+        found.append("the raw root is missing; is it mounted?")
     if vitals.claims_paused:
-        found.append(f"no new jobs are begun: {vitals.claims_paused}")
+        found.append(f"no new jobs start: {vitals.claims_paused}")
     if vitals.watch_fallback:
         found.append(f"polling instead of inotify: {vitals.watch_fallback}")
     if spoilt := vitals.frames.get("quarantined", 0):
         found.append(f"{spoilt} {'frame' if spoilt == 1 else 'frames'} in quarantine; see: sedmd status")
     if vitals.fallback is not None:
         night, nights = vitals.fallback
-        found.append(f"calibrations of {night} serve, {nights} {'night' if nights == 1 else 'nights'} old")
+        found.append(f"using calibrations from {night} ({nights} {'night' if nights == 1 else 'nights'} old)")
     if vitals.observing and vitals.raw_root_there:
         since = vitals.last_frame_age_s
         if since is None:

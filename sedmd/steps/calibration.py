@@ -102,14 +102,14 @@ def _other_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Why a frame does not go with others of the shape `wanted`; empty if it does."""
     if shape == wanted:
         return ""
-    return f"{shape[0]} x {shape[1]} pixels where {wanted[0]} x {wanted[1]} were expected; another camera's"
+    return f"{shape[0]} x {shape[1]} pixels where {wanted[0]} x {wanted[1]} were expected; from another camera"
 
 
 def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """Names of the frames that are combined, and a warning for each that is left out."""
     pairs = list(zip(paths, reasons, strict=True))
     used = [path.name for path, reason in pairs if not reason]
-    return used, tuple(f"{path.name} left out: {reason}" for path, reason in pairs if reason)
+    return used, tuple(f"{path.name} rejected: {reason}" for path, reason in pairs if reason)
 
 
 def make_lamp(job: Job) -> Result:
@@ -130,9 +130,9 @@ def make_lamp(job: Job) -> Result:
     except ValueError as error:
         raise CalibrationFault(f"{job.label}: {error}") from error
     used, left_out = _used(tuple(path for path, *_ in taken), reasons)
-    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"left out: {reason}" for reason in refused) + left_out
+    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"rejected: {reason}" for reason in refused) + left_out
     if len(used) == 1 < len(taken):
-        warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays stay in it",)
+        warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays remain",)
     figures: dict[str, float | int | str | None] = {
         "frames": len(used),
         "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0),
@@ -229,7 +229,7 @@ def _moved(off: Mapping[str, float], frames: Mapping[str, str]) -> tuple[str, ..
     """A sentence for each lamp that lies off the dome; `frames` says what each of them is made of."""
     return tuple(
         f"the spectra of {lamp}.fits ({frames[lamp]}) lie {rows:.1f} px off those of dome.fits ({frames['dome']}), at "
-        f"most {SAME_ROWS_PX:g} px expected; was the instrument touched in between? Then take dome and all lamps again"
+        f"most {SAME_ROWS_PX:g} px expected; if the instrument was touched in between, take dome and all lamps again"
         for lamp, rows in off.items()
     )
 

@@ -117,7 +117,7 @@ def make_cube(job: Job) -> Result:
         **_cards(separated, flexure, solution.line_sigma, found, n_cosmic),
         "CALNIGHT": (str(served["night"]) if fallback else job.night, "night of bias, traces, wavelength, flat"),
         "CALAGE": (int(served["age_nights"]) if fallback else 0, "[nights] from the calibrations to this frame"),
-        "CALFALL": (fallback, "calibrations of an earlier night serve"),
+        "CALFALL": (fallback, "calibrations of an earlier night used"),
         **place_cards(header, place),
     }
     made = provenance(job)
@@ -126,7 +126,7 @@ def make_cube(job: Job) -> Result:
         if separated.chi2 > FITTING_CHI2:
             warnings += (
                 f"{raw.name}: the traces of {origin} fit with chi2 {separated.chi2:.1f}, at most {FITTING_CHI2:g} "
-                "expected; the instrument was remounted or refocused since, flux and wavelengths suffer",
+                "expected; the instrument was remounted or refocused since, flux and wavelengths are degraded",
             )
         if separated.n_bright < MIN_BRIGHT_PIXELS:
             warnings += (f"{raw.name}: too little light to check that the spectra lie where {origin} put them",)
@@ -157,9 +157,9 @@ def make_cube(job: Job) -> Result:
 
 
 def another_night(name: str, what: str, served: Mapping[str, Any]) -> str:
-    """The warning that a fall-back deserves: `what` serves, of the night and age that `served` holds."""
+    """The warning of a fall-back: `what` of an earlier night, whose night and age `served` holds."""
     age = int(served["age_nights"])
-    return f"{name}: the {what} of {served['night']} {'serve' if what.endswith('s') else 'serves'}, {nights(age)} old"
+    return f"{name}: using the {what} from {served['night']} ({nights(age)} old)"
 
 
 def nights(age: int) -> str:
@@ -212,9 +212,9 @@ def _cards(separated: Separated, flexure: Flexure, line_sigma, found, n_cosmic: 
         "FLEXXN": (len(flexure.features), "sky features measured"),
         "FLEXY": (separated.dy_px, "[px] shift across dispersion, applied"),
         "FLEXYERR": (separated.dy_error_px, "[px] its error"),
-        "SCATTLEV": (float(np.median(separated.background)), "[electron] median light between the traces"),
+        "SCATTLEV": (float(np.median(separated.background)), "[electron] median scattered light between the traces"),
         "FRAMCHI2": (separated.chi2, "reduced chi-square of traces and background"),
-        "NOUTLIER": (int(separated.outliers.sum()), "pixels that neither explains"),
+        "NOUTLIER": (int(separated.outliers.sum()), "pixels explained by neither"),
         "LSFSIGMA": (sigma, "[px] Gaussian sigma of a lamp line"),
         "TRFWHM": (2.355 * float(np.median(separated.samples.sigma)), "[px] FWHM across the dispersion"),
     }

@@ -203,7 +203,7 @@ class DaskEngine(Closing):
         """A worker answered, or was lost with the job; called by the client's threads."""
         try:
             outcome: Outcome | None = remote.result(timeout=ANSWER_S)
-            reason = "its worker died, and another has its place"
+            reason = "its worker died and was replaced"
         except Exception as error:  # the border of the cluster: it raises what it likes
             outcome, reason = None, f"the cluster lost the job ({type(error).__name__}: {error})"
         with self._settling():

@@ -38,7 +38,7 @@ def run_job(steps_module: str, job: Job) -> Outcome:
             make_folder(path.parent)
         result = importlib.import_module(steps_module).STEPS[job.step](job)
         if not isinstance(result, Result):
-            outcome = Outcome(state="failed", reason=f"step {job.step} returned no Result: a fault of the program")
+            outcome = Outcome(state="failed", reason=f"step {job.step} returned no Result: an internal error")
         else:
             outcome = _verified(job, result, before)
     except NeedsObserver as fault:
@@ -107,7 +107,7 @@ def _verified(job: Job, result: Result, before: Mapping[str, tuple[int, int] | N
     for role, path in job.outputs.items():
         now = _identity(path)
         if now is None or now == before[role]:
-            reason = f"step {job.step} ended well but did not write {path.name}: a fault of the program"
+            reason = f"step {job.step} ended well but did not write {path.name}: an internal error"
             return Outcome(state="failed", reason=reason)
         status = path.stat()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

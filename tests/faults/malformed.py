@@ -198,11 +198,11 @@ def _numbers() -> Iterator[Malformed]:
             if key == "ADCSPEED":
                 lost = ()
             missing = frame(label, **{key: None})
-            fate, word = (GOOD, "0 s taken") if lost else (QUARANTINED, f"{key} is missing")
+            fate, word = (GOOD, "0 s assumed") if lost else (QUARANTINED, f"{key} is missing")
             yield Malformed(kind="card missing", content=missing, fate=fate, word=word)
             for kind, (text, word) in values.items():
                 content = replaced(frame(label), key, f"{key:8}= {text}")
-                fate, word = (GOOD, "0 s taken") if kind in lost else (QUARANTINED, word)
+                fate, word = (GOOD, "0 s assumed") if kind in lost else (QUARANTINED, word)
                 yield Malformed(kind=f"number: {kind}", content=content, fate=fate, word=word)
     for key, text in (("EXPTIME", "'900'"), ("EXPTIME", "'900"), ("ADCSPEED", "'0.1     '")):
         content = replaced(frame(), key, f"{key:8}= {text}")
@@ -212,7 +212,7 @@ def _numbers() -> Iterator[Malformed]:
 def _labels() -> Iterator[Malformed]:
     missing = frame(OBJECT=None, NAME=None)
     yield Malformed(kind="no label", content=missing, fate=QUARANTINED, word="OBJECT is missing")
-    yield Malformed(kind="label lost", content=frame(OBJECT=None), fate=GOOD, word="NAME taken for it")
+    yield Malformed(kind="label lost", content=frame(OBJECT=None), fate=GOOD, word="NAME is used")
     for text in ("12", "1.5", "T", "F", "-1E30"):
         content = replaced(frame(), "OBJECT", f"OBJECT  = {text}")
         yield Malformed(kind="label is no text", content=content, fate=QUARANTINED, word="which is not text")

@@ -45,7 +45,7 @@ def test_no_file_and_no_job_grows_older_while_the_service_stands_still(tmp_path,
         service.vitals()
         before = service.keeper._begun_s[key]
         seconds.ahead = 600.0
-        one.turn_until(lambda: one.said("stood still for 10 min") == 1)
+        one.turn_until(lambda: one.said("suspended for 10 min") == 1)
         assert not service.intake.gate.deferred()
         assert 0.0 <= service.intake.gate._seen[path].since_s - since_s - 600.0 < 5.0
         assert 0.0 <= service.keeper._begun_s[key] - before - 600.0 < 5.0

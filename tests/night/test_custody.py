@@ -95,7 +95,7 @@ def test_every_changed_version_is_kept(settings, night):
         reduce(settings)
         assert products(settings) == before
     assert sorted(put_aside(night).values()) == ["first", "second", "third"]
-    assert f"kept as {SUPERSEDED}/sp_x_obs1.fits.v3, and made again" in log(night)
+    assert f"kept as {SUPERSEDED}/sp_x_obs1.fits.v3, to be remade" in log(night)
 
 
 def test_the_same_length_and_stamp_as_before_with_other_bytes_is_another_file_for_verify(settings, night, capsys):
@@ -114,7 +114,7 @@ def test_missing_products_are_told_before_they_are_made_again(settings, night):
     before = len(log(night).splitlines())
     reduce(settings)
     lines = [line for line in log(night).splitlines()[before:] if "missing" in line or "done in" in line]
-    assert "3 products are missing, and made again: Cd.fits, Hg.fits, sp_x_obs1.fits" in lines[0]
+    assert "3 products are missing, to be remade: Cd.fits, Hg.fits, sp_x_obs1.fits" in lines[0]
     assert any("done in" in line for line in lines[1:])
 
 
@@ -129,9 +129,7 @@ def test_nothing_is_given_up_when_the_raw_frames_are_gone_too(settings, night):
     assert ext.read_text() == "trampled on"
     assert put_aside(night) == {}
     assert f"{ext.name}" in log(night) and "was changed by another program, and cannot be made again" in log(night)
-    assert "e3d" in log(night) and "is missing, and cannot be made again: the raw frame ifu20190612_04_00_00" in log(
-        night
-    )
+    assert "e3d" in log(night) and "is missing, and cannot be remade: the raw frame ifu20190612_04_00_00" in log(night)
 
 
 def test_what_is_made_from_products_that_are_there_is_made_again_without_raw_frames(settings, night):
@@ -278,6 +276,6 @@ def test_what_is_easily_made_again_is_removed_unless_somebody_changed_it(setting
         custody = Custody(
             ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=lambda *given, **more: None
         )
-        custody.discard(page, NIGHT, "as told")
+        custody.discard(page, NIGHT, "as given")
         assert page.exists() == changed == (page in ledger.product_files(NIGHT))
-        custody.discard(night / "nothing.pdf", NIGHT, "as told")
+        custody.discard(night / "nothing.pdf", NIGHT, "as given")

@@ -148,7 +148,7 @@ def with_steps(settings, **changed):
 
     def step(job):
         if job.step in failing:
-            raise FrameFault("as told")
+            raise FrameFault("as given")
         return fake_steps.STEPS[job.step](job)
 
     module.STEPS = dict.fromkeys(fake_steps.NAMES, step)
@@ -353,7 +353,7 @@ def test_extract_auto_makes_what_is_missing_and_tells_how_sure_it_is(settings, t
     assert not (folder / "sp_y_obs1.fits").exists(), "another target is not touched"
     assert run("extract", "--auto", *where) == 0
     out = capsys.readouterr().out
-    assert re.search(r"EmptyField_obs1 +waits for the observer .* no object stands out", out)
+    assert re.search(r"EmptyField_obs1 +awaiting observer .* no object stands out", out)
     assert re.search(r"STD-Feige34_obs1 +standard star +- ", out)
     assert out.endswith("2 of 3 targets are final without an observer\n")
     assert products(settings) == before
@@ -486,7 +486,7 @@ def test_what_is_no_target_and_no_calibration_costs_nothing(settings):
         "a focus frame",
         "a map of the field of view, not of a target",
         "an acquisition frame",
-        "no target: SEDmDefault is what the control software writes without one",
+        "no target: the control software writes SEDmDefault without one",
     ]
 
 
@@ -532,9 +532,9 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     assert {became[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
     of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
-    told = f"{frames}: do not serve, a set {doubt}"
+    told = f"{frames}: not used, a set {doubt}"
     state = snapshot(settings, night=NIGHT, now=NOW)
-    assert state["sets"][0] == told and len(state["sets"]) == 2 and state["sets"][1].endswith(": serve")
+    assert state["sets"][0] == told and len(state["sets"]) == 2 and state["sets"][1].endswith(": used")
     assert told in render(state) and f"calibrations: {told}" in _trouble(state)
     assert (settings.paths.redux_root / NIGHT / "sedmd.log").read_text().count(told) == 1
 
@@ -547,7 +547,8 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
     (told,) = snapshot(settings, night=NIGHT, now=NOW)["sets"]
     assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
     assert told.endswith(
-        ": serve, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+        ": used, although a set of two geometries, its lamps are offset from its dome (Xe 6.1 px); "
+        "was the instrument touched?"
     )
 
 
@@ -555,5 +556,5 @@ def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings)
     write(settings, [*calibrations(), *MIXED])
     assert reduce(settings).code == ALL_GOOD
     newer, older = snapshot(settings, night=NIGHT, now=NOW)["sets"]
-    assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": serve")
-    assert older.endswith(": do not serve, a set of another time")
+    assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": used")
+    assert older.endswith(": not used, a set taken at another time")

@@ -115,8 +115,8 @@ def test_an_observation_without_a_spectrum_is_where_it_belongs(night):
     assert [one.product for one in made.pending] == ["later"]
     text = report_text(made)
     assert "broken 900 s, extract failed: no trace" in text
-    assert "\nwaiting for the observer\n  unclear 900 s, extract awaiting observer: two objects\n" in text
-    assert "\nin work\n  later 900 s, extract waiting: the [B] exposure\n" in text
+    assert "\nawaiting observer\n  unclear 900 s, extract awaiting observer: two objects\n" in text
+    assert "\nin progress\n  later 900 s, extract waiting: the [B] exposure\n" in text
 
 
 def test_what_the_observer_placed_waits_for_nobody(night):
@@ -162,8 +162,8 @@ def test_earlier_calibrations_and_trouble_are_told(night):
     )
     text = report_text(report(night, told, account=["26 raw files: 26 good"]))
     for said in (
-        "bias, traces, wavelengths and flat of 20190610 serve, 2 nights old",
-        "the flux calibration of 20190611 serves, 1 night old",
+        "using bias, traces, wavelengths and flat from 20190610 (2 nights old)",
+        "using the flux calibration from 20190611 (1 night old)",
         "missing: bias 0.1",
         "held: x: wrong field",
         "not used: ifu1.fits quarantined: cut short",
@@ -183,7 +183,10 @@ def test_what_the_pipeline_doubts_is_told_of_its_own_spectra_only(night):
     told = {line.product: (line.confidence, line.doubts) for line in made.lines}
     assert told == {"mine": (0.934, ("the spectrum is faint (S/N 2.1 per bin)",)), "hers": (None, ())}
     text = report_text(made)
-    assert "final without an observer, with a doubt\n  mine: 93 % sure; the spectrum is faint (S/N 2.1 per bin)" in text
+    assert (
+        "final without an observer, with concerns\n  mine: confidence 93 %; the spectrum is faint (S/N 2.1 per bin)"
+        in text
+    )
     assert "hers:" not in text
 
 

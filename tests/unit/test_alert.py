@@ -94,5 +94,5 @@ def test_a_free_disk_of_another_size_is_the_same_alert(tmp_path):
 
 
 def test_without_anybody_to_tell_it_says_so(tmp_path):
-    with pytest.raises(ConfigError, match="nobody is told"):
+    with pytest.raises(ConfigError, match="no alert is sent"):
         send_alerts(settings(tmp_path), [ONE], clock=Clock())

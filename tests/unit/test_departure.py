@@ -76,7 +76,7 @@ def test_one_line_taken_for_its_neighbour_departs(mistaken, baseline):
     stretch = 1 + mistaken / baseline
     wrong = {name: getattr(KPY, name) * stretch for name in ("dispersion_4500", "dispersion_6500", "dispersion_8500")}
     found = departures(replace(KPY, **wrong), KPY)
-    assert len(found) == 3 and all("wrongly identified" in text for text in found)
+    assert len(found) == 3 and all("misidentified" in text for text in found)
 
 
 def test_turn_by_a_sixth_is_the_same_lattice():

@@ -120,7 +120,7 @@ def test_healthy(server):
 def test_cares_are_told_and_stay_healthy(server, state):
     state.vitals = replace(WELL, fallback=("20261123", 2))
     code, _, body = ask(server, "/healthz?probe=1")
-    assert (code, json.loads(body)["cares"]) == (200, ["calibrations of 20261123 serve, 2 nights old"])
+    assert (code, json.loads(body)["cares"]) == (200, ["using calibrations from 20261123 (2 nights old)"])
 
 
 def test_unhealthy(server, state):

@@ -225,7 +225,7 @@ def test_whatever_a_file_does_to_its_reader_costs_that_file_only(intake, watch, 
         "ifu20190612_04_00_00.fits": "quarantined",
         "ifu20190612_05_00_00.fits": "good",
     }
-    assert "a fault of the program, report it" in told.getvalue()
+    assert "an internal error, please report it" in told.getvalue()
 
 
 def test_an_old_night_that_woke_is_awake_after_a_restart_too(intake, watch, told, tmp_path):

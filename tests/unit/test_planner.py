@@ -53,7 +53,7 @@ def carry_out(frames, *, final=True, outcomes=None, rounds=80) -> tuple[Plan, li
         node = due[0]
         name = f"{node.job.step} {node.job.label}"
         state = (outcomes or {}).get(name, "done")
-        records[node.key] = Record(state=state, reason="" if state == "done" else "as told")
+        records[node.key] = Record(state=state, reason="" if state == "done" else "as given")
         if state == "done":
             products |= {path.name: node.key for path in node.job.outputs.values()}
             done.append(name)
@@ -397,13 +397,13 @@ def test_a_lost_block_of_cards_is_the_reason_of_what_follows_from_it(state):
     frames = [*calibration_frames(), replace(x, lost=LOST), y]
     plan, _, _ = carry_out(frames, outcomes={"extract x_obs1": state, "extract y_obs1": state})
     reasons = {node.job.label: node.reason for node in plan.nodes if node.job.step == "extract"}
-    assert reasons == {"x_obs1": f"{LOST}; as told", "y_obs1": "as told"}
+    assert reasons == {"x_obs1": f"{LOST}; as told", "y_obs1": "as given"}
     fates = {fate.frame.name: fate.why for fate in plan.fates if fate.frame.kind is Kind.SCIENCE}
-    assert fates == {"x": f"{LOST}; as told", "y": "as told"}
-    nameless = replace(x, lost=LOST, unfinished=True, contradiction=f"{LOST}: neither target nor place is known")
+    assert fates == {"x": f"{LOST}; as told", "y": "as given"}
+    nameless = replace(x, lost=LOST, unfinished=True, contradiction=f"{LOST}: neither target nor position is known")
     plan, _, _ = carry_out([*calibration_frames(), nameless], outcomes={"extract x_obs1": state})
     (why,) = [fate.why for fate in plan.fates if fate.frame.kind is Kind.SCIENCE]
-    assert why == f"{LOST}: neither target nor place is known. Name it: sedmd mend {x.stem} OBJECT=NAME"
+    assert why == f"{LOST}: neither target nor position is known. Name it: sedmd mend {x.stem} OBJECT=NAME"
 
 
 def test_ignored_and_late_frames_have_a_fate():

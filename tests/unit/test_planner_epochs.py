@@ -179,7 +179,7 @@ def test_of_two_sets_the_newer_serves_and_the_frames_of_the_older_say_so():
         if frame.kind is not Kind.BIAS:
             assert fates[frame.stem].became == "not used" and fates[frame.stem].good
             assert fates[frame.stem].why == (
-                "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves"
+                "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used"
             )
     assert "calibrate x_obs1" in done
 
@@ -298,7 +298,7 @@ def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():
             records[node.key] = Record(state="done", figures=out)
             products |= {path.name: node.key for path in node.job.outputs.values()}
     told = [(fates_of(plan)[stem].became, fates_of(plan)[stem].why) for stem in mercury]
-    assert told == [("not used", "left out of Hg.fits; the log says why")] * 2 + [("part of Hg.fits", "")] * 3
+    assert told == [("not used", "rejected from Hg.fits; see the log")] * 2 + [("part of Hg.fits", "")] * 3
 
 
 def test_where_no_set_can_be_used_the_newest_tells_why():
@@ -356,14 +356,14 @@ def test_the_status_names_what_did_not_serve_in_a_line_for_each_reason():
         {
             "kind": str(kind),
             "frames": f"ifu20211018_00_{minute}_00 to ifu20211018_0{(minute + 4) // 60}_{(minute + 4) % 60:02}_00",
-            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
+            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used",
         }
         for kind, minute in zip(LAMPS[:3], (30, 40, 50), strict=True)
     ] + [
         {
             "kind": "Cd",
             "frames": "ifu20211018_01_00_00 to ifu20211018_01_04_00",
-            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT serves",
+            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used",
         }
     ]
 

@@ -88,7 +88,7 @@ def test_a_calibration_that_fails_is_replaced_by_the_earlier_set(broken):
         if node is None:
             break
         bad = f"{node.job.step} {node.job.label}" == broken
-        records[node.key] = Record(state="quarantined" if bad else "done", reason="as told")
+        records[node.key] = Record(state="quarantined" if bad else "done", reason="as given")
         if not bad:
             products |= {path.name: node.key for path in node.job.outputs.values()}
     assert {node.fallback for node in cubes(plan)} == {"20190611"}

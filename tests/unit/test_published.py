@@ -120,7 +120,7 @@ def test_two_columns_have_no_error(tmp_path):
 def test_what_was_told_counts(tmp_path, third):
     flux, error = drawn()
     found = read_published(put(tmp_path / "x.txt", (WAVELENGTH, flux, error**2), PYSEDM), third)
-    assert (found.third, found.why) == (third, "as told")
+    assert (found.third, found.why) == (third, "as given")
     wanted = {Third.VARIANCE: error, Third.ERROR: error**2, Third.NONE: np.full(214, np.nan)}[third]
     np.testing.assert_allclose(found.spectrum.error, wanted, rtol=1e-4)
 

@@ -122,7 +122,7 @@ def test_nothing_is_extracted_from_an_empty_field():
 def test_the_star_far_from_the_place_is_not_taken_for_the_target():
     found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))], places=[HERE])
     assert found.confidence < 0.95
-    assert "7.8 arcsec from where targets land" in found.reasons[0]
+    assert "7.8 arcsec from the expected position" in found.reasons[0]
 
 
 @pytest.mark.parametrize("place", [(0.0, 0.0), (-1.0, 3.4), (3.5, -2.5)])
@@ -133,7 +133,7 @@ def test_a_clear_star_alone_needs_no_observer_although_nobody_knows_where_target
 
 def test_where_nobody_knows_where_targets_land_that_is_said():
     found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))])
-    assert any("where targets land is not known yet" in doubt.why for doubt in found.doubts)
+    assert any("the expected position is not known yet" in doubt.why for doubt in found.doubts)
 
 
 def test_two_stars_need_an_observer_until_the_place_is_known():
@@ -179,7 +179,7 @@ def test_a_target_cut_by_the_edge_needs_an_observer():
     x = float(SPAXELS.x_arcsec.max()) - 0.3
     found = extract_target([look((4000.0, SHAPE, star(x, 0.0)))])
     assert found.confidence < 0.9
-    assert "beside the array" in " ".join(found.reasons)
+    assert "outside the array" in " ".join(found.reasons)
 
 
 def test_an_uneven_sky_makes_no_object_and_spoils_none():

@@ -95,13 +95,13 @@ def test_a_place_is_its_text_and_back():
     assert again.x_arcsec == pytest.approx(place.x_arcsec, abs=0.051)
     assert str(again) == str(place)
     assert Place.of(str(Place())) == Place() and str(Place()) == "+0.0 +0.0 +-4.0, not known"
-    with pytest.raises(ValueError, match="is no place in the field"):
+    with pytest.raises(ValueError, match="is not a position in the field"):
         Place.of("somewhere")
 
 
 def test_a_place_in_words():
     place = Place(x_arcsec=-1.0, y_arcsec=4.4, spread_arcsec=0.9, source="12 exposures since 20211001")
-    assert place.told() == "targets land at (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
+    assert place.told() == "expected target position (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
     assert "not known" in Place().told()
 
 

@@ -33,7 +33,7 @@ def test_off_is_well(tmp_path, machine):
 
 def test_a_receiver_that_can_be_used(tmp_path, machine):
     finding = only(sending.upload(portal(tmp_path), machine))
-    assert (finding.level, finding.found) == ("ok", "skyportal https://fritz.science, nothing waits")
+    assert (finding.level, finding.found) == ("ok", "skyportal https://fritz.science, nothing is waiting")
     assert not (tmp_path / "redux").exists(), "looking changes nothing"
 
 

@@ -178,7 +178,7 @@ def test_once_and_anew_on_purpose(tmp_path, box, certificate):
         told = send_final_report(given, NIGHT, clock=clock).told
         assert told.startswith("was sent 2019-06-13 14:00 UT") and "something else" not in told
         (folder / "report.txt").write_text("more\n")
-        assert "says something else by now" in send_final_report(given, NIGHT, clock=clock).told
+        assert "content has changed since" in send_final_report(given, NIGHT, clock=clock).told
         assert len(box.mails) == 1
         clock.now += timedelta(hours=1)
         send_final_report(given, NIGHT, clock=clock, again=True)
@@ -277,8 +277,8 @@ def test_some_recipients_are_refused(tmp_path, box, certificate, capsys):
 @pytest.mark.parametrize(
     "answers, error, told",
     [
-        ({"refuse": "550 no such user"}, MailRefused, "takes it for nobody: .*550 no such user"),
-        ({"refuse": "450 try again"}, MailAway, "takes it for nobody now"),
+        ({"refuse": "550 no such user"}, MailRefused, "refuses all recipients: .*550 no such user"),
+        ({"refuse": "450 try again"}, MailAway, "refuses all recipients now"),
         ({"answer": "554 spam"}, MailRefused, "answered 554 spam"),
         ({"answer": "451 greylisted"}, MailAway, "answered 451 greylisted"),
     ],
@@ -372,9 +372,9 @@ def listening(act):
 @pytest.mark.parametrize(
     "act, told",
     [
-        (lambda connection, done: done.wait(60), "timed out|was not done after 0.3 s"),
+        (lambda connection, done: done.wait(60), "timed out|did not finish within 0.3 s"),
         (lambda connection, done: connection.sendall(b"421 too busy\r\n"), "answered 421 too busy"),
-        (lambda connection, done: None, "ended the connection|cannot be reached"),
+        (lambda connection, done: None, "closed the connection|cannot be reached"),
     ],
     ids=["hang", "busy", "cut"],
 )

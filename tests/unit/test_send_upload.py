@@ -283,7 +283,7 @@ def test_401_ends_the_run_and_says_what_to_do(tmp_path, server, folder, clock):
     secret_file(tmp_path / "token", "another-token")
     lines = upload(given, clock)
     assert [line.state for line in lines.values()] == ["queued", "queued"]
-    assert "make a new one" in lines["a"].told
+    assert "create a new one" in lines["a"].told
     assert len(server.requests) == 1 and clock.slept == []
     secret_file(tmp_path / "token", TOKEN)
     assert [line.state for line in upload(given, clock).values()] == ["sent", "sent"]
@@ -774,7 +774,7 @@ def test_only_what_was_sent_is_deleted(tmp_path, server, folder, clock):
     upload(given, clock)
     server.spectra[0]["altdata"]["sedmd_sha256"] = "of somebody else"
     backend = receiver(given, clock=clock)
-    with pytest.raises(Refused, match="is another one than was sent"):
+    with pytest.raises(Refused, match="is not the one that was sent"):
         withdraw(given, backend, "a", night=NIGHT, clock=clock)
     assert server.count("DELETE", "") == 0
     assert upload(given, clock)["a"].state == "sent"
@@ -798,7 +798,7 @@ def test_what_is_gone_there_already_is_withdrawn_too(tmp_path, server, folder, c
     upload(given, clock)
     server.sources["a"].clear()
     (told,) = withdraw(given, receiver(given, clock=clock), "a", night=None, clock=clock)
-    assert "was not there any more" in told
+    assert "no longer existed" in told
 
 
 def test_everybody_may_see_it(tmp_path, server, folder, clock):

@@ -109,7 +109,9 @@ def test_of_two_whole_sets_the_newer_comes_first_and_nothing_is_mixed(order):
             assert serves(one, kind) == [frame for frame in frames if frame.kind is kind]
     why = {frame.stem: why for frame, why in unused(sets, {kind: sets[0].lamps[kind][0] for kind in CYCLE})}
     assert set(why) == {frame.stem for frame in before}
-    assert set(why.values()) == {"of another set of calibrations (23:00 to 23:34 UT); that of 00:40 to 01:14 UT serves"}
+    assert set(why.values()) == {
+        "of another set of calibrations (23:00 to 23:34 UT); that of 00:40 to 01:14 UT is used"
+    }
 
 
 def test_while_the_second_set_is_being_taken_the_first_serves():
@@ -143,7 +145,7 @@ def test_a_lamp_taken_again_stands_in_for_the_first():
     assert list(first.frames) == [frame for frame in frames if frame.kind is Kind.XE]
     assert list(second.frames) == again
     told = unused([one], {kind: one.lamps[kind][0] for kind in CYCLE})
-    assert told == [(frame, "Xe was taken more than once; the frames of 23:20 to 23:24 UT serve") for frame in again]
+    assert told == [(frame, "Xe was taken more than once; the frames of 23:20 to 23:24 UT are used") for frame in again]
 
 
 def test_a_lamp_taken_again_at_once_serves_and_the_first_stands_in():

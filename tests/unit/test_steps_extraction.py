@@ -121,7 +121,7 @@ def test_where_nothing_was_learned_a_target_alone_is_final_and_one_of_two_is_not
 def test_a_blind_pointing_shows_another_object_or_none_and_neither_is_taken(tmp_path):
     with pytest.raises(NeedsObserver, match="no object stands out"):
         extract_spectrum(extraction(tmp_path, {}))
-    with pytest.raises(NeedsObserver, match="arcsec from where targets land"):
+    with pytest.raises(NeedsObserver, match="arcsec from the expected position"):
         extract_spectrum(extraction(tmp_path, {(6.0, -4.0): 4000.0}))
 
 
@@ -146,7 +146,7 @@ def test_a_standard_teaches_and_half_of_a_pair_does_not(tmp_path):
     nodded = {(PLACE.x_arcsec - 3.0, PLACE.y_arcsec + 4.0): 4000.0}
     half = extract_spectrum(extraction(tmp_path, nodded, options={"half_of_pair": "A"}, ABPAIR=True)).figures
     assert half["quality"] == 2 and half["role"] == "pair" and landing_of(half, "20211018") is None
-    with pytest.raises(NeedsObserver, match=r"5\.0 arcsec from where targets land"):
+    with pytest.raises(NeedsObserver, match=r"5\.0 arcsec from the expected position"):
         extract_spectrum(extraction(tmp_path, nodded))
 
 

@@ -87,7 +87,7 @@ def test_flux_calibration_of_the_night_itself(tmp_path):
 def test_flux_calibration_of_an_earlier_night(tmp_path, age, told):
     result = calibrate_spectrum(job(tmp_path, options={"fluxcal": {"night": "20190609", "age_nights": age}}))
     assert cards(tmp_path) == CAL | {"FLXNIGHT": "20190609", "FLXAGE": age, "FLXFALL": True}
-    assert result.warnings == (f"ZTF_obs1: the flux calibration of 20190609 serves, {told}",)
+    assert result.warnings == (f"ZTF_obs1: using the flux calibration from 20190609 ({told})",)
 
 
 def test_without_flux_calibration_nothing_is_said_of_its_night(tmp_path):

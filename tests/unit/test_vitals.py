@@ -39,7 +39,7 @@ def test_all_is_well():
         ({"watcher_alive": False}, "the watcher of the raw directories (inotify) is dead"),
         ({"ledger_ok": False}, "the ledger does not answer"),
         ({"clock_alive": False}, "the thread of the clock is dead"),
-        ({"jobs_overdue": ("cube ifu1",)}, "job cube ifu1 is past its time limit and still there"),
+        ({"jobs_overdue": ("cube ifu1",)}, "job cube ifu1 is past its time limit and still running"),
     ],
 )
 def test_each_trouble_is_named_and_is_no_care(change, text):
@@ -51,12 +51,12 @@ def test_each_trouble_is_named_and_is_no_care(change, text):
 @pytest.mark.parametrize(
     "change, text",
     [
-        ({"raw_root_there": False}, "the raw root is not there; is it mounted?"),
-        ({"claims_paused": "0.4 GB left in redux"}, "no new jobs are begun: 0.4 GB left in redux"),
+        ({"raw_root_there": False}, "the raw root is missing; is it mounted?"),
+        ({"claims_paused": "0.4 GB left in redux"}, "no new jobs start: 0.4 GB left in redux"),
         ({"watch_fallback": "no inotify watches left"}, "polling instead of inotify: no inotify watches left"),
         ({"frames": {"quarantined": 1, "good": 9}}, "1 frame in quarantine; see: sedmd status"),
         ({"frames": {"quarantined": 3}}, "3 frames in quarantine; see: sedmd status"),
-        ({"fallback": ("20261122", 3)}, "calibrations of 20261122 serve, 3 nights old"),
+        ({"fallback": ("20261122", 3)}, "using calibrations from 20261122 (3 nights old)"),
         ({"last_frame_age_s": 2700.0}, "no frame for 45 min, and it is night"),
         ({"last_frame_age_s": None}, "no frame for 10 h 00 min, and it is night"),
     ],

@@ -151,7 +151,7 @@ def read(path: Path) -> Classification:
         made = Classification(**values | {"identity": tuple(values["identity"])})
         _check(made)
     except (ForeignFault, ValueError, KeyError, TypeError, OverflowError) as error:
-        msg = f"{path.name}: not a classification that this sedmd reads ({error}); run sedmd classify --overwrite"
+        msg = f"{path.name}: not a classification of this version of sedmd ({error}); run sedmd classify --overwrite"
         raise ClassificationFault(msg) from error
     return made
 
@@ -340,8 +340,8 @@ def take_up(ledger: Ledger, folder: Path) -> list[str]:
             told.append(f"{product}: {text}")
     for product in sorted(set(marks) - set(spectra)):
         ledger.unmark(MARK, night, product)
-        ledger.note(night, product, "its classification no longer holds: the spectrum was made anew")
-        told.append(f"{product}: its classification no longer holds")
+        ledger.note(night, product, "its classification is obsolete: the spectrum was remade")
+        told.append(f"{product}: its classification is obsolete")
     return told
 
 

@@ -156,7 +156,7 @@ def classify_night(
     valid: set[str] = set()
     for spectrum in spectra:
         if why := left_out(spectrum, settings.skip):
-            tell(spectrum.product, "left out", why)
+            tell(spectrum.product, "skipped", why)
             continue
         try:
             before = of(spectrum)
@@ -177,7 +177,7 @@ def classify_night(
             tell(spectrum.product, "failed", " ".join(str(fault).split()))
     if not dry_run:
         for name in _remove_stale(folder, valid):
-            tell(name, "removed", "the classification was of a spectrum that is no longer there or no longer counts")
+            tell(name, "removed", "its spectrum no longer exists or no longer counts")
     return done
 
 

@@ -178,7 +178,7 @@ def _against(
 ) -> list[str]:
     against = []
     if group == "NotSN":
-        against.append("what it looks like is no supernova: a galaxy, a star, or the light of the host")
+        against.append("the best match is no supernova: a galaxy, a star, or host light")
     if asked[0].score < rule.score:
         against.append(f"the best match reaches {asked[0].score:.1f}, not {rule.score:g}")
     if asked[0].group != group:

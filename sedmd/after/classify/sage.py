@@ -51,9 +51,7 @@ class Sage:
     def available(self) -> str:
         """Why not, or nothing."""
         if self.templates is None:
-            return (
-                "[classify] sage_templates is not set; snid-sage brings no templates: get its bank and name the folder"
-            )
+            return "[classify] sage_templates is not set; snid-sage needs a template bank: download one"
         if not (self.templates / INDEX).is_file():
             return f"{self.templates} has no {INDEX}; set [classify] sage_templates to a bank of snid-sage"
         if self.python:
@@ -91,7 +89,7 @@ class Sage:
         ]
         code = run_limited(command, folder, timeout_s=self.timeout_s, log=log)
         if code != 0 or not out.exists():
-            raise EngineFault(f"snid-sage ended with code {code}; it said: {last_words(log) or 'nothing'}")
+            raise EngineFault(f"snid-sage ended with code {code}; its last output: {last_words(log) or 'nothing'}")
         answer = parse(out.read_text(encoding="utf-8", errors="replace"))
         return replace(answer, missing=self._missing())
 
@@ -123,7 +121,7 @@ def parse(text: str) -> Answer:
             if wavelength.shape == flux.shape and wavelength.ndim == 1 and wavelength.size >= _LEAST_BINS:
                 curve = Curve(wavelength=wavelength, flux=flux)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineFault(f"what snid-sage answered cannot be read ({error})") from error
+        raise EngineFault(f"the output of snid-sage cannot be read ({error})") from error
     return Answer(matches=matches, fractions=fractions(matches) if matches else {}, curve=curve if matches else None)
 
 

@@ -59,16 +59,16 @@ def amiss(
         found.append(Alert(kind=kind, night=night, text=text))
 
     if failed:
-        tell("failed", f"{failed} has failed and is not started again. See: systemctl status {failed}; sedmd doctor")
+        tell("failed", f"{failed} has failed and is not restarted. See: systemctl status {failed}; sedmd doctor")
     if restarts >= RESTARTS:
         times = restarts // RESTARTS * RESTARTS
-        tell("restarts", f"the service was started again {times} times or more. See: journalctl -u sedmd; sedmd doctor")
+        tell("restarts", f"the service was restarted {times} times or more. See: journalctl -u sedmd; sedmd doctor")
     if not (holder(settings.paths.state) is not None if serving is None else serving):
-        tell("away", f"no service works on {settings.paths.redux_root}. Start it: systemctl start sedmd")
+        tell("away", f"no service runs on {settings.paths.redux_root}. Start it: systemctl start sedmd")
     free = free_bytes(settings.paths.redux_root)
     if free is not None and free < settings.disk.min_free_mb * 1_000_000:
         where = settings.paths.redux_root
-        tell("disk", f"{free / 1e6:.0f} MB are free on {where}; no new work is begun below {settings.disk.min_free_mb}")
+        tell("disk", f"{free / 1e6:.0f} MB are free on {where}; no new jobs start below {settings.disk.min_free_mb}")
     try:
         state = snapshot(settings, night=None, now=now)
     except SedmError:
@@ -77,7 +77,11 @@ def amiss(
     sun = deadlines(night, settings)
     if sun.fallback_from <= now < sun.closes and state["missing"]:
         lacks = "; ".join(state["missing"])
-        tell("calibrations", f"an hour after sunset of {night} there are no calibrations: {lacks}. Take them", night)
+        tell(
+            "calibrations",
+            f"an hour after sunset of {night} there are no calibrations: {lacks}. Take calibrations",
+            night,
+        )
     if state["closed"] and state["idle"] and (left := state["quarantined_frames"]):
         named = ", ".join(one["frame"] for one in left[:5])
         what = f"night {night} has ended with {len(left)} frames that are not used: {named}"
@@ -105,7 +109,7 @@ def send_alerts(
     """
     mail = settings.mail
     if not mail.alert_command and not mail.host:
-        raise ConfigError("nobody is told: neither [mail] host nor [mail] alert_command is set in --config")
+        raise ConfigError("no alert is sent: neither [mail] host nor [mail] alert_command is set in --config")
     told = []
     with sender(settings.paths.state, "alert"), Deliveries.open(settings.paths.state, clock=clock) as queue:
         for night in {"", *(one.night for one in alerts)}:
@@ -132,7 +136,7 @@ def _run(command: Sequence[str], one: Alert, run: Callable[..., subprocess.Compl
     try:
         done = run([*command, one.kind, one.text], timeout=COMMAND_S, capture_output=True, text=True, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotTold(f"[mail] alert_command {command[0]} did not take it ({error})") from None
+        raise NotTold(f"[mail] alert_command {command[0]} failed ({error})") from None
     if done.returncode:
         said = " ".join((done.stderr or "").split())[:200]
         raise NotTold(f"[mail] alert_command {command[0]} ended with exit code {done.returncode}: {said}")
@@ -144,7 +148,7 @@ def _letter(settings: Settings, one: Alert, now: datetime) -> EmailMessage:
     made["Subject"] = f"SEDM alert: {one.kind}{f', night {one.night}' if one.night else ''}"
     made["Date"] = format_datetime(now)
     made["Auto-Submitted"] = "auto-generated"
-    made.set_content(f"{one.text}\n\nThis is told once; it is told again if it passes and comes back.\n")
+    made.set_content(f"{one.text}\n\nSent once; sent again if the problem is solved and returns.\n")
     return made
 
 

@@ -27,7 +27,7 @@ class Drop:
         """Write the files, each whole or not at all; the JSON is the sign that all are there."""
         if not self.directory.is_dir():
             # making it would fill the mount point of a disk that is away
-            raise TryLater(f"{self.directory} is not there; mount it, or make it")
+            raise TryLater(f"{self.directory} does not exist; mount it, or create it")
         folder = self.directory / spectrum.night
         told = folder / f"{spectrum.product}.json"
         sources = self._sources(spectrum)
@@ -43,14 +43,14 @@ class Drop:
         except DiskFull as error:
             raise TryLater(str(error)) from None
         except PermissionError as error:
-            raise Closed(f"{folder} cannot be written ({error.strerror}); give this user the right") from None
+            raise Closed(f"{folder} cannot be written ({error.strerror}); give this user write permission") from None
         except OSError as error:
             raise TryLater(f"{folder} cannot be written ({error.strerror})") from None
         return receipt
 
     def withdraw(self, content: str, receipt: str) -> str:
         """What lies in a directory belongs to who took it."""
-        raise Refused(f"files in {self.directory} are not taken back; remove {receipt.split(';')[0]} there")
+        raise Refused(f"files in {self.directory} are not withdrawn; remove {receipt.split(';')[0]} there")
 
     def preview(self, spectrum: Outgoing, *, full: bool) -> list[str]:
         """The files and the JSON."""

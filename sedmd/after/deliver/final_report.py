@@ -50,8 +50,8 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
         content = digest(written)
         if sent and not again:
             last = max(sent, key=lambda one: one.changed)
-            changed = " It says something else by now." if last.content != digest(written, anew=last.tries) else ""
-            hint = f"{changed} --again sends it anew"
+            changed = " Its content has changed since." if last.content != digest(written, anew=last.tries) else ""
+            hint = f"{changed} --again resends it"
             return Outcome(told=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
         anew = len(sent)
         content = digest(written, anew=anew)

@@ -86,7 +86,7 @@ def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, 
     try:
         return within(timeout_s, lambda line: _talk(request, line, timeout_s))
     except TooLate:
-        raise NoAnswer(f"no whole answer in {timeout_s:g} s") from None
+        raise NoAnswer(f"no complete answer in {timeout_s:g} s") from None
 
 
 def _talk(request: urllib.request.Request, line: Line, timeout_s: float) -> Answer:

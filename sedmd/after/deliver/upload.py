@@ -249,7 +249,7 @@ def settled(known: Delivery, spectrum: Outgoing, *, now: datetime, again: bool) 
         told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
         return Line(product=spectrum.product, state=SENT, told=told)
     if known.state == WITHDRAWN and not again:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again sends it anew"
+        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again resends it"
         return Line(product=spectrum.product, state="not sent", told=told)
     if known.state == REFUSED and not again:
         told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"

@@ -107,7 +107,7 @@ def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> l
     if not settings.paths.raw_root.is_dir():
         # without the raw files at hand nothing can be said of them
         found = dataclasses.replace(found, gone=(), unread=())
-        return [*found.lines(), "the raw files were not looked at: no raw root is given, or it is away"]
+        return [*found.lines(), "the raw files were not checked: the raw root is not set or not mounted"]
     return found.lines()
 
 

@@ -305,14 +305,15 @@ def _serving(state: Mapping[str, Any]) -> list[str]:
     for what, key in (("bias, traces, wavelengths and flat", "fallback"), ("the flux calibration", "flux_fallback")):
         if (one := state[key]) is not None:
             nights = one["age_nights"]
-            told.append(f"{what} of {one['night']} serve{'s' if what.startswith('the') else ''}, {_nights(nights)} old")
+            told.append(f"using {what} from {one['night']} ({_nights(nights)} old)")
     if state["offers"]:
-        told.append(f"reduced with an earlier night's, while tonight's are there by now: {', '.join(state['offers'])}")
+        offers = ", ".join(state["offers"])
+        told.append(f"reduced with an earlier night's calibrations although tonight's are available: {offers}")
     return told
 
 
 def _trouble(state: Mapping[str, Any]) -> list[str]:
-    told = [f"the night's geometry is not trusted: {state['departed']}"] if state["departed"] else []
+    told = [f"geometry change: {state['departed']}"] if state["departed"] else []
     told += [f"calibrations: {one}" for one in state.get("sets", ())]
     told += [f"missing: {one}" for one in state["missing"]]
     told += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_apart(one)]

@@ -41,11 +41,11 @@ def report_text(report: Report) -> str:
         _head(report),
         _table(report),
         _section("failed", [_open(one) for one in report.failed]),
-        _section("waiting for the observer", [_open(one) for one in report.observer]),
-        _section("final without an observer, with a doubt", [_doubted(one) for one in report.lines if one.doubts]),
-        _section("in work", [_open(one) for one in report.pending]),
+        _section("awaiting observer", [_open(one) for one in report.observer]),
+        _section("final without an observer, with concerns", [_doubted(one) for one in report.lines if one.doubts]),
+        _section("in progress", [_open(one) for one in report.pending]),
         _section("calibrations", [*(_calibration(one) for one in report.calibrations), *report.serving]),
-        _section("trouble", report.trouble),
+        _section("errors and warnings", report.trouble),
         _section("raw files and products", report.account),
         _section("instrument", _instrument(report)),
     ]
@@ -60,13 +60,13 @@ def _head(report: Report) -> list[str]:
         f"SED Machine, Palomar 60-inch: night {report.night} ({'closed' if report.closed else 'open'}), "
         f"as of {report.as_of[:19].replace('T', ' ')} UT",
         f"{len(report.lines)} spectr{'um' if len(report.lines) == 1 else 'a'} ({told or 'none'}); "
-        f"{len(report.failed)} failed, {len(report.observer)} waiting for the observer, {len(report.pending)} in work",
+        f"{len(report.failed)} failed, {len(report.observer)} awaiting observer, {len(report.pending)} in progress",
         f"{report.on_sky_s / 3600:.2f} h on targets of {dark_h:.2f} h between sunset {report.sunset[11:16]} and "
         f"sunrise {report.sunrise[11:16]} UT; lost: {report.lost_s / 3600:.2f} h (quality 4 and 5, and failures)",
     ]
     if report.seeing_arcsec is not None:
         low, middle, high = report.seeing_arcsec
-        lines.append(f"seeing {middle:.2f} arcsec FWHM ({low:.2f} to {high:.2f}, as the objects' images in the cubes)")
+        lines.append(f"seeing {middle:.2f} arcsec FWHM ({low:.2f} to {high:.2f}, measured on the objects in the cubes)")
     return [wrapped for line in lines for wrapped in _wrap(line, "")]
 
 
@@ -76,9 +76,11 @@ def _table(report: Report) -> list[str]:
     lines = [_row([name for name, *_ in _COLUMNS]), *(_row(_cells(line)) for line in report.lines)]
     notes = []
     if any(line.older for line in report.lines):
-        notes.append('flux: "3 n" is calibrated with calibrations that are 3 nights old')
+        notes.append('flux: "3 n" means calibrations 3 nights old')
     if any(line.half for line in report.lines):
-        notes.append("method: an A or B at its end is one exposure of a pair without the other; its sky is worse")
+        notes.append(
+            "method: A or B at the end is one exposure of a pair without the other; its sky subtraction is worse"
+        )
     if any(not line.classification for line in report.lines):
         notes.append("type: (standard) or (quality) where there is no classification")
     if any(line.classification and line.classification.secure is False for line in report.lines):
@@ -123,7 +125,7 @@ def _open(one: Open) -> str:
 
 
 def _doubted(one: Line) -> str:
-    sure = "" if one.confidence is None else f"{100 * one.confidence:.0f} % sure; "
+    sure = "" if one.confidence is None else f"confidence {100 * one.confidence:.0f} %; "
     return f"{one.product}: {sure}{'; '.join(one.doubts)}"
 
 
@@ -148,7 +150,9 @@ def _instrument(report: Report) -> list[str]:
     if report.wavelength_rms_px is not None:
         lines.append(f"wavelength rms: {report.wavelength_rms_px:.3f} px")
     if report.background_e_per_s is not None:
-        lines.append(f"light between the traces, median: {report.background_e_per_s:.4f} electron/s per pixel")
+        lines.append(
+            f"scattered light between the traces, median: {report.background_e_per_s:.4f} electron/s per pixel"
+        )
     if report.read_noise_e:
         told = ", ".join(f"{value:.1f} electron at {speed} MHz" for speed, value in report.read_noise_e.items())
         lines.append(f"read noise: {told}")

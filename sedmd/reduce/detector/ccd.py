@@ -176,6 +176,6 @@ def _leave_out_moved(images: Sequence[Image], reasons: list[str], *, lines: bool
     for i in (i for group in groups if group is not serves for i in group):
         off = shift_between(images[serves[0]], images[i], lines=lines)
         reasons[i] = (
-            f"its spectra lie {off:.1f} px off those of the exposures that serve, at most {SAME_PX:g} px expected; the "
+            f"its spectra lie {off:.1f} px off those of the other exposures, at most {SAME_PX:g} px expected; the "
             "instrument was touched in between"
         )

@@ -70,9 +70,9 @@ def about_place(chosen: Candidate, ranked: Sequence[Candidate], sources: Sequenc
     if rivals:
         at = ", ".join(f"({one.place[0]:+.1f}, {one.place[1]:+.1f})" for one in rivals)
         return Doubt(why=f"{where} may be the target, or that at {at}", trust=chosen.chance)
-    why = f"{where} lies {chosen.off_arcsec:.1f} arcsec from where targets land"
+    why = f"{where} is {chosen.off_arcsec:.1f} arcsec from the expected position"
     if not chosen.expected.known:
-        why = f"{where}: where targets land is not known yet"
+        why = f"{where}: the expected position is not known yet"
     width = min(source.psf.fwhm_arcsec for source in sources)
     if width > seeing.fwhm_arcsec + seeing.spread_arcsec:
         why += f", and may be a galaxy (FWHM {width:.1f} arcsec; of a star {seeing.fwhm_arcsec:.1f})"
@@ -110,7 +110,7 @@ def about_hosts(hosts: Sequence[Host]) -> list[Doubt]:
 def about_picture(pictures: Sequence[Host]) -> Doubt:
     """Star, host and neighbours should account for what is seen."""
     chi2 = max(picture.chi2 for picture in pictures)
-    return Doubt(why=f"the field around it is not understood (chi2 {chi2:.1f})", trust=_rises(-chi2, -5.5, 1.0))
+    return Doubt(why=f"the model of the field around it fits poorly (chi2 {chi2:.1f})", trust=_rises(-chi2, -5.5, 1.0))
 
 
 def about_neighbours(chosen: Candidate, found: Sequence[Source], hosts: Sequence[Host]) -> list[Doubt]:
@@ -144,7 +144,7 @@ def about_edge(look: Look, psf: Psf) -> Doubt:
     at = np.linspace(0, len(cube.wavelength) - 1, 5).astype(int)
     shape = image(psf, cube.spaxels, cube.wavelength[at], shift.east[at], shift.north[at])
     seen = float(shape.sum(axis=1).min())
-    why = f"{100 * (1 - seen):.0f} % of the object's light fell beside the array"
+    why = f"{100 * (1 - seen):.0f} % of the object's light fell outside the array"
     return Doubt(why=why, trust=_rises(seen, 0.80, 0.05))
 
 
@@ -154,7 +154,7 @@ def about_nod(looks: Sequence[Look], chosen: Candidate) -> list[Doubt]:
         return []
     off = nod_error(chosen.sources[0], chosen.sources[1], nod_of(looks))
     error = math.hypot(*(source.position_error for source in chosen.sources))
-    why = f"from A to B the object moved {off:.1f} arcsec off the telescope's move"
+    why = f"from A to B the object's move differs by {off:.1f} arcsec from the telescope's"
     return [Doubt(why=why, trust=float(2 * norm.sf(off / math.hypot(0.8, error))) if off > 1.0 else 1.0)]
 
 
@@ -189,7 +189,7 @@ def about_sky(wavelength: NDArray[np.floating], point: PointSpectrum) -> Doubt:
     good = np.isfinite(point.flux) & np.isfinite(point.sky) & (point.error > 0)
     good &= (wavelength > SNR_RANGE[0]) & (wavelength < SNR_RANGE[1])
     if good.sum() < 3 * FINE_BINS:
-        return Doubt(why="the spectrum has too few bins to see what is left of the sky", trust=0.9)
+        return Doubt(why="the spectrum has too few bins to measure sky residuals", trust=0.9)
     flux, sky, error = point.flux[good], point.sky[good], point.error[good]
     fine, lines = (one - median_filter(one, FINE_BINS, mode="nearest") for one in (flux, sky))
     weight = 1.0 / error**2
@@ -200,7 +200,7 @@ def about_sky(wavelength: NDArray[np.floating], point: PointSpectrum) -> Doubt:
     # a supernova's own features are as fine as lines are: they make the error
     sigma = math.sqrt(max(float(np.sum(weight * (fine - left * lines) ** 2)) / len(fine), 1.0) / norm_)
     share = abs(left) * float(np.std(lines)) / max(float(np.median(np.abs(flux))), 1e-300)
-    why = f"sky lines are left in it: {100 * share:.0f} % of its light"
+    why = f"sky line residuals: {100 * share:.0f} % of its light"
     if abs(left) < 4 * sigma:
         return Doubt(why=why, trust=1.0)
     return Doubt(why=why, trust=1.0 - 0.2 * _rises(share, 0.06, 0.02))

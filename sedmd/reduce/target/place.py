@@ -67,9 +67,9 @@ class Place:
     def told(self) -> str:
         """As a sentence says it."""
         if not self.known:
-            return "where targets land is not known yet: anywhere in the field"
+            return "expected target position not known yet: anywhere in the field"
         x, y = self.x_arcsec, self.y_arcsec
-        return f"targets land at ({x:+.1f}, {y:+.1f}) arcsec, within {self.spread_arcsec:.1f} ({self.source})"
+        return f"expected target position ({x:+.1f}, {y:+.1f}) arcsec, within {self.spread_arcsec:.1f} ({self.source})"
 
     @property
     def known(self) -> bool:
@@ -92,7 +92,9 @@ class Place:
         """The place of its text. Raises ValueError."""
         found = _TEXT.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no place in the field; expected it like '+1.2 -0.4 +-0.9, settings'")
+            raise ValueError(
+                f"{text!r} is not a position in the field; expected, for example, '+1.2 -0.4 +-0.9, settings'"
+            )
         x, y, spread, source = found.groups()
         source = "" if source == "not known" else source
         return cls(x_arcsec=float(x), y_arcsec=float(y), spread_arcsec=float(spread), source=source)

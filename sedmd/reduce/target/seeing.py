@@ -89,7 +89,7 @@ def seeing_by_star(fwhm_arcsec: float, airmass: float, *, at_airmass: float) -> 
     """
     if not (fwhm_arcsec > 0 and airmass >= 1 and at_airmass >= 1):
         raise ValueError(
-            f"a star of FWHM {fwhm_arcsec} arcsec at airmass {airmass} says nothing of airmass {at_airmass}; "
+            f"a star of FWHM {fwhm_arcsec} arcsec at airmass {airmass} cannot be scaled to airmass {at_airmass}; "
             "expected a width above 0 and airmasses from 1"
         )
     all_air = fwhm_arcsec * (at_airmass / airmass) ** AIRMASS_POWER

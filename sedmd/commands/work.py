@@ -134,8 +134,8 @@ def verb_extract(options: argparse.Namespace) -> int:
     if options.targets or options.night or options.config or options.redux:
         msg = "--decision takes no TARGET, --night, --config or --redux: the file tells what it is about"
         raise ConfigError(msg)
-    for name, became in replay(options.decision, out=options.out, new_inputs=options.new_inputs).items():
-        print(f"{name:48} {became}")
+    for name, outcome in replay(options.decision, out=options.out, new_inputs=options.new_inputs).items():
+        print(f"{name:48} {outcome}")
     return 0
 
 

@@ -80,7 +80,7 @@ def read(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loops:
-    """What became of the compiled loops.
+    """Outcome of loading the compiled loops.
 
     Attributes
     ----------

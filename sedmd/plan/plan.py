@@ -1,4 +1,4 @@
-"""A plan and what it is made from, as plain values: jobs with their state, frames with their fate."""
+"""A plan and what it is made from, as plain values: jobs with their state, frames with their outcome."""
 
 from __future__ import annotations
 
@@ -77,18 +77,18 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What became of a raw frame, in words for the table at the end."""
+class FrameOutcome:
+    """Outcome of a raw frame, in words for the summary table."""
 
     frame: Frame
-    became: str
+    outcome: str
     why: str = ""
     good: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetTold:
-    """What is told of a set of dome and lamps: when it was taken, its frames by name and what became of them.
+    """Status of a set of dome and lamps: when it was taken, its frames by name and their outcome.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Plan:
 
     night: str
     nodes: tuple[Node, ...]
-    fates: tuple[Fate, ...]
+    outcomes: tuple[FrameOutcome, ...]
     missing: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     fallback: CalibrationSet | None = None

@@ -17,10 +17,10 @@ from typing import Any
 from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
-from sedmd.plan.frame_outcomes import calibration_fate, on_sky_fate, with_cause
+from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
 from sedmd.plan.job_inputs import Absent, Source, mended
 from sedmd.plan.jobs import Jobs
-from sedmd.plan.plan import FALLBACK, Context, Fate, Node, Plan, SetTold, State
+from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetTold, State
 from sedmd.plan.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.plan.series_concerns import Doubt, doubt_of_geometry, sets_told, words
 from sedmd.raw.frame_order import by_time, split_duplicates
@@ -56,7 +56,7 @@ class _Planner(Jobs):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.fates: dict[Path, Fate] = {}
+        self.outcomes: dict[Path, FrameOutcome] = {}
         self.lacking: list[str] = []
         self.served: list[CalibrationSet] = []
         self.offers: list[str] = []
@@ -79,19 +79,21 @@ class _Planner(Jobs):
 
         for frame in frames:
             if frame.kind is Kind.IGNORED:
-                self.fates[frame.path] = Fate(frame=frame, became="ignored", why=frame.reason)
+                self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="ignored", why=frame.reason)
             elif frame.kind is Kind.NE:
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why="no step uses the Ne lamp")
+                self.outcomes[frame.path] = FrameOutcome(
+                    frame=frame, outcome="not used", why="no step uses the Ne lamp"
+                )
         for frame, why in refused:
-            self.fates[frame.path] = Fate(frame=frame, became="quarantined", why=why, good=False)
+            self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="quarantined", why=why, good=False)
         for frame, why in (*late, *aside, *dawn):
-            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+            self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
         lacking = tuple(dict.fromkeys(self.lacking))
         flux = self.context.flux_fallback
         return Plan(
             night=self.context.night,
             nodes=tuple(self.nodes),
-            fates=tuple(self.fates[frame.path] for frame in by_time(frames)),
+            outcomes=tuple(self.outcomes[frame.path] for frame in by_time(frames)),
             missing=() if self.served else lacking,
             lacking=lacking,
             fallback=max(self.served, key=lambda one: one.night, default=None),
@@ -131,12 +133,14 @@ class _Planner(Jobs):
             return {}
         served, doubt, doubted = min(made, key=lambda option: option[1])
         for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
-            self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+            self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
         whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
         for (lamps, _, _), why in zip(made, whys, strict=True):
             for series, _ in lamps.values() if why else ():
                 for frame in series.frames:
-                    self.fates[frame.path] = Fate(frame=frame, became="not used", why=f"of a set of calibrations {why}")
+                    self.outcomes[frame.path] = FrameOutcome(
+                        frame=frame, outcome="not used", why=f"of a set of calibrations {why}"
+                    )
         serving = [frame for series, _ in served.values() for frame in series.frames]
         self.sets = sets_told(sets, whys, serving, doubt, doubted)
         for series, node in tried:
@@ -202,7 +206,7 @@ class _Planner(Jobs):
         for series in speeds.values():
             for frame in series.frames:
                 why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
-                self.fates[frame.path] = Fate(frame=frame, became="not used", why=why)
+                self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
         node = self._lamp(served, masters, urgency=8)
         self.nodes.append(self._tell(served, node))
 
@@ -210,11 +214,11 @@ class _Planner(Jobs):
         record = self.context.records.get(node.key)
         without = str(record.figures.get(LEFT_OUT, "")).split(", ") if record is not None else []
         for frame in series.frames:
-            fate = calibration_fate(frame, node)
+            outcome = calibration_outcome(frame, node)
             if node.state is State.DONE and frame.stem in without:
                 product = next(iter(node.job.outputs.values())).name
-                fate = Fate(frame=frame, became="not used", why=f"rejected from {product}; see the log")
-            self.fates[frame.path] = fate
+                outcome = FrameOutcome(frame=frame, outcome="not used", why=f"rejected from {product}; see the log")
+            self.outcomes[frame.path] = outcome
         return node
 
     def _hold(self, series: Series, label: str, *, ideal: int) -> Absent | None:
@@ -312,7 +316,7 @@ class _Planner(Jobs):
             spectrum = self._calibrate(visit, node, fluxcal, firsts)
             self._page(visit, spectrum)
             for frame in visit.frames:
-                self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
+                self.outcomes[frame.path] = on_sky_outcome(frame, cubes[frame.path], node, spectrum)
 
     @staticmethod
     def _first(visit: Observation, current: str) -> int:
@@ -503,7 +507,7 @@ class _Planner(Jobs):
         )
 
     def _page(self, visit: Observation, spectrum: Node) -> Node:
-        """The picture of a spectrum; whatever becomes of it, no frame's fate depends on it."""
+        """The plot of a spectrum; no frame's outcome depends on it."""
         return self.node(
             RECIPE["page"],
             visit.product,

@@ -20,7 +20,7 @@ from sedmd.core.errors import ConfigError
 from sedmd.core.job import Job, Outcome
 from sedmd.core.recipe import RECIPE
 from sedmd.ledger.ledger import FrameRow, Ledger
-from sedmd.plan.plan import FALLBACK, Fate, Node, Plan, State
+from sedmd.plan.plan import FALLBACK, FrameOutcome, Node, Plan, State
 from sedmd.plan.planner import plan_night
 from sedmd.run.context import REFUSED, Memory, night_context, night_is_final
 from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
@@ -348,12 +348,12 @@ def outcome_of(future: Future[Outcome]) -> Outcome:
         return Outcome(state="transient", reason=f"the engine lost the job ({type(error).__name__}: {error})")
 
 
-def all_fates(plan: Plan, rows: list[FrameRow]) -> list[tuple[Path, str, Fate | None, str]]:
-    """Every raw file of a night: (path, what it is, its fate if it could be read, reason if not), by file name."""
-    fates = {fate.frame.path: fate for fate in plan.fates}
-    table: list[tuple[Path, str, Fate | None, str]] = []
+def all_outcomes(plan: Plan, rows: list[FrameRow]) -> list[tuple[Path, str, FrameOutcome | None, str]]:
+    """Every raw file of a night: (path, what it is, its outcome if it could be read, reason if not), by file name."""
+    outcomes = {outcome.frame.path: outcome for outcome in plan.outcomes}
+    table: list[tuple[Path, str, FrameOutcome | None, str]] = []
     for row in sorted(rows, key=lambda row: (row.path.name, str(row.path))):
-        fate = fates.get(row.path)
+        outcome = outcomes.get(row.path)
         kind = str(row.frame.kind) if row.frame is not None else "?"
-        table.append((row.path, kind, fate, row.reason))
+        table.append((row.path, kind, outcome, row.reason))
     return table

@@ -70,13 +70,13 @@ def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
 
 
 def _rows(plan: Plan, rows: list[FrameRow]) -> list[Row]:
-    fates = {fate.frame.path: fate for fate in plan.fates}
+    outcomes = {outcome.frame.path: outcome for outcome in plan.outcomes}
     answer = []
     for row in sorted(rows, key=lambda row: row.path.name):
-        fate = fates.get(row.path)
+        known = outcomes.get(row.path)
         what = str(row.frame.kind) if row.frame is not None else "?"
-        became, why = (fate.became, fate.why) if fate is not None else (row.state, row.reason)
-        answer.append(Row(night=plan.night, frame=row.path.name, what=what, became=became, why=why, good=True))
+        outcome, why = (known.outcome, known.why) if known is not None else (row.state, row.reason)
+        answer.append(Row(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True))
     return answer
 
 

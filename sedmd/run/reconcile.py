@@ -89,9 +89,9 @@ def reconcile(
     """
     kinds = Counter(str(row.frame.kind) for row in rows if row.frame is not None)
     without = tuple(
-        (f"{fate.frame.stem} {fate.frame.name}", fate.why or fate.became)
-        for fate in plan.fates
-        if fate.frame.kind.on_sky and not fate.became.endswith("_SEDM.txt")
+        (f"{outcome.frame.stem} {outcome.frame.name}", outcome.why or outcome.outcome)
+        for outcome in plan.outcomes
+        if outcome.frame.kind.on_sky and not outcome.outcome.endswith("_SEDM.txt")
     )
     lost = tuple(path for path, size in sorted(product_sizes.items()) if found_sizes.get(path) != size)
     return Reconciliation(

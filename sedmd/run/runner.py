@@ -18,7 +18,7 @@ from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.plan.plan import Node, Plan, State
 from sedmd.raw.frames import Kind
 from sedmd.run.context import ENDED, Memory, night_is_final
-from sedmd.run.dispatch import Dispatcher, all_fates
+from sedmd.run.dispatch import Dispatcher, all_outcomes
 from sedmd.run.event_log import WARNING, Report
 from sedmd.run.ingest import Mended, misnamed, raw_files, register, take_in, unchanged, wrong_night
 from sedmd.run.many_nights import Window
@@ -35,12 +35,12 @@ ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A line of the table at the end: a raw file, what it is, what became of it, and why."""
+    """A line of the summary table: a raw file, its kind, its outcome and the reason."""
 
     night: str
     frame: str
     what: str
-    became: str
+    outcome: str
     why: str
     good: bool
 
@@ -196,12 +196,19 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     failed: list[str] = []
     fallbacks: list[str] = []
     for night, plan in plans.items():
-        for path, what, fate, reason in all_fates(plan, ledger.frames(night)):
-            if fate is None:
-                rows.append(Row(night=night, frame=path.name, what=what, became="quarantined", why=reason, good=False))
+        for path, what, outcome, reason in all_outcomes(plan, ledger.frames(night)):
+            if outcome is None:
+                rows.append(Row(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False))
             else:
                 rows.append(
-                    Row(night=night, frame=path.name, what=what, became=fate.became, why=fate.why, good=fate.good)
+                    Row(
+                        night=night,
+                        frame=path.name,
+                        what=what,
+                        outcome=outcome.outcome,
+                        why=outcome.why,
+                        good=outcome.good,
+                    )
                 )
         missing += [f"{night}: {lack}" for lack in plan.missing]
         if plan.fallback is not None:
@@ -229,7 +236,7 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text, ignored frames last within each night."""
     head = ("frame", "kind", "outcome", "reason")
-    cells = [(row.frame, row.what, row.became, row.why) for row in rows]
+    cells = [(row.frame, row.what, row.outcome, row.why) for row in rows]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(3)]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0])).rstrip() for line in [head, *cells]

@@ -94,9 +94,9 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
             {"frame": row.path.name, "state": row.state, "reason": row.reason} for row in rows if row.state != "good"
         ]
         + [
-            {"frame": fate.frame.path.name, "state": "quarantined", "reason": fate.why}
-            for fate in plan.fates
-            if fate.became == "quarantined"
+            {"frame": outcome.frame.path.name, "state": "quarantined", "reason": outcome.why}
+            for outcome in plan.outcomes
+            if outcome.outcome == "quarantined"
         ],
         "unused": _unused(plan),
         "sets": [one.text for one in plan.sets],
@@ -201,9 +201,9 @@ def _entry(node: Node, jobs: dict[str, JobRow]) -> dict[str, Any]:
 def _unused(plan: Plan) -> list[dict[str, str]]:
     """Good calibration frames that serve nothing, those of one kind with one reason together."""
     together: dict[tuple[str, str], list[str]] = {}
-    for fate in plan.fates:
-        if fate.became == "not used":
-            together.setdefault((str(fate.frame.kind), fate.why), []).append(fate.frame.stem)
+    for outcome in plan.outcomes:
+        if outcome.outcome == "not used":
+            together.setdefault((str(outcome.frame.kind), outcome.why), []).append(outcome.frame.stem)
     return [
         {"kind": kind, "frames": span_of_names(stems), "reason": reason} for (kind, reason), stems in together.items()
     ]
@@ -213,7 +213,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
     """One line per observation: what was observed, and where its spectrum stands."""
     extractions = {node.job.label: node for node in plan.nodes if node.job.step == "extract"}
     cubes = {path: node for node in plan.nodes if node.job.step == "cube" for path in node.job.outputs.values()}
-    frames = {fate.frame.path: fate.frame for fate in plan.fates}
+    frames = {outcome.frame.path: outcome.frame for outcome in plan.outcomes}
     targets = []
     for node in plan.nodes:
         if node.job.step != "calibrate":

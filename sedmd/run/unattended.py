@@ -16,7 +16,7 @@ class Row:
     Attributes
     ----------
     product : str
-    became : str
+    outcome : str
         "final", "awaiting observer", whose grade it has, or where it stands in the queue.
     confidence : float or None
         None before the extraction, and for standard stars.
@@ -32,7 +32,7 @@ class Row:
     """
 
     product: str
-    became: str
+    outcome: str
     confidence: float | None
     quality: int
     snr: float | None
@@ -52,17 +52,17 @@ def rows_of(state: dict[str, Any], subjects: Collection[str] = ()) -> list[Row]:
 
 def _row(target: dict[str, Any]) -> Row:
     figures = target["figures"]
-    quality, became = int(figures.get("quality", 0)), target["state"]
+    quality, outcome = int(figures.get("quality", 0)), target["state"]
     if target["state"] == "spectrum":
-        became = "standard star" if target["standard"] else "final"
+        outcome = "standard star" if target["standard"] else "final"
     elif target["state"].endswith("awaiting observer"):
-        became, quality = "awaiting observer", 0
+        outcome, quality = "awaiting observer", 0
     if (verdict := target["decision"]) is not None:
-        became, quality = f"graded by {verdict['reducer']}", verdict["quality"]
+        outcome, quality = f"graded by {verdict['reducer']}", verdict["quality"]
     x, y = figures.get("x [arcsec]"), figures.get("y [arcsec]")
     return Row(
         product=target["name"],
-        became=became,
+        outcome=outcome,
         confidence=None if target["standard"] else figures.get("confidence"),
         quality=quality,
         snr=figures.get("S/N"),
@@ -78,7 +78,7 @@ def table(rows: Sequence[Row]) -> str:
     cells = [
         (
             row.product,
-            row.became,
+            row.outcome,
             "-" if row.confidence is None else f"{100 * row.confidence:.0f} %",
             f"{row.quality} {QUALITIES[row.quality]}" if row.quality else "-",
             "-" if row.snr is None else f"{row.snr:.1f}",
@@ -91,7 +91,7 @@ def table(rows: Sequence[Row]) -> str:
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0], strict=True)) for line in (head, *cells)
     ]
-    targets = [row for row in rows if row.became != "standard star"]
-    final = sum(row.became == "final" for row in targets)
+    targets = [row for row in rows if row.outcome != "standard star"]
+    final = sum(row.outcome == "final" for row in targets)
     told = f"{final} of {len(targets)} targets are final without an observer"
     return "\n".join([*(line.rstrip() for line in lines), "", told])

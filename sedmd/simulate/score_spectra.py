@@ -246,13 +246,13 @@ def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str])
         sources = truth.sources(stem)
         one = by_frame.get(stem)
         expected, why = _expected_fate(truth, sources)
-        became = "spectrum" if stem in extracted else "awaiting observer"
-        good = became in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
+        outcome = "spectrum" if stem in extracted else "awaiting observer"
+        good = outcome in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
         rows.append(
             Row(
                 what="fate",
                 where=f"{stem} {frame['name']} ({why})",
-                value=became,
+                value=outcome,
                 target=" or ".join(expected),
                 unit="",
                 passed=good,

@@ -39,11 +39,11 @@ def test_frames_whose_header_never_came_are_accounted_for_and_named_by_hand(sett
     write(settings, [*calibrations(), *on_sky("x")])
     write(settings, [unfinished(EVENING + timedelta(hours=1)), unfinished(EVENING + timedelta(hours=2), EXPTIME=30.0)])
     summary = reduce(settings)
-    became = {row.frame: (row.what, row.became, row.why) for row in summary.rows}
-    assert became["ifu20190612_05_00_00.fits"][0] == "science"
-    assert "the header was never finished" in became["ifu20190612_05_00_00.fits"][2]
-    assert became["ifu20190612_06_00_00.fits"][:2] == ("ignored", "ignored")
-    assert "an exposure of 30 s, which may be of a lamp" in became["ifu20190612_06_00_00.fits"][2]
+    outcome = {row.frame: (row.what, row.outcome, row.why) for row in summary.rows}
+    assert outcome["ifu20190612_05_00_00.fits"][0] == "science"
+    assert "the header was never finished" in outcome["ifu20190612_05_00_00.fits"][2]
+    assert outcome["ifu20190612_06_00_00.fits"][:2] == ("ignored", "ignored")
+    assert "an exposure of 30 s, which may be of a lamp" in outcome["ifu20190612_06_00_00.fits"][2]
     assert summary.code == 0
     folder = settings.paths.redux_root / NIGHT
     assert (folder / "sp_ifu20190612_05_00_00_obs1.fits").exists()
@@ -79,7 +79,7 @@ def test_a_night_that_is_gzipped_in_place_is_done_already(settings):
     after = reduce(settings, progress=lambda done, total, label: labels.append(label))
     assert not [label for label in labels if not label.startswith("reading")]
     assert products(settings) == made
-    told = [{row.frame.removesuffix(".gz"): row.became for row in summary.rows} for summary in (before, after)]
+    told = [{row.frame.removesuffix(".gz"): row.outcome for row in summary.rows} for summary in (before, after)]
     assert told[0] == told[1]
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
         assert len(ledger.frames()) == len(whole_night())

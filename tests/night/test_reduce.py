@@ -59,17 +59,17 @@ def write(settings, frames):
 def test_every_frame_has_its_fate(settings):
     write(settings, whole_night())
     summary = reduce(settings)
-    became = {row.frame: (row.became, row.why) for row in summary.rows}
-    assert len(became) == len(whole_night())
+    outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
+    assert len(outcome) == len(whole_night())
     assert summary.code == SOME_LOST
     assert summary.missing == ()
-    assert became["ifu20190612_04_20_00.fits"][0] == became["ifu20190612_04_40_00.fits"][0] == "ZTF19aapair_SEDM.txt"
-    assert became["ifu20190612_05_20_00.fits"] == ("cube; awaiting observer", "no object stands out")
-    assert became["ifu20190612_06_20_00.fits"] == ("ignored", "a focus frame")
-    assert became["ifu20190612_06_40_00.fits"][0] == "cube quarantined"
-    assert "duplicate" in became["ifu20190612_05_00_00_copy.fits"][1]
-    assert "is cut" in became["ifu20190612_10_00_00.fits"][1]
-    assert "ADCSPEED is missing" in became["ifu20190612_10_20_00.fits"][1]
+    assert outcome["ifu20190612_04_20_00.fits"][0] == outcome["ifu20190612_04_40_00.fits"][0] == "ZTF19aapair_SEDM.txt"
+    assert outcome["ifu20190612_05_20_00.fits"] == ("cube; awaiting observer", "no object stands out")
+    assert outcome["ifu20190612_06_20_00.fits"] == ("ignored", "a focus frame")
+    assert outcome["ifu20190612_06_40_00.fits"][0] == "cube quarantined"
+    assert "duplicate" in outcome["ifu20190612_05_00_00_copy.fits"][1]
+    assert "is cut" in outcome["ifu20190612_10_00_00.fits"][1]
+    assert "ADCSPEED is missing" in outcome["ifu20190612_10_20_00.fits"][1]
     text = table(summary.rows)
     assert re.search(r"ifu20190612_04_20_00.fits +science +ZTF19aapair_SEDM.txt", text)
 
@@ -216,7 +216,7 @@ def test_missing_calibrations_are_listed_and_have_a_code_of_their_own(settings):
         "20190612: Cd: no frames (at least 3 needed)",
         "20190612: bias 1.0 MHz: no frames (at least 5 needed; there are biases of 0.1, 2.0 MHz)",
     )
-    assert {row.became for row in summary.rows if row.what == "science"} == {"cube waiting"}
+    assert {row.outcome for row in summary.rows if row.what == "science"} == {"cube waiting"}
 
 
 def test_failed_calibration_is_named_as_the_cause(settings, monkeypatch):
@@ -481,8 +481,8 @@ def test_what_is_no_target_and_no_calibration_costs_nothing(settings):
     write(settings, [*calibrations(), *later])
     summary = reduce(settings)
     assert summary.code == ALL_GOOD, summary.rows
-    became = {row.frame: (row.became, row.why) for row in summary.rows}
-    assert [why for became, why in became.values() if became == "ignored"] == [
+    outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
+    assert [why for outcome, why in outcome.values() if outcome == "ignored"] == [
         "a focus frame",
         "a map of the field of view, not of a target",
         "an acquisition frame",
@@ -527,9 +527,9 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     assert summary.code == ALL_GOOD
     assert products(settings) == products(alone)
     names = [Path(frame.place).stem for frame in MIXED]
-    became = {row.frame: (row.became, row.why) for row in summary.rows}
+    outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
     doubt = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
-    assert {became[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
+    assert {outcome[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
     of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
     told = f"{frames}: not used, a set {doubt}"

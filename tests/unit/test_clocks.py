@@ -74,7 +74,7 @@ def test_jd_and_mjd_have_one_voice():
     wrong = clocks(START - timedelta(hours=2))
     found = start_of({"UTC": clocks()["UTC"], "JD": wrong["JD"], "MJD_OBS": wrong["MJD_OBS"]}, "frame")
     assert found.time == START
-    assert [note.split(" not")[0] for note in found.notes] == ["JD"]
+    assert [note.split(" rejected")[0] for note in found.notes] == ["JD"]
 
 
 def test_obsdate_that_repeats_utc_has_no_voice_of_its_own():
@@ -88,7 +88,7 @@ def test_obsdate_that_repeats_utc_has_no_voice_of_its_own():
 def test_mjd_that_contradicts_jd_is_a_clock_of_its_own():
     found = start_of(clocks(MJD_OBS=58000.0), STEM)
     assert found.time == START
-    assert [note.split(" not")[0] for note in found.notes] == ["MJD_OBS"]
+    assert [note.split(" rejected")[0] for note in found.notes] == ["MJD_OBS"]
 
 
 def test_a_lost_jd_takes_mjd_with_it_and_says_nothing():

@@ -58,8 +58,8 @@ def target(base, minute, label, *, pair, speed=0.1):
     return make(minute, label, base=base, pair=pair, adc_speed_mhz=speed)
 
 
-def fates_of(plan):
-    return {fate.frame.stem: fate for fate in plan.fates}
+def outcomes_of(plan):
+    return {outcome.frame.stem: outcome for outcome in plan.outcomes}
 
 
 @pytest.mark.parametrize("epoch", EPOCHS)
@@ -75,7 +75,7 @@ def test_a_night_of_each_epoch_is_reduced_to_its_end(epoch):
     assert all(node.state is State.DONE for node in plan.nodes)
     assert [name for name in done if name.startswith("bias")] == [f"bias bias {one:.1f} MHz" for one in sorted(biases)]
     assert {"sp_ZTF1.fits"} <= set(products) if pairs else {"sp_ZTF1_obs1.fits", "sp_ZTF2_obs1.fits"} <= set(products)
-    assert not any(fate.why for fate in plan.fates)
+    assert not any(outcome.why for outcome in plan.outcomes)
     cube = next(node.job for node in plan.nodes if node.job.step == "cube")
     assert [path.name for path in cube.inputs["bias"]] == [f"bias{science:.1f}.fits"]
 
@@ -88,7 +88,7 @@ def test_a_single_is_extracted_at_once_while_the_night_is_open(epoch):
     assert "calibrate x_obs1" in done and plan.wake is None
     (extract,) = [node for node in plan.nodes if node.job.step == "extract"]
     assert extract.job.options["half_of_pair"] == ""
-    assert [fate.why for fate in plan.fates if fate.frame.kind.on_sky] == [""]
+    assert [outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky] == [""]
 
 
 def test_without_the_card_an_a_of_the_years_of_pairs_waits_and_is_a_single_where_no_b_ever_came():
@@ -97,10 +97,10 @@ def test_without_the_card_an_a_of_the_years_of_pairs_waits_and_is_a_single_where
     plan, _, _ = carry_out(frames, final=False)
     assert states(plan, "extract") == {"x_obs1": State.WAITING, "y_obs1": State.WAITING}
     plan, _, _ = carry_out(frames)
-    assert [fate.why for fate in plan.fates if fate.frame.kind.on_sky] == ["", ""]
+    assert [outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky] == ["", ""]
     frames.append(target(base, 260, "y [B]", pair=card))
     plan, _, _ = carry_out(frames)
-    whys = [fate.why for fate in plan.fates if fate.frame.kind.on_sky]
+    whys = [outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky]
     assert whys == ["only the [A] exposure of a pair: sky subtraction is inferior", "", ""]
 
 
@@ -111,7 +111,7 @@ def test_half_of_a_pair_whose_other_failed_is_told_by_its_letter(lost):
     bad, left = (a, b) if lost == "A" else (b, a)
     plan, done, _ = carry_out([*calibrations(base), a, b], outcomes={f"cube {bad.stem} x": "quarantined"})
     assert "calibrate x_obs1" in done
-    assert f"only the [{left.nod}] exposure" in fates_of(plan)[left.stem].why
+    assert f"only the [{left.nod}] exposure" in outcomes_of(plan)[left.stem].why
     extract = next(node for node in plan.nodes if node.job.step == "extract" and node.job.label == "x_obs1")
     assert extract.job.options["half_of_pair"] == left.nod
 
@@ -174,11 +174,11 @@ def test_of_two_sets_the_newer_serves_and_the_frames_of_the_older_say_so():
     plan, done, _ = carry_out([*older, *newer, target(MIDNIGHT, 200, "x [A]", pair=False)])
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in newer if frame.kind is kind}
-    fates = fates_of(plan)
+    outcomes = outcomes_of(plan)
     for frame in older:
         if frame.kind is not Kind.BIAS:
-            assert fates[frame.stem].became == "not used" and fates[frame.stem].good
-            assert fates[frame.stem].why == (
+            assert outcomes[frame.stem].outcome == "not used" and outcomes[frame.stem].good
+            assert outcomes[frame.stem].why == (
                 "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used"
             )
     assert "calibrate x_obs1" in done
@@ -213,9 +213,11 @@ def test_a_newer_set_that_cannot_be_used_gives_way_to_the_older():
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
     assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == ()
-    fates = fates_of(plan)
-    assert {(fates[one.stem].became, fates[one.stem].why) for one in dark} == {("quarantined", "was the lamp on?")}
-    others = {(fates[frame.stem].became, fates[frame.stem].why) for frame in newer if frame not in dark}
+    outcomes = outcomes_of(plan)
+    assert {(outcomes[one.stem].outcome, outcomes[one.stem].why) for one in dark} == {
+        ("quarantined", "was the lamp on?")
+    }
+    others = {(outcomes[frame.stem].outcome, outcomes[frame.stem].why) for frame in newer if frame not in dark}
     assert others == {("not used", "of a set of calibrations that cannot be used: Hg: was the lamp on?")}
 
 
@@ -227,7 +229,7 @@ def test_a_newer_set_of_which_no_geometry_can_be_made_gives_way_to_the_older(ste
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
     assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == () and not plan.active
-    whys = {fates_of(plan)[frame.stem].why for frame in newer}
+    whys = {outcomes_of(plan)[frame.stem].why for frame in newer}
     assert whys == {f"of a set of calibrations that cannot be used: {step}: was the lamp on?"}
 
 
@@ -267,7 +269,7 @@ def test_a_newer_set_that_is_mixed_or_departs_does_not_retire_the_good_one(bad):
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
     assert states(plan, "flat") == {"flat": State.DONE} and (plan.lacking, plan.departed) == ((), "")
-    (why,) = {fates_of(plan)[frame.stem].why for frame in newer}
+    (why,) = {outcomes_of(plan)[frame.stem].why for frame in newer}
     assert ("Xe 6.1 px" if bad == "mixed" else "before 49 px; if the instrument was changed: sedmd accept 2019") in why
     assert [one.doubtful for one in plan.sets] == [True, False]
     accepted = carry_out_with([*older, *newer], figures)
@@ -297,7 +299,7 @@ def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():
             out = {"left out": ", ".join(mercury[:2])} if node.job.label == "Hg" else {}
             records[node.key] = Record(state="done", figures=out)
             products |= {path.name: node.key for path in node.job.outputs.values()}
-    told = [(fates_of(plan)[stem].became, fates_of(plan)[stem].why) for stem in mercury]
+    told = [(outcomes_of(plan)[stem].outcome, outcomes_of(plan)[stem].why) for stem in mercury]
     assert told == [("not used", "rejected from Hg.fits; see the log")] * 2 + [("part of Hg.fits", "")] * 3
 
 
@@ -314,12 +316,12 @@ def test_a_lamp_that_was_dark_and_was_taken_again_serves_with_the_rest_of_its_se
     first = [frame for frame in frames if frame.kind is Kind.CD]
     plan, _, _ = carry_out([*frames, *again])
     assert raw_of(plan, "Cd") == {frame.stem for frame in first}
-    assert {fates_of(plan)[frame.stem].became for frame in again} == {"not used"}
+    assert {outcomes_of(plan)[frame.stem].outcome for frame in again} == {"not used"}
     plan = carry_out_without([*frames, *again], first)
     assert raw_of(plan, "Cd") == {frame.stem for frame in again}
     assert raw_of(plan, "Hg") == {frame.stem for frame in frames if frame.kind is Kind.HG}
     assert all(node.state is State.DONE for node in plan.nodes), "one job makes Cd.fits"
-    assert {fates_of(plan)[frame.stem].became for frame in first} == {"quarantined"}
+    assert {outcomes_of(plan)[frame.stem].outcome for frame in first} == {"quarantined"}
 
 
 def test_a_lamp_that_stays_dark_is_lacking():
@@ -336,7 +338,7 @@ def test_every_frame_has_a_fate_whatever_was_taken_twice():
     frames += [make(900 + n, "Twilight 1 [NA]", kind=Kind.TWILIGHT, base=MIDNIGHT) for n in range(3)]
     frames += [make(910 + n, "Twilight 1 [NA]", kind=Kind.TWILIGHT, base=MIDNIGHT, adc_speed_mhz=2.0) for n in range(2)]
     plan, _, _ = carry_out(frames)
-    assert len(plan.fates) == len(frames)
+    assert len(plan.outcomes) == len(frames)
     labels = [f"{node.job.step} {node.job.label}" for node in plan.nodes]
     assert len(labels) == len(set(labels)), "no two jobs write the same file"
 

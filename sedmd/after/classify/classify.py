@@ -42,7 +42,7 @@ from sedmd.products.spectrum import read_spectrum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What became of one spectrum.
+    """Outcome of one spectrum.
 
     Attributes
     ----------

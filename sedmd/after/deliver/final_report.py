@@ -17,7 +17,7 @@ PRODUCT = "final report"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of the final report; `refused` are recipients that the server did not take."""
+    """Outcome of the final report; `refused` are recipients that the server did not take."""
 
     told: str
     refused: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Spectra of a night to their receiver: what is due, each content once, what became of it in report_ztf.txt."""
+"""Spectra of a night to their receiver: what is due, each content once, its outcome in report_ztf.txt."""
 
 from __future__ import annotations
 

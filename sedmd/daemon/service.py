@@ -34,7 +34,7 @@ from sedmd.run.dispatch import Dispatcher
 from sedmd.run.event_log import ERROR, NOTICE, WARNING, Report
 from sedmd.run.readers import Readers
 from sedmd.run.requests import carry_out, who_asked
-from sedmd.run.vitals import Vitals, troubles
+from sedmd.run.vitals import Vitals, health_errors
 from sedmd.workers.engines import Engine
 
 SWEEP_S = 600.0
@@ -473,7 +473,7 @@ class Service:
     def _measure(self) -> None:
         """Take the vitals, and feed systemd's watchdog only while the service really does its work."""
         vitals = self.vitals()
-        if self.monotonic() - self._pinged_s >= PING_S and not troubles(vitals):
+        if self.monotonic() - self._pinged_s >= PING_S and not health_errors(vitals):
             self._pinged_s = self.monotonic()
             self.notifier.watchdog(self.status_line())
 

@@ -152,14 +152,14 @@ def read_table(path: Path, *, most_bytes: int = MAX_TEXT) -> dict[str, Any]:
 def each(paths: Iterable[Path], read: Callable[[Path], T]) -> tuple[dict[Path, T], list[str]]:
     """Read files one by one: what could be read, and a sentence for each that could not, whatever it did."""
     found: dict[Path, T] = {}
-    troubles: list[str] = []
+    errors: list[str] = []
     for path in paths:
         try:
             found[path] = read(path)
         except Exception as error:
             # the border: whatever a file does to its reader costs that file only
-            troubles.append(sentence(path, error))
-    return found, troubles
+            errors.append(sentence(path, error))
+    return found, errors
 
 
 def sentence(path: Path, error: Exception) -> str:

@@ -77,15 +77,15 @@ def decision_files(folder: Path) -> list[Path]:
 
 def saved_files(folder: Path) -> tuple[dict[Path, str], list[str]]:
     """Files that observers saved in a night -> their SHA-256, as the decisions tell; and what is no decision."""
-    decisions, troubles = each(decision_files(folder), read_table)
+    decisions, errors = each(decision_files(folder), read_table)
     saved: dict[Path, str] = {}
     for path, table in decisions.items():
         products = table.get("products")
         if table.get("kind") != DECISION_KIND or not isinstance(products, dict):
-            troubles.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
+            errors.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
             continue
         saved |= {folder / name: sha for name, sha in products.items() if _is_name(name) and isinstance(sha, str)}
-    return saved, troubles
+    return saved, errors
 
 
 def _is_name(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the Sun dictates: from when on an earlier night's calibrations may serve, and when a night is over."""
+"""Deadlines set by the Sun: from when on an earlier night's calibrations may be used, and when a night is over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Deadlines:
     ----------
     sunset, sunrise : datetime
     fallback_from : datetime
-        From then on calibrations of an earlier night serve where tonight's are not usable.
+        From then on calibrations of an earlier night are used where tonight's are not usable.
     closes : datetime
         From then on the night is over once no frame has come for a while.
     """

@@ -20,9 +20,9 @@ from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
 from sedmd.plan.job_inputs import Absent, Source, mended
 from sedmd.plan.jobs import Jobs
-from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetTold, State
+from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
-from sedmd.plan.series_concerns import Doubt, doubt_of_geometry, sets_told, words
+from sedmd.plan.series_concerns import Concern, describe, geometry_concern, set_statuses
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
 from sedmd.raw.visits import Observation, observations
@@ -44,7 +44,7 @@ def plan_night(frames: Sequence[Frame], context: Context) -> Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Exposure:
-    """A frame on the sky, its target as file names carry it, and how much earlier than others it is reduced."""
+    """A frame on the sky, its target as file names carry it, and its priority in the reduction."""
 
     frame: Frame
     safe: str
@@ -58,10 +58,10 @@ class _Planner(Jobs):
         super().__init__(context)
         self.outcomes: dict[Path, FrameOutcome] = {}
         self.lacking: list[str] = []
-        self.served: list[CalibrationSet] = []
+        self.fallback_sets: list[CalibrationSet] = []
         self.offers: list[str] = []
-        self.departed = ""
-        self.sets: list[SetTold] = []
+        self.geometry_change = ""
+        self.sets: list[SetStatus] = []
 
     def plan(self, frames: Sequence[Frame]) -> Plan:
         usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
@@ -94,12 +94,12 @@ class _Planner(Jobs):
             night=self.context.night,
             nodes=tuple(self.nodes),
             outcomes=tuple(self.outcomes[frame.path] for frame in by_time(frames)),
-            missing=() if self.served else lacking,
+            missing=() if self.fallback_sets else lacking,
             lacking=lacking,
-            fallback=max(self.served, key=lambda one: one.night, default=None),
+            fallback=max(self.fallback_sets, key=lambda one: one.night, default=None),
             flux_fallback=flux if flux and any("fluxcal" in node.job.options for node in self.nodes) else None,
             offers=tuple(dict.fromkeys(self.offers)),
-            departed=self.departed,
+            geometry_change=self.geometry_change,
             sets=tuple(self.sets),
             wake=min(self.wake, default=None),
         )
@@ -121,57 +121,59 @@ class _Planner(Jobs):
         return self._tell(series, node)
 
     def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
-        """Combine the lamps of one set: the first against which nothing is known, else that with the least doubt."""
+        """Combine the lamps of one set: the first without concerns, else that with the least."""
         tried: list[tuple[Series, Node]] = []
-        made: list[tuple[dict[Kind, tuple[Series, Node]], Doubt, str]] = []
+        made: list[tuple[dict[Kind, tuple[Series, Node]], Concern, str]] = []
         for one in sets:
             lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
-            made.append((lamps, *self._doubt({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1)))
-            if made[-1][1] is Doubt.NONE:
+            made.append(
+                (lamps, *self._concern({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1))
+            )
+            if made[-1][1] is Concern.NONE:
                 break
         if not made:
             return {}
-        served, doubt, doubted = min(made, key=lambda option: option[1])
-        for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
+        chosen, concern, concern_text = min(made, key=lambda option: option[1])
+        for frame, why in unused(sets, {kind: series for kind, (series, _) in chosen.items()}):
             self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
-        whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
+        whys = ["" if lamps is chosen else describe(against, why) for lamps, against, why in made]
         for (lamps, _, _), why in zip(made, whys, strict=True):
             for series, _ in lamps.values() if why else ():
                 for frame in series.frames:
                     self.outcomes[frame.path] = FrameOutcome(
                         frame=frame, outcome="not used", why=f"of a set of calibrations {why}"
                     )
-        serving = [frame for series, _ in served.values() for frame in series.frames]
-        self.sets = sets_told(sets, whys, serving, doubt, doubted)
+        used = [frame for series, _ in chosen.values() for frame in series.frames]
+        self.sets = set_statuses(sets, whys, used, concern, concern_text)
         for series, node in tried:
-            if node.lost:  # what cannot be used says so, also where other frames of the lamp serve
+            if node.lost:  # what cannot be used says so, also where other frames of the lamp are used
                 self._tell(series, node)
-        self.nodes += [node for _, node in served.values()]
-        return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
+        self.nodes += [node for _, node in chosen.values()]
+        return {kind: self._tell(series, node) for kind, (series, node) in chosen.items()}
 
-    def _doubt(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[Doubt, str]:
-        """What speaks against these lamps: a job that failed on them, or what the geometry made of them is like.
+    def _concern(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[Concern, str]:
+        """The concern about these lamps: a job that failed on them, or a geometry change.
 
-        Asked of the ledger, since a set that gave way no longer has its products. Whether the geometry of a set that is
-        `alone` is trusted is judged later: nothing could take its place.
+        From the ledger, since a rejected set no longer has its products. Whether the geometry of a set that is
+        `alone` changed is judged later: nothing could replace it.
         """
         for node in lamps.values():
             if node.lost:
-                return Doubt.FAILED, f"{node.job.label}: {node.reason}"
+                return Concern.FAILED, f"{node.job.label}: {node.reason}"
         if any(kind not in lamps for kind in SET):
-            return Doubt.NONE, ""
+            return Concern.NONE, ""
         figures: dict[str, Mapping[str, Any]] = {}
         roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
         for name in CHAIN:
             node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
             record = self.context.records.get(node.key)
             if record is not None and record.state in (State.FAILED, State.QUARANTINED):
-                return Doubt.FAILED, f"{name}: {record.reason}"
+                return Concern.FAILED, f"{name}: {record.reason}"
             if record is not None and record.state == State.DONE:
                 figures[name] = record.figures
             roles[name] = self.output(node, name)
-        departures = (lambda traces, wavelength: ()) if alone else self.context.departures
-        return doubt_of_geometry(figures, departures, self.context.night)
+        geometry_changes = (lambda traces, wavelength: ()) if alone else self.context.geometry_changes
+        return geometry_concern(figures, geometry_changes, self.context.night)
 
     def _usable(
         self, choices: Sequence[Series], masters: Mapping[float, Node], tried: list[tuple[Series, Node]]
@@ -202,13 +204,13 @@ class _Planner(Jobs):
         """Combine the twilight frames of the read-out speed with most of them; no other step needs them."""
         if not speeds:
             return
-        served = max(speeds.values(), key=lambda series: (len(series.frames), -series.adc_speed_mhz))
+        chosen = max(speeds.values(), key=lambda series: (len(series.frames), -series.adc_speed_mhz))
         for series in speeds.values():
             for frame in series.frames:
                 why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
                 self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
-        node = self._lamp(served, masters, urgency=8)
-        self.nodes.append(self._tell(served, node))
+        node = self._lamp(chosen, masters, urgency=8)
+        self.nodes.append(self._tell(chosen, node))
 
     def _tell(self, series: Series, node: Node) -> Node:
         record = self.context.records.get(node.key)
@@ -266,12 +268,12 @@ class _Planner(Jobs):
         if traces.state is not State.DONE or wavelength.state is not State.DONE:
             return wavelength
         records = self.context.records
-        found = self.context.departures(records[traces.key].figures, records[wavelength.key].figures)
+        found = self.context.geometry_changes(records[traces.key].figures, records[wavelength.key].figures)
         if not found:
             return wavelength
-        self.departed = "; ".join(found)
+        self.geometry_change = "; ".join(found)
         reason = (
-            f"geometry change since the last good night: {self.departed}. Check the lamps; "
+            f"geometry change since the last good night: {self.geometry_change}. Check the lamps; "
             f"if the instrument was changed: sedmd accept {self.context.night}"
         )
         return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
@@ -307,7 +309,7 @@ class _Planner(Jobs):
         visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
         firsts = {visit.product: self._first(visit, current) for visit in visits}
         stars = [(visit, self._extract(visit, cubes, {}, firsts)) for visit in visits if visit.standard]
-        # what may be no star at all says nothing of a star's image, nor of where targets land
+        # what may be no star tells neither the seeing nor the target position
         sure = [(visit, node) for visit, node in stars if not visit.contradiction]
         targets = [(visit, self._star_for(visit, sure)) for visit in visits if not visit.standard]
         extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
@@ -320,7 +322,7 @@ class _Planner(Jobs):
 
     @staticmethod
     def _first(visit: Observation, current: str) -> int:
-        """How much earlier than the others, and than what is made anew with a new star, this visit is reduced."""
+        """Priority of this visit over others, and over what is remade with a new star."""
         return 2 if visit.standard else 1 if visit.name == current else 0
 
     def _cubes(
@@ -365,7 +367,7 @@ class _Planner(Jobs):
     def _take(self, nodes: Sequence[Node], fallback: CalibrationSet | None) -> list[Node]:
         self.nodes += nodes
         if fallback is not None:
-            self.served.append(fallback)
+            self.fallback_sets.append(fallback)
         return list(nodes)
 
     def _cube(
@@ -468,7 +470,7 @@ class _Planner(Jobs):
     def _fluxcal(self, standards: Sequence[Node]) -> Node | Absent | None:
         """The flux calibration of the tabulated standards extracted so far; None if the night has none to offer.
 
-        While the night is open it is made anew with each standard.
+        While the night is open it is remade with each standard.
         """
         if pending := self._pending(standards):
             return pending

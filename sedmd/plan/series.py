@@ -1,4 +1,4 @@
-"""Calibration series of a night: which frames are combined, and which set of lamps serves. Pure functions of frames.
+"""Calibration series of a night: which frames are combined, and which set of lamps is used. Pure functions of frames.
 
 The robot announces a series as "n of N" and takes it without a pause. After a restart it counts what is there and takes
 the rest as a series of its own: "1 of 4" to "4 of 4" after six of ten. A lamp, or all of them, may be taken again, and
@@ -65,9 +65,9 @@ class LampSet:
     Attributes
     ----------
     lamps : mapping of Kind to series
-        Of each lamp what serves; after it, in this order, what serves instead if that cannot be used.
+        Of each lamp what is used; after it, in this order, what replaces it if it cannot be used.
     frames : tuple of Frame
-        All that was taken with them, series too small to serve included.
+        All that was taken with them, series too small to be used included.
     """
 
     lamps: Mapping[Kind, tuple[Series, ...]]
@@ -82,10 +82,10 @@ class LampSet:
 def series_of(
     frames: Iterable[Frame], kind: Kind, *, minimum: int, until_ut_hour: float
 ) -> tuple[dict[float, Series], list[tuple[Frame, str]]]:
-    """One series per read-out speed (MHz) of frames that know no geometry (biases), and the frames left out, with why.
+    """One series per read-out speed (MHz) of frames that know no geometry (biases), and the excluded frames, with why.
 
-    Frames of the small hours serve only when the evening's are too few; they would otherwise change the calibration of
-    every spectrum of the night at dawn.
+    Frames of the small hours are used only when the evening's are too few; otherwise they would change the calibration
+    of every spectrum of the night at dawn.
     """
     answer: dict[float, Series] = {}
     left_out: list[tuple[Frame, str]] = []
@@ -100,14 +100,14 @@ def series_of(
 def lamp_sets(
     frames: Iterable[Frame], *, minimum: int, until_ut_hour: float
 ) -> tuple[list[LampSet], list[tuple[Frame, str]]]:
-    """The sets of dome and lamps that can serve the night, the best first; and the frames left out, with why.
+    """The sets of dome and lamps that the night can use, the best first; and the excluded frames, with why.
 
     Parameters
     ----------
     minimum : int
         Fewest frames of a lamp.
     until_ut_hour : float
-        A set that began later serves only if there is none before.
+        A set that began later is used only if there is none before.
 
     Notes
     -----
@@ -143,16 +143,16 @@ def lamp_sets(
     return [*(one for one in reversed(made) if one not in late), *late], left_out
 
 
-def unused(sets: Sequence[LampSet], serves: Mapping[Kind, Series]) -> list[tuple[Frame, str]]:
-    """Frames of these sets that are in none of the series that serve, and why."""
-    serving = [frame for series in serves.values() for frame in series.frames]
+def unused(sets: Sequence[LampSet], used: Mapping[Kind, Series]) -> list[tuple[Frame, str]]:
+    """Frames of these sets that are in none of the series used, and why."""
+    serving = [frame for series in used.values() for frame in series.frames]
     told = []
     for one in sets:
         ours = any(frame in one.frames for frame in serving)
         for frame in (frame for frame in one.frames if frame not in serving):
             why = f"of another set of calibrations ({one.span}); that of {_span(serving)} is used"
             if ours:
-                mine = serves[frame.kind].frames if frame.kind in serves else ()
+                mine = used[frame.kind].frames if frame.kind in used else ()
                 why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} are used"
             told.append((frame, why))
     return told
@@ -215,7 +215,7 @@ def _is_whole(one: Mapping[Kind, Sequence[Sequence[Frame]]], minimum: int) -> bo
 
 
 def _choices(takes: Sequence[Sequence[Frame]], minimum: int) -> list[Series]:
-    """What of a lamp may serve: the takes that are large enough, the newest first; takes too small put together."""
+    """Usable takes of a lamp: those that are large enough, the newest first; takes too small put together."""
     large = [take for take in takes if len(take) >= minimum]
     if not large and takes:
         large = [[frame for take in takes for frame in take]]

@@ -1,4 +1,4 @@
-"""What speaks against a set of dome and lamps, and what is told of the sets of a night. Pure functions."""
+"""Concerns about a set of dome and lamps, and the status of the sets of a night. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,78 +6,78 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
-from sedmd.plan.plan import SetTold
+from sedmd.plan.plan import SetStatus
 from sedmd.plan.series import OFF_THE_DOME, LampSet, named
 from sedmd.raw.frames import Frame
 
 Figures = Mapping[str, Any]
 
 
-class Doubt(IntEnum):
-    """What is known against a set of dome and lamps, the least first."""
+class Concern(IntEnum):
+    """A concern about a set of dome and lamps, the least first."""
 
     NONE = 0
     MIXED = 1
-    DEPARTS = 2
+    GEOMETRY_CHANGE = 2
     FAILED = 3
 
 
-_WORDS = {
-    Doubt.NONE: "taken at another time",
-    Doubt.MIXED: "of two geometries, its lamps are offset from its dome ({}); was the instrument touched?",
-    Doubt.DEPARTS: "with a geometry change since the last good night: {}",
-    Doubt.FAILED: "that cannot be used: {}",
+_TEXTS = {
+    Concern.NONE: "taken at another time",
+    Concern.MIXED: "of two geometries, its lamps are offset from its dome ({}); was the instrument touched?",
+    Concern.GEOMETRY_CHANGE: "with a geometry change since the last good night: {}",
+    Concern.FAILED: "that cannot be used: {}",
 }
 
 
-def words(doubt: Doubt, why: str) -> str:
-    """The doubt as it follows the words ``a set``."""
-    return _WORDS[doubt].format(why)
+def describe(concern: Concern, why: str) -> str:
+    """The concern as it follows the words ``a set``."""
+    return _TEXTS[concern].format(why)
 
 
-def doubt_of_geometry(
-    figures: Mapping[str, Figures], departures: Callable[[Figures, Figures], Sequence[str]], night: str
-) -> tuple[Doubt, str]:
-    """What the figures of a set's traces and wavelengths, as far as these were made, say against it, and why.
+def geometry_concern(
+    figures: Mapping[str, Figures], geometry_changes: Callable[[Figures, Figures], Sequence[str]], night: str
+) -> tuple[Concern, str]:
+    """The concern about a set that follows from the figures of its traces and wavelengths, as far as made, and why.
 
     Parameters
     ----------
     figures : mapping of step to figures
-    departures : callable
+    geometry_changes : callable
         As in `sedmd.plan.plan.Context`.
     """
     if {"traces", "wavelength"} <= figures.keys():
-        found = departures(figures["traces"], figures["wavelength"])
+        found = geometry_changes(figures["traces"], figures["wavelength"])
         if found:
-            return Doubt.DEPARTS, f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}"
+            return Concern.GEOMETRY_CHANGE, f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}"
     if off := figures.get("traces", {}).get(OFF_THE_DOME):
-        return Doubt.MIXED, str(off)
-    return Doubt.NONE, ""
+        return Concern.MIXED, str(off)
+    return Concern.NONE, ""
 
 
-def sets_told(
-    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], doubt: Doubt, doubted: str
-) -> list[SetTold]:
-    """What is told of each set; nothing for one set against which nothing is known.
+def set_statuses(
+    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], concern: Concern, concern_text: str
+) -> list[SetStatus]:
+    """The status of each set; nothing for one set without concerns.
 
     Parameters
     ----------
     whys : sequence of str
-        Of the sets that were tried, in their order: why it gave way, empty for the one that serves.
+        Of the sets that were tried, in their order: why it was rejected, empty for the one that is used.
     serving : sequence of Frame
-        Those that serve.
+        Those that are used.
     doubt, doubted
-        What is known against the set that serves.
+        The concern about the set that is used.
     """
-    if len(sets) < 2 and doubt is not Doubt.MIXED:
+    if len(sets) < 2 and concern is not Concern.MIXED:
         return []
     told = []
     for number, one in enumerate(sets):
         tried = number < len(whys)
         if tried and not whys[number]:
-            but = f", although a set {words(doubt, doubted)}" if doubt is Doubt.MIXED else ""
-            told.append(SetTold(span=one.span, text=f"{named(serving)}: used{but}", doubtful=bool(but)))
+            but = f", although a set {describe(concern, concern_text)}" if concern is Concern.MIXED else ""
+            told.append(SetStatus(span=one.span, text=f"{named(serving)}: used{but}", has_concern=bool(but)))
         else:
-            why = whys[number] if tried else words(Doubt.NONE, "")
-            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", doubtful=tried))
+            why = whys[number] if tried else describe(Concern.NONE, "")
+            told.append(SetStatus(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", has_concern=tried))
     return told

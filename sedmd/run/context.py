@@ -13,7 +13,7 @@ from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
 from sedmd.plan.calibrations import SET_STEPS, CalibrationSet, FluxCalibration, calibration_set, flux_calibration
 from sedmd.plan.deadlines import deadlines
-from sedmd.plan.geometry_change import Geometry, departures
+from sedmd.plan.geometry_change import Geometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
@@ -85,7 +85,7 @@ def night_context(
         fallbacks=memory.sets,
         flux_fallback=memory.flux,
         pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
-        departures=_departures(reference),
+        geometry_changes=_geometry_judge(reference),
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
@@ -141,7 +141,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
         if ledger.marks(other, REFUSED):
             continue
         jobs = ledger.done_jobs(other, SET_STEPS)
-        found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, for_night=night)
         if found is None:
             continue
         by_step = {job.step: job.figures for job in jobs}
@@ -153,7 +153,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     flux = None
     for other in ledger.nights_with("fluxcal", since=since, before=night):
         jobs = ledger.done_jobs(other, ("fluxcal",))
-        flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, for_night=night)
         if flux is not None:
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
@@ -171,11 +171,11 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
     return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
 
 
-def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
+def _geometry_judge(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
     if reference is None:
         return lambda traces, wavelength: ()
     before = Geometry.from_figures(*reference)
-    return lambda traces, wavelength: departures(Geometry.from_figures(traces, wavelength), before)
+    return lambda traces, wavelength: geometry_changes(Geometry.from_figures(traces, wavelength), before)
 
 
 __all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "Memory", "night_context", "night_is_final", "remember"]

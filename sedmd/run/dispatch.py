@@ -301,13 +301,13 @@ class Dispatcher:
             text = f"{', '.join(plan.offers)}: tonight's calibrations are available now; {how}"
             self._once(plan.night, "night", "calibrations", "offer", text, level=NOTICE)
         for one in plan.sets:
-            level = WARNING if one.doubtful else NOTICE
+            level = WARNING if one.has_concern else NOTICE
             self._once(plan.night, "lamp", f"dome and lamps of {one.span}", "set", one.text, level=level)
         refused = bool(self.ledger.marks(plan.night, REFUSED))
-        if plan.departed and not refused:
-            self.ledger.mark(REFUSED, plan.night, "calibrations", plan.departed)
-            self._once(plan.night, "wavelength", "calibrations", "refused", plan.departed, level=WARNING)
-        elif refused and not plan.departed:
+        if plan.geometry_change and not refused:
+            self.ledger.mark(REFUSED, plan.night, "calibrations", plan.geometry_change)
+            self._once(plan.night, "wavelength", "calibrations", "refused", plan.geometry_change, level=WARNING)
+        elif refused and not plan.geometry_change:
             self.ledger.unmark(REFUSED, plan.night, "calibrations")
 
     def _once(

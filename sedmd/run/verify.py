@@ -75,12 +75,12 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
             state, told = TOUCHED, "same bytes, different time stamp"
         yield Finding(night=night, what="product", path=path, state=state, told=told)
-    saved, troubles = saved_files(folder)
+    saved, errors = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
         if path not in products:
             state, told = _compared(path, sha256)
             yield Finding(night=night, what="observer", path=path, state=state, told=told)
-    for told in troubles:
+    for told in errors:
         path = folder / told.split()[0].rstrip(":")
         yield Finding(night=night, what="observer", path=path, state=UNREADABLE, told=told)
     for row in ledger.frames(night):

@@ -114,7 +114,7 @@ class Vitals:
     open_files: int | None = None
 
 
-def troubles(vitals: Vitals) -> tuple[str, ...]:
+def health_errors(vitals: Vitals) -> tuple[str, ...]:
     """Why the service is not healthy, one line each; empty when it is.
 
     Only what a restart can mend is in here: systemd's watchdog is fed while this is empty.
@@ -132,7 +132,7 @@ def troubles(vitals: Vitals) -> tuple[str, ...]:
     return tuple(found)
 
 
-def cares(vitals: Vitals) -> tuple[str, ...]:
+def health_warnings(vitals: Vitals) -> tuple[str, ...]:
     """What an operator should see to and no restart would mend, one line each."""
     found = []
     if not vitals.raw_root_there:

@@ -313,11 +313,11 @@ def _decisions_that_lead_out(folder: Path, stack: contextlib.ExitStack) -> Itera
 
 def _final(night: Path, path: Path) -> str:
     """What is told, sent and published of a night with one good spectrum and one that is none."""
-    found, troubles = final_spectra(night)
+    found, errors = final_spectra(night)
     night_figures(night)
     step_of(path)
     assert "a" in [one.product for one in found], "the good spectrum is lost"
-    return "; ".join(troubles) or "read"
+    return "; ".join(errors) or "read"
 
 
 def _products_that_are_no_files(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, Try]]:

@@ -12,7 +12,7 @@ from night.raw_night import NIGHT, calibrations, on_sky, raw
 import sedmd.daemon.watch
 from sedmd.daemon.messages import Hint
 from sedmd.run.context import ENDED
-from sedmd.run.vitals import troubles
+from sedmd.run.vitals import health_errors
 
 from .turned import case
 
@@ -29,7 +29,7 @@ def test_a_dead_observer_and_a_dead_emitter_are_noticed_and_started_anew(tmp_pat
         one.write(FRAMES[:10])
         one.turn_until(lambda: one.known() == 10)
         end_quietly(one.service.watcher._observer)
-        assert troubles(one.service.vitals()) != ()
+        assert health_errors(one.service.vitals()) != ()
         one.write(FRAMES[10:15])
         first_s = one.turn_until(lambda: one.known() == 15)
         one.turn_until(lambda: one.service.watcher.restarts == 1)
@@ -38,7 +38,7 @@ def test_a_dead_observer_and_a_dead_emitter_are_noticed_and_started_anew(tmp_pat
         second_s = one.turn_until(lambda: one.known() == len(FRAMES))
         one.turn_until(lambda: one.service.watcher.restarts == 2)
         assert one.said("the watcher of the raw directories died; restarted") == 2
-        assert troubles(one.service.vitals()) == ()
+        assert health_errors(one.service.vitals()) == ()
         tell(f"2 deaths, 2 restarts; frames found after {first_s:.2f} and {second_s:.2f} s")
 
 
@@ -94,7 +94,7 @@ def test_exhausted_limits_mean_polling_until_they_are_not(tmp_path, tell, monkey
         seconds = one.turn_until(lambda: one.known() == 10)
         assert one.service.watcher.polling
         assert one.said("no inotify watches left") == 1
-        assert troubles(one.service.vitals()) == ()
+        assert health_errors(one.service.vitals()) == ()
         monkeypatch.setattr(sedmd.daemon.watch, "Observer", real)
         one.turn_until(lambda: not one.service.watcher.polling)
         one.write(FRAMES[10:])

@@ -185,12 +185,12 @@ def test_no_spectrum_stays_of_an_extraction_that_awaits_the_observer_now(setting
     assert gone | kept <= {path.name for path in folder.iterdir()}
     extract = fake_steps.STEPS["extract"]
 
-    def doubtful(job):
+    def has_concern(job):
         if job.label.startswith("x"):
             raise NeedsObserver("confidence 0.93")
         return extract(job)
 
-    monkeypatch.setitem(fake_steps.STEPS, "extract", doubtful)
+    monkeypatch.setitem(fake_steps.STEPS, "extract", has_concern)
     monkeypatch.setitem(fake_steps.STEP_VERSIONS, "extract", "2")
     reduce(settings)
     left = {path.name for path in folder.iterdir()}
@@ -528,11 +528,11 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     assert products(settings) == products(alone)
     names = [Path(frame.place).stem for frame in MIXED]
     outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
-    doubt = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
-    assert {outcome[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
+    concern = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+    assert {outcome[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {concern}")}
     of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
-    told = f"{frames}: not used, a set {doubt}"
+    told = f"{frames}: not used, a set {concern}"
     state = snapshot(settings, night=NIGHT, now=NOW)
     assert state["sets"][0] == told and len(state["sets"]) == 2 and state["sets"][1].endswith(": used")
     assert told in render(state) and f"calibrations: {told}" in _trouble(state)

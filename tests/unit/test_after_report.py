@@ -29,7 +29,7 @@ def night(tmp_path):
 
 
 def report(folder, told, classified=None, **more):
-    spectra, troubles = final_spectra(folder)
+    spectra, errors = final_spectra(folder)
     return make_report(
         told,
         spectra,
@@ -37,7 +37,7 @@ def report(folder, told, classified=None, **more):
         night_figures(folder),
         bands=BAND_NAMES,
         as_of="2019-06-12T12:00:00+00:00",
-        trouble=troubles,
+        trouble=errors,
         **more,
     )
 

@@ -309,8 +309,8 @@ def test_without_a_standard_spectra_are_made_uncalibrated():
 
 
 def test_what_may_be_no_star_does_not_tell_the_seeing():
-    doubted = make(10, "STD-HZ44", kind=Kind.STANDARD, contradiction="elsewhere")
-    plan, _, _ = carry_out([*WHOLE, doubted])
+    concern_text = make(10, "STD-HZ44", kind=Kind.STANDARD, contradiction="elsewhere")
+    plan, _, _ = carry_out([*WHOLE, concern_text])
     assert star_of(plan, "x") == ["ext_STD-Feige34_obs1.fits"]  # though the other is nearer in time
 
 

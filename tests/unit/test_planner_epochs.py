@@ -233,11 +233,11 @@ def test_a_newer_set_of_which_no_geometry_can_be_made_gives_way_to_the_older(ste
     assert whys == {f"of a set of calibrations that cannot be used: {step}: was the lamp on?"}
 
 
-def carry_out_with(frames, figures, departures=lambda traces, wavelength: ()):
+def carry_out_with(frames, figures, geometry_changes=lambda traces, wavelength: ()):
     """The plan at the end of the night; `figures` of traces by the stem of the set's first dome frame."""
     records, products, lamps = {}, {}, {}
     for _ in range(200):
-        told = {"records": records, "products": products, "departures": departures}
+        told = {"records": records, "products": products, "geometry_changes": geometry_changes}
         plan = plan_night(frames, context(final=True, **told))
         if not (due := plan.due()):
             return plan
@@ -262,16 +262,16 @@ def test_a_newer_set_that_is_mixed_or_departs_does_not_retire_the_good_one(bad):
     older, newer, _, dome = two_sets()
     figures = {dome: {"off the dome": "Xe 6.1 px"} if bad == "mixed" else {"pitch": 47.0}}
 
-    def departures(traces, wavelength):
+    def geometry_changes(traces, wavelength):
         return ["pitch of the spaxels 47 px, before 49 px"] if traces.get("pitch") else []
 
-    plan = carry_out_with([*older, *newer], figures, departures)
+    plan = carry_out_with([*older, *newer], figures, geometry_changes)
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
-    assert states(plan, "flat") == {"flat": State.DONE} and (plan.lacking, plan.departed) == ((), "")
+    assert states(plan, "flat") == {"flat": State.DONE} and (plan.lacking, plan.geometry_change) == ((), "")
     (why,) = {outcomes_of(plan)[frame.stem].why for frame in newer}
     assert ("Xe 6.1 px" if bad == "mixed" else "before 49 px; if the instrument was changed: sedmd accept 2019") in why
-    assert [one.doubtful for one in plan.sets] == [True, False]
+    assert [one.has_concern for one in plan.sets] == [True, False]
     accepted = carry_out_with([*older, *newer], figures)
     serving = older if bad == "mixed" else newer
     assert raw_of(accepted, "Hg") == {frame.stem for frame in serving if frame.kind is Kind.HG}
@@ -280,13 +280,13 @@ def test_a_newer_set_that_is_mixed_or_departs_does_not_retire_the_good_one(bad):
 def test_of_two_doubtful_sets_the_one_that_can_be_used_serves():
     older, newer, first, second = two_sets()
     figures = {second: {"pitch": 47.0}, first: {"off the dome": "Cd 3.0 px"}}
-    departures = lambda traces, wavelength: ["it departs"] if traces.get("pitch") else []  # noqa: E731
-    plan = carry_out_with([*older, *newer], figures, departures)
+    geometry_changes = lambda traces, wavelength: ["it departs"] if traces.get("pitch") else []  # noqa: E731
+    plan = carry_out_with([*older, *newer], figures, geometry_changes)
     assert raw_of(plan, "Hg") == {frame.stem for frame in older if frame.kind is Kind.HG}
-    assert [one.doubtful for one in plan.sets] == [True, True] and not plan.active
-    plan = carry_out_with([*older, *newer], {one: {"pitch": 47.0} for one in (first, second)}, departures)
+    assert [one.has_concern for one in plan.sets] == [True, True] and not plan.active
+    plan = carry_out_with([*older, *newer], {one: {"pitch": 47.0} for one in (first, second)}, geometry_changes)
     assert raw_of(plan, "Hg") == {frame.stem for frame in newer if frame.kind is Kind.HG}
-    assert plan.departed == "it departs"
+    assert plan.geometry_change == "it departs"
 
 
 def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():

@@ -142,7 +142,7 @@ def classify_night(
     -------
     list of Done
     """
-    spectra, troubles = final_spectra(folder, known)
+    spectra, errors = final_spectra(folder, known)
     engine, why_none = choose(engines(settings) if use is None else use, settings.engine)
     rule = rule_of(settings)
     done: list[Done] = []
@@ -151,7 +151,7 @@ def classify_night(
         done.append(Done(product=product, state=state, text=text))
         told(done[-1])
 
-    for trouble in troubles:
+    for trouble in errors:
         tell(trouble.split(" ", 1)[0], "failed", trouble)
     valid: set[str] = set()
     for spectrum in spectra:

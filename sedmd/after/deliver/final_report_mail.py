@@ -57,9 +57,9 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
         Nothing is known of the night.
     """
     folder = settings.paths.redux_root / night
-    spectra, troubles = final_spectra(folder, known_in(settings, night, clock=lambda: now))
+    spectra, errors = final_spectra(folder, known_in(settings, night, clock=lambda: now))
     attached, left_out = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
-    parts = [_report(settings, night, now=now), *troubles]
+    parts = [_report(settings, night, now=now), *errors]
     if (told := _read(folder / UPLOADS)) is not None:
         parts.append(told.rstrip())
     if left_out:

@@ -230,8 +230,8 @@ class Uploader:
 def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> list[Line | Outgoing]:
     """Each spectrum of a night that counts: ready to be sent, or the line that says why not."""
     known = known_in(settings, night, clock=clock)
-    spectra, troubles = final_spectra(settings.paths.redux_root / night, known)
-    found: list[Line | Outgoing] = [Line(product=told.split()[0], state="unfit", told=told) for told in troubles]
+    spectra, errors = final_spectra(settings.paths.redux_root / night, known)
+    found: list[Line | Outgoing] = [Line(product=told.split()[0], state="unfit", told=told) for told in errors]
     for one in spectra:
         if why := why_not(one):
             found.append(Line(product=one.product, state="not sent", told=why))

@@ -112,19 +112,19 @@ def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> l
 
 
 def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, Classification], list[str]]:
-    found, troubles = {}, []
+    found, errors = {}, []
     for one in spectra:
         try:
             header = read_ascii(classified_text(one.ascii)).header
         except FileNotFoundError:
-            troubles.append(f"{one.ascii.name} is missing beside {one.fits.name}; make it again")
+            errors.append(f"{one.ascii.name} is missing beside {one.fits.name}; make it again")
             continue
         except (OSError, ProductFault) as error:
-            troubles.append(f"{one.ascii.name} cannot be read: {error}")
+            errors.append(f"{one.ascii.name} cannot be read: {error}")
             continue
         if (told := classification_of(header)) is not None:
             found[one.product] = told
-    return found, troubles
+    return found, errors
 
 
 def classified_text(path: Path) -> Path:

@@ -81,7 +81,7 @@ def suggest(observation: Observation, extraction: Extraction | None = None) -> S
     stars = [_star(sources) for sources in found.found]
     psf_a, psf_b = stars[0], stars[-1] if observation.pair else None
     if not found.sources:
-        return Suggestion(psf_a=psf_a, psf_b=psf_b, words=found.doubts[0].why, expected=expected)
+        return Suggestion(psf_a=psf_a, psf_b=psf_b, words=found.concerns[0].why, expected=expected)
     first = found.sources[0]
     aperture = _aperture(first)
     return Suggestion(

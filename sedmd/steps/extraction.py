@@ -32,15 +32,15 @@ from sedmd.reduce.target.automatic import Automatic, extract_target
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Refraction
 from sedmd.reduce.target.seeing import Seeing
-from sedmd.reduce.target.target import Doubt, Look
+from sedmd.reduce.target.target import Concern, Look
 
 INSTRUMENTAL = "electron / (s Angstrom)"
 #: Confidence from which a standard star calibrates the night: its place is not asked for, its image is.
 STANDARD_CONFIDENCE = 0.5
 #: Of a target whose two names contradict and nothing tells which is right: a spectrum must not go out under either.
-NAME_TRUST = 0.5
+NAME_CONFIDENCE = 0.5
 #: Of an exposure during which the dome closed: the level is wrong by an unknown factor, the rest may be good.
-DOME_TRUST = 0.9
+DOME_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def extract_spectrum(job: Job) -> Result:
     standard = bool(job.options.get("standard"))
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
-    doubt = str(job.options.get("name_doubt") or "")
+    concern = str(job.options.get("name_doubt") or "")
     half = str(job.options.get("half_of_pair") or "")
     star = fits.getheader(job.one("star")) if "star" in job.inputs else None
     if standard:
@@ -75,7 +75,7 @@ def extract_spectrum(job: Job) -> Result:
             exposures,
             places=places_for(exposures[0].header, star, pointing_arcsec=pointing, half=bool(half)),
             seeing=_seeing(job, exposures, star),
-            doubts=[Doubt(why=doubt, trust=NAME_TRUST)] if doubt else [],
+            concerns=[Concern(why=concern, confidence=NAME_CONFIDENCE)] if concern else [],
         )
         least = float(job.options["min_confidence"])
     if found.point is None or found.confidence < least:
@@ -110,11 +110,11 @@ def extract(
     places: Sequence[Place] = (Place(),),
     seeing: Seeing | None = None,
     standard: bool = False,
-    doubts: Sequence[Doubt] = (),
+    concerns: Sequence[Concern] = (),
 ) -> Automatic:
     """What is found without an observer; for the flux of a pair, in counts of A at the mean airmass."""
     looks = [exposure.look for exposure in exposures]
-    doubts = [] if standard else [*doubts, *_about_dome(exposures), *_about_calibrations(exposures)]
+    concerns = [] if standard else [*concerns, *_about_dome(exposures), *_about_calibrations(exposures)]
     gain: FloatArray | float = 1.0
     if len(exposures) == 2:
         # B's counts for one of A's: exposure time, and the little difference in extinction
@@ -126,14 +126,14 @@ def extract(
         places=places,
         seeing=seeing,
         standard=standard,
-        doubts=doubts,
+        concerns=concerns,
     )
 
 
 def said(found: Automatic) -> str:
     """Why an observer should look, the gravest reason first, in a line."""
     if found.point is None:
-        return found.doubts[0].why
+        return found.concerns[0].why
     reasons = found.reasons[:3] or ("no single reason",)
     return f"confidence {found.confidence:.2f}: {'; '.join(reasons)}"
 
@@ -155,18 +155,18 @@ def _airmass_a_less_b(exposures: list[Exposure]) -> float:
     return 0.0 if air_a is None or air_b is None else air_a - air_b
 
 
-def _about_dome(exposures: list[Exposure]) -> list[Doubt]:
+def _about_dome(exposures: list[Exposure]) -> list[Concern]:
     closed = any(dome_closed(e.header, "ENDDOME") for e in exposures)
-    return [Doubt(why="the dome closed during the exposure", trust=DOME_TRUST)] if closed else []
+    return [Concern(why="the dome closed during the exposure", confidence=DOME_CONFIDENCE)] if closed else []
 
 
-def _about_calibrations(exposures: list[Exposure]) -> list[Doubt]:
+def _about_calibrations(exposures: list[Exposure]) -> list[Concern]:
     told = _calibrations(exposures)
     if not told.get("cal_fallback"):
         return []
     age = int(told["cal_age_nights"])
     why = f"calibrations of {told['cal_night']} ({age} {'night' if age == 1 else 'nights'} old) serve"
-    return [Doubt(why=why, trust=max(0.8, 0.98 - 0.003 * age))]
+    return [Concern(why=why, confidence=max(0.8, 0.98 - 0.003 * age))]
 
 
 def _figures(found: Automatic, *, quality: int = 0) -> dict[str, Any]:

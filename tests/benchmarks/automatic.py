@@ -86,7 +86,7 @@ class Line:
     chi2: float
     seeing: float
     seconds: float
-    doubts: str
+    concerns: str
     others: str
 
     def final(self, least: float) -> bool:
@@ -154,7 +154,9 @@ def measure(field: Field, profile: str, seeing: Seeing | None, place: Place) -> 
         chi2=found.sources[0].chi2 if found.sources else float("nan"),
         seeing=field.seeing[0].at(6500.0),
         seconds=seconds,
-        doubts="; ".join(f"{doubt.trust:.2f} {doubt.why}" for doubt in found.doubts if doubt.trust < 0.985),
+        concerns="; ".join(
+            f"{concern.confidence:.2f} {concern.why}" for concern in found.concerns if concern.confidence < 0.985
+        ),
         others="; ".join(f"{one.what} {one.ratio:.2f} at ({one.x:.1f}, {one.y:.1f})" for one in field.others),
     )
 

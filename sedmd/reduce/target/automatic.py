@@ -32,7 +32,7 @@ from sedmd.reduce.target.pair import extract_pair
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
 from sedmd.reduce.target.seeing import Seeing, Shape
-from sedmd.reduce.target.target import Candidate, Doubt, Look, candidates, likeness, place_of, weighed
+from sedmd.reduce.target.target import Candidate, Concern, Look, candidates, likeness, place_of, weighed
 
 #: A galaxy whose middle is farther off is a neighbour [arcsec].
 HOST_ARCSEC = 6.0
@@ -45,7 +45,7 @@ EXTENDED, PART_OF_HOST = 1.4, 0.3
 #: Nearer than this, star and host cannot be told to be two [arcsec]; error of a width that was fitted in passing.
 SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
 #: Trust from which a doubt is not worth mentioning.
-NO_DOUBT = 0.985
+NO_CONCERN = 0.985
 #: Signal-to-noise ratio per bin from which a spectrum without doubts is good; acceptable below.
 GOOD_SNR = 5.0
 
@@ -62,7 +62,7 @@ class Automatic:
     host : the light around the target in each exposure, where there is any
     found : everything that was found in each exposure, the brightest first
     others : further objects, places in the first exposure [arcsec]
-    doubts : every reason, the gravest first
+    concerns : every reason, the gravest first
     snr : median signal-to-noise ratio per bin
     """
 
@@ -71,18 +71,18 @@ class Automatic:
     host: tuple[Host, ...] = ()
     found: tuple[tuple[Source, ...], ...] = ()
     others: tuple[tuple[float, float], ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    concerns: tuple[Concern, ...] = ()
     snr: float = 0.0
 
     @property
     def confidence(self) -> float:
         """Probability that this is the target's spectrum and sound, as far as the reasons go; each taken for itself."""
-        return math.prod(doubt.trust for doubt in self.doubts) if self.point is not None else 0.0
+        return math.prod(concern.confidence for concern in self.concerns) if self.point is not None else 0.0
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """What speaks against it, the gravest first."""
-        return tuple(doubt.why for doubt in self.doubts if doubt.trust < NO_DOUBT)
+        return tuple(concern.why for concern in self.concerns if concern.confidence < NO_CONCERN)
 
     @property
     def quality(self) -> int:
@@ -97,7 +97,7 @@ def extract_target(
     places: Sequence[Place] = (Place(),),
     seeing: Seeing | None = None,
     standard: bool = False,
-    doubts: Sequence[Doubt] = (),
+    concerns: Sequence[Concern] = (),
 ) -> Automatic:
     """Find the target in one exposure or in A and B, and extract it with whatever else is there taken into account.
 
@@ -108,7 +108,7 @@ def extract_target(
     places : where targets land, one as likely as the other; by default that is not known
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
-    doubts : what else speaks against it: its calibrations, say
+    concerns : what else speaks against it: its calibrations, say
 
     Raises
     ------
@@ -119,7 +119,7 @@ def extract_target(
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
     ranked = candidates(looks, found, places=places)
     if not ranked:
-        return Automatic(point=None, found=tuple(map(tuple, found)), doubts=(nothing(looks, found),))
+        return Automatic(point=None, found=tuple(map(tuple, found)), concerns=(nothing(looks, found),))
     seeing = seeing or Seeing()
     pictures: list[Host] = []
     hosts: list[Host] = []
@@ -149,7 +149,7 @@ def extract_target(
             *about_agreement(looks, sources, gain_b),
             about_noise(snr),
             about_sky(looks[0].cube.wavelength, point),
-            *doubts,
+            *concerns,
         ]
     others = [one for one in found[0] if one is not chosen.sources[0] and one.edge_arcsec > RIM_ARCSEC]
     return Automatic(
@@ -158,7 +158,7 @@ def extract_target(
         host=tuple(hosts),
         found=tuple(map(tuple, found)),
         others=tuple(place_of(one) for one in others),
-        doubts=tuple(sorted(reasons, key=lambda doubt: doubt.trust)),
+        concerns=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
         snr=snr,
     )
 

@@ -63,11 +63,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class Concern:
     """A reason for or against: in words, and the probability that all is well as far as it goes."""
 
     why: str
-    trust: float
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

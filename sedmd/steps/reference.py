@@ -40,7 +40,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
             intensity=np.array([1.0]),
             low=5420.0,
             high=5730.0,
-            doubt_px=0.02,
+            uncertainty_px=0.02,
         ),
         SkyFeature(
             name="Na D",
@@ -48,7 +48,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
             intensity=np.array([1.7, 1.0]),
             low=5760.0,
             high=6030.0,
-            doubt_px=0.15,
+            uncertainty_px=0.15,
         ),
         SkyFeature(
             name="OI 6300",
@@ -56,7 +56,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
             intensity=np.array([3.0, 1.0]),
             low=6180.0,
             high=6470.0,
-            doubt_px=0.25,
+            uncertainty_px=0.25,
         ),
     ]
     for low, high in OH_BANDS:
@@ -68,7 +68,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
                 intensity=photons[inside],
                 low=low,
                 high=high,
-                doubt_px=0.5,
+                uncertainty_px=0.5,
             )
         )
     return tuple(features)

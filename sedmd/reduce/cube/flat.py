@@ -13,7 +13,7 @@ LOOSE, LEAST_SPREAD = 0.3, 0.003
 #: What was taken off as scattered light is known to this share of it: far wings of the spectra look like it. The error
 #: is the same over many bins, as the light is smooth, and they tell no more than one of them: so many at once. With
 #: more, nothing would hold the blue end where half-lost spaxels at the chip's edge spoil the red one.
-SCATTERED_DOUBT, COMMON_BINS = 0.1, 10.0
+SCATTERED_ERROR, COMMON_BINS = 0.1, 10.0
 
 
 def spaxel_flat(
@@ -64,7 +64,7 @@ def spaxel_flat(
     for _ in range(rounds):
         model = reference[:, None] * curve
         # Photon noise, half a per cent for structure finer than the curve, and what scattered light leaves in doubt.
-        doubt = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_DOUBT * scattered) ** 2
+        doubt = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_ERROR * scattered) ** 2
         weight = np.where(good, 1.0 / (variance + doubt + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)

@@ -259,7 +259,7 @@ def _fit(
     covered_mask = np.zeros(len(wavelength), bool)
     covered_mask[first : last + 1] = True
     scatter = _rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan)
-    floor = np.hypot(_stray(residual, error, ~(band | (template > 0.002))), 0.1 * np.clip(telluric, 0, 1))
+    floor = np.hypot(_residual_scatter(residual, error, ~(band | (template > 0.002))), 0.1 * np.clip(telluric, 0, 1))
     single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
     return Sensitivity(
         wavelength=np.asarray(wavelength),
@@ -283,7 +283,7 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
     return np.where(band & (total > 0), trust * seen, 0.0)
 
 
-def _stray(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
+def _residual_scatter(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise taken off, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)

@@ -93,8 +93,8 @@ def seeing_by_star(fwhm_arcsec: float, airmass: float, *, at_airmass: float) -> 
             "expected a width above 0 and airmasses from 1"
         )
     all_air = fwhm_arcsec * (at_airmass / airmass) ** AIRMASS_POWER
-    fwhm, doubt = (fwhm_arcsec + all_air) / 2, abs(fwhm_arcsec - all_air) / 2
-    return Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(NIGHT_SPREAD * fwhm, doubt))
+    fwhm, uncertainty = (fwhm_arcsec + all_air) / 2, abs(fwhm_arcsec - all_air) / 2
+    return Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(NIGHT_SPREAD * fwhm, uncertainty))
 
 
 def normal(distance: float, spread: float) -> float:

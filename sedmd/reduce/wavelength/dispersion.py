@@ -31,7 +31,7 @@ class Group:
     wavelength: float
     xi: float
     #: How far its mean wavelength may be off, in columns: the same for all spaxels.
-    doubt: float
+    uncertainty: float
     #: Strong and single enough to tell the width of a line.
     clean: bool
     #: Median light of the group, electron.
@@ -53,7 +53,7 @@ def fit_model(
     column = np.stack([g.column for g in groups], axis=1)
     error = np.stack([g.error for g in groups], axis=1)
     xi = np.array([g.xi for g in groups])
-    doubt = np.array([g.doubt for g in groups])
+    uncertainty = np.array([g.uncertainty for g in groups])
     weight = np.where(np.isfinite(column), 1.0 / (np.nan_to_num(error, nan=1e3) ** 2 + 0.02**2), 0.0)
     target = np.where(weight > 0, column - centre[:, None], 0.0)
     x, y = np.clip(centre, 0, 2048), np.clip(row, 0, 2048)
@@ -64,7 +64,7 @@ def fit_model(
     bend = np.stack([c(xi) for c in curve])
     n_poly = sum(b.shape[1] for b in basis)
     # The published curve is right to a few columns; its higher terms are not free to follow a blend.
-    prior = np.r_[np.full(n_poly, 1e-4), 1.0 / doubt**2]
+    prior = np.r_[np.full(n_poly, 1e-4), 1.0 / uncertainty**2]
     higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]
     prior[higher] = np.array(CURVE_FREEDOM[: len(higher)]) ** -2.0
     keep = weight.copy()
@@ -75,7 +75,7 @@ def fit_model(
         used = keep > 0
         normal, right = _normal_equations(keep, target, basis, bend)
         solution = np.linalg.solve(normal + np.diag(prior), right)
-        prior[n_poly:] = 1.0 / (doubt**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
+        prior[n_poly:] = 1.0 / (uncertainty**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
         terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
         per_spaxel = np.column_stack([b @ t for b, t in zip(basis, terms_of, strict=True)])
         residual = target - per_spaxel @ bend - solution[n_poly:]
@@ -94,7 +94,7 @@ def fit_model(
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
     # What the fit made least: offsets within their doubts by squares, a peak taken for another line by a logarithm.
-    offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * doubt)) ** 2)
+    offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * uncertainty)) ** 2)
     penalty = (prior[higher] * solution[higher] ** 2).sum() + offsets.sum()
     return coeff, left, keep, float(penalty / len(groups))
 

@@ -21,7 +21,7 @@ class SkyFeature:
     wavelength : (m,) Angstrom in air, increasing: fine grid or single lines
     intensity : (m,) relative photon rate at those wavelengths
     low, high : Angstrom, window of the fit (continuum included)
-    doubt_px : how far the centroid of the shape may be off, in columns
+    uncertainty_px : how far the centroid of the shape may be off, in columns
     """
 
     name: str
@@ -29,7 +29,7 @@ class SkyFeature:
     intensity: NDArray[np.floating]
     low: float
     high: float
-    doubt_px: float
+    uncertainty_px: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ def _fit_feature(
     return FeatureShift(
         name=feature.name,
         shift_px=shift,
-        error_px=float(np.hypot(error_px, feature.doubt_px)),
+        error_px=float(np.hypot(error_px, feature.uncertainty_px)),
         significance=float(significance),
         stretch=stretch,
     )

@@ -51,7 +51,7 @@ class GroupFit:
     amplitude : (n,) electron, flux of the whole group
     stretch : (n,) fitted width in units of the predicted width
     intensity : (m,) relative intensities of the lines, unit sum
-    doubt : (k,) column, error of the shifts, common to all spaxels, that the doubt about the intensities makes
+    uncertainty : (k,) column, error of the shifts, common to all spaxels, that the doubt about the intensities makes
     column : (n, size) the columns of `spectra` that took part
     model : (n, size) electron, light of the group there without its floor; zero where unusable
     """
@@ -61,7 +61,7 @@ class GroupFit:
     amplitude: NDArray[np.floating]
     stretch: NDArray[np.floating]
     intensity: NDArray[np.floating]
-    doubt: NDArray[np.floating]
+    uncertainty: NDArray[np.floating]
     column: NDArray[np.int64]
     model: NDArray[np.floating]
 
@@ -191,10 +191,10 @@ def fit_group(
         piece_by_piece(improve_some, len(data))
 
     improve()
-    doubt: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)
+    uncertainty: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)
     if intensity.size > 1:
         for _ in range(STRENGTH_ROUNDS if free else 1):
-            step, doubt = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known)
+            step, uncertainty = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known)
             if free:
                 intensity = intensity * np.exp(np.clip(step, -1.0, 1.0))
                 intensity /= intensity.sum()
@@ -210,7 +210,7 @@ def fit_group(
         amplitude=amplitude,
         stretch=np.where(bad.all(axis=1), np.nan, stretch),
         intensity=intensity,
-        doubt=doubt,
+        uncertainty=uncertainty,
         column=column,
         model=np.where(bad.any(axis=1)[:, None], 0.0, model),
     )

@@ -26,7 +26,7 @@ GROUP_SEPARATION = 3.2
 #: Strong lines of a group within this many times that width have one shift: closer than two, they are one peak.
 BLEND_SEPARATION = 1.7
 #: Wavelength up to which lamp lines are trusted [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
-REDDEST_TRUSTED = 9300.0
+REDDEST_RELIABLE = 9300.0
 #: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
 #: the next order's or the continuum's [Angstrom].
 REDDEST_FITTED = 9600.0
@@ -40,7 +40,7 @@ ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
 #: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
 #: How far the mean of a group may be off, in units of its scatter over the spaxels.
-SCATTER_DOUBT = 1.0
+SCATTER_UNCERTAINTY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +243,7 @@ def fit_wavelengths(
             tight[:] = True
         # What makes a line scatter from spaxel to spaxel, light that no table has, moves their mean as well.
         good = [
-            replace(g, doubt=float(np.hypot(g.doubt, SCATTER_DOUBT * s)))
+            replace(g, uncertainty=float(np.hypot(g.uncertainty, SCATTER_UNCERTAINTY * s)))
             for g, s, kept in zip(good, scatter, tight, strict=True)
             if kept
         ]
@@ -387,14 +387,14 @@ def _blend(
     # A faint group means something only if one line of the right width clearly leads it.
     strong, sharp, lead = table.max() > 0.03, 0.8 < width_seen < 1.25, table.max() / table.sum()
     known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and sharp)
-    doubt = float(np.hypot(0.02, fit.doubt[number])) + (0.02 if known else 0.8)
+    uncertainty = float(np.hypot(0.02, fit.uncertainty[number])) + (0.02 if known else 0.8)
     # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
-    doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
+    uncertainty += 0.4 if wavelength > REDDEST_RELIABLE else 0.0
     return Group(
         lamp=state.lamp,
         wavelength=wavelength,
         xi=mean_xi,
-        doubt=doubt,
+        uncertainty=uncertainty,
         clean=bool(share_seen > 0.15 and share.max() > 0.85),
         light=light,
         column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + shift,

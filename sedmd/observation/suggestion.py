@@ -16,7 +16,7 @@ from sedmd.host.foreign_file import each
 from sedmd.observation.observed import Observation
 from sedmd.products.conditions import seeing_told
 from sedmd.products.fitsio import primary_header
-from sedmd.products.landing import places_for
+from sedmd.products.target_positions import places_for
 from sedmd.raw.cards import truth
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.automatic import Automatic, extract_target
@@ -96,7 +96,7 @@ def suggest(observation: Observation, extraction: Extraction | None = None) -> S
 
 
 def expected_places(observation: Observation, extraction: Extraction, star: fits.Header | None) -> tuple[Place, ...]:
-    """Where the pipeline looks for the target: see `sedmd.products.landing.places_for`."""
+    """Where the pipeline looks for the target: see `sedmd.products.target_positions.places_for`."""
     half = not observation.pair and truth(observation.header.get("ABPAIR")) is True
     return places_for(observation.header, star, pointing_arcsec=extraction.pointing_arcsec, half=half)
 

@@ -17,7 +17,7 @@ from sedmd.plan.geometry_change import Geometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
-from sedmd.run.landings import expected_place, place_begun_with
+from sedmd.run.target_positions import expected_place, place_begun_with
 
 #: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
 HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"

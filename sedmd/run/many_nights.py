@@ -24,7 +24,7 @@ from sedmd.ledger.ledger import FrameRow
 from sedmd.plan.plan import Node, Plan, State
 from sedmd.run.context import Memory, remember
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.landings import MEMORY_DAYS
+from sedmd.run.target_positions import MEMORY_DAYS
 
 #: Steps that know of no other night.
 AHEAD = frozenset({"bias", "lamp", "traces", "wavelength"})

@@ -15,9 +15,9 @@ from sedmd.core.job import Job, Result
 from sedmd.products.cube import write_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import write_image
-from sedmd.products.landing import EXPECTED, place_cards
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
+from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
 from sedmd.reduce.cube.cube import rebin
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics

@@ -17,10 +17,10 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.products.conditions import Conditions, conditions_of, refraction, seeing_told
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
-from sedmd.products.landing import landing_figures, places_for
 from sedmd.products.provenance import provenance
 from sedmd.products.sky import offset_of, target_text
 from sedmd.products.spectrum import Field, write_spectrum
+from sedmd.products.target_positions import places_for, position_figures
 from sedmd.raw.cards import number_of, text_of, whole
 from sedmd.raw.clocks import in_words, mjd_of, start_of
 from sedmd.raw.labels import dome_closed
@@ -81,7 +81,7 @@ def extract_spectrum(job: Job) -> Result:
     if found.point is None or found.confidence < least:
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
     figures = _figures(found) if standard else _figures(found, quality=_quality(job, found))
-    figures |= landing_figures(_raw_name(paths[0]), standard=standard, pair=len(paths) == 2 or bool(half))
+    figures |= position_figures(_raw_name(paths[0]), standard=standard, pair=len(paths) == 2 or bool(half))
     warnings = (f"{job.label}: the [{half}] exposure of an A/B pair, extracted without the other",) if half else ()
     _write(job, exposures, found, standard=standard)
     return Result(figures=figures, warnings=warnings)

@@ -42,7 +42,7 @@ from sedmd.core.config import Extraction
 from sedmd.products.conditions import conditions_of, refraction
 from sedmd.products.sky import offset_of
 from sedmd.reduce.target.automatic import Automatic, extract_target
-from sedmd.reduce.target.place import USUAL_SPREAD, Landing, Place, learn_place
+from sedmd.reduce.target.place import USUAL_SPREAD, FieldPosition, Place, learn_place
 from sedmd.reduce.target.psf import Refraction
 from sedmd.reduce.target.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target.target import Look
@@ -108,10 +108,10 @@ def seeing_of(field: Field, number: int) -> Seeing:
     return seeing_by_star(told, 1.0, at_airmass=1.0)
 
 
-def known_place(landing: tuple[float, float], rng: np.random.Generator) -> Place:
+def known_place(position: tuple[float, float], rng: np.random.Generator) -> Place:
     """Where targets land as `LANDINGS` of them told it."""
-    told = rng.normal(landing, USUAL_SPREAD, (LANDINGS, 2))
-    return learn_place([Landing(x_arcsec=float(x), y_arcsec=float(y)) for x, y in told])
+    told = rng.normal(position, USUAL_SPREAD, (LANDINGS, 2))
+    return learn_place([FieldPosition(x_arcsec=float(x), y_arcsec=float(y)) for x, y in told])
 
 
 def measure(field: Field, profile: str, seeing: Seeing | None, place: Place) -> Line:
@@ -180,9 +180,9 @@ def run(profile: str, blanks: Path, options: argparse.Namespace) -> list[Line]:
     """All fields of one profile."""
     rng = np.random.default_rng([options.seed, PROFILES.index(profile)])
     cubes = blank_cubes(blanks / profile, profile, 1)
-    landing = (float(rng.normal(0.0, LANDING_SPREAD)), float(rng.normal(0.0, LANDING_SPREAD)))
-    place = Place() if options.without_place else known_place(landing, rng)
-    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng, landing)
+    position = (float(rng.normal(0.0, LANDING_SPREAD)), float(rng.normal(0.0, LANDING_SPREAD)))
+    place = Place() if options.without_place else known_place(position, rng)
+    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng, position)
     known = not options.without_star
     return [measure(field, profile, seeing_of(field, n) if known else None, place) for n, field in enumerate(drawn)]
 

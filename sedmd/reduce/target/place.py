@@ -25,7 +25,7 @@ LEAST_SPREAD = 0.6
 #: positions, which is the field but for its rim.
 ANYWHERE = 4.0
 #: Farther from the others than this, in units of their spread, a landing is not one of them.
-STRAY = 3.5
+OUTLIER = 3.5
 #: So many landings after a jump are needed to see it, and so much chi-square (two degrees of freedom, dozens of places
 #: at which a jump is looked for).
 MIN_AFTER_JUMP, JUMP_CHI2 = 3, 20.0
@@ -37,7 +37,7 @@ _COUNT = re.compile(r"(\d+) exposures?\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
+class FieldPosition:
     """A target or a standard star that was found: its place in the field [arcsec East and North], and the night."""
 
     x_arcsec: float
@@ -109,12 +109,12 @@ class Place:
         return math.exp(-0.5 * self.off(x_arcsec, y_arcsec) ** 2 / variance) / (2 * math.pi * variance)
 
 
-def learn_place(landings: Sequence[Landing]) -> Place:
+def learn_place(positions: Sequence[FieldPosition]) -> Place:
     """Where targets land since the last jump.
 
     Parameters
     ----------
-    landings : in the order of time
+    positions : in the order of time
 
     Returns
     -------
@@ -128,13 +128,13 @@ def learn_place(landings: Sequence[Landing]) -> Place:
     tell of a jump; one or two that lie elsewhere are strays. The spread counts one or two spaxels as three landings'
     worth of what is known beforehand, so that two that agree by chance do not claim to know better.
     """
-    if not landings:
+    if not positions:
         return Place()
-    points = np.array([(one.x_arcsec, one.y_arcsec) for one in landings], float)
+    points = np.array([(one.x_arcsec, one.y_arcsec) for one in positions], float)
     first = _after_last_jump(points)
-    points, since = points[first:], landings[first].night
+    points, since = points[first:], positions[first].night
     off = np.hypot(*(points - np.median(points, axis=0)).T)
-    kept = points[off <= STRAY * _spread(points)]
+    kept = points[off <= OUTLIER * _spread(points)]
     if not len(kept):
         return Place()
     x, y = kept.mean(axis=0)
@@ -162,7 +162,7 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
     count = place.count
     if not count:  # given by the settings
         return (place,)
-    if place.off(x, y) > STRAY * place.spread_arcsec:
+    if place.off(x, y) > OUTLIER * place.spread_arcsec:
         return (place, alone)
     spread = place.spread_arcsec / math.sqrt(1 + 1 / count)
     more = _learned(
@@ -217,6 +217,6 @@ def _jumped(before: NDArray[np.floating], after: NDArray[np.floating]) -> bool:
     middles = np.median(before, axis=0), np.median(after, axis=0)
     residuals = np.concatenate([before - middles[0], after - middles[1]])
     spread = _usual_with(residuals, 2 * (len(residuals) - 2))
-    agreeing = int((np.hypot(*(after - middles[1]).T) <= STRAY * spread).sum())
+    agreeing = int((np.hypot(*(after - middles[1]).T) <= OUTLIER * spread).sum())
     error2 = MEDIAN_VARIANCE * spread**2 * (1 / len(before) + 1 / len(after))
     return agreeing >= MIN_AFTER_JUMP and float(np.sum((middles[1] - middles[0]) ** 2)) > JUMP_CHI2 * error2

@@ -23,7 +23,7 @@ MIN_NOD = 0.5
 #: second: kpy nods to both sides (recenter_ifu.py: B is moved by -2 times what A was).
 MIDWAY, FIRST, SECOND = 0.8, 0.1, 0.1
 #: Targets that lie anywhere in the field: wrong coordinates, a poor acquisition, an offset that somebody typed.
-ASTRAY = 0.1
+MISPOINTED = 0.1
 #: Unrelated objects as bright as targets are, per arcsec**2: galaxies and stars to R = 20.5 (Hogg et al. 1997; Bahcall
 #: & Soneira 1980, high latitude), which is one in the field of view.
 UNRELATED = 1.2e-3
@@ -236,8 +236,8 @@ def _density(sources: Sequence[Source], places: Sequence[Place]) -> tuple[float,
     off, nearest = min(
         ((place.off(*point), place) for point, _ in points for place in places), key=lambda pair: pair[0]
     )
-    astray = Place().density(*points[0][0])
-    return (1 - ASTRAY) * mean + ASTRAY * astray, nearest, off
+    mispointed = Place().density(*points[0][0])
+    return (1 - MISPOINTED) * mean + MISPOINTED * mispointed, nearest, off
 
 
 def _readings(points: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], float]]:

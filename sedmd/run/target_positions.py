@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sedmd.core.config import Settings
 from sedmd.ledger.ledger import Ledger
-from sedmd.products.landing import EXPECTED, landing_of
-from sedmd.reduce.target.place import Landing, Place, learn_place
+from sedmd.products.target_positions import EXPECTED, field_position_of
+from sedmd.reduce.target.place import FieldPosition, Place, learn_place
 
 #: Spread, in each axis, about a place that an operator gives without saying how well he knows it [arcsec].
 GIVEN_SPREAD = 1.5
@@ -41,19 +41,19 @@ def expected_place(
     if begins(night):
         return Place()
     since = (datetime.strptime(night, "%Y%m%d") - timedelta(days=MEMORY_DAYS)).strftime("%Y%m%d")
-    landings: list[Landing] = []
+    positions: list[FieldPosition] = []
     for other in ledger.nights_with("extract", since=since, before=night):
         if not refused(other):
-            landings = landings_of(ledger, other) + landings
-        if begins(other) or len(landings) >= ENOUGH:
+            positions = field_positions_of(ledger, other) + positions
+        if begins(other) or len(positions) >= ENOUGH:
             break
-    return learn_place(landings)
+    return learn_place(positions)
 
 
-def landings_of(ledger: Ledger, night: str) -> list[Landing]:
+def field_positions_of(ledger: Ledger, night: str) -> list[FieldPosition]:
     """What the extractions of a night tell, in the order of the exposures."""
     told = sorted(ledger.done_jobs(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
-    return [one for job in told if (one := landing_of(job.figures, night)) is not None]
+    return [one for job in told if (one := field_position_of(job.figures, night)) is not None]
 
 
 def place_begun_with(ledger: Ledger, night: str) -> Place | None:

@@ -10,7 +10,7 @@ from typing import Any
 from sedmd.products.fitsio import Cards
 from sedmd.products.sky import MIDDLE_CARDS, sky_position, target_position
 from sedmd.raw.cards import number, text_of, truth, within
-from sedmd.reduce.target.place import Landing, Place, with_star
+from sedmd.reduce.target.place import FieldPosition, Place, with_star
 
 #: Half of an A/B pair lies a nod to one side of where targets land [arcsec in each axis]: kpy's nods are of 2.8 to 5
 #: arcsec (recenter_ifu.py).
@@ -52,7 +52,7 @@ def nodded(place: Place) -> Place:
     return replace(place, spread_arcsec=math.hypot(place.spread_arcsec, HALF_NOD_ARCSEC))
 
 
-def place_told(header: Mapping[str, object]) -> Place:
+def place_in(header: Mapping[str, object]) -> Place:
     """Where a cube's header expects a target; not known if it says nothing."""
     x, y = number(header.get("PLACEX")), number(header.get("PLACEY"))
     spread = within(header, "PLACEERR", 0.01, 60.0)
@@ -77,15 +77,15 @@ def places_for(
     pointing_arcsec : spread about a place that is known, instead of the learned one
     half : it is one exposure of a pair, alone
     """
-    places: tuple[Place, ...] = (place_told(cube),)
-    if star is not None and (landed := star_landed(star)) is not None:
+    places: tuple[Place, ...] = (place_in(cube),)
+    if star is not None and (landed := star_position(star)) is not None:
         places = with_star(places[0], landed)
     if pointing_arcsec is not None:
         places = tuple(replace(one, spread_arcsec=pointing_arcsec) if one.known else one for one in places)
     return tuple(map(nodded, places)) if half else places
 
 
-def star_landed(star: Mapping[str, object]) -> tuple[float, float] | None:
+def star_position(star: Mapping[str, object]) -> tuple[float, float] | None:
     """Where a star's spectrum was taken from, arcsec East and North: of a pair the middle of both; None if untold."""
     x, y = number(star.get("XPOS")), number(star.get("YPOS"))
     if x is None or y is None:
@@ -94,12 +94,12 @@ def star_landed(star: Mapping[str, object]) -> tuple[float, float] | None:
     return (x, y) if x_b is None or y_b is None else (0.5 * (x + x_b), 0.5 * (y + y_b))
 
 
-def landing_figures(frame: str, *, standard: bool, pair: bool) -> dict[str, Any]:
+def position_figures(frame: str, *, standard: bool, pair: bool) -> dict[str, Any]:
     """Figures of an extraction by which it teaches where targets land: the first raw frame, and what was in it."""
     return {"frame": frame, "role": PAIR if pair else STANDARD if standard else TARGET}
 
 
-def landing_of(figures: Mapping[str, Any], night: str) -> Landing | None:
+def field_position_of(figures: Mapping[str, Any], night: str) -> FieldPosition | None:
     """Where the object of an extraction landed; None if it does not tell where targets do.
 
     A standard star does, and a single target about which there was no doubt.
@@ -108,4 +108,4 @@ def landing_of(figures: Mapping[str, Any], night: str) -> Landing | None:
     x, y = number(figures.get("x [arcsec]")), number(figures.get("y [arcsec]"))
     if not (clear or figures.get("role") == STANDARD) or x is None or y is None:
         return None
-    return Landing(x_arcsec=x, y_arcsec=y, night=night)
+    return FieldPosition(x_arcsec=x, y_arcsec=y, night=night)

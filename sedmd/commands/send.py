@@ -72,9 +72,11 @@ def verb_upload(options: argparse.Namespace) -> int:
         print(f"{night} {line}", flush=True)
         lines.append(line)
     sent = sum(line.fresh for line in lines)
-    amiss = sum(line.amiss for line in lines)
-    print(f"{sent} sent to {backend.name}, {amiss} not yet or refused, {len(lines) - sent - amiss} need nothing")
-    return int(amiss > 0)
+    open_lines = sum(line.needs_action for line in lines)
+    print(
+        f"{sent} sent to {backend.name}, {open_lines} not yet or refused, {len(lines) - sent - open_lines} need nothing"
+    )
+    return int(open_lines > 0)
 
 
 def verb_alert(options: argparse.Namespace) -> int:
@@ -83,10 +85,10 @@ def verb_alert(options: argparse.Namespace) -> int:
     A service that is away or restarts again and again, a full disk, no calibrations an hour after sunset, a night that
     ended with frames that are not used.
     """
-    from sedmd.after.deliver.alert import amiss, send_alerts
+    from sedmd.after.deliver.alert import find_alerts, send_alerts
 
     settings = settings_of(options)
-    found = amiss(settings, now=utc_now(), failed=options.failed, restarts=_restarts())
+    found = find_alerts(settings, now=utc_now(), failed=options.failed, restarts=_restarts())
     told = found if options.dry_run else send_alerts(settings, found, clock=utc_now)
     for one in told:
         print(f"{one.kind}: {one.text}")

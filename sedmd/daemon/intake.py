@@ -333,7 +333,7 @@ class Intake:
         self.report.event("", "service", "", text, level=WARNING)
         self.gate.stood_still(seconds)
 
-    def leave_out(self, path: Path) -> None:
+    def exclude(self, path: Path) -> None:
         """Never read this file again, whatever happens to it."""
         self._forgotten.add(path)
 

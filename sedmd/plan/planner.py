@@ -21,7 +21,7 @@ from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_
 from sedmd.plan.job_inputs import Absent, Source, mended
 from sedmd.plan.jobs import Jobs
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
-from sedmd.plan.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
+from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.plan.series_concerns import Concern, describe, geometry_concern, set_statuses
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
@@ -214,7 +214,7 @@ class _Planner(Jobs):
 
     def _tell(self, series: Series, node: Node) -> Node:
         record = self.context.records.get(node.key)
-        without = str(record.figures.get(LEFT_OUT, "")).split(", ") if record is not None else []
+        without = str(record.figures.get(REJECTED, "")).split(", ") if record is not None else []
         for frame in series.frames:
             outcome = calibration_outcome(frame, node)
             if node.state is State.DONE and frame.stem in without:

@@ -18,7 +18,7 @@ from sedmd.raw.frames import Frame, Kind
 #: Lamps that together make the geometry of a night.
 SET = (Kind.DOME, Kind.HG, Kind.CD, Kind.XE)
 #: Figure of a lamp's job: stems of the exposures that are not in the mean.
-LEFT_OUT = "left out"
+REJECTED = "left out"
 #: Figure of the traces' job: lamps whose spectra do not lie on those of the dome, and how far off.
 OFF_THE_DOME = "off the dome"
 
@@ -88,13 +88,13 @@ def series_of(
     of every spectrum of the night at dawn.
     """
     answer: dict[float, Series] = {}
-    left_out: list[tuple[Frame, str]] = []
+    rejected: list[tuple[Frame, str]] = []
     for speed, mine in _by_speed(frames, kind).items():
         evening = [frame for frame in mine if not _is_late(frame, until_ut_hour)]
         used = evening if len(evening) >= minimum else mine
-        left_out += [(frame, f"a late {kind}: the evening's are used") for frame in mine if frame not in used]
+        rejected += [(frame, f"a late {kind}: the evening's are used") for frame in mine if frame not in used]
         answer[speed] = _series(used, minimum)
-    return answer, left_out
+    return answer, rejected
 
 
 def lamp_sets(
@@ -116,7 +116,7 @@ def lamp_sets(
     of the morning, the earliest first. What was taken again without making a whole set stands in for what it repeats.
     """
     takes: list[tuple[Frame, ...]] = []
-    left_out: list[tuple[Frame, str]] = []
+    rejected: list[tuple[Frame, str]] = []
     frames = list(frames)
     for kind in SET:
         speeds = _by_speed(frames, kind)
@@ -124,7 +124,7 @@ def lamp_sets(
             continue
         best = max(speeds, key=lambda speed: (len(speeds[speed]), -speed))
         takes += _takes(speeds.pop(best))
-        left_out += [
+        rejected += [
             (frame, f"read out at {speed:g} MHz; most {kind} frames are at {best:g} MHz")
             for speed, mine in speeds.items()
             for frame in mine
@@ -140,7 +140,7 @@ def lamp_sets(
         again = sets.pop()
     made = [_lamp_set(one, again if one is sets[-1] else {}, minimum) for one in sets]
     late = [one for one in made if all(_is_late(choices[0].frames[0], until_ut_hour) for choices in one.lamps.values())]
-    return [*(one for one in reversed(made) if one not in late), *late], left_out
+    return [*(one for one in reversed(made) if one not in late), *late], rejected
 
 
 def unused(sets: Sequence[LampSet], used: Mapping[Kind, Series]) -> list[tuple[Frame, str]]:

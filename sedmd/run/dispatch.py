@@ -275,7 +275,7 @@ class Dispatcher:
             if gone := self.custody.source_gone(plan.night, path):
                 text = f"no longer in the plan; kept, because its raw frame {gone} is gone"
                 self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
-            elif where := self.custody.put_aside(path, plan.night, "superseded"):
+            elif where := self.custody.move_aside(path, plan.night, "superseded"):
                 self.ledger.forget_product(path, plan.night, f"superseded; kept as {where}")
                 self.report.event(plan.night, "plan", name, f"superseded by later frames; kept as {where}")
 

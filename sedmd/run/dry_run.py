@@ -20,7 +20,7 @@ from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
 from sedmd.run.runner import Row, table
 
 
-def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
+def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
     """A table of the night's raw files, the jobs that would be done, and what is missing.
 
     Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was left

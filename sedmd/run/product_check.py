@@ -124,7 +124,7 @@ class Custody:
                         return path.name
         return ""
 
-    def put_aside(self, path: Path, night: str, what: str) -> str:
+    def move_aside(self, path: Path, night: str, what: str) -> str:
         """Move a file out of the way, beside what lies there; where to. Empty, and told once, if that cannot be."""
         place = path.parent / SUPERSEDED
         try:
@@ -205,7 +205,7 @@ class Custody:
         for path in changed:
             if gone := self.source_gone(night, path, lost):
                 self._keep(night, path, "was changed by another program", gone)
-            elif where := self.put_aside(path, night, "changed"):
+            elif where := self.move_aside(path, night, "changed"):
                 why = f"the file was changed by another program; kept as {where}"
                 self._ledger.forget_product(path, night, why)
                 self._report.event(night, "products", path.name, f"{why}, to be remade", level=WARNING)

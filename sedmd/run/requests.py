@@ -39,7 +39,7 @@ class Eyes(Protocol):
 
     def forget_known(self, path: Path) -> None: ...
 
-    def leave_out(self, path: Path) -> None: ...
+    def exclude(self, path: Path) -> None: ...
 
 
 def who_asked(told: str, user: int | None) -> str:
@@ -184,7 +184,7 @@ def _forget(asked: _Asked) -> str:
     for row in files:
         asked.ledger.set_frame_state(row, "forgotten", f"excluded by {asked.who}")
         if asked.eyes is not None:
-            asked.eyes.leave_out(row.path)
+            asked.eyes.exclude(row.path)
     return f"{len(files)} files are excluded; to include them again: sedmd retry {asked.subject}"
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sedmd.core.errors import CalibrationFault, FrameFault
 from sedmd.core.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
 from sedmd.core.job import Job, Result
-from sedmd.plan.series import LEFT_OUT, OFF_THE_DOME, span_of_names
+from sedmd.plan.series import OFF_THE_DOME, REJECTED, span_of_names
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import combined_from, read_image, write_image
 from sedmd.products.provenance import provenance
@@ -74,7 +74,7 @@ def make_bias(job: Job) -> Result:
         master = combine_bias([data for (data, _), reason in zip(raws, reasons, strict=True) if not reason], sections)
     except ValueError as error:
         raise CalibrationFault(f"bias {job.label}: {error}") from error
-    used, left_out = _used(job.inputs["raw"], reasons)
+    used, rejected = _used(job.inputs["raw"], reasons)
     image = Image(
         data=master.level,
         variance=np.full(master.level.shape, master.read_noise_adu**2 / master.n_frames, np.float32),
@@ -95,7 +95,7 @@ def make_bias(job: Job) -> Result:
         "bad pixels": int(master.bad.sum()),
     }
     write_image(job.outputs["bias"], image, header=header, cards=cards, provenance=provenance(job))
-    return Result(figures=figures, warnings=warnings + left_out)
+    return Result(figures=figures, warnings=warnings + rejected)
 
 
 def _other_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
@@ -129,8 +129,8 @@ def make_lamp(job: Job) -> Result:
         combined, _, reasons = combine_exposures([image for _, image, _, _ in taken], lines=lamp in LAMPS)
     except ValueError as error:
         raise CalibrationFault(f"{job.label}: {error}") from error
-    used, left_out = _used(tuple(path for path, *_ in taken), reasons)
-    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"rejected: {reason}" for reason in refused) + left_out
+    used, rejected = _used(tuple(path for path, *_ in taken), reasons)
+    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"rejected: {reason}" for reason in refused) + rejected
     if len(used) == 1 < len(taken):
         warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays remain",)
     figures: dict[str, float | int | str | None] = {
@@ -138,7 +138,7 @@ def make_lamp(job: Job) -> Result:
         "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0),
     }
     if without := [stem_of(path) for path in job.inputs["raw"] if path.name not in used]:
-        figures[LEFT_OUT] = ", ".join(without)
+        figures[REJECTED] = ", ".join(without)
     cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined")}
     write_image(job.outputs["lamp"], combined, header=taken[-1][2], cards=cards, provenance=provenance(job))
     return Result(figures=figures, warnings=warnings)

@@ -41,7 +41,7 @@ def log(night) -> str:
     return (night / "sedmd.log").read_text()
 
 
-def put_aside(night) -> dict[str, str]:
+def move_aside(night) -> dict[str, str]:
     folder = night / SUPERSEDED
     return {path.name: path.read_text() for path in sorted(folder.iterdir())} if folder.exists() else {}
 
@@ -68,7 +68,7 @@ def test_other_time_stamps_change_nothing(settings, night):
         reduce(settings)
     assert products(settings) == before
     assert stamps(night) == inodes, "not one was made again"
-    assert put_aside(night) == {}
+    assert move_aside(night) == {}
 
 
 def test_the_new_stamp_is_taken_so_that_the_bytes_are_read_once(settings, night, monkeypatch):
@@ -85,7 +85,7 @@ def test_a_night_copied_back_by_an_archive_is_the_same_night(settings, night, tm
     shutil.copytree(tmp_path / "archive", night, copy_function=shutil.copyfile)
     reduce(settings)
     assert products(settings) == before
-    assert put_aside(night) == {}
+    assert move_aside(night) == {}
 
 
 def test_every_changed_version_is_kept(settings, night):
@@ -94,7 +94,7 @@ def test_every_changed_version_is_kept(settings, night):
         (night / "sp_x_obs1.fits").write_text(text)
         reduce(settings)
         assert products(settings) == before
-    assert sorted(put_aside(night).values()) == ["first", "second", "third"]
+    assert sorted(move_aside(night).values()) == ["first", "second", "third"]
     assert f"kept as {SUPERSEDED}/sp_x_obs1.fits.v3, to be remade" in log(night)
 
 
@@ -127,7 +127,7 @@ def test_nothing_is_given_up_when_the_raw_frames_are_gone_too(settings, night):
     for _ in range(2):
         assert custody_of(settings)
     assert ext.read_text() == "trampled on"
-    assert put_aside(night) == {}
+    assert move_aside(night) == {}
     assert f"{ext.name}" in log(night) and "was changed by another program, and cannot be made again" in log(night)
     assert "e3d" in log(night) and "is missing, and cannot be remade: the raw frame ifu20190612_04_00_00" in log(night)
 
@@ -137,7 +137,7 @@ def test_what_is_made_from_products_that_are_there_is_made_again_without_raw_fra
         path.unlink()
     (night / "sp_x_obs1.fits").write_text("trampled on")
     assert custody_of(settings)
-    assert put_aside(night) == {"sp_x_obs1.fits": "trampled on"}
+    assert move_aside(night) == {"sp_x_obs1.fits": "trampled on"}
 
 
 def test_what_a_plan_no_longer_wants_stays_when_its_raw_frames_are_gone(settings, night, monkeypatch):

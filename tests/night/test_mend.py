@@ -186,15 +186,15 @@ def test_with_a_running_service_a_correction_and_its_undo_take_effect_at_once(se
 
 def test_a_correction_of_a_night_does_not_bring_back_a_frame_that_was_left_out(settings, capsys):
     write(settings, [*calibrations(), *on_sky("x", "y")])
-    left_out = settings.paths.redux_root / NIGHT / "sp_y_obs1.fits"
+    rejected = settings.paths.redux_root / NIGHT / "sp_y_obs1.fits"
     with service(settings) as daemon:
-        wait_for(left_out.exists, daemon)
+        wait_for(rejected.exists, daemon)
         ask(capsys, settings, "forget", "ifu20190612_04_20_00")
-        wait_for(lambda: not left_out.exists(), daemon)
+        wait_for(lambda: not rejected.exists(), daemon)
         assert "23 files will be reread" in ask(capsys, settings, "mend", NIGHT, "GAIN=2.0")
         wait_for(lambda: "'GAIN': 2.0" in made(settings, "e3d_*_x.fits"), daemon)
         wait_for(lambda: night_is_done(settings, 24), daemon)
-        assert not left_out.exists()
+        assert not rejected.exists()
         assert stop(daemon)[0] == 0
 
 

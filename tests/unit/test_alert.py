@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tell_samples import state
 
-from sedmd.after.deliver.alert import RESTARTS, Alert, NotTold, amiss, send_alerts
+from sedmd.after.deliver.alert import RESTARTS, Alert, NotTold, find_alerts, send_alerts
 from sedmd.core.errors import ConfigError, SedmError
 from unit.sending import Clock, settings
 
@@ -26,7 +26,7 @@ def look(tmp_path, monkeypatch):
             return state(**{"idle": True, **told})
 
         monkeypatch.setattr("sedmd.after.deliver.alert.snapshot", snapshot)
-        return {one.kind: one for one in amiss(settings(tmp_path), now=now, serving=serving, **more)}
+        return {one.kind: one for one in find_alerts(settings(tmp_path), now=now, serving=serving, **more)}
 
     return kinds
 

@@ -207,7 +207,7 @@ def test_plots_up_to_the_limit_the_good_ones_first(tmp_path):
         book(folder, name)
     written = letter(configured(tmp_path, 25, max_attachment_mb=1.2), NIGHT, now=Clock()())
     assert [path.name for path in written.attachments] == ["ZTF19a_SEDM.pdf", "ZTF19b_SEDM.pdf"]
-    assert written.left_out == ("star_SEDM.pdf",)
+    assert written.too_large == ("star_SEDM.pdf",)
     assert "Not attached, because they are too large: star_SEDM.pdf" in written.text
     assert letter(configured(tmp_path, 25, max_attachment_mb=0), NIGHT, now=Clock()()).attachments == ()
 

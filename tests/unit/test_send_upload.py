@@ -124,7 +124,7 @@ def test_only_what_may_go_goes(tmp_path, server, folder, clock):
     }.items():
         assert (lines[name].state, lines[name].told) == ("not sent", why)
         assert f"{name:32} not sent  {why}" in told
-    assert lines["sp_torn.fits"].state == "unfit" and lines["sp_torn.fits"].amiss
+    assert lines["sp_torn.fits"].state == "unfit" and lines["sp_torn.fits"].needs_action
 
 
 def test_once_only(tmp_path, server, folder, clock):

@@ -96,7 +96,7 @@ def rule_of(settings: Classify) -> Rule:
     )
 
 
-def left_out(spectrum: FinalSpectrum, skip: Sequence[str]) -> str:
+def why_skipped(spectrum: FinalSpectrum, skip: Sequence[str]) -> str:
     """Why a spectrum is not classified; empty when it is."""
     if spectrum.standard:
         return "a standard star"
@@ -155,7 +155,7 @@ def classify_night(
         tell(trouble.split(" ", 1)[0], "failed", trouble)
     valid: set[str] = set()
     for spectrum in spectra:
-        if why := left_out(spectrum, settings.skip):
+        if why := why_skipped(spectrum, settings.skip):
             tell(spectrum.product, "skipped", why)
             continue
         try:

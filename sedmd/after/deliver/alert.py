@@ -32,14 +32,14 @@ class NotTold(NotNow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What is amiss: of which kind and night, and in a sentence with what to do."""
+    """An alert: its kind and night, and in a sentence with what to do."""
 
     kind: str
     night: str
     text: str
 
 
-def amiss(
+def find_alerts(
     settings: Settings, *, now: datetime, failed: str = "", restarts: int = 0, serving: bool | None = None
 ) -> list[Alert]:
     """What somebody should know now.

@@ -77,7 +77,7 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
     plots = len(written.attachments)
     return Outcome(
         told=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
-        + (f", {len(written.left_out)} too large" if written.left_out else ""),
+        + (f", {len(written.too_large)} too large" if written.too_large else ""),
         refused=tuple(f"{address}: {why}" for address, why in refused.items()),
     )
 

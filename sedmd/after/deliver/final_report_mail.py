@@ -37,7 +37,7 @@ class Letter:
     text : str
     attachments : tuple of Path
         Plots that fit.
-    left_out : tuple of str
+    too_large : tuple of str
         Names of those that do not.
     """
 
@@ -45,7 +45,7 @@ class Letter:
     subject: str
     text: str
     attachments: tuple[Path, ...] = ()
-    left_out: tuple[str, ...] = ()
+    too_large: tuple[str, ...] = ()
 
 
 def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
@@ -58,12 +58,12 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
     """
     folder = settings.paths.redux_root / night
     spectra, errors = final_spectra(folder, known_in(settings, night, clock=lambda: now))
-    attached, left_out = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
+    attached, too_large = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
     parts = [_report(settings, night, now=now), *errors]
     if (told := _read(folder / UPLOADS)) is not None:
         parts.append(told.rstrip())
-    if left_out:
-        parts.append(f"Not attached, because they are too large: {', '.join(left_out)}")
+    if too_large:
+        parts.append(f"Not attached, because they are too large: {', '.join(too_large)}")
     good = sum(one.usable and not one.standard for one in spectra)
     targets = sum(not one.standard for one in spectra)
     return Letter(
@@ -71,14 +71,14 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
         subject=f"SEDM {night}: {targets} {'spectrum' if targets == 1 else 'spectra'}, {good} good or acceptable",
         text="\n\n".join(parts) + "\n",
         attachments=attached,
-        left_out=left_out,
+        too_large=too_large,
     )
 
 
 def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """The plots to attach, good ones first, up to a size as it is in the mail; and the names of the others."""
     taken: list[Path] = []
-    left_out: list[str] = []
+    too_large: list[str] = []
     room = limit_bytes
     # not graded comes after good and acceptable, standards last
     for one in sorted(spectra, key=lambda one: (one.standard, not one.usable, one.quality, one.product)):
@@ -90,8 +90,8 @@ def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tup
             taken.append(one.page)
             room -= size
         else:
-            left_out.append(one.page.name)
-    return tuple(taken), tuple(left_out)
+            too_large.append(one.page.name)
+    return tuple(taken), tuple(too_large)
 
 
 def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> EmailMessage:

@@ -57,7 +57,7 @@ class Line:
         return f"{self.product:32} {self.state:9} {self.told}"
 
     @property
-    def amiss(self) -> bool:
+    def needs_action(self) -> bool:
         """Somebody should see to it, or run the command again."""
         return self.state not in (SENT, "not sent")
 

@@ -141,7 +141,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     for i, own in enumerate(bright):
         if not reasons[i] and not 0.5 * typical < own < 2.0 * typical:
             reasons[i] = f"{own / typical:.2f} times as bright as the others, 0.5 to 2 expected"
-    _leave_out_moved(images, reasons, lines=lines)
+    _reject_moved(images, reasons, lines=lines)
     used = [i for i, reason in enumerate(reasons) if not reason]
     reference = images[used[int(np.argsort([bright[i] for i in used])[len(used) // 2])]]
     lit = reference.data > 0.3 * typical
@@ -168,7 +168,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     return combined, tuple(scales), tuple(reasons)
 
 
-def _leave_out_moved(images: Sequence[Image], reasons: list[str], *, lines: bool) -> None:
+def _reject_moved(images: Sequence[Image], reasons: list[str], *, lines: bool) -> None:
     """Give a reason to each exposure that is not of the newest geometry that two exposures agree on."""
     used = [i for i, reason in enumerate(reasons) if not reason]
     groups = [[used[n] for n in group] for group in groups_alike([images[i] for i in used], lines=lines)]

@@ -52,7 +52,7 @@ class Sensitivity:
     scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
     floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
         themselves stray from the smooth curve beyond their photon noise, and a tenth of the telluric correction
-    left_out : (name, how far its shape is off as a fraction) of stars that were not used
+    rejected : (name, how far its shape is off as a fraction) of stars that were not used
     """
 
     wavelength: NDArray[np.floating]
@@ -63,7 +63,7 @@ class Sensitivity:
     scales: tuple[float, ...]
     scatter: NDArray[np.floating]
     floor: NDArray[np.floating]
-    left_out: tuple[tuple[str, float], ...] = ()
+    rejected: tuple[tuple[str, float], ...] = ()
 
 
 def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.floating]:
@@ -141,11 +141,11 @@ def fit_sensitivity(
     if not usable:
         raise ValueError("no standard star with a usable spectrum; the flux calibration needs at least one")
     given = (wavelength, band, depth_o2, depth_h2o, knots)
-    left_out: list[tuple[str, float]] = []
+    rejected: list[tuple[str, float]] = []
     while (odd := _odd_one(usable, *given)) is not None:
         number, off = odd
-        left_out.append((usable.pop(number).star, off))
-    return replace(_fit(usable, *given), left_out=tuple(left_out))
+        rejected.append((usable.pop(number).star, off))
+    return replace(_fit(usable, *given), rejected=tuple(rejected))
 
 
 def _odd_one(
@@ -279,8 +279,8 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
     total = w.sum(axis=0)
     seen = -(w * np.nan_to_num(residual) / amount[:, None]).sum(axis=0) / np.maximum(total, 1e-12)
     # A one per cent misfit is worth following only where the stars' errors are smaller than that.
-    trust = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
-    return np.where(band & (total > 0), trust * seen, 0.0)
+    weight = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
+    return np.where(band & (total > 0), weight * seen, 0.0)
 
 
 def _residual_scatter(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:

@@ -174,7 +174,7 @@ class Looking(Desk):
     def _compared(self, found: Published) -> None:
         self.comparison = found
         self.view.changed("spectrum")
-        self._say(f"{found.name}: {found.told}. O takes it away")
+        self._say(f"{found.name}: {found.how_read}. O takes it away")
 
     def _not_compared(self, error: Exception) -> None:
         log.warning("no comparison: %s", error)

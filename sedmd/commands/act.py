@@ -106,7 +106,7 @@ def _list_mends(settings: Settings, night: str) -> int:
         found = [(one, mend) for one in sorted(ledger.nights_marked(MEND)) for mend in ledger.mends(one)]
     for when, mend in found:
         if night in ("", when):
-            print(f"{when}  {mend.scope:44} {mend.told():40} {mend.who}, {mend.time[:16].replace('T', ' ')} UT")
+            print(f"{when}  {mend.scope:44} {mend.describe():40} {mend.who}, {mend.time[:16].replace('T', ' ')} UT")
     if not any(night in ("", when) for when, _ in found):
         print(f"no card is corrected{f' in night {night}' if night else ''}")
     return 0

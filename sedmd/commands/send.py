@@ -145,7 +145,7 @@ def verb_final_report(options: argparse.Namespace) -> int:
     except MailRefused as error:
         print(f"sedmd: final report of {night} refused: {error}", file=sys.stderr)
         return 1
-    print(f"final report of {night}: {outcome.told}")
+    print(f"final report of {night}: {outcome.text}")
     for refused in outcome.refused:
         print(f"refused: {refused}")
     return int(bool(outcome.refused))
@@ -167,7 +167,7 @@ def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, aga
                     print(f"{night} {line}")
                 elif not isinstance(one, Line):
                     due += 1
-                    print(f"{night} {Line(product=one.product, state='due', told='would be sent:')}")
+                    print(f"{night} {Line(product=one.product, state='due', text='would be sent:')}")
                     print("\n".join(f"  {told}" for told in backend.preview(one, full=full)))
     print(f"{due} would be sent to {backend.name}; nothing was")
     return 0

@@ -26,11 +26,11 @@ class Look(StrEnum):
 class _Seen:
     """What is known of a file that is not whole yet.
 
-    `told` is size and time stamp by the directory, `found` by the open file: a network file system may cache the
+    `listed` is size and time stamp by the directory, `found` by the open file: a network file system may cache the
     former. `next_s` is how long it must have been still for the next examination, which may read all of it.
     """
 
-    told: tuple[int, int]
+    listed: tuple[int, int]
     since_s: float
     found: tuple[int, int] | None = None
     reason: str = "just seen"
@@ -79,10 +79,10 @@ class Gate:
             Monotonic clock, seconds.
         """
         seen = self._seen.get(path)
-        if seen is None or seen.told != (size, mtime_ns):
+        if seen is None or seen.listed != (size, mtime_ns):
             if seen is not None:
                 self._asked.discard(path)
-            seen = self._seen[path] = _Seen(told=(size, mtime_ns), since_s=now_s, next_s=self._settle_s)
+            seen = self._seen[path] = _Seen(listed=(size, mtime_ns), since_s=now_s, next_s=self._settle_s)
         asked = path in self._asked
         if seen.deferred and not asked:
             return Look.DEFERRED, seen.reason
@@ -100,7 +100,7 @@ class Gate:
             reason = f"it cannot be read ({error.strerror or error}; check its permissions and its disk)"
             verdict = Verdict(whole=False, size=size, expected=None, reason=reason, mtime_ns=mtime_ns)
         found = (verdict.size, verdict.mtime_ns or mtime_ns)
-        if found not in (seen.told, seen.found):
+        if found not in (seen.listed, seen.found):
             # the open file is ahead of what the directory says: it has to be still by its own account
             seen.found, seen.since_s, seen.next_s = found, now_s, self._settle_s
             seen.reason, seen.deferred = "still growing", False

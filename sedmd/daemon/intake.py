@@ -30,7 +30,7 @@ from sedmd.raw.frames import Kind
 from sedmd.run.context import AWAKE, ENDED
 from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
 from sedmd.run.ingest import (
-    Mended,
+    Corrections,
     drop_moved,
     fault_of_program,
     is_frame_name,
@@ -108,7 +108,7 @@ class Intake:
         self._misnamed: set[Path] = set()
         self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
-        self._mended = Mended(ledger)
+        self._corrections = Corrections(ledger)
         self.configure(settings)
         if readers is not None:
             readers.start()
@@ -139,7 +139,7 @@ class Intake:
         return look() if self._readers is None else self._readers.call((path, "examine"), look)
 
     def _take_in(self, path: Path) -> FrameRow:
-        mends = self._mended.of(path)
+        mends = self._corrections.of(path)
         through = {} if self._readers is None else {"readers": self._readers}
         return take_in(path, self.settings, now=self.clock(), mends=mends, **through)
 
@@ -322,7 +322,7 @@ class Intake:
 
     def forget_known(self, path: Path) -> None:
         """Read this file again, with the cards that are corrected by now."""
-        self._mended.clear()
+        self._corrections.clear()
         self._known.pop(path, None)
         self._forgotten.discard(path)
         self._push(path)
@@ -398,7 +398,7 @@ class Intake:
             status = path.stat()
         except OSError:
             return False
-        mends = self._mended.of(path)
+        mends = self._corrections.of(path)
         now = (status.st_size, status.st_mtime_ns, rules(self.settings, mends) if mends else self._rules)
         return (known.size, known.mtime_ns, known.rules) != now
 
@@ -473,7 +473,7 @@ class Intake:
         return True
 
     def _quarantined(self, path: Path, reason: str, **found: Any) -> FrameRow:
-        return quarantined(path, reason, self.settings, now=self.clock(), mends=self._mended.of(path), **found)
+        return quarantined(path, reason, self.settings, now=self.clock(), mends=self._corrections.of(path), **found)
 
     def _register(self, row: FrameRow) -> bool:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)

@@ -37,9 +37,9 @@ def single_instance(
     *,
     name: str = "lock",
     mode: int = STATE_MODE,
-    told: str = "another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root",
+    message: str = "another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root",
 ) -> Iterator[None]:
-    """Hold the lock of a state directory, or another one in it by its name; `told` says so who comes second.
+    """Hold the lock of a state directory, or another one in it by its name; `message` says so who comes second.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def single_instance(
         except BlockingIOError:
             found = holder(state, name=name)
             named = str(found) if found is not None and found > 0 else "unknown"
-            raise Locked(told.format(holder=named, state=state)) from None
+            raise Locked(message.format(holder=named, state=state)) from None
         with suppress(OSError):  # no room for the number: the lock holds without it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

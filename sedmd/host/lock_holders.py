@@ -18,7 +18,7 @@ class Holder:
     kind: str
     writes: bool
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Number and name of the process, as an operator knows it."""
         return f"process {self.pid} ({name_of(self.pid) or 'of another user'})"
 

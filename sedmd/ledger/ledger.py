@@ -155,7 +155,7 @@ class Ledger(Marks):
         name = f" {row.frame.name}" if row.frame is not None and row.frame.kind.on_sky else ""
         with transaction(self._db) as db:
             insert(db, "frame", values)
-            self._event(db, row.night, stem_of(row.path) + name, row.told())
+            self._event(db, row.night, stem_of(row.path) + name, row.describe())
         self._journal(row.night, "frame", row=values)
 
     def frames(self, night: str | None = None) -> list[FrameRow]:

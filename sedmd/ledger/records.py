@@ -38,7 +38,7 @@ class FrameRow:
     rules: str = ""
     frame: Frame | None = None
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """One sentence for the story of the frame."""
         if self.frame is None:
             return f"{self.state}: {self.reason}"
@@ -176,8 +176,8 @@ def request_row(row: Mapping[str, Any], *, now: str) -> Request:
 def _time_or(text: str, now: str) -> str:
     """The time, if it is one that has passed: of several corrections the last one counts."""
     try:
-        told = datetime.fromisoformat(text)
-        return text if told.tzinfo is not None and told <= datetime.fromisoformat(now) else now
+        given = datetime.fromisoformat(text)
+        return text if given.tzinfo is not None and given <= datetime.fromisoformat(now) else now
     except ValueError:
         return now
 

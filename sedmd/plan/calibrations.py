@@ -45,7 +45,7 @@ class CalibrationSet:
     wavelength: Reference
     flat: Reference
 
-    def told(self) -> dict[str, str | int]:
+    def as_option(self) -> dict[str, str | int]:
         """As the options of a job name it; becomes the cards CALNIGHT and CALAGE."""
         return {"night": self.night, "age_nights": self.age_nights}
 
@@ -58,7 +58,7 @@ class FluxCalibration:
     age_nights: int
     fluxcal: Reference
 
-    def told(self) -> dict[str, str | int]:
+    def as_option(self) -> dict[str, str | int]:
         """As the options of a job name it; becomes the cards FLXNIGHT and FLXAGE."""
         return {"night": self.night, "age_nights": self.age_nights}
 

@@ -18,7 +18,7 @@ from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
-from sedmd.plan.job_inputs import Absent, Source, mended
+from sedmd.plan.job_inputs import Absent, Source, correction_option
 from sedmd.plan.jobs import Jobs
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
@@ -116,7 +116,7 @@ class _Planner(Jobs):
             {"raw": raw},
             {"speed": series.adc_speed_mhz},
             hold=hold,
-            options=mended(series.frames),
+            options=correction_option(series.frames),
         )
         return self._tell(series, node)
 
@@ -197,7 +197,7 @@ class _Planner(Jobs):
             {"lamp": str(series.kind)},
             hold=self._hold(series, str(series.kind), ideal=self.context.rules.lamp_ideal_frames),
             urgency=urgency,
-            options={"kind": str(series.kind), **mended(series.frames)},
+            options={"kind": str(series.kind), **correction_option(series.frames)},
         )
 
     def _twilight(self, speeds: Mapping[float, Series], masters: Mapping[float, Node]) -> None:
@@ -393,7 +393,8 @@ class _Planner(Jobs):
             urgency=RECIPE["cube"].urgency - exposure.first,
             when=frame,
             about=names,
-            options=({"calibrations": fallback.told()} if fallback is not None else {}) | mended([frame]),
+            options=({"calibrations": fallback.as_option()} if fallback is not None else {})
+            | correction_option([frame]),
         )
         return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
 
@@ -492,7 +493,7 @@ class _Planner(Jobs):
             roles["fluxcal"] = [self.output(fluxcal, "fluxcal")]
         elif earlier is not None:
             roles["fluxcal"] = [Source.of(earlier.fluxcal)]
-            options["fluxcal"] = earlier.told()
+            options["fluxcal"] = earlier.as_option()
         hold = None
         if (who := self.context.graded.get(visit.product)) is not None:
             hold = Absent(why=f"graded by {who}, whose files have this name", missing=False)

@@ -95,7 +95,7 @@ def _mends_here(job: Job) -> list[str]:
     """Corrected cards of the raw frames of this job, such as ``ifu20190612_04_20_00 EXPTIME=900``."""
     mends: Mapping[str, Cards] = job.options.get("mends", {})
     return [
-        f"{stem} {Mend(scope=stem, card=card, value=value).told()}"
+        f"{stem} {Mend(scope=stem, card=card, value=value).describe()}"
         for stem, cards in mends.items()
         for card, value in cards.items()
     ]

@@ -52,7 +52,7 @@ class Published:
     header: Mapping[str, str]
 
     @property
-    def told(self) -> str:
+    def how_read(self) -> str:
         """How the third column was read, for the observer."""
         if self.third is Third.NONE:
             return f"no errors: {self.why}"
@@ -154,9 +154,9 @@ def _by_header(header: Mapping[str, str], lines: list[str]) -> tuple[Third, str]
     # the names of the columns stand in the last lines above the numbers, or in a line on units
     titles = [line for line in lines if line.strip() and not _starts_with_number(line)]
     for line in (header.get("UNITS", ""), *reversed(titles[-3:])):
-        told = [third for third, word in _WORDS.items() if word.search(line)]
-        if len(told) == 1:
-            return told[0], "so its header calls it"
+        named = [third for third, word in _WORDS.items() if word.search(line)]
+        if len(named) == 1:
+            return named[0], "so its header calls it"
     return None
 
 
@@ -192,5 +192,5 @@ def _error(third: Third, column: FloatArray | None, flux: FloatArray) -> FloatAr
 
 
 def _name(header: Mapping[str, str], path: Path) -> str:
-    told = next((header[key] for key in _TARGET if header.get(key)), "")
-    return re.sub(r"\s*\[\s*[AB]\s*\]", "", told).strip() or path.stem
+    name = next((header[key] for key in _TARGET if header.get(key)), "")
+    return re.sub(r"\s*\[\s*[AB]\s*\]", "", name).strip() or path.stem

@@ -110,7 +110,7 @@ class Mend:
             return first <= stem <= last
         return self.scope == stem or self.scope.isdigit()  # a night: it is kept among that night's only
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """As the command line takes it."""
         return f"{self.card}={REMOVE if self.value is None else text_of(self.value)}"
 

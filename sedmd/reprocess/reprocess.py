@@ -28,7 +28,7 @@ from sedmd.reprocess.changes import Change, changes_of, read_changes, spectra_in
 from sedmd.run.context import ENDED
 from sedmd.run.dispatch import Dispatcher
 from sedmd.run.event_log import Report
-from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
+from sedmd.run.ingest import Corrections, raw_files, take_in, unchanged
 from sedmd.run.many_nights import Ended, Window
 from sedmd.run.nightend import outcome_of
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, at_a_terminal, book, summarise
@@ -201,10 +201,10 @@ class _Reprocess:
         raw = self._settings.paths.raw_root
         folders = [raw / neighbour(night, -1), raw / night]
         known = {path: file for folder in folders for path, file in self._ledger.known_files(folder).items()}
-        mended = Mended(self._ledger)
+        corrections = Corrections(self._ledger)
         reading = []
         for path in raw_files(folders, self._settings.watch.pattern):
-            cards = mended.of(path)
+            cards = corrections.of(path)
             if unchanged(path, known, self._settings, cards) or (path in known and known[path].state == "forgotten"):
                 continue
             reading.append(pool.submit(take_in, path, self._settings, now=self._clock(), mends=cards))
@@ -270,5 +270,5 @@ def night_lock(redux_root: Path, night: str) -> ExitStack:
     """
     told = f"another sedmd (process {{holder}}) reprocesses {night} in {redux_root}; wait for it, or name other nights"
     stack = ExitStack()
-    stack.enter_context(single_instance(redux_root / ".sedmd" / "nights", name=f"{night}.lock", told=told))
+    stack.enter_context(single_instance(redux_root / ".sedmd" / "nights", name=f"{night}.lock", message=told))
     return stack

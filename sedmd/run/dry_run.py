@@ -16,7 +16,7 @@ from sedmd.plan.planner import plan_night
 from sedmd.raw.mends import Cards
 from sedmd.run.context import night_context
 from sedmd.run.dispatch import step_versions
-from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
+from sedmd.run.ingest import Corrections, raw_files, take_in, unchanged
 from sedmd.run.runner import Row, table
 
 
@@ -42,11 +42,11 @@ def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
         ledger = stack.enter_context(Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there))
         known = {row.path: row for row in ledger.frames(night)}
         found = raw_files(folders, settings.watch.pattern)
-        mended = Mended(ledger)
+        corrections = Corrections(ledger)
         read = [
             row
-            if (row := known.get(path)) is not None and _as_read(row, settings, mended.of(path))
-            else take_in(path, settings, now=now, mends=mended.of(path))
+            if (row := known.get(path)) is not None and _as_read(row, settings, corrections.of(path))
+            else take_in(path, settings, now=now, mends=corrections.of(path))
             for path in found
         ]
         rows = [row for row in read if row.night == night]

@@ -45,7 +45,7 @@ def limits(settings: Settings) -> Limits:
     return Limits(dome_min_exptime_s=rules.dome_min_exptime_s, lamp_min_exptime_s=rules.lamp_min_exptime_s)
 
 
-class Mended:
+class Corrections:
     """The corrected cards of any file, as the ledger has them now; remembered until `clear`."""
 
     def __init__(self, ledger: Ledger) -> None:

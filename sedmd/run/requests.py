@@ -233,7 +233,7 @@ def _mend(asked: _Asked) -> str:
             return f"refused: no such correction of {asked.subject}; see sedmd mend --list {asked.night}"
         for mend in gone:
             asked.ledger.unmark(MEND, asked.night, mend.subject)
-        what = f"correction removed: {', '.join(mend.told() for mend in gone)}"
+        what = f"correction removed: {', '.join(mend.describe() for mend in gone)}"
     else:
         made = [
             Mend(scope=asked.subject, card=card, value=value, who=asked.who, time=asked.time)
@@ -241,7 +241,7 @@ def _mend(asked: _Asked) -> str:
         ]
         for mend in made:
             asked.ledger.mend(asked.night, mend)
-        what = f"corrected: {', '.join(mend.told() for mend in made)}"
+        what = f"corrected: {', '.join(mend.describe() for mend in made)}"
     for path in files:
         asked.ledger.note(asked.night, stem_of(path), f"{what} (asked by {asked.who})")
         if asked.eyes is not None:

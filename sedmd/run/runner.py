@@ -20,7 +20,7 @@ from sedmd.raw.frames import Kind
 from sedmd.run.context import ENDED, Memory, night_is_final
 from sedmd.run.dispatch import Dispatcher, all_outcomes
 from sedmd.run.event_log import WARNING, Report
-from sedmd.run.ingest import Mended, misnamed, raw_files, register, take_in, unchanged, wrong_night
+from sedmd.run.ingest import Corrections, misnamed, raw_files, register, take_in, unchanged, wrong_night
 from sedmd.run.many_nights import Window
 from sedmd.run.nightend import outcome_of
 from sedmd.workers.engines import Engine
@@ -264,10 +264,10 @@ def _take_in_all(
     progress: Callable[[int, int, str], None],
 ) -> list[str]:
     """Register the files that are new or changed; the nights that all of them belong to."""
-    known, mended = ledger.known_files(), Mended(ledger)
+    known, corrections = ledger.known_files(), Corrections(ledger)
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
-        cards = mended.of(path)
+        cards = corrections.of(path)
         if unchanged(path, known, settings, cards) or (path in known and known[path].state == "forgotten"):
             continue
         book(take_in(path, settings, now=clock(), mends=cards), ledger, report)

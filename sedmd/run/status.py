@@ -82,7 +82,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> dic
         "flux_fallback": asdict(plan.flux_fallback, dict_factory=_plain) if plan.flux_fallback else None,
         "offers": list(plan.offers),
         "departed": plan.geometry_change,
-        "place": Place.of(context.options["cube"]["place"]).told(),
+        "place": Place.of(context.options["cube"]["place"]).describe(),
         "targets": _targets(plan, jobs, decided(ledger, night)),
         "running": [_entry(node, jobs) for node in plan.nodes if node.state is State.RUNNING],
         "due": [_entry(node, jobs) for node in plan.due()],

@@ -59,11 +59,11 @@ class Finding:
     what: str
     path: Path
     state: str
-    told: str = ""
+    text: str = ""
 
     def line(self) -> str:
         """As the command prints it."""
-        return f"{self.night}  {self.what:8} {self.state:10} {self.path.name}" + (f": {self.told}" if self.told else "")
+        return f"{self.night}  {self.what:8} {self.state:10} {self.path.name}" + (f": {self.text}" if self.text else "")
 
 
 def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[Finding]:
@@ -74,21 +74,21 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
         state, told = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
             state, told = TOUCHED, "same bytes, different time stamp"
-        yield Finding(night=night, what="product", path=path, state=state, told=told)
+        yield Finding(night=night, what="product", path=path, state=state, text=told)
     saved, errors = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
         if path not in products:
             state, told = _compared(path, sha256)
-            yield Finding(night=night, what="observer", path=path, state=state, told=told)
+            yield Finding(night=night, what="observer", path=path, state=state, text=told)
     for told in errors:
         path = folder / told.split()[0].rstrip(":")
-        yield Finding(night=night, what="observer", path=path, state=UNREADABLE, told=told)
+        yield Finding(night=night, what="observer", path=path, state=UNREADABLE, text=told)
     for row in ledger.frames(night):
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):
             told = "in no ledger and no decision; it is not used"
-            yield Finding(night=night, what="product", path=path, state=FOREIGN, told=told)
+            yield Finding(night=night, what="product", path=path, state=FOREIGN, text=told)
 
 
 def summary(findings: list[Finding]) -> str:
@@ -133,7 +133,7 @@ def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
                 state, told = CHANGED, "pixels or cards differ from those that were reduced"
             elif not same:
                 state, told = TOUCHED, "same frame, different time stamp or packing"
-    return Finding(night=row.night, what="raw", path=row.path, state=state, told=told)
+    return Finding(night=row.night, what="raw", path=row.path, state=state, text=told)
 
 
 def _own(name: str) -> bool:

@@ -431,8 +431,8 @@ def _sums() -> Iterator[Malformed]:
     start = data_start(whole)
     for at in (start, start + 1, start + 4000, len(whole) - 1, len(whole) - 3000):
         yield Malformed(kind="data sum differs", content=flipped(whole, at), outcome=DEFERRED, word="DATASUM")
-    mended = replaced(whole, "AIRMASS", "AIRMASS =                  1.5")
-    yield Malformed(kind="header sum differs", content=mended, outcome=DEFERRED, word="CHECKSUM")
+    corrections = replaced(whole, "AIRMASS", "AIRMASS =                  1.5")
+    yield Malformed(kind="header sum differs", content=corrections, outcome=DEFERRED, word="CHECKSUM")
     for text in ("'1'", "1", "'many'", "-5", "1E5", "T", "'4294967296'"):
         content = replaced(frame(), "DATASUM", f"DATASUM = {text}")
         yield Malformed(kind="data sum lies", content=content, outcome=DEFERRED, word="DATASUM")

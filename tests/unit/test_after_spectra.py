@@ -3,7 +3,7 @@
 import pytest
 from astropy.io import fits
 
-from sedmd.after.classify.classify import left_out
+from sedmd.after.classify.classify import why_skipped
 from sedmd.after.deliver.outgoing import why_not
 from sedmd.after.spectra import final_spectra
 
@@ -78,4 +78,4 @@ def test_every_standard_star_is_one_with_or_without_a_table(night, name, cards, 
     (only,) = final_spectra(night)[0]
     assert only.standard is standard
     assert why_not(only) == ("standard star" if standard else "")
-    assert left_out(only, ()) == ("a standard star" if standard else "")
+    assert why_skipped(only, ()) == ("a standard star" if standard else "")

@@ -46,7 +46,7 @@ def test_a_value_is_read_as_fits_has_it(text, card, value):
     assert found == (card, value)
     assert type(found[1]) is type(value)
     mend = Mend(scope="ifu20190612_04_00_00", card=card, value=value)
-    assert parse_card(mend.told()) == found, "what is listed can be given again"
+    assert parse_card(mend.describe()) == found, "what is listed can be given again"
     assert Mend.from_text(mend.subject, mend.to_text()) == mend
 
 

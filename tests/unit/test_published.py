@@ -113,7 +113,7 @@ def test_a_third_column_that_is_neither_is_left_alone(tmp_path, column):
 def test_two_columns_have_no_error(tmp_path):
     found = read_published(put(tmp_path / "SN2011fe.txt", (WAVELENGTH, drawn()[0])))
     assert (found.name, found.third) == ("SN2011fe", Third.NONE)
-    assert "two columns" in found.told
+    assert "two columns" in found.how_read
 
 
 @pytest.mark.parametrize("third", list(Third))

@@ -101,8 +101,8 @@ def test_a_place_is_its_text_and_back():
 
 def test_a_place_in_words():
     place = Place(x_arcsec=-1.0, y_arcsec=4.4, spread_arcsec=0.9, source="12 exposures since 20211001")
-    assert place.told() == "expected target position (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
-    assert "not known" in Place().told()
+    assert place.describe() == "expected target position (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
+    assert "not known" in Place().describe()
 
 
 LEARNED = Place(x_arcsec=1.0, y_arcsec=3.0, spread_arcsec=0.9, source="9 exposures since 20211002")

@@ -47,7 +47,7 @@ def test_a_token_that_others_read(tmp_path, machine):
 def test_what_waits_is_told(tmp_path, machine):
     given = portal(tmp_path)
     with Deliveries.open(given.paths.state, clock=Clock()) as queue:
-        queue.put("skyportal https://fritz.science", NIGHT, "a", "0", QUEUED, told="queued")
+        queue.put("skyportal https://fritz.science", NIGHT, "a", "0", QUEUED, text="queued")
     finding = only(sending.upload(given, machine))
     assert finding.level == "warning" and f"1 spectra of {NIGHT}" in finding.found
 

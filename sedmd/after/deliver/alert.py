@@ -116,7 +116,7 @@ def send_alerts(
             now = {(one.kind, _digest(one)) for one in alerts if one.night == night}
             for old in queue.of_night("alert", night):
                 if old.state == SENT and (old.product, old.content) not in now:
-                    queue.put("alert", night, old.product, old.content, "over", told=f"alert over: {old.reason}")
+                    queue.put("alert", night, old.product, old.content, "over", text=f"alert over: {old.reason}")
         for one in alerts:
             known = queue.find("alert", one.night, one.kind, _digest(one))
             if known is not None and known.state == SENT:
@@ -126,7 +126,7 @@ def send_alerts(
             else:
                 deliver(_letter(settings, one, clock()), mail, check(mail))
             text = f"alert: {one.text}"
-            queue.put("alert", one.night, one.kind, _digest(one), SENT, told=text, reason=one.text)
+            queue.put("alert", one.night, one.kind, _digest(one), SENT, text=text, reason=one.text)
             told.append(one)
     return told
 

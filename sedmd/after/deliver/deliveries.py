@@ -65,7 +65,7 @@ def sender(state: Path, kind: str) -> Iterator[None]:
     name = f"{kind}.lock"
     with ExitStack() as stack:
         try:
-            stack.enter_context(single_instance(state, name=name, told=told))
+            stack.enter_context(single_instance(state, name=name, message=told))
         except NoState as error:
             raise ConfigError(f"{error}; run this as the service's user") from None
         yield
@@ -115,14 +115,14 @@ class Deliveries:
         content: str,
         state: str,
         *,
-        told: str,
+        text: str,
         receipt: str = "",
         reason: str = "",
         beside: str = "",
         tries: int = 0,
         not_before: datetime | None = None,
     ) -> None:
-        """Set where a content stands; `told` goes into the story of the product."""
+        """Set where a content stands; `text` goes into the story of the product."""
         assert self._db is not None, "opened for reading"
         now = stamp(self._clock)
         values = {
@@ -140,7 +140,7 @@ class Deliveries:
         }
         with transaction(self._db) as db:
             insert(db, "delivery", values)
-            event = (now, night, product, told)
+            event = (now, night, product, text)
             db.execute("INSERT INTO event (time, night, subject, text) VALUES (?, ?, ?, ?)", event)
 
     def _rows(self, where: str, *values: str) -> list[Delivery]:

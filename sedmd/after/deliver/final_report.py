@@ -19,7 +19,7 @@ PRODUCT = "final report"
 class Outcome:
     """Outcome of the final report; `refused` are recipients that the server did not take."""
 
-    told: str
+    text: str
     refused: tuple[str, ...] = ()
 
 
@@ -52,14 +52,14 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
             last = max(sent, key=lambda one: one.changed)
             changed = " Its content has changed since." if last.content != digest(written, anew=last.tries) else ""
             hint = f"{changed} --again resends it"
-            return Outcome(told=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
+            return Outcome(text=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
         anew = len(sent)
         content = digest(written, anew=anew)
         mailed = message(written, mail, now=now, anew=anew)
 
         def put(where: str, told: str, *, receipt: str = "", reason: str = "") -> None:
             # tries keeps the count that went into the content
-            queue.put(service, night, PRODUCT, content, where, told=told, receipt=receipt, reason=reason, tries=anew)
+            queue.put(service, night, PRODUCT, content, where, text=told, receipt=receipt, reason=reason, tries=anew)
 
         put(SENDING, f"is sent to {', '.join(mail.recipients)}")
         try:
@@ -76,7 +76,7 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
         put(SENT, f"sent {receipt}{told}", receipt=receipt, reason=told.lstrip("; "))
     plots = len(written.attachments)
     return Outcome(
-        told=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
+        text=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
         + (f", {len(written.too_large)} too large" if written.too_large else ""),
         refused=tuple(f"{address}: {why}" for address, why in refused.items()),
     )

@@ -46,7 +46,7 @@ def withdraw(
                 one.product,
                 one.content,
                 WITHDRAWN,
-                told=f"withdrawn from {backend.name}: {receipt}",
+                text=f"withdrawn from {backend.name}: {receipt}",
                 receipt=one.receipt,
                 reason=f"withdrawn ({receipt})",
             )

@@ -64,7 +64,7 @@ class Place:
     spread_arcsec: float = ANYWHERE
     source: str = ""
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """As a sentence says it."""
         if not self.known:
             return "expected target position not known yet: anywhere in the field"

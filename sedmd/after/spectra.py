@@ -103,7 +103,7 @@ def _spectrum(folder: Path, path: Path, header: fits.Header) -> FinalSpectrum:
         page=folder / f"{name}_SEDM.pdf",
         quality=quality if isinstance(quality, int) and quality in range(6) else 0,
         reducer=str(card_value(header, "REDUCER") or ""),
-        # spectra of versions that knew tabulated stars only are told by their label
+        # spectra of versions that knew tabulated stars only are recognised by their label
         standard=bool(card_value(header, "STDSTAR")) or labelled(target),
         calibrated=bool(card_value(header, "FLUXCAL")),
         by_observer=by_observer,

@@ -16,7 +16,7 @@ class Ticker:
     Parameters
     ----------
     on_error : callable
-        Told, from the scheduler's thread, of a call that failed or was missed.
+        Called from the scheduler's thread when a call failed or was missed.
     """
 
     def __init__(self, on_error: Callable[[str], None] = lambda text: None) -> None:

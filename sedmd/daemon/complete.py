@@ -1,4 +1,4 @@
-"""When is a landing file whole? Cards and sums say what it must hold, and it must have stopped changing."""
+"""When is an arriving file whole? Cards and sums say what it must hold, and it must have stopped changing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Seen:
 
 
 def deferral(path: Path, reason: str, *, timeout_s: float) -> str:
-    """The sentence for a deferred file: what it lacks, and what becomes of it."""
+    """The sentence for a deferred file: what it lacks, and what happens next."""
     return (
         f"{path.name} is deferred: {reason}; expected a whole FITS file, but nothing arrived for {timeout_s:g} s. "
         "Copy it again; it is reread when it changes, and in the morning"
@@ -55,8 +55,8 @@ class Gate:
         Size and time stamp must be unchanged for this long, by the monotonic clock. Where attributes are cached (NFS)
         or polled: longer than the cache and the poll.
     timeout_s : float
-        A file that is still, but not whole, for this long is deferred: told once, and looked at again on any change or
-        when `again` asks.
+        A file that is still, but not whole, for this long is deferred: reported once, and checked again on any change
+        or when `again` asks.
     examine : callable
         Path -> Verdict, from the open file.
     """
@@ -138,7 +138,7 @@ class Gate:
         self._asked.discard(path)
 
     def settling(self) -> list[Path]:
-        """Files that must be looked at again soon."""
+        """Files that must be checked again soon."""
         return [path for path, seen in self._seen.items() if not seen.deferred]
 
     def deferred(self) -> Mapping[Path, str]:

@@ -1,4 +1,4 @@
-"""No new work without room for its products: claims pause, frames still come in, and the operator is told."""
+"""No new work without room for its products: claims pause, frames still come in, and the operator is informed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sedmd.core.config import Settings
 from sedmd.host.mounts import free_bytes
 from sedmd.run.event_log import ERROR, NOTICE, Report
 
-#: Less than this is what a product made anew or a log gives back, and not room that somebody made [bytes].
+#: Less than this is freed by a remade product or a log, and not by somebody who made room [bytes].
 STEP = 1_000_000
 #: So long after a product did not fit another is tried although no room is seen, seconds.
 AGAIN_S = 600.0
@@ -39,7 +39,7 @@ class DiskGate:
         self._device = _device(self._root)
 
     def free(self) -> dict[str, int]:
-        """Free bytes by the name of the place; one that does not answer is left out."""
+        """Free bytes by the name of the place; one that does not answer is skipped."""
         found = {name: free_bytes(place) for name, place in self._places.items()}
         return {name: free for name, free in found.items() if free is not None}
 

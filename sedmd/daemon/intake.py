@@ -1,6 +1,6 @@
-"""Raw files in: which directories are looked at, which files are whole, and what they are. The scan is the truth.
+"""Raw files in: which directories are scanned, which files are whole, and what they are. The scan is the truth.
 
-Events only shorten the wait. Whatever they name, and whatever a scan finds, goes into one queue and is looked at in
+Events only shorten the wait. The files that they name, and those of a scan, go into one queue and are checked in
 small slices, so that thousands of files at once neither stop the jobs nor the pings.
 """
 
@@ -65,7 +65,7 @@ class Intake:
     Parameters
     ----------
     on_frame : callable
-        Told each row that was registered.
+        Called with each row that was registered.
     clock : callable
         The time now, UTC.
     monotonic : callable
@@ -91,7 +91,7 @@ class Intake:
         self.clock = clock
         self.monotonic = monotonic
         self.sight = Sight(scanned_s=monotonic())
-        #: Files that a scan found although an event should have told of them long before.
+        #: Files that a scan found although an event should have named them long before.
         self.hints_missed = 0
         self._on_frame = on_frame
         self._known: dict[Path, KnownFile] = {}
@@ -114,12 +114,12 @@ class Intake:
             readers.start()
 
     def close(self) -> None:
-        """No file is looked at any more."""
+        """No file is read any more."""
         if self._readers is not None:
             self._readers.close()
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings; what is being looked at goes on."""
+        """Take new settings; the check that runs goes on."""
         watch = settings.watch
         self.settings = settings
         self._rules = rules(settings)
@@ -151,8 +151,8 @@ class Intake:
         Parameters
         ----------
         watch : callable
-            Told the directories before their files are listed: what comes after the list makes an event. True if events
-            were to be had since the last scan.
+            Called with the directories before their files are listed: what comes after the list makes an event. True if
+            events were to be had since the last scan.
         """
         root = self.settings.paths.raw_root
         try:
@@ -334,7 +334,7 @@ class Intake:
         self.gate.stood_still(seconds)
 
     def exclude(self, path: Path) -> None:
-        """Never read this file again, whatever happens to it."""
+        """Never read this file again."""
         self._forgotten.add(path)
 
     def work(self, budget_s: float) -> int:
@@ -370,7 +370,7 @@ class Intake:
         return not any(path.parent.name in names for paths in (self._queued, self._due_s) for path in paths)
 
     def wait_s(self) -> float | None:
-        """Seconds until a file must be looked at again; None if none must."""
+        """Seconds until a file must be checked again; None if none must."""
         if self._queue:
             return 0.0
         return max(0.0, min(self._due_s.values()) - self.monotonic()) if self._due_s else None
@@ -433,7 +433,7 @@ class Intake:
         except MemoryError:
             raise
         except Exception as error:
-            # the border of intake: whatever a file does to its reader costs that file only
+            # the boundary of intake: a fault of a file costs that file only
             row = self._quarantined(path, fault_of_program(path, error), size=size, mtime_ns=mtime_ns)
         return row is not None and self._register(row)
 
@@ -456,7 +456,7 @@ class Intake:
         return row
 
     def _waits_for_header(self, path: Path, row: FrameRow) -> bool:
-        """Whether the robot may still finish the header of a whole frame; it is looked at again then.
+        """Whether the robot may still finish the header of a whole frame; it is checked again then.
 
         The file's age counts, so that an old night does not wait; by the monotonic clock where the wall clock is wrong.
         """
@@ -478,7 +478,7 @@ class Intake:
     def _register(self, row: FrameRow) -> bool:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
         if self._known.get(row.path) == known:
-            return False  # an unreadable file is told once, not at every scan
+            return False  # an unreadable file is reported once, not at every scan
         if self._readers is not None:
             self._readers.forget(row.path)  # what was asked of the file as it was before
         before = self.ledger.files_at([row.path])

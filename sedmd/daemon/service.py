@@ -38,9 +38,9 @@ from sedmd.run.vitals import Vitals, health_errors
 from sedmd.workers.engines import Engine
 
 SWEEP_S = 600.0
-#: Longest time in which files are looked at before jobs and pings have their turn.
+#: Longest time in which files are checked before jobs and pings have their turn.
 SLICE_S = 0.3
-#: So many files found without an event mean that the events are deaf.
+#: So many files found without an event mean that inotify events are missed.
 DEAF_AFTER = 3
 #: Least time between two pings of systemd's watchdog, seconds.
 PING_S = 1.0
@@ -204,7 +204,7 @@ class Service:
     def _receive(self) -> list[Message]:
         """Everything in the inbox; waits for something when there is nothing else to do."""
         patience = self._patience_s()
-        wait = STALL_S if self.stalled else self.intake.wait_s()  # whatever is due cannot be booked before
+        wait = STALL_S if self.stalled else self.intake.wait_s()  # what is due cannot be recorded before
         timeout = min([patience, *([wait] if wait is not None else [])])
         messages: list[Message] = []
         try:
@@ -235,7 +235,7 @@ class Service:
                     self.disk.refuse(outcome.free_bytes)
                 self.nights.touch(job.night)
                 self.chores.changed()
-                if job.step in ("flat", "fluxcal"):  # it may serve the nights after it
+                if job.step in ("flat", "fluxcal"):  # the nights after it may use it
                     self.nights.touch_all()
             case Hint(path):
                 if is_night(path.name):
@@ -424,7 +424,7 @@ class Service:
     # clock
 
     def _start_clock(self) -> None:
-        """Begin to tick, or begin anew after the wall clock jumped."""
+        """Begin to tick, or begin again after the wall clock jumped."""
         self.ticker.stop()
         self.ticker = Ticker(lambda text: self.inbox.put(Trouble(text)))
         self.ticker.every(self.settings.watch.scan_interval_s, lambda: self.inbox.put(Scan()), name="scan")
@@ -432,7 +432,7 @@ class Service:
         self.ticker.start()
 
     def _mend_clock(self) -> None:
-        """The scheduler counts by the wall clock: when that jumps, or the thread dies, begin anew."""
+        """The scheduler counts by the wall clock: when that jumps, or the thread dies, begin again."""
         jump_s = self.drift.jump_s()
         if jump_s:
             self.report.event("", "clock", "", f"the system clock jumped by {jump_s:+.0f} s", level=WARNING)

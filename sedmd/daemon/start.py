@@ -48,7 +48,7 @@ def serve(
     NotNow
         If the raw root does not exist at the start, or another service works on this redux root.
     TakenOver
-        If another host was told to take over meanwhile.
+        If another host took over meanwhile.
     """
     paths = settings.paths
     if paths.group:

@@ -28,7 +28,7 @@ class Upkeep:
         LedgerError
             If a file of the ledger was removed or replaced.
         TakenOver
-            If another host was told to take over.
+            If another host took over.
         """
         if self._claim is not None and mounted:
             self._claim.see()

@@ -54,7 +54,7 @@ def _examined(subject: str, check: Check, settings: Settings, environment: Envir
         try:
             findings.extend(check(settings, environment))
         except Exception as failure:
-            # the boundary: whatever is broken here is what the operator wants to know
+            # the boundary: what is broken here is what the operator wants to know
             text = f"cannot be checked ({type(failure).__name__}: {failure})"
             findings.append(error(subject, text, "fix what it names and run sedmd doctor again"))
 

@@ -108,7 +108,7 @@ def ledger(settings: Settings, environment: Environment) -> list[Finding]:
 
 
 def quick_check(path: Path, *, until: float) -> tuple[int, str, bool]:
-    """Version of a ledger, the first damage found or "", and whether all was looked at before `until` (monotonic).
+    """Version of a ledger, the first damage found or "", and whether all was checked before `until` (monotonic).
 
     Raises
     ------

@@ -16,7 +16,7 @@ from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, ok, warning
 from sedmd.doctor.unit import handed_on, installed
 
-#: Stands for a secret that the unit hands on and this user may not read.
+#: Placeholder of a secret that the unit hands on and this user may not read.
 _UNSEEN = {"SEDMD_HANDED_ON": "unseen"}
 
 

@@ -73,7 +73,7 @@ def compare(
     findings: list[Finding] = []
     needed = paths(unit, "Unit", "RequiresMountsFor")
     for name, place in (("raw_root", raw), ("redux_root", redux)):
-        # a path stands for all mounts above it, not for those below
+        # a path means all mounts above it, not those below
         if not any(covers([place], path) for path in needed):
             text = f"{name} {place} is not in RequiresMountsFor: the service may start before it is mounted"
             findings.append(warning("systemd", text, f"RequiresMountsFor={place}"))

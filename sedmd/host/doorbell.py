@@ -26,7 +26,7 @@ class Doorbell:
     ----------
     state : Path
     rung : callable
-        Told (number of the request, user number of who rang) from the thread.
+        Called from the thread with (number of the request, user number of who rang).
     """
 
     def __init__(self, state: Path, rung: Callable[[int, int], None]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from sedmd.core.errors import NotNow
 from sedmd.host.lock_holders import holders_of, name_of
 
-#: Looks at a lock that is taken before it is believed, a twentieth of a second apart.
+#: Checks of a taken lock before it counts as taken, a twentieth of a second apart.
 TRIES = 5
 #: Rights of the state directory: its group may look.
 STATE_MODE = 0o750

@@ -1,4 +1,4 @@
-"""Which processes hold a lock on a file, by the kernel's own table: no number in a file is believed."""
+"""Which processes hold a lock on a file, by the kernel's own table: no number in a file is used."""
 
 from __future__ import annotations
 

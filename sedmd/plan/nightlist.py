@@ -8,7 +8,7 @@ from pathlib import Path
 from sedmd.core.errors import ConfigError
 from sedmd.core.nights import is_night
 
-#: What stands for every night of the raw root.
+#: The word for every night of the raw root.
 ALL = "all"
 
 

@@ -2,7 +2,7 @@
 
 Every job has a key made of what goes into it: the step and its version, the checksums of raw frames, the keys of the
 jobs that made its other inputs, its options and the names of its outputs. The same night therefore gives the same keys
-whatever the order of arrival, the number of workers or the restarts; "done" means that the ledger holds a product with
+for any order of arrival, number of workers or restarts; "done" means that the ledger holds a product with
 that key.
 """
 

@@ -113,7 +113,7 @@ def lamp_sets(
     -----
     Of each lamp the read-out speed with most frames counts (the slower settles a tie). A set ends where it is whole and
     one of its lamps is taken again. The newest whole set of the evening comes first, earlier ones after it, then those
-    of the morning, the earliest first. What was taken again without making a whole set stands in for what it repeats.
+    of the morning, the earliest first. What was taken again without making a whole set replaces what it repeats.
     """
     takes: list[tuple[Frame, ...]] = []
     rejected: list[tuple[Frame, str]] = []

@@ -66,7 +66,7 @@ def set_statuses(
         Of the sets that were tried, in their order: why it was rejected, empty for the one that is used.
     serving : sequence of Frame
         Those that are used.
-    doubt, doubted
+    concern, concern_text
         The concern about the set that is used.
     """
     if len(sets) < 2 and concern is not Concern.MIXED:

@@ -37,7 +37,7 @@ def conditions_of(header: Mapping[str, object], stem: str = "") -> Conditions:
 
     Values that cannot be (an airmass of -999, a humidity of 200 %) count as absent. Start and end are averaged where
     both are there; the parallactic angle as a direction, so that it does not jump near the zenith. Where only the start
-    is told, the middle follows from the declination and the exposure time; where not even that, the start follows from
+    is given, the middle follows from the declination and the exposure time; where not even that, the start follows from
     the elevation, or from position and time.
 
     Parameters

@@ -120,7 +120,7 @@ def primary_header(path: Path) -> fits.Header:
         There is no file, or no whole header in it.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyUserWarning)  # what is wrong with a card is told when it is read
+        warnings.simplefilter("ignore", AstropyUserWarning)  # a faulty card is reported when it is read
         return fits.Header.fromfile(beginning(path, most_bytes=MAX_HEADER_BYTES, follow=True))
 
 

@@ -50,7 +50,7 @@ def write_image(
         Further cards, such as ``BIASSUB`` or those of `combined_from`.
     provenance : Provenance, optional
     packed : bool
-        Leave out what `read_image` restores to the last bit: the mask becomes a compressed image, and a VARIANCE that
+        Omit what `read_image` restores to the last bit: the mask becomes a compressed image, and a VARIANCE that
         follows from the pixels, or is that of the image `beside`, is named by the card VARFROM instead. The pixels
         stay as they are: in their digits there is noise, and compressors take seconds for a seventh of the bytes.
     beside : name and image, optional

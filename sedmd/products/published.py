@@ -1,7 +1,7 @@
 """Spectra that others made, as text: two or three columns under a header of any kind.
 
-What the third column is has no rule: pysedm and HyperGal write the variance, this pipeline the error. It is told by the
-header, else by the scatter of the spectrum itself from bin to bin.
+What the third column is has no rule: pysedm and HyperGal write the variance, this pipeline the error. It is found from
+the header, else by the scatter of the spectrum itself from bin to bin.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Published:
     third : Third
         As what the third column was taken.
     why : str
-        By what it was told, in words.
+        How it was found, in words.
     header : mapping of key to text
     """
 
@@ -87,7 +87,7 @@ def read_published(path: Path, third: Third | None = None) -> Published:
     ------
     ProductFault
         Fewer than two columns or ten rows of numbers, wavelengths that are not in Angstrom, or no third column where
-        one was told of.
+        one was given.
     OSError
     """
     lines = content_of(path, most_bytes=MOST_BYTES, follow=True).decode("utf-8", "replace").splitlines()

@@ -190,7 +190,7 @@ def write_spectrum(
 
 
 def is_ours(keyword: str) -> bool:
-    """Whether a card is one that only the pipeline writes: in a raw frame it says nothing, whatever it says."""
+    """Whether a card is one that only the pipeline writes: in a raw frame it has no meaning."""
     return (keyword in _MIRRORED and keyword not in FROM_THE_TELESCOPE) or bool(_OURS.fullmatch(keyword))
 
 

@@ -1,4 +1,4 @@
-"""Where a target is expected in the field, in the header of a cube; where a star landed, in that of its spectrum."""
+"""Expected target position in the field, in the header of a cube; a star's position, in that of its spectrum."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sedmd.products.sky import MIDDLE_CARDS, sky_position, target_position
 from sedmd.raw.cards import number, text_of, truth, within
 from sedmd.reduce.target.place import FieldPosition, Place, with_star
 
-#: Half of an A/B pair lies a nod to one side of where targets land [arcsec in each axis]: kpy's nods are of 2.8 to 5
+#: Half of an A/B pair lies a nod to one side of the target position [arcsec in each axis]: kpy's nods are of 2.8 to 5
 #: arcsec (recenter_ifu.py).
 HALF_NOD_ARCSEC = 3.5
 #: Figure of a cube's job: where targets were expected when it was made.
 EXPECTED = "targets land at [arcsec]"
-#: What an extraction says of where targets land: a standard star does, a clear target does, a pair does not.
+#: What an extraction tells of the target position: a standard star does, a clear target does, a pair does not.
 STANDARD, TARGET, PAIR = "standard", "target", "pair"
 
 
 def place_cards(header: Mapping[str, object], place: Place) -> Cards:
-    """Where targets land, and the sky position of the middle of the field that follows.
+    """The expected target position, and the sky position of the field centre that follows.
 
     Parameters
     ----------
     header : of the raw frame
-    place : where targets land
+    place : expected target position
     """
     cards: dict[str, tuple[str | float | None, str]] = {
         "PLACEX": (place.x_arcsec, "[arcsec] expected target position, East"),
@@ -37,7 +37,7 @@ def place_cards(header: Mapping[str, object], place: Place) -> Cards:
     }
     if (target := target_position(header)) is not None:
         middle = sky_position(target, -place.x_arcsec, -place.y_arcsec)
-        # the target of half a pair lies to one side, and which is not told
+        # the target of half a pair lies to one side, and which is unknown
         error = nodded(place).spread_arcsec if truth(header.get("ABPAIR")) else place.spread_arcsec
         cards |= {
             MIDDLE_CARDS[0]: (middle[0], "[deg] right ascension of x = y = 0"),
@@ -86,7 +86,7 @@ def places_for(
 
 
 def star_position(star: Mapping[str, object]) -> tuple[float, float] | None:
-    """Where a star's spectrum was taken from, arcsec East and North: of a pair the middle of both; None if untold."""
+    """Where a star's spectrum was taken from, arcsec East and North: of a pair the middle of both; None if unknown."""
     x, y = number(star.get("XPOS")), number(star.get("YPOS"))
     if x is None or y is None:
         return None
@@ -95,14 +95,14 @@ def star_position(star: Mapping[str, object]) -> tuple[float, float] | None:
 
 
 def position_figures(frame: str, *, standard: bool, pair: bool) -> dict[str, Any]:
-    """Figures of an extraction by which it teaches where targets land: the first raw frame, and what was in it."""
+    """Figures of an extraction from which the target position is learned: the first raw frame, and what was in it."""
     return {"frame": frame, "role": PAIR if pair else STANDARD if standard else TARGET}
 
 
 def field_position_of(figures: Mapping[str, Any], night: str) -> FieldPosition | None:
-    """Where the object of an extraction landed; None if it does not tell where targets do.
+    """Field position of the object of an extraction; None if it does not tell the target position.
 
-    A standard star does, and a single target about which there was no doubt.
+    A standard star does, and a single target without concerns.
     """
     clear = figures.get("role") == TARGET and figures.get("quality") == 1
     x, y = number(figures.get("x [arcsec]")), number(figures.get("y [arcsec]"))

@@ -60,7 +60,7 @@ def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> To
 def airmass_at_end(header: Mapping[str, object], at_start: float | None) -> float | None:
     """Airmass at the end of an exposure from ENDAIR; None if the card is lost or cannot be.
 
-    A header that was mended later may hold 1.5 times AIRMASS (sedmpy HdrFix): the sky does not turn that fast.
+    A header that was corrected later may hold 1.5 times AIRMASS (sedmpy HdrFix): the sky does not turn that fast.
     """
     end = _airmass_card(header, "ENDAIR")
     seconds = within(header, "EXPTIME", 0.0, 36000.0)
@@ -86,7 +86,7 @@ def place_in_the_sky(header: Mapping[str, object], when: datetime | None) -> tup
     Notes
     -----
     Mean sidereal time of Greenwich: Meeus 1998, Astronomical Algorithms, eq. 12.4; altitude and parallactic angle: eqs.
-    13.6 and 14.1. Precession since 2000 is left out: a third of a degree at most, 0.02 in airmass at airmass 2.
+    13.6 and 14.1. Precession since 2000 is neglected: a third of a degree at most, 0.02 in airmass at airmass 2.
     """
     where = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"), ("OBJRA", "OBJDEC"))
     if where is None or when is None:

@@ -107,7 +107,7 @@ def _most_precise(group: dict[str, datetime]) -> tuple[str, datetime]:
 
 
 def _clocks(header: Mapping[str, object], stem: str) -> tuple[list[_Clock], list[str]]:
-    """The clocks that can be read, in the order in which they are believed, and notes on those that cannot."""
+    """The clocks that can be read, in the order of their reliability, and notes on those that cannot."""
     day, time = header.get("OBSDATE"), header.get("OBSTIME")
     told: dict[str, tuple[object, tuple[datetime, ...]]] = {
         "UTC": (header.get("UTC"), _as_tuple(_utc(header.get("UTC")))),

@@ -64,7 +64,7 @@ class Verdict:
     ----------
     whole : bool
     size, mtime_ns : int
-        Of the open file: what was judged, whatever a cache of attributes says.
+        Of the open file: what was judged, not what a cache of attributes says.
     expected : int or None
         Bytes that the headers promise; None while they cannot be read, and for gzip, which does not say.
     reason : str
@@ -101,7 +101,7 @@ def examine(path: Path, *, min_hdus: int = 1) -> Verdict:
 
 
 def read_plain(path: Path, *, min_hdus: int = 1) -> bytes:
-    """Content of a whole raw frame as a plain FITS file, out of whatever packing.
+    """Content of a whole raw frame as a plain FITS file, from any packing.
 
     Raises
     ------

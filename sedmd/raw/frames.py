@@ -89,7 +89,7 @@ class Frame:
         Nothing tells which of two names is right.
     pair : bool or None
         True: half of an A/B pair by its ABPAIR card; False: the card is there and says anything else, a single
-        exposure whatever its label; None: no card.
+        exposure with any label; None: no card.
     ra_deg, dec_deg : float or None
         Where the telescope's encoder points (RA, DEC); on real frames minutes of arc from the target.
     target_ra_deg, target_dec_deg : float or None
@@ -217,7 +217,7 @@ def read_frame(
     Returns
     -------
     Frame
-        Its checksums are the same whatever the packing.
+        Its checksums are the same for any packing.
 
     Raises
     ------
@@ -314,7 +314,7 @@ def _bias_exptime(header: Mapping[str, object], stem: str) -> tuple[float, list[
 
 
 def _speed(header: Mapping[str, object], stem: str, camera: Camera) -> tuple[float, list[str]]:
-    """Read-out speed; of a camera that has only one it need not be told."""
+    """Read-out speed; of a camera that has only one it need not be given."""
     if number(header.get("ADCSPEED")) is None and len(camera.speeds_mhz) == 1:
         (speed,) = camera.speeds_mhz
         return speed, [f"ADCSPEED is not known: {speed:g} MHz, the only speed of the {camera.name}"]

@@ -1,4 +1,4 @@
-"""By what a raw frame is recognised, whatever file it lies in: its pixels, and what its cards say."""
+"""The identity of a raw frame in any file: its pixels, and what its cards say."""
 
 from __future__ import annotations
 

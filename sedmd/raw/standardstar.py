@@ -20,7 +20,7 @@ TARGET_WITHIN_ARCMIN = 2.0
 #: The telescope's encoder is off the target by up to 4.6 arcmin (the step from the acquisition camera to the IFU and
 #: the pointing correction: 76 published headers of 2018 to 2021), and by what the catalogue may be off.
 ENCODER_WITHIN_ARCMIN = 5.0 + TARGET_WITHIN_ARCMIN
-#: Closer to a tabulated star than this is a target worth a note, whatever its name.
+#: Closer to a tabulated star than this is a target worth a note, with any name.
 SAME_PLACE_ARCMIN = 1.0
 
 Position = tuple[float, float]
@@ -108,7 +108,7 @@ def identify(
     telescope_name : str
         What the telescope's own control calls its target (OBJNAME); asked only when the other two contradict.
     typed_standard : bool
-        IMGTYPE says a standard star; believed where names and place say nothing against it.
+        IMGTYPE says a standard star; used where names and position do not contradict it.
     """
     if not label or not name or same_target(label, name):
         # of two spellings the one that says "standard" is kept: OBJECT has the prefix in all years, NAME not

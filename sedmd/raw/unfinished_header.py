@@ -3,7 +3,7 @@
 The camera computer writes a whole file with its own cards; the robot adds OBJECT and all others some seconds later, or
 never (robot's sedmHeader.py, 2022). Without them nothing says what was observed, or where. A long exposure with light
 in it, taken while the Sun was far below the horizon, is of the sky: its cube can be made, and an observer who knows the
-plan of the night can place the aperture and name it (``sedmd mend``). Whatever else it may be is left alone: nobody
+plan of the night can place the aperture and name it (``sedmd mend``). Anything else is left alone: nobody
 would combine a calibration that does not say which lamp burnt.
 """
 

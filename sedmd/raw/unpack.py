@@ -23,7 +23,7 @@ MAX_BYTES = 100_000_000
 MAX_MEMBERS = 100
 _PIECE = 1 << 18
 _GZIP = 31  # zlib's word for: expect a gzip header and check the CRC
-#: Lossless methods of fpack; the others decode through code that trusts its input.
+#: Lossless methods of fpack; the others decode through code that does not check its input.
 _METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2")
 _TABLE = re.compile(
     r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|THEAP|(TTYPE|TFORM|TUNIT|TDIM|TNULL|TSCAL|TZERO)\d+"
@@ -213,7 +213,7 @@ def _decode(content: bytes, name: str) -> np.ndarray:
             warnings.simplefilter("ignore")
             with fits.open(io.BytesIO(content), memmap=False, do_not_scale_image_data=True) as hdul:
                 return np.asarray(hdul[1].data)
-    except Exception as error:  # a decoder of foreign bytes: whatever it raises, this file is at fault
+    except Exception as error:  # a decoder of foreign bytes: if it raises anything, this file is at fault
         text = " ".join(str(error).split())[:200]
         msg = f"{name} cannot be unpacked: {text}; expected a whole fpacked frame. Copy it again"
         raise FrameFault(msg) from error

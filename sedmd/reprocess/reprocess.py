@@ -151,7 +151,7 @@ class _Reprocess:
             clock=clock,
             report=report,
             on_done=self._on_done,
-            pin_fallbacks=False,  # who reduces nights anew wants the best that there is by now
+            pin_fallbacks=False,  # who reduces nights again wants the best that there is by now
         )
 
     def run(self, nights: Sequence[str]) -> Years:

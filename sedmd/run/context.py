@@ -1,4 +1,4 @@
-"""What the planner is told about a night, gathered from the ledger, the settings and the Sun."""
+"""The planner's inputs for a night, gathered from the ledger, the settings and the Sun."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
 from sedmd.run.target_positions import expected_place, place_begun_with
 
-#: Marks of the ledger: held back by an operator; a geometry that departs; one that departs and is right all the same.
+#: Marks of the ledger: held back by an operator; a geometry change; one that was accepted.
 HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
-#: Marks of nights: an old one that is looked at again; what the end of one was told to be.
+#: Marks of nights: an old one that is scanned again; the end of one as it was reported.
 AWAKE, ENDED = "awake", "ended"
 #: As many earlier sets are offered to the planner: one of them should have the bias of every read-out speed.
 MAX_SETS = 5
@@ -43,7 +43,7 @@ def night_context(
     pin_fallbacks: bool = True,
     memory: Memory | None = None,
 ) -> Context:
-    """Everything the planner is told about a night.
+    """All inputs of the planner for a night.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def night_context(
     pin_fallbacks : bool
         See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected.
     memory : Memory, optional
-        What earlier nights tell, by whoever knows that nothing changes there meanwhile; by default the ledger is asked.
+        Results of earlier nights, if the caller knows that they do not change meanwhile; by default from the ledger.
     """
     marks = ledger.marks(night)
     if memory is None:
@@ -114,7 +114,7 @@ class Memory:
     Attributes
     ----------
     sets, flux
-        What may stand in for the night's own calibrations.
+        Possible replacements of the night's own calibrations.
     figures
         Of traces and wavelengths of the newest good geometry.
     place
@@ -134,7 +134,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     since = max(oldest.strftime("%Y%m%d"), changed)
     sets: list[CalibrationSet] = []
     figures = None
-    # the geometry is held against the last good one of the instrument as it is; to serve, a set must be young enough
+    # the geometry is compared with the last good one of the instrument as it is; to be used, a set must be young enough
     for number, other in enumerate(ledger.nights_with("flat", since=changed, before=night)):
         if other < since and (figures is not None or number > MAX_LOOKED):
             break

@@ -55,11 +55,11 @@ class Dispatcher:
     clock : callable
         The time now, UTC.
     report : Report
-        Told one event at a time.
+        Gets one event at a time.
     on_done : callable
         Called from any thread with (key, job, future) when a job ends; hands over to the thread that owns the ledger.
     on_booked : callable
-        Told (job, state, seconds) when the ledger has it.
+        Called with (job, state, seconds) when the ledger has it.
     pin_fallbacks : bool
         Leave alone what was reduced with an earlier night's calibrations once tonight's are there.
     patient : bool
@@ -147,7 +147,7 @@ class Dispatcher:
         final : bool, optional
             No more frames come; by default what the clock says.
         rows, memory : optional
-            The night's frames, and what earlier nights tell, by whoever knows that they do not change meanwhile; by
+            The night's frames, and results of earlier nights, if the caller knows that they do not change meanwhile; by
             default the ledger is asked.
         """
         rows = self.ledger.frames(night) if rows is None else rows
@@ -212,7 +212,7 @@ class Dispatcher:
         job = self.running[key]
         outcome = outcome_of(future)
         if outcome.state == "done" and (spoilt := self.custody.spoilt(job)):
-            # what was made of it is as wrong as it was, and would keep its name and key when the input is mended
+            # what was made of it is as wrong as it was, and would keep its name and key when the input is corrected
             reason = f"{spoilt} was changed by another program before it was read; both are made again"
             outcome = replace(outcome, state="transient", reason=reason, products=())
         if outcome.state == "transient":
@@ -284,7 +284,7 @@ class Dispatcher:
         return {path for job in self.running.values() for path in job.outputs.values()}
 
     def _tell(self, plan: Plan) -> None:
-        """What waits, which calibrations serve, what is offered: a line when it changes, never twice."""
+        """What waits, which calibrations are used, what is offered: a line when it changes, never twice."""
         for node in plan.nodes:
             if node.state is State.WAITING and not node.active:
                 self._once(plan.night, node.job.step, node.job.label, "waits", node.reason, minor=True)
@@ -332,7 +332,7 @@ def _rests_on_none(node: Node, made_by: Mapping[str, Node]) -> bool:
 
 
 def _shows_another(node: Node, made_by: Mapping[str, Node]) -> bool:
-    """A picture that is still to be drawn, of a product that has been made anew or is lost."""
+    """A picture that is still to be drawn, of a product that has been remade or is lost."""
     shown = [made_by.get(path.name) for paths in node.job.inputs.values() for path in paths]
     return RECIPE[node.job.step].shows and any(one is None or one.lost or one.state is State.DONE for one in shown)
 

@@ -1,4 +1,4 @@
-"""`sedmd scan --dry-run`: what would become of a night, without touching anything."""
+"""`sedmd scan --dry-run`: the expected outcome of a night, without touching anything."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from sedmd.run.runner import Row, table
 def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
     """A table of the night's raw files, the jobs that would be done, and what is missing.
 
-    Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was left
-    out, what is done already, and which earlier calibrations could serve.
+    Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was
+    excluded and done already, and which earlier calibrations could be used.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
 
 
 def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
-    """Whether a run would leave this file as it was read, or was left out."""
+    """Whether a run would keep this file as it was read, or excluded."""
     seen = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
     return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 

@@ -71,7 +71,9 @@ class Report:
             # a full or missing log disk must not stop the reduction; the line went to the stream already
             path = self._redux_root / night / "sedmd.log"
             try:
-                path.parent.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
+                path.parent.mkdir(
+                    exist_ok=True
+                )  # not its parents: a redux root that is not mounted must not be created
                 with open_to_append(path) as file:
                     file.write(f"{line}\n".encode())
             except PermissionError:

@@ -33,7 +33,7 @@ from sedmd.run.readers import Readers, StillReading
 _AT_WORK = ("~", ".tmp", ".part", ".partial")
 #: A name that was meant to be one of a raw frame.
 _LIKE_A_FRAME = re.compile(r"(ifu.*)(\.fits(?:\.gz|\.fz)?)", re.IGNORECASE | re.DOTALL)
-#: So many places of a frame are looked at when it comes once more.
+#: So many places of a frame are checked when it comes once more.
 MOST_PLACES = 16
 #: The array of a raw frame (rows, columns); None: that of any camera of the spectrograph. Tests have a small one.
 ARRAY_SHAPE: tuple[int, int] | None = None
@@ -65,7 +65,7 @@ class Corrections:
         return cards_for(self._mends[night], stem_of(path)) if self._mends[night] else {}
 
     def clear(self) -> None:
-        """Ask the ledger anew."""
+        """Ask the ledger again."""
         self._nights = None
         self._mends.clear()
 
@@ -123,14 +123,14 @@ def take_in(
         text = unread(path, fault) if isinstance(fault, Died) else str(fault)
         return quarantined(path, text, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     except OSError as error:
-        # the disk, not the frame: it is looked at again
+        # the disk, not the frame: it is read again
         reason = unreadable(path, error)
         state = "deferred"
         return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, state=state, mends=mends)
     except MemoryError:
         raise
     except Exception as error:
-        # the border of intake: whatever a file does to its reader costs that file only
+        # the boundary of intake: a fault of a file costs that file only
         reason = fault_of_program(path, error)
         return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     return FrameRow(

@@ -1,7 +1,7 @@
-"""The products on disk against the ledger: what is missing or was changed by somebody else, and what is put aside.
+"""The products on disk against the ledger: what is missing or was changed by somebody else, and what is moved aside.
 
 The bytes of a product are the truth, not its time stamp: an archive that was unpacked or copied without its times holds
-the same products. Nothing that was put aside is ever overwritten, and nothing is given up that cannot be made again.
+the same products. Nothing that was moved aside is ever overwritten, and nothing is given up that cannot be remade.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sedmd.run.event_log import WARNING, Report
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
-#: So many names are told in one line.
+#: So many names are listed in one line.
 NAMES_TOLD = 5
 
 
@@ -42,7 +42,7 @@ class Custody:
     redux_root : Path
     report : Report
     once : callable
-        Told what does not change by itself.
+        Reports what does not change by itself.
     monotonic : callable
         Seconds.
     """
@@ -65,20 +65,20 @@ class Custody:
     def check(self, night: str, *, busy: Collection[Path] = (), budget_s: float = math.inf) -> bool:
         """Forget products that were deleted or changed by somebody else, so that they are made again.
 
-        A changed file is put aside: if nothing makes it again, it must not pass for the product that it was. One whose
-        raw frames are gone stays where it is, and known: nothing could make it again.
+        A changed file is moved aside: if nothing makes it again, it must not pass for the product that it was. One
+        whose raw frames are gone stays where it is, and known: nothing could make it again.
 
         Parameters
         ----------
         busy : collection of Path
-            Products that are being made anew, and not booked yet.
+            Products that are being remade, and not recorded yet.
         budget_s : float
             No further checksum is taken after so many seconds.
 
         Returns
         -------
         bool
-            Everything was looked at; False: call again for the rest.
+            Everything was checked; False: call again for the rest.
         """
         folder = self._redux_root / night
         if not folder.is_dir():
@@ -113,7 +113,7 @@ class Custody:
             known = {path.name: (path, *rest) for path, rest in self._ledger.product_files(folder.name).items()}
             for path in paths:
                 if path.name not in known:
-                    return path.name  # it was found changed while the job ran, and put aside
+                    return path.name  # it was found changed while the job ran, and moved aside
                 place, size, mtime_ns, sha256 = known[path.name]
                 if place != path:
                     continue  # the root was copied: the ledger still speaks of the other place
@@ -125,7 +125,7 @@ class Custody:
         return ""
 
     def move_aside(self, path: Path, night: str, what: str) -> str:
-        """Move a file out of the way, beside what lies there; where to. Empty, and told once, if that cannot be."""
+        """Move a file out of the way, beside what lies there; where to. Empty, and reported once, if that fails."""
         place = path.parent / SUPERSEDED
         try:
             make_folder(place)

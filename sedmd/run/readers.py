@@ -2,7 +2,7 @@
 
 A header, a gzip stream or a packed image may crash its reader, eat the memory or never end. The service hands a file to
 the kept process and waits a moment; then it goes on, and asks again. A file that takes seconds keeps that process for
-itself, up to a limit, while a new one serves the others. Whatever becomes of a process, its file gets a sentence.
+itself, up to a limit, while a new one reads the others. If a process dies, its file gets a sentence.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Readers:
                     self._kept = None
                     self.start()
                 else:
-                    self._renew(kept)  # this file begins anew when one of the others has ended
+                    self._renew(kept)  # this file starts again when one of the others has ended
         for key, reader in list(self._slow.items()):
             answer = self._answer(reader, 0.0)
             if answer is None and reader.took_s >= self._limit_s:
@@ -295,7 +295,7 @@ def _serve(pipe: Connection, memory_bytes: int, preload: tuple[str, ...]) -> Non
             answer = _answer(pipe.recv())
             try:
                 pipe.send(answer)
-            except (TypeError, AttributeError, ValueError):  # an error that cannot be sent is told by its text
+            except (TypeError, AttributeError, ValueError):  # of an error that cannot be sent, the text
                 pipe.send((False, Died(f"{type(answer[1]).__name__}: {answer[1]}")))
 
 

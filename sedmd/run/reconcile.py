@@ -1,4 +1,4 @@
-"""What came in against what came out: every raw file of a night and its product, and whatever does not add up."""
+"""What came in against what came out: every raw file of a night and its product, and all discrepancies."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def reconcile(
     on_disk : collection of Path
         Raw files in the night's directories.
     known : collection of Path
-        Files of these directories that the ledger knows, of whatever night.
+        Files of these directories that the ledger knows, of any night.
     product_sizes, found_sizes : mapping of Path to bytes
         Products according to the ledger, and as they are on disk.
     """

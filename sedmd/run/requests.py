@@ -1,4 +1,4 @@
-"""What operators ask for: do again, try again, leave out, correct, hold back, accept, look at.
+"""Requests of operators: redo, retry, forget, mend, hold, release, accept, scan.
 
 A request is a row that any process may leave in the ledger; whoever holds the lock carries it out here. Without a
 service the command takes the lock itself and does so at once.
@@ -62,12 +62,12 @@ def who_asked(told: str, user: int | None) -> str:
 
 
 def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:
-    """Do what was asked; the answer for the operator, one line. Whatever a request does, it costs that request only.
+    """Do what was asked; the answer for the operator, one line. A fault of a request costs that request only.
 
     Parameters
     ----------
     eyes : Eyes or None
-        Told which files to read again or never again; None when nobody watches.
+        Knows which files to read again or never again; None when nobody watches.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: E
 
 
 def wake(night: str, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) -> bool:
-    """Have a night looked at until it ends, an old one too; False if it has no raw directories."""
+    """Have a night scanned until it ends, an old one too; False if it has no raw directories."""
     if eyes is not None:
         return eyes.wake_night(night)
     root = dispatcher.settings.paths.raw_root
@@ -177,7 +177,7 @@ def _retry(asked: _Asked) -> str:
 
 
 def _forget(asked: _Asked) -> str:
-    """A raw file is left out, as if it had never come."""
+    """A raw file is excluded, as if it had never come."""
     files = [row for row in asked.files() if row.state != "forgotten"]
     if not files:
         return asked.unknown()
@@ -207,7 +207,7 @@ def _release(asked: _Asked) -> str:
 
 
 def _accept(asked: _Asked) -> str:
-    """The night's geometry is right although it departs from the one before."""
+    """The night's geometry change is accepted."""
     if not asked.ledger.frames(asked.night):
         return f"refused: there are no frames of night {asked.night}"
     asked.ledger.mark(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
@@ -216,7 +216,7 @@ def _accept(asked: _Asked) -> str:
 
 
 def _scan(asked: _Asked) -> str:
-    """An old night is looked at."""
+    """An old night is scanned."""
     return f"night {asked.night} will be scanned"
 
 
@@ -266,7 +266,7 @@ def _corrections(cards: str) -> Mapping[str, Any]:
 
 
 def _files_of(asked: _Asked) -> list[Path]:
-    """Files that a correction is about: by their names, whatever night their headers tell."""
+    """Files that a correction is about: by their names, not by the night in their headers."""
     night, root = asked.night, asked.dispatcher.settings.paths.raw_root
     states: dict[Path, str] = {}
     for other in (neighbour(night, -1), night):

@@ -95,7 +95,7 @@ def reduce_nights(
     strict : bool
         Never take an earlier night's calibrations.
     progress : callable
-        Told (jobs done, jobs in all, label of the last).
+        Called with (jobs done, jobs in all, label of the last).
 
     Returns
     -------
@@ -114,7 +114,7 @@ def reduce_nights(
         clock=clock,
         report=report,
         on_done=lambda key, job, future: ended.put((key, job, future)),
-        pin_fallbacks=False,  # who reduces a night anew wants the best that there is by now
+        pin_fallbacks=False,  # who reduces a night again wants the best that there is by now
     )
     paths = raw_files(raw_directories(raw), settings.watch.pattern)
     for folder in raw_directories(raw):

@@ -1,4 +1,4 @@
-"""Where targets land, from what the ledger tells of earlier nights: see `sedmd.reduce.target.place`."""
+"""Target position in the field, from the ledger's earlier nights: see `sedmd.reduce.target.place`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sedmd.reduce.target.place import FieldPosition, Place, learn_place
 GIVEN_SPREAD = 1.5
 #: Older nights are not asked: the camera stays as it is for months, not for years.
 MEMORY_DAYS = 90
-#: So many landings tell the place and whether it jumped; more would only take time.
+#: So many positions tell the mean and whether it jumped; more would only take time.
 ENOUGH = 60
 
 
 def expected_place(
     settings: Settings, ledger: Ledger, night: str, *, refused: Callable[[str], bool], begins: Callable[[str], bool]
 ) -> Place:
-    """Where targets of a night are expected before any of its frames is looked at.
+    """Where targets of a night are expected before any of its frames is read.
 
     Parameters
     ----------
     refused : callable
-        A night whose geometry was not trusted: it teaches nothing.
+        A night with a geometry change that was not accepted: not used.
     begins : callable
         A night with which another geometry was accepted: what is older tells of another instrument.
 
     Notes
     -----
     Earlier nights only, so that a reprocessing does not know the future. An entry of `instrument.field_centres` says
-    where targets land; nothing is learned then.
+    the target position; nothing is learned then.
     """
     if settings.instrument.field_centre(night) is not None:
         spread = settings.extraction.pointing_arcsec
@@ -59,7 +59,7 @@ def field_positions_of(ledger: Ledger, night: str) -> list[FieldPosition]:
 def place_begun_with(ledger: Ledger, night: str) -> Place | None:
     """Where targets were expected when the first of a night's cubes was made; None before that.
 
-    A night goes on with the place that it was begun with, also when an earlier night is reduced anew meanwhile.
+    A night keeps the position that it was begun with, also when an earlier night is reduced again meanwhile.
     """
     for job in sorted(ledger.done_jobs(night, ("cube",)), key=lambda job: job.label):
         if isinstance(told := job.figures.get(EXPECTED), str):

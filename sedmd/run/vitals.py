@@ -58,7 +58,7 @@ class Vitals:
     watch_mode : str
         "inotify" or "poll".
     watch_fallback : str
-        Why polling serves although inotify was wanted; empty otherwise.
+        Why polling is used although inotify was wanted; empty otherwise.
     watcher_alive : bool
         The observer and each of its emitters.
     jobs_overdue : tuple of str
@@ -77,7 +77,7 @@ class Vitals:
     retries : int
         Jobs tried again since the start.
     fallback : (str, int) or None
-        Night of the calibrations that serve instead of tonight's, and how many nights old they are.
+        Night of the calibrations used instead of tonight's, and how many nights old they are.
     resident_bytes, open_files : int or None
         Of this process; see `own_use`.
     """

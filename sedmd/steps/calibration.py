@@ -46,7 +46,7 @@ from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_
 from sedmd.steps.reference import lamp_tables
 
 LAMPS = ("Hg", "Cd", "Xe")
-#: Wavelengths at which the dispersion is told [Angstrom]: both ends and the middle of what the lamps fix.
+#: Wavelengths at which the dispersion is reported [Angstrom]: both ends and the middle of what the lamps fix.
 DISPERSION_AT = (4500.0, 6500.0, 8500.0)
 #: Fewest traces with which a night is worth going on; the array has some 1500.
 MIN_SPAXELS = 300
@@ -106,7 +106,7 @@ def _other_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Names of the frames that are combined, and a warning for each that is left out."""
+    """Names of the frames that are combined, and a warning for each that is rejected."""
     pairs = list(zip(paths, reasons, strict=True))
     used = [path.name for path, reason in pairs if not reason]
     return used, tuple(f"{path.name} rejected: {reason}" for path, reason in pairs if reason)

@@ -193,7 +193,7 @@ def _sky_signal(separated: Separated, sky: np.ndarray) -> float:
 
 
 def _faint_spaxels(separated: Separated, n: int) -> np.ndarray:
-    """The spaxels with the least light: sky, whatever else is in the field."""
+    """The spaxels with the least light: sky, with any object in the field."""
     samples, flux = separated.samples, np.nan_to_num(separated.extracted.flux)
     count = np.bincount(samples.trace, minlength=n)
     level = np.bincount(samples.trace, flux, n) / np.maximum(count, 1)

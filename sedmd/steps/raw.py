@@ -38,7 +38,7 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     -------
     data : (n_y, n_x) integers
     header : Header
-        Cards that cannot be read are left out, so that none of them raises when it is asked for, and so are those that
+        Cards that cannot be read are skipped, so that none of them raises when it is asked for, and so are those that
         only the pipeline writes: a raw frame has no quality and no confidence.
 
     Raises

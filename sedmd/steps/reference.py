@@ -27,9 +27,9 @@ def lamp_tables(lamps: tuple[str, ...] = ("Hg", "Cd", "Xe")) -> dict[str, Lines]
 def sky_features() -> tuple[SkyFeature, ...]:
     """What flexure is measured on: atomic lines, whose wavelengths are known, and bands of OH, whose shape is typical.
 
-    The doubts are what the shape leaves open: none for a single line; the ratio of the sodium doublet changes between
-    mesosphere and street lamps; [O I] 6300 stands among OH and O2 and comes out 0.1-0.4 columns to the blue of what
-    5577 says in every night seen so far; OH bands change with the temperature of the upper atmosphere.
+    The uncertainties are what the shape leaves open: none for a single line; the ratio of the sodium doublet changes
+    between mesosphere and street lamps; [O I] 6300 stands among OH and O2 and comes out 0.1-0.4 columns to the blue of
+    what 5577 says in every night seen so far; OH bands change with the temperature of the upper atmosphere.
     """
     wavelength, energy = airglow_spectrum()
     photons = energy * wavelength

@@ -67,7 +67,7 @@ class DaskEngine(Closing):
     memory_limit_mb : int
         As ``[jobs] memory_limit_mb``; 0 leaves it to each worker.
     tell : callable
-        Told in a sentence when a worker comes, goes or is refused.
+        Called with a sentence when a worker comes, goes or is refused.
     wait_s : float
         So long `await_worker` waits.
     late_s, look_s : float
@@ -170,7 +170,7 @@ class DaskEngine(Closing):
             self._resolved.clear()
             self._changed.notify_all()
         for given, outcome in resolved:
-            with suppress(Exception):  # cancelled by whoever waited
+            with suppress(Exception):  # cancelled by the caller that waited
                 given.promise.set_result(outcome)
 
     def _place(self) -> None:

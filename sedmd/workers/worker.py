@@ -54,10 +54,10 @@ def run_job(steps_module: str, job: Job) -> Outcome:
             reason = not_ours(Path(os.fsdecode(error.filename))) or reason
         outcome = Outcome(state="transient", reason=reason, detail=traceback.format_exc(), no_room=_no_room(error))
     except Exception as error:
-        # the border of the worker: whatever a step raises costs that job only
+        # the boundary of the worker: an error of a step costs that job only
         reason = f"step {job.step} stopped with {type(error).__name__}: {_line(error)}"
         outcome = Outcome(state="failed", reason=reason, detail=traceback.format_exc())
-    if outcome.no_room:  # looked at now: when it is booked there may be room again
+    if outcome.no_room:  # checked now: when it is recorded there may be room again
         folder = next((path.parent for path in job.outputs.values()), Path())
         outcome = replace(outcome, free_bytes=free_bytes(folder))
     return replace(outcome, seconds=time.monotonic() - begun)

@@ -193,12 +193,12 @@ def saved_as(spectrum: FinalSpectrum) -> str:
 
 
 def inputs_of(spectrum: FinalSpectrum) -> dict[str, str]:
-    """Checksums of a spectrum's files as they are now; a text that is not there is left out."""
+    """Checksums of a spectrum's files as they are now; a text that is not there is omitted."""
     return {path.name: sha256_of(path) for path in (spectrum.fits, spectrum.ascii) if path.exists()}
 
 
 def of(spectrum: FinalSpectrum) -> Classification | None:
-    """The classification of exactly these files; None when there is none, or when the spectrum was made anew since."""
+    """The classification of exactly these files; None when there is none, or when the spectrum was remade since."""
     try:
         made = read(path_of(spectrum.fits.parent, saved_as(spectrum)))
         return made if dict(made.inputs) == inputs_of(spectrum) else None

@@ -48,7 +48,7 @@ class Done:
     ----------
     product : str
     state : str
-        "classified", "kept" (done before, nothing changed), "left out", "waiting" (there is no engine),
+        "classified", "kept" (done before, nothing changed), "skipped", "waiting" (there is no engine),
         "would classify", "removed" (of a spectrum that is no more) or "failed".
     text : str
         One line for an operator.

@@ -63,7 +63,7 @@ class Rule:
     score : float
         What the best match must reach.
     z_apart : float
-        A match whose redshift is further than this from the middle one does not agree, whatever its type.
+        A match whose redshift is further than this from the middle one does not agree, with any type.
     """
 
     best: int = 5

@@ -21,7 +21,7 @@ from sedmd.host.files import sha256_of
 from sedmd.reduce.numeric.containers import Spectrum
 
 INDEX = "template_index.json"
-#: Wavelengths that are given to it, Angstrom: those that SNID is told to use.
+#: Wavelengths that are given to it, Angstrom: those that SNID uses.
 LOW, HIGH = 4000.0, 9500.0
 #: It wants 2000 Angstrom of spectrum.
 _LEAST_BINS = 30

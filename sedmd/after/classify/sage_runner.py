@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: So many of the best matches are told.
+#: So many of the best matches are reported.
 TOLD = 60
 
 

@@ -1,4 +1,4 @@
-"""Somebody is told: what stops a night and mends itself by nobody, once, with what to do."""
+"""Alerts: what stops a night and does not recover by itself, sent once, with what to do."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sedmd.host.mounts import free_bytes
 from sedmd.plan.deadlines import deadlines
 from sedmd.run.status import snapshot
 
-#: So many restarts by systemd are told, and then again so many.
+#: An alert after so many restarts by systemd, and then again after so many.
 RESTARTS = 5
 #: A command of the site that takes longer is stopped, seconds.
 COMMAND_S = 60.0
 
 
 class NotTold(NotNow):
-    """The command of the site did not take an alert; it is told the next time."""
+    """The command of the site failed to take an alert; it is sent the next time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +96,16 @@ def send_alerts(
     clock: Callable[[], datetime],
     run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
 ) -> list[Alert]:
-    """Tell what was not told yet, by the site's command if there is one, else by mail; what was told now.
+    """Send what was not sent yet, by the site's command if there is one, else by mail; what was sent now.
 
-    What is over and comes again is told again.
+    What is over and comes again is sent again.
 
     Raises
     ------
     ConfigError
         Neither [mail] host nor alert_command is set.
     MailAway, MailRefused, NotTold
-        It was not told.
+        It was not sent.
     """
     mail = settings.mail
     if not mail.alert_command and not mail.host:

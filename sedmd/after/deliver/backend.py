@@ -22,7 +22,7 @@ class Refused(SedmError):
 
 
 class Closed(SedmError):
-    """Nothing will be taken before somebody has mended the configuration or the account."""
+    """Nothing will be accepted before somebody has corrected the configuration or the account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

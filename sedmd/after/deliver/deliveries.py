@@ -1,4 +1,5 @@
-"""What was sent to whom, and what still has to be: a table of the ledger, written by whoever holds the sender's lock.
+"""What was sent to whom, and what still has to be: a table of the ledger, written by the process that holds the
+sender's lock.
 
 It lives beside the service's own tables, so it may be written while the service runs.
 """

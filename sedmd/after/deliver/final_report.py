@@ -1,4 +1,4 @@
-"""The final report of a night: sent once, recorded, anew only on purpose."""
+"""The final report of a night: sent once, recorded, resent only on purpose."""
 
 from __future__ import annotations
 

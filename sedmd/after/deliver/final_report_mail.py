@@ -20,7 +20,7 @@ from sedmd.observation.own_files import known_in
 from sedmd.run.nightend import REPORT as NIGHT_REPORT
 from sedmd.run.status import render, snapshot
 
-#: The report of the night, the best one first; without any the state of the night is told.
+#: The report of the night, the best one first; without any the state of the night is sent.
 REPORTS = ("report.txt", NIGHT_REPORT)
 #: Appended to the report if it is there: what was uploaded.
 UPLOADS = "report_ztf.txt"
@@ -97,7 +97,7 @@ def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tup
 def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> EmailMessage:
     """The mail.
 
-    Its number (Message-ID) follows from night and content, so that a second copy can be told; `anew` counts how often
+    Its number (Message-ID) follows from night and content, so that a second copy is recognised; `anew` counts how often
     it was sent on purpose before, and makes another number.
     """
     mailed = EmailMessage(policy=SMTP)
@@ -137,7 +137,7 @@ def _report(settings: Settings, night: str, *, now: datetime) -> str:
 def _read(path: Path) -> str | None:
     try:
         return text_of(path)
-    except OSError:  # none, or nothing that can be read: the next best is told
+    except OSError:  # none, or nothing that can be read: the next best is used
         return None
 
 

@@ -58,7 +58,7 @@ class Answer:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """An answer that leads elsewhere is the answer; where it leads is not even looked at: it may be no address."""
+    """An answer that leads elsewhere is the answer; where it leads is not even parsed: it may be no address."""
 
     def http_error_302(self, *_: object) -> None:
         return None
@@ -67,7 +67,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, timeout_s: float) -> Answer:
-    """Send a request with a JSON body and read the whole answer, whatever its status.
+    """Send a request with a JSON body and read the whole answer, for any status.
 
     Parameters
     ----------

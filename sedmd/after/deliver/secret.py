@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sedmd.core.errors import ConfigError
 
-#: What the units hand on by LoadCredential=, by the setting that it stands for.
+#: What the units hand on by LoadCredential=, by the setting that it replaces.
 UPLOAD_TOKEN, MAIL_PASSWORD = "upload-token", "mail-password"
 #: Where systemd puts it.
 _HANDED_ON = "CREDENTIALS_DIRECTORY"

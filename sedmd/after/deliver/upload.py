@@ -285,7 +285,7 @@ def write_report(settings: Settings, service: str, queue: Deliveries, night: str
         + (f"{when[line.product]:%Y-%m-%d %H:%M} UT: {line.text}" if line.fresh else line.text)
         for line in sorted(lines, key=lambda line: line.product)
     ]
-    # what was sent of a product before it was made anew, or before it was graded down
+    # what was sent of a product before it was remade, or before it was graded down
     told = {line.product: line.text for line in lines}
     older = [
         f"{one.product:32} {'earlier':9} {one.changed:%Y-%m-%d %H:%M} UT: {one.receipt}"

@@ -96,7 +96,7 @@ class Line:
 
     @property
     def older(self) -> bool:
-        """Calibrations or flux calibration of an earlier night serve."""
+        """Calibrations or flux calibration of an earlier night are used."""
         return bool(self.calibration_age or self.flux_age)
 
 
@@ -134,7 +134,7 @@ class Report:
     lost_s : float
         Exposure time of spectra graded 4 or 5 and of observations that failed.
     serving : tuple of str
-        Earlier calibrations that serve, in sentences.
+        Earlier calibrations that are used, in sentences.
     trouble : tuple of str
         Files that cannot be read, frames that are not used, calibrations that are missing.
     account : tuple of str

@@ -50,7 +50,7 @@ _DAMAGED = (OSError, ProductFault, KeyError, ValueError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What `publish` did: files written and removed (below the root), how many were as they should be, troubles."""
+    """What `publish` did: files written and removed (below the root), how many were as they should be, errors."""
 
     written: tuple[str, ...]
     removed: tuple[str, ...]
@@ -154,7 +154,7 @@ def _nights(root: Path) -> list[dict[str, Any]]:
 
 
 def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence[Path], errors: list[str]) -> Target:
-    """Copy a target's products, draw its pictures; whatever is missing or damaged costs itself only."""
+    """Copy a target's products, draw its pictures; a missing or damaged file costs itself only."""
     links, chart, field, finder = [], "", "", ""
     content = b""
     for label, path in (("FITS", one.fits), ("text", one.ascii), ("page", one.page), *_comparisons(one, line)):
@@ -185,7 +185,7 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
             folder.add(name, _source(picture), lambda: jpeg_apart(picture))
             finder = name
         except Exception as error:
-            # the border: whatever is in a stranger's picture costs that picture only
+            # the boundary: a fault of a stranger's picture costs that picture only
             why = plain(sentence(chart_path, error))
             errors.append(f"finder {chart_path.name} is not on the page: {why}")
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))

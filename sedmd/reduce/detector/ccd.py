@@ -77,7 +77,7 @@ def debias(
 def _level_under_light(
     above: NDArray[np.floating], master: MasterBias, sections: Sections
 ) -> tuple[NDArray[np.floating], str]:
-    """Level of the rows of an exposed frame, its master bias taken off, and its origin.
+    """Level of the rows of an exposed frame, its master bias subtracted, and its origin.
 
     From scan columns that are dark; where light falls into all of them, the level that the biases had. It may have
     drifted since by some ADU, which go into the background between the traces.
@@ -113,8 +113,8 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     Returns
     -------
     combined : Image of the mean exposure
-    scales : n floats, brightness of each exposure in units of the typical one; 0 for an exposure that was left out
-    reasons : n str, why an exposure was left out; empty where it was not
+    scales : n floats, brightness of each exposure in units of the typical one; 0 for a rejected exposure
+    reasons : n str, why an exposure was rejected; empty where it was not
 
     Raises
     ------
@@ -124,7 +124,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     Notes
     -----
     A lamp flickers, so the exposures are brought to a common level first. An exposure without the lamp's light, or with
-    less than half or more than twice that of the typical one, is left out. Brightness is that of the spectra above the
+    less than half or more than twice that of the typical one, is rejected. Brightness is that of the spectra above the
     gaps beside them: light that makes no spectra does not count. Pixels far above the others' level are cosmic rays.
     Exposures whose spectra lie on other pixels were taken before or after the instrument was touched: the newest that
     agree with one another are combined.

@@ -1,4 +1,4 @@
-"""What calibration frames must look like, whatever their headers say: light where a lamp was on, none in a bias.
+"""Checks of calibration frames by their pixels, not their headers: light where a lamp was on, none in a bias.
 
 All judgements are ratios to a noise that the frame itself must have, so none of them knows a lamp, a camera or a night.
 A reason is one sentence, with the figure and the limit.

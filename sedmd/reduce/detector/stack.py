@@ -82,7 +82,7 @@ def mean_of_near(
 
 @cache
 def sorting_network(n: int) -> NDArray[np.int64]:
-    """Exchanges that put n values in order, whatever they are: pairs of places, the lesser value goes to the first.
+    """Exchanges that sort any n values: pairs of places, the lesser value goes to the first.
 
     Merge exchange (Batcher 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2 M).
 

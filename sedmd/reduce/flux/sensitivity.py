@@ -51,7 +51,7 @@ class Sensitivity:
     scales : brightness of each star relative to the typical one
     scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
     floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
-        themselves stray from the smooth curve beyond their photon noise, and a tenth of the telluric correction
+        themselves scatter about the smooth curve beyond their photon noise, and a tenth of the telluric correction
     rejected : (name, how far its shape is off as a fraction) of stars that were not used
     """
 
@@ -158,7 +158,7 @@ def _odd_one(
 ) -> tuple[int, float] | None:
     """The star far off in level whose shape is furthest from what the others tell, and how far; None if all agree.
 
-    Of two that disagree the fainter is left out. Where the brightest stands alone above at least two others it is the
+    Of two that disagree the fainter is rejected. Where the brightest stands alone above at least two others it is the
     one that is asked for: no cloud makes a star brighter.
     """
     if len(responses) < 2:
@@ -177,9 +177,9 @@ def _odd_one(
 
 
 def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
-    """Rms of a star's response over that of other stars, outside the bands, level taken off: no less than so much.
+    """Rms of a star's response over that of other stars, outside the bands, level subtracted: no less than so much.
 
-    What photon noise makes of it, and twice the scatter of that, are taken off.
+    What photon noise makes of it, and twice the scatter of that, are subtracted.
     """
     clear = ~(band | (rest.telluric > 0.002)) & np.isfinite(rest.value) & (np.nan_to_num(response.ratio) > 0)
     clear &= np.nan_to_num(response.error, nan=np.inf) < 0.5 * np.nan_to_num(response.ratio)
@@ -284,7 +284,7 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
 
 
 def _residual_scatter(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
-    """Running rms of the stars' residuals outside the bands with their photon noise taken off, fraction."""
+    """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)
     kernel = np.ones(window)

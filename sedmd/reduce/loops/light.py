@@ -92,7 +92,7 @@ def fit_columns(column, start, y, sigma, light, weight, table, step, half_height
     Notes
     -----
     The normal equations are scaled to a diagonal of ones; their other elements are then the correlations of
-    neighbouring profiles. Two traces on top of each other cannot be told apart: their correlation is held below one so
+    neighbouring profiles. Two traces on top of each other cannot be separated: their correlation is held below one so
     that both keep a finite, very uncertain flux instead of ending the fit for everybody. The variance is the diagonal
     of the inverse to second order in the correlations.
     """
@@ -211,7 +211,7 @@ def shift_columns(  # type: ignore[no-untyped-def]
     flux : (n,) electron; NaN counts as none
     residual, weight, left_out : (n_x, n_y) electron, electron**-2, and pixels that must not count
     table, slope : the profile and its derivative with t, see `look_up`
-    doubt : share of a pixel's light in a trace that the profile is not sure of: a standard error beside the noise's
+    doubt : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the noise's
     sums : (m, 2) is filled for each column: sum of weight x slope**2, sum of weight x slope x residual
     """
     ny = residual.shape[1]

@@ -17,7 +17,7 @@ from sedmd.reduce.numeric.hexagon import cell_area, cell_vertices
 from sedmd.reduce.target.overlap import shares_in_unit_circle
 from sedmd.reduce.target.psf import Psf, image
 
-#: The aperture's shares are worked out anew when refraction has moved it by this much.
+#: The aperture's shares are computed again when refraction has moved it by this much.
 _STEP_ARCSEC = 0.05
 #: The sky annulus, in units of the semi-major axis and in arcsec beyond it (kpy Extractor: f = 1.5, a f + 3 f).
 SKY_INNER, SKY_WIDTH_ARCSEC = 1.5, 4.5
@@ -278,8 +278,8 @@ def enclosed_fraction(
 ) -> FloatArray:
     """Share of a point source's light that `extract_ellipse` finds when the source sits at the aperture's centre.
 
-    What the wings add to the sky annulus is taken off, as the extraction takes it off. Dividing by this share turns the
-    flux in the aperture into the flux of the source.
+    What the wings add to the sky annulus is subtracted, as the extraction subtracts it. Dividing by this share turns
+    the flux in the aperture into the flux of the source.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The spectrum of a target without an observer, and how much it is to be trusted."""
+"""The spectrum of a target without an observer, and the confidence in it."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from sedmd.reduce.target.target import Candidate, Concern, Look, candidates, lik
 
 #: A galaxy whose middle is farther off is a neighbour [arcsec].
 HOST_ARCSEC = 6.0
-#: Candidates with a chance above this are looked at more closely, at most so many.
+#: Candidates with a chance above this are examined more closely, at most so many.
 CONTENDER, MOST_CONTENDERS = 0.02, 3
 #: A point of a smaller share of a source's light makes no host of it.
 LEAST_RIVAL = 0.05
 #: Wider than this, in units of the seeing, a source is no star; fainter than this share of its host, a part of it.
 EXTENDED, PART_OF_HOST = 1.4, 0.3
-#: Nearer than this, star and host cannot be told to be two [arcsec]; error of a width that was fitted in passing.
+#: Nearer than this, star and host cannot be separated [arcsec]; error of a width that was fitted in passing.
 SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
-#: Trust from which a doubt is not worth mentioning.
+#: Confidence from which a concern is not worth mentioning.
 NO_CONCERN = 0.985
-#: Signal-to-noise ratio per bin from which a spectrum without doubts is good; acceptable below.
+#: Signal-to-noise ratio per bin from which a spectrum without concerns is good; acceptable below.
 GOOD_SNR = 5.0
 
 
@@ -99,16 +99,16 @@ def extract_target(
     standard: bool = False,
     concerns: Sequence[Concern] = (),
 ) -> Automatic:
-    """Find the target in one exposure or in A and B, and extract it with whatever else is there taken into account.
+    """Find the target in one exposure or in A and B, and extract it, with all other light in the field modelled.
 
     Parameters
     ----------
     looks : one exposure, or A and B
     gain_b : (n_wave,) or float, counts in B for one in A (see `extract_pair`)
-    places : where targets land, one as likely as the other; by default that is not known
+    places : expected target positions, equally likely; by default unknown
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
-    concerns : what else speaks against it: its calibrations, say
+    concerns : other concerns: about its calibrations, for example
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What speaks for and against a spectrum that was extracted without an observer: each reason with its weight."""
+"""Concerns about a spectrum that was extracted without an observer: each reason with its confidence factor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SNR_RANGE = (4500.0, 8500.0)
 #: Share of host light, in units of the target's, at which half the levels are right within 15 per cent (measured by
 #: tests/benchmarks/automatic.py): below a tenth all are.
 HALF_SOUND = 0.37
-#: What is finer than so many bins is looked at for what is left of the sky's lines.
+#: Structure finer than so many bins is searched for residuals of sky lines.
 FINE_BINS = 11
 
 
@@ -49,7 +49,7 @@ def snr_of(wavelength: NDArray[np.floating], point: PointSpectrum) -> float:
 
 
 def _rises(value: float, middle: float, width: float) -> float:
-    """From 0 to 1 about `middle`: an even chance there, sure at two widths above."""
+    """From 0 to 1 about `middle`: an even chance there, certain at two widths above."""
     return float(norm.cdf((value - middle) / width))
 
 
@@ -98,7 +98,7 @@ def about_noise(snr: float) -> Concern:
 
 
 def about_hosts(hosts: Sequence[Host]) -> list[Concern]:
-    """Light of a host was told from the target's, as far as that goes."""
+    """Light of a host was separated from the target's, as far as possible."""
     if not hosts:
         return []
     share = max(abs(host.share) for host in hosts)
@@ -143,7 +143,7 @@ def about_sharpness(source: Source) -> Concern:
 
 
 def about_edge(look: Look, psf: Psf) -> Concern:
-    """Light that fell beside the array is guessed from the rest."""
+    """Light that fell outside the array is estimated from the rest."""
     cube, shift = look.cube, look.refraction
     at = np.linspace(0, len(cube.wavelength) - 1, 5).astype(int)
     shape = image(psf, cube.spaxels, cube.wavelength[at], shift.east[at], shift.north[at])

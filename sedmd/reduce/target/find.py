@@ -90,8 +90,8 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
     Notes
     -----
     A matched filter: the image of a source of typical seeing is slid over all spaxels in all bands together, with the
-    sky level of each band free; the best place is then fitted, taken off, and the search repeated. Spaxels at the rim
-    of the array, which catch part of their light only, are searched last and only if nothing else was found.
+    sky level of each band free; the best position is then fitted, subtracted, and the search repeated. Spaxels at the
+    rim of the array, which catch part of their light only, are searched last and only if nothing else was found.
     """
     flux = bands.flux.copy()
     noise = _sky_noise(flux, bands.variance)
@@ -148,7 +148,7 @@ def _photon_snr(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> flo
 
 
 def without(bands: Bands, spaxels: Spaxels, sources: Iterable[Source]) -> Bands:
-    """The bands with the light of some sources taken off, and what that leaves uncertain added to the variance."""
+    """The bands with the light of some sources subtracted, and what that leaves uncertain added to the variance."""
     flux, variance = bands.flux, bands.variance
     for source in sources:
         shape = image(source.psf, spaxels, bands.wavelength, bands.east, bands.north)

@@ -45,7 +45,7 @@ class Host:
     ----------
     alone : Shape of the image if there is one source only, star or galaxy
     star : Psf of the point source, fitted together with the host
-    image : Psf, the host's image: an elliptical Moffat profile stands for any galaxy blurred by the seeing
+    image : Psf, the host's image: an elliptical Moffat profile represents any galaxy blurred by the seeing
     share : host light that an extraction without it would count as the source's, in units of the source's light
     significance, host_significance : of the point source beside the host, and of the host
     gain : chi-square that the host takes off the fit of the point source alone

@@ -1,4 +1,4 @@
-"""Where in the field targets land: learned from where standard stars and clear targets were found.
+"""Expected target position in the field: learned from the positions of standard stars and clear targets.
 
 The telescope is sent from the acquisition camera to the IFU by a fixed step; no card tells where in the field that
 puts a target. It is several spaxels from the middle, the same for months within one or two spaxels, and another after
@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-#: Spread, in each axis, of where targets land while nothing is touched, before it is measured: one to two spaxels
+#: Spread, in each axis, of target positions while nothing is touched, before it is measured: one to two spaxels
 #: (published positions of 2019 to 2021), so two [arcsec]; and how many measured coordinates that is worth.
 USUAL_SPREAD, USUAL_WORTH = 1.1, 6
 #: Nothing is known better than to a spaxel [arcsec]: now and then a guide star was a poor one.
@@ -24,9 +24,9 @@ LEAST_SPREAD = 0.6
 #: Spread, in each axis, about the middle of the field while nothing is known [arcsec]: twice that of the published
 #: positions, which is the field but for its rim.
 ANYWHERE = 4.0
-#: Farther from the others than this, in units of their spread, a landing is not one of them.
+#: Farther from the others than this, in units of their spread, a position is an outlier.
 OUTLIER = 3.5
-#: So many landings after a jump are needed to see it, and so much chi-square (two degrees of freedom, dozens of places
+#: So many positions after a jump are needed to see it, and so much chi-square (two degrees of freedom, dozens of places
 #: at which a jump is looked for).
 MIN_AFTER_JUMP, JUMP_CHI2 = 3, 20.0
 #: Variance of a median in units of that of a mean.
@@ -54,7 +54,7 @@ class Place:
     x_arcsec, y_arcsec : float
         East and North of the middle of the field.
     spread_arcsec : float
-        1 sigma in each axis: how far targets land from there, the error of the place itself included.
+        1 sigma in each axis: scatter of targets about it, the error of the position itself included.
     source : str
         How it is known: ``12 exposures since 20211002``, ``settings``; empty when it is not.
     """
@@ -78,7 +78,7 @@ class Place:
 
     @property
     def count(self) -> int:
-        """Landings that it was learned from; 0 where it was not learned."""
+        """Positions that it was learned from; 0 where it was not learned."""
         found = _COUNT.match(self.source)
         return int(found.group(1)) if found else 0
 
@@ -110,7 +110,7 @@ class Place:
 
 
 def learn_place(positions: Sequence[FieldPosition]) -> Place:
-    """Where targets land since the last jump.
+    """The target position since the last jump.
 
     Parameters
     ----------
@@ -119,13 +119,13 @@ def learn_place(positions: Sequence[FieldPosition]) -> Place:
     Returns
     -------
     Place
-        Not known if there are no landings, or if they agree on nothing.
+        Not known if there are no positions, or if they do not agree.
 
     Notes
     -----
-    A jump is where the landings fall apart into two groups, each about its own median, that differ by far more than the
-    errors of these; what is before it is forgotten, and the rest is looked at again. Three landings that agree must
-    tell of a jump; one or two that lie elsewhere are strays. The spread counts one or two spaxels as three landings'
+    A jump is where the positions fall into two groups, each about its own median, that differ by far more than the
+    errors of these; what is before it is forgotten, and the rest is examined again. Three positions that agree must
+    tell of a jump; one or two elsewhere are outliers. The spread counts one or two spaxels as three positions'
     worth of what is known beforehand, so that two that agree by chance do not claim to know better.
     """
     if not positions:
@@ -152,7 +152,7 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
 
     Notes
     -----
-    A star that lies where targets landed before is one landing more. One that lies elsewhere tells of a jump, or was
+    A star at the target position of before is one position more. One that lies elsewhere tells of a jump, or was
     badly pointed: a target may be at either place.
     """
     x, y = star
@@ -172,7 +172,7 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
 
 
 def _learned(x: float, y: float, spread: float, count: int, since: str) -> Place:
-    """The place of a mean, for the next one that lands: its own spread and the error of the mean."""
+    """The place of a mean, for the next target: its own spread and the error of the mean."""
     wide = spread * math.sqrt(1 + 1 / count)
     if wide > ANYWHERE:
         return Place()

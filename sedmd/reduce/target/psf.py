@@ -208,7 +208,7 @@ def fit_psf(
     sky = sky_terms(part, start, len(flux))
 
     def fitted(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
-        """The source's light, and what is left when sky and source are taken off."""
+        """The source's light, and what is left when sky and source are subtracted."""
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
         shape = _image(psf, part, corners, area, bands.wavelength, bands.east, bands.north)
         design = np.concatenate([shape[..., None], sky], axis=-1)
@@ -277,7 +277,7 @@ def extract_point(
     cube : Cube
     psf : Psf
     refraction : Refraction on the cube's grid
-    others : (n_wave, n_spaxel) each, images of other light in the field, of whatever strength at each wavelength
+    others : (n_wave, n_spaxel) each, images of other light in the field, of any strength at each wavelength
     radius_arcsec : spaxels within this distance take part
     rounds : outliers are rejected and weights renewed this many times
 

@@ -92,7 +92,7 @@ def separate(
         flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
         del background
         model = model_image(moved, profile, flux)
-        # Both frames are filled anew by `judge`: until then they hold what is smoothed, so that none is made for it.
+        # Both frames are filled again by `judge`: until then they hold what is smoothed, so that none is made for it.
         free_weight(gap, weight, model, np.float32(PROFILE_ERROR), next_weight)
         background = smooth_background(np.subtract(data, model, out=residual), next_weight)
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.

@@ -108,7 +108,7 @@ def make_samples(
 
     Returns
     -------
-    Samples sorted by column, then row; samples whose centre is off the chip are left out
+    Samples sorted by column, then row; samples whose centre is off the chip are excluded
     """
     # Counted in columns that are used.
     first = -((every // 2 - np.clip(x_first, 0, shape[1])) // every)

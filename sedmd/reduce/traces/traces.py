@@ -168,7 +168,7 @@ def solve_traces(
     y_coeff : (n_trace, 3) present coefficients
     centre : (n_trace,) reference column
     trace, u, dy, weight : (n,) trace, abscissa, measured offset [pixel] and its inverse variance
-    prior_sigma : (3,) how far each coefficient may stray from the smooth field of its neighbours; inf = free
+    prior_sigma : (3,) how far each coefficient may deviate from the smooth field of its neighbours; inf = free
 
     Returns
     -------
@@ -303,7 +303,7 @@ def _misfit(
 
 
 def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.floating]:
-    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours."""
+    """Least error of a sample: grows where a sample is faint among bright neighbours."""
     typical = np.percentile(flux, 75) + 1e-9
     return floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sedmd.reduce.numeric.field import terms
 
-#: How many of its doubts a group's offset may be before it counts for less: a peak that is taken for another line is
-#: off by any amount.
+#: How many of its uncertainties a group's offset may be before it counts for less: a peak that is taken for another
+#: line is off by any amount.
 OFFSET_DOUBTS = 2.0
 #: How far the second, third ... Legendre term over `CURVE_RANGE` may bend the published curve, columns: some more than
 #: the curves of kpy, of pysedm and of prisms of the design's glasses differ by (6, 1.2, 0.4, 0.9, 0.2).
@@ -47,8 +47,8 @@ def fit_model(
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
     `ends` are the prism coordinates of the two ends of `CURVE_RANGE`. Returns coefficients (n, order + 1), residuals
-    (n, m), the weights (n, m) used and the strain. Every group has one offset common to the field, held by its doubt:
-    so a blend with a wrong wavelength, measured in 1500 spaxels, does not bend the solution.
+    (n, m), the weights (n, m) used and the strain. Every group has one offset common to the field, held by its
+    uncertainty: so a blend with a wrong wavelength, measured in 1500 spaxels, does not bend the solution.
     """
     column = np.stack([g.column for g in groups], axis=1)
     error = np.stack([g.error for g in groups], axis=1)
@@ -93,7 +93,8 @@ def fit_model(
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
-    # What the fit made least: offsets within their doubts by squares, a peak taken for another line by a logarithm.
+    # What the fit made least: offsets within their uncertainties by squares, a peak taken for another line by a
+    # logarithm.
     offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * uncertainty)) ** 2)
     penalty = (prior[higher] * solution[higher] ** 2).sum() + offsets.sum()
     return coeff, left, keep, float(penalty / len(groups))

@@ -256,7 +256,7 @@ def _combine(features: tuple[FeatureShift, ...]) -> Flexure:
     median = shift[order][min(int(half), shift.size - 1)]
     weight = np.where(np.abs(shift - median) < np.maximum(4 * error, 0.3), error**-2, 0.0)
     dx = float((weight * shift).sum() / weight.sum())
-    # Features that disagree make the result less sure than their own errors say.
+    # Features that disagree make the result less certain than their own errors say.
     used = weight > 0
     chi2 = float((weight * (shift - dx) ** 2).sum()) / max(int(used.sum()) - 1, 1)
     return Flexure(dx_px=dx, error_px=float(np.sqrt(max(chi2, 1.0) / weight.sum())), features=features)

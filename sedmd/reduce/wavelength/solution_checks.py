@@ -16,7 +16,7 @@ MIN_LAMP_GROUPS, MIN_GROUPS = 2, 8
 #: stand in every published line list of the instrument; beyond the last line a solution is a guess.
 BLUE_END, RED_END = 4400.0, 8200.0
 #: Largest strain: how hard the lines and the published curve had to be bent to agree, squared and in units of what is
-#: in doubt about them. About 1 when all is well; 3 is every group 1.7 of its doubt off.
+#: uncertain about them. About 1 when all is well; 3 is every group off by 1.7 of its uncertainty.
 MAX_STRAIN = 3.0
 #: Largest median scatter of the lamp lines about the solution [column]: a fifth of the width of a line. What places a
 #: line worse than that has not placed it but its neighbour.

@@ -25,7 +25,7 @@ from sedmd.reduce.wavelength.linefit import KNOWN_WIDTH_SIGMA, WIDTH_SIGMA, Grou
 GROUP_SEPARATION = 3.2
 #: Strong lines of a group within this many times that width have one shift: closer than two, they are one peak.
 BLEND_SEPARATION = 1.7
-#: Wavelength up to which lamp lines are trusted [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
+#: Wavelength up to which lamp lines are reliable [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
 REDDEST_RELIABLE = 9300.0
 #: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
 #: the next order's or the continuum's [Angstrom].
@@ -102,7 +102,8 @@ class WavelengthSolution:
     line_sigma_slope : float, relative change of that sigma per unit xi
     groups : tuple of (lamp, mean wavelength, median residual [column], rms residual [column])
     strain : float, how hard the lines and the published curve had to be bent to agree: the penalty of the group offsets
-        in units of their doubts and of the higher terms in units of their prior, per group; about 1 when all is well
+        in units of their uncertainties and of the higher terms in units of their prior, per group; about 1 when all is
+        well
     """
 
     scale: Scale
@@ -305,7 +306,7 @@ def _measure(
     known_width: bool,
     free_strengths: bool,
 ) -> list[Group]:
-    """Fit every group of one lamp in every spaxel, the light of the other groups taken off.
+    """Fit every group of one lamp in every spaxel, the light of the other groups subtracted.
 
     Only when the places are good may the strengths of lines be learned, and widths be taken for known: from a bad
     place, another ratio of the lines is as good an explanation as a shift.
@@ -342,7 +343,7 @@ def _measure(
             blend=blend,
             table=state.table[group],
             free=free_strengths,
-            # A line by itself tells its width; to a blend it is told, or it would answer a wrong ratio by its width.
+            # A line by itself fits its width; a blend gets it, or it would answer a wrong ratio by its width.
             width_sigma=KNOWN_WIDTH_SIGMA if known_width and group.size > 1 else WIDTH_SIGMA,
             others=others,
             max_shift=max_shift,
@@ -375,7 +376,7 @@ def _blend(
     """What the fit of a group of the given strength says about one of its blends, that of the lines `own`."""
     share, table = state.intensity[own] / state.intensity[own].sum(), state.table[own]
     part = float(state.intensity[own].sum()) / strength
-    # The place of a blend is told where its strong lines lie; any wavelength near by would do, as one shift is fitted.
+    # The position of a blend is that of its strong lines; any wavelength near by would do, as one shift is fitted.
     mean_xi = float(np.average(xi[own], weights=share**2))
     wavelength = float(scale.to_wavelength(np.array(mean_xi)))
     shift, error = fit.shift[:, number], fit.error[:, number]

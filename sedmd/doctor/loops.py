@@ -20,6 +20,6 @@ def compiled_loops(settings: Settings, environment: Environment) -> list[Finding
         text = "their machine code cannot be cached: each start compiles them again, for a minute"
         advice = "let this user write ~/.cache, or set XDG_CACHE_HOME to a directory that it may write"
         return [warning("compiled loops", text, advice)]
-    anew = f"{told.anew} compiled just now in {told.seconds:.0f} s" if told.anew else "compiled before"
+    how = f"{told.compiled_now} compiled just now in {told.seconds:.0f} s" if told.compiled_now else "compiled before"
     places = ", ".join(sorted({str(folder) for folder in told.folders}))
-    return [ok("compiled loops", f"{len(told.folders)}, {anew}; for this user cached in {places}")]
+    return [ok("compiled loops", f"{len(told.folders)}, {how}; for this user cached in {places}")]

@@ -510,7 +510,7 @@ def test_the_shipped_permissions_of_a_lock_do_not_matter(settings, machine):
     ("told", "level", "said"),
     [
         (Loops(folders=(Path("/c"), Path("/c"))), "ok", "2, compiled before; for this user cached in /c"),
-        (Loops(folders=(Path("/c"),) * 9, anew=4, seconds=31.4), "ok", "9, 4 compiled just now in 31 s"),
+        (Loops(folders=(Path("/c"),) * 9, compiled_now=4, seconds=31.4), "ok", "9, 4 compiled just now in 31 s"),
         (Loops(folders=(Path("/c"), None)), "warning", "cannot be cached"),
         (Loops(fault="ImportError: no llvmlite (exit status 1)"), "error", "no llvmlite"),
     ],

@@ -50,16 +50,16 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
         content = digest(written)
         if sent and not again:
             last = max(sent, key=lambda one: one.changed)
-            changed = " Its content has changed since." if last.content != digest(written, anew=last.tries) else ""
+            changed = " Its content has changed since." if last.content != digest(written, resent=last.tries) else ""
             hint = f"{changed} --again resends it"
             return Outcome(text=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
-        anew = len(sent)
-        content = digest(written, anew=anew)
-        mailed = message(written, mail, now=now, anew=anew)
+        resent = len(sent)
+        content = digest(written, resent=resent)
+        mailed = message(written, mail, now=now, resent=resent)
 
         def put(where: str, told: str, *, receipt: str = "", reason: str = "") -> None:
             # tries keeps the count that went into the content
-            queue.put(service, night, PRODUCT, content, where, text=told, receipt=receipt, reason=reason, tries=anew)
+            queue.put(service, night, PRODUCT, content, where, text=told, receipt=receipt, reason=reason, tries=resent)
 
         put(SENDING, f"is sent to {', '.join(mail.recipients)}")
         try:

@@ -94,10 +94,10 @@ def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tup
     return tuple(taken), tuple(too_large)
 
 
-def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> EmailMessage:
+def message(written: Letter, mail: Mail, *, now: datetime, resent: int = 0) -> EmailMessage:
     """The mail.
 
-    Its number (Message-ID) follows from night and content, so that a second copy is recognised; `anew` counts how often
+    Its number (Message-ID) follows from night and content, so that a second copy is recognised; `resent` counts how often
     it was sent on purpose before, and makes another number.
     """
     mailed = EmailMessage(policy=SMTP)
@@ -105,7 +105,7 @@ def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> Ema
     mailed["To"] = ", ".join(mail.recipients)
     mailed["Subject"] = " ".join(written.subject.split())
     mailed["Date"] = format_datetime(now)
-    mailed["Message-ID"] = f"<sedmd.{written.night}.{digest(written, anew=anew)[:24]}@{_domain(mail.sender)}>"
+    mailed["Message-ID"] = f"<sedmd.{written.night}.{digest(written, resent=resent)[:24]}@{_domain(mail.sender)}>"
     mailed["Auto-Submitted"] = "auto-generated"
     mailed.set_content(written.text, cte="quoted-printable")
     mailed.add_alternative(_html(written), subtype="html", cte="quoted-printable")
@@ -114,9 +114,9 @@ def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> Ema
     return mailed
 
 
-def digest(written: Letter, *, anew: int = 0) -> str:
+def digest(written: Letter, *, resent: int = 0) -> str:
     """SHA-256 of what a letter says, its plots included."""
-    total = hashlib.sha256(f"{written.night}\n{anew}\n{written.text}".encode())
+    total = hashlib.sha256(f"{written.night}\n{resent}\n{written.text}".encode())
     for path in written.attachments:
         total.update(path.name.encode() + hashlib.sha256(product_bytes(path)).digest())
     return total.hexdigest()

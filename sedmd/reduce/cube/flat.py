@@ -64,8 +64,8 @@ def spaxel_flat(
     for _ in range(rounds):
         model = reference[:, None] * curve
         # Photon noise, half a per cent for structure finer than the curve, and the uncertainty of the scattered light.
-        doubt = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_ERROR * scattered) ** 2
-        weight = np.where(good, 1.0 / (variance + doubt + 1e-12), 0.0) * reference[:, None] ** 2
+        uncertain = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_ERROR * scattered) ** 2
+        weight = np.where(good, 1.0 / (variance + uncertain + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)
         grey = np.maximum(curve.mean(axis=0), 0.05)

@@ -315,8 +315,8 @@ class Service:
             )
         else:
             self._take(new)
-            told = ", ".join(names) or "nothing"
-            self.report.event("", "service", "", f"configuration reloaded; changed: {told}", level=NOTICE)
+            text = ", ".join(names) or "nothing"
+            self.report.event("", "service", "", f"configuration reloaded; changed: {text}", level=NOTICE)
         finally:
             self.notifier.ready(self.status_line())
 

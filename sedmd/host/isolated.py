@@ -56,10 +56,10 @@ def apart(function: Callable[..., T], *given: Any, limit_s: float = LIMIT_S, mem
         with suppress(EOFError, OSError):  # of the pipe: it died while it answered
             answer = ours.recv() if ours.poll() else None
         if answer is not None:
-            good, told = answer
+            good, value = answer
             if good:
-                return told  # type: ignore[no-any-return]
-            raise told
+                return value  # type: ignore[no-any-return]
+            raise value
         process.join(max(0.0, min(1.0, until - time.monotonic())))
         if process.is_alive():
             raise Died(f"it took longer than {limit_s:g} s and was stopped")

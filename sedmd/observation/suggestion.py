@@ -14,7 +14,7 @@ from astropy.io import fits
 from sedmd.core.config import Extraction
 from sedmd.host.foreign_file import each
 from sedmd.observation.observed import Observation
-from sedmd.products.conditions import seeing_told
+from sedmd.products.conditions import known_seeing
 from sedmd.products.fitsio import primary_header
 from sedmd.products.target_positions import places_for
 from sedmd.raw.cards import truth
@@ -128,7 +128,7 @@ def _time(text: object) -> datetime | None:
 def _seeing(observation: Observation, star: fits.Header | None) -> Seeing | None:
     """As the night's standard star tells it."""
     airmass = observation.meta.get("airmass")
-    return seeing_told(star, airmass) if star is not None and isinstance(airmass, float) else None
+    return known_seeing(star, airmass) if star is not None and isinstance(airmass, float) else None
 
 
 def _star(sources: Sequence[Source]) -> Psf | None:

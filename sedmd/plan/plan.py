@@ -240,5 +240,5 @@ def job_key(
         In any order.
     outputs : mapping of role to file name
     """
-    told = [step, str(version), sorted(inputs), sorted(outputs.items()), options]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    found = [step, str(version), sorted(inputs), sorted(outputs.items()), options]
+    return hashlib.sha256(json.dumps(found, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -146,7 +146,7 @@ def lamp_sets(
 def unused(sets: Sequence[LampSet], used: Mapping[Kind, Series]) -> list[tuple[Frame, str]]:
     """Frames of these sets that are in none of the series used, and why."""
     serving = [frame for series in used.values() for frame in series.frames]
-    told = []
+    found = []
     for one in sets:
         ours = any(frame in one.frames for frame in serving)
         for frame in (frame for frame in one.frames if frame not in serving):
@@ -154,8 +154,8 @@ def unused(sets: Sequence[LampSet], used: Mapping[Kind, Series]) -> list[tuple[F
             if ours:
                 mine = used[frame.kind].frames if frame.kind in used else ()
                 why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} are used"
-            told.append((frame, why))
-    return told
+            found.append((frame, why))
+    return found
 
 
 def named(frames: Iterable[Frame]) -> str:

@@ -71,13 +71,15 @@ def set_statuses(
     """
     if len(sets) < 2 and concern is not Concern.MIXED:
         return []
-    told = []
+    found = []
     for number, one in enumerate(sets):
         tried = number < len(whys)
         if tried and not whys[number]:
             but = f", although a set {describe(concern, concern_text)}" if concern is Concern.MIXED else ""
-            told.append(SetStatus(span=one.span, text=f"{named(serving)}: used{but}", has_concern=bool(but)))
+            found.append(SetStatus(span=one.span, text=f"{named(serving)}: used{but}", has_concern=bool(but)))
         else:
             why = whys[number] if tried else describe(Concern.NONE, "")
-            told.append(SetStatus(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", has_concern=tried))
-    return told
+            found.append(
+                SetStatus(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", has_concern=tried)
+            )
+    return found

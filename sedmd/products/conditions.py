@@ -100,7 +100,7 @@ def refraction(conditions: Conditions, wavelength: FloatArray) -> tuple[FloatArr
     )
 
 
-def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | None:
+def known_seeing(star: Mapping[str, object], airmass: float | None) -> Seeing | None:
     """The seeing of an exposure at this airmass, from the header of a standard star's spectrum; None if it lacks it."""
     fwhm, above = within(star, "SEEING", 0.3, 20.0), within(star, "AIRMASS", 1.0, 10.0)
     if fwhm is None or above is None or airmass is None:
@@ -127,8 +127,8 @@ def _pressure(header: Mapping[str, object]) -> float:
 
 def _middle(header: Mapping[str, object], airmass: float | None, angle: float | None) -> tuple[float, float] | None:
     """Airmass and parallactic angle half an exposure after the start; None where the cards disagree or do not tell."""
-    told = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))
-    declination = next((value for value in told if value is not None and abs(value) <= 90), None)
+    given = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))
+    declination = next((value for value in given if value is not None and abs(value) <= 90), None)
     seconds = within(header, "EXPTIME", 0.0, 36000.0)
     if declination is None or seconds is None or airmass is None or angle is None:
         return None

@@ -122,8 +122,8 @@ def _variance_of(data: NDArray[np.floating], read_noise: float) -> NDArray[np.fl
 
 def _variance_from(image: Image, header: fits.Header, beside: tuple[str, Image] | None) -> str:
     """Where the variance of an image can be had from: its own pixels, a file beside it, or nowhere."""
-    told = fits.Card.fromstring(header.cards["RDNOISE"].image).value  # as a reader will see it
-    if np.array_equal(image.variance, _variance_of(np.asarray(image.data, np.float32), float(told))):
+    given = fits.Card.fromstring(header.cards["RDNOISE"].image).value  # as a reader will see it
+    if np.array_equal(image.variance, _variance_of(np.asarray(image.data, np.float32), float(given))):
         return FROM_PIXELS
     if beside is not None and np.array_equal(image.variance, beside[1].variance):
         return beside[0]

@@ -19,9 +19,9 @@ def target_position(header: Mapping[str, object]) -> tuple[float, float] | None:
     2018 to 2021 they are RA_OFF / cos Dec and DEC_OFF, minutes of arc, from the target, and are used without these
     where the first are missing.
     """
-    told = position(header, ("OBJRA", "OBJDEC"))
-    if told is not None:
-        return told
+    given = position(header, ("OBJRA", "OBJDEC"))
+    if given is not None:
+        return given
     encoder = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
     if encoder is None:
         return None

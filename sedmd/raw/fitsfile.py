@@ -297,8 +297,8 @@ def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Pa
 def _expected_hdus(hdus: list[_Hdu], min_hdus: int, extra: int) -> int:
     """How many there must be: by the configuration, by NEXTEND of the (packed) primary, and fpack's own empty one."""
     text = hdus[extra].cards.get("NEXTEND", "") if len(hdus) > extra else ""
-    told = int(text) + 1 if re.fullmatch(r"[0-9]{1,9}", text) else 1
-    return max(min_hdus, told) + extra
+    given = int(text) + 1 if re.fullmatch(r"[0-9]{1,9}", text) else 1
+    return max(min_hdus, given) + extra
 
 
 def _walk(file: BinaryIO, size: int, name: str) -> _Walk:
@@ -378,16 +378,16 @@ def _data_bytes(cards: Mapping[str, str], name: str) -> int:
             return default
         if text is not None and re.fullmatch(r"[+-]?[0-9]{1,20}", text) and least <= int(text) <= most:
             return int(text)
-        told = "missing" if text is None else ascii(text)[1:-1] or "blank"
+        sentence = "missing" if text is None else ascii(text)[1:-1] or "blank"
         msg = (
-            f"{name}: the structural card {key} is {told}; expected a whole number from {least} to {most}. "
+            f"{name}: the structural card {key} is {sentence}; expected a whole number from {least} to {most}. "
             "Copy the frame again"
         )
         raise FrameFault(msg)
 
     if "SIMPLE" in cards and cards["SIMPLE"] != "T":
-        told = ascii(cards["SIMPLE"])[1:-1]
-        msg = f"{name}: SIMPLE is {told}; expected T, a standard FITS file. Copy the frame again"
+        sentence = ascii(cards["SIMPLE"])[1:-1]
+        msg = f"{name}: SIMPLE is {sentence}; expected T, a standard FITS file. Copy the frame again"
         raise FrameFault(msg)
     bits = integer("BITPIX", least=-64, most=64)
     if bits not in (8, 16, 32, 64, -32, -64):
@@ -441,13 +441,13 @@ def _sum_that_differs(content: bytes, hdus: list[_Hdu]) -> str:
     """The first DATASUM or CHECKSUM that the bytes contradict (FITS standard 4.0, 4.4.2.7); empty if none."""
     view = memoryview(content)
     for hdu in hdus:
-        told = hdu.cards.get("DATASUM", "").strip("' ")
-        if told:
+        text = hdu.cards.get("DATASUM", "").strip("' ")
+        if text:
             found = ones_complement_sum(view[hdu.data_at : hdu.end])
-            if not told.isdecimal() or int(told) != found:
-                return f"DATASUM of the HDU at byte {hdu.at} is {ascii(told)[1:-1]} but its data sum to {found}"
-        told = hdu.cards.get("CHECKSUM", "").strip("'0 ")
-        if told and ones_complement_sum(view[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
+            if not text.isdecimal() or int(text) != found:
+                return f"DATASUM of the HDU at byte {hdu.at} is {ascii(text)[1:-1]} but its data sum to {found}"
+        text = hdu.cards.get("CHECKSUM", "").strip("'0 ")
+        if text and ones_complement_sum(view[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
             return (
                 f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after correcting a card, "
                 "update CHECKSUM or remove it)"

@@ -70,8 +70,8 @@ class Place:
     def is_at(self, star: Standard) -> bool | None:
         """Whether this is where the table has a star; None when no position is known."""
         known = [(self.target, TARGET_WITHIN_ARCMIN), (self.encoder, ENCODER_WITHIN_ARCMIN)]
-        told = [separation_arcmin(at, (star.ra_deg, star.dec_deg)) <= within for at, within in known if at is not None]
-        return all(told) if told else None
+        found = [separation_arcmin(at, (star.ra_deg, star.dec_deg)) <= within for at, within in known if at is not None]
+        return all(found) if found else None
 
     def away(self, star: Standard) -> str:
         """How far from a star, in words: the larger of what the two positions say."""
@@ -123,12 +123,12 @@ def identify(
     if stars:
         at = [one for one in stars if (key := standards.lookup(one)) and place.is_at(standards.STANDARDS[key])]
         found = at[0] if at else decided or name
-        told = f"{said}: a standard star, not used for the flux calibration"
-        return Identity(name=found, standard=True, contradiction=told)
+        text = f"{said}: a standard star, not used for the flux calibration"
+        return Identity(name=found, standard=True, contradiction=text)
     if decided:
         return Identity(name=decided, standard=False, contradiction=f"{said}: taken as {decided!r}, as OBJNAME does")
-    told = f"{said}: which is right is unknown; taken as {name!r}. Correct the cards"
-    return Identity(name=name, standard=False, contradiction=told, unresolved=True)
+    text = f"{said}: which is right is unknown; taken as {name!r}. Correct the cards"
+    return Identity(name=name, standard=False, contradiction=text, unresolved=True)
 
 
 def same_target(one: str, other: str) -> bool:
@@ -154,8 +154,8 @@ def _is_of_standard(name: str) -> bool:
 
 def _by_telescope(name: str, label: str, telescope_name: str) -> str:
     """The one of two names that the telescope's control knows its target by; empty if neither."""
-    told = [one for one in (name, label) if telescope_name and same_target(one, telescope_name)]
-    return told[0] if len(told) == 1 else ""
+    found = [one for one in (name, label) if telescope_name and same_target(one, telescope_name)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
@@ -163,15 +163,15 @@ def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
     here = place.star_here()
     if key is None:
         if standards.labelled(name):
-            told = f"{name} is not in the table of standard stars: not used for calibration"
+            text = f"{name} is not in the table of standard stars: not used for calibration"
             if here is not None:
-                told += f". It is at the position of {here.name}; if it is that star, correct NAME and OBJECT"
-            return Identity(name=name, standard=True, notes=(told,))
+                text += f". It is at the position of {here.name}; if it is that star, correct NAME and OBJECT"
+            return Identity(name=name, standard=True, notes=(text,))
         if typed_standard:
-            told = "a standard star by IMGTYPE alone: not used for calibration"
-            return Identity(name=name, standard=True, notes=(told,))
-        told = f"at the position of the standard star {here.name}, but not named so: a science target" if here else ""
-        return Identity(name=name, standard=False, notes=(told,) if told else ())
+            text = "a standard star by IMGTYPE alone: not used for calibration"
+            return Identity(name=name, standard=True, notes=(text,))
+        text = f"at the position of the standard star {here.name}, but not named so: a science target" if here else ""
+        return Identity(name=name, standard=False, notes=(text,) if text else ())
     star = standards.STANDARDS[key]
     at = place.is_at(star)
     if at is False:
@@ -179,8 +179,8 @@ def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
         if not standards.labelled(name):
             return Identity(name=name, standard=False, contradiction=f"{away}: a science target")
         where = f", at that of {here.name}" if here else ""
-        told = f"{away}{where}: a standard star not used for calibration. Correct NAME and OBJECT"
-        return Identity(name=name, standard=True, contradiction=told)
+        text = f"{away}{where}: a standard star not used for calibration. Correct NAME and OBJECT"
+        return Identity(name=name, standard=True, contradiction=text)
     notes = [] if at else [f"taken as {star.name} by its name alone: the header has no position"]
     if not star.has_spectrum:
         notes.append(f"the table has no spectrum of {star.name}: not used for calibration")
@@ -194,14 +194,14 @@ def _star_or_target(star: str, target: str, place: Place, said: str, telescope_n
     if key is not None and at is not None:
         shown = standards.STANDARDS[key]
         if at:
-            told = f"{said}: it is {shown.name} by its position, not used for the flux calibration"
-            return Identity(name=star, standard=True, contradiction=told)
-        told = f"{said}: it is not {shown.name}, {place.away(shown)} away; taken as {target!r}"
-        return Identity(name=target, standard=False, contradiction=told)
+            text = f"{said}: it is {shown.name} by its position, not used for the flux calibration"
+            return Identity(name=star, standard=True, contradiction=text)
+        text = f"{said}: it is not {shown.name}, {place.away(shown)} away; taken as {target!r}"
+        return Identity(name=target, standard=False, contradiction=text)
     decided = _by_telescope(star, target, telescope_name)
     if decided:
-        told = f"{said}: taken as {decided!r}, as OBJNAME does"
-        return Identity(name=decided, standard=decided == star, contradiction=told)
+        text = f"{said}: taken as {decided!r}, as OBJNAME does"
+        return Identity(name=decided, standard=decided == star, contradiction=text)
     # a spectrum of a star under the name of a target would be sent out; a target taken for a star is only not sent
-    told = f"{said}: which is right is unknown; taken as a standard star not used for calibration. Correct the cards"
-    return Identity(name=star, standard=True, contradiction=told, unresolved=True)
+    text = f"{said}: which is right is unknown; taken as a standard star not used for calibration. Correct the cards"
+    return Identity(name=star, standard=True, contradiction=text, unresolved=True)

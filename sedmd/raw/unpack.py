@@ -168,8 +168,8 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
         label = str(table.get(f"TTYPE{field}"))
         form = re.fullmatch(r"(\d{0,4})([A-Z])([A-Z]?).*", str(table.get(f"TFORM{field}")).strip(), re.DOTALL)
         if not form or form.group(2) not in "PQLXBIJKAEDCM":
-            told = str(table.get(f"TFORM{field}"))[:20]
-            msg = f"{name}: column {field} of the table has the form {told}; expected one of FITS. Copy it again"
+            given = str(table.get(f"TFORM{field}"))[:20]
+            msg = f"{name}: column {field} of the table has the form {given}; expected one of FITS. Copy it again"
             raise FrameFault(msg)
         count, kind = int(form.group(1) or 1), form.group(2)
         if kind in "PQ" and count:

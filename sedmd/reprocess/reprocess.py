@@ -237,7 +237,7 @@ class _Reprocess:
         years.missing += summary.missing
         years.fallbacks += summary.fallbacks
         years.lost += sum(not row.good for row in summary.rows)
-        told = NightDone(
+        given = NightDone(
             night=plan.night,
             jobs=jobs,
             failed=len(summary.failed),
@@ -247,7 +247,7 @@ class _Reprocess:
             nights_an_hour=hourly,
             seconds_left=left,
         )
-        self._on_night(told)
+        self._on_night(given)
 
 
 def take_up_nights(ledger: Ledger, redux_root: Path, nights: Iterable[str] | None = None) -> list[str]:
@@ -268,7 +268,7 @@ def night_lock(redux_root: Path, night: str) -> ExitStack:
     Locked
         If somebody does.
     """
-    told = f"another sedmd (process {{holder}}) reprocesses {night} in {redux_root}; wait for it, or name other nights"
+    text = f"another sedmd (process {{holder}}) reprocesses {night} in {redux_root}; wait for it, or name other nights"
     stack = ExitStack()
-    stack.enter_context(single_instance(redux_root / ".sedmd" / "nights", name=f"{night}.lock", message=told))
+    stack.enter_context(single_instance(redux_root / ".sedmd" / "nights", name=f"{night}.lock", message=text))
     return stack

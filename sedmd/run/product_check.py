@@ -24,7 +24,7 @@ from sedmd.run.event_log import WARNING, Report
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
 #: So many names are listed in one line.
-NAMES_TOLD = 5
+NAMES_LISTED = 5
 
 
 class Once(Protocol):
@@ -119,8 +119,8 @@ class Custody:
                     continue  # the root was copied: the ledger still speaks of the other place
                 with suppress(FileNotFoundError):  # one that was taken away meanwhile was read before
                     status = path.stat()
-                    told = (status.st_size, status.st_mtime_ns)
-                    if told != (size, mtime_ns) and self._same(path, size, sha256) is False:
+                    value = (status.st_size, status.st_mtime_ns)
+                    if value != (size, mtime_ns) and self._same(path, size, sha256) is False:
                         return path.name
         return ""
 
@@ -195,8 +195,8 @@ class Custody:
             else:
                 again.append(path)
         if again:
-            names = ", ".join(path.name for path in again[:NAMES_TOLD])
-            more = f" and {len(again) - NAMES_TOLD} more" if len(again) > NAMES_TOLD else ""
+            names = ", ".join(path.name for path in again[:NAMES_LISTED])
+            more = f" and {len(again) - NAMES_LISTED} more" if len(again) > NAMES_LISTED else ""
             what = "product is" if len(again) == 1 else "products are"
             text = f"{len(again)} {what} missing, to be remade: {names}{more}"
             self._report.event(night, "products", "", text, level=WARNING)

@@ -179,7 +179,7 @@ def extract_night(
         chosen = not subjects or bool(node.about & set(subjects))
         return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
 
-    window = Window(dispatcher, ended, wanted=wanted, progress=lambda night, *told: progress(*told))
+    window = Window(dispatcher, ended, wanted=wanted, progress=lambda night, *given: progress(*given))
     (plan,) = window.work([(night, final)])
     return plan
 

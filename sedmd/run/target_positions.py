@@ -52,8 +52,8 @@ def expected_place(
 
 def field_positions_of(ledger: Ledger, night: str) -> list[FieldPosition]:
     """What the extractions of a night tell, in the order of the exposures."""
-    told = sorted(ledger.done_jobs(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
-    return [one for job in told if (one := field_position_of(job.figures, night)) is not None]
+    found = sorted(ledger.done_jobs(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
+    return [one for job in found if (one := field_position_of(job.figures, night)) is not None]
 
 
 def place_begun_with(ledger: Ledger, night: str) -> Place | None:
@@ -62,6 +62,6 @@ def place_begun_with(ledger: Ledger, night: str) -> Place | None:
     A night keeps the position that it was begun with, also when an earlier night is reduced again meanwhile.
     """
     for job in sorted(ledger.done_jobs(night, ("cube",)), key=lambda job: job.label):
-        if isinstance(told := job.figures.get(EXPECTED), str):
-            return Place.of(told)
+        if isinstance(given := job.figures.get(EXPECTED), str):
+            return Place.of(given)
     return None

@@ -93,5 +93,5 @@ def table(rows: Sequence[Row]) -> str:
     ]
     targets = [row for row in rows if row.outcome != "standard star"]
     final = sum(row.outcome == "final" for row in targets)
-    told = f"{final} of {len(targets)} targets are final without an observer"
-    return "\n".join([*(line.rstrip() for line in lines), "", told])
+    sentence = f"{final} of {len(targets)} targets are final without an observer"
+    return "\n".join([*(line.rstrip() for line in lines), "", sentence])

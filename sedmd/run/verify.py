@@ -71,24 +71,24 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
     folder = settings.paths.redux_root / night
     products = ledger.product_files(night)
     for path, (size, mtime_ns, sha256) in sorted(products.items()):
-        state, told = _compared(path, sha256)
+        state, text = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-            state, told = TOUCHED, "same bytes, different time stamp"
-        yield Finding(night=night, what="product", path=path, state=state, text=told)
+            state, text = TOUCHED, "same bytes, different time stamp"
+        yield Finding(night=night, what="product", path=path, state=state, text=text)
     saved, errors = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
         if path not in products:
-            state, told = _compared(path, sha256)
-            yield Finding(night=night, what="observer", path=path, state=state, text=told)
-    for told in errors:
-        path = folder / told.split()[0].rstrip(":")
-        yield Finding(night=night, what="observer", path=path, state=UNREADABLE, text=told)
+            state, text = _compared(path, sha256)
+            yield Finding(night=night, what="observer", path=path, state=state, text=text)
+    for text in errors:
+        path = folder / text.split()[0].rstrip(":")
+        yield Finding(night=night, what="observer", path=path, state=UNREADABLE, text=text)
     for row in ledger.frames(night):
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):
-            told = "in no ledger and no decision; it is not used"
-            yield Finding(night=night, what="product", path=path, state=FOREIGN, text=told)
+            text = "in no ledger and no decision; it is not used"
+            yield Finding(night=night, what="product", path=path, state=FOREIGN, text=text)
 
 
 def summary(findings: list[Finding]) -> str:
@@ -114,26 +114,26 @@ def _compared(path: Path, sha256: str) -> tuple[str, str]:
 
 def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
     """A raw file against what was read of it; one that could not be used then must still be as it was."""
-    state, told = GOOD, ""
+    state, text = GOOD, ""
     try:
         status = row.path.stat()
     except FileNotFoundError:
-        state, told = MISSING, "products made from it cannot be remade"
+        state, text = MISSING, "products made from it cannot be remade"
     except OSError as error:
-        state, told = UNREADABLE, sentence(row.path, error)
+        state, text = UNREADABLE, sentence(row.path, error)
     else:
         same = (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)
         if row.frame is None:
-            state, told = (GOOD, "") if same else (TOUCHED, f"was {row.state}; it will be reread")
+            state, text = (GOOD, "") if same else (TOUCHED, f"was {row.state}; it will be reread")
         else:
             now_row = take_in(row.path, settings, now=now)
             if now_row.frame is None:
-                state, told = CHANGED, now_row.reason
+                state, text = CHANGED, now_row.reason
             elif now_row.frame.checksum != row.frame.checksum:
-                state, told = CHANGED, "pixels or cards differ from those that were reduced"
+                state, text = CHANGED, "pixels or cards differ from those that were reduced"
             elif not same:
-                state, told = TOUCHED, "same frame, different time stamp or packing"
-    return Finding(night=row.night, what="raw", path=row.path, state=state, text=told)
+                state, text = TOUCHED, "same frame, different time stamp or packing"
+    return Finding(night=row.night, what="raw", path=row.path, state=state, text=text)
 
 
 def _own(name: str) -> bool:

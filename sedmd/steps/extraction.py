@@ -14,7 +14,7 @@ from astropy.io import fits
 from sedmd.core.errors import FrameFault, NeedsObserver
 from sedmd.core.job import Job, Result
 from sedmd.data.extinction import extinction_mag
-from sedmd.products.conditions import Conditions, conditions_of, refraction, seeing_told
+from sedmd.products.conditions import Conditions, conditions_of, known_seeing, refraction
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.provenance import provenance
@@ -141,7 +141,7 @@ def said(found: Automatic) -> str:
 def _seeing(job: Job, exposures: list[Exposure], star: fits.Header | None) -> Seeing:
     """What is known of a star's width: from the night's standard star nearest in time, or what is usual."""
     usual = Seeing(fwhm_arcsec=float(job.options["seeing_arcsec"]))
-    return usual if star is None else seeing_told(star, _mean_airmass(exposures)) or usual
+    return usual if star is None else known_seeing(star, _mean_airmass(exposures)) or usual
 
 
 def _mean_airmass(exposures: list[Exposure]) -> float | None:

@@ -123,8 +123,8 @@ class DaskEngine(Closing):
             if self._stations:
                 return
             if self._only_refused():
-                told = ", ".join(f"{address}: {version}" for address, version in sorted(self.refused.items()))
-                msg = f"the Dask cluster cannot be used ({told}); expected workers with sedmd {__version__}"
+                text = ", ".join(f"{address}: {version}" for address, version in sorted(self.refused.items()))
+                msg = f"the Dask cluster cannot be used ({text}); expected workers with sedmd {__version__}"
                 raise ConfigError(msg)
         command = "dask worker --preload sedmd.workers.station"
         msg = f"no worker of the Dask cluster for {self._wait_s:g} s; start some: {command}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tell_samples import state
 
-from sedmd.after.deliver.alert import RESTARTS, Alert, NotTold, find_alerts, send_alerts
+from sedmd.after.deliver.alert import RESTARTS, Alert, AlertFailed, find_alerts, send_alerts
 from sedmd.core.errors import ConfigError, SedmError
 from unit.sending import Clock, settings
 
@@ -81,7 +81,7 @@ def test_each_is_told_once_and_again_when_it_comes_back(tmp_path):
 
 def test_what_could_not_be_told_is_told_the_next_time(tmp_path):
     given = settings(tmp_path, mail={"alert_command": ["/bin/tell"]})
-    with pytest.raises(NotTold, match="exit code 3: no line"):
+    with pytest.raises(AlertFailed, match="exit code 3: no line"):
         send_alerts(given, [ONE], clock=Clock(), run=Site(3))
     assert send_alerts(given, [ONE], clock=Clock(), run=Site()) == [ONE]
 

@@ -188,7 +188,7 @@ def test_one_bad_file_costs_itself(tmp_path, config, capsys):
     bad.write_text("nothing")
     assert main(["classify", "--file", str(bad), str(good), "--third", "error", "--config", str(config)]) == 1
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("bad.txt:") and "third column taken as error: as told" in second
+    assert first.startswith("bad.txt:") and "third column taken as error: as given" in second
 
 
 @pytest.mark.parametrize(

@@ -330,19 +330,19 @@ def take_up(ledger: Ledger, folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     night, spectra = folder.name, known(final_spectra(folder, known_files(folder, ledger)[0])[0])
-    told = []
+    found = []
     marks = {mark.subject: mark.text for mark in ledger.marks(night, MARK)}
     for product, made in sorted(spectra.items()):
         text = made.line()
         if marks.get(product) != text:
             ledger.mark(MARK, night, product, text)
             ledger.note(night, product, f"classified: {text}")
-            told.append(f"{product}: {text}")
+            found.append(f"{product}: {text}")
     for product in sorted(set(marks) - set(spectra)):
         ledger.unmark(MARK, night, product)
         ledger.note(night, product, "its classification is obsolete: the spectrum was remade")
-        told.append(f"{product}: its classification is obsolete")
-    return told
+        found.append(f"{product}: its classification is obsolete")
+    return found
 
 
 def known(spectra: list[FinalSpectrum]) -> dict[str, Classification]:

@@ -183,8 +183,8 @@ def classify_night(
 
 def identity(engine: Engine, rule: Rule) -> tuple[str, ...]:
     """What a classification depends on besides the spectrum."""
-    told = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
-    return (*engine.identity(), told, f"sedmd {sedmd.__version__}")
+    text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
+    return (*engine.identity(), text, f"sedmd {sedmd.__version__}")
 
 
 def classify_one(

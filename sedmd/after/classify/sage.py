@@ -112,9 +112,9 @@ def parse(text: str) -> Answer:
         Not what it should be.
     """
     try:
-        told = json.loads(text)
-        matches = tuple(match for row in told["matches"] if (match := _match(row)) is not None)
-        drawn = told.get("curve")
+        given = json.loads(text)
+        matches = tuple(match for row in given["matches"] if (match := _match(row)) is not None)
+        drawn = given.get("curve")
         curve = None
         if isinstance(drawn, dict):
             wavelength, flux = np.asarray(drawn["wavelength"], float), np.asarray(drawn["flux"], float)

@@ -26,7 +26,7 @@ RESTARTS = 5
 COMMAND_S = 60.0
 
 
-class NotTold(NotNow):
+class AlertFailed(NotNow):
     """The command of the site failed to take an alert; it is sent the next time."""
 
 
@@ -110,7 +110,7 @@ def send_alerts(
     mail = settings.mail
     if not mail.alert_command and not mail.host:
         raise ConfigError("no alert is sent: neither [mail] host nor [mail] alert_command is set in --config")
-    told = []
+    found = []
     with sender(settings.paths.state, "alert"), Deliveries.open(settings.paths.state, clock=clock) as queue:
         for night in {"", *(one.night for one in alerts)}:
             now = {(one.kind, _digest(one)) for one in alerts if one.night == night}
@@ -127,8 +127,8 @@ def send_alerts(
                 deliver(_letter(settings, one, clock()), mail, check(mail))
             text = f"alert: {one.text}"
             queue.put("alert", one.night, one.kind, _digest(one), SENT, text=text, reason=one.text)
-            told.append(one)
-    return told
+            found.append(one)
+    return found
 
 
 def _run(command: Sequence[str], one: Alert, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -136,10 +136,10 @@ def _run(command: Sequence[str], one: Alert, run: Callable[..., subprocess.Compl
     try:
         done = run([*command, one.kind, one.text], timeout=COMMAND_S, capture_output=True, text=True, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotTold(f"[mail] alert_command {command[0]} failed ({error})") from None
+        raise AlertFailed(f"[mail] alert_command {command[0]} failed ({error})") from None
     if done.returncode:
         said = " ".join((done.stderr or "").split())[:200]
-        raise NotTold(f"[mail] alert_command {command[0]} ended with exit code {done.returncode}: {said}")
+        raise AlertFailed(f"[mail] alert_command {command[0]} ended with exit code {done.returncode}: {said}")
 
 
 def _letter(settings: Settings, one: Alert, now: datetime) -> EmailMessage:

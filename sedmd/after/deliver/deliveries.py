@@ -62,11 +62,11 @@ def sender(state: Path, kind: str) -> Iterator[None]:
     ConfigError
         This user may not.
     """
-    told = f"another sedmd (process {{holder}}) is sending ({kind}); wait until it ends and try again"
+    text = f"another sedmd (process {{holder}}) is sending ({kind}); wait until it ends and try again"
     name = f"{kind}.lock"
     with ExitStack() as stack:
         try:
-            stack.enter_context(single_instance(state, name=name, message=told))
+            stack.enter_context(single_instance(state, name=name, message=text))
         except NoState as error:
             raise ConfigError(f"{error}; run this as the service's user") from None
         yield

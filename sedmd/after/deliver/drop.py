@@ -29,17 +29,17 @@ class Drop:
             # making it would fill the mount point of a disk that is away
             raise TryLater(f"{self.directory} does not exist; mount it, or create it")
         folder = self.directory / spectrum.night
-        told = folder / f"{spectrum.product}.json"
+        sentence = folder / f"{spectrum.product}.json"
         sources = self._sources(spectrum)
-        receipt = Receipt(number=f"{spectrum.night}/{told.name}", notes=(f"{len(sources)} files",))
+        receipt = Receipt(number=f"{spectrum.night}/{sentence.name}", notes=(f"{len(sources)} files",))
         try:
             content = {path.name: product_bytes(path) for path in sources}
         except OSError as error:
             raise TryLater(f"{spectrum.product}: cannot be read ({error.strerror or error})") from None
         try:
             written = {name: write_bytes_atomic(data, folder / name) for name, data in content.items()}
-            text = json.dumps({**self._told(spectrum), "sha256": written}, indent=2) + "\n"
-            write_bytes_atomic(text.encode(), told)
+            text = json.dumps({**self._summary(spectrum), "sha256": written}, indent=2) + "\n"
+            write_bytes_atomic(text.encode(), sentence)
         except DiskFull as error:
             raise TryLater(str(error)) from None
         except PermissionError as error:
@@ -56,12 +56,12 @@ class Drop:
         """The files and the JSON."""
         folder = self.directory / spectrum.night
         lines = [f"write {folder / path.name}" for path in self._sources(spectrum)]
-        return [*lines, f"write {folder / spectrum.product}.json", f"  {json.dumps(self._told(spectrum))}"]
+        return [*lines, f"write {folder / spectrum.product}.json", f"  {json.dumps(self._summary(spectrum))}"]
 
     def _sources(self, spectrum: Outgoing) -> list[Path]:
         return [path for path in (spectrum.ascii, spectrum.fits, spectrum.page) if path.is_file()]
 
-    def _told(self, spectrum: Outgoing) -> dict[str, object]:
+    def _summary(self, spectrum: Outgoing) -> dict[str, object]:
         return {
             "target": spectrum.target,
             "product": spectrum.product,

@@ -57,9 +57,9 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
         content = digest(written, resent=resent)
         mailed = message(written, mail, now=now, resent=resent)
 
-        def put(where: str, told: str, *, receipt: str = "", reason: str = "") -> None:
+        def put(where: str, text: str, *, receipt: str = "", reason: str = "") -> None:
             # tries keeps the count that went into the content
-            queue.put(service, night, PRODUCT, content, where, text=told, receipt=receipt, reason=reason, tries=resent)
+            queue.put(service, night, PRODUCT, content, where, text=text, receipt=receipt, reason=reason, tries=resent)
 
         put(SENDING, f"is sent to {', '.join(mail.recipients)}")
         try:
@@ -72,8 +72,8 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
             raise
         taken = [one for one in mail.recipients if one not in refused]
         receipt = f"to {', '.join(taken)}, {mailed['Message-ID']}"
-        told = "".join(f"; REFUSED {address}: {why}" for address, why in refused.items())
-        put(SENT, f"sent {receipt}{told}", receipt=receipt, reason=told.lstrip("; "))
+        refusals = "".join(f"; REFUSED {address}: {why}" for address, why in refused.items())
+        put(SENT, f"sent {receipt}{refusals}", receipt=receipt, reason=refusals.lstrip("; "))
     plots = len(written.attachments)
     return Outcome(
         text=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"

@@ -60,8 +60,8 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
     spectra, errors = final_spectra(folder, known_in(settings, night, clock=lambda: now))
     attached, too_large = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
     parts = [_report(settings, night, now=now), *errors]
-    if (told := _read(folder / UPLOADS)) is not None:
-        parts.append(told.rstrip())
+    if (given := _read(folder / UPLOADS)) is not None:
+        parts.append(given.rstrip())
     if too_large:
         parts.append(f"Not attached, because they are too large: {', '.join(too_large)}")
     good = sum(one.usable and not one.standard for one in spectra)
@@ -97,8 +97,8 @@ def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tup
 def message(written: Letter, mail: Mail, *, now: datetime, resent: int = 0) -> EmailMessage:
     """The mail.
 
-    Its number (Message-ID) follows from night and content, so that a second copy is recognised; `resent` counts how often
-    it was sent on purpose before, and makes another number.
+    Its number (Message-ID) follows from night and content, so that a second copy is recognised; `resent` counts how
+    often it was sent on purpose before, and makes another number.
     """
     mailed = EmailMessage(policy=SMTP)
     mailed["From"] = mail.sender
@@ -125,8 +125,8 @@ def digest(written: Letter, *, resent: int = 0) -> str:
 def _report(settings: Settings, night: str, *, now: datetime) -> str:
     folder = settings.paths.redux_root / night
     for name in REPORTS:
-        if (told := _read(folder / name)) is not None:
-            return told.rstrip()
+        if (given := _read(folder / name)) is not None:
+            return given.rstrip()
     try:
         return render(snapshot(settings, night=night, now=now))
     except SedmError as error:

@@ -47,11 +47,11 @@ class Answer:
 
     def wait_s(self, now: datetime) -> float | None:
         """What Retry-After asks for, in seconds or as a date; None if it asks for nothing that can be understood."""
-        told = self.headers.get("retry-after", "").strip()
-        if told.isdecimal():
-            return min(float(told), MAX_WAIT_S)
+        text = self.headers.get("retry-after", "").strip()
+        if text.isdecimal():
+            return min(float(text), MAX_WAIT_S)
         try:
-            wait = (parsedate_to_datetime(told) - now).total_seconds()
+            wait = (parsedate_to_datetime(text) - now).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
         return min(max(wait, 0.0), MAX_WAIT_S)
@@ -110,8 +110,8 @@ def _talk(request: urllib.request.Request, line: Line, timeout_s: float) -> Answ
             promised = response.headers.get("Content-Length", "")
             if promised.isdecimal() and length < int(promised[:18]):
                 raise NoAnswer(f"the answer stopped after {length} of {promised[:18]} bytes")
-            told = {key.lower(): value for key, value in response.headers.items()}
-            return Answer(response.status, told, b"".join(parts))
+            values = {key.lower(): value for key, value in response.headers.items()}
+            return Answer(response.status, values, b"".join(parts))
     except urllib.error.URLError as error:
         raise NoAnswer(plain(f"no connection ({error.reason})")) from None
     except TimeoutError:

@@ -165,11 +165,11 @@ def _plain(text: str) -> CardValue:
 
 
 def _iso(spectrum: FinalSpectrum) -> str:
-    told = str(spectrum.cards.get("OBSUTC") or "")
+    text = str(spectrum.cards.get("OBSUTC") or "")
     try:
-        start = datetime.fromisoformat(told.strip().replace(" ", "T"))
+        start = datetime.fromisoformat(text.strip().replace(" ", "T"))
     except ValueError:
-        msg = f"{spectrum.fits.name}: OBSUTC is {told!r}; expected the start like '2019-06-12 04:07:07.0'"
+        msg = f"{spectrum.fits.name}: OBSUTC is {text!r}; expected the start like '2019-06-12 04:07:07.0'"
         raise Unfit(msg) from None
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
     return start.isoformat(timespec="milliseconds").replace("+00:00", "Z")

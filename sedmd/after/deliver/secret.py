@@ -29,9 +29,9 @@ class Secret:
     def __str__(self) -> str:
         return "***"
 
-    def hide(self, told: str) -> str:
+    def hide(self, text: str) -> str:
         """Any text without the secret in it."""
-        return told.replace(self.text, "***") if self.text else told
+        return text.replace(self.text, "***") if self.text else text
 
 
 def read_secret(

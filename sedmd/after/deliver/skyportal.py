@@ -303,8 +303,8 @@ class SkyPortal:
             answer = ask(method, self.url + path, headers=headers, body=body, timeout_s=left_s)
         except NoAnswer as error:
             raise TryLater(self.token.hide(f"{self.url}: {error}")) from None
-        told = answer.json()
-        message = str(told.get("message") or "")[:2000] if isinstance(told, dict) else ""
+        given = answer.json()
+        message = str(given.get("message") or "")[:2000] if isinstance(given, dict) else ""
         said = plain(self.token.hide(" ".join(f"{answer.status} {message}".split())[:300]))
         if answer.status in PASSING:
             raise TryLater(f"{self.url} answered {said}", after_s=answer.wait_s(self.clock()))
@@ -323,11 +323,11 @@ class SkyPortal:
             raise _Conflict(said)
         if answer.status >= 400:
             raise Refused(said)
-        if not isinstance(told, dict) or told.get("status") not in ("success", "error"):
+        if not isinstance(given, dict) or given.get("status") not in ("success", "error"):
             raise TryLater(f"{self.url} answered {answer.status} without SkyPortal's JSON; is a proxy in between?")
-        if told["status"] == "error":
+        if given["status"] == "error":
             raise Refused(said)
-        return told.get("data")
+        return given.get("data")
 
 
 def _is_number(value: Any) -> bool:

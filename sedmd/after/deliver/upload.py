@@ -131,8 +131,8 @@ class Uploader:
         current = {(one.product, one.content) for one in ready}
         for old in queue.of_night(self._backend.name, night):
             if old.state in OPEN and (old.product, old.content) not in current:
-                told = f"no longer sent to {self._backend.name}: the spectrum has changed"
-                queue.put(old.service, night, old.product, old.content, DROPPED, text=told, receipt=old.receipt)
+                text = f"no longer sent to {self._backend.name}: the spectrum has changed"
+                queue.put(old.service, night, old.product, old.content, DROPPED, text=text, receipt=old.receipt)
 
     def _one(self, queue: Deliveries, spectrum: Outgoing) -> Line:
         known = self._known(queue, spectrum)
@@ -174,7 +174,7 @@ class Uploader:
         # what the receiver asks for is the least: one that always asks for nothing would be asked for ever
         wait = max(error.after_s or 0.0, waits[min(tries, len(waits)) - 1])
         until = self._clock() + timedelta(seconds=wait)
-        told = f"not before {until:%Y-%m-%d %H:%M:%S} UT: {error}"
+        text = f"not before {until:%Y-%m-%d %H:%M:%S} UT: {error}"
         self._put(
             queue,
             spectrum,
@@ -189,11 +189,11 @@ class Uploader:
             self._sleep(wait)
             return None
         self._ended = str(error)
-        return Line(product=spectrum.product, state=WAITING, text=told)
+        return Line(product=spectrum.product, state=WAITING, text=text)
 
     def _sent(self, queue: Deliveries, spectrum: Outgoing, receipt: Receipt) -> Line:
-        told = f"sent to {self._backend.name}: {receipt}"
-        self._put(queue, spectrum, SENT, text=told, receipt=str(receipt), beside=spectrum.beside)
+        text = f"sent to {self._backend.name}: {receipt}"
+        self._put(queue, spectrum, SENT, text=text, receipt=str(receipt), beside=spectrum.beside)
         return Line(product=spectrum.product, state=SENT, text=str(receipt), fresh=True)
 
     def _known(self, queue: Deliveries, spectrum: Outgoing) -> Delivery | None:
@@ -231,7 +231,7 @@ def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> 
     """Each spectrum of a night that counts: ready to be sent, or the line that says why not."""
     known = known_in(settings, night, clock=clock)
     spectra, errors = final_spectra(settings.paths.redux_root / night, known)
-    found: list[Line | Outgoing] = [Line(product=told.split()[0], state="unfit", text=told) for told in errors]
+    found: list[Line | Outgoing] = [Line(product=given.split()[0], state="unfit", text=given) for given in errors]
     for one in spectra:
         if why := why_not(one):
             found.append(Line(product=one.product, state="not sent", text=why))
@@ -246,17 +246,17 @@ def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> 
 def settled(known: Delivery, spectrum: Outgoing, *, now: datetime, again: bool) -> Line | None:
     """What to say of a spectrum that is not to be sent in this run; None if it is."""
     if known.state == SENT and known.beside == spectrum.beside:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
-        return Line(product=spectrum.product, state=SENT, text=told)
+        text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
+        return Line(product=spectrum.product, state=SENT, text=text)
     if known.state == WITHDRAWN and not again:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again resends it"
-        return Line(product=spectrum.product, state="not sent", text=told)
+        text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again resends it"
+        return Line(product=spectrum.product, state="not sent", text=text)
     if known.state == REFUSED and not again:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"
-        return Line(product=spectrum.product, state=REFUSED, text=told)
+        text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"
+        return Line(product=spectrum.product, state=REFUSED, text=text)
     if known.state == WAITING and not again and known.not_before is not None and known.not_before > now:
-        told = f"not before {known.not_before:%Y-%m-%d %H:%M:%S} UT: {known.reason}"
-        return Line(product=spectrum.product, state=WAITING, text=told)
+        text = f"not before {known.not_before:%Y-%m-%d %H:%M:%S} UT: {known.reason}"
+        return Line(product=spectrum.product, state=WAITING, text=text)
     return None
 
 
@@ -286,11 +286,11 @@ def write_report(settings: Settings, service: str, queue: Deliveries, night: str
         for line in sorted(lines, key=lambda line: line.product)
     ]
     # what was sent of a product before it was remade, or before it was graded down
-    told = {line.product: line.text for line in lines}
+    values = {line.product: line.text for line in lines}
     older = [
         f"{one.product:32} {'earlier':9} {one.changed:%Y-%m-%d %H:%M} UT: {one.receipt}"
         for one in known
-        if one.state == SENT and one.receipt not in told.get(one.product, "")
+        if one.state == SENT and one.receipt not in values.get(one.product, "")
     ]
     counts = {state: sum(line.state == state for line in lines) for state in (SENT, REFUSED, WAITING, QUEUED, "unfit")}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == SENT)

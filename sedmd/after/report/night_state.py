@@ -122,8 +122,8 @@ def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, Classification]
         except (OSError, ProductFault) as error:
             errors.append(f"{one.ascii.name} cannot be read: {error}")
             continue
-        if (told := classification_of(header)) is not None:
-            found[one.product] = told
+        if (given := classification_of(header)) is not None:
+            found[one.product] = given
     return found, errors
 
 
@@ -135,10 +135,10 @@ def classified_text(path: Path) -> Path:
     """
     copy = path.parent / CLASSIFIED / path.name
     try:
-        own, told = (text_of(each, encoding="ascii").splitlines() for each in (path, copy))
+        own, given = (text_of(each, encoding="ascii").splitlines() for each in (path, copy))
     except OSError:
         return path
-    return copy if [line for line in told if not line.startswith(_CLASS_LINES)] == own else path
+    return copy if [line for line in given if not line.startswith(_CLASS_LINES)] == own else path
 
 
 def _last_event(ledger: Ledger, night: str, spectra: list[FinalSpectrum]) -> str:

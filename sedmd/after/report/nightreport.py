@@ -301,26 +301,26 @@ def _open(one: Mapping[str, Any]) -> Open:
 
 
 def _serving(state: Mapping[str, Any]) -> list[str]:
-    told = []
+    found = []
     for what, key in (("bias, traces, wavelengths and flat", "fallback"), ("the flux calibration", "flux_fallback")):
         if (one := state[key]) is not None:
             nights = one["age_nights"]
-            told.append(f"using {what} from {one['night']} ({_nights(nights)} old)")
+            found.append(f"using {what} from {one['night']} ({_nights(nights)} old)")
     if state["offers"]:
         offers = ", ".join(state["offers"])
-        told.append(f"reduced with an earlier night's calibrations although tonight's are available: {offers}")
-    return told
+        found.append(f"reduced with an earlier night's calibrations although tonight's are available: {offers}")
+    return found
 
 
 def _trouble(state: Mapping[str, Any]) -> list[str]:
-    told = [f"geometry change: {state['departed']}"] if state["departed"] else []
-    told += [f"calibrations: {one}" for one in state.get("sets", ())]
-    told += [f"missing: {one}" for one in state["missing"]]
-    told += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_apart(one)]
-    told += [f"held: {one['subject']}: {one['reason']}" for one in state["held"]]
-    told += [f"name: {one['frame']}: {one['reason']}" for one in state["contradictions"]]
-    told += [f"not used: {one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]
-    return told
+    found = [f"geometry change: {state['departed']}"] if state["departed"] else []
+    found += [f"calibrations: {one}" for one in state.get("sets", ())]
+    found += [f"missing: {one}" for one in state["missing"]]
+    found += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_apart(one)]
+    found += [f"held: {one['subject']}: {one['reason']}" for one in state["held"]]
+    found += [f"name: {one['frame']}: {one['reason']}" for one in state["contradictions"]]
+    found += [f"not used: {one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]
+    return found
 
 
 def _is_apart(one: Mapping[str, Any]) -> bool:

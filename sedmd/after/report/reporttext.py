@@ -54,12 +54,12 @@ def report_text(report: Report) -> str:
 
 def _head(report: Report) -> list[str]:
     graded = [sum(line.quality == grade for line in report.lines) for grade in range(len(QUALITY_WORDS))]
-    told = ", ".join(f"{count} {word}" for count, word in zip(graded, QUALITY_WORDS, strict=True) if count)
+    text = ", ".join(f"{count} {word}" for count, word in zip(graded, QUALITY_WORDS, strict=True) if count)
     dark_h = _hours(report.sunset, report.sunrise)
     lines = [
         f"SED Machine, Palomar 60-inch: night {report.night} ({'closed' if report.closed else 'open'}), "
         f"as of {report.as_of[:19].replace('T', ' ')} UT",
-        f"{len(report.lines)} spectr{'um' if len(report.lines) == 1 else 'a'} ({told or 'none'}); "
+        f"{len(report.lines)} spectr{'um' if len(report.lines) == 1 else 'a'} ({text or 'none'}); "
         f"{len(report.failed)} failed, {len(report.observer)} awaiting observer, {len(report.pending)} in progress",
         f"{report.on_sky_s / 3600:.2f} h on targets of {dark_h:.2f} h between sunset {report.sunset[11:16]} and "
         f"sunrise {report.sunrise[11:16]} UT; lost: {report.lost_s / 3600:.2f} h (quality 4 and 5, and failures)",
@@ -131,8 +131,8 @@ def _doubted(one: Line) -> str:
 
 def _calibration(one: Calibration) -> str:
     name = one.label if one.step in one.label else f"{one.step} {one.label}"
-    told = one.reason or figures(one.figures)
-    return f"{name}: {one.state}" + (f", {told}" if told else "")
+    given = one.reason or figures(one.figures)
+    return f"{name}: {one.state}" + (f", {given}" if given else "")
 
 
 def _instrument(report: Report) -> list[str]:
@@ -140,8 +140,8 @@ def _instrument(report: Report) -> list[str]:
     known = {band: share for band, share in report.efficiency.items() if share is not None}
     if known:
         stars = f"{report.standards} standard{'' if report.standards == 1 else 's'}"
-        told = ", ".join(f"{100 * share:.1f} % at {band} nm" for band, share in known.items())
-        lines.append(f"efficiency of telescope and instrument: {told} ({stars}; without the atmosphere)")
+        text = ", ".join(f"{100 * share:.1f} % at {band} nm" for band, share in known.items())
+        lines.append(f"efficiency of telescope and instrument: {text} ({stars}; without the atmosphere)")
     else:
         lines.append("efficiency: no flux calibration of this night")
     both = zip(("x", "y"), report.flexure_px, strict=True)
@@ -154,8 +154,8 @@ def _instrument(report: Report) -> list[str]:
             f"scattered light between the traces, median: {report.background_e_per_s:.4f} electron/s per pixel"
         )
     if report.read_noise_e:
-        told = ", ".join(f"{value:.1f} electron at {speed} MHz" for speed, value in report.read_noise_e.items())
-        lines.append(f"read noise: {told}")
+        text = ", ".join(f"{value:.1f} electron at {speed} MHz" for speed, value in report.read_noise_e.items())
+        lines.append(f"read noise: {text}")
     return lines
 
 

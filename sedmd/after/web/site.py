@@ -150,7 +150,7 @@ def _nights(root: Path) -> list[dict[str, Any]]:
     if not root.is_dir():
         return []
     folders = [path for path in root.iterdir() if path.name.isdigit() and (path / "index.html").is_file()]
-    return [{**told, "night": path.name} for path in sorted(folders, reverse=True) if (told := about(path))]
+    return [{**given, "night": path.name} for path in sorted(folders, reverse=True) if (given := about(path))]
 
 
 def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence[Path], errors: list[str]) -> Target:

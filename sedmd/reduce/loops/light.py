@@ -211,7 +211,8 @@ def shift_columns(  # type: ignore[no-untyped-def]
     flux : (n,) electron; NaN counts as none
     residual, weight, left_out : (n_x, n_y) electron, electron**-2, and pixels that must not count
     table, slope : the profile and its derivative with t, see `look_up`
-    model_error : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the noise's
+    model_error : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the
+        noise's
     sums : (m, 2) is filled for each column: sum of weight x slope**2, sum of weight x slope x residual
     """
     ny = residual.shape[1]

@@ -195,9 +195,9 @@ def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) ->
     """What the data say of the shape: the fit without what was known before it."""
     precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
     own = precision - 1.0 / spread**2
-    told = own > 1e-3 * precision
-    value = np.where(told, (precision * fit.x[2:] - prior / spread**2) / np.where(told, own, 1.0), fit.x[2:])
-    error = np.where(told, np.sqrt(chi2 / np.where(told, own, 1.0)), UNKNOWN)
+    given = own > 1e-3 * precision
+    value = np.where(given, (precision * fit.x[2:] - prior / spread**2) / np.where(given, own, 1.0), fit.x[2:])
+    error = np.where(given, np.sqrt(chi2 / np.where(given, own, 1.0)), UNKNOWN)
     fwhm, _, e1, e2 = (float(one) for one in value)
     return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
 

@@ -51,11 +51,11 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
     complete : (n,) bool, the whole spectrum is on the chip
     """
     seen = Counter(lamp for lamp, *_ in solution.groups)
-    told = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
+    text = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
     poor = [lamp for lamp in ("Hg", "Cd", "Xe") if seen[lamp] < MIN_LAMP_GROUPS]
     if poor or seen.total() < MIN_GROUPS:
         return (
-            f"too few groups of lamp lines ({told}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
+            f"too few groups of lamp lines ({text}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
             f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or ('Hg', 'Cd', 'Xe'))}"
         )
     wavelengths = [wavelength for _, wavelength, *_ in solution.groups]

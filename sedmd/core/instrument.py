@@ -1,7 +1,7 @@
 """The SED Machine and the Palomar 60-inch in published numbers, each with its source.
 
 Only numbers that are properties of the hardware are here. Everything that changes from night to night (trace positions,
-dispersion, widths, read noise) is measured from the night itself; what is below serves as a first guess or a limit.
+dispersion, widths, read noise) is measured from the night itself; what is below is a first guess or a limit.
 """
 
 from __future__ import annotations

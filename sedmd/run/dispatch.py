@@ -258,7 +258,7 @@ class Dispatcher:
         future.add_done_callback(partial(self.on_done, node.key, node.job))
 
     def _retire(self, plan: Plan) -> None:
-        """Move aside what the plan no longer wants, or what a failed remake would leave out of date."""
+        """Move aside what the plan no longer wants, or what is outdated after a failed remake."""
         wanted = {path.name: node for node in plan.nodes for path in node.job.outputs.values()}
         busy = self._busy()
         folder = self.settings.paths.redux_root / plan.night

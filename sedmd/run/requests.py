@@ -250,7 +250,7 @@ def _mend(asked: _Asked) -> str:
 
 
 def _corrections(cards: str) -> Mapping[str, Any]:
-    """What a request to mend holds: "cards", corrections by name, or "undo", names of cards (none: all)."""
+    """Content of a request of ``sedmd mend``: "cards", corrections by name, or "undo", names of cards (none: all)."""
     if len(cards) > MAX_TEXT:
         raise BadMend(f"the request has {len(cards)} characters; expected the corrections of a few cards")
     try:

@@ -27,7 +27,7 @@ class Row:
     place : (x, y) or None
         Arcsec East and North of the field centre.
     why : str
-        What speaks against it, or why it is not there.
+        Concerns, or why it is not there.
     failed : bool
     """
 

@@ -53,8 +53,8 @@ def make_cube(job: Job) -> Result:
         If the frame cannot be read, or its spectra do not lie where the calibrations say.
     """
     raw = job.one("raw")
-    served = job.options.get("calibrations") or {}
-    fallback = bool(served)
+    used = job.options.get("calibrations") or {}
+    fallback = bool(used)
     master = read_master_bias(job.one("bias"))
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
@@ -65,7 +65,7 @@ def make_cube(job: Job) -> Result:
         image = clean_cosmics(image)
     n_cosmic = int(((image.mask & np.uint8(Mask.COSMIC)) != 0).sum())
     separated = separate(image, found.traces.samples(image.data.shape), found.traces.profile)
-    origin = f"the calibrations of {served['night']}" if fallback else "the night's calibrations"
+    origin = f"the calibrations of {used['night']}" if fallback else "the night's calibrations"
     _check_traces(raw.name, separated, origin)
     traces = found.traces
     sky = _faint_spaxels(separated, traces.n)
@@ -115,14 +115,14 @@ def make_cube(job: Job) -> Result:
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
     cards = {
         **_cards(separated, flexure, solution.line_sigma, found, n_cosmic),
-        "CALNIGHT": (str(served["night"]) if fallback else job.night, "night of bias, traces, wavelength, flat"),
-        "CALAGE": (int(served["age_nights"]) if fallback else 0, "[nights] from the calibrations to this frame"),
+        "CALNIGHT": (str(used["night"]) if fallback else job.night, "night of bias, traces, wavelength, flat"),
+        "CALAGE": (int(used["age_nights"]) if fallback else 0, "[nights] from the calibrations to this frame"),
         "CALFALL": (fallback, "calibrations of an earlier night used"),
         **place_cards(header, place),
     }
     made = provenance(job)
     if fallback:
-        warnings += (another_night(raw.name, "calibrations", served),)
+        warnings += (another_night(raw.name, "calibrations", used),)
         if separated.chi2 > FITTING_CHI2:
             warnings += (
                 f"{raw.name}: the traces of {origin} fit with chi2 {separated.chi2:.1f}, at most {FITTING_CHI2:g} "
@@ -156,10 +156,10 @@ def make_cube(job: Job) -> Result:
     )
 
 
-def another_night(name: str, what: str, served: Mapping[str, Any]) -> str:
-    """The warning of a fall-back: `what` of an earlier night, whose night and age `served` holds."""
-    age = int(served["age_nights"])
-    return f"{name}: using the {what} from {served['night']} ({nights(age)} old)"
+def another_night(name: str, what: str, used: Mapping[str, Any]) -> str:
+    """The warning of a fall-back: `what` of an earlier night, whose night and age `used` holds."""
+    age = int(used["age_nights"])
+    return f"{name}: using the {what} from {used['night']} ({nights(age)} old)"
 
 
 def nights(age: int) -> str:

@@ -98,14 +98,14 @@ def calibrate_spectrum(job: Job) -> Result:
     warnings: tuple[str, ...] = ()
     meta = dict(ext.meta)
     if "fluxcal" in job.inputs:
-        served = job.options.get("fluxcal")
+        used = job.options.get("fluxcal")
         meta |= {
-            "fluxcal_night": str(served["night"]) if served else job.night,
-            "fluxcal_age_nights": int(served["age_nights"]) if served else 0,
-            "fluxcal_fallback": bool(served),
+            "fluxcal_night": str(used["night"]) if used else job.night,
+            "fluxcal_age_nights": int(used["age_nights"]) if used else 0,
+            "fluxcal_fallback": bool(used),
         }
-        if served:
-            warnings += (another_night(job.label, "flux calibration", served),)
+        if used:
+            warnings += (another_night(job.label, "flux calibration", used),)
         sensitivity = read_sensitivity(job.one("fluxcal"))
         airmass = number_of(meta.get("airmass"), math.nan)
         if not math.isfinite(airmass):

@@ -83,7 +83,7 @@ class Verdict:
         Type by the weight of the scores; "" when nothing matches.
     secure : bool
     why : str
-        What speaks against it, as a sentence; what speaks for it when it is secure.
+        Why it is not secure, as a sentence; why it is when it is secure.
     best : Match or None
         Best match of that type.
     agreeing : tuple of Match

@@ -79,7 +79,7 @@ def parse(text: str, *, curve: Curve | None = None) -> Answer:
     """What stands in a file ``*_snid.output``.
 
     Values that are not finite or not numbers are passed over with their line; matches below SNID's own rlap limit
-    ("cut") and away from its redshift ("bad") stay out, as SNID leaves them out of its medians.
+    ("cut") and away from its redshift ("bad") are rejected, as SNID rejects them from its medians.
 
     Raises
     ------

@@ -67,7 +67,7 @@ class Line:
     confidence : float or None
         Of the automatic extraction; None where an observer decided.
     doubts : tuple of str
-        What speaks against an automatic extraction.
+        Concerns about an automatic extraction.
     half : str
         "A" or "B" for that exposure of a pair without the other.
     """

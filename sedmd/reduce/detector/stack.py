@@ -43,7 +43,7 @@ def mean_of_near(
     Parameters
     ----------
     frames : n arrays (n_y, n_x), real or whole numbers
-    offsets : n arrays (n_y,) to take off the rows of each frame
+    offsets : n arrays (n_y,) to subtract from the rows of each frame
     divisors : n numbers to divide each frame by
     masks : n arrays (n_y, n_x); what is not 0 has no say in the mean
     reach : function of the middle (m,), how far off it a value still counts (m,) or one for all

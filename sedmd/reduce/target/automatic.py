@@ -81,7 +81,7 @@ class Automatic:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What speaks against it, the gravest first."""
+        """Concerns, the gravest first."""
         return tuple(concern.why for concern in self.concerns if concern.confidence < NO_CONCERN)
 
     @property

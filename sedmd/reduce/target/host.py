@@ -48,7 +48,7 @@ class Host:
     image : Psf, the host's image: an elliptical Moffat profile represents any galaxy blurred by the seeing
     share : host light that an extraction without it would count as the source's, in units of the source's light
     significance, host_significance : of the point source beside the host, and of the host
-    gain : chi-square that the host takes off the fit of the point source alone
+    gain : by which the host reduces chi-square of the fit of the point source alone
     cost : chi-square of both together
     chi2 : the same, reduced
     separation_arcsec : between the two
@@ -203,7 +203,7 @@ def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) ->
 
 
 def _significance(amplitude: NDArray, variance: NDArray) -> float:
-    """Of all bands together; each tells for itself, and what is negative speaks against it."""
+    """Of all bands together; each contributes, and a negative one reduces it."""
     snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
     return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
 

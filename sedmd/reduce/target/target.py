@@ -121,7 +121,7 @@ def candidates(
     Notes
     -----
     Bayes' rule: the density of targets about their expected positions, normal ones with a floor for those that went
-    astray, against the density of unrelated objects and against there being nothing to see.
+    off target, against the density of unrelated objects and against there being nothing to see.
     """
     made = []
     # what shines beyond the rim is not in the field, and what the rim itself makes is no object

@@ -121,7 +121,7 @@ def model_image(samples: Samples, profile: Profile, flux: NDArray[np.floating]) 
 
 
 def scattered_under(samples: Samples, background: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much light between the spectra an extraction takes off under each sample: (n_samples,) electron.
+    """How much light between the spectra an extraction subtracts under each sample: (n_samples,) electron.
 
     Parameters
     ----------

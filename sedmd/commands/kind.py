@@ -71,7 +71,7 @@ def verb_classify(options: argparse.Namespace) -> int:
         dry_run=options.dry_run,
         known=known_in(settings, night, clock=utc_now),
         clock=utc_now,
-        told=told,
+        on_done=told,
     )
     counts = Counter(one.state for one in done)
     print(f"{night}: " + (", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "no spectra"))

@@ -22,7 +22,7 @@ from sedmd.plan.job_inputs import Absent, Source, correction_option
 from sedmd.plan.jobs import Jobs
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
-from sedmd.plan.series_concerns import Concern, describe, geometry_concern, set_statuses
+from sedmd.plan.series_concerns import SetConcern, describe, geometry_concern, set_statuses
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
 from sedmd.raw.visits import Observation, observations
@@ -123,13 +123,13 @@ class _Planner(Jobs):
     def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
         """Combine the lamps of one set: the first without concerns, else that with the least."""
         tried: list[tuple[Series, Node]] = []
-        made: list[tuple[dict[Kind, tuple[Series, Node]], Concern, str]] = []
+        made: list[tuple[dict[Kind, tuple[Series, Node]], SetConcern, str]] = []
         for one in sets:
             lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
             made.append(
                 (lamps, *self._concern({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1))
             )
-            if made[-1][1] is Concern.NONE:
+            if made[-1][1] is SetConcern.NONE:
                 break
         if not made:
             return {}
@@ -151,7 +151,7 @@ class _Planner(Jobs):
         self.nodes += [node for _, node in chosen.values()]
         return {kind: self._tell(series, node) for kind, (series, node) in chosen.items()}
 
-    def _concern(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[Concern, str]:
+    def _concern(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[SetConcern, str]:
         """The concern about these lamps: a job that failed on them, or a geometry change.
 
         From the ledger, since a rejected set no longer has its products. Whether the geometry of a set that is
@@ -159,16 +159,16 @@ class _Planner(Jobs):
         """
         for node in lamps.values():
             if node.lost:
-                return Concern.FAILED, f"{node.job.label}: {node.reason}"
+                return SetConcern.FAILED, f"{node.job.label}: {node.reason}"
         if any(kind not in lamps for kind in SET):
-            return Concern.NONE, ""
+            return SetConcern.NONE, ""
         figures: dict[str, Mapping[str, Any]] = {}
         roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
         for name in CHAIN:
             node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
             record = self.context.records.get(node.key)
             if record is not None and record.state in (State.FAILED, State.QUARANTINED):
-                return Concern.FAILED, f"{name}: {record.reason}"
+                return SetConcern.FAILED, f"{name}: {record.reason}"
             if record is not None and record.state == State.DONE:
                 figures[name] = record.figures
             roles[name] = self.output(node, name)

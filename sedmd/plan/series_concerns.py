@@ -13,7 +13,7 @@ from sedmd.raw.frames import Frame
 Figures = Mapping[str, Any]
 
 
-class Concern(IntEnum):
+class SetConcern(IntEnum):
     """A concern about a set of dome and lamps, the least first."""
 
     NONE = 0
@@ -23,21 +23,21 @@ class Concern(IntEnum):
 
 
 _TEXTS = {
-    Concern.NONE: "taken at another time",
-    Concern.MIXED: "of two geometries, its lamps are offset from its dome ({}); was the instrument touched?",
-    Concern.GEOMETRY_CHANGE: "with a geometry change since the last good night: {}",
-    Concern.FAILED: "that cannot be used: {}",
+    SetConcern.NONE: "taken at another time",
+    SetConcern.MIXED: "of two geometries, its lamps are offset from its dome ({}); was the instrument touched?",
+    SetConcern.GEOMETRY_CHANGE: "with a geometry change since the last good night: {}",
+    SetConcern.FAILED: "that cannot be used: {}",
 }
 
 
-def describe(concern: Concern, why: str) -> str:
+def describe(concern: SetConcern, why: str) -> str:
     """The concern as it follows the words ``a set``."""
     return _TEXTS[concern].format(why)
 
 
 def geometry_concern(
     figures: Mapping[str, Figures], geometry_changes: Callable[[Figures, Figures], Sequence[str]], night: str
-) -> tuple[Concern, str]:
+) -> tuple[SetConcern, str]:
     """The concern about a set that follows from the figures of its traces and wavelengths, as far as made, and why.
 
     Parameters
@@ -49,14 +49,17 @@ def geometry_concern(
     if {"traces", "wavelength"} <= figures.keys():
         found = geometry_changes(figures["traces"], figures["wavelength"])
         if found:
-            return Concern.GEOMETRY_CHANGE, f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}"
+            return (
+                SetConcern.GEOMETRY_CHANGE,
+                f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}",
+            )
     if off := figures.get("traces", {}).get(OFF_THE_DOME):
-        return Concern.MIXED, str(off)
-    return Concern.NONE, ""
+        return SetConcern.MIXED, str(off)
+    return SetConcern.NONE, ""
 
 
 def set_statuses(
-    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], concern: Concern, concern_text: str
+    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], concern: SetConcern, concern_text: str
 ) -> list[SetStatus]:
     """The status of each set; nothing for one set without concerns.
 
@@ -69,16 +72,16 @@ def set_statuses(
     concern, concern_text
         The concern about the set that is used.
     """
-    if len(sets) < 2 and concern is not Concern.MIXED:
+    if len(sets) < 2 and concern is not SetConcern.MIXED:
         return []
     found = []
     for number, one in enumerate(sets):
         tried = number < len(whys)
         if tried and not whys[number]:
-            but = f", although a set {describe(concern, concern_text)}" if concern is Concern.MIXED else ""
+            but = f", although a set {describe(concern, concern_text)}" if concern is SetConcern.MIXED else ""
             found.append(SetStatus(span=one.span, text=f"{named(serving)}: used{but}", has_concern=bool(but)))
         else:
-            why = whys[number] if tried else describe(Concern.NONE, "")
+            why = whys[number] if tried else describe(SetConcern.NONE, "")
             found.append(
                 SetStatus(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", has_concern=tried)
             )

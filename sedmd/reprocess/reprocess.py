@@ -95,7 +95,7 @@ def reprocess(
     report: Report,
     former_root: Path | None = None,
     open_nights: int = 0,
-    on_night: Callable[[NightDone], None] = lambda told: None,
+    on_night: Callable[[NightDone], None] = lambda done: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Years:
     """Reduce nights, the oldest first, several at once, and compare each with its former version.

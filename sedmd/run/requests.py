@@ -42,23 +42,23 @@ class Eyes(Protocol):
     def exclude(self, path: Path) -> None: ...
 
 
-def who_asked(told: str, user: int | None) -> str:
+def who_asked(claimed: str, user: int | None) -> str:
     """Who asked: the name that the request tells, or the one that the kernel knows of who rang for it.
 
     Parameters
     ----------
-    told : str
+    claimed : str
         Written by who left the request; any process that may write the ledger writes what it likes.
     user : int or None
         User number of the process that rang; None when none did.
     """
     if user is None or user < 0:
-        return f"{told}, by name only"
+        return f"{claimed}, by name only"
     try:
         name = pwd.getpwuid(user).pw_name
     except (KeyError, OverflowError):
         name = f"user {user}"
-    return name if name == told else f"{name}, as {told}"
+    return name if name == claimed else f"{name}, as {claimed}"
 
 
 def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:

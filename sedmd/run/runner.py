@@ -126,11 +126,11 @@ def reduce_nights(
     ledger.forget_failures(nights)
     sizes = {night: (0, len(dispatcher.look(night, final=True, memory=Memory()).nodes)) for night in nights}
 
-    def told(night: str, done: int, total: int, label: str) -> None:
+    def on_job(night: str, done: int, total: int, label: str) -> None:
         sizes[night] = (done, total)
         progress(sum(done for done, _ in sizes.values()), sum(total for _, total in sizes.values()), label)
 
-    window = Window(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=told)
+    window = Window(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=on_job)
     plans: dict[str, Plan] = {}
     for plan in window.work((night, True) for night in nights):
         plans[plan.night] = plan

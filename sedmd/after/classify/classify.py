@@ -116,7 +116,7 @@ def classify_night(
     use: Sequence[Engine] | None = None,
     known: Known | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    told: Callable[[Done], None] = lambda done: None,
+    on_done: Callable[[Done], None] = lambda done: None,
 ) -> list[Done]:
     """Classify the spectra of a night that count.
 
@@ -135,7 +135,7 @@ def classify_night(
         What ledger and decisions know; others' files are not classified.
     clock : callable
         The time of a record; nothing else depends on it.
-    told : callable
+    on_done : callable
         Gets each `Done` as it comes.
 
     Returns
@@ -149,7 +149,7 @@ def classify_night(
 
     def tell(product: str, state: str, text: str) -> None:
         done.append(Done(product=product, state=state, text=text))
-        told(done[-1])
+        on_done(done[-1])
 
     for trouble in errors:
         tell(trouble.split(" ", 1)[0], "failed", trouble)

@@ -51,7 +51,7 @@ def test_no_file_and_no_job_grows_older_while_the_service_stands_still(tmp_path,
         assert 0.0 <= service.keeper._begun_s[key] - before - 600.0 < 5.0
         one.turn_until(lambda: health_errors(service.vitals()) == ())  # systemd's watchdog is fed again
         del service.dispatcher.running[key]
-        assert one.said("stood still") == 1
+        assert one.said("suspended for") == 1
         tell("10 minutes: told once; the file that was growing is not deferred, the job not overdue")
 
 

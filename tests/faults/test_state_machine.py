@@ -304,7 +304,7 @@ class ServiceMachine(RuleBasedStateMachine):
         path = self.places[data.draw(st.sampled_from(sorted(self.places)))][0]
         scope = NIGHT if whole else stem_of(path)
         if scope in self.corrections:
-            assert self.ask("mend", scope, json.dumps({"undo": []})).startswith("taken back")
+            assert self.ask("mend", scope, json.dumps({"undo": []})).startswith("correction removed")
             self.corrections.discard(scope)
         elif self.ask("mend", scope, json.dumps({"cards": {"GAIN": value}})).startswith("corrected"):
             self.corrections.add(scope)

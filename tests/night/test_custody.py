@@ -128,7 +128,7 @@ def test_nothing_is_given_up_when_the_raw_frames_are_gone_too(settings, night):
         assert custody_of(settings)
     assert ext.read_text() == "trampled on"
     assert move_aside(night) == {}
-    assert f"{ext.name}" in log(night) and "was changed by another program, and cannot be made again" in log(night)
+    assert f"{ext.name}" in log(night) and "was changed by another program, and cannot be remade" in log(night)
     assert "e3d" in log(night) and "is missing, and cannot be remade: the raw frame ifu20190612_04_00_00" in log(night)
 
 
@@ -155,7 +155,7 @@ def test_what_a_plan_no_longer_wants_stays_when_its_raw_frames_are_gone(settings
                 dispatcher.ledger.finish(node.key, node.job, gone, state="failed")
             dispatcher.plan(NIGHT, final=True)
     assert products(settings) == before
-    assert "nothing could make it again" in log(night)
+    assert "no longer in the plan; kept, because its raw frame" in log(night)
 
 
 def test_only_so_many_seconds_go_into_checksums_at_a_time(settings, night):

@@ -79,10 +79,12 @@ def test_a_quarantined_frame_is_corrected_reduced_and_after_undo_quarantined_aga
     assert "in force" not in ask(capsys, settings, "why", "ifu20190612_04_00_00")
     assert reduce(settings).code == 0, "nothing is left to do"
 
-    assert "taken back: EXPTIME=900" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", "exptime")
+    assert "correction removed: EXPTIME=900" in ask(
+        capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", "exptime"
+    )
     assert reduce(settings).code == 1
     assert products(settings) == before
-    assert "taken back: AIRMASS=1.1" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
+    assert "correction removed: AIRMASS=1.1" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
     out = ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", code=1)
     assert "refused: no such correction" in out
     assert "no card is corrected" in ask(capsys, settings, "mend", "--list")
@@ -176,7 +178,7 @@ def test_with_a_running_service_a_correction_and_its_undo_take_effect_at_once(se
         assert "1 files will be reread" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "EXPTIME=900")
         wait_for(bad.exists, daemon)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
-        assert "taken back" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
+        assert "correction removed" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
         wait_for(lambda: not bad.exists(), daemon)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
         assert products(settings) == before

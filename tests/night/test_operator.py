@@ -69,7 +69,7 @@ def test_hold_release_redo_forget_and_retry_with_a_running_service(settings, cap
         state = json.loads(ask(capsys, settings, "status", "--json"))
         assert [one["subject"] for one in state["held"]] == ["single"]
         assert {one["state"] for one in state["targets"] if one["target"] == "single"} == {"extract waiting"}
-        assert "single goes on" in ask(capsys, settings, "release", "single")
+        assert "single is released" in ask(capsys, settings, "release", "single")
         wait_for((redux / "sp_single_obs1.fits").exists, daemon)
 
         assert "refused: nothing is named" in ask(capsys, settings, "redo", "nobody", code=1)
@@ -102,7 +102,7 @@ def test_retry_takes_up_what_was_quarantined(settings, capsys, monkeypatch):
     write(settings, [*calibrations(), *on_sky("x")])
     assert reduce(settings).code != 0
     monkeypatch.delenv("FAKE_BAD_CD")
-    assert "1 jobs are tried again" in ask(capsys, settings, "retry", "Cd")
+    assert "1 jobs will be retried" in ask(capsys, settings, "retry", "Cd")
     assert reduce(settings).code == 0
 
 
@@ -127,7 +127,7 @@ def test_hangup_reads_the_configuration_again_and_refuses_a_bad_one(settings):
     log = settings.paths.redux_root.parent / "log"
     with log.open("w") as file, service(settings, stderr=file) as daemon:
         wait_for((settings.paths.state / "ledger.sqlite").exists, daemon)
-        wait_for(lambda: "begins" in log.read_text(), daemon)
+        wait_for(lambda: " starts: " in log.read_text(), daemon)
         for text, said in (
             (good.replace("settle_s = 0.1", "settle_s = 0.05"), "changed: watch.settle_s"),
             (good + "\n[watch]\nscan_interval_s = 1\n", "configuration refused, the old one stays in force: "),

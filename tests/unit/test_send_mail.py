@@ -176,14 +176,14 @@ def test_once_and_anew_on_purpose(tmp_path, box, certificate):
         given = configured(tmp_path, port, ca=certificate)
         send_final_report(given, NIGHT, clock=clock)
         told = send_final_report(given, NIGHT, clock=clock).text
-        assert told.startswith("was sent 2019-06-13 14:00 UT") and "something else" not in told
+        assert told.startswith("was sent 2019-06-13 14:00 UT") and "content has changed" not in told
         (folder / "report.txt").write_text("more\n")
         assert "content has changed since" in send_final_report(given, NIGHT, clock=clock).text
         assert len(box.mails) == 1
         clock.now += timedelta(hours=1)
         send_final_report(given, NIGHT, clock=clock, again=True)
         send_final_report(given, NIGHT, clock=clock, again=True)
-        assert "something else" not in send_final_report(given, NIGHT, clock=clock).text
+        assert "content has changed" not in send_final_report(given, NIGHT, clock=clock).text
     numbers = [mail["Message-ID"] for mail in box.letters()]
     assert len(set(numbers)) == 3
 

@@ -8,9 +8,61 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sedmd import __version__
-from sedmd.commands import act, ask, kind, practise, send, tell, work, years
+from sedmd.commands import (
+    alert,
+    classify,
+    config,
+    demo,
+    doctor,
+    extract,
+    final_report,
+    mend,
+    operator_requests,
+    publish,
+    reduce,
+    report,
+    reprocess,
+    run,
+    scan,
+    simulate,
+    status,
+    targets,
+    trend,
+    upload,
+    validate,
+    verify,
+    why,
+    withdraw,
+)
 from sedmd.core.errors import SedmError
 
+#: In the order of the help.
+COMMANDS = (
+    reduce,
+    run,
+    extract,
+    reprocess,
+    status,
+    targets,
+    why,
+    doctor,
+    verify,
+    config,
+    operator_requests,
+    mend,
+    scan,
+    report,
+    trend,
+    publish,
+    classify,
+    upload,
+    withdraw,
+    alert,
+    final_report,
+    simulate,
+    demo,
+    validate,
+)
 EXIT_CODES = """\
 exit codes:
   0  everything asked for was done
@@ -67,8 +119,8 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=verb)
         return made
 
-    for group in (work, years, ask, act, tell, kind, send, practise):
-        group.add_to(add)
+    for command in COMMANDS:
+        command.add_to(add)
     return top
 
 

@@ -18,10 +18,10 @@ from sedmd.core.config import Settings, from_table
 from sedmd.core.config import load as load_settings
 from sedmd.core.errors import SedmError
 from sedmview import finder
-from sedmview.disk import Disk
+from sedmview.disk import NightOnDisk
 from sedmview.memory import Memory, state_home
 from sedmview.presenter import Presenter
-from sedmview.targets import Entry, Night, matching
+from sedmview.targets import Entry, NightList, matching
 
 if TYPE_CHECKING:
     from sedmview.window import Window
@@ -39,7 +39,7 @@ class Unusable(SedmError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CommandLine:
     """What the command line asks for: the night's folder, single cubes, names of targets, the pipeline's settings."""
 
     folder: Path
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build(
-    plan: Plan,
+    plan: CommandLine,
     memory: Memory,
     *,
     reducer: str = "",
@@ -96,7 +96,7 @@ def build(
     from sedmview.worker import Lanes
 
     lanes = Lanes()
-    disk = Disk(Night(plan.folder, settings=plan.settings, cubes=plan.cubes or None), memory, clock)
+    disk = NightOnDisk(NightList(plan.folder, settings=plan.settings, cubes=plan.cubes or None), memory, clock)
     presenter = Presenter(
         files=disk,
         jobs=lanes,
@@ -180,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def plan_of(given: argparse.Namespace, here: Path) -> Plan:
+def plan_of(given: argparse.Namespace, here: Path) -> CommandLine:
     """What is to be shown.
 
     Raises
@@ -200,13 +200,13 @@ def plan_of(given: argparse.Namespace, here: Path) -> Plan:
         folder = cubes[0].absolute().parent
         if any(cube.absolute().parent != folder for cube in cubes):
             raise Unusable("cubes of one folder only: what is saved goes beside them")
-        return Plan(folder=folder, cubes=tuple(cube.absolute() for cube in cubes), names=names)
+        return CommandLine(folder=folder, cubes=tuple(cube.absolute() for cube in cubes), names=names)
     settings = load_settings(given.config) if given.config else None
     root = given.redux or (folders[0] if folders else None)
     if root is None and settings is not None:
         root = settings.paths.redux_root
     folder = _night(_start(root, here), given.night)
-    return Plan(folder=folder, names=names, settings=settings or _settings_at(folder.parent))
+    return CommandLine(folder=folder, names=names, settings=settings or _settings_at(folder.parent))
 
 
 def _settings_at(root: Path) -> Settings:

@@ -12,7 +12,7 @@ from sedmd.observation.observed import Extractor, Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmview.desk import Desk
 from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft
-from sedmview.targets import Entry, Filter, State, passes
+from sedmview.targets import Entry, Filter, TargetStatus, passes
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,10 @@ class Browsing(Desk):
         """What to go on with: ready ones first, then those that the pipeline extracted and did not grade."""
         here = self.entry.product if self.entry is not None else ""
         others = [one for one in self.shown_entries if one.product != here and one.product not in self.saving]
-        ready = [one for one in others if one.state is State.READY]
-        ungraded = [one for one in others if one.state is State.AUTOMATIC and not one.standard and one.quality is None]
+        ready = [one for one in others if one.state is TargetStatus.READY]
+        ungraded = [
+            one for one in others if one.state is TargetStatus.AUTOMATIC and not one.standard and one.quality is None
+        ]
         return next(iter(ready + ungraded), None)
 
     def step(self, by: int) -> None:
@@ -149,7 +151,7 @@ class Browsing(Desk):
         log.warning("%s cannot be opened: %s", entry.product, error)
         words = " ".join(str(error).split()) or type(error).__name__
         self.entries = [
-            replace(one, state=State.FAILED, reason=words) if one.product == entry.product else one
+            replace(one, state=TargetStatus.FAILED, reason=words) if one.product == entry.product else one
             for one in self.entries
         ]
         self.view.changed("entries")
@@ -232,7 +234,7 @@ class Browsing(Desk):
         """Have the next ready target at hand before it is asked for."""
         for one in self.shown_entries:
             known = one.product in self._ready or (self.entry is not None and one.product == self.entry.product)
-            if one.state is not State.READY or known or one.product in self.saving:
+            if one.state is not TargetStatus.READY or known or one.product in self.saving:
                 continue
 
             def work(one: Entry = one) -> tuple[Entry, Observation, Suggestion]:

@@ -41,7 +41,7 @@ class Files(Protocol):
     def published(self, path: Path) -> Published: ...
 
 
-class Jobs(Protocol):
+class BackgroundWork(Protocol):
     """Work away from the window: `done` or `failed` is called back where the presenter lives."""
 
     def submit(
@@ -92,7 +92,7 @@ class Desk:
     """
 
     files: Files
-    jobs: Jobs
+    jobs: BackgroundWork
     view: View
     reducer: str = ""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

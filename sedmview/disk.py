@@ -13,21 +13,21 @@ from sedmd.observation.observed import Observation
 from sedmd.observation.suggestion import Suggestion, suggest
 from sedmd.products.published import Published, read_published
 from sedmview.memory import Memory
-from sedmview.targets import Entry, Night, decision_of
+from sedmview.targets import Entry, NightList, decision_of
 
 
-class Disk:
+class NightOnDisk:
     """A night's folder and the viewer's own memory.
 
     Parameters
     ----------
-    night : Night
+    night : NightList
     memory : Memory
     clock : callable
         The time now, UTC.
     """
 
-    def __init__(self, night: Night, memory: Memory, clock: Callable[[], datetime]) -> None:
+    def __init__(self, night: NightList, memory: Memory, clock: Callable[[], datetime]) -> None:
         self.night, self.memory, self.clock = night, memory, clock
 
     def load(self, entry: Entry) -> Observation:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sedmd.reduce.numeric.containers import FloatArray, Spaxels
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmview.colours import BACKGROUND, NO_VALUE, packed, table
-from sedmview.pictures import Scale, levels
+from sedmview.pictures import ColourScale, levels
 from sedmview.qt import QtCore, QtGui
 
 
@@ -88,7 +88,9 @@ class HexMap(pg.GraphicsObject):
             self._values, self._palette = values, palette
             self._fill()
 
-    def set_values(self, values: FloatArray, scale: Scale, *, colours: str, inverted: bool, symmetric: bool) -> None:
+    def set_values(
+        self, values: FloatArray, scale: ColourScale, *, colours: str, inverted: bool, symmetric: bool
+    ) -> None:
         """Values, their scale, and the colour map."""
         self._values = np.asarray(values, dtype=float)
         level = levels(self._values, scale, symmetric=symmetric)

@@ -17,7 +17,7 @@ from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import FloatArray
 from sedmd.reduce.target.aperture import Ellipse
 from sedmview.apertures import START_RADIUS, like, placed
-from sedmview.pictures import WINDOWS, Scale, automatic_scale, bounded
+from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded
 
 #: Colour maps for one exposure, and for A minus B: perceptually uniform, safe for the colour-blind.
 MAPS: tuple[str, ...] = ("viridis", "cividis", "gray", "inferno")
@@ -42,7 +42,7 @@ class Choice:
     placed : letters of the apertures that the observer has put somewhere
     skysub : subtract the sky around the aperture
     point_source : allow for the light of a point source that falls beyond the aperture
-    scale : Scale of the picture
+    scale : ColourScale of the picture
     window : range of wavelength of the picture [Angstrom]
     colours, inverted : name of the colour map, and whether it runs backwards
     grade : key of `sedmd.observation.decisions.QUALITIES`, or None
@@ -52,7 +52,7 @@ class Choice:
 
     a: Ellipse
     b: Ellipse | None
-    scale: Scale
+    scale: ColourScale
     active: str = "A"
     placed: frozenset[str] = frozenset()
     skysub: bool = True
@@ -229,7 +229,7 @@ def from_draft(draft: Mapping[str, Any]) -> tuple[Choice, Stage]:
         | {
             "a": Ellipse(**values["a"]),
             "b": None if b is None else Ellipse(**b),
-            "scale": Scale(**values["scale"]),
+            "scale": ColourScale(**values["scale"]),
             "placed": frozenset(values["placed"]),
             "window": tuple(values["window"]),
         }

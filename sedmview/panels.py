@@ -13,16 +13,16 @@ from sedmview.finder import Finder
 from sedmview.model import Choice
 from sedmview.pictures import levels
 from sedmview.qt import QtCore, QtGui, QtWidgets
-from sedmview.targets import MARKS, Entry, State, age
+from sedmview.targets import MARKS, Entry, TargetStatus, age
 
 PHASES = ("Scale", "Place A", "Place B", "Grade", "Save")
 _STATE_COLOURS = {
-    State.READY: "#ffffff",
-    State.PAIR: "#ffd866",
-    State.AUTOMATIC: "#b7c4d1",
-    State.WAITING: "#7d8995",
-    State.FAILED: "#ff9d7a",
-    State.DONE: "#7fbf8e",
+    TargetStatus.READY: "#ffffff",
+    TargetStatus.PAIR: "#ffd866",
+    TargetStatus.AUTOMATIC: "#b7c4d1",
+    TargetStatus.WAITING: "#7d8995",
+    TargetStatus.FAILED: "#ff9d7a",
+    TargetStatus.DONE: "#7fbf8e",
 }
 
 
@@ -78,8 +78,10 @@ class TargetList(QtWidgets.QListWidget):
     @staticmethod
     def _text(entry: Entry, now: datetime) -> str:
         if entry.quality is not None:
-            second = f"{entry.quality}  {entry.reducer}" + (" by itself" if entry.state is State.AUTOMATIC else "")
-        elif entry.state is State.PAIR:
+            second = f"{entry.quality}  {entry.reducer}" + (
+                " by itself" if entry.state is TargetStatus.AUTOMATIC else ""
+            )
+        elif entry.state is TargetStatus.PAIR:
             second = "waiting for the pair: A only"
         else:
             second = str(entry.state) + (f"   only {entry.half} of a pair" if entry.half else "")

@@ -12,7 +12,7 @@ from sedmd.reduce.numeric.containers import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WavelengthRange:
     """A range of wavelength [Angstrom] and what it is called."""
 
     name: str
@@ -21,12 +21,12 @@ class Window:
 
 
 #: Ranges to look at. The first is the one that the windows before this one showed; g, r and i are about SDSS's.
-WINDOWS: tuple[Window, ...] = (
-    Window("red", 6500.0, 7000.0),
-    Window("white", 5000.0, 8000.0),
-    Window("g", 4000.0, 5500.0),
-    Window("r", 5620.0, 6980.0),
-    Window("i", 6910.0, 8190.0),
+WINDOWS: tuple[WavelengthRange, ...] = (
+    WavelengthRange("red", 6500.0, 7000.0),
+    WavelengthRange("white", 5000.0, 8000.0),
+    WavelengthRange("g", 4000.0, 5500.0),
+    WavelengthRange("r", 5620.0, 6980.0),
+    WavelengthRange("i", 6910.0, 8190.0),
 )
 H_ALPHA = 6562.8
 #: Half width of the window about a line [Angstrom]: the instrument's line is some 60 Angstrom wide there.
@@ -34,10 +34,10 @@ LINE_HALF_WIDTH = 60.0
 MIN_WIDTH = 50.0
 
 
-def windows_at(redshift: float) -> tuple[Window, ...]:
+def windows_at(redshift: float) -> tuple[WavelengthRange, ...]:
     """The presets, with the one about H-alpha at a redshift."""
     middle = H_ALPHA * (1 + redshift)
-    return (*WINDOWS, Window("Hα", middle - LINE_HALF_WIDTH, middle + LINE_HALF_WIDTH))
+    return (*WINDOWS, WavelengthRange("Hα", middle - LINE_HALF_WIDTH, middle + LINE_HALF_WIDTH))
 
 
 def bounded(low: float, high: float, wavelength: FloatArray) -> tuple[float, float]:
@@ -49,7 +49,7 @@ def bounded(low: float, high: float, wavelength: FloatArray) -> tuple[float, flo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class ColourScale:
     """Values at the two ends of the colours; the noise that sets the size of a step; the stretch; who set it.
 
     `how` names the automatic rule, or is "by hand".
@@ -61,17 +61,17 @@ class Scale:
     stretch: str = "linear"
     how: str = "by hand"
 
-    def widened(self, factor: float) -> Scale:
+    def widened(self, factor: float) -> ColourScale:
         """Both ends apart (factor above 1) or together, about the middle; never closer than a step."""
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         half = max(half * factor, self.step)
         return replace(self, low=middle - half, high=middle + half, how="by hand")
 
-    def with_high(self, factor: float) -> Scale:
+    def with_high(self, factor: float) -> ColourScale:
         """The upper end further (factor above 1) from the lower one or nearer to it."""
         return replace(self, high=self.low + max((self.high - self.low) * factor, self.step), how="by hand")
 
-    def with_low(self, steps: float) -> Scale:
+    def with_low(self, steps: float) -> ColourScale:
         """The lower end moved by steps of the noise, staying below the upper one."""
         return replace(self, low=min(self.low + steps * self.step, self.high - self.step), how="by hand")
 
@@ -101,7 +101,7 @@ STRETCHES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
 }
 
 
-def levels(values: FloatArray, scale: Scale, *, symmetric: bool) -> FloatArray:
+def levels(values: FloatArray, scale: ColourScale, *, symmetric: bool) -> FloatArray:
     """Place of each value along the colours, 0 to 1; NaN stays NaN.
 
     For a difference the stretch works from the middle outwards.
@@ -159,7 +159,7 @@ LIMITS: Mapping[str, Callable[[FloatArray], tuple[float, float]]] = {
 }
 
 
-def automatic_scale(values: FloatArray, *, symmetric: bool, how: str = "", stretch: str = "linear") -> Scale:
+def automatic_scale(values: FloatArray, *, symmetric: bool, how: str = "", stretch: str = "linear") -> ColourScale:
     """Limits by a rule of `LIMITS`; for A minus B symmetric about zero.
 
     Parameters
@@ -172,7 +172,7 @@ def automatic_scale(values: FloatArray, *, symmetric: bool, how: str = "", stret
     how = how or next(iter(LIMITS))
     good = values[np.isfinite(values)]
     if len(good) == 0:
-        return Scale(low=-1.0 if symmetric else 0.0, high=1.0, step=0.1, stretch=stretch, how=how)
+        return ColourScale(low=-1.0 if symmetric else 0.0, high=1.0, step=0.1, stretch=stretch, how=how)
     _, sigma = _noise(good)
     if symmetric:
         low, high = LIMITS[how](np.concatenate([good, -good]))
@@ -184,7 +184,7 @@ def automatic_scale(values: FloatArray, *, symmetric: bool, how: str = "", stret
         low, high = LIMITS[how](good)
     if not high - low >= sigma * 1e-3:
         low, high = low - 2 * sigma, low + 2 * sigma
-    return Scale(low=low, high=high, step=sigma, stretch=stretch, how=how)
+    return ColourScale(low=low, high=high, step=sigma, stretch=stretch, how=how)
 
 
 def next_limits(how: str) -> str:

@@ -17,7 +17,7 @@ from sedmview.desk import words_of
 from sedmview.looking import Looking
 from sedmview.model import Choice, Stage, placement_of
 from sedmview.placing import Placing
-from sedmview.targets import Entry, State
+from sedmview.targets import Entry, TargetStatus
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Presenter(Browsing, Looking, Placing):
         if self._draft is not None and self._draft[0].product == entry.product:
             self._draft = None
         self._quietly(lambda: self.files.drop_draft(entry))
-        done = replace(entry, state=State.DONE, quality=decision.quality, reducer=decision.reducer, reason="")
+        done = replace(entry, state=TargetStatus.DONE, quality=decision.quality, reducer=decision.reducer, reason="")
         self.entries = [done if one.product == entry.product else one for one in self.entries]
         if self.entry is not None and self.entry.product == entry.product:
             self.entry = done
@@ -195,7 +195,7 @@ class Presenter(Browsing, Looking, Placing):
             return self._locked_words()
         if self.entry.partial and not self.choice.partial:
             here, other = self.entry.half, "AB".replace(self.entry.half, "")
-            waiting = f"{other} has not come yet" if self.entry.state is State.PAIR else f"{other} never came"
+            waiting = f"{other} has not come yet" if self.entry.state is TargetStatus.PAIR else f"{other} never came"
             return f"Only {here}: {waiting}. Without it the sky is worse; Shift+P takes it alone deliberately"
         if self.stage is Stage.SCALE:
             return "Scale the picture with < >  then X    (Q default scale   N no target visible   A automatic limits)"

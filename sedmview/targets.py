@@ -20,14 +20,14 @@ from sedmd.observation.observed import frame_of
 from sedmd.observation.saved import names
 from sedmd.raw.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
 from sedmd.raw.frames import Frame
-from sedmd.raw.visits import Observation, observations
+from sedmd.raw.visits import Visit, observations
 from sedmd.run.status import snapshot
 
 #: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
 LEDGER_PERIOD = timedelta(minutes=1)
 
 
-class State(StrEnum):
+class TargetStatus(StrEnum):
     """Where a target stands, in the order of the list."""
 
     READY = "ready"
@@ -39,13 +39,13 @@ class State(StrEnum):
 
 
 #: Sign of each state, so that none is told by its colour alone.
-MARKS: Mapping[State, str] = {
-    State.READY: "●",
-    State.PAIR: "◐",
-    State.AUTOMATIC: "◇",
-    State.WAITING: "…",
-    State.FAILED: "✗",
-    State.DONE: "✓",
+MARKS: Mapping[TargetStatus, str] = {
+    TargetStatus.READY: "●",
+    TargetStatus.PAIR: "◐",
+    TargetStatus.AUTOMATIC: "◇",
+    TargetStatus.WAITING: "…",
+    TargetStatus.FAILED: "✗",
+    TargetStatus.DONE: "✓",
 }
 
 
@@ -66,7 +66,7 @@ class Entry:
     ----------
     product, name : str
         Name of the products; the target as it was typed.
-    state : State
+    state : TargetStatus
     cubes : tuple of Path
         Empty while there is none.
     reason : str
@@ -80,7 +80,7 @@ class Entry:
 
     product: str
     name: str
-    state: State = State.READY
+    state: TargetStatus = TargetStatus.READY
     cubes: tuple[Path, ...] = ()
     reason: str = ""
     exptime_s: float | None = None
@@ -114,7 +114,7 @@ def passes(entry: Entry, wanted: Filter) -> bool:
     if wanted is Filter.ALL:
         return True
     if wanted is Filter.REDO:
-        return entry.state is State.DONE
+        return entry.state is TargetStatus.DONE
     return not entry.standard and (wanted is Filter.SCIENCE or not entry.of_ztf)
 
 
@@ -143,7 +143,7 @@ class _Told:
         return "failed" in self.state or "quarantined" in self.state
 
 
-class Night:
+class NightList:
     """A night's folder, looked at again and again: headers are read once.
 
     Parameters
@@ -201,7 +201,7 @@ class Night:
 
     def _entry(
         self,
-        visit: Observation,
+        visit: Visit,
         frames: Mapping[str, tuple[Frame, Path]],
         told: Mapping[str, _Told],
         *,
@@ -215,7 +215,7 @@ class Night:
             product=visit.product,
             name=visit.name,
             cubes=cubes,
-            state=State.PAIR if visit.awaits_partner and ended > open_until else State.READY,
+            state=TargetStatus.PAIR if visit.awaits_partner and ended > open_until else TargetStatus.READY,
             exptime_s=first.exptime_s,
             airmass=sum(airmasses) / len(airmasses) if airmasses else None,
             start=first.start,
@@ -224,7 +224,7 @@ class Night:
         )
         words = told.get(visit.product, _Told())
         if words.failed:
-            entry = replace(entry, state=State.FAILED, reason=words.reason)
+            entry = replace(entry, state=TargetStatus.FAILED, reason=words.reason)
         elif words.reason:
             entry = replace(entry, reason=words.reason)
         return with_product(entry, self._header)
@@ -249,11 +249,9 @@ class Night:
         except (SedmError, sqlite3.Error, OSError) as error:
             return {}, f"ledger: {error}"
         told = {}
-        for target in state.get("targets", ()):
-            name = str(target.get("name", ""))
-            if name:
-                reason = str(target.get("reason", "")).removeprefix(f"{name}: ")
-                told[name] = _Told(str(target.get("state", "")), reason, bool(target.get("standard")))
+        for target in state.targets:
+            reason = target.reason.removeprefix(f"{target.name}: ")
+            told[target.name] = _Told(target.stage, reason, target.standard)
         self._told = (state_now, now, told)
         return told, ""
 
@@ -279,8 +277,8 @@ def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> 
             continue
         quality, reducer = header.get("QUALITY"), header.get("REDUCER")
         if not isinstance(quality, int) or quality <= 0:
-            return replace(entry, state=State.AUTOMATIC, quality=None, reducer="")
-        state = State.DONE if header.get("STEP") == OBSERVER else State.AUTOMATIC
+            return replace(entry, state=TargetStatus.AUTOMATIC, quality=None, reducer="")
+        state = TargetStatus.DONE if header.get("STEP") == OBSERVER else TargetStatus.AUTOMATIC
         return replace(entry, state=state, quality=quality, reducer=str(reducer or ""))
     return entry
 
@@ -329,11 +327,15 @@ def _without_cube(name: str, words: _Told) -> Entry:
     return Entry(
         product=name,
         name=name,
-        state=State.FAILED if words.failed else State.WAITING,
+        state=TargetStatus.FAILED if words.failed else TargetStatus.WAITING,
         reason=words.reason or words.state,
         standard=words.standard,
     )
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:
-    return list(State).index(entry.state), entry.start.timestamp() if entry.start else float("inf"), entry.product
+    return (
+        list(TargetStatus).index(entry.state),
+        entry.start.timestamp() if entry.start else float("inf"),
+        entry.product,
+    )

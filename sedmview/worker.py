@@ -13,7 +13,7 @@ MUST_END = ("save", "notes")
 
 
 class Lanes(QtCore.QObject):
-    """The presenter's `Jobs`: what goes into one lane is done in order, lanes go side by side."""
+    """The presenter's `BackgroundWork`: what goes into one lane is done in order, lanes go side by side."""
 
     _ended = QtCore.Signal(object, object)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
 from sedmd.core.instrument import WAVELENGTH_GRID
+from sedmd.plan.plan import State
 from sedmd.products.ascii import CALIBRATED_UNIT, write_ascii
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import Field, write_spectrum
 from sedmd.reduce.flux.sensitivity import Sensitivity
 from sedmd.reduce.numeric.containers import Spectrum
+from sedmd.run.states import JobState, NightState, TargetState
 
 ANGLES = np.deg2rad(30 + 60 * np.arange(6))
 CORNERS = 0.36 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
@@ -126,42 +131,38 @@ def write_cube_header(folder: Path, frame: str, **cards: object) -> None:
     fits.PrimaryHDU(header=header).writeto(folder / f"e3d_crr_b_{frame}_X.fits")
 
 
-def state(*targets: dict[str, object], **changes: object) -> dict[str, object]:
-    """What `sedmd.run.status.snapshot` says of a quiet night."""
-    return {
-        "night": "20190612",
-        "closed": True,
-        "sunset": "2019-06-12T02:57:02+00:00",
-        "sunrise": "2019-06-12T12:37:22+00:00",
-        "service": {"running": False, "pid": None},
-        "frames": {"science": 2, "bias": 10, "quarantined": 0},
-        "targets": list(targets),
-        "calibrations": [
-            {
-                "step": "wavelength",
-                "label": "wavelength",
-                "state": "done",
-                "reason": "",
-                "frames": 0,
-                "figures": {"rms [px]": 0.093},
-            }
-        ],
-        "running": [],
-        "due": [],
-        "waiting": [],
-        "failed": [],
-        "held": [],
-        "quarantined_frames": [],
-        "unused": [],
-        "contradictions": [],
-        "missing": [],
-        "offers": [],
-        "departed": "",
-        "fallback": None,
-        "flux_fallback": None,
-    } | changes
+def state(*targets: TargetState, **changes: Any) -> NightState:
+    """The state of a quiet night."""
+    quiet = NightState(
+        night="20190612",
+        now=datetime(2019, 6, 12, 20, tzinfo=UTC),
+        sunset=datetime(2019, 6, 12, 2, 57, 2, tzinfo=UTC),
+        sunrise=datetime(2019, 6, 12, 12, 37, 22, tzinfo=UTC),
+        closed=True,
+        idle=True,
+        frames={"science": 2, "bias": 10, "quarantined": 0},
+        last_frame=datetime(2019, 6, 12, 12, tzinfo=UTC),
+        targets=targets,
+        calibrations=(job("wavelength", "wavelength", figures={"rms [px]": 0.093}),),
+    )
+    return replace(quiet, **changes)
 
 
-def observed(name: str, state: str = "spectrum", reason: str = "", exptime_s: float = 900.0) -> dict[str, object]:
-    """An observation in the snapshot."""
-    return {"name": name, "target": name, "exptime_s": exptime_s, "state": state, "reason": reason}
+def job(step: str, label: str, state: State = State.DONE, reason: str = "", **figures: Any) -> JobState:
+    """A job in the state of a night."""
+    return JobState(step=step, label=label, state=state, reason=reason, **figures)
+
+
+def observed(name: str, stage: str = "spectrum", reason: str = "", exptime_s: float = 900.0) -> TargetState:
+    """An observation in the state of a night; `stage` as `sedmd status` prints it."""
+    step, _, stands = stage.partition(" ")
+    done = stage == "spectrum"
+    return TargetState(
+        name=name,
+        target=name,
+        exptime_s=exptime_s,
+        step="calibrate" if done else step,
+        state=State.DONE if done else State(stands),
+        calibrated=done,
+        reason=reason,
+    )

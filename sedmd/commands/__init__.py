@@ -1,1 +1,1 @@
-"""The verbs of the command line, a file for each kind: what runs, what asks, what acts, what rehearses."""
+"""The commands of the program: a file for each one, and what several of them share."""

@@ -1,23 +1,28 @@
-"""What several commands share: settings from options, kinds of arguments, the time."""
+"""What several commands share: settings from options, kinds of arguments, the time, an error while writing."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sedmd.core.config import Settings, from_table, load
+from sedmd.core.errors import NotWritten
 from sedmd.core.nights import is_night
+from sedmd.host.sharing import not_ours
+
+#: Adds a command to the program: its name and its function; returns the parser that gets its options.
+Add = Callable[..., argparse.ArgumentParser]
+#: The default place of the ledger below a redux root.
+STATE = ".sedmd"
 
 
 def utc_now() -> datetime:
     """The wall clock; the one place where the program reads it."""
     return datetime.now(UTC)
-
-
-#: The default place of the ledger below a redux root.
-STATE = ".sedmd"
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -32,7 +37,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def add_where(command: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Let a command be told which redux root it is about."""
+    """Options that give a command its redux root."""
     group = command.add_mutually_exclusive_group(required=required)
     group.add_argument("--config", type=Path, help="the service's configuration")
     group.add_argument("--redux", metavar="DIR", type=Path, help="or just the redux root")
@@ -52,3 +57,20 @@ def positive_argument(text: str) -> int:
         msg = f"{text!r} is not a number of processes; expected 1 or more"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Say in a sentence why something could not be written.
+
+    Raises
+    ------
+    NotWritten
+        Instead of an `OSError` in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        foreign = not_ours(Path(error.filename)) if isinstance(error.filename, str) else ""
+        why = foreign or f"{error}. See to rights and room"
+        raise NotWritten(f"{what} was not written: {why}; then give the command again") from error

@@ -180,7 +180,7 @@ def field_centre_of(line: str) -> tuple[str, float, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extraction:
+class AutomaticExtraction:
     """When a spectrum is final without an observer.
 
     `pointing_arcsec` is how far, in each axis, a target lies from where targets land, as a rule (1 sigma); by default
@@ -311,7 +311,7 @@ class Settings:
     log: Log = field(default_factory=Log)
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
-    extraction: Extraction = field(default_factory=Extraction)
+    extraction: AutomaticExtraction = field(default_factory=AutomaticExtraction)
     products: Products = field(default_factory=Products)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)

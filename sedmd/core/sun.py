@@ -36,7 +36,7 @@ class SunError(SedmError):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Observatory:
     """A place on Earth: geodetic latitude (North) and longitude (East) in degrees, height in m.
 
     The height names the site; by the convention of the almanacs it does not enter.
@@ -66,7 +66,7 @@ class SunTimes:
 
 
 @lru_cache(maxsize=4096)
-def sun_times(night: str, site: Site) -> SunTimes:
+def sun_times(night: str, site: Observatory) -> SunTimes:
     """Sunset and sunrise of a UT night.
 
     The search runs from the local noon that is nearest to the beginning of the night (20:00 UT of the day before; at
@@ -76,7 +76,7 @@ def sun_times(night: str, site: Site) -> SunTimes:
     ----------
     night : str
         ``YYYYMMDD``.
-    site : Site
+    site : Observatory
 
     Raises
     ------
@@ -125,14 +125,14 @@ def sun_times(night: str, site: Site) -> SunTimes:
     )
 
 
-def sun_altitude(unix_s: NDArray[np.float64], site: Site) -> NDArray[np.float64]:
+def sun_altitude(unix_s: NDArray[np.float64], site: Observatory) -> NDArray[np.float64]:
     """Altitude of the Sun's centre without refraction, degrees.
 
     Parameters
     ----------
     unix_s : array of float, shape (n,)
         Seconds since 1970, UTC.
-    site : Site
+    site : Observatory
 
     Returns
     -------

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from sedmd.core.config import Settings
-from sedmd.run.event_log import WARNING, Report
+from sedmd.run.event_log import WARNING, EventLog
 
 #: A command that takes longer is stopped; classifying a night of spectra takes minutes.
 MOST_S = 1800.0
@@ -43,7 +43,7 @@ class Chores:
         *,
         settings: Settings,
         config: Path | None,
-        report: Report,
+        report: EventLog,
         monotonic: Callable[[], float] = time.monotonic,
         program: Sequence[str] = (sys.executable, "-m", "sedmd"),
     ) -> None:

@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from sedmd.core.errors import FrameFault
-from sedmd.raw.fitsfile import Verdict, examine
+from sedmd.raw.fitsfile import FileCheck, examine
 
 #: Longest time between two examinations of a file that stands still but is not whole.
 MAX_PAUSE_S = 30.0
 
 
-class Look(StrEnum):
+class Completeness(StrEnum):
     """What a look at a file says."""
 
     READY = "ready"
@@ -61,14 +61,14 @@ class Gate:
         Path -> Verdict, from the open file.
     """
 
-    def __init__(self, *, settle_s: float, timeout_s: float, examine: Callable[[Path], Verdict] = examine) -> None:
+    def __init__(self, *, settle_s: float, timeout_s: float, examine: Callable[[Path], FileCheck] = examine) -> None:
         self._settle_s = settle_s
         self._timeout_s = timeout_s
         self._examine = examine
         self._seen: dict[Path, _Seen] = {}
         self._asked: set[Path] = set()
 
-    def look(self, path: Path, *, size: int, mtime_ns: int, now_s: float) -> tuple[Look, str]:
+    def look(self, path: Path, *, size: int, mtime_ns: int, now_s: float) -> tuple[Completeness, str]:
         """Judge a file; the second value says what is lacking.
 
         Parameters
@@ -85,36 +85,36 @@ class Gate:
             seen = self._seen[path] = _Seen(listed=(size, mtime_ns), since_s=now_s, next_s=self._settle_s)
         asked = path in self._asked
         if seen.deferred and not asked:
-            return Look.DEFERRED, seen.reason
+            return Completeness.DEFERRED, seen.reason
         still_s = now_s - seen.since_s
         pause_s = self._settle_s if asked else min(seen.next_s, max(self._timeout_s, self._settle_s))
         if still_s < pause_s:
-            return Look.SETTLING, seen.reason
+            return Completeness.SETTLING, seen.reason
         try:
             verdict = self._examine(path)
         except FrameFault:
             # it can never become a frame: let the reader say why
             self.forget(path)
-            return Look.READY, ""
+            return Completeness.READY, ""
         except OSError as error:
             reason = f"it cannot be read ({error.strerror or error}; check its permissions and its disk)"
-            verdict = Verdict(whole=False, size=size, expected=None, reason=reason, mtime_ns=mtime_ns)
+            verdict = FileCheck(whole=False, size=size, expected=None, reason=reason, mtime_ns=mtime_ns)
         found = (verdict.size, verdict.mtime_ns or mtime_ns)
         if found not in (seen.listed, seen.found):
             # the open file is ahead of what the directory says: it has to be still by its own account
             seen.found, seen.since_s, seen.next_s = found, now_s, self._settle_s
             seen.reason, seen.deferred = "still growing", False
-            return Look.SETTLING, seen.reason
+            return Completeness.SETTLING, seen.reason
         if verdict.whole:
             self.forget(path)
-            return Look.READY, ""
+            return Completeness.READY, ""
         seen.found, seen.reason = found, verdict.reason or "still growing"
         seen.next_s = still_s + min(still_s, MAX_PAUSE_S)
         if still_s < self._timeout_s and not asked:
-            return Look.SETTLING, seen.reason
+            return Completeness.SETTLING, seen.reason
         self._asked.discard(path)
         seen.deferred = True
-        return Look.DEFERRED, seen.reason
+        return Completeness.DEFERRED, seen.reason
 
     def again(self, paths: Iterable[Path] = ()) -> list[Path]:
         """Ask for another look at the deferred files and at `paths`, which an earlier service may have deferred.

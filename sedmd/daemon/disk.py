@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sedmd.core.config import Settings
 from sedmd.host.mounts import free_bytes
-from sedmd.run.event_log import ERROR, NOTICE, Report
+from sedmd.run.event_log import ERROR, NOTICE, EventLog
 
 #: Less than this is freed by a remade product or a log, and not by somebody who made room [bytes].
 STEP = 1_000_000
@@ -21,7 +21,9 @@ AWAY = "redux root"
 class DiskGate:
     """Closed while there is less free space than `disk.min_free_mb` where products or the ledger go."""
 
-    def __init__(self, settings: Settings, report: Report, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, report: EventLog, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._monotonic = monotonic
         self._refused_s = 0.0
         self._report = report

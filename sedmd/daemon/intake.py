@@ -21,14 +21,14 @@ from typing import Any
 from sedmd.core.config import Settings
 from sedmd.core.durations import age
 from sedmd.core.nights import is_night, neighbour
-from sedmd.daemon.complete import Gate, Look, deferral
+from sedmd.daemon.complete import Completeness, Gate, deferral
 from sedmd.host.isolated import Died
 from sedmd.host.mounts import is_remote
 from sedmd.ledger.ledger import FrameRow, KnownFile, Ledger, LedgerFull
-from sedmd.raw.fitsfile import Verdict, examine, unreadable
+from sedmd.raw.fitsfile import FileCheck, examine, unreadable
 from sedmd.raw.frames import Kind
 from sedmd.run.context import AWAKE, ENDED
-from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
+from sedmd.run.event_log import INFO, NOTICE, WARNING, EventLog
 from sedmd.run.ingest import (
     Corrections,
     drop_moved,
@@ -79,7 +79,7 @@ class Intake:
         *,
         settings: Settings,
         ledger: Ledger,
-        report: Report,
+        report: EventLog,
         on_frame: Callable[[FrameRow], None],
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
@@ -102,7 +102,7 @@ class Intake:
         self._hinted: set[Path] = set()
         self._once_more: set[Path] = set()
         self._unannounced: set[Path] = set()
-        self._awake = ledger.nights_marked(AWAKE)
+        self._awake = ledger.marks.nights(AWAKE)
         self._unfinished: dict[Path, float] = {}  # whole frames that wait for their header, since when
         self._closed: set[Path] = set()
         self._misnamed: set[Path] = set()
@@ -134,7 +134,7 @@ class Intake:
             examine=self._examine,
         )
 
-    def _examine(self, path: Path) -> Verdict:
+    def _examine(self, path: Path) -> FileCheck:
         look = partial(examine, path, min_hdus=self.settings.watch.min_hdus)
         return look() if self._readers is None else self._readers.call((path, "examine"), look)
 
@@ -159,7 +159,7 @@ class Intake:
             nights = sorted(path for path in root.iterdir() if is_night(path.name))
         except OSError as error:
             return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
-        if not nights and (self.sight.folders or self.ledger.folders()):
+        if not nights and (self.sight.folders or self.ledger.frames.folders()):
             return self._away(f"raw root {root} is empty, but had nights before; is it mounted? Waiting for it")
         if not self.sight.there:
             self.sight.there = True
@@ -188,14 +188,14 @@ class Intake:
             return False
         if night not in self._awake:
             self._awake.add(night)
-            self.ledger.mark(AWAKE, night, "", "its raw directories are scanned")
+            self.ledger.marks.put(AWAKE, night, "", "its raw directories are scanned")
         return True
 
     def sleep_night(self, night: str) -> None:
         """An old night is done: its directories are an archive again."""
         if night in self._awake:
             self._awake.discard(night)
-            self.ledger.unmark(AWAKE, night, "")
+            self.ledger.marks.remove(AWAKE, night, "")
 
     def _directories(self, night: str) -> list[Path]:
         """Where the frames of a night lie: its own directory, and that of the day before for the afternoon."""
@@ -224,7 +224,7 @@ class Intake:
             self._wake_unfinished(newest[0].name)
         if self.monotonic() - self._archive_s >= self.settings.watch.archive_interval_s:
             self._archive_s = self.monotonic()
-            for night in self._awake - set(self.ledger.nights()):
+            for night in self._awake - set(self.ledger.frames.nights()):
                 if self.settled(night) and all(folder in self.sight.folders for folder in self._directories(night)):
                     self.sleep_night(night)  # it had no frames after all
             self._wake_changed(nights, {path.name for path in newest})
@@ -234,14 +234,14 @@ class Intake:
             del self._known[path]
             self._forgotten.discard(path)
         for folder in set(folders) - set(self.sight.folders):
-            for path, known in self.ledger.known_files(folder).items():
+            for path, known in self.ledger.frames.known_files(folder).items():
                 self._known[path] = known
                 if known.state == "forgotten":
                     self._forgotten.add(path)
         self.sight.folders = folders
 
     def _wake_changed(self, nights: list[Path], newest: set[str]) -> None:
-        seen = self.ledger.folders()
+        seen = self.ledger.frames.folders()
         now: dict[str, int] = {}
         for folder in nights:
             with suppress(OSError):
@@ -255,12 +255,12 @@ class Intake:
                     self.wake_night(neighbour(night, 1))  # to which its afternoon belongs
                 self.report.event(night, "watch", "", "new frames in an old night; it is scanned again")
         if changed:
-            self.ledger.put_folders(changed)
+            self.ledger.frames.put_folders(changed)
 
     def _wake_unfinished(self, oldest: str) -> None:
         """Nights that the last service did not bring to their end, and that newer ones have pushed out of sight."""
         since = neighbour(oldest, -UNFINISHED_NIGHTS)
-        for night in set(self.ledger.nights()) - self.ledger.nights_marked(ENDED):
+        for night in set(self.ledger.frames.nights()) - self.ledger.marks.nights(ENDED):
             if since <= night <= oldest:
                 self.wake_night(night)
 
@@ -440,12 +440,12 @@ class Intake:
     def _judge(self, path: Path, size: int, mtime_ns: int) -> FrameRow | None:
         """Look at a file that is new or changed; its row, or None while it settles."""
         look, reason = self.gate.look(path, size=size, mtime_ns=mtime_ns, now_s=self.monotonic())
-        if look is not Look.SETTLING:
+        if look is not Completeness.SETTLING:
             self._once_more.discard(path)
-        if look is Look.SETTLING:
+        if look is Completeness.SETTLING:
             self._due_s[path] = self.monotonic() + max(self._settle_s, 0.05)
             return None
-        if look is Look.DEFERRED:
+        if look is Completeness.DEFERRED:
             if not os.access(path, os.R_OK):
                 self._closed_files.add(path)
             text = deferral(path, reason, timeout_s=self.settings.watch.settle_timeout_s)
@@ -481,10 +481,10 @@ class Intake:
             return False  # an unreadable file is reported once, not at every scan
         if self._readers is not None:
             self._readers.forget(row.path)  # what was asked of the file as it was before
-        before = self.ledger.files_at([row.path])
+        before = self.ledger.frames.at([row.path])
         self._unfinished.pop(row.path, None)
         self._drop(register(self.ledger, row))
-        (now,) = self.ledger.files_at([row.path])
+        (now,) = self.ledger.frames.at([row.path])
         self._known[row.path] = replace(known, state=now.state)
         if now.state == "forgotten":
             self._forgotten.add(row.path)

@@ -12,7 +12,7 @@ from sedmd.plan.deadlines import deadlines
 from sedmd.plan.plan import Plan, State
 from sedmd.run.context import ENDED
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import NOTICE, WARNING, Report
+from sedmd.run.event_log import NOTICE, WARNING, EventLog
 from sedmd.run.nightend import account, outcome_of, write_report
 
 #: While files pour in, at most this share of the time goes into planning.
@@ -38,7 +38,7 @@ class Nights:
         settings: Settings,
         ledger: Ledger,
         dispatcher: Dispatcher,
-        report: Report,
+        report: EventLog,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         on_end: Callable[[str], None] = lambda night: None,
@@ -105,7 +105,7 @@ class Nights:
 
     def phase(self, night: str, now: datetime, *, settled: bool) -> tuple[bool, bool]:
         """(no more frames are expected, an earlier night's calibrations may be used)."""
-        last = self._last_arrival.get(night) or self.ledger.last_arrival(night)
+        last = self._last_arrival.get(night) or self.ledger.frames.last_arrival(night)
         if last is None:
             return False, False
         self._last_arrival[night] = last
@@ -140,9 +140,9 @@ class Nights:
         plan = self.plans[night]
         self._on_end(night)
         outcome = outcome_of(plan, self.ledger)
-        if any(mark.text == outcome for mark in self.ledger.marks(night, ENDED)):
+        if any(mark.text == outcome for mark in self.ledger.marks.of_night(night, ENDED)):
             return
-        self.ledger.mark(ENDED, night, "", outcome)
+        self.ledger.marks.put(ENDED, night, "", outcome)
         spectra = sum(node.state is State.DONE for node in plan.nodes if node.job.step == "calibrate")
         self.report.event(night, "night", "", f"finished: {spectra} spectra; jobs: {plan.census()}", level=NOTICE)
         for lack in plan.missing:

@@ -31,7 +31,7 @@ from sedmd.host.files import DiskFull, write_bytes_atomic
 from sedmd.ledger.ledger import FrameRow, Ledger, LedgerFull
 from sedmd.observation.noted_decisions import take_decisions
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import ERROR, NOTICE, WARNING, Report
+from sedmd.run.event_log import ERROR, NOTICE, WARNING, EventLog
 from sedmd.run.readers import Readers
 from sedmd.run.requests import carry_out, who_asked
 from sedmd.run.vitals import Vitals, health_errors
@@ -64,7 +64,7 @@ class Service:
         ledger: Ledger,
         engine: Engine,
         clock: Callable[[], datetime],
-        report: Report,
+        report: EventLog,
         monotonic: Callable[[], float] = time.monotonic,
         notifier: Notifier | None = None,
         config: Path | None = None,
@@ -123,7 +123,7 @@ class Service:
         self._missed = 0
         self._folders: set[str] = set()
         # the ledger of ten years is asked once
-        self._known_nights = set(ledger.nights())
+        self._known_nights = set(ledger.frames.nights())
         self._pinged_s = float("-inf")
         self._leave_settings()
 
@@ -294,7 +294,7 @@ class Service:
         self.engine.close(kill=True)
         for key in abandoned:
             with suppress(LedgerFull):
-                self.ledger.release(key)
+                self.ledger.jobs.release(key)
         self.upkeep.write_journals()
         self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs restart next time", level=NOTICE)
         return 0
@@ -392,13 +392,13 @@ class Service:
     def _answer(self) -> None:
         """Carry out what operators asked for; of a flood the rest after the other work."""
         until = self.monotonic() + SLICE_S
-        for asked in self.ledger.requests():
+        for asked in self.ledger.requests.open():
             if self.monotonic() >= until:
                 self.inbox.put(Asked(0, 0))
                 return
             request = replace(asked, who=who_asked(asked.who, self._asked_by.get(asked.number)))
             answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
-            self.ledger.answer(request.number, answer)
+            self.ledger.requests.answer(request.number, answer)
             text = f"{answer} (asked by {request.who})"
             # the log of a night lies in a directory of its name
             there = is_night(request.night) and (self.settings.paths.redux_root / request.night).is_dir()

@@ -18,7 +18,7 @@ from sedmd.host.lock import single_instance
 from sedmd.host.sharing import let_group_write
 from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import NOTICE, Report
+from sedmd.run.event_log import NOTICE, EventLog
 from sedmd.run.readers import Readers
 from sedmd.workers.engine_choice import engine_for
 
@@ -61,7 +61,7 @@ def serve(
     except OSError as error:
         msg = f"redux_root {paths.redux_root} cannot be created ({error.strerror}); expected a writable directory"
         raise NotNow(msg) from error
-    report = Report(
+    report = EventLog(
         clock=clock,
         redux_root=paths.redux_root,
         stream=sys.stderr,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from sedmd.host.claim import Claim
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import NOTICE, WARNING, Report
+from sedmd.run.event_log import NOTICE, WARNING, EventLog
 
 
 class Upkeep:
     """Keeps ledger and journals in order; tells once what stands in the way, and once that it is gone."""
 
-    def __init__(self, ledger: Ledger, report: Report, claim: Claim | None = None) -> None:
+    def __init__(self, ledger: Ledger, report: EventLog, claim: Claim | None = None) -> None:
         self._claim = claim
         self._ledger = ledger
         self._report = report

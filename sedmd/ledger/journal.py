@@ -42,7 +42,7 @@ class Journal:
         return [(night, line) for night, lines in self._waiting.items() for line in lines]
 
     def tells(self) -> list[str]:
-        """Nights of which work is told."""
+        """Nights whose journals have jobs."""
         found = sorted(self._redux_root.glob(f"20*/{NAME}"))
         return [path.parent.name for path in found if any(entry["what"] == "job" for entry in read(path))]
 

@@ -33,7 +33,7 @@ def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
     A file that is no decision is told once, and again when it changes.
     """
     night = folder.name
-    known = {mark.subject: mark.text for mark in ledger.marks(night, DECIDED)}
+    known = {mark.subject: mark.text for mark in ledger.marks.of_night(night, DECIDED)}
     told = []
     for path in decision_files(folder):
         subject = plain(path.name.removesuffix(DECISION_SUFFIX))
@@ -52,7 +52,7 @@ def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
                 fault = sentence(path, error)
         if decision is None:
             fault = plain(fault)
-            ledger.mark(DECIDED, night, subject, json.dumps({"sha256": digest, "fault": fault}))
+            ledger.marks.put(DECIDED, night, subject, json.dumps({"sha256": digest, "fault": fault}))
             told.append(f"{subject}: decision not taken: {fault}")
             continue
         entry = {
@@ -63,9 +63,9 @@ def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
             "time": decision.time,
             "sha256": digest,
         }
-        ledger.mark(DECIDED, night, subject, json.dumps(entry))
+        ledger.marks.put(DECIDED, night, subject, json.dumps(entry))
         text = f"{decision.quality} {QUALITIES[decision.quality]}, by {decision.reducer}"
-        ledger.note(night, decision.product, f"observer: {text}; saved as {decision.saved_as}")
+        ledger.events.note(night, decision.product, f"observer: {text}; saved as {decision.saved_as}")
         told.append(f"{decision.product}: observer: {text}")
     return told
 
@@ -106,7 +106,7 @@ def _looked_at(path: Path) -> tuple[bytes, str, str]:
 def decided(ledger: Ledger, night: str) -> dict[str, Decided]:
     """The newest decision on each observation of a night, by product."""
     found: dict[str, Decided] = {}
-    for mark in ledger.marks(night, DECIDED):
+    for mark in ledger.marks.of_night(night, DECIDED):
         entry = json.loads(mark.text)
         if "fault" in entry:
             continue

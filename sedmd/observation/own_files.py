@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from sedmd.core.config import Settings
 from sedmd.host.foreign_file import ForeignFault, checksum_of
@@ -21,23 +20,17 @@ from sedmd.observation.noted_decisions import saved_files
 Known = Mapping[str, frozenset[str]]
 
 
-class Books(Protocol):
-    """The part of the ledger that knows the products."""
-
-    def product_files(self, night: str) -> dict[Path, tuple[int, int, str]]: ...
-
-
-def known_files(folder: Path, ledger: Books | None) -> tuple[Known | None, list[str]]:
+def known_files(folder: Path, ledger: Ledger | None) -> tuple[Known | None, list[str]]:
     """What is known of the files of a night; None where nobody has kept a book. And a sentence for each false decision.
 
     Parameters
     ----------
     folder : Path
         ``redux/YYYYMMDD``.
-    ledger : Books or None
+    ledger : Ledger or None
         Without one, or where it has nothing of this night, the night's journal tells.
     """
-    booked = {path.name: sha for path, (_, _, sha) in ledger.product_files(folder.name).items()} if ledger else {}
+    booked = {path.name: sha for path, (_, _, sha) in ledger.products.files(folder.name).items()} if ledger else {}
     if not booked and (folder / JOURNAL).is_file():  # of another place, or the ledger was lost
         booked = _journalled(folder / JOURNAL)
     elif ledger is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd.core.config import Extraction
+from sedmd.core.config import AutomaticExtraction
 from sedmd.host.foreign_file import each
 from sedmd.observation.observed import Observation
 from sedmd.products.conditions import known_seeing
@@ -60,9 +60,9 @@ class Suggestion:
     expected: tuple[tuple[float, float], ...] = ()
 
 
-def suggest(observation: Observation, extraction: Extraction | None = None) -> Suggestion:
+def suggest(observation: Observation, extraction: AutomaticExtraction | None = None) -> Suggestion:
     """What the pipeline would extract by itself with these settings, how sure it is, and why not surer."""
-    extraction = extraction or Extraction()
+    extraction = extraction or AutomaticExtraction()
     looks = [
         Look(cube=cube, refraction=Refraction(east=np.asarray(dx), north=np.asarray(dy)), exptime_s=time, offset=offset)
         for cube, (dx, dy), time, offset in zip(
@@ -95,7 +95,9 @@ def suggest(observation: Observation, extraction: Extraction | None = None) -> S
     )
 
 
-def expected_places(observation: Observation, extraction: Extraction, star: fits.Header | None) -> tuple[Place, ...]:
+def expected_places(
+    observation: Observation, extraction: AutomaticExtraction, star: fits.Header | None
+) -> tuple[Place, ...]:
     """Where the pipeline looks for the target: see `sedmd.products.target_positions.places_for`."""
     half = not observation.pair and truth(observation.header.get("ABPAIR")) is True
     return places_for(observation.header, star, pointing_arcsec=extraction.pointing_arcsec, half=half)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sedmd.core.config import Settings
-from sedmd.core.sun import Site, sun_times
+from sedmd.core.sun import Observatory, sun_times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def deadlines(night: str, settings: Settings) -> Deadlines:
         If the Sun does not set there in that night.
     """
     site = settings.site
-    sun = sun_times(night, Site(site.latitude_deg, site.longitude_deg, site.height_m))
+    sun = sun_times(night, Observatory(site.latitude_deg, site.longitude_deg, site.height_m))
     return Deadlines(
         sunset=sun.sunset,
         sunrise=sun.sunrise,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
+class NightGeometry:
     """What describes the instrument in the figures of a night's calibrations; None where a figure is missing.
 
     Attributes
@@ -40,7 +40,7 @@ class Geometry:
     lines: float | None = None
 
     @classmethod
-    def from_figures(cls, traces: Mapping[str, object], wavelength: Mapping[str, object]) -> Geometry:
+    def from_figures(cls, traces: Mapping[str, object], wavelength: Mapping[str, object]) -> NightGeometry:
         """The geometry from the figures of the steps ``traces`` and ``wavelength``.
 
         Parameters
@@ -54,7 +54,7 @@ class Geometry:
         )
 
 
-#: Field of `Geometry` -> name of the figure, by step.
+#: Field of `NightGeometry` -> name of the figure, by step.
 TRACES_FIGURES: Mapping[str, str] = {
     "spaxels": "spaxels",
     "complete": "complete",
@@ -109,12 +109,12 @@ _LIMITS = (
 )
 
 
-def geometry_changes(tonight: Geometry, before: Geometry) -> tuple[str, ...]:
+def geometry_changes(tonight: NightGeometry, before: NightGeometry) -> tuple[str, ...]:
     """Changes of tonight's geometry since an earlier one that are larger than usual from night to night.
 
     Parameters
     ----------
-    tonight, before : Geometry
+    tonight, before : NightGeometry
         Figures that either does not know are not compared.
 
     Returns

@@ -13,7 +13,7 @@ from sedmd.raw.frames import Frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class InputFile:
     """One input file of a job: a raw frame, or a role of another node."""
 
     path: Path

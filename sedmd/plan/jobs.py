@@ -10,12 +10,12 @@ from typing import Any
 from sedmd.core.job import Job
 from sedmd.core.recipe import Step
 from sedmd.plan.calibrations import output_checksum
-from sedmd.plan.job_inputs import Absent, Source
+from sedmd.plan.job_inputs import Absent, InputFile
 from sedmd.plan.plan import Context, Node, State, job_key
 from sedmd.raw.frames import Frame
 
 
-class Jobs:
+class JobMaker:
     """Makes jobs, each from those before it.
 
     Attributes
@@ -32,11 +32,11 @@ class Jobs:
         self.nodes: list[Node] = []
         self.wake: list[datetime] = []
 
-    def output(self, made: Node | Absent, role: str) -> Source | Absent:
+    def output(self, made: Node | Absent, role: str) -> InputFile | Absent:
         """What a job makes under `role`, as an input of the next."""
         if isinstance(made, Absent):
             return made
-        return Source(path=made.job.outputs[role], checksum=output_checksum(made.key, role), node=made)
+        return InputFile(path=made.job.outputs[role], checksum=output_checksum(made.key, role), node=made)
 
     def node(self, *given: Any, **more: Any) -> Node:
         """Make a job and add it to the plan; see `make`."""
@@ -53,7 +53,7 @@ class Jobs:
         self,
         step: Step,
         label: str,
-        inputs: Mapping[str, Sequence[Source | Absent]],
+        inputs: Mapping[str, Sequence[InputFile | Absent]],
         fill: Mapping[str, Any],
         *,
         hold: Absent | None = None,
@@ -68,7 +68,7 @@ class Jobs:
         names = {role: template.format(**fill) for role, template in step.makes.items() if role not in left_out}
         sources = {
             role: sorted(
-                (one for one in given if isinstance(one, Source)), key=lambda one: (one.path.name, one.checksum)
+                (one for one in given if isinstance(one, InputFile)), key=lambda one: (one.path.name, one.checksum)
             )
             for role, given in inputs.items()
         }
@@ -100,7 +100,7 @@ class Jobs:
         names: Iterable[str],
         hold: Absent | None,
         absent: Sequence[Absent],
-        sources: Sequence[Source],
+        sources: Sequence[InputFile],
     ) -> Node:
         record = self.context.records.get(node.key)
         if record is not None and record.state == "done":

@@ -18,14 +18,14 @@ from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
-from sedmd.plan.job_inputs import Absent, Source, correction_option
-from sedmd.plan.jobs import Jobs
+from sedmd.plan.job_inputs import Absent, InputFile, correction_option
+from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.plan.series_concerns import SetConcern, describe, geometry_concern, set_statuses
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
-from sedmd.raw.visits import Observation, observations
+from sedmd.raw.visits import Visit, observations
 
 #: Steps that make the geometry of a night.
 CHAIN = ("traces", "wavelength", "flat")
@@ -51,7 +51,7 @@ class _Exposure:
     first: int
 
 
-class _Planner(Jobs):
+class _Planner(JobMaker):
     """Builds the plan in the order of the recipe; lives for one call."""
 
     def __init__(self, context: Context) -> None:
@@ -108,7 +108,7 @@ class _Planner(Jobs):
 
     def _bias(self, series: Series) -> Node:
         label = bias_label(series.adc_speed_mhz)
-        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        raw = [InputFile(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         hold = self._hold(series, label, ideal=self.context.rules.bias_ideal_frames)
         node = self.node(
             RECIPE["bias"],
@@ -188,7 +188,7 @@ class _Planner(Jobs):
 
     def _lamp(self, series: Series, masters: Mapping[float, Node], *, urgency: int | None = None) -> Node:
         """The job that combines the frames of a lamp; not yet part of the plan."""
-        raw = [Source(path=frame.path, checksum=frame.checksum) for frame in series.frames]
+        raw = [InputFile(path=frame.path, checksum=frame.checksum) for frame in series.frames]
         bias = self._bias_for(series.adc_speed_mhz, masters)
         return self.make(
             RECIPE["lamp"],
@@ -240,9 +240,9 @@ class _Planner(Jobs):
         why = f"{label}: {have} of {announced} frames; used as is at {until:%H:%M:%S} UT unless more arrive"
         return Absent(why=why, missing=False, active=True)
 
-    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, Source | Absent]:
+    def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, InputFile | Absent]:
         """Traces, wavelength and flat of the night."""
-        roles: dict[str, Source | Absent] = {}
+        roles: dict[str, InputFile | Absent] = {}
         for kind in SET:
             made: Node | Absent | None = lamps.get(kind)
             if made is None:
@@ -278,7 +278,7 @@ class _Planner(Jobs):
         )
         return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
 
-    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> Source | Absent:
+    def _bias_for(self, speed: float, masters: Mapping[float, Node]) -> InputFile | Absent:
         made: Node | Absent | None = masters.get(speed)
         if made is None:
             others = ", ".join(f"{other:.1f}" for other in masters)
@@ -293,7 +293,7 @@ class _Planner(Jobs):
         self,
         frames: Sequence[Frame],
         masters: Mapping[float, Node],
-        chain: Mapping[str, Source | Absent],
+        chain: Mapping[str, InputFile | Absent],
     ) -> None:
         on_sky = [frame for frame in frames if frame.kind.on_sky]
         safe = product_names(frame.name for frame in on_sky)
@@ -321,16 +321,16 @@ class _Planner(Jobs):
                 self.outcomes[frame.path] = on_sky_outcome(frame, cubes[frame.path], node, spectrum)
 
     @staticmethod
-    def _first(visit: Observation, current: str) -> int:
+    def _first(visit: Visit, current: str) -> int:
         """Priority of this visit over others, and over what is remade with a new star."""
         return 2 if visit.standard else 1 if visit.name == current else 0
 
     def _cubes(
         self,
-        visit: Observation,
+        visit: Visit,
         exposures: Sequence[_Exposure],
         masters: Mapping[float, Node],
-        chain: Mapping[str, Source | Absent],
+        chain: Mapping[str, InputFile | Absent],
     ) -> list[Node]:
         """The cube jobs of a visit: with tonight's calibrations, or all of them with one earlier night's."""
         tonight = {name: chain[name] for name in CHAIN}
@@ -358,9 +358,9 @@ class _Planner(Jobs):
         given = [one for one in bias if one is not None]
         if len(given) < len(bias):
             return []
-        chain = {name: Source.of(getattr(fallback, name)) for name in CHAIN}
+        chain = {name: InputFile.of(getattr(fallback, name)) for name in CHAIN}
         return [
-            self._cube(exposure, Source.of(one), chain, fallback=fallback)[0]
+            self._cube(exposure, InputFile.of(one), chain, fallback=fallback)[0]
             for exposure, one in zip(exposures, given, strict=True)
         ]
 
@@ -373,11 +373,11 @@ class _Planner(Jobs):
     def _cube(
         self,
         exposure: _Exposure,
-        bias: Source | Absent | None,
-        chain: Mapping[str, Source | Absent | None],
+        bias: InputFile | Absent | None,
+        chain: Mapping[str, InputFile | Absent | None],
         *,
         fallback: CalibrationSet | None = None,
-    ) -> tuple[Node, list[Source | Absent]]:
+    ) -> tuple[Node, list[InputFile | Absent]]:
         """A cube job that is not yet part of the plan, and the calibrations it rests on."""
         frame = exposure.frame
         given = {name: source for name, source in {"bias": bias, **chain}.items() if source is not None}
@@ -386,7 +386,7 @@ class _Planner(Jobs):
             RECIPE["cube"],
             f"{frame.stem} {frame.name}",
             {
-                "raw": [Source(path=frame.path, checksum=frame.checksum)],
+                "raw": [InputFile(path=frame.path, checksum=frame.checksum)],
                 **{role: [source] for role, source in given.items()},
             },
             {"stem": frame.stem, "target": exposure.safe},
@@ -398,7 +398,7 @@ class _Planner(Jobs):
         )
         return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
 
-    def _give_up_lost_partner(self, visit: Observation, cubes: Mapping[Path, Node]) -> list[Observation]:
+    def _give_up_lost_partner(self, visit: Visit, cubes: Mapping[Path, Node]) -> list[Visit]:
         """A pair of which one exposure cannot be reduced becomes single exposures."""
         if not visit.pair or not any(cubes[frame.path].lost for frame in visit.frames):
             return [visit]
@@ -415,9 +415,9 @@ class _Planner(Jobs):
 
     def _extract(
         self,
-        visit: Observation,
+        visit: Visit,
         cubes: Mapping[Path, Node],
-        star: Mapping[str, list[Source | Absent]],
+        star: Mapping[str, list[InputFile | Absent]],
         firsts: Mapping[str, int],
     ) -> Node:
         made = [self.output(cubes[frame.path], "e3d") for frame in visit.frames]
@@ -450,9 +450,7 @@ class _Planner(Jobs):
         )
         return self.replace(node, with_cause(node, visit.frames))
 
-    def _star_for(
-        self, visit: Observation, stars: Sequence[tuple[Observation, Node]]
-    ) -> dict[str, list[Source | Absent]]:
+    def _star_for(self, visit: Visit, stars: Sequence[tuple[Visit, Node]]) -> dict[str, list[InputFile | Absent]]:
         """The standard star nearest in time, which tells the seeing; none before the night has one."""
         if pending := self._pending([node for _, node in stars]):
             return {"star": [pending]}
@@ -481,10 +479,8 @@ class _Planner(Jobs):
         sources = [self.output(node, "ext") for node in done]
         return self.node(RECIPE["fluxcal"], f"{len(done)} standards", {"standards": sources}, {})
 
-    def _calibrate(
-        self, visit: Observation, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]
-    ) -> Node:
-        roles: dict[str, list[Source | Absent]] = {"ext": [self.output(ext, "ext")]}
+    def _calibrate(self, visit: Visit, ext: Node, fluxcal: Node | Absent | None, firsts: Mapping[str, int]) -> Node:
+        roles: dict[str, list[InputFile | Absent]] = {"ext": [self.output(ext, "ext")]}
         options: dict[str, Any] = {"name": visit.name, "standard": visit.standard, "star": visit.star}
         earlier = self.context.flux_fallback
         if isinstance(fluxcal, Absent):
@@ -492,7 +488,7 @@ class _Planner(Jobs):
         elif fluxcal is not None and not fluxcal.lost:
             roles["fluxcal"] = [self.output(fluxcal, "fluxcal")]
         elif earlier is not None:
-            roles["fluxcal"] = [Source.of(earlier.fluxcal)]
+            roles["fluxcal"] = [InputFile.of(earlier.fluxcal)]
             options["fluxcal"] = earlier.as_option()
         hold = None
         if (who := self.context.graded.get(visit.product)) is not None:
@@ -509,7 +505,7 @@ class _Planner(Jobs):
             options=options,
         )
 
-    def _page(self, visit: Observation, spectrum: Node) -> Node:
+    def _page(self, visit: Visit, spectrum: Node) -> Node:
         """The plot of a spectrum; no frame's outcome depends on it."""
         return self.node(
             RECIPE["page"],
@@ -536,6 +532,6 @@ class _Planner(Jobs):
             self.lacking.append(f"{node.job.label}: {node.reason}")
 
 
-def _names(visit: Observation) -> tuple[str, ...]:
+def _names(visit: Visit) -> tuple[str, ...]:
     """Names by which an operator may mean a visit."""
     return (visit.product, visit.name, visit.safe, *(frame.stem for frame in visit.frames))

@@ -1,8 +1,8 @@
 """The cube: our own extensions beside those that the public ``pyifu`` reader looks for.
 
-PRIMARY, VARIANCE, LBDA, MAPPING, SPAX_ID and SPAX_VERT are what pyifu reads; MASK and SPAXELS are ours. The wavelength
-grid lives in LBDA, because it need not be linear. Where the cards tell the sky position of the middle of the field, the
-columns X and Y of SPAXELS carry celestial coordinates as FITS has them for lists of pixels.
+PRIMARY, VARIANCE, LBDA, MAPPING, SPAX_ID and SPAX_VERT are what pyifu reads; MASK, SPAXELS and COLUMNS are ours. The
+wavelength grid lives in LBDA, because it need not be linear. Where the cards tell the sky position of the middle of the
+field, the columns X and Y of SPAXELS carry celestial coordinates as FITS has them for lists of pixels.
 """
 
 from __future__ import annotations
@@ -99,6 +99,10 @@ def write_cube(
         fits.ImageHDU(np.asarray(spaxels.ident, dtype=np.int32), name="SPAX_ID"),
         vertices,
     ]
+    if cube.columns is not None:
+        columns = fits.ImageHDU(np.asarray(cube.columns, dtype=np.float32), name="COLUMNS")
+        columns.header["BUNIT"] = ("pix", "width of each bin in columns of the detector")
+        hdus.append(columns)
     if provenance is not None:
         primary.header.update(provenance.header)
         hdus.append(provenance.table)
@@ -129,6 +133,7 @@ def read_cube(path: Path, *, hdul: fits.HDUList | None = None) -> tuple[Cube, fi
             variance=native(hdul["VARIANCE"].data),
             mask=native(hdul["MASK"].data),
             spaxels=spaxels,
+            columns=native(hdul["COLUMNS"].data) if "COLUMNS" in hdul else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not a cube with variance, mask, wavelength and spaxels ({error})") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
-from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
+from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
 
 #: Wavelengths at which the column of each spaxel is tabulated for people and other programs [Angstrom].
 SAMPLED_WAVELENGTHS = np.arange(3600.0, 9901.0, 100.0)
@@ -41,15 +42,11 @@ class TraceSet:
 
 
 def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Provenance | None = None) -> str:
-    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, and the first wavelength solution."""
+    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, the traces BESIDE, the first wavelengths."""
     t = found.traces
     columns = [
         *_spaxel_columns(found.spaxels),
-        Column(name="CENTRE", array=t.centre, unit="pixel", comment="column about which the trace is expanded"),
-        Column(name="YCOEFF", array=t.y_coeff, unit="pixel", comment="row: powers of (x - CENTRE)/100"),
-        Column(name="XFIRST", array=t.x_first.astype(np.int32), unit="pixel", comment="first column extracted"),
-        Column(name="XLAST", array=t.x_last.astype(np.int32), unit="pixel", comment="last column extracted"),
-        Column(name="RMS", array=t.rms, unit="pixel", comment="scatter of the ridge about the trace"),
+        *_trace_columns(t),
         Column(name="COMPLETE", array=found.complete, comment="3800-9200 Angstrom on the chip"),
         *_solution_columns(found.start),
     ]
@@ -64,7 +61,19 @@ def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Prove
     width.header["ORDER"] = (t.width_order, "degree over the field")
     header = fits.Header()
     add_cards(header, cards)
-    return write_table(path, columns, header, [profile, width, *_solution_hdus(found.start)], provenance=provenance)
+    beside = [] if t.beside is None else [table_hdu(_trace_columns(t.beside), name="BESIDE")]
+    extra = [profile, width, *beside, *_solution_hdus(found.start)]
+    return write_table(path, columns, header, extra, provenance=provenance)
+
+
+def _trace_columns(traces: Traces) -> list[Column]:
+    return [
+        Column(name="CENTRE", array=traces.centre, unit="pixel", comment="column about which the trace is expanded"),
+        Column(name="YCOEFF", array=traces.y_coeff, unit="pixel", comment="row: powers of (x - CENTRE)/100"),
+        Column(name="XFIRST", array=traces.x_first.astype(np.int32), unit="pixel", comment="first column extracted"),
+        Column(name="XLAST", array=traces.x_last.astype(np.int32), unit="pixel", comment="last column extracted"),
+        Column(name="RMS", array=traces.rms, unit="pixel", comment="scatter of the ridge about the trace"),
+    ]
 
 
 def read_traces(path: Path) -> TraceSet:
@@ -82,6 +91,19 @@ def read_traces(path: Path) -> TraceSet:
         profile=Profile(step=float(t[1] - t[0]), value=np.asarray(profile["VALUE"], float)),
         rms=table["RMS"].astype(float),
     )
+    if "BESIDE" in table.extra:
+        beside = table.extra["BESIDE"].data
+        traces = replace(
+            traces,
+            beside=replace(
+                traces,
+                centre=np.asarray(beside["CENTRE"], float),
+                y_coeff=np.asarray(beside["YCOEFF"], float).reshape(-1, traces.y_coeff.shape[1]),
+                x_first=np.asarray(beside["XFIRST"], np.int64),
+                x_last=np.asarray(beside["XLAST"], np.int64),
+                rms=np.asarray(beside["RMS"], float),
+            ),
+        )
     return TraceSet(
         traces=traces, spaxels=_spaxels(table), complete=table["COMPLETE"].astype(bool), start=_solution(table)
     )
@@ -178,17 +200,26 @@ def _solution_hdus(solution: WavelengthSolution) -> list[fits.BinTableHDU]:
     )
     width.header["ORDER"] = (solution.line_sigma.order, "degree over the field")
     width.header["SLOPE"] = (solution.line_sigma_slope, "relative change per unit XI")
-    lamp, wave, offset, scatter = zip(*solution.groups, strict=True)
+    lamp, wave, offset, scatter, left_out, left_out_error = zip(*solution.groups, strict=True)
     groups = table_hdu(
         [
             Column(name="LAMP", array=np.array(lamp), comment="lamp"),
             Column(name="WAVELENGTH", array=np.array(wave), unit="Angstrom", comment="mean of the group, air"),
             Column(name="OFFSET", array=np.array(offset), unit="pixel", comment="median residual"),
             Column(name="SCATTER", array=np.array(scatter), unit="pixel", comment="robust rms over the spaxels"),
+            Column(name="LEFTOUT", array=np.array(left_out), unit="pixel", comment="off from where the others put it"),
+            Column(name="LEFTERR", array=np.array(left_out_error), unit="pixel", comment="how far that may be"),
         ],
         name="GROUPS",
     )
     return [scale, width, groups]
+
+
+def _line_group(row: fits.FITS_record, names: Sequence[str]) -> LineGroup:
+    values = [float(row[name]) for name in ("WAVELENGTH", "OFFSET", "SCATTER")]
+    # solutions of before these columns existed still serve
+    left_out = [float(row[name]) for name in ("LEFTOUT", "LEFTERR") if name in names]
+    return LineGroup(str(row["LAMP"]), *values, *left_out)
 
 
 def _solution(table: Table) -> WavelengthSolution:
@@ -203,7 +234,5 @@ def _solution(table: Table) -> WavelengthSolution:
         n_lines=table["NLINES"].astype(np.int64),
         line_sigma=sigma,
         line_sigma_slope=float(width.header["SLOPE"]),
-        groups=tuple(
-            (str(r["LAMP"]), float(r["WAVELENGTH"]), float(r["OFFSET"]), float(r["SCATTER"])) for r in groups.data
-        ),
+        groups=tuple(_line_group(row, groups.columns.names) for row in groups.data),
     )

@@ -26,14 +26,14 @@ _J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AirmassFound:
     """An airmass, and a note where AIRMASS did not tell it; None where nothing does."""
 
     airmass: float | None
     note: str = ""
 
 
-def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> Told:
+def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> AirmassFound:
     """Airmass at the start of an exposure: AIRMASS, else from TEL_EL, else from position and time.
 
     Parameters
@@ -43,18 +43,18 @@ def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> To
         Aware; None if no clock is known.
     """
     if (card := _airmass_card(header, "AIRMASS")) is not None:
-        return Told(card)
+        return AirmassFound(card)
     value = known(header.get("AIRMASS"))
     fault = "AIRMASS is missing" if value is None else f"AIRMASS {str(value)[:40]!r} is not an airmass"
     elevation = within(header, "TEL_EL", _LOWEST_DEG, 90.0)
     if elevation is not None:
         found = airmass_of(elevation)
-        return Told(found, f"{fault}; {found:.3f} from the elevation TEL_EL")
+        return AirmassFound(found, f"{fault}; {found:.3f} from the elevation TEL_EL")
     place = place_in_the_sky(header, start)
     if place is not None and place[0] >= _LOWEST_DEG:
         found = airmass_of(place[0])
-        return Told(found, f"{fault}; {found:.2f} from position and time")
-    return Told(None, f"{fault}; treated as unknown")
+        return AirmassFound(found, f"{fault}; {found:.2f} from position and time")
+    return AirmassFound(None, f"{fault}; treated as unknown")
 
 
 def airmass_at_end(header: Mapping[str, object], at_start: float | None) -> float | None:

@@ -57,7 +57,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class FileCheck:
     """Is the file whole?
 
     Attributes
@@ -81,7 +81,7 @@ class Verdict:
     damaged: bool = False
 
 
-def examine(path: Path, *, min_hdus: int = 1) -> Verdict:
+def examine(path: Path, *, min_hdus: int = 1) -> FileCheck:
     """Judge whether `path` holds a whole raw frame, by the packing that its name tells.
 
     Parameters
@@ -200,7 +200,7 @@ class _Walk:
     missing: str = ""
 
 
-def _judge(path: Path, min_hdus: int) -> tuple[Verdict, bytes, list[_Hdu]]:
+def _judge(path: Path, min_hdus: int) -> tuple[FileCheck, bytes, list[_Hdu]]:
     """The verdict, and for a whole file its content (inflated, not funpacked) and layout."""
     packing = packing_of(path) or Packing.PLAIN
     with open_regular(path) as file:
@@ -216,7 +216,7 @@ def _judge(path: Path, min_hdus: int) -> tuple[Verdict, bytes, list[_Hdu]]:
             content, walk, damage = _judge_gzip(file, start, path.name, min_hdus)
         else:
             content, walk, damage = _judge_fits(file, size, path.name, min_hdus, packing)
-    verdict = Verdict(
+    verdict = FileCheck(
         whole=not (walk.missing or damage),
         size=size,
         expected=walk.end or None,

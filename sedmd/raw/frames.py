@@ -28,7 +28,7 @@ from sedmd.raw.clocks import start_of
 from sedmd.raw.epochs import CAMERAS, Camera, camera_of, is_kitt_peak
 from sedmd.raw.fitsfile import Extent, primary_extent, read_plain
 from sedmd.raw.header import Value, header_values, is_printable
-from sedmd.raw.identity import Identity
+from sedmd.raw.identity import Checksums
 from sedmd.raw.labels import (
     IMAGE_TYPES,
     LAMPS,
@@ -47,7 +47,7 @@ from sedmd.raw.labels import (
 from sedmd.raw.lost_cards import lost_block
 from sedmd.raw.mends import MEND, Cards, notes_of, overlaid
 from sedmd.raw.rawname import stem_of
-from sedmd.raw.standardstar import Place, identify
+from sedmd.raw.standardstar import TelescopePosition, identify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +243,7 @@ def read_frame(
         frame = replace(frame, notes=(*frame.notes, "the header holds characters that FITS forbids; they read as ?"))
     if frame.kind is not Kind.IGNORED:
         check_pixels(pixels, header, path)
-    identity = Identity.of(written, data)
+    identity = Checksums.of(written, data)
     return replace(
         frame,
         notes=(*frame.notes, *notes_of(written, mends or {})),
@@ -405,7 +405,7 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
     who = identify(
         without_token(frame.object),
         without_token(text_of(header, "NAME")),
-        Place(target=target, encoder=encoder),
+        TelescopePosition(target=target, encoder=encoder),
         telescope_name=text_of(header, "OBJNAME"),
         typed_standard=frame.image_type == IMAGE_TYPES[Kind.STANDARD],
     )

@@ -19,7 +19,7 @@ _OF_THE_FILE = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Checksums:
     """Checksums of a frame.
 
     Attributes

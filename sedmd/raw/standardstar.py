@@ -55,7 +55,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TelescopePosition:
     """Where the telescope was, as the header knows it: (RA, Dec) in degrees, None where it does not tell.
 
     Attributes
@@ -96,7 +96,7 @@ def separation_arcmin(one: Position, other: Position) -> float:
 
 
 def identify(
-    label: str, name: str, place: Place, *, telescope_name: str = "", typed_standard: bool = False
+    label: str, name: str, place: TelescopePosition, *, telescope_name: str = "", typed_standard: bool = False
 ) -> Identity:
     """Say what was observed.
 
@@ -104,7 +104,7 @@ def identify(
     ----------
     label, name : str
         OBJECT and NAME without [A] and [B]; either may be empty.
-    place : Place
+    place : TelescopePosition
     telescope_name : str
         What the telescope's own control calls its target (OBJNAME); asked only when the other two contradict.
     typed_standard : bool
@@ -158,7 +158,7 @@ def _by_telescope(name: str, label: str, telescope_name: str) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
+def _one_name(name: str, place: TelescopePosition, typed_standard: bool) -> Identity:
     key = standards.lookup(name)
     here = place.star_here()
     if key is None:
@@ -187,7 +187,7 @@ def _one_name(name: str, place: Place, typed_standard: bool) -> Identity:
     return Identity(name=name, standard=True, star=key if star.has_spectrum else "", notes=tuple(notes))
 
 
-def _star_or_target(star: str, target: str, place: Place, said: str, telescope_name: str) -> Identity:
+def _star_or_target(star: str, target: str, place: TelescopePosition, said: str, telescope_name: str) -> Identity:
     """One name is that of a standard star, the other is not: its place decides, then the telescope's own name."""
     key = standards.lookup(star)
     at = place.is_at(standards.STANDARDS[key]) if key is not None else None

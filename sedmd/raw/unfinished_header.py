@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.core.errors import HeaderFault
-from sedmd.core.sun import Site, sun_altitude
+from sedmd.core.sun import Observatory, sun_altitude
 from sedmd.raw.airmass import airmass_at_start
 from sedmd.raw.blank_frame import shows_light
 from sedmd.raw.cards import number
@@ -34,7 +34,7 @@ DARK_DEG = -6.0
 LONGEST_CALIBRATION_S = 180.0
 
 
-def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarray, site: Site) -> Frame:
+def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarray, site: Observatory) -> Frame:
     """Say what can be said of a frame that has the camera's cards only.
 
     Parameters
@@ -43,7 +43,7 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
     path : Path
     stored : (n_y, n_x) integers
         Pixels as they are in the file.
-    site : Site
+    site : Observatory
 
     Returns
     -------
@@ -81,7 +81,9 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
     )
 
 
-def _no_target(exptime: float | None, speed: float | None, start: datetime, stored: np.ndarray, site: Site) -> str:
+def _no_target(
+    exptime: float | None, speed: float | None, start: datetime, stored: np.ndarray, site: Observatory
+) -> str:
     """Why this is no exposure of a target, as far as one can tell; empty if it is one."""
     if exptime is None or speed is None:
         return "EXPTIME or ADCSPEED is missing too"

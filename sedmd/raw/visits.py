@@ -17,7 +17,7 @@ from sedmd.raw.frames import Frame, Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Visit:
     """One visit to a target: a single exposure, an A/B pair, or one exposure of a pair without the other.
 
     Attributes
@@ -68,7 +68,7 @@ class Observation:
         return product_name(self.safe, self.number, pair=self.pair)
 
 
-def observations(frames: Iterable[Frame]) -> list[Observation]:
+def observations(frames: Iterable[Frame]) -> list[Visit]:
     """The visits of a night, numbered per target in time order.
 
     An [A] that is half of a pair is joined by the next [B] of the same target; a new [A] gives up the one before it.
@@ -82,14 +82,14 @@ def observations(frames: Iterable[Frame]) -> list[Observation]:
     on_sky = [frame for frame in by_time(frames) if frame.kind.on_sky]
     safe = product_names(frame.name for frame in on_sky)
     pairs_taken = any(frame.nod == "B" and half_by_label(frame) for frame in on_sky)
-    visits: list[Observation] = []
+    visits: list[Visit] = []
     for name in dict.fromkeys(frame.name for frame in on_sky):
         mine = [frame for frame in on_sky if frame.name == name]
         for number, (group, awaits) in enumerate(_visits(mine), start=1):
             first = group[0]
             known = len(group) == 1 and half_by_label(first) and (first.pair is not None or pairs_taken)
             visits.append(
-                Observation(
+                Visit(
                     name=name,
                     safe=safe[name],
                     number=number,

@@ -27,9 +27,9 @@ from sedmd.reprocess import former_spectra as former
 from sedmd.reprocess.changes import Change, changes_of, read_changes, spectra_in, write_changes
 from sedmd.run.context import ENDED
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import Corrections, raw_files, take_in, unchanged
-from sedmd.run.many_nights import Ended, Window
+from sedmd.run.many_nights import Ended, NightQueue
 from sedmd.run.nightend import outcome_of
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, at_a_terminal, book, summarise
 from sedmd.workers.engines import Engine
@@ -92,7 +92,7 @@ def reprocess(
     ledger: Ledger,
     engine: Engine,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     former_root: Path | None = None,
     open_nights: int = 0,
     on_night: Callable[[NightDone], None] = lambda done: None,
@@ -127,7 +127,7 @@ class _Reprocess:
         ledger: Ledger,
         engine: Engine,
         clock: Callable[[], datetime],
-        report: Report,
+        report: EventLog,
         former_root: Path | None,
         open_nights: int,
         on_night: Callable[[NightDone], None],
@@ -157,7 +157,7 @@ class _Reprocess:
     def run(self, nights: Sequence[str]) -> Years:
         begun = self._monotonic()
         worked = 0
-        window = Window(self._dispatcher, self._ended, size=self._size)
+        window = NightQueue(self._dispatcher, self._ended, size=self._size)
         try:
             for number, plan in enumerate(window.work(self._opened(nights)), 1):
                 jobs = self._jobs.pop(plan.night, 0)
@@ -191,7 +191,7 @@ class _Reprocess:
                     book(row.result(), self._ledger, self._report)
                 reading = self._read(following, pool) if following else []
                 self._dispatcher.recover([night])
-                self._ledger.forget_failures([night])
+                self._ledger.jobs.forget_failures([night])
                 if self._former_root is None and former.keep(self._root / night):
                     self._begun_anew.add(night)
                 yield night, True
@@ -200,7 +200,7 @@ class _Reprocess:
         """Begin to read the frames of a night that are new or changed, and those of others in its directories."""
         raw = self._settings.paths.raw_root
         folders = [raw / neighbour(night, -1), raw / night]
-        known = {path: file for folder in folders for path, file in self._ledger.known_files(folder).items()}
+        known = {path: file for folder in folders for path, file in self._ledger.frames.known_files(folder).items()}
         corrections = Corrections(self._ledger)
         reading = []
         for path in raw_files(folders, self._settings.watch.pattern):
@@ -213,7 +213,7 @@ class _Reprocess:
     def _close(self, plan: Plan, jobs: int) -> None:
         """The night is done: its end is marked, its changes are written."""
         folder = self._root / plan.night
-        self._ledger.mark(ENDED, plan.night, "", outcome_of(plan, self._ledger))
+        self._ledger.marks.put(ENDED, plan.night, "", outcome_of(plan, self._ledger))
         path = folder / CHANGES
         if self._former_root is not None:
             changes = changes_of(plan.night, spectra_in(self._former_root / plan.night), spectra_in(folder))

@@ -13,7 +13,7 @@ from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
 from sedmd.plan.calibrations import SET_STEPS, CalibrationSet, FluxCalibration, calibration_set, flux_calibration
 from sedmd.plan.deadlines import deadlines
-from sedmd.plan.geometry_change import Geometry, geometry_changes
+from sedmd.plan.geometry_change import NightGeometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
@@ -41,7 +41,7 @@ def night_context(
     final: bool,
     versions: Mapping[str, object],
     pin_fallbacks: bool = True,
-    memory: Memory | None = None,
+    memory: EarlierNights | None = None,
 ) -> Context:
     """All inputs of the planner for a night.
 
@@ -55,10 +55,10 @@ def night_context(
         Of the program that does the work, not of the one that asks.
     pin_fallbacks : bool
         See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected.
-    memory : Memory, optional
+    memory : EarlierNights, optional
         Results of earlier nights, if the caller knows that they do not change meanwhile; by default from the ledger.
     """
-    marks = ledger.marks(night)
+    marks = ledger.marks.of_night(night)
     if memory is None:
         memory = remember(settings, ledger, night, pin_fallbacks=pin_fallbacks)
     reference = memory.figures if all(mark.kind != ACCEPTED for mark in marks) else None
@@ -70,9 +70,9 @@ def night_context(
         # an arrival in the future was booked while the clock was wrong; nobody waits for it
         arrived={row.frame.checksum: min(row.arrived, now) for row in rows if row.frame is not None},
         records=_records(
-            ledger.records(night), latest=now + timedelta(seconds=max(settings.jobs.retry_after_s, default=0))
+            ledger.jobs.records(night), latest=now + timedelta(seconds=max(settings.jobs.retry_after_s, default=0))
         ),
-        products=ledger.products(night),
+        products=ledger.products.by_name(night),
         rules=settings.calibrations,
         partner_wait_s=settings.night.partner_wait_s,
         versions=versions,
@@ -101,14 +101,14 @@ def _records(records: Mapping[str, Record], *, latest: datetime) -> dict[str, Re
 
 def night_is_final(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> bool:
     """True when no more frames of a night are expected."""
-    last = ledger.last_arrival(night)
+    last = ledger.frames.last_arrival(night)
     return last is not None and deadlines(night, settings).over(
         now, last_arrival=min(last, now), quiet_s=settings.night.quiet_s
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class EarlierNights:
     """What earlier nights tell a night.
 
     Attributes
@@ -127,7 +127,7 @@ class Memory:
     place: Place = field(default_factory=Place)
 
 
-def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> Memory:
+def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
     """What the ledger knows of the nights before; `pin_fallbacks` as for `night_context`."""
     oldest = datetime.strptime(night, "%Y%m%d") - timedelta(days=settings.calibrations.fallback_max_age_nights)
     changed = changed_by(night)
@@ -135,12 +135,12 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     sets: list[CalibrationSet] = []
     figures = None
     # the geometry is compared with the last good one of the instrument as it is; to be used, a set must be young enough
-    for number, other in enumerate(ledger.nights_with("flat", since=changed, before=night)):
+    for number, other in enumerate(ledger.jobs.nights_with("flat", since=changed, before=night)):
         if other < since and (figures is not None or number > MAX_LOOKED):
             break
-        if ledger.marks(other, REFUSED):
+        if ledger.marks.of_night(other, REFUSED):
             continue
-        jobs = ledger.done_jobs(other, SET_STEPS)
+        jobs = ledger.jobs.done(other, SET_STEPS)
         found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, for_night=night)
         if found is None:
             continue
@@ -151,13 +151,13 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
         if len(sets) == MAX_SETS:
             break
     flux = None
-    for other in ledger.nights_with("fluxcal", since=since, before=night):
-        jobs = ledger.done_jobs(other, ("fluxcal",))
+    for other in ledger.jobs.nights_with("fluxcal", since=since, before=night):
+        jobs = ledger.jobs.done(other, ("fluxcal",))
         flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, for_night=night)
         if flux is not None:
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
-    return Memory(sets=tuple(sets), flux=flux, figures=figures, place=place)
+    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place)
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
@@ -166,7 +166,7 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
         return begun
 
     def marked(kind: str) -> Callable[[str], bool]:
-        return lambda other: bool(ledger.marks(other, kind))
+        return lambda other: bool(ledger.marks.of_night(other, kind))
 
     return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
 
@@ -174,8 +174,18 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
 def _geometry_judge(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
     if reference is None:
         return lambda traces, wavelength: ()
-    before = Geometry.from_figures(*reference)
-    return lambda traces, wavelength: geometry_changes(Geometry.from_figures(traces, wavelength), before)
+    before = NightGeometry.from_figures(*reference)
+    return lambda traces, wavelength: geometry_changes(NightGeometry.from_figures(traces, wavelength), before)
 
 
-__all__ = ["ACCEPTED", "AWAKE", "ENDED", "HOLD", "REFUSED", "Memory", "night_context", "night_is_final", "remember"]
+__all__ = [
+    "ACCEPTED",
+    "AWAKE",
+    "ENDED",
+    "HOLD",
+    "REFUSED",
+    "EarlierNights",
+    "night_context",
+    "night_is_final",
+    "remember",
+]

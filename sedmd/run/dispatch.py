@@ -22,8 +22,8 @@ from sedmd.core.recipe import RECIPE
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.plan.plan import FALLBACK, FrameOutcome, Node, Plan, State
 from sedmd.plan.planner import plan_night
-from sedmd.run.context import REFUSED, Memory, night_context, night_is_final
-from sedmd.run.event_log import INFO, NOTICE, WARNING, Report
+from sedmd.run.context import REFUSED, EarlierNights, night_context, night_is_final
+from sedmd.run.event_log import INFO, NOTICE, WARNING, EventLog
 from sedmd.run.folder_rights import RightsGate
 from sedmd.run.product_check import Custody
 from sedmd.workers.engines import Engine
@@ -54,7 +54,7 @@ class Dispatcher:
     engine : Engine
     clock : callable
         The time now, UTC.
-    report : Report
+    report : EventLog
         Gets one event at a time.
     on_done : callable
         Called from any thread with (key, job, future) when a job ends; hands over to the thread that owns the ledger.
@@ -74,7 +74,7 @@ class Dispatcher:
         ledger: Ledger,
         engine: Engine,
         clock: Callable[[], datetime],
-        report: Report,
+        report: EventLog,
         on_done: Callable[[str, Job, Future[Outcome]], None],
         on_booked: Callable[[Job, str, float], None] = lambda job, state, seconds: None,
         pin_fallbacks: bool = True,
@@ -95,7 +95,7 @@ class Dispatcher:
         self.pin_fallbacks = pin_fallbacks
         self._patient = patient
         self._versions = step_versions(settings.jobs.steps_module)
-        ledger.put_versions(self._versions)
+        ledger.jobs.put_versions(self._versions)
 
     def recover(self, nights: Iterable[str], *, budget_s: float = math.inf) -> list[str]:
         """Mend what a dead process left: its jobs become due, unfinished files go, lost products are noticed.
@@ -105,7 +105,7 @@ class Dispatcher:
         list of str
             Nights whose products `check_products` did not get through in `budget_s` seconds each.
         """
-        if count := self.ledger.release_running(owner=self._owner):
+        if count := self.ledger.jobs.release_running(owner=self._owner):
             self.report.event("", "service", "", f"{count} interrupted jobs start again")
         unchecked = []
         for night in filter(None, nights):
@@ -123,7 +123,7 @@ class Dispatcher:
         return self.custody.check(night, busy=self._busy(), budget_s=budget_s)
 
     def plan(
-        self, night: str, *, final: bool, rows: Sequence[FrameRow] | None = None, memory: Memory | None = None
+        self, night: str, *, final: bool, rows: Sequence[FrameRow] | None = None, memory: EarlierNights | None = None
     ) -> Plan:
         """Plan a night, retire products that are no longer wanted, tell what is new; `rows`, `memory` as for `look`."""
         plan = self.look(night, final=final, rows=rows, memory=memory)
@@ -138,7 +138,7 @@ class Dispatcher:
         *,
         final: bool | None = None,
         rows: Sequence[FrameRow] | None = None,
-        memory: Memory | None = None,
+        memory: EarlierNights | None = None,
     ) -> Plan:
         """Plan a night and change nothing.
 
@@ -150,7 +150,7 @@ class Dispatcher:
             The night's frames, and results of earlier nights, if the caller knows that they do not change meanwhile; by
             default the ledger is asked.
         """
-        rows = self.ledger.frames(night) if rows is None else rows
+        rows = self.ledger.frames.of_night(night) if rows is None else rows
         if final is None:
             final = night_is_final(self.settings, self.ledger, night, now=self.clock())
         context = night_context(
@@ -223,13 +223,13 @@ class Dispatcher:
         if not charge:
             state, not_before = "retry", self.clock() + timedelta(seconds=waits[0])
         elif state == "transient":
-            tries = self.ledger.records(job.night)[key].tries
+            tries = self.ledger.jobs.records(job.night)[key].tries
             if tries < len(waits):
                 state, not_before = "retry", self.clock() + timedelta(seconds=waits[tries])
             else:
                 state = "failed"
                 outcome = replace(outcome, reason=f"{outcome.reason} (given up after {tries + 1} tries)")
-        booked = self.ledger.finish(
+        booked = self.ledger.jobs.finish(
             key, job, outcome, state=state, not_before=not_before, charge=charge, owner=self._owner
         )
         del self.running[key]
@@ -244,14 +244,14 @@ class Dispatcher:
     def expire(self) -> int:
         """Jobs whose lease ran out although nobody here works on them become due again; how many."""
         if not self.running:
-            return self.ledger.release_running(expired_at=self.clock())
+            return self.ledger.jobs.release_running(expired_at=self.clock())
         return 0
 
     def _start(self, node: Node) -> None:
         limit_s = self.settings.jobs.timeout_s
         # the engine stops the job at its limit; the lease only matters when this process is not there to do it
         until = self.clock() + timedelta(seconds=limit_s + LEASE_GRACE_S)
-        self.ledger.start(node.key, node.job, inputs=node.inputs, owner=self._owner, lease_until=until)
+        self.ledger.jobs.start(node.key, node.job, inputs=node.inputs, owner=self._owner, lease_until=until)
         self.running[node.key] = node.job
         self.report.started(node.job)
         future = self.engine.submit(node.job, timeout_s=limit_s)
@@ -262,7 +262,7 @@ class Dispatcher:
         wanted = {path.name: node for node in plan.nodes for path in node.job.outputs.values()}
         busy = self._busy()
         folder = self.settings.paths.redux_root / plan.night
-        for name, key in self.ledger.products(plan.night).items():
+        for name, key in self.ledger.products.by_name(plan.night).items():
             node = wanted.get(name)
             path = folder / name
             if node is not None and key != node.key and _shows_another(node, wanted):
@@ -276,7 +276,7 @@ class Dispatcher:
                 text = f"no longer in the plan; kept, because its raw frame {gone} is gone"
                 self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
             elif where := self.custody.move_aside(path, plan.night, "superseded"):
-                self.ledger.forget_product(path, plan.night, f"superseded; kept as {where}")
+                self.ledger.products.forget(path, plan.night, f"superseded; kept as {where}")
                 self.report.event(plan.night, "plan", name, f"superseded by later frames; kept as {where}")
 
     def _busy(self) -> set[Path]:
@@ -303,20 +303,20 @@ class Dispatcher:
         for one in plan.sets:
             level = WARNING if one.has_concern else NOTICE
             self._once(plan.night, "lamp", f"dome and lamps of {one.span}", "set", one.text, level=level)
-        refused = bool(self.ledger.marks(plan.night, REFUSED))
+        refused = bool(self.ledger.marks.of_night(plan.night, REFUSED))
         if plan.geometry_change and not refused:
-            self.ledger.mark(REFUSED, plan.night, "calibrations", plan.geometry_change)
+            self.ledger.marks.put(REFUSED, plan.night, "calibrations", plan.geometry_change)
             self._once(plan.night, "wavelength", "calibrations", "refused", plan.geometry_change, level=WARNING)
         elif refused and not plan.geometry_change:
-            self.ledger.unmark(REFUSED, plan.night, "calibrations")
+            self.ledger.marks.remove(REFUSED, plan.night, "calibrations")
 
     def _once(
         self, night: str, step: str, subject: str, what: str, text: str, *, level: int = INFO, minor: bool = False
     ) -> None:
         """Note and report a sentence, unless it is the last that was said of this."""
         begins = f"{step} {what}: "
-        if self.ledger.last_note(night, subject, begins) != begins + text:
-            self.ledger.note(night, subject, begins + text)
+        if self.ledger.events.last_note(night, subject, begins) != begins + text:
+            self.ledger.events.note(night, subject, begins + text)
             self.report.event(night, step, subject, f"{what}: {text}", level=level, minor=minor)
 
 

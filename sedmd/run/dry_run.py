@@ -17,7 +17,7 @@ from sedmd.raw.mends import Cards
 from sedmd.run.context import night_context
 from sedmd.run.dispatch import step_versions
 from sedmd.run.ingest import Corrections, raw_files, take_in, unchanged
-from sedmd.run.runner import Row, table
+from sedmd.run.runner import FrameSummary, table
 
 
 def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
@@ -40,7 +40,7 @@ def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
     with ExitStack() as stack:
         there = path.exists()
         ledger = stack.enter_context(Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there))
-        known = {row.path: row for row in ledger.frames(night)}
+        known = {row.path: row for row in ledger.frames.of_night(night)}
         found = raw_files(folders, settings.watch.pattern)
         corrections = Corrections(ledger)
         read = [
@@ -69,14 +69,16 @@ def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
     return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 
 
-def _rows(plan: Plan, rows: list[FrameRow]) -> list[Row]:
+def _rows(plan: Plan, rows: list[FrameRow]) -> list[FrameSummary]:
     outcomes = {outcome.frame.path: outcome for outcome in plan.outcomes}
     answer = []
     for row in sorted(rows, key=lambda row: row.path.name):
         known = outcomes.get(row.path)
         what = str(row.frame.kind) if row.frame is not None else "?"
         outcome, why = (known.outcome, known.why) if known is not None else (row.state, row.reason)
-        answer.append(Row(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True))
+        answer.append(
+            FrameSummary(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True)
+        )
     return answer
 
 

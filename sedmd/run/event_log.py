@@ -20,7 +20,7 @@ ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 LEVELS = {ERROR: "error", WARNING: "warning", NOTICE: "notice", INFO: "info"}
 
 
-class Report:
+class EventLog:
     """Writes events to a stream and to ``redux/NIGHT/sedmd.log``.
 
     Parameters

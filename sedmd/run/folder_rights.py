@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from sedmd.host.sharing import not_ours
-from sedmd.run.event_log import NOTICE, WARNING, Report
+from sedmd.run.event_log import NOTICE, WARNING, EventLog
 
 
 class RightsGate:
     """Closed for a directory while this user may not write there; other nights go on."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: EventLog) -> None:
         self._report = report
         #: What is not ours, by directory.
         self.complaints: dict[Path, str] = {}

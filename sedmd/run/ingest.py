@@ -16,11 +16,11 @@ from sedmd import __version__
 from sedmd.core.config import Settings
 from sedmd.core.errors import FrameFault
 from sedmd.core.nights import is_night, neighbour, night_of
-from sedmd.core.sun import Site
+from sedmd.core.sun import Observatory
 from sedmd.host.foreign_file import plain
 from sedmd.host.isolated import Died, apart
 from sedmd.ledger.ledger import FrameRow, KnownFile, Ledger
-from sedmd.ledger.requests_and_decisions import MEND
+from sedmd.ledger.marks import MEND
 from sedmd.raw.fitsfile import unreadable
 from sedmd.raw.frames import Limits, read_frame
 from sedmd.raw.header import Value
@@ -56,12 +56,12 @@ class Corrections:
     def of(self, path: Path) -> dict[str, Value | None]:
         """Corrected cards of the frame at `path`; its name, which no correction changes, tells the night."""
         if self._nights is None:
-            self._nights = self._ledger.nights_marked(MEND)
+            self._nights = self._ledger.marks.nights(MEND)
         if not self._nights:
             return {}
         night = night_by_name(path)
         if night not in self._mends:
-            self._mends[night] = self._ledger.mends(night) if night in self._nights else []
+            self._mends[night] = self._ledger.marks.mends(night) if night in self._nights else []
         return cards_for(self._mends[night], stem_of(path)) if self._mends[night] else {}
 
     def clear(self) -> None:
@@ -110,7 +110,9 @@ def take_in(
             limits=limits(settings),
             min_hdus=settings.watch.min_hdus,
             mends=mends,
-            unfinished=partial(unfinished_frame, site=Site(site.latitude_deg, site.longitude_deg, site.height_m)),
+            unfinished=partial(
+                unfinished_frame, site=Observatory(site.latitude_deg, site.longitude_deg, site.height_m)
+            ),
         )
         if readers is not None:
             frame = readers.call((path, "read", size, mtime_ns, rules(settings, mends)), read)
@@ -185,26 +187,28 @@ def register(ledger: Ledger, row: FrameRow) -> list[Path]:
         Where the frame was; the ledger knows these files no longer.
     """
     replaced = []
-    for other in ledger.files_at(_packings(row.path)):
+    for other in ledger.frames.at(_packings(row.path)):
         if other.path == row.path:
             if other.night != row.night:
-                ledger.drop_frame(other, f"belongs to night {row.night}")  # its time was corrected, or its header came
+                ledger.frames.drop(other, f"belongs to night {row.night}")  # its time was corrected, or its header came
             if _same_pixels(other, row):
                 row = replace(row, arrived=other.arrived)  # read again: it came when it came
         elif other.frame is None or _same_pixels(other, row):
             replaced.append(other)
             if other.state == "forgotten":
                 row = replace(row, state=other.state, reason=other.reason)  # compressed: an operator left it out
-    ledger.put_frame(row)
+    ledger.frames.put(row)
     if row.frame is None:
         return _drop_gone(ledger, replaced, row.path)
     # a frame of which there are thousands of copies is left to the sweep
-    return _drop_gone(ledger, [*replaced, *ledger.places_of(row.frame.checksum, at_most=MOST_PLACES)], row.path)
+    return _drop_gone(
+        ledger, [*replaced, *ledger.frames.with_checksum(row.frame.checksum, at_most=MOST_PLACES)], row.path
+    )
 
 
 def drop_moved(ledger: Ledger, night: str) -> list[Path]:
     """Drop the rows of files that are gone where another file has the same frame; which files."""
-    rows = ledger.frames(night)
+    rows = ledger.frames.of_night(night)
     places: dict[str, list[FrameRow]] = {}
     for row in rows:
         if row.frame is not None:
@@ -236,10 +240,12 @@ def _drop_gone(ledger: Ledger, places: Iterable[FrameRow], there: Path) -> list[
     for other in places:
         if other.path != there and other.path not in dropped and _is_gone(other.path):
             where = f"{there.parent.name}/{there.name}"
-            ledger.drop_frame(other, f"now {where}")
+            ledger.frames.drop(other, f"now {where}")
             if other.frame is not None:
                 # whoever looked for it where it was failed through no fault of the frame, which has the same key there
-                ledger.forget_failures_with(other.night, other.frame.checksum, f"tried again: a frame is now {where}")
+                ledger.jobs.forget_failures_with(
+                    other.night, other.frame.checksum, f"tried again: a frame is now {where}"
+                )
             dropped.append(other.path)
     return dropped
 

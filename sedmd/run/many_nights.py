@@ -22,7 +22,7 @@ from datetime import datetime
 from sedmd.core.job import Job, Outcome
 from sedmd.ledger.ledger import FrameRow
 from sedmd.plan.plan import Node, Plan, State
-from sedmd.run.context import Memory, remember
+from sedmd.run.context import EarlierNights, remember
 from sedmd.run.dispatch import Dispatcher
 from sedmd.run.target_positions import MEMORY_DAYS
 
@@ -42,11 +42,11 @@ class _Open:
     night: str
     final: bool
     rows: list[FrameRow]
-    memory: Memory | None
+    memory: EarlierNights | None
     plan: Plan
 
 
-class Window:
+class NightQueue:
     """Works off nights, the oldest first, so many at once.
 
     Parameters
@@ -111,8 +111,8 @@ class Window:
         if given is None:
             return False
         night, final = given
-        rows = self._dispatcher.ledger.frames(night)
-        plan = self._dispatcher.look(night, final=final, rows=rows, memory=Memory())
+        rows = self._dispatcher.ledger.frames.of_night(night)
+        plan = self._dispatcher.look(night, final=final, rows=rows, memory=EarlierNights())
         self._open[night] = _Open(night, final, rows, None, plan)
         return True
 
@@ -129,7 +129,7 @@ class Window:
 
     def _plan(self, one: _Open) -> None:
         if one.memory is None:  # only what is made ahead is taken from this plan, and nothing else is reported
-            one.plan = self._dispatcher.look(one.night, final=one.final, rows=one.rows, memory=Memory())
+            one.plan = self._dispatcher.look(one.night, final=one.final, rows=one.rows, memory=EarlierNights())
         else:
             one.plan = self._dispatcher.plan(one.night, final=one.final, rows=one.rows, memory=one.memory)
 

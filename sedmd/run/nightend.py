@@ -14,14 +14,15 @@ from sedmd.ledger.ledger import Ledger
 from sedmd.plan.plan import Plan
 from sedmd.run.ingest import raw_files
 from sedmd.run.reconcile import Reconciliation, reconcile
-from sedmd.run.status import render, snapshot
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
 
 REPORT = "night.txt"
 
 
 def outcome_of(plan: Plan, ledger: Ledger) -> str:
     """By which the end of a night is recognised: the same jobs in the same states, none of them done again since."""
-    last = max((job.ended or "" for job in ledger.jobs(plan.night)), default="")
+    last = max((job.ended or "" for job in ledger.jobs.of_night(plan.night)), default="")
     return f"{plan.census()}; {last}"
 
 
@@ -31,10 +32,10 @@ def account(settings: Settings, ledger: Ledger, plan: Plan) -> Reconciliation:
     on_disk: list[Path] = []
     with suppress(OSError):
         on_disk = raw_files([folder for folder in folders if folder.is_dir()], settings.watch.pattern)
-    rows = ledger.frames(plan.night)
+    rows = ledger.frames.of_night(plan.night)
     # of the directory of the day before only the afternoon belongs to this night; the rest has its own account
-    known = {path for folder in folders for path in ledger.known_files(folder)}
-    sizes = {path: size for path, (size, *_) in ledger.product_files(plan.night).items()}
+    known = {path for folder in folders for path in ledger.frames.known_files(folder)}
+    sizes = {path: size for path, (size, *_) in ledger.products.files(plan.night).items()}
     found = {}
     for path in sizes:
         with suppress(OSError):

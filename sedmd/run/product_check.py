@@ -1,7 +1,7 @@
 """The products on disk against the ledger: what is missing or was changed by somebody else, and what is moved aside.
 
 The bytes of a product are the truth, not its time stamp: an archive that was unpacked or copied without its times holds
-the same products. Nothing that was moved aside is ever overwritten, and nothing is given up that cannot be remade.
+the same products. Nothing that was moved there is ever overwritten, and nothing is given up that cannot be remade.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sedmd.host.foreign_file import ForeignFault, checksum_of
 from sedmd.host.sharing import make_folder, not_ours
 from sedmd.ledger.ledger import Ledger
 from sedmd.plan.calibrations import output_checksum
-from sedmd.run.event_log import WARNING, Report
+from sedmd.run.event_log import WARNING, EventLog
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
@@ -40,7 +40,7 @@ class Custody:
     ----------
     ledger : Ledger
     redux_root : Path
-    report : Report
+    report : EventLog
     once : callable
         Reports what does not change by itself.
     monotonic : callable
@@ -52,7 +52,7 @@ class Custody:
         *,
         ledger: Ledger,
         redux_root: Path,
-        report: Report,
+        report: EventLog,
         once: Once,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,7 +65,7 @@ class Custody:
     def check(self, night: str, *, busy: Collection[Path] = (), budget_s: float = math.inf) -> bool:
         """Forget products that were deleted or changed by somebody else, so that they are made again.
 
-        A changed file is moved aside: if nothing makes it again, it must not pass for the product that it was. One
+        A changed file is moved to superseded/: if nothing makes it again, it must not pass for the product. One
         whose raw frames are gone stays where it is, and known: nothing could make it again.
 
         Parameters
@@ -86,7 +86,7 @@ class Custody:
             return True
         missing, changed = [], []
         until, complete = self._monotonic() + budget_s, True
-        for path, (size, mtime_ns, sha256) in self._ledger.product_files(night).items():
+        for path, (size, mtime_ns, sha256) in self._ledger.products.files(night).items():
             if path in busy:
                 continue
             try:
@@ -110,7 +110,7 @@ class Custody:
         root = self._redux_root
         given = sorted(path for paths in job.inputs.values() for path in paths if path.parent.parent == root)
         for folder, paths in itertools.groupby(given, key=lambda path: path.parent):
-            known = {path.name: (path, *rest) for path, rest in self._ledger.product_files(folder.name).items()}
+            known = {path.name: (path, *rest) for path, rest in self._ledger.products.files(folder.name).items()}
             for path in paths:
                 if path.name not in known:
                     return path.name  # it was found changed while the job ran, and moved aside
@@ -141,11 +141,11 @@ class Custody:
 
     def discard(self, path: Path, night: str, why: str) -> None:
         """Remove a product that is easily made again, unless somebody changed it: then `check` sees to it."""
-        size, _, sha256 = self._ledger.product_files(night).get(path, (-1, 0, ""))
+        size, _, sha256 = self._ledger.products.files(night).get(path, (-1, 0, ""))
         if self._same(path, size, sha256):
             with suppress(OSError):
                 path.unlink()
-                self._ledger.forget_product(path, night, why)
+                self._ledger.products.forget(path, night, why)
 
     def source_gone(self, night: str, path: Path, lost: Collection[Path] = ()) -> str:
         """Name of a raw frame behind a product that is no longer anywhere; empty if it can be made again.
@@ -155,7 +155,7 @@ class Custody:
         lost : collection of Path
             Products that would have to be made again before it.
         """
-        origins = self._ledger.origins(night)
+        origins = self._ledger.products.origins(night)
         made_by = {output_checksum(key, role): product for product, (key, role, _) in origins.items()}
         waiting, seen = [path], {path}
         while waiting:
@@ -163,7 +163,7 @@ class Custody:
             for _, checksum in inputs:
                 product = made_by.get(checksum)
                 if product is None:
-                    places = [row.path for row in self._ledger.places_of(checksum)]
+                    places = [row.path for row in self._ledger.frames.with_checksum(checksum)]
                     if places and not any(_is_there(place) for place in places):
                         return places[0].name
                 elif product not in seen and (product in lost or not _is_there(product)):
@@ -183,7 +183,7 @@ class Custody:
         except OSError:
             return None
         if after.st_mtime_ns == before.st_mtime_ns:  # else it is being written: the next look says more
-            self._ledger.adopt_stamp(path, size=after.st_size, mtime_ns=after.st_mtime_ns)
+            self._ledger.products.adopt_stamp(path, size=after.st_size, mtime_ns=after.st_mtime_ns)
         return True
 
     def _forget(self, night: str, missing: list[Path], changed: list[Path]) -> None:
@@ -201,13 +201,13 @@ class Custody:
             text = f"{len(again)} {what} missing, to be remade: {names}{more}"
             self._report.event(night, "products", "", text, level=WARNING)
         for path in again:
-            self._ledger.forget_product(path, night, "the file is gone")
+            self._ledger.products.forget(path, night, "the file is gone")
         for path in changed:
             if gone := self.source_gone(night, path, lost):
                 self._keep(night, path, "was changed by another program", gone)
             elif where := self.move_aside(path, night, "changed"):
                 why = f"the file was changed by another program; kept as {where}"
-                self._ledger.forget_product(path, night, why)
+                self._ledger.products.forget(path, night, why)
                 self._report.event(night, "products", path.name, f"{why}, to be remade", level=WARNING)
 
     def _keep(self, night: str, path: Path, what: str, gone: str) -> None:

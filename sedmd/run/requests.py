@@ -16,7 +16,7 @@ from sedmd.core.errors import SedmError
 from sedmd.core.nights import is_night, neighbour
 from sedmd.host.foreign_file import MAX_TEXT, plain, table_in
 from sedmd.ledger.ledger import FrameRow, Ledger, LedgerError, Request
-from sedmd.ledger.requests_and_decisions import MEND
+from sedmd.ledger.marks import MEND
 from sedmd.plan.plan import Node
 from sedmd.raw.mends import RANGE, BadMend, Mend, checked_card, scope_of
 from sedmd.raw.rawname import stem_of
@@ -123,7 +123,7 @@ def wake(night: str, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) 
     root = dispatcher.settings.paths.raw_root
     there = any((root / name).is_dir() for name in (night, neighbour(night, -1)))
     if there:
-        ledger.mark(AWAKE, night, "", "asked for")
+        ledger.marks.put(AWAKE, night, "", "asked for")
     return there
 
 
@@ -144,7 +144,7 @@ class _Asked:
         return self.dispatcher.look(self.night).concerning(self.subject, downstream=downstream)
 
     def files(self) -> list[FrameRow]:
-        return self.ledger.named(self.night, self.subject)
+        return self.ledger.frames.named(self.night, self.subject)
 
     def unknown(self) -> str:
         where = f"night {self.night}"
@@ -156,7 +156,7 @@ def _redo(asked: _Asked) -> str:
     nodes = asked.jobs(downstream=True)
     if not nodes:
         return asked.unknown()
-    count = asked.ledger.forget_jobs(asked.night, [node.key for node in nodes], f"redo asked by {asked.who}")
+    count = asked.ledger.jobs.forget(asked.night, [node.key for node in nodes], f"redo asked by {asked.who}")
     return f"{count} of {len(nodes)} jobs will be redone"
 
 
@@ -164,13 +164,13 @@ def _retry(asked: _Asked) -> str:
     """What failed or was quarantined is tried again; files are read again."""
     files = [row for row in asked.files() if row.state != "good"]
     if asked.subject == asked.night:
-        files = [row for row in asked.ledger.frames(asked.night) if row.state in ("quarantined", "deferred")]
+        files = [row for row in asked.ledger.frames.of_night(asked.night) if row.state in ("quarantined", "deferred")]
     for row in files:
-        asked.ledger.drop_frame(row, f"read again, asked by {asked.who}")
+        asked.ledger.frames.drop(row, f"read again, asked by {asked.who}")
         if asked.eyes is not None:
             asked.eyes.forget_known(row.path)
     keys = [node.key for node in asked.jobs()]
-    jobs = asked.ledger.forget_jobs(asked.night, keys, f"retry asked by {asked.who}", states=STUCK)
+    jobs = asked.ledger.jobs.forget(asked.night, keys, f"retry asked by {asked.who}", states=STUCK)
     if not files and not keys:
         return asked.unknown()
     return f"{jobs} jobs will be retried, {len(files)} files will be reread"
@@ -182,7 +182,7 @@ def _forget(asked: _Asked) -> str:
     if not files:
         return asked.unknown()
     for row in files:
-        asked.ledger.set_frame_state(row, "forgotten", f"excluded by {asked.who}")
+        asked.ledger.frames.set_state(row, "forgotten", f"excluded by {asked.who}")
         if asked.eyes is not None:
             asked.eyes.exclude(row.path)
     return f"{len(files)} files are excluded; to include them again: sedmd retry {asked.subject}"
@@ -194,25 +194,25 @@ def _hold(asked: _Asked) -> str:
     if not nodes:
         return asked.unknown()
     since = asked.time[:16].replace("T", " ")
-    asked.ledger.mark(HOLD, asked.night, asked.subject, f"held by {asked.who} since {since} UT")
+    asked.ledger.marks.put(HOLD, asked.night, asked.subject, f"held by {asked.who} since {since} UT")
     return f"{len(nodes)} jobs are held; running jobs continue"
 
 
 def _release(asked: _Asked) -> str:
     """Held jobs may begin."""
-    if not asked.ledger.unmark(HOLD, asked.night, asked.subject):
-        held = ", ".join(mark.subject for mark in asked.ledger.marks(asked.night, HOLD)) or "nothing"
+    if not asked.ledger.marks.remove(HOLD, asked.night, asked.subject):
+        held = ", ".join(mark.subject for mark in asked.ledger.marks.of_night(asked.night, HOLD)) or "nothing"
         return f"refused: {asked.subject} is not held; held in {asked.night}: {held}"
     return f"{asked.subject} is released"
 
 
 def _accept(asked: _Asked) -> str:
-    """The night's geometry change is accepted."""
-    if not asked.ledger.frames(asked.night):
+    """The night's geometry change is accepted: the instrument was changed."""
+    if not asked.ledger.frames.of_night(asked.night):
         return f"refused: there are no frames of night {asked.night}"
-    asked.ledger.mark(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
-    asked.ledger.unmark(REFUSED, asked.night, "calibrations")
-    return f"the geometry change of {asked.night} is accepted"
+    asked.ledger.marks.put(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
+    asked.ledger.marks.remove(REFUSED, asked.night, "calibrations")
+    return f"the geometry change of {asked.night} is accepted; its calibrations are used"
 
 
 def _scan(asked: _Asked) -> str:
@@ -227,12 +227,12 @@ def _mend(asked: _Asked) -> str:
     if not files and asked.subject != asked.night and "undo" not in given:
         return asked.unknown()
     if "undo" in given:
-        mine = [mend for mend in asked.ledger.mends(asked.night) if mend.scope == asked.subject]
+        mine = [mend for mend in asked.ledger.marks.mends(asked.night) if mend.scope == asked.subject]
         gone = [mend for mend in mine if not given["undo"] or mend.card in given["undo"]]
         if not gone:
             return f"refused: no such correction of {asked.subject}; see sedmd mend --list {asked.night}"
         for mend in gone:
-            asked.ledger.unmark(MEND, asked.night, mend.subject)
+            asked.ledger.marks.remove(MEND, asked.night, mend.subject)
         what = f"correction removed: {', '.join(mend.describe() for mend in gone)}"
     else:
         made = [
@@ -240,10 +240,10 @@ def _mend(asked: _Asked) -> str:
             for card, value in given["cards"].items()
         ]
         for mend in made:
-            asked.ledger.mend(asked.night, mend)
+            asked.ledger.marks.put_mend(asked.night, mend)
         what = f"corrected: {', '.join(mend.describe() for mend in made)}"
     for path in files:
-        asked.ledger.note(asked.night, stem_of(path), f"{what} (asked by {asked.who})")
+        asked.ledger.events.note(asked.night, stem_of(path), f"{what} (asked by {asked.who})")
         if asked.eyes is not None:
             asked.eyes.forget_known(path)
     return f"{what}; {len(files)} files will be reread"
@@ -270,8 +270,8 @@ def _files_of(asked: _Asked) -> list[Path]:
     night, root = asked.night, asked.dispatcher.settings.paths.raw_root
     states: dict[Path, str] = {}
     for other in (neighbour(night, -1), night):
-        states |= {row.path: row.state for row in asked.ledger.frames(other)}
-        states |= {path: known.state for path, known in asked.ledger.known_files(root / other).items()}
+        states |= {row.path: row.state for row in asked.ledger.frames.of_night(other)}
+        states |= {path: known.state for path, known in asked.ledger.frames.known_files(root / other).items()}
     scope = Mend(scope=asked.subject, card="", value=None)
     wanted = sorted(path for path, state in states.items() if state != "forgotten")
     return [path for path in wanted if night_by_name(path) == night and scope.covers(stem_of(path))]
@@ -293,10 +293,10 @@ def _night_of(subject: str, ledger: Ledger, dispatcher: Dispatcher) -> str:
     """The newest night in which a job or a file has this name."""
     if is_night(subject):
         return subject
-    for night in _newest(ledger.nights()):
-        if ledger.named(night, subject) or dispatcher.look(night).concerning(subject):
+    for night in _newest(ledger.frames.nights()):
+        if ledger.frames.named(night, subject) or dispatcher.look(night).concerning(subject):
             return night
-        if any(mark.subject == subject for mark in ledger.marks(night)):
+        if any(mark.subject == subject for mark in ledger.marks.of_night(night)):
             return night
     return ""
 
@@ -308,7 +308,7 @@ def _night_by_name(scope: str, ledger: Ledger) -> str:
     nights = {night_by_name(Path(stem)) for stem in scope.split(RANGE)}
     if nights == {""}:  # names without a time: their directory tells
         first = scope.split(RANGE)[0]
-        named = [row for night in _newest(ledger.nights()) for row in ledger.named(night, first)]
+        named = [row for night in _newest(ledger.frames.nights()) for row in ledger.frames.named(night, first)]
         nights = {night_by_name(row.path) for row in named[:1]}
     return nights.pop() if len(nights) == 1 else ""
 

@@ -17,11 +17,11 @@ from sedmd.core.nights import is_night
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.plan.plan import Node, Plan, State
 from sedmd.raw.frames import Kind
-from sedmd.run.context import ENDED, Memory, night_is_final
+from sedmd.run.context import ENDED, EarlierNights, night_is_final
 from sedmd.run.dispatch import Dispatcher, all_outcomes
-from sedmd.run.event_log import WARNING, Report
+from sedmd.run.event_log import WARNING, EventLog
 from sedmd.run.ingest import Corrections, misnamed, raw_files, register, take_in, unchanged, wrong_night
-from sedmd.run.many_nights import Window
+from sedmd.run.many_nights import NightQueue
 from sedmd.run.nightend import outcome_of
 from sedmd.workers.engines import Engine
 
@@ -34,8 +34,8 @@ ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the summary table: a raw file, its kind, its outcome and the reason."""
+class FrameSummary:
+    """A line of the table at the end: a raw file, what it is, its outcome, and why."""
 
     night: str
     frame: str
@@ -50,7 +50,7 @@ class Summary:
     """How a reduction ended: the exit code, the table, and the calibrations that were missing or from another night."""
 
     code: int
-    rows: tuple[Row, ...]
+    rows: tuple[FrameSummary, ...]
     missing: tuple[str, ...]
     failed: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ def reduce_nights(
     ledger: Ledger,
     engine: Engine,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     only_night: str | None = None,
     strict: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
@@ -123,18 +123,18 @@ def reduce_nights(
     nights = _take_in_all(paths, settings, ledger, clock, report, progress)
     nights = [night for night in nights if only_night in (None, night)]
     dispatcher.recover(nights)
-    ledger.forget_failures(nights)
-    sizes = {night: (0, len(dispatcher.look(night, final=True, memory=Memory()).nodes)) for night in nights}
+    ledger.jobs.forget_failures(nights)
+    sizes = {night: (0, len(dispatcher.look(night, final=True, memory=EarlierNights()).nodes)) for night in nights}
 
     def on_job(night: str, done: int, total: int, label: str) -> None:
         sizes[night] = (done, total)
         progress(sum(done for done, _ in sizes.values()), sum(total for _, total in sizes.values()), label)
 
-    window = Window(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=on_job)
+    window = NightQueue(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=on_job)
     plans: dict[str, Plan] = {}
     for plan in window.work((night, True) for night in nights):
         plans[plan.night] = plan
-        ledger.mark(ENDED, plan.night, "", outcome_of(plan, ledger))
+        ledger.marks.put(ENDED, plan.night, "", outcome_of(plan, ledger))
     return summarise(plans, ledger)
 
 
@@ -145,7 +145,7 @@ def extract_night(
     ledger: Ledger,
     engine: Engine,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     subjects: Sequence[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
 ) -> Plan:
@@ -179,7 +179,7 @@ def extract_night(
         chosen = not subjects or bool(node.about & set(subjects))
         return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
 
-    window = Window(dispatcher, ended, wanted=wanted, progress=lambda night, *given: progress(*given))
+    window = NightQueue(dispatcher, ended, wanted=wanted, progress=lambda night, *given: progress(*given))
     (plan,) = window.work([(night, final)])
     return plan
 
@@ -191,17 +191,19 @@ def at_a_terminal(settings: Settings) -> Settings:
 
 def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     """The table, the missing calibrations and the exit code of finished nights."""
-    rows: list[Row] = []
+    rows: list[FrameSummary] = []
     missing: list[str] = []
     failed: list[str] = []
     fallbacks: list[str] = []
     for night, plan in plans.items():
-        for path, what, outcome, reason in all_outcomes(plan, ledger.frames(night)):
+        for path, what, outcome, reason in all_outcomes(plan, ledger.frames.of_night(night)):
             if outcome is None:
-                rows.append(Row(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False))
+                rows.append(
+                    FrameSummary(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False)
+                )
             else:
                 rows.append(
-                    Row(
+                    FrameSummary(
                         night=night,
                         frame=path.name,
                         what=what,
@@ -233,7 +235,7 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[FrameSummary]) -> str:
     """The rows as aligned text, ignored frames last within each night."""
     head = ("frame", "kind", "outcome", "reason")
     cells = [(row.frame, row.what, row.outcome, row.why) for row in rows]
@@ -244,7 +246,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([lines[0], "-" * min(110, max(map(len, lines))), *lines[1:]])
 
 
-def book(row: FrameRow, ledger: Ledger, report: Report) -> None:
+def book(row: FrameRow, ledger: Ledger, report: EventLog) -> None:
     """Register a frame that was read, and tell what is not reduced."""
     register(ledger, row)
     if row.frame is None:
@@ -260,11 +262,11 @@ def _take_in_all(
     settings: Settings,
     ledger: Ledger,
     clock: Callable[[], datetime],
-    report: Report,
+    report: EventLog,
     progress: Callable[[int, int, str], None],
 ) -> list[str]:
     """Register the files that are new or changed; the nights that all of them belong to."""
-    known, corrections = ledger.known_files(), Corrections(ledger)
+    known, corrections = ledger.frames.known_files(), Corrections(ledger)
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
         cards = corrections.of(path)
@@ -272,4 +274,4 @@ def _take_in_all(
             continue
         book(take_in(path, settings, now=clock(), mends=cards), ledger, report)
     wanted = set(paths)
-    return sorted({row.night for row in ledger.frames() if row.path in wanted})
+    return sorted({row.night for row in ledger.frames.all() if row.path in wanted})

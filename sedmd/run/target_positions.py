@@ -42,7 +42,7 @@ def expected_place(
         return Place()
     since = (datetime.strptime(night, "%Y%m%d") - timedelta(days=MEMORY_DAYS)).strftime("%Y%m%d")
     positions: list[FieldPosition] = []
-    for other in ledger.nights_with("extract", since=since, before=night):
+    for other in ledger.jobs.nights_with("extract", since=since, before=night):
         if not refused(other):
             positions = field_positions_of(ledger, other) + positions
         if begins(other) or len(positions) >= ENOUGH:
@@ -52,7 +52,7 @@ def expected_place(
 
 def field_positions_of(ledger: Ledger, night: str) -> list[FieldPosition]:
     """What the extractions of a night tell, in the order of the exposures."""
-    found = sorted(ledger.done_jobs(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
+    found = sorted(ledger.jobs.done(night, ("extract",)), key=lambda job: (str(job.figures.get("frame")), job.label))
     return [one for job in found if (one := field_position_of(job.figures, night)) is not None]
 
 
@@ -61,7 +61,7 @@ def place_begun_with(ledger: Ledger, night: str) -> Place | None:
 
     A night keeps the position that it was begun with, also when an earlier night is reduced again meanwhile.
     """
-    for job in sorted(ledger.done_jobs(night, ("cube",)), key=lambda job: job.label):
+    for job in sorted(ledger.jobs.done(night, ("cube",)), key=lambda job: job.label):
         if isinstance(given := job.figures.get(EXPECTED), str):
             return Place.of(given)
     return None

@@ -1,16 +1,16 @@
-"""How the targets of a night stand without an observer: final, or waiting for one, and why."""
+"""The targets of a night without an observer: final, or waiting for one, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sedmd.core.quality import QUALITIES
+from sedmd.run.states import NightState, TargetState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TargetOutcome:
     """A target and its spectrum.
 
     Attributes
@@ -41,38 +41,37 @@ class Row:
     failed: bool
 
 
-def rows_of(state: dict[str, Any], subjects: Collection[str] = ()) -> list[Row]:
-    """The targets of a snapshot (see `sedmd.run.status`); only those named in `subjects` if there are any."""
+def rows_of(state: NightState, subjects: Collection[str] = ()) -> list[TargetOutcome]:
+    """The targets of a night; only those named in `subjects` if there are any."""
     return [
-        _row(target)
-        for target in state["targets"]
-        if not subjects or target["name"] in subjects or target["target"] in subjects
+        _outcome(target)
+        for target in state.targets
+        if not subjects or target.name in subjects or target.target in subjects
     ]
 
 
-def _row(target: dict[str, Any]) -> Row:
-    figures = target["figures"]
-    quality, outcome = int(figures.get("quality", 0)), target["state"]
-    if target["state"] == "spectrum":
-        outcome = "standard star" if target["standard"] else "final"
-    elif target["state"].endswith("awaiting observer"):
+def _outcome(target: TargetState) -> TargetOutcome:
+    found, outcome = target.figures, target.stage
+    quality = found.quality
+    if target.calibrated:
+        outcome = "standard star" if target.standard else "final"
+    elif target.awaits_observer:
         outcome, quality = "awaiting observer", 0
-    if (verdict := target["decision"]) is not None:
-        outcome, quality = f"graded by {verdict['reducer']}", verdict["quality"]
-    x, y = figures.get("x [arcsec]"), figures.get("y [arcsec]")
-    return Row(
-        product=target["name"],
+    if (decision := target.decision) is not None:
+        outcome, quality = f"graded by {decision.reducer}", decision.quality
+    return TargetOutcome(
+        product=target.name,
         outcome=outcome,
-        confidence=None if target["standard"] else figures.get("confidence"),
+        confidence=None if target.standard else found.confidence,
         quality=quality,
-        snr=figures.get("S/N"),
-        place=None if x is None or y is None else (x, y),
-        why=target["reason"] or figures.get("doubts", "") or target["note"],
-        failed=target["state"].endswith(("failed", "quarantined")),
+        snr=found.snr,
+        place=None if found.x_arcsec is None or found.y_arcsec is None else (found.x_arcsec, found.y_arcsec),
+        why=target.reason or found.concerns or target.note,
+        failed=target.failed,
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[TargetOutcome]) -> str:
     """The rows as aligned text, and how many targets need nobody."""
     head = ("target", "outcome", "confidence", "quality", "S/N", "position [arcsec]", "concerns")
     cells = [

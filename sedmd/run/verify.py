@@ -43,7 +43,7 @@ FOLDERS = (SUPERSEDED, "former", "classified")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class VerifiedFile:
     """One file.
 
     Attributes
@@ -66,32 +66,32 @@ class Finding:
         return f"{self.night}  {self.what:8} {self.state:10} {self.path.name}" + (f": {self.text}" if self.text else "")
 
 
-def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[Finding]:
+def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[VerifiedFile]:
     """Look at every byte of a night: its products, what observers saved, its raw frames, and what else lies there."""
     folder = settings.paths.redux_root / night
-    products = ledger.product_files(night)
+    products = ledger.products.files(night)
     for path, (size, mtime_ns, sha256) in sorted(products.items()):
         state, text = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
             state, text = TOUCHED, "same bytes, different time stamp"
-        yield Finding(night=night, what="product", path=path, state=state, text=text)
+        yield VerifiedFile(night=night, what="product", path=path, state=state, text=text)
     saved, errors = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
         if path not in products:
             state, text = _compared(path, sha256)
-            yield Finding(night=night, what="observer", path=path, state=state, text=text)
+            yield VerifiedFile(night=night, what="observer", path=path, state=state, text=text)
     for text in errors:
         path = folder / text.split()[0].rstrip(":")
-        yield Finding(night=night, what="observer", path=path, state=UNREADABLE, text=text)
-    for row in ledger.frames(night):
+        yield VerifiedFile(night=night, what="observer", path=path, state=UNREADABLE, text=text)
+    for row in ledger.frames.of_night(night):
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):
             text = "in no ledger and no decision; it is not used"
-            yield Finding(night=night, what="product", path=path, state=FOREIGN, text=text)
+            yield VerifiedFile(night=night, what="product", path=path, state=FOREIGN, text=text)
 
 
-def summary(findings: list[Finding]) -> str:
+def summary(findings: list[VerifiedFile]) -> str:
     """How many files are in each state."""
     counts = Counter(finding.state for finding in findings)
     states = (GOOD, TOUCHED, CHANGED, MISSING, UNREADABLE, FOREIGN)
@@ -112,7 +112,7 @@ def _compared(path: Path, sha256: str) -> tuple[str, str]:
     return (GOOD, "") if found == sha256 else (CHANGED, f"SHA-256 is {found[:12]}..., expected {sha256[:12]}...")
 
 
-def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
+def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> VerifiedFile:
     """A raw file against what was read of it; one that could not be used then must still be as it was."""
     state, text = GOOD, ""
     try:
@@ -133,7 +133,7 @@ def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> Finding:
                 state, text = CHANGED, "pixels or cards differ from those that were reduced"
             elif not same:
                 state, text = TOUCHED, "same frame, different time stamp or packing"
-    return Finding(night=row.night, what="raw", path=row.path, state=state, text=text)
+    return VerifiedFile(night=row.night, what="raw", path=row.path, state=state, text=text)
 
 
 def _own(name: str) -> bool:

@@ -8,20 +8,20 @@ from sedmd.simulate.expose import Rendered, efficiency, render_exposure, render_
 from sedmd.simulate.headers import to_hdu
 from sedmd.simulate.night import simulate_night
 from sedmd.simulate.observe import plan_night
-from sedmd.simulate.plan import Exposure, Instrument, NightPlan, build_instrument, exposure_of
-from sedmd.simulate.profiles import PROFILES, Profile, load_profile
-from sedmd.simulate.sources import Pointing, Seeing, Source
+from sedmd.simulate.plan import NightPlan, PlannedExposure, SimulatedInstrument, build_instrument, exposure_of
+from sedmd.simulate.profiles import PROFILES, InstrumentProfile, load_profile
+from sedmd.simulate.sources import Pointing, PointSpread, SimulatedSource
 
 __all__ = [
     "PROFILES",
-    "Exposure",
-    "Instrument",
+    "InstrumentProfile",
     "NightPlan",
+    "PlannedExposure",
+    "PointSpread",
     "Pointing",
-    "Profile",
     "Rendered",
-    "Seeing",
-    "Source",
+    "SimulatedInstrument",
+    "SimulatedSource",
     "build_instrument",
     "efficiency",
     "exposure_of",

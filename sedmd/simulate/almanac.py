@@ -30,7 +30,7 @@ def sidereal_time(jd: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class SkyPosition:
     """Where a direction is in the local sky: degrees; `airmass` is Kasten & Young (1989), 40 below the horizon."""
 
     hour_angle: float
@@ -46,7 +46,7 @@ class Place:
         return float(1.0 / min(formula, 1.0))
 
 
-def place(ra: float, dec: float, jd: float) -> Place:
+def place(ra: float, dec: float, jd: float) -> SkyPosition:
     """Local place of (ra, dec) [degrees] at a Julian date.
 
     The parallactic angle is the position angle of the zenith, North through East: positive West of the meridian.
@@ -56,7 +56,7 @@ def place(ra: float, dec: float, jd: float) -> Place:
     sine = np.sin(phi) * np.sin(d) + np.cos(phi) * np.cos(d) * np.cos(hour)
     azimuth = np.arctan2(-np.cos(d) * np.sin(hour), np.sin(d) * np.cos(phi) - np.cos(d) * np.cos(hour) * np.sin(phi))
     parallactic = np.arctan2(np.sin(hour), np.tan(phi) * np.cos(d) - np.sin(d) * np.cos(hour))
-    return Place(
+    return SkyPosition(
         hour_angle=float(np.rad2deg(hour)),
         altitude=float(np.rad2deg(np.arcsin(np.clip(sine, -1.0, 1.0)))),
         azimuth=float(np.rad2deg(azimuth) % 360.0),

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from sedmd.simulate import almanac
-from sedmd.simulate.profiles import Profile
-from sedmd.simulate.sources import Seeing
+from sedmd.simulate.profiles import InstrumentProfile
+from sedmd.simulate.sources import PointSpread
 
 FLEXURE_LIMIT = 1.5  # px
 DAY_LIMIT = 0.045  # px, flexure of a frame taken at the zenith in the afternoon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
+class NightConditions:
     """Slow conditions of one night.
 
     Attributes
     ----------
-    profile : Profile
+    profile : InstrumentProfile
         Amplitudes.
     midnight, sunset, sunrise, dusk, dawn : float
         Julian dates: 0 h UT, Sun at -0.833 and at -12 degrees.
@@ -32,7 +32,7 @@ class Conditions:
         The night's means; seeing in arcsec at the zenith.
     """
 
-    profile: Profile
+    profile: InstrumentProfile
     midnight: float
     sunset: float
     sunrise: float
@@ -64,14 +64,14 @@ class Conditions:
         dx, dy = np.clip(self.profile.night.flexure_day * rng.standard_normal(2), -DAY_LIMIT, DAY_LIMIT)
         return float(dx), float(dy)
 
-    def image(self, jd: float, airmass: float, rng: np.random.Generator) -> Seeing:
+    def image(self, jd: float, airmass: float, rng: np.random.Generator) -> PointSpread:
         """Seeing of an exposure: the slow wave, a fast part, airmass^0.6."""
         n = self.profile.night
         hours = (jd - self.dusk) * 24.0
         wave = 0.6 * np.sin(0.8 * hours + self.phases[2]) + 0.4 * float(rng.standard_normal())
         fwhm = float(np.clip(self.seeing * (1.0 + n.seeing_rms * wave), 0.9, 3.5)) * airmass**0.6
         angle = float(np.rad2deg(self.phases[3]))
-        return Seeing(fwhm=fwhm, beta=n.moffat_beta, ellipticity=self.ellipticity, angle_deg=angle)
+        return PointSpread(fwhm=fwhm, beta=n.moffat_beta, ellipticity=self.ellipticity, angle_deg=angle)
 
     def temperature(self, jd: float) -> float:
         """Outside air, degrees Celsius: cools through the night."""
@@ -103,11 +103,11 @@ class Conditions:
         return factors
 
 
-def draw_conditions(profile: Profile, midnight: float, rng: np.random.Generator) -> Conditions:
+def draw_conditions(profile: InstrumentProfile, midnight: float, rng: np.random.Generator) -> NightConditions:
     """Conditions of the night whose 0 h UT is the Julian date `midnight`."""
     n = profile.night
     noon = midnight - 4.0 / 24.0  # local noon of the day before, near enough
-    return Conditions(
+    return NightConditions(
         profile=profile,
         midnight=midnight,
         sunset=almanac.sun_event(noon, -0.833, rising=False),

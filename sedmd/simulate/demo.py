@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from sedmd.core.config import Settings, load
 from sedmd.core.errors import SedmError
 from sedmd.raw.fitsfile import examine
-from sedmd.run.status import render, snapshot
+from sedmd.run.states import NightState
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
+from sedmd.simulate.score_table import compare, decides
 
 #: Present in a directory that a demo made, so that the next one may clear it.
 MARK = ".sedmd-demo"
 #: So long nothing may come of a demo before it is called a failure, seconds; a slow machine is none.
 PATIENCE_S = 1500.0
-
-#: Parts of a snapshot in which something changes while the work goes on.
-_PROGRESS = ("calibrations", "targets", "running", "due", "waiting")
 
 CONFIG = """\
 # Written by `sedmd demo`: a night in minutes instead of hours.
@@ -55,6 +54,8 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
     SedmError
         If `out` holds anything but an earlier demo, or if one of the two programs fails.
     """
+    from sedmd.simulate.score import score_night
+
     begun = time.monotonic()
     settings = _prepare(out)
     simulated = out / "simulated"
@@ -69,16 +70,16 @@ def play(out: Path, *, seed: int, profile: str, clock: Callable[[], datetime]) -
         service.send_signal(signal.SIGTERM)
         code = service.wait(timeout=settings.jobs.drain_timeout_s + 30)
     print(f"\n{render(state)}\n")
-    rows = _score(simulated / "truth", settings.paths.redux_root / night)
+    rows = score_night(simulated / "truth", settings.paths.redux_root / night)
     print("Comparison with the truth")
     print(compare(rows))
-    spectra = [target for target in state["targets"] if target["state"] == "spectrum"]
+    spectra = [target for target in state.targets if target.calibrated]
     good = (
         code == 0
         and bool(spectra)
-        and not state["failed"]
-        and not state["missing"]
-        and all(passed(row) for row in rows if decides(row))
+        and not state.failed
+        and not state.missing
+        and all(row.passed for row in rows if decides(row))
     )
     print(
         f"\n{len(spectra)} spectra in {settings.paths.redux_root / night}, {time.monotonic() - begun:.0f} s in all: ",
@@ -101,71 +102,11 @@ def drop(source: Path, target: Path, *, pieces: int = 3, pause_s: float = 0.1) -
             file.flush()
 
 
-def compare(rows: Sequence[Any]) -> str:
-    """The rows of the score as an aligned table; one column per field."""
-    if not rows:
-        return "  (nothing to compare)"
-    records = [_fields(row) for row in rows]
-    head = list(dict.fromkeys(name for record in records for name in record))
-    cells = [[_cell(record.get(name, "")) for name in head] for record in records]
-    widths = [max(len(line[column]) for line in [head, *cells]) for column in range(len(head))]
-    lines = [
-        "  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in [head, *cells]
-    ]
-    return "\n".join(lines)
-
-
-def passed(row: Any) -> bool:
-    """Whether a row of the score met its limit."""
-    return bool(_fields(row).get("passed", True))
-
-
-#: Figures that decide whether a demo came out as expected. The others are shown only: what one night measures with a
-#: sampling error as large as its margin (pulls, A/B against single) is for the benchmark of many nights; light of an
-#: electron per pixel between the traces drowns in read noise; the turn of the lens array against the sky is a setting.
-DECISIVE = (
-    "complete traces",
-    "traces invented",
-    "trace position",
-    "wavelength error",
-    "spaxels without wavelengths",
-    "flexure",
-    "flux in 20 nm bins",
-    "flux on a host",
-    "automatic position",
-    "fate",
-)
-
-
-def decides(row: Any) -> bool:
-    """Whether the demo's verdict rests on a row of the score; a row that does not say what it is always counts."""
-    what = str(_fields(row).get("what", ""))
-    return not what or what.startswith(DECISIVE)
-
-
 def example_night(profile: str) -> str:
     """The night that is simulated for a profile."""
     from sedmd.simulate import load_profile
 
     return load_profile(profile).example
-
-
-def _score(truth: Path, folder: Path) -> list[Any]:
-    from sedmd.simulate.score import score_night
-
-    return list(score_night(truth, folder))
-
-
-def _fields(row: Any) -> Mapping[str, Any]:
-    if isinstance(row, Mapping):
-        return row
-    return {entry.name: getattr(row, entry.name) for entry in dataclasses.fields(row)}
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _prepare(out: Path) -> Settings:
@@ -241,7 +182,7 @@ def _wait_until_closed(
     *,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, Any]:
+) -> NightState:
     """Wait until the night is closed and nothing is left to do, as long as something comes of it; the last snapshot."""
     until, before, lacking = monotonic() + PATIENCE_S, None, ""
     while monotonic() < until:
@@ -254,12 +195,23 @@ def _wait_until_closed(
             lacking = f" ({error})"
             sleep(1)
             continue
-        if state["closed"] and state["idle"]:
+        if state.closed and state.idle:
             return state
-        now = [state["frames"], state["closed"], [[one["state"] for one in state[what]] for what in _PROGRESS]]
+        now = _progress(state)
         if now != before:
             until, before, lacking = monotonic() + PATIENCE_S, now, ""
         sleep(1)
     log = settings.paths.redux_root / night / "sedmd.log"
     msg = f"nothing came of the night for {PATIENCE_S:g} s{lacking}; see {log}"
     raise SedmError(msg)
+
+
+def _progress(state: NightState) -> object:
+    """What changes while the work goes on."""
+    jobs = (state.calibrations, state.running, state.due, state.waiting)
+    return (
+        state.frames,
+        state.closed,
+        [one.stage for one in state.targets],
+        [[job.state for job in each] for each in jobs],
+    )

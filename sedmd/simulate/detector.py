@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedmd.simulate.profiles import Profile
+from sedmd.simulate.profiles import InstrumentProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +20,7 @@ class Chip:
     bias: np.ndarray
 
 
-def build_chip(profile: Profile, seed: int) -> Chip:
+def build_chip(profile: InstrumentProfile, seed: int) -> Chip:
     """The camera of one seed."""
     d, frame = profile.detector, profile.frame
     size, columns = frame.size, frame.columns
@@ -60,7 +60,9 @@ def _smooth_noise(rng: np.random.Generator, size: int, knots: int) -> np.ndarray
     return (curve - curve.mean()) / max(float(curve.std()), 1e-9)
 
 
-def cosmic_rays(profile: Profile, seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+def cosmic_rays(
+    profile: InstrumentProfile, seconds: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Cosmic-ray hits of an exposure.
 
     Muons cross the silicon on straight tracks of isotropic flux times cos^2 of the zenith angle, losing about
@@ -135,7 +137,7 @@ class Readout:
 
 
 def read_out(
-    profile: Profile,
+    profile: InstrumentProfile,
     chip: Chip,
     expected: np.ndarray,
     *,

@@ -11,8 +11,8 @@ from sedmd.simulate.atmosphere import telluric, transmission
 from sedmd.simulate.detector import read_out
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.optics import Optics, lenslet_area
-from sedmd.simulate.plan import Exposure, Instrument, NightPlan
-from sedmd.simulate.render import Expected, Light, expected_electrons
+from sedmd.simulate.plan import NightPlan, PlannedExposure, SimulatedInstrument
+from sedmd.simulate.render import Expected, LightComponent, expected_electrons
 from sedmd.simulate.sources import POSITION_WAVELENGTH, lenslet_shares
 from sedmd.simulate.spectra import GRID, dome_shape, moon_flux, photons, planck, sky_continuum, sky_lines, solar_shape
 from sedmd.simulate.tables import lamp_lines
@@ -43,13 +43,13 @@ class Rendered:
     cosmic_count: int
 
 
-def efficiency(instrument: Instrument) -> np.ndarray:
+def efficiency(instrument: SimulatedInstrument) -> np.ndarray:
     """Electrons per photon of telescope, spectrograph and camera on ``spectra.GRID``, a lenslet of mean throughput."""
     t = instrument.profile.throughput
     return np.interp(GRID, t.wavelength, t.efficiency)
 
 
-def sky_brightness(exposure: Exposure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sky_brightness(exposure: PlannedExposure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Night sky of an exposure as it reaches the telescope.
 
     Returns
@@ -72,18 +72,18 @@ def _field_tilt(optics: Optics, size: float, angle: float) -> np.ndarray:
     return 1.0 + size * (optics.sky_x * np.cos(angle) + optics.sky_y * np.sin(angle)) / 13.0
 
 
-def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
+def lights_of(instrument: SimulatedInstrument, exposure: PlannedExposure) -> list[LightComponent]:
     """Everything that enters the lenslets during an exposure."""
     optics, profile = instrument.optics, instrument.profile
     lamps, area = profile.lamps, profile.throughput.area_cm2
     eff = efficiency(instrument)
     seconds = exposure.exptime * exposure.level
-    out: list[Light] = []
+    out: list[LightComponent] = []
     if exposure.light == "dark" or seconds <= 0.0:
         return out
     if exposure.light == "dome":
         shape = dome_shape(lamps.dome_temperature) * eff / np.interp(6500.0, GRID, eff)
-        return [Light(continuum=lamps.dome_rate * shape * seconds, factor=optics.dome)]
+        return [LightComponent(continuum=lamps.dome_rate * shape * seconds, factor=optics.dome)]
     if exposure.light in ("Hg", "Cd", "Xe"):
         wavelength, strength = lamp_lines(exposure.light, lamps.strengths)
         scale = {"Hg": lamps.hg_rate, "Cd": lamps.cd_rate, "Xe": lamps.xe_rate}[exposure.light] * seconds
@@ -92,19 +92,19 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
         glow = photons(GRID, planck(GRID, lamps.continuum_temperature))
         glow *= share * main * scale / np.interp(CONTINUUM_AT, GRID, glow)
         return [
-            Light(
+            LightComponent(
                 line_wavelength=wavelength,
                 line_electrons=strength * scale * np.interp(wavelength, GRID, eff),
                 factor=optics.lamp,
             ),
-            Light(continuum=glow * eff, factor=optics.lamp),
+            LightComponent(continuum=glow * eff, factor=optics.lamp),
         ]
     lenslet = lenslet_area(optics)
     if exposure.light == "twilight":
         sunlight = solar_shape() * (0.5 + 0.5 * (5500.0 / GRID) ** 3) * telluric(GRID, 2.5, water_mm=exposure.water_mm)
         flux = 9.0e-14 * sunlight
         out.append(
-            Light(
+            LightComponent(
                 continuum=photons(GRID, flux) * eff * area * lenslet * seconds,
                 factor=_field_tilt(optics, 0.01, exposure.start),
             )
@@ -112,9 +112,9 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
     continuum, wavelength, rate = sky_brightness(exposure)
     tilt = _field_tilt(optics, profile.night.sky_gradient, exposure.start * 6.0)
     collect = area * exposure.exptime
-    out.append(Light(continuum=photons(GRID, continuum) * eff * collect * lenslet, factor=tilt))
+    out.append(LightComponent(continuum=photons(GRID, continuum) * eff * collect * lenslet, factor=tilt))
     out.append(
-        Light(
+        LightComponent(
             line_wavelength=wavelength,
             line_electrons=rate * np.interp(wavelength, GRID, eff) * collect * lenslet,
             factor=tilt,
@@ -126,13 +126,13 @@ def lights_of(instrument: Instrument, exposure: Exposure) -> list[Light]:
     )
     for source in exposure.sources:
         shares = lenslet_shares(optics, source, exposure.seeing, exposure.pointings)
-        out.append(Light(continuum=photons(GRID, source.flux) * air * eff * collect, shares=shares))
+        out.append(LightComponent(continuum=photons(GRID, source.flux) * air * eff * collect, shares=shares))
     return out
 
 
 def render_exposure(
-    instrument: Instrument,
-    exposure: Exposure,
+    instrument: SimulatedInstrument,
+    exposure: PlannedExposure,
     *,
     rng: np.random.Generator | int = 0,
     sunset: float = 0.0,
@@ -142,9 +142,9 @@ def render_exposure(
 
     Parameters
     ----------
-    instrument : Instrument
+    instrument : SimulatedInstrument
         From `build_instrument`.
-    exposure : Exposure
+    exposure : PlannedExposure
         What to observe; build one by hand for a test, or take it from a `NightPlan`.
     rng : Generator or int
         Noise of this frame.
@@ -173,7 +173,7 @@ def render_exposure(
 
 
 def render_frame(plan: NightPlan, index: int) -> Rendered:
-    """Render frame `index` of a plan; the same bytes whatever was rendered before it."""
+    """Render frame `index` of a plan; the same bytes after any other frame."""
     rng = np.random.default_rng(np.random.SeedSequence([plan.seed, 404, index]))
     return render_exposure(plan.instrument, plan.exposures[index], rng=rng, sunset=plan.sunset, sunrise=plan.sunrise)
 

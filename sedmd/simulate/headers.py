@@ -9,8 +9,8 @@ from astropy.io import fits
 
 from sedmd.simulate import almanac
 from sedmd.simulate.cards import FAULTS, OLD_NAMES, STYLES
-from sedmd.simulate.plan import Exposure
-from sedmd.simulate.profiles import Profile
+from sedmd.simulate.plan import PlannedExposure
+from sedmd.simulate.profiles import InstrumentProfile
 
 Cards = dict[str, object]
 
@@ -20,14 +20,16 @@ MAXIMUM_CARDS = 143
 REFRACTION = 47.0
 
 
-def build_header(profile: Profile, exposure: Exposure, *, sunset: float = 0.0, sunrise: float = 0.0) -> fits.Header:
+def build_header(
+    profile: InstrumentProfile, exposure: PlannedExposure, *, sunset: float = 0.0, sunrise: float = 0.0
+) -> fits.Header:
     """Header of a raw frame without the cards that FITS itself demands.
 
     Parameters
     ----------
-    profile : Profile
+    profile : InstrumentProfile
         Its ``header`` section tells the epoch.
-    exposure : Exposure
+    exposure : PlannedExposure
         The frame; its `fault` spoils cards, its `cards` override the usual ones (None takes a card out).
     sunset, sunrise : float
         Julian dates, for the cards of that name; 0 leaves a plausible default.
@@ -66,19 +68,19 @@ def to_hdu(data: np.ndarray, header: fits.Header) -> fits.PrimaryHDU:
     return hdu
 
 
-def encoder_of(exposure: Exposure) -> tuple[float, float]:
+def encoder_of(exposure: PlannedExposure) -> tuple[float, float]:
     """Where the telescope's encoder points [degrees]: the target and the offset to the spectrograph."""
     east, north = exposure.offset
     dec = exposure.dec + north / 3600.0
     return (exposure.ra + east / 3600.0 / max(np.cos(np.deg2rad(exposure.dec)), 0.01)) % 360.0, dec
 
 
-def _newer(profile: Profile) -> bool:
+def _newer(profile: InstrumentProfile) -> bool:
     """Whether the robot of 2020 and later wrote the header."""
     return profile.header.style in ("2021", "2024")
 
 
-def _detector(profile: Profile, exposure: Exposure) -> Cards:
+def _detector(profile: InstrumentProfile, exposure: PlannedExposure) -> Cards:
     frame = profile.frame
     andor = profile.header.style == "2024"
     return {
@@ -126,7 +128,7 @@ def pacific_time(when: datetime) -> datetime:
     return when - timedelta(hours=7 if summer else 8)
 
 
-def _clocks(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+def _clocks(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.random.Generator) -> Cards:
     style, start = profile.header.style, exposure.when
     seconds = exposure.exptime
     # the telescope's clock, polled some seconds before or after the shutter opens
@@ -162,7 +164,7 @@ def _whole_degrees(angle: float) -> float:
     return float(round(angle) % 360)
 
 
-def _telescope(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+def _telescope(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.random.Generator) -> Cards:
     h = profile.header
     ra, dec = encoder_of(exposure)
     begin = almanac.place(ra, dec, exposure.start)
@@ -234,7 +236,7 @@ def _telescope(profile: Profile, exposure: Exposure, rng: np.random.Generator) -
     }
 
 
-def _labels(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+def _labels(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.random.Generator) -> Cards:
     style, when = profile.header.style, exposure.when
     calibration = exposure.kind in ("bias", "dome", "Hg", "Cd", "Xe", "twilight")
     image = {"standard": "Standard", "science": "Science", "Hg": "lamp", "Cd": "lamp", "Xe": "lamp",
@@ -275,7 +277,7 @@ def _labels(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> C
     }
 
 
-def _weather(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+def _weather(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.random.Generator) -> Cards:
     n = profile.night
     temperature = exposure.pointings[0].temperature_c if exposure.light == "sky" else n.temperature_c
     dew = temperature - (100.0 - n.humidity) / 5.0
@@ -299,7 +301,7 @@ def _weather(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> 
     }
 
 
-def _sun(exposure: Exposure, sunset: float, sunrise: float) -> Cards:
+def _sun(exposure: PlannedExposure, sunset: float, sunrise: float) -> Cards:
     ra, dec = almanac.sun(exposure.start)
     return {
         "SUNSET": almanac.from_julian(sunset).strftime("%H:%M") if sunset else "02:00",
@@ -309,7 +311,7 @@ def _sun(exposure: Exposure, sunset: float, sunrise: float) -> Cards:
     }
 
 
-def _end(profile: Profile, exposure: Exposure, rng: np.random.Generator) -> Cards:
+def _end(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.random.Generator) -> Cards:
     ra, dec = encoder_of(exposure)
     stop = almanac.place(ra, dec, exposure.start + exposure.exptime / 86400.0)
     text = profile.header.style == "2019"

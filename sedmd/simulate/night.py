@@ -17,7 +17,7 @@ from sedmd.simulate.expose import render_frame
 from sedmd.simulate.headers import build_header, to_hdu
 from sedmd.simulate.observe import plan_night, profile_and_night
 from sedmd.simulate.plan import NightPlan
-from sedmd.simulate.profiles import Profile
+from sedmd.simulate.profiles import InstrumentProfile
 
 Progress = Callable[[int, int, str], None]
 
@@ -43,10 +43,10 @@ def write_frame(plan: NightPlan, index: int, out: Path) -> dict[str, float | int
     return truth.write_frame_truth(plan, index, rendered, out / "truth")
 
 
-_PLANS: dict[tuple[str, int, str, Profile], NightPlan] = {}
+_PLANS: dict[tuple[str, int, str, InstrumentProfile], NightPlan] = {}
 
 
-def _work(task: tuple[str, int, str, Profile, int, str]) -> tuple[int, dict[str, float | int | str]]:
+def _work(task: tuple[str, int, str, InstrumentProfile, int, str]) -> tuple[int, dict[str, float | int | str]]:
     night, seed, size, profile, index, out = task
     key = (night, seed, size, profile)
     if key not in _PLANS:
@@ -60,7 +60,7 @@ def simulate_night(
     night: str | None = None,
     seed: int = 1,
     size: str = "full",
-    profile: str | Path | Profile | None = None,
+    profile: str | Path | InstrumentProfile | None = None,
     progress: Progress | None = None,
     workers: int = 1,
 ) -> Path:
@@ -75,7 +75,7 @@ def simulate_night(
     seed : int
         The same seed gives the same bytes, on any machine order and number of workers.
     size : {"full", "mini", "least"}
-    profile : str, Path or Profile, optional
+    profile : str, Path or InstrumentProfile, optional
         One of ``PROFILES``, or the path of a TOML file; without it that of the night's epoch.
     progress : callable, optional
         Called as ``progress(done, total, file name)`` after each frame, in order of completion.
@@ -112,7 +112,7 @@ def simulate_night(
 
 
 def _rendered(
-    plan: NightPlan, out: Path, profile: Profile, workers: int
+    plan: NightPlan, out: Path, profile: InstrumentProfile, workers: int
 ) -> Iterator[tuple[int, dict[str, float | int | str]]]:
     if workers == 1:
         for index in range(len(plan)):

@@ -14,9 +14,9 @@ from sedmd.core.errors import ConfigError
 from sedmd.simulate import almanac
 from sedmd.simulate.cards import FAULTS
 from sedmd.simulate.conditions import draw_conditions
-from sedmd.simulate.plan import Exposure, NightPlan, build_instrument
-from sedmd.simulate.profiles import NEWEST, Profile, load_profile, profile_of
-from sedmd.simulate.sources import Pointing, Source
+from sedmd.simulate.plan import NightPlan, PlannedExposure, build_instrument
+from sedmd.simulate.profiles import NEWEST, InstrumentProfile, load_profile, profile_of
+from sedmd.simulate.sources import Pointing, SimulatedSource
 from sedmd.simulate.spectra import galaxy_flux, smooth_flux, standard_flux, supernova_flux
 from sedmd.simulate.tables import standards
 
@@ -30,7 +30,11 @@ USUAL_WARM_UP = 120.0
 
 
 def plan_night(
-    *, night: str | None = None, seed: int = 1, size: str = "full", profile: str | Path | Profile | None = None
+    *,
+    night: str | None = None,
+    seed: int = 1,
+    size: str = "full",
+    profile: str | Path | InstrumentProfile | None = None,
 ) -> NightPlan:
     """Plan a night; no pixel is made.
 
@@ -43,7 +47,7 @@ def plan_night(
     size : {"least", "mini", "full"}
         Calibrations, a standard star and one target; a complete night of some 30 frames; or one of some 70 with every
         kind of target and every frame to be ignored.
-    profile : str, Path or Profile, optional
+    profile : str, Path or InstrumentProfile, optional
         Name of a profile, path of a TOML file, or a loaded profile; without it that of the night's epoch, without a
         night too the newest.
 
@@ -69,7 +73,9 @@ def plan_night(
     )
 
 
-def profile_and_night(profile: str | Path | Profile | None, night: str | None) -> tuple[Profile, str]:
+def profile_and_night(
+    profile: str | Path | InstrumentProfile | None, night: str | None
+) -> tuple[InstrumentProfile, str]:
     """The profile and the night where one of them, or both, may be left open.
 
     Raises
@@ -96,11 +102,13 @@ def _day(night: str) -> datetime:
         raise ConfigError(f"night must be a date YYYYMMDD, got {night!r}") from err
 
 
-def _spoiled(exposures: list[Exposure], profile: Profile, seed: int, *, short: bool) -> tuple[Exposure, ...]:
+def _spoiled(
+    exposures: list[PlannedExposure], profile: InstrumentProfile, seed: int, *, short: bool
+) -> tuple[PlannedExposure, ...]:
     """The night's frames with the failures of the telescope's software among them, and some of them gzipped.
 
     `short` headers come once in a calibration series, as the robot goes on after one, and only where the series is long
-    enough to do without that frame. A frame that must be left out keeps the cards that say so.
+    enough to do without that frame. A frame that must be rejected keeps the cards that say so.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 505]))
     lost: set[tuple[str, float]] = set()
@@ -132,27 +140,27 @@ class _Target:
     name: str
     ra: float
     dec: float
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SimulatedSource, ...] = ()
     offset: tuple[float, float] = (0.0, 0.0)
 
 
 class _Observer:
     """Works through the night in order of time; `clock` is the Julian date at which the telescope is free."""
 
-    def __init__(self, day: datetime, seed: int, profile: Profile) -> None:
+    def __init__(self, day: datetime, seed: int, profile: InstrumentProfile) -> None:
         self.profile = profile
         self.rng = np.random.default_rng(np.random.SeedSequence([seed, 303]))
         self.conditions = draw_conditions(profile, almanac.julian_date(day), self.rng)
         self.day = day
         self.clock = self.conditions.midnight
-        self.taken: list[Exposure] = []
+        self.taken: list[PlannedExposure] = []
         self.names: set[str] = set()
         self.style = profile.header.style
         # in the years of pairs ABPAIR was first absent, later text
         self.has_pair_card = self.style != "2017" or bool(self.rng.random() < 0.5)
 
     # exposures --------------------------------------------------------------------------------------------------
-    def _take(self, exposure: Exposure) -> None:
+    def _take(self, exposure: PlannedExposure) -> None:
         start = (round(self.clock * 86400.0) + float(self.rng.uniform(0.05, 0.95))) / 86400.0
         self.taken.append(replace(exposure, start=start, drift=self.conditions.drift(start, self.rng)))
         readout = self.profile.detector.speed(exposure.speed).readout_s
@@ -181,7 +189,7 @@ class _Observer:
     ) -> None:
         """A frame with the dome closed; the telescope stands 3.6 h West of the meridian at declination +50."""
         self._take(
-            Exposure(
+            PlannedExposure(
                 kind=kind,
                 start=0.0,
                 object=label,
@@ -245,7 +253,7 @@ class _Observer:
         moon_ra, moon_dec, phase = almanac.moon(start)
         moon_zenith = 90.0 - almanac.place(moon_ra, moon_dec, start).altitude
         self._take(
-            Exposure(
+            PlannedExposure(
                 kind=kind,
                 start=0.0,
                 object=target.label,
@@ -340,7 +348,7 @@ class _Observer:
         """The rainbow camera's focus run; with it a few of the spectrograph."""
         self.clock = max(self.clock, self.conditions.dusk)
         ra, dec = self._direction(-8.0, 25.0)
-        star = Source(name="focus_star", x=0.4, y=0.3, flux=smooth_flux(7000.0, 11.0))
+        star = SimulatedSource(name="focus_star", x=0.4, y=0.3, flux=smooth_flux(7000.0, 11.0))
         for _ in range(count):
             target = _Target(label="FOCUS: Focus", name="FOCUS: Focus", ra=ra, dec=dec, sources=(star,))
             speed = self.profile.detector.calibration_speed
@@ -360,7 +368,7 @@ class _Observer:
                 self.names.add(name)
                 return name
 
-    def _new(self, hour_angle: float, dec: float, *sources: Source, style: str = "ZTF") -> _Target:
+    def _new(self, hour_angle: float, dec: float, *sources: SimulatedSource, style: str = "ZTF") -> _Target:
         """A transient nobody has named yet; its sources with role "target" take its name."""
         name = self._name(style)
         ra, dec = self._direction(hour_angle, dec)
@@ -374,7 +382,7 @@ class _Observer:
         return float(east), float(north)
 
     def _visit(self, target: _Target, exptime: float, **how: Any) -> None:
-        """A single exposure of a target; since the pairs ended it carries [A] all the same."""
+        """A single exposure of a target; since the pairs ended it carries [A] nevertheless."""
         tail = {"2017": "", "2018": "  [A]"}.get(self.style, " [A]")
         self._outdoors(replace(target, label=target.name + tail), exptime, **how)
         self._slew()
@@ -416,7 +424,7 @@ class _Observer:
     def _star(self, name: str, label: str, target: str, *, kind: str) -> None:
         star = standards()[name]
         ra, dec = almanac.degrees_of(star.ra, hours=True), almanac.degrees_of(star.dec)
-        source = Source(name=name, x=0.0, y=0.0, flux=standard_flux(name))
+        source = SimulatedSource(name=name, x=0.0, y=0.0, flux=standard_flux(name))
         pointing = _Target(label=label, name=target, ra=ra, dec=dec, sources=(source,), offset=self._step())
         self._outdoors(pointing, STANDARD_SECONDS.get(name, USUAL_STANDARD_SECONDS), kind=kind)
         self._slew()
@@ -443,7 +451,7 @@ class _Observer:
         self._standard()
 
     def full(self) -> None:
-        """A long night: every kind of target, several exposure times, and every frame that must be left out."""
+        """A long night: every kind of target, several exposure times, and every frame that must be rejected."""
         d = self.profile.detector
         fast, slow = d.calibration_speed, d.science_speed
         self._open_up(10, 5, 420.0)
@@ -474,7 +482,7 @@ class _Observer:
         # acquisition failed: nobody told the telescope, and no card says so
         for far in ((31.0, -22.0), (8.2, -5.6)):
             self._visit(self._new(-15.0, 35.0, _supernova("Ia", 10000.0, 0.03, 16.5)), 1440.0, wander=far)
-        neighbour = Source(name="neighbour", x=-6.5, y=4.0, flux=smooth_flux(4500.0, 18.6), role="neighbour")
+        neighbour = SimulatedSource(name="neighbour", x=-6.5, y=4.0, flux=smooth_flux(4500.0, 18.6), role="neighbour")
         crowded = self._new(18.0, 28.0, _supernova("Ia", 9000.0, 0.05, 17.6), neighbour, style="SN")
         self._pair_or_single(crowded, 1200.0, (-2.6, 2.4))
         if self.style != "2017":
@@ -492,7 +500,7 @@ class _Observer:
         """Five short exposures of a star around the middle of the field, to find where that is."""
         star = standards()[name]
         ra, dec = almanac.degrees_of(star.ra, hours=True), almanac.degrees_of(star.dec)
-        source = Source(name=name, x=0.0, y=0.0, flux=standard_flux(name))
+        source = SimulatedSource(name=name, x=0.0, y=0.0, flux=standard_flux(name))
         target = f"{name}_IFU_MAPPING"
         for nod in ((0.0, 0.0), (5.0, 0.0), (-5.0, 0.0), (0.0, 5.0), (0.0, -5.0)):
             pointing = _Target(
@@ -500,8 +508,8 @@ class _Observer:
             )
             self._outdoors(pointing, 120.0, kind="mapping", nod=nod, ignore="map of the field")
 
-    def _host(self, magnitude: float, x: float, y: float, redshift: float) -> Source:
-        return Source(
+    def _host(self, magnitude: float, x: float, y: float, redshift: float) -> SimulatedSource:
+        return SimulatedSource(
             name="host",
             x=x,
             y=y,
@@ -516,6 +524,6 @@ class _Observer:
 
 def _supernova(
     kind: str, temperature: float, redshift: float, magnitude: float, x: float = 0.0, y: float = 0.0
-) -> Source:
+) -> SimulatedSource:
     flux = supernova_flux(kind, temperature, redshift, magnitude)
-    return Source(name="transient", x=x, y=y, flux=flux)
+    return SimulatedSource(name="transient", x=x, y=y, flux=flux)

@@ -14,7 +14,7 @@ import numpy as np
 
 from sedmd.core.errors import ConfigError
 from sedmd.simulate.atmosphere import vacuum_to_air
-from sedmd.simulate.profiles import Profile
+from sedmd.simulate.profiles import InstrumentProfile
 
 BLUE_END, RED_END = 3300.0, 10700.0  # A: no light of the instrument outside
 
@@ -56,7 +56,7 @@ class Optics:
         Lattice steps on the sky: rows are the (East, North) steps of q and r, arcsec.
     """
 
-    profile: Profile
+    profile: InstrumentProfile
     q: np.ndarray
     r: np.ndarray
     x0: np.ndarray
@@ -134,7 +134,7 @@ def _index(glass: tuple[float, ...], wavelength: np.ndarray) -> np.ndarray:
     return np.sqrt(1.0 + sum(b * square / (square - c) for b, c in zip(glass[:3], glass[3:], strict=True)))
 
 
-def _fiducial(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
+def _fiducial(profile: InstrumentProfile) -> tuple[np.ndarray, np.ndarray]:
     d = profile.dispersion
     wavelength: np.ndarray
     pixel: np.ndarray
@@ -176,7 +176,7 @@ def _regular(steps: np.ndarray) -> np.ndarray:
     return pitch * np.array([[np.cos(a), np.sin(a)] for a in (angle, angle + opening)])
 
 
-def build_optics(profile: Profile, seed: int) -> Optics:
+def build_optics(profile: InstrumentProfile, seed: int) -> Optics:
     """The instrument of one seed: the profile's figures, each disturbed a little, and lenslet-to-lenslet scatter."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 101]))
     lattice, sky, trace, width = profile.lattice, profile.sky, profile.trace, profile.width

@@ -13,12 +13,12 @@ from sedmd.core.errors import ConfigError
 from sedmd.simulate import almanac
 from sedmd.simulate.detector import Chip, build_chip
 from sedmd.simulate.optics import Optics, build_optics
-from sedmd.simulate.profiles import Profile, load_profile
-from sedmd.simulate.sources import Pointing, Seeing, Source
+from sedmd.simulate.profiles import InstrumentProfile, load_profile
+from sedmd.simulate.sources import Pointing, PointSpread, SimulatedSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Exposure:
+class PlannedExposure:
     """One raw frame to be: what the telescope did and what the sky was like.
 
     Attributes
@@ -34,10 +34,10 @@ class Exposure:
     speed : float
         Read-out speed, MHz.
     ignore : str
-        Why a reduction must leave the frame out; empty when it must not.
+        Why a reduction must reject the frame; empty when it must not.
     unseen : bool
         No card tells that: only the pixels do, or the end of the exposure.
-    sources : tuple of Source
+    sources : tuple of SimulatedSource
         Positions at 6500 A of this exposure, pointing errors included.
     ra, dec : float
         Direction of the target, degrees.
@@ -46,7 +46,7 @@ class Exposure:
     offset : (float, float)
         RA_OFF, DEC_OFF: how far the encoder stands from the target, arcsec East and North: the step from the
         acquisition camera to the spectrograph, the correction of the pointing, and the nod of a pair.
-    seeing : Seeing
+    seeing : PointSpread
     pointings : tuple of Pointing
         Instants of the exposure, from its start to its end.
     flexure : (float, float)
@@ -89,12 +89,12 @@ class Exposure:
     light: str
     ignore: str = ""
     unseen: bool = False
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SimulatedSource, ...] = ()
     ra: float = 0.0
     dec: float = 33.3563
     aim: tuple[float, float] = (0.0, 0.0)
     offset: tuple[float, float] = (0.0, 0.0)
-    seeing: Seeing = field(default_factory=lambda: Seeing(fwhm=1.8, beta=3.2))
+    seeing: PointSpread = field(default_factory=lambda: PointSpread(fwhm=1.8, beta=3.2))
     pointings: tuple[Pointing, ...] = field(default_factory=lambda: (Pointing(airmass=1.0, parallactic_deg=0.0),))
     flexure: tuple[float, float] = (0.0, 0.0)
     breathing: float = 1.0
@@ -139,10 +139,10 @@ class Exposure:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Instrument:
+class SimulatedInstrument:
     """One realisation of a profile: optics and camera of a seed."""
 
-    profile: Profile
+    profile: InstrumentProfile
     seed: int
     optics: Optics
 
@@ -159,8 +159,8 @@ class NightPlan:
     night: str
     seed: int
     size: str
-    instrument: Instrument
-    exposures: tuple[Exposure, ...]
+    instrument: SimulatedInstrument
+    exposures: tuple[PlannedExposure, ...]
     sunset: float
     sunrise: float
 
@@ -168,19 +168,19 @@ class NightPlan:
         return len(self.exposures)
 
 
-def build_instrument(profile: str | Profile, seed: int = 1) -> Instrument:
+def build_instrument(profile: str | InstrumentProfile, seed: int = 1) -> SimulatedInstrument:
     """Optics and camera of a profile and seed."""
     return _instrument(load_profile(profile), seed)
 
 
 @lru_cache(maxsize=2)
-def _instrument(loaded: Profile, seed: int) -> Instrument:
-    return Instrument(profile=loaded, seed=seed, optics=build_optics(loaded, seed))
+def _instrument(loaded: InstrumentProfile, seed: int) -> SimulatedInstrument:
+    return SimulatedInstrument(profile=loaded, seed=seed, optics=build_optics(loaded, seed))
 
 
 def exposure_of(
-    instrument: Instrument,
-    sources: tuple[Source, ...] = (),
+    instrument: SimulatedInstrument,
+    sources: tuple[SimulatedSource, ...] = (),
     *,
     exptime: float = 600.0,
     airmass: float = 1.0,
@@ -191,14 +191,14 @@ def exposure_of(
     start: float = 2457916.75,
     label: str = "target",
     speed: float | None = None,
-) -> Exposure:
+) -> PlannedExposure:
     """One exposure of the sky by hand, for tests and scoring; its header, airmass and parallactic angle agree.
 
     Parameters
     ----------
-    instrument : Instrument
+    instrument : SimulatedInstrument
         From `build_instrument`.
-    sources : tuple of Source
+    sources : tuple of SimulatedSource
         Positions at 6500 A, arcsec East and North of the field axis.
     exptime : float
         Seconds.
@@ -238,7 +238,7 @@ def exposure_of(
     if count == 1:
         places = [almanac.place(ra, dec, middle)]
     n = profile.night
-    return Exposure(
+    return PlannedExposure(
         kind="science",
         start=start,
         object=label,
@@ -249,7 +249,7 @@ def exposure_of(
         sources=sources,
         ra=ra,
         dec=dec,
-        seeing=Seeing(fwhm=seeing, beta=n.moffat_beta),
+        seeing=PointSpread(fwhm=seeing, beta=n.moffat_beta),
         pointings=tuple(
             Pointing(
                 airmass=p.airmass,

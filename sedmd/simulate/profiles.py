@@ -20,7 +20,7 @@ from sedmd.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class RawArray:
     """Raw array: `size` rows; in x `prescan` columns, those that see light, `overscan` columns, `width` in all."""
 
     size: int
@@ -74,7 +74,7 @@ class Detector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lattice:
+class LensletArray:
     step_q: tuple[float, ...]
     step_r: tuple[float, ...]
     origin: tuple[float, ...]
@@ -173,7 +173,7 @@ class Lamps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class TypicalNight:
     sky_continuum: float
     line_scatter: float
     sky_gradient: float
@@ -210,7 +210,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class InstrumentProfile:
     """One epoch of the instrument: `nights` first and last, `example` a night of it; `epoch` is false for instruments
     that never stood at the telescope. Sections and units as commented in ``profiles/2017.toml``."""
 
@@ -218,9 +218,9 @@ class Profile:
     nights: tuple[str, ...]
     example: str
     epoch: bool
-    frame: Frame
+    frame: RawArray
     detector: Detector
-    lattice: Lattice
+    lattice: LensletArray
     sky: Sky
     trace: Trace
     dispersion: Dispersion
@@ -228,7 +228,7 @@ class Profile:
     scatter: Scatter
     throughput: Throughput
     lamps: Lamps
-    night: Night
+    night: TypicalNight
     header: Header
     name: str = ""
 
@@ -292,7 +292,7 @@ def profile_of(night: str) -> str:
     raise ConfigError(f"no profile of the simulator is of the night {night}; name one of {', '.join(PROFILES)}")
 
 
-def load_profile(profile: str | Path | Profile) -> Profile:
+def load_profile(profile: str | Path | InstrumentProfile) -> InstrumentProfile:
     """Read a profile by name (one of ``PROFILES``) or from the path of a TOML file.
 
     Raises
@@ -300,18 +300,18 @@ def load_profile(profile: str | Path | Profile) -> Profile:
     ConfigError
         If there is no such profile, or a key is unknown, missing or of the wrong type.
     """
-    if isinstance(profile, Profile):
+    if isinstance(profile, InstrumentProfile):
         return profile
     return _by_name(str(profile)) if str(profile) in PROFILES else _read(profile, Path(profile).stem)
 
 
 @cache
-def _by_name(name: str) -> Profile:
+def _by_name(name: str) -> InstrumentProfile:
     return _read(name, name)
 
 
-def _read(profile: str | Path, name: str) -> Profile:
-    return typing.cast(Profile, _build(Profile, {**_mapping(profile), "name": name}, ""))
+def _read(profile: str | Path, name: str) -> InstrumentProfile:
+    return typing.cast(InstrumentProfile, _build(InstrumentProfile, {**_mapping(profile), "name": name}, ""))
 
 
 def _mapping(profile: str | Path) -> dict[str, Any]:

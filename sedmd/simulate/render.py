@@ -25,7 +25,7 @@ _LEAD = 12  # columns of margin at either end of a spectrum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Light:
+class LightComponent:
     """One component of the light that enters the lenslets during an exposure.
 
     Attributes
@@ -67,14 +67,16 @@ class Expected:
     scattered: np.ndarray
 
 
-def column_flux(optics: Optics, lights: list[Light], *, flexure_x: float = 0.0, breathing: float = 1.0) -> Columns:
+def column_flux(
+    optics: Optics, lights: list[LightComponent], *, flexure_x: float = 0.0, breathing: float = 1.0
+) -> Columns:
     """Disperse the light of all components along the columns.
 
     Parameters
     ----------
     optics : Optics
         The instrument.
-    lights : list of Light
+    lights : list of LightComponent
         Components; their sum is rendered.
     flexure_x : float
         Shift of the spectra towards higher x, px.
@@ -141,7 +143,13 @@ def _variable_blur(bins: np.ndarray, sigma: np.ndarray, nodes: int = 4) -> np.nd
 
 
 def _lines(
-    optics: Optics, light: Light, first: np.ndarray, width: int, flexure_x: float, breathing: float, half: int = 8
+    optics: Optics,
+    light: LightComponent,
+    first: np.ndarray,
+    width: int,
+    flexure_x: float,
+    breathing: float,
+    half: int = 8,
 ) -> np.ndarray:
     """Monochromatic lines, integrated over the pixels with the error function."""
     assert light.line_wavelength is not None and light.line_electrons is not None
@@ -250,7 +258,7 @@ def enlarge(coarse: np.ndarray, size: int) -> np.ndarray:
 
 
 def expected_electrons(
-    optics: Optics, lights: list[Light], *, flexure: tuple[float, float] = (0.0, 0.0), breathing: float = 1.0
+    optics: Optics, lights: list[LightComponent], *, flexure: tuple[float, float] = (0.0, 0.0), breathing: float = 1.0
 ) -> Expected:
     """Expected electrons of an exposure without detector effects.
 
@@ -258,7 +266,7 @@ def expected_electrons(
     ----------
     optics : Optics
         The instrument.
-    lights : list of Light
+    lights : list of LightComponent
         What enters the lenslets.
     flexure : (float, float)
         Shift of the image on the chip (dx, dy), px: positive to higher x and y.

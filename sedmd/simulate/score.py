@@ -10,14 +10,14 @@ from pathlib import Path
 from sedmd.core.errors import SedmError
 from sedmd.simulate.score_calibration import score_calibration
 from sedmd.simulate.score_exposures import score_exposures
-from sedmd.simulate.score_rows import Row
+from sedmd.simulate.score_rows import ScoreRow
 from sedmd.simulate.score_spectra import score_spectra
 from sedmd.simulate.score_truth import NightTruth
 
-__all__ = ["Row", "products_of", "score_night"]
+__all__ = ["ScoreRow", "products_of", "score_night"]
 
 
-def score_night(truth: Path, redux: Path, night: str | None = None) -> list[Row]:
+def score_night(truth: Path, redux: Path, night: str | None = None) -> list[ScoreRow]:
     """Compare the products of a night with its truth.
 
     Parameters
@@ -31,7 +31,7 @@ def score_night(truth: Path, redux: Path, night: str | None = None) -> list[Row]
 
     Returns
     -------
-    list of Row
+    list of ScoreRow
         Calibrations first, then exposures, then spectra. A product that should be there and is not makes a row that
         did not pass.
 

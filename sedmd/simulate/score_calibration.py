@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
 from sedmd.raw.rawname import stem_of
-from sedmd.simulate.score_rows import Row, at_least, at_most, lacking, shown
+from sedmd.simulate.score_rows import ScoreRow, at_least, at_most, lacking, shown
 from sedmd.simulate.score_truth import NightTruth
 
 #: A trace is found if it runs within this many pixels of the truth (rows lie more than ten apart) ...
@@ -35,7 +35,7 @@ class Matches:
     invented: int
 
 
-def score_calibration(truth: NightTruth, folder: Path) -> list[Row]:
+def score_calibration(truth: NightTruth, folder: Path) -> list[ScoreRow]:
     """Rows on ``traces.fits`` and ``wavelength.fits``."""
     if not (folder / "traces.fits").exists():
         return [lacking("traces found", "traces.fits", "no traces.fits")]
@@ -120,7 +120,7 @@ def wavelength_errors(truth: NightTruth, folder: Path, matches: Matches, grid: N
     return np.asarray(solution.column(truth.wavelength[at])[matches.found[use]] - true)
 
 
-def _trace_rows(truth: NightTruth, found: TraceSet, matches: Matches, flexure: tuple[float, float]) -> list[Row]:
+def _trace_rows(truth: NightTruth, found: TraceSet, matches: Matches, flexure: tuple[float, float]) -> list[ScoreRow]:
     share = float(truth.complete[matches.true].sum()) / max(int(truth.complete.sum()), 1)
     errors = trace_errors(truth, found, matches, flexure)
     spaxels = found.spaxels
@@ -138,7 +138,7 @@ def _trace_rows(truth: NightTruth, found: TraceSet, matches: Matches, flexure: t
     ]
 
 
-def _wavelength_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
+def _wavelength_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[ScoreRow]:
     grid = truth.wavelength[(truth.wavelength >= WHOLE[0]) & (truth.wavelength <= WHOLE[1])]
     each = wavelength_errors(truth, folder, matches, grid)
     errors = np.abs(each[:, (grid >= 4000.0) & (grid <= 9200.0)])
@@ -154,7 +154,7 @@ def _wavelength_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[
     ]
 
 
-def _whole_range_rows(grid: NDArray[np.floating], errors: NDArray[np.floating]) -> list[Row]:
+def _whole_range_rows(grid: NDArray[np.floating], errors: NDArray[np.floating]) -> list[ScoreRow]:
     """Wavelengths from end to end, and whether an end is off as a whole."""
     blue, red = grid <= BLUE[1], grid >= RED[0]
     middle, most = np.percentile(np.abs(errors), [50, 95])
@@ -166,7 +166,7 @@ def _whole_range_rows(grid: NDArray[np.floating], errors: NDArray[np.floating]) 
     ]
 
 
-def _flat_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[Row]:
+def _flat_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[ScoreRow]:
     """The flat against the throughput of the lenslets, as the dome lights them and as the sky does."""
     use = truth.complete[matches.true]
     flat = read_flat(folder / "flat.fits")[:, matches.found[use]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sedmd.products.cube import read_cube
 from sedmd.simulate.render import BLOCK
 from sedmd.simulate.score_calibration import dome_flexure, lamp_flexure
-from sedmd.simulate.score_rows import Row, at_most, lacking, shown
+from sedmd.simulate.score_rows import ScoreRow, at_most, lacking, shown
 from sedmd.simulate.score_truth import NightTruth
 
 #: Cells with less scattered light than this [electron/pixel] are not compared: their relative error means nothing.
@@ -24,9 +24,9 @@ MAX_FLEXURE, SHORT_S = 0.05, 600.0
 GREEN, GREEN_REACH, GREEN_SIGMA = 5577.34, 80.0, 26.0
 
 
-def score_exposures(truth: NightTruth, folder: Path) -> list[Row]:
+def score_exposures(truth: NightTruth, folder: Path) -> list[ScoreRow]:
     """Rows on every exposure of the sky that a reduction must not skip."""
-    rows: list[Row] = []
+    rows: list[ScoreRow] = []
     for frame in truth.frames:
         if str(frame["kind"]) not in SKY_KINDS or str(frame["ignore"]):
             continue
@@ -46,7 +46,7 @@ def score_exposures(truth: NightTruth, folder: Path) -> list[Row]:
 def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray, NDArray] | None:
     """Measured and true scattered light [electron/pixel] in cells of `BLOCK` px; None if a file is missing.
 
-    The last column of cells is left out, part of it being overscan.
+    The last column of cells is omitted, part of it being overscan.
     """
     before, after = folder / f"crr_b_{stem}.fits", folder / f"bs_crr_b_{stem}.fits"
     true = truth.scattered(stem)
@@ -59,7 +59,7 @@ def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray, N
     return measured[:, :-1], true[:, :-1]
 
 
-def _flexure_rows(truth: NightTruth, folder: Path, header: fits.Header, where: str, frame: object) -> list[Row]:
+def _flexure_rows(truth: NightTruth, folder: Path, header: fits.Header, where: str, frame: object) -> list[ScoreRow]:
     # the calibrations have a small flexure of their own, which the solution takes for zero
     dx = float(frame["flexure_x"]) - lamp_flexure(truth, folder)[0]  # type: ignore[index]
     dy = float(frame["flexure_y"]) - dome_flexure(truth, folder)[1]  # type: ignore[index]
@@ -72,7 +72,7 @@ def _flexure_rows(truth: NightTruth, folder: Path, header: fits.Header, where: s
     ]
 
 
-def _scatter_rows(truth: NightTruth, folder: Path, stem: str, where: str) -> list[Row]:
+def _scatter_rows(truth: NightTruth, folder: Path, stem: str, where: str) -> list[ScoreRow]:
     maps = scatter_maps(truth, folder, stem)
     if maps is None:
         return [lacking("scattered light, median error", where, "no bs_crr_b frame")]
@@ -96,7 +96,7 @@ def _scatter_rows(truth: NightTruth, folder: Path, stem: str, where: str) -> lis
     ]
 
 
-def _green_rows(path: Path, where: str) -> list[Row]:
+def _green_rows(path: Path, where: str) -> list[ScoreRow]:
     """Where the green line of the sky lies in the spaxels, after lamps and flexure."""
     cube, _ = read_cube(path)
     off = line_offsets(cube.wavelength, np.where(cube.mask == 0, cube.flux, np.nan), GREEN)

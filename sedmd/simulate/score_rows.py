@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ScoreRow:
     """A figure of merit.
 
     Attributes
@@ -34,44 +34,44 @@ class Row:
     passed: bool
 
 
-def at_most(what: str, where: str, value: float, limit: float, unit: str = "") -> Row:
+def at_most(what: str, where: str, value: float, limit: float, unit: str = "") -> ScoreRow:
     """A figure that must not exceed `limit`; NaN fails."""
     good = bool(value <= limit)
-    return Row(what=what, where=where, value=float(value), target=f"<= {limit:g}", unit=unit, passed=good)
+    return ScoreRow(what=what, where=where, value=float(value), target=f"<= {limit:g}", unit=unit, passed=good)
 
 
-def at_least(what: str, where: str, value: float, limit: float, unit: str = "") -> Row:
+def at_least(what: str, where: str, value: float, limit: float, unit: str = "") -> ScoreRow:
     """A figure that must reach `limit`; NaN fails."""
     good = bool(value >= limit)
-    return Row(what=what, where=where, value=float(value), target=f">= {limit:g}", unit=unit, passed=good)
+    return ScoreRow(what=what, where=where, value=float(value), target=f">= {limit:g}", unit=unit, passed=good)
 
 
-def between(what: str, where: str, value: float, low: float, high: float, unit: str = "") -> Row:
+def between(what: str, where: str, value: float, low: float, high: float, unit: str = "") -> ScoreRow:
     """A figure that must lie in a range; NaN fails."""
     good = bool(low <= value <= high)
-    return Row(what=what, where=where, value=float(value), target=f"{low:g}..{high:g}", unit=unit, passed=good)
+    return ScoreRow(what=what, where=where, value=float(value), target=f"{low:g}..{high:g}", unit=unit, passed=good)
 
 
-def shown(what: str, where: str, value: float | str, unit: str = "") -> Row:
+def shown(what: str, where: str, value: float | str, unit: str = "") -> ScoreRow:
     """A figure for information, without a limit."""
-    return Row(what=what, where=where, value=value, target="", unit=unit, passed=True)
+    return ScoreRow(what=what, where=where, value=value, target="", unit=unit, passed=True)
 
 
-def lacking(what: str, where: str, why: str) -> Row:
+def lacking(what: str, where: str, why: str) -> ScoreRow:
     """A figure that should be there and is not: never passes."""
-    return Row(what=what, where=where, value=math.nan, target=why, unit="", passed=False)
+    return ScoreRow(what=what, where=where, value=math.nan, target=why, unit="", passed=False)
 
 
-def worst(rows: Sequence[Row]) -> Row:
+def worst(rows: Sequence[ScoreRow]) -> ScoreRow:
     """The row of one figure that is farthest from what is required; one that did not pass before any that did.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ScoreRow
         Rows of the same figure, at least one.
     """
 
-    def badness(row: Row) -> tuple[bool, float]:
+    def badness(row: ScoreRow) -> tuple[bool, float]:
         if isinstance(row.value, str):
             return not row.passed, 0.0
         if math.isnan(row.value):

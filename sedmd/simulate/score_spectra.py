@@ -1,4 +1,4 @@
-"""Score the calibrated spectra: flux, error bars, positions, and what became of every target."""
+"""Score the calibrated spectra: flux, error bars, positions, and the outcome of every target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sedmd.products.spectrum import read_spectrum
 from sedmd.raw.rawname import stem_of
 from sedmd.simulate.score_calibration import dome_flexure, match_traces
 from sedmd.simulate.score_exposures import SKY_KINDS
-from sedmd.simulate.score_rows import Row, at_most, between, lacking, shown
+from sedmd.simulate.score_rows import ScoreRow, at_most, between, lacking, shown
 from sedmd.simulate.score_truth import CLEAN_TRANSMISSION, NightTruth, TrueSource
 
 #: Ends and width of the broad bins in which flux is compared [Angstrom].
@@ -67,12 +67,12 @@ class Compared:
         return f"{self.product} {self.exptime:.0f} s"
 
 
-def score_spectra(truth: NightTruth, folder: Path) -> list[Row]:
+def score_spectra(truth: NightTruth, folder: Path) -> list[ScoreRow]:
     """Rows on all ``sp_*.fits`` of a night and on the targets without one."""
     compared = compare_spectra(truth, folder)
     known = bool(compared) and (folder / "traces.fits").exists()
     onto_product = sky_map(truth, folder) if known else np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    rows: list[Row] = []
+    rows: list[ScoreRow] = []
     for one in compared:
         rows += [*_pull_rows(one), *_flux_rows(one), *_position_rows(one, onto_product)]
     return [*rows, *_pair_rows(compared), *_fate_rows(truth, compared, extracted_frames(folder))]
@@ -182,7 +182,7 @@ def is_bright(one: Compared) -> bool:
     return bool(noise.size and 100.0 * np.median(noise) < BRIGHT)
 
 
-def _pull_rows(one: Compared) -> list[Row]:
+def _pull_rows(one: Compared) -> list[ScoreRow]:
     without = pulls(one, smooth=True)
     if without.size < 20:
         return [lacking("spectrum pulls, std", one.where, "no samples with errors")]
@@ -193,7 +193,7 @@ def _pull_rows(one: Compared) -> list[Row]:
     ]
 
 
-def _flux_rows(one: Compared) -> list[Row]:
+def _flux_rows(one: Compared) -> list[ScoreRow]:
     _, ratio, noise = broad_bins(one)
     if ratio.size == 0:
         return [lacking("flux in 20 nm bins, largest error", one.where, "no bins")]
@@ -212,7 +212,7 @@ def _flux_rows(one: Compared) -> list[Row]:
     ]
 
 
-def _position_rows(one: Compared, onto_product: NDArray[np.float64]) -> list[Row]:
+def _position_rows(one: Compared, onto_product: NDArray[np.float64]) -> list[ScoreRow]:
     rows = []
     for frame, (x, y, true_x, true_y) in zip(one.frames, one.positions):
         off = float(np.hypot(*(np.array([x, y]) - np.array([1.0, true_x, true_y]) @ onto_product)))
@@ -220,7 +220,7 @@ def _position_rows(one: Compared, onto_product: NDArray[np.float64]) -> list[Row
     return rows
 
 
-def _pair_rows(compared: list[Compared]) -> list[Row]:
+def _pair_rows(compared: list[Compared]) -> list[ScoreRow]:
     """A/B against the bright singles of the same night, each relative to its own truth."""
     singles = [one for one in compared if not one.pair and not one.standard and not one.on_host and is_bright(one)]
     rows = []
@@ -235,8 +235,8 @@ def _pair_rows(compared: list[Compared]) -> list[Row]:
     return rows
 
 
-def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str]) -> list[Row]:
-    """What became of every exposure of a target, against what stood in the field."""
+def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str]) -> list[ScoreRow]:
+    """Outcome of every exposure of a target, against what stood in the field."""
     by_frame = {stem: one for one in compared for stem in one.frames}
     rows = []
     for frame in truth.frames:
@@ -249,7 +249,7 @@ def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str])
         outcome = "spectrum" if stem in extracted else "awaiting observer"
         good = outcome in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
         rows.append(
-            Row(
+            ScoreRow(
                 what="fate",
                 where=f"{stem} {frame['name']} ({why})",
                 value=outcome,

@@ -16,7 +16,7 @@ POSITION_WAVELENGTH = 6500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source:
+class SimulatedSource:
     """One object of the field.
 
     Attributes
@@ -49,7 +49,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seeing:
+class PointSpread:
     """The point-spread function of one exposure: FWHM [arcsec] at 5500 A, Moffat beta, ellipticity and its angle."""
 
     fwhm: float
@@ -88,7 +88,7 @@ class Pointing:
         return float(east), float(north)
 
 
-def moffat(dx: np.ndarray, dy: np.ndarray, seeing: Seeing, wavelength: float) -> np.ndarray:
+def moffat(dx: np.ndarray, dy: np.ndarray, seeing: PointSpread, wavelength: float) -> np.ndarray:
     """Moffat (1969) profile per square arcsec, of total 1, at offsets East and North [arcsec]."""
     alpha = seeing.at(wavelength) / (2.0 * np.sqrt(2.0 ** (1.0 / seeing.beta) - 1.0))
     stretch = np.sqrt(1.0 - seeing.ellipticity)
@@ -98,7 +98,9 @@ def moffat(dx: np.ndarray, dy: np.ndarray, seeing: Seeing, wavelength: float) ->
     return (seeing.beta - 1.0) / (np.pi * alpha**2) * (1.0 + (along**2 + across**2) / alpha**2) ** -seeing.beta
 
 
-def _galaxy_image(source: Source, seeing: Seeing, wavelength: float, step: float, half: int) -> np.ndarray:
+def _galaxy_image(
+    source: SimulatedSource, seeing: PointSpread, wavelength: float, step: float, half: int
+) -> np.ndarray:
     """Galaxy convolved with the seeing on a grid centred on the galaxy, per square arcsec, axes (north, east)."""
     axis = np.arange(-half, half) * step
     fine = 5
@@ -131,7 +133,9 @@ def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(inside, value, 0.0)
 
 
-def lenslet_shares(optics: Optics, source: Source, seeing: Seeing, pointings: tuple[Pointing, ...]) -> np.ndarray:
+def lenslet_shares(
+    optics: Optics, source: SimulatedSource, seeing: PointSpread, pointings: tuple[Pointing, ...]
+) -> np.ndarray:
     """Share of a source's light that enters each lenslet, averaged over the instants of an exposure.
 
     Returns

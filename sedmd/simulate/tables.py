@@ -14,7 +14,7 @@ from sedmd.core.errors import SedmError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standard:
+class FluxStandard:
     """A flux standard: its name as after ``STD-``, its table, J2000 position and V magnitude."""
 
     name: str
@@ -75,10 +75,10 @@ def airglow_lines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @cache
-def standards() -> dict[str, Standard]:
+def standards() -> dict[str, FluxStandard]:
     """Every flux standard the simulator knows, by name."""
 
-    def one(row: dict[str, Any]) -> Standard:
-        return Standard(name=row["name"], file=row["file"], ra=row["ra"], dec=row["dec"], v=float(row["v"]))
+    def one(row: dict[str, Any]) -> FluxStandard:
+        return FluxStandard(name=row["name"], file=row["file"], ra=row["ra"], dec=row["dec"], v=float(row["v"]))
 
     return {row["name"]: one(row) for row in read_table("standards.dat")}

@@ -46,10 +46,10 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 5,
-    "wavelength": 4,
+    "traces": 6,
+    "wavelength": 5,
     "flat": 4,
-    "cube": 4,
+    "cube": 5,
     "extract": 10,
     "fluxcal": 2,
     "calibrate": 3,

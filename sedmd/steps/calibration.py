@@ -40,7 +40,7 @@ from sedmd.reduce.traces.extract import scattered_under
 from sedmd.reduce.traces.frame import Separated, separate
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
-from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
+from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, odd_lines, solution_reason
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
@@ -193,6 +193,7 @@ def make_traces(job: Job) -> Result:
     figures = {
         "spaxels": geometry.traces.n,
         "complete": int(geometry.complete.sum()),
+        "beside": 0 if geometry.traces.beside is None else geometry.traces.beside.n,
         "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3),
         "FWHM [px]": round(2.355 * width, 2),
         "pitch [px]": round(geometry.lattice.pitch, 3),
@@ -205,6 +206,7 @@ def make_traces(job: Job) -> Result:
         figures[OFF_THE_DOME] = ", ".join(f"{lamp} {rows:.1f} px" for lamp, rows in off.items())
     cards: Cards = {
         "NSPAXEL": (geometry.traces.n, "spaxels found"),
+        "NBESIDE": (figures["beside"], "spectra mostly off the chip"),
         "NCOMPLET": (int(geometry.complete.sum()), "with 3800-9200 Angstrom on the chip"),
         "PITCHPX": (geometry.lattice.pitch, "[pixel] distance of neighbouring spaxels"),
         "LATANGLE": (geometry.lattice.angle_deg, "[deg] q axis of the lattice from +x"),
@@ -251,13 +253,15 @@ def make_wavelength(job: Job) -> Result:
     if reason := solution_reason(solution, found.complete):
         raise CalibrationFault(f"wavelength: {reason}")
     rms = float(np.nanmedian(solution.rms))
-    single = float(np.median([scatter for *_, scatter in solution.groups]))
+    single = float(np.median([group.scatter for group in solution.groups]))
+    left_out = float(np.median([abs(group.left_out) for group in solution.groups]))
     lost = lost_share(solution, found.complete)
     fwhm = 2.355 * float(np.median(solution.line_sigma(found.traces.centre, found.traces.y_coeff[:, 0])))
     figures = {
         "lines": len(solution.groups),
         "rms [px]": round(rms, 3),
         "scatter [px]": round(single, 3),
+        "left out [px]": round(left_out, 3),
         "line FWHM [px]": round(fwhm, 2),
         "lost [%]": round(100 * lost, 2),
         **{f"A/px {at:.0f}": round(median_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
@@ -265,6 +269,7 @@ def make_wavelength(job: Job) -> Result:
     cards: Cards = {
         "WAVERMS": (rms, "[pixel] median rms of the lamp lines"),
         "LINESCAT": (single, "[pixel] median scatter of a line over the spaxels"),
+        "LEFTOUT": (left_out, "[pixel] median offset of a line from the others' fit"),
         "LINEFWHM": (fwhm, "[pixel] FWHM of a lamp line"),
         "WAVELOST": (lost, "share of complete spaxels with bad or too few lines"),
         "STRAIN": (solution.strain, "of lamp lines and published curve; 1: as expected"),
@@ -272,7 +277,7 @@ def make_wavelength(job: Job) -> Result:
         "AIRORVAC": ("air", "wavelengths are in air"),
     }
     write_wavelength(job.outputs["wavelength"], solution, found.spaxels, cards=cards, provenance=provenance(job))
-    return Result(figures=figures)
+    return Result(figures=figures, warnings=odd_lines(solution))
 
 
 def median_dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_], wavelength: float) -> float:

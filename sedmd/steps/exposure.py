@@ -19,7 +19,7 @@ from sedmd.products.provenance import provenance
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
-from sedmd.reduce.cube.cube import rebin
+from sedmd.reduce.cube.cube import columns_of_bins, rebin
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Mask
 from sedmd.reduce.target.place import Place
@@ -111,6 +111,7 @@ def make_cube(job: Job) -> Result:
         variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
         mask=mask,
         spaxels=found.spaxels,
+        columns=columns_of_bins(solution, WAVELENGTH_GRID),
     )
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
     cards = {

@@ -266,15 +266,15 @@ def _whole_ledger(folder: Path) -> Path:
     if not path.exists():
         with Ledger.open(path, clock=lambda: NOW) as ledger:
             for number in range(200):
-                ledger.note(NIGHT, f"target {number}", "a sentence " * 5)
+                ledger.events.note(NIGHT, f"target {number}", "a sentence " * 5)
     return path
 
 
 def _opened(path: Path) -> str:
     try:
         with Ledger.open(path, clock=lambda: NOW, check=True) as ledger:
-            ledger.note(NIGHT, "x", "text")
-            ledger.story("x")
+            ledger.events.note(NIGHT, "x", "text")
+            ledger.events.story("x")
     except LedgerError as error:
         told = str(error)
         assert "sedmd doctor --rebuild" in told or "opened" in told or "newer" in told, told
@@ -494,7 +494,7 @@ def _raw_names(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str,
         before = case.known()
         case.write([good[number]])
         name_of_good = Path(good[number].place).name
-        case.turn_until(lambda: any(path.name == name_of_good for path in case.ledger.known_files()))
+        case.turn_until(lambda: any(path.name == name_of_good for path in case.ledger.frames.known_files()))
         return f"{case.known() - before} taken in"
 
     names = ["20190612x", "2019061", "20199999", "a\nb", "a\udcffb", "-rf", " ", "20190612 ", "٢٠١٩٠٦١٢", ".20190612"]
@@ -516,7 +516,7 @@ def _clock_jumps(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[st
         case.wall.ahead = ahead
         frame = raw(datetime(2019, 6, 12, 5, number, tzinfo=UTC), f"after jump {number}")
         case.write([frame])
-        case.turn_until(lambda: any(path.name == Path(frame.place).name for path in case.ledger.known_files()))
+        case.turn_until(lambda: any(path.name == Path(frame.place).name for path in case.ledger.frames.known_files()))
         return "the frame is taken in"
 
     for number, ahead in enumerate(

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.blanks import blank_cubes
 from benchmarks.fields import KINDS, Field, fields
 
-from sedmd.core.config import Extraction
+from sedmd.core.config import AutomaticExtraction
 from sedmd.products.conditions import conditions_of, refraction
 from sedmd.products.sky import offset_of
 from sedmd.reduce.target.automatic import Automatic, extract_target
@@ -245,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="a line for each field, as CSV")
     options = parser.parse_args(argv)
-    least = Extraction().min_confidence
+    least = AutomaticExtraction().min_confidence
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(options.workers) as pool:
         blanks = options.blanks or Path(scratch)
         parts = [pool.submit(run, profile, blanks, options) for profile in options.profiles]

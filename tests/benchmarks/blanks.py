@@ -21,10 +21,10 @@ from astropy.io import fits
 from sedmd.products.cube import read_cube
 from sedmd.reduce.numeric.containers import Cube
 from sedmd.simulate import almanac
-from sedmd.simulate.conditions import Conditions, draw_conditions
+from sedmd.simulate.conditions import NightConditions, draw_conditions
 from sedmd.simulate.night import write_frame
 from sedmd.simulate.observe import plan_night
-from sedmd.simulate.plan import Exposure, Instrument, NightPlan, exposure_of
+from sedmd.simulate.plan import NightPlan, PlannedExposure, SimulatedInstrument, exposure_of
 
 Place = tuple[float, float]
 
@@ -105,7 +105,7 @@ def blank_plan(profile: str, seed: int) -> NightPlan:
     conditions = draw_conditions(plan.instrument.profile, midnight, rng)
     last = kept[-1]
     clock = last.start + (last.exptime + 300.0) / 86400.0
-    blanks: list[Exposure] = []
+    blanks: list[PlannedExposure] = []
     for number, pointed in enumerate(POINTED):
         name = f"ZTF19aablan{'klmnopq'[number]}"
         taken = _taken(plan.instrument, pointed, name, clock, conditions, rng)
@@ -115,11 +115,16 @@ def blank_plan(profile: str, seed: int) -> NightPlan:
 
 
 def _taken(
-    instrument: Instrument, pointed: Pointed, name: str, clock: float, conditions: Conditions, rng: np.random.Generator
-) -> list[Exposure]:
+    instrument: SimulatedInstrument,
+    pointed: Pointed,
+    name: str,
+    clock: float,
+    conditions: NightConditions,
+    rng: np.random.Generator,
+) -> list[PlannedExposure]:
     """One exposure that begins at the Julian date `clock`, or the two of a pair."""
     readout = instrument.profile.detector.speed(instrument.profile.detector.science_speed).readout_s + 2.0
-    taken: list[Exposure] = []
+    taken: list[PlannedExposure] = []
     for token in "A" if pointed.nod is None else "AB":
         start = round(clock * 86400.0) / 86400.0 + len(taken) * (pointed.exptime_s + readout) / 86400.0
         middle = start + 0.5 * pointed.exptime_s / 86400.0
@@ -149,7 +154,7 @@ def _taken(
     return taken
 
 
-def _cubes_of(folder: Path, exposure: Exposure) -> list[Path]:
+def _cubes_of(folder: Path, exposure: PlannedExposure) -> list[Path]:
     return sorted((folder / "redux").glob(f"2*/e3d_crr_b_{exposure.file.removesuffix('.fits')}_*.fits"))
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import template_bank as bank
 
-from sedmd.after.classify.matches import Rule, Verdict, judge
+from sedmd.after.classify.matches import Consensus, Rule, judge
 from sedmd.after.classify.sage import Sage
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.simulate.spectra import GRID, supernova_flux
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(bool(wrong))
 
 
-def classify(engine: Sage, case: Case, folder: Path) -> Verdict:
+def classify(engine: Sage, case: Case, folder: Path) -> Consensus:
     """One case through the adapter and the rule."""
     wavelength, flux, error = bank.observed(case.rest, redshift=case.redshift, s_to_n=case.s_to_n, seed=case.seed)
     spectrum = Spectrum(wavelength=wavelength, flux=flux, error=error, sky=0 * flux, unit="", meta={})
@@ -126,7 +126,7 @@ def classify(engine: Sage, case: Case, folder: Path) -> Verdict:
         return judge(answer.matches, Rule(), answer.missing)
 
 
-def line(case: Case, verdict: Verdict) -> str:
+def line(case: Case, verdict: Consensus) -> str:
     """A case and its verdict."""
     score = f"{verdict.best.score:.1f}" if verdict.best else "-"
     return (
@@ -135,7 +135,7 @@ def line(case: Case, verdict: Verdict) -> str:
     )
 
 
-def table(found: Sequence[tuple[Case, Verdict]], s_to_n: Sequence[float]) -> str:
+def table(found: Sequence[tuple[Case, Consensus]], s_to_n: Sequence[float]) -> str:
     """For each kind and S/N: right type / of these secure / spectra."""
     rows = ["right type / secure / spectra     " + "".join(f"S/N {value:<10g}" for value in s_to_n)]
     for kind in dict.fromkeys(case.kind for case, _ in found):

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from sedmd.reduce.numeric.containers import Cube
-from sedmd.simulate.sources import Pointing, Seeing, Source
+from sedmd.simulate.sources import Pointing, PointSpread, SimulatedSource
 from sedmd.simulate.spectra import galaxy_flux, smooth_flux, supernova_flux
 
 #: Variance that light adds to a sample, in units of light / width of the bin: see the module's docstring.
@@ -152,7 +152,7 @@ class Field:
     expected: tuple[Place, ...]
     truth: tuple[Place, ...] | None
     spectrum: NDArray[np.floating] | None
-    seeing: tuple[Seeing, ...]
+    seeing: tuple[PointSpread, ...]
     others: tuple[Other, ...]
     clear: bool
 
@@ -193,7 +193,7 @@ class Body:
     place: Place
     flux: NDArray[np.floating]
     ratio: float = 1.0
-    galaxy: Source | None = None
+    galaxy: SimulatedSource | None = None
 
 
 def fields(
@@ -359,8 +359,8 @@ def with_cosmics(ground: Ground, cube: Cube, place: Place, rng: np.random.Genera
     return replace(cube, flux=flux, variance=variance), hits
 
 
-def _draw_seeing(count: int, rng: np.random.Generator) -> tuple[Seeing, ...]:
-    first = Seeing(
+def _draw_seeing(count: int, rng: np.random.Generator) -> tuple[PointSpread, ...]:
+    first = PointSpread(
         fwhm=float(rng.uniform(1.2, 2.8)),
         beta=float(rng.uniform(2.6, 4.0)),
         ellipticity=float(rng.uniform(0.0, 0.12)),
@@ -441,7 +441,7 @@ def _draw_star(what: str, place: Place, rng: np.random.Generator) -> Body:
 
 def _draw_host(place: Place, redshift: float, rng: np.random.Generator) -> Body:
     flux = galaxy_flux(redshift, 18.0, float(rng.uniform(0.0, 1.0)))
-    shape = Source(
+    shape = SimulatedSource(
         name="host",
         x=0.0,
         y=0.0,
@@ -471,7 +471,7 @@ def _ratios(ground: Ground, bodies: Sequence[Body]) -> list[float]:
 
 
 def _shares(
-    ground: Ground, body: Body, place: Place, seeing: Seeing, instants: Sequence[Pointing]
+    ground: Ground, body: Body, place: Place, seeing: PointSpread, instants: Sequence[Pointing]
 ) -> NDArray[np.floating]:
     """Share of a body's light at a place in each sample, (n_wave, n)."""
     if body.galaxy is None:

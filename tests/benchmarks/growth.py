@@ -15,7 +15,7 @@ from night.raw_night import SHAPE, calibrations, nights_of, on_sky
 
 import sedmd.run.ingest
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import reduce_nights
 from sedmd.workers.engines import InlineEngine
 
@@ -42,7 +42,7 @@ def _once(count: int) -> float:
             nonlocal jobs
             jobs += not label.startswith("reading")
 
-        report = Report(clock=lambda: LATER, redux_root=settings.paths.redux_root, stream=io.StringIO())
+        report = EventLog(clock=lambda: LATER, redux_root=settings.paths.redux_root, stream=io.StringIO())
         with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: LATER) as ledger:
             spent = clocked(
                 lambda: reduce_nights(

@@ -17,7 +17,7 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 from sedmd.reduce.numeric.containers import Cube
 from sedmd.simulate import almanac
 from sedmd.simulate.atmosphere import transmission
-from sedmd.simulate.sources import Pointing, Seeing, Source, moffat
+from sedmd.simulate.sources import Pointing, PointSpread, SimulatedSource, moffat
 from sedmd.simulate.spectra import GRID, photons
 
 Place = tuple[float, float]
@@ -106,7 +106,9 @@ def hexagon_points(cell: NDArray[np.floating], divisions: int) -> NDArray[np.flo
     return points[np.sum(points**2, axis=1) < nearest - 1e-9]
 
 
-def star_shares(array: LensArray, place: Place, seeing: Seeing, instants: Sequence[Pointing]) -> NDArray[np.floating]:
+def star_shares(
+    array: LensArray, place: Place, seeing: PointSpread, instants: Sequence[Pointing]
+) -> NDArray[np.floating]:
     """Share of a star's light in each spaxel at `NODES`, (n_node, n): of 1 on an endless array.
 
     place : of the image at 6500 Angstrom, mean of the instants, arcsec
@@ -124,7 +126,7 @@ def star_shares(array: LensArray, place: Place, seeing: Seeing, instants: Sequen
 
 
 def galaxy_shares(
-    array: LensArray, galaxy: Source, place: Place, seeing: Seeing, instants: Sequence[Pointing]
+    array: LensArray, galaxy: SimulatedSource, place: Place, seeing: PointSpread, instants: Sequence[Pointing]
 ) -> NDArray[np.floating]:
     """Share of a galaxy's light in each spaxel at `NODES`, (n_node, n), as `star_shares`.
 
@@ -146,7 +148,7 @@ def galaxy_shares(
     return np.maximum(shares, 0.0) * array.area / STEP**2 / len(instants)
 
 
-def sersic_image(galaxy: Source) -> NDArray[np.floating]:
+def sersic_image(galaxy: SimulatedSource) -> NDArray[np.floating]:
     """A galaxy before the seeing, of total 1, on the grid of `STEP`: axes (north, east), (2 HALF, 2 HALF)."""
 
     def profile(east: NDArray[np.floating], north: NDArray[np.floating]) -> NDArray[np.floating]:

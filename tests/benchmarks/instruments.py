@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.simulate.demo import decides
 from sedmd.simulate.profiles import load_profile
 from sedmd.simulate.score import products_of, score_night
-from sedmd.simulate.score_rows import Row, worst
+from sedmd.simulate.score_rows import ScoreRow, worst
+from sedmd.simulate.score_table import decides
 
 EPOCHS = ("2017", "2018", "2019", "2021", "2024")
 #: What is shown of each night, by the beginning of a figure's name.
@@ -60,19 +60,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def _name(row: Row) -> tuple[str, str]:
+def _name(row: ScoreRow) -> tuple[str, str]:
     """A figure's name, with its wavelengths if it has some: the worst of its frames and products is shown."""
     return row.what, row.where if row.where.endswith(" A") else ""
 
 
-def _told(name: tuple[str, str], rows: Sequence[Row]) -> str:
+def _told(name: tuple[str, str], rows: Sequence[ScoreRow]) -> str:
     one = worst(rows)
     value = one.value if isinstance(one.value, str) else f"{one.value:.3f}"
     missed = "" if all(row.passed for row in rows) else f"   NOT {one.target}"
     return f"  {' '.join(name):62} {value} {one.unit}{missed}"
 
 
-def _night(folder: Path, seed: int, size: str, reuse: bool) -> list[Row]:
+def _night(folder: Path, seed: int, size: str, reuse: bool) -> list[ScoreRow]:
     profile = folder / "instrument.toml"
     if not (folder / "truth" / "sensitivity.fits").exists():
         folder.mkdir(parents=True, exist_ok=reuse)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sedmd.simulate.score import Row, score_night
+from sedmd.simulate.score import ScoreRow, score_night
 from sedmd.simulate.score_rows import worst
 
 #: Steps of the calibrations, in stages: the jobs of one stage do not wait for each other.
@@ -30,7 +30,7 @@ class Scored:
     """One night: its label, its rows, the seconds of its jobs by step, the seconds of the whole reduction."""
 
     label: str
-    rows: list[Row]
+    rows: list[ScoreRow]
     seconds: dict[str, list[float]]
     elapsed: float
 

@@ -29,7 +29,7 @@ from night.raw_night import AFTERNOON, SHAPE, cards, frame_bytes, raw, whole_nig
 import sedmd.run.ingest
 from sedmd.daemon.service import Service
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import register, take_in
 from sedmd.run.readers import Readers
 from sedmd.workers.engines import InlineEngine
@@ -70,7 +70,7 @@ def latency(folder: Path) -> None:
                             file.write(content[start : start + (1 << 20)])
                     ended = time.monotonic()
                     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-                        wait_for(lambda: path in ledger.known_files(path.parent), daemon)  # noqa: B023
+                        wait_for(lambda: path in ledger.frames.known_files(path.parent), daemon)  # noqa: B023
                     taken.append(time.monotonic() - ended)
                 daemon.stop()
             how = f"{mode:8} settle_s {settle_s:3.1f}" + (", scan every 1 s" if mode == "poll" else "")
@@ -141,7 +141,7 @@ def planner(folder: Path) -> None:
         ledger=ledger,
         engine=InlineEngine(settings.jobs.steps_module, workers=2),
         clock=lambda: LATER,
-        report=Report(clock=lambda: LATER, stream=io.StringIO()),
+        report=EventLog(clock=lambda: LATER, stream=io.StringIO()),
         readers=Readers(preload=("sedmd.run.ingest",)),
     )
     try:
@@ -153,7 +153,8 @@ def planner(folder: Path) -> None:
             if plan is not None and not plan.active and service.inbox.empty():
                 break
         night = max(service.nights.plans)
-        print(f"history: {len(ledger.known_files())} files in {len(ledger.nights())} nights; {night} has 80 frames")
+        files, nights = len(ledger.frames.known_files()), len(ledger.frames.nights())
+        print(f"history: {files} files in {nights} nights; {night} has 80 frames")
         print(f"planner, one night: {told(clock_of(lambda: service.dispatcher.plan(night, final=True), 30), 1e3)} ms")
         print(f"turn of the loop, nothing changed: {told(clock_of(service._pump, 50), 1e3)} ms")
 

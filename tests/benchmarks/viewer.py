@@ -95,7 +95,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     begun = time.perf_counter()
     window, close = app.build(
-        app.Plan(folder=night, names=(product,)), Memory(night.parent / "memory"), clock=lambda: NOW
+        app.CommandLine(folder=night, names=(product,)), Memory(night.parent / "memory"), clock=lambda: NOW
     )
     window.resize(1920, 1080)
     window.show()

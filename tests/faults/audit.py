@@ -84,17 +84,17 @@ def faults_of(settings: Settings) -> list[str]:
     redux = settings.paths.redux_root
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, check=True) as ledger:
         raw = set(raw_files(settings.paths.raw_root.iterdir(), settings.watch.pattern))
-        known = ledger.known_files()
+        known = ledger.frames.known_files()
         wrong += [f"not in the ledger: {path.name}" for path in sorted(raw - set(known))]
         wrong += [f"in the ledger but gone: {path.name}" for path in sorted(set(known) - raw)]
         rows: dict[Path, str] = {}
-        for night in ledger.nights():
-            rows |= {path: sha for path, (_, _, sha) in ledger.product_files(night).items()}
-            states = Counter(job.state for job in ledger.jobs(night))
+        for night in ledger.frames.nights():
+            rows |= {path: sha for path, (_, _, sha) in ledger.products.files(night).items()}
+            states = Counter(job.state for job in ledger.jobs.of_night(night))
             if states["running"]:
                 wrong.append(f"{night}: {states['running']} jobs are said to be running")
-            done = {job.key for job in ledger.jobs(night) if job.state == "done"}
-            for name, key in ledger.products(night).items():
+            done = {job.key for job in ledger.jobs.of_night(night) if job.state == "done"}
+            for name, key in ledger.products.by_name(night).items():
                 if key not in done:
                     wrong.append(f"product of a job that is not done: {name}")
     files = set()

@@ -13,7 +13,7 @@ from night.raw_night import EVENING, SHAPE, Raw, raw, whole_night
 import sedmd.run.ingest
 from sedmd.core.config import Settings
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import reduce_nights
 from sedmd.workers.engines import InlineEngine
 
@@ -41,7 +41,7 @@ def undisturbed(folder: Path, night: list[Raw], **changes: object) -> dict[str, 
 def reduced(settings: Settings) -> dict[str, str]:
     """Reduce what lies in the raw root in one shot; the products."""
     before, sedmd.run.ingest.ARRAY_SHAPE = sedmd.run.ingest.ARRAY_SHAPE, SHAPE
-    report = Report(clock=lambda: LATER, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: LATER, redux_root=settings.paths.redux_root, stream=io.StringIO())
     try:
         with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: LATER) as ledger:
             reduce_nights(

@@ -12,7 +12,7 @@ from night.raw_night import NIGHT, calibrations, on_sky
 
 from sedmd.ledger.ledger import Ledger
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import register, take_in
 from sedmd.workers.engines import InlineEngine
 
@@ -39,7 +39,7 @@ def burst(tmp_path, tell, *, count: int, limit_s: float) -> None:
 
         def known() -> int:
             with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-                return len(ledger.known_files())
+                return len(ledger.frames.known_files())
 
         def all_known() -> bool:
             time.sleep(1.0)
@@ -84,7 +84,7 @@ def test_a_plan_that_is_older_than_the_end_of_a_job_does_not_start_it_again(tmp_
             ledger=ledger,
             engine=InlineEngine(settings.jobs.steps_module, workers=1),
             clock=now,
-            report=Report(clock=now, stream=None),
+            report=EventLog(clock=now, stream=None),
             on_done=lambda key, job, future: ended.append((key, future)),
         )
         plan = dispatcher.plan(NIGHT, final=True)
@@ -93,7 +93,7 @@ def test_a_plan_that_is_older_than_the_end_of_a_job_does_not_start_it_again(tmp_
             dispatcher.launch([plan])
             while ended:
                 dispatcher.finished(*ended.pop())
-        done = [job.key for job in ledger.jobs(NIGHT)]
+        done = [job.key for job in ledger.jobs.of_night(NIGHT)]
         assert len(done) == len(set(done)) == due
         assert dispatcher.launch([plan]) == 0
         assert dispatcher.launch([dispatcher.plan(NIGHT, final=True)]) == 1

@@ -202,7 +202,7 @@ def test_damage_that_is_no_text_is_told_as_damage(tmp_path, quoted):
     settings = configure(tmp_path)
     path = settings.paths.state / "ledger.sqlite"
     with Ledger.open(path, clock=now) as ledger:
-        ledger.note("20190612", "x", "text")
+        ledger.events.note("20190612", "x", "text")
     content = path.read_bytes()
     schema = b"CREATE TABLE job ("
     assert schema in content

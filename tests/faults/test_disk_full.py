@@ -38,7 +38,7 @@ def write(root: Path, frames: list[Raw]) -> None:
 
 def known(settings) -> int:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-        return len(ledger.known_files())
+        return len(ledger.frames.known_files())
 
 
 def finish(settings, daemon, expected) -> list[str]:

@@ -84,8 +84,8 @@ def untold(settings) -> list[str]:
     frames = {entry["row"]["path"] for entry in entries if entry["what"] == "frame"}
     done = {entry["key"] for entry in entries if entry["what"] == "job" and entry["state"] == "done"}
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-        missing = [job.label for job in ledger.jobs(NIGHT) if job.state == "done" and job.key not in done]
-        return [*missing, *(str(path) for path in ledger.known_files() if str(path) not in frames)]
+        missing = [job.label for job in ledger.jobs.of_night(NIGHT) if job.state == "done" and job.key not in done]
+        return [*missing, *(str(path) for path in ledger.frames.known_files() if str(path) not in frames)]
 
 
 def one_night(folder: Path, small: Path, fatal: int, patch: pytest.MonkeyPatch):
@@ -104,7 +104,7 @@ def one_night(folder: Path, small: Path, fatal: int, patch: pytest.MonkeyPatch):
             return (
                 writes.filler is None
                 and one.known() == len(FRAMES)
-                and bool(one.ledger.marks(NIGHT, ENDED))
+                and bool(one.ledger.marks.of_night(NIGHT, ENDED))
                 and not one.service.nights.plans[NIGHT].active
                 and report.exists()
                 and not one.ledger.journal.pending
@@ -153,18 +153,18 @@ def test_a_disk_that_is_full_at_any_write_costs_nothing(tmp_path, expected, tell
 
 def test_the_end_of_a_night_that_cannot_be_booked_comes_again(tmp_path, monkeypatch):
     with case(tmp_path) as one:
-        mark, refused = one.ledger.mark, []
+        put, refused = one.ledger.marks.put, []
 
         def full_once(kind, *given):
             if kind == ENDED and not refused:
                 refused.append(kind)
                 raise LedgerFull("the ledger cannot be written now (disk full)")
-            mark(kind, *given)
+            put(kind, *given)
 
         monkeypatch.setattr(sedmd.daemon.service, "STALL_S", 0.1)
-        monkeypatch.setattr(one.ledger, "mark", full_once)
+        monkeypatch.setattr(one.ledger.marks, "put", full_once)
         one.write(FRAMES)
-        one.turn_until(lambda: one.ledger.marks(NIGHT, ENDED))
+        one.turn_until(lambda: one.ledger.marks.of_night(NIGHT, ENDED))
         assert refused == [ENDED]
         assert (one.settings.paths.redux_root / NIGHT / "night.txt").exists()
         assert one.said("finished: 2 spectra") == 1

@@ -46,7 +46,7 @@ def test_a_reader_that_never_ends_is_named_and_the_log_is_short_again_after_it(t
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
             reader.stdout.readline()
             one.write(FRAMES)
-            one.turn_until(lambda: one.ledger.marks(NIGHT, ENDED))
+            one.turn_until(lambda: one.ledger.marks.of_night(NIGHT, ENDED))
             one.turn_until(lambda: one.said(f"MB: process {reader.pid} (python") == 1)
             longest = log.stat().st_size
             for _ in range(3):
@@ -62,7 +62,7 @@ def test_a_reader_that_never_ends_is_named_and_the_log_is_short_again_after_it(t
 def test_pages_that_are_lost_under_who_only_reads_are_told_in_a_sentence(tmp_path):
     with case(tmp_path) as one:
         one.write(FRAMES)
-        one.turn_until(lambda: one.ledger.marks(NIGHT, ENDED))
+        one.turn_until(lambda: one.ledger.marks.of_night(NIGHT, ENDED))
         path = one.settings.paths.state / "ledger.sqlite"
         one.ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with path.open("r+b") as file:

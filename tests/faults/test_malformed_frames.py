@@ -24,13 +24,13 @@ from night.raw_night import NIGHT, SHAPE, calibrations
 
 import sedmd.run.ingest
 from sedmd.core.errors import FrameFault
-from sedmd.daemon.complete import Gate, Look, deferral
+from sedmd.daemon.complete import Completeness, Gate, deferral
 from sedmd.ledger.ledger import Ledger
 from sedmd.raw.epochs import CAMERAS, gain_of
 from sedmd.raw.fitsfile import unreadable
 from sedmd.raw.frames import Kind, frame_from_header, read_frame
 from sedmd.raw.header import header_values, readable_header
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import raw_files
 from sedmd.run.runner import reduce_nights
 from sedmd.steps.raw import read_raw
@@ -70,9 +70,9 @@ def judge(path: Path) -> tuple[str, str]:
         return QUARANTINED, unreadable(path, error)
     gate = Gate(settle_s=0.0, timeout_s=0.0)
     look, lack = gate.look(path, size=status.st_size, mtime_ns=status.st_mtime_ns, now_s=0.0)
-    if look is Look.DEFERRED:
+    if look is Completeness.DEFERRED:
         return DEFERRED, deferral(path, lack, timeout_s=300.0)
-    assert look is Look.READY, "a file that nobody touches must not settle for ever"
+    assert look is Completeness.READY, "a file that nobody touches must not settle for ever"
     try:
         got = read_frame(path, shape=SHAPE)
     except FrameFault as fault:
@@ -158,7 +158,7 @@ def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, caps
     for name, content in good.items():
         (raw / name).write_bytes(content)
     afternoon = [frame.write(configured.paths.raw_root).name for frame in calibrations()]
-    report = Report(clock=lambda: NOW, redux_root=configured.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=configured.paths.redux_root, stream=io.StringIO())
     with Ledger.open(configured.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         summary = reduce_nights(
             [configured.paths.raw_root],

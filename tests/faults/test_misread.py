@@ -30,7 +30,7 @@ def test_frames_that_are_the_death_of_their_reader_cost_themselves(tmp_path, tel
 
     def states():
         with Ledger.open(path, clock=lambda: START, read_only=True) as ledger:
-            return {row.path.name: (row.state, row.reason) for row in ledger.frames("20190612")}
+            return {row.path.name: (row.state, row.reason) for row in ledger.frames.of_night("20190612")}
 
     with running(settings, module="faults.misread") as daemon:
         wait_for(lambda: daemon.ready and path.exists(), daemon)

@@ -105,7 +105,7 @@ def test_frames_that_come_again_change_nothing(tmp_path, expected, tell, replay)
         def taken() -> bool:
             """Every file that is there is in the ledger as it is."""
             with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-                known = ledger.known_files()
+                known = ledger.frames.known_files()
             paths = list(settings.paths.raw_root.glob("*/ifu*"))
             return all(path in known and known[path].mtime_ns == path.stat().st_mtime_ns for path in paths)
 

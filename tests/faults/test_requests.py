@@ -47,7 +47,7 @@ class Asking:
         leave(self.path, list(requests))
         for _ in range(len(requests) + 1):
             self.case.service.handle(Asked(0, 0))
-            answers = [self.case.ledger.answer_to(first + 1 + number) for number in range(len(requests))]
+            answers = [self.case.ledger.requests.answer_to(first + 1 + number) for number in range(len(requests))]
             if None not in answers:
                 break
         return answers
@@ -133,7 +133,7 @@ def test_without_a_service_the_command_carries_out_what_others_left(asking, caps
     assert main(words) == 0
     assert "jobs are held" in capsys.readouterr().out
     asking.case = Case(asking.folder)
-    assert asking.case.ledger.requests() == []
+    assert asking.case.ledger.requests.open() == []
 
 
 def test_a_flood_of_requests_does_not_hold_the_loop(asking, monkeypatch):
@@ -142,8 +142,8 @@ def test_a_flood_of_requests_does_not_hold_the_loop(asking, monkeypatch):
     begun = time.monotonic()
     asking.case.service.handle(Asked(0, 0))
     assert time.monotonic() - begun < 2.0
-    assert asking.case.ledger.requests() != []
-    asking.case.turn_until(lambda: asking.case.ledger.requests() == [], patience_s=60)
+    assert asking.case.ledger.requests.open() != []
+    asking.case.turn_until(lambda: asking.case.ledger.requests.open() == [], patience_s=60)
 
 
 def test_bells_for_requests_that_there_are_not_are_not_remembered(asking):

@@ -29,7 +29,7 @@ def expected(tmp_path_factory):
 def states(settings) -> dict[str, str]:
     """State of each raw file in the ledger, by name."""
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-        return {path.name: known.state for path, known in ledger.known_files().items()}
+        return {path.name: known.state for path, known in ledger.frames.known_files().items()}
 
 
 def live_on(seconds: float, daemon) -> None:

@@ -67,9 +67,9 @@ def test_seven_nights_through_one_service(tmp_path, tell):
             def over(name: str = name) -> bool:
                 """The night was closed with all its frames read."""
                 with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-                    rows = ledger.frames(name)
-                    jobs = ledger.jobs(name)
-                    ended = ledger.marks(name, "ended")
+                    rows = ledger.frames.of_night(name)
+                    jobs = ledger.jobs.of_night(name)
+                    ended = ledger.marks.of_night(name, "ended")
                 return (
                     len(rows) == len(night)
                     and bool(ended)

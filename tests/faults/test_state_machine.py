@@ -34,7 +34,7 @@ from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
 from sedmd.raw.rawname import stem_of
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.ingest import raw_files
 from sedmd.run.requests import carry_out
 from sedmd.workers.engines import InlineEngine
@@ -100,7 +100,7 @@ class ServiceMachine(RuleBasedStateMachine):
     # life
 
     def start(self) -> None:
-        report = Report(clock=self.world.clock, redux_root=self.settings.paths.redux_root, stream=io.StringIO())
+        report = EventLog(clock=self.world.clock, redux_root=self.settings.paths.redux_root, stream=io.StringIO())
         self.ledger = Ledger.open(
             self.settings.paths.state / "ledger.sqlite",
             clock=self.world.clock,
@@ -134,7 +134,7 @@ class ServiceMachine(RuleBasedStateMachine):
             monotonic=self.world.monotonic,
         )
         self.intake.scan()
-        self.dispatcher.recover(self.intake.plannable(self.ledger.nights()))
+        self.dispatcher.recover(self.intake.plannable(self.ledger.frames.nights()))
         self.alive = True
 
     def turn(self, *, launch: bool = True) -> None:
@@ -144,14 +144,14 @@ class ServiceMachine(RuleBasedStateMachine):
             self.dispatcher.finished(key, future)
             self.nights.touch(job.night)
         self.intake.work(1e9)
-        plans = self.nights.replan(self.intake.plannable(self.ledger.nights()), settled=self.intake.settled)
+        plans = self.nights.replan(self.intake.plannable(self.ledger.frames.nights()), settled=self.intake.settled)
         if launch:
             self.dispatcher.launch(plans)
 
     def sweep(self) -> None:
         self.intake.again()
         self.dispatcher.expire()
-        for night in self.intake.plannable(self.ledger.nights()):
+        for night in self.intake.plannable(self.ledger.frames.nights()):
             self.intake.drop_moved(night)
             self.dispatcher.check_products(night)
             self.nights.touch(night)
@@ -311,10 +311,10 @@ class ServiceMachine(RuleBasedStateMachine):
         self.turn()
 
     def ask(self, verb: str, subject: str, cards: str = "") -> str:
-        self.ledger.ask(verb, NIGHT, subject, "tester", cards)
-        (request,) = self.ledger.requests()
+        self.ledger.requests.ask(verb, NIGHT, subject, "tester", cards)
+        (request,) = self.ledger.requests.open()
         answer = carry_out(request, self.ledger, self.dispatcher, self.intake)
-        self.ledger.answer(request.number, answer)
+        self.ledger.requests.answer(request.number, answer)
         self.nights.touch(NIGHT)
         if not answer.startswith("refused"):
             COUNTS[verb] += 1
@@ -361,7 +361,7 @@ class ServiceMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @invariant()
     def what_is_known_stays_known(self):
-        known = self.ledger.known_files()
+        known = self.ledger.frames.known_files()
         for place, files in self.places.items():
             if place in self.forgotten:
                 assert all(known[path].state == "forgotten" for path in files if path in known)
@@ -370,7 +370,7 @@ class ServiceMachine(RuleBasedStateMachine):
     @invariant()
     def each_product_row_belongs_to_a_job_that_was_done(self):
         done = {key for what, key, _ in audit.entries(self.settings) if what == "done"}
-        assert set(self.ledger.products(NIGHT).values()) <= done
+        assert set(self.ledger.products.by_name(NIGHT).values()) <= done
 
     def teardown(self):
         try:
@@ -427,12 +427,12 @@ class ServiceMachine(RuleBasedStateMachine):
         COUNTS["jobs booked"] += audit.booked(self.settings)
         raw = set(raw_files(self.settings.paths.raw_root.iterdir(), "ifu*.fits"))
         assert raw == {path for files in self.places.values() for path in files[:1]}
-        known = self.ledger.known_files()
+        known = self.ledger.frames.known_files()
         assert sorted(raw - set(known)) == [], "frames were lost"
         assert {known[path].state for path in raw} == {"good"}
-        for row in self.ledger.frames():
+        for row in self.ledger.frames.all():
             if row.path not in raw:
-                self.ledger.drop_frame(row, "put away by the test")
+                self.ledger.frames.drop(row, "put away by the test")
         assert audit.faults_of(self.settings) == []
         assert products(self.settings) == ServiceMachine.expected
 

@@ -59,7 +59,7 @@ def test_a_directory_renamed_away_and_back_is_watched_again(tmp_path, tell):
         one.write([frame])
         one.turn_until(lambda: one.known() == len(FRAMES) + 1)
         one.turn_until(lambda: bool(heard))
-        assert {row.state for row in one.ledger.frames()} == {"good"}
+        assert {row.state for row in one.ledger.frames.all()} == {"good"}
         tell(f"{len(heard)} events from the directory that came back; no frame twice")
 
 
@@ -157,7 +157,7 @@ def test_a_clock_that_jumps_stops_nothing(tmp_path, tell, hours):
         one.wall.ahead = timedelta()
         one.turn_until(lambda: one.service.drift.jumps == 2)
         # what was booked under the wrong clock keeps no night open
-        one.turn_until(lambda: one.ledger.marks(NIGHT, ENDED) and not one.service.nights.plans[NIGHT].active)
+        one.turn_until(lambda: one.ledger.marks.of_night(NIGHT, ENDED) and not one.service.nights.plans[NIGHT].active)
         tell(f"jump by {hours:+g} h and back: 2 told, night reduced {seconds:.2f} s later, the ticker ticks")
 
 

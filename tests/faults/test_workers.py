@@ -56,7 +56,7 @@ def misbehaving_night(tmp_path, label: str, tell, *, reason: str, **changes) -> 
         wait_for(lambda: all((made / f"sp_{name}_obs1.fits").exists() for name in GOOD[1:]), daemon)
         seen["times stopped"] = daemon.said(reason)
         with Ledger.open(settings.paths.state / "ledger.sqlite", clock=now, read_only=True) as ledger:
-            jobs = ledger.jobs(NIGHT)
+            jobs = ledger.jobs.of_night(NIGHT)
             others = [job for job in jobs if label not in job.label]
             seen["other jobs that failed"] = sum(job.state in ("failed", "retry") for job in others)
         pings = len(daemon.pings())

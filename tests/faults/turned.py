@@ -16,7 +16,7 @@ from sedmd.core.config import Settings
 from sedmd.daemon.service import Service
 from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.workers.engines import InlineEngine
 
 from .daemon import configure
@@ -54,7 +54,7 @@ class Case:
             ledger=self.ledger,
             engine=InlineEngine(self.settings.jobs.steps_module, workers=2),
             clock=self.wall,
-            report=Report(clock=self.wall, redux_root=self.settings.paths.redux_root, stream=self.stream),
+            report=EventLog(clock=self.wall, redux_root=self.settings.paths.redux_root, stream=self.stream),
             monotonic=monotonic,
             config=folder / "sedmd.toml",
         )
@@ -78,7 +78,7 @@ class Case:
         return time.monotonic() - begun
 
     def known(self) -> int:
-        return len(self.ledger.known_files())
+        return len(self.ledger.frames.known_files())
 
     def said(self, text: str) -> int:
         return self.stream.getvalue().count(text)

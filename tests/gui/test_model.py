@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from viewer_samples import NOD, make_cube, make_observation, make_pair
 
-from sedmd.core.config import Extraction
+from sedmd.core.config import AutomaticExtraction
 from sedmd.observation.decisions import Placement
 from sedmd.observation.observed import Extractor, extract
 from sedmd.observation.suggestion import suggest
@@ -19,7 +19,7 @@ from sedmd.reduce.target.aperture import Ellipse, extract_ellipse
 from sedmview import apertures
 from sedmview.apertures import Grip
 from sedmview.model import Stage, first_choice, from_draft, picture_of, placement_of, predicted_b, to_draft
-from sedmview.pictures import LIMITS, STRETCHES, Scale, automatic_scale, bounded, levels
+from sedmview.pictures import LIMITS, STRETCHES, ColourScale, automatic_scale, bounded, levels
 
 CIRCLE = Ellipse(x_arcsec=0.0, y_arcsec=0.0, semi_major_arcsec=2.0)
 
@@ -68,7 +68,7 @@ def test_handles_and_inside_are_gripped():
 
 @given(st.lists(st.tuples(st.sampled_from(["widened", "with_high", "with_low"]), st.floats(-3, 3)), max_size=20))
 def test_the_ends_of_a_scale_never_meet(changes):
-    scale = Scale(low=0.0, high=10.0, step=1.0)
+    scale = ColourScale(low=0.0, high=10.0, step=1.0)
     for what, amount in changes:
         scale = getattr(scale, what)(amount)
     assert scale.high - scale.low >= 0.999
@@ -101,7 +101,7 @@ def test_robust_limits_do_not_see_a_bad_spaxel():
 @pytest.mark.parametrize("stretch", STRETCHES)
 def test_stretches_rise_from_end_to_end_and_keep_zero_in_the_middle(stretch):
     values = np.linspace(-2.0, 2.0, 101)
-    scale = Scale(low=-1.0, high=1.0, step=0.1, stretch=stretch)
+    scale = ColourScale(low=-1.0, high=1.0, step=0.1, stretch=stretch)
     for symmetric in (True, False):
         level = levels(values, scale, symmetric=symmetric)
         assert (np.diff(level) >= 0).all() and level[0] == 0 and level[-1] == pytest.approx(1)
@@ -192,7 +192,7 @@ def test_the_suggestion_expects_the_target_where_the_pipeline_does(tmp_path):
 
 def test_an_absurd_width_of_the_pointing_is_not_asked_of_a_place_that_nobody_knows():
     observation = make_observation(make_cube([(3.0, -4.0, 400.0)]))
-    assert suggest(observation, Extraction(pointing_arcsec=0.1)).words == suggest(observation).words
+    assert suggest(observation, AutomaticExtraction(pointing_arcsec=0.1)).words == suggest(observation).words
 
 
 def test_the_spectrum_shown_is_the_pipelines_own():

@@ -28,7 +28,7 @@ from sedmd.products.spectrum import read_spectrum
 from sedmview.actions import ACTIONS, action_for, help_text, keys, press, repeats
 from sedmview.model import Stage, placement_of
 from sedmview.pictures import LIMITS
-from sedmview.targets import Filter, State
+from sedmview.targets import Filter, TargetStatus
 
 # ---- the table of keys
 
@@ -438,7 +438,7 @@ def test_no_object_is_grade_four_and_can_be_undone():
 def test_enter_goes_on_after_saving_and_a_held_key_saves_once():
     presenter = make_presenter()
     do(presenter, "S 1 Return")
-    assert presenter.entry.state is State.DONE and "Enter: next" in presenter.message
+    assert presenter.entry.state is TargetStatus.DONE and "Enter: next" in presenter.message
     do(presenter, "Return")
     assert presenter.entry.product == "T1" and len(presenter.files.saved) == 1
 
@@ -456,7 +456,7 @@ def test_while_it_is_saving_the_observer_goes_on():
     jobs.run("load")
     assert presenter.entry.product == "T1"
     jobs.run("save")
-    assert entry_of(presenter, "T0").state is State.DONE and presenter.entry.product == "T1"
+    assert entry_of(presenter, "T0").state is TargetStatus.DONE and presenter.entry.product == "T1"
     assert presenter.choice.grade is None and not presenter.locked
 
 
@@ -470,14 +470,14 @@ def test_a_full_disk_is_told_and_enter_tries_again():
     presenter.files.save = full
     do(presenter, "S 1 Return")
     assert "Not saved: T0: No space left" in presenter.message and presenter.trouble
-    assert entry_of(presenter, "T0").state is State.READY and not presenter.locked
+    assert entry_of(presenter, "T0").state is TargetStatus.READY and not presenter.locked
     presenter.files.save = good
     do(presenter, "Return")
-    assert presenter.entry.state is State.DONE
+    assert presenter.entry.state is TargetStatus.DONE
 
 
 def test_a_partial_pair_needs_a_deliberate_choice():
-    presenter = make_presenter(T0={"half": "A", "state": State.PAIR})
+    presenter = make_presenter(T0={"half": "A", "state": TargetStatus.PAIR})
     assert "Only A: B has not come yet" in presenter.prompt
     do(presenter, "S 1 Return")
     assert "one half of a pair" in presenter.message and presenter.files.saved == []
@@ -486,7 +486,7 @@ def test_a_partial_pair_needs_a_deliberate_choice():
 
 
 def test_the_ready_ones_come_first():
-    presenter = make_presenter(n=3, T0={"half": "A", "state": State.PAIR})
+    presenter = make_presenter(n=3, T0={"half": "A", "state": TargetStatus.PAIR})
     presenter.entry = None
     presenter.open_first()
     assert presenter.entry.product == "T1"
@@ -527,7 +527,7 @@ def test_a_cube_that_cannot_be_read_leaves_the_open_one():
     presenter._ready.clear()
     do(presenter, "PgDown")
     assert presenter.entry.product == "T0" and "damaged" in presenter.message
-    assert entry_of(presenter, "T1").state is State.FAILED
+    assert entry_of(presenter, "T1").state is TargetStatus.FAILED
 
 
 def test_trouble_with_the_list_is_told_once(caplog):
@@ -543,8 +543,8 @@ def test_trouble_with_the_list_is_told_once(caplog):
 def test_what_the_pipeline_graded_does_not_ask_for_the_observer():
     presenter = make_presenter(
         n=3,
-        T1={"state": State.AUTOMATIC, "quality": 1, "reducer": "sedmd"},
-        T2={"state": State.AUTOMATIC},
+        T1={"state": TargetStatus.AUTOMATIC, "quality": 1, "reducer": "sedmd"},
+        T2={"state": TargetStatus.AUTOMATIC},
     )
     assert presenter.entry.product == "T0"
     assert presenter.next_ready().product == "T2"
@@ -557,10 +557,10 @@ def test_a_night_from_the_list_to_the_files(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state", reducer="Ada L.")
     states = {entry.product: entry.state for entry in presenter.entries}
     assert states == {
-        "STD-Feige34_obs1": State.READY,
-        "ZTF19abc": State.READY,
-        "SN2019xyz_obs1": State.READY,
-        "ZTF19half_obs1": State.PAIR,
+        "STD-Feige34_obs1": TargetStatus.READY,
+        "ZTF19abc": TargetStatus.READY,
+        "SN2019xyz_obs1": TargetStatus.READY,
+        "ZTF19half_obs1": TargetStatus.PAIR,
     }
     assert presenter.entries[-1].product == "ZTF19half_obs1" and presenter.entries[-1].partial
     pair = entry_of(presenter, "ZTF19abc")
@@ -574,7 +574,7 @@ def test_a_night_from_the_list_to_the_files(redux, tmp_path):
     assert set(replay(redux / "ZTF19abc.decision.json").values()) == {"same bytes"}
     again = presenter_on(redux, tmp_path / "state")
     done = entry_of(again, "ZTF19abc")
-    assert (done.state, done.quality, done.reducer) == (State.DONE, 2, "Ada L.") and again.entries[-1] is done
+    assert (done.state, done.quality, done.reducer) == (TargetStatus.DONE, 2, "Ada L.") and again.entries[-1] is done
 
 
 def test_a_saved_target_is_shown_as_it_was_and_redone_deliberately(redux, tmp_path):
@@ -617,7 +617,7 @@ def test_new_cubes_appear_by_themselves_and_b_completes_the_pair(redux, tmp_path
     aside = tmp_path / "late.fits"
     late.rename(aside)
     presenter = presenter_on(redux, tmp_path / "state")
-    assert entry_of(presenter, "ZTF19abc_obs1").state is State.PAIR
+    assert entry_of(presenter, "ZTF19abc_obs1").state is TargetStatus.PAIR
     presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
     aside.rename(late)
     presenter.refresh()

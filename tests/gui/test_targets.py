@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from tell_samples import observed, state
 from viewer_samples import NOW
 
 from sedmd.core.config import from_table
@@ -16,7 +17,7 @@ from sedmview import targets
 from sedmview.finder import find_finder, folders_of
 from sedmview.lines import SETS, H, shifted
 from sedmview.memory import Memory
-from sedmview.targets import Entry, Filter, Night, State, age, matching, passes
+from sedmview.targets import Entry, Filter, NightList, TargetStatus, age, matching, passes
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def settings(redux):
     return made
 
 
-def told(monkeypatch, *rows, **more):
-    monkeypatch.setattr(targets, "snapshot", lambda *_, **__: {"targets": list(rows), "new field": 1} | more)
+def told(monkeypatch, *rows):
+    monkeypatch.setattr(targets, "snapshot", lambda *_, **__: state(*rows))
 
 
 def states(night):
@@ -41,29 +42,22 @@ def states(night):
 def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settings, monkeypatch):
     told(
         monkeypatch,
-        {
-            "name": "ZTF19abc",
-            "state": "extract awaiting observer",
-            "reason": "ZTF19abc: more than one object",
-            "colour": "red",
-        },
-        {"name": "SN2019xyz_obs1", "state": "extract failed", "reason": "took 900 s"},
-        {"name": "ZTF19new_obs1", "state": "extract waiting", "reason": "waits for wavelength.fits"},
-        {"name": "ZTF19bad", "state": "cube quarantined", "reason": "every pixel is zero"},
-        {"name": ""},
-        {},
+        observed("ZTF19abc", "extract awaiting observer", "ZTF19abc: more than one object"),
+        observed("SN2019xyz_obs1", "extract failed", "took 900 s"),
+        observed("ZTF19new_obs1", "extract waiting", "waits for wavelength.fits"),
+        observed("ZTF19bad", "cube quarantined", "every pixel is zero"),
     )
-    found, troubles = states(Night(redux, settings=settings))
+    found, troubles = states(NightList(redux, settings=settings))
     assert troubles == []
-    assert found["ZTF19abc"] == (State.READY, "more than one object")
-    assert found["SN2019xyz_obs1"] == (State.FAILED, "took 900 s")
-    assert found["ZTF19new_obs1"] == (State.WAITING, "waits for wavelength.fits")
-    assert found["ZTF19bad"] == (State.FAILED, "every pixel is zero")
+    assert found["ZTF19abc"] == (TargetStatus.READY, "more than one object")
+    assert found["SN2019xyz_obs1"] == (TargetStatus.FAILED, "took 900 s")
+    assert found["ZTF19new_obs1"] == (TargetStatus.WAITING, "waits for wavelength.fits")
+    assert found["ZTF19bad"] == (TargetStatus.FAILED, "every pixel is zero")
     assert len(found) == 6
 
 
 def test_an_empty_ledger_is_told_and_the_files_are_shown(redux, settings):
-    found, troubles = states(Night(redux, settings=settings))
+    found, troubles = states(NightList(redux, settings=settings))
     assert len(found) == 4 and "no frames of night 20190612" in troubles[0]
 
 
@@ -73,13 +67,13 @@ def test_a_ledger_in_trouble_hides_no_file(redux, settings, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(targets, "snapshot", broken)
-    found, troubles = states(Night(redux, settings=settings))
+    found, troubles = states(NightList(redux, settings=settings))
     assert len(found) == 4 and str(error) in troubles[0]
 
 
 def test_without_a_ledger_the_files_tell(redux):
-    found, troubles = states(Night(redux))
-    assert troubles == [] and found["ZTF19half_obs1"][0] is State.PAIR
+    found, troubles = states(NightList(redux))
+    assert troubles == [] and found["ZTF19half_obs1"][0] is TargetStatus.PAIR
 
 
 def entry_of(night, product, now=NOW):
@@ -87,42 +81,42 @@ def entry_of(night, product, now=NOW):
 
 
 def test_half_of_a_pair_is_one_as_long_as_the_other_may_come_and_after(redux):
-    waiting, later = (entry_of(Night(redux), "ZTF19half_obs1", NOW + timedelta(hours=hours)) for hours in (0, 6))
-    assert (waiting.state, waiting.half, waiting.partial) == (State.PAIR, "A", True)
-    assert (later.state, later.half, later.partial) == (State.READY, "A", True)
+    waiting, later = (entry_of(NightList(redux), "ZTF19half_obs1", NOW + timedelta(hours=hours)) for hours in (0, 6))
+    assert (waiting.state, waiting.half, waiting.partial) == (TargetStatus.PAIR, "A", True)
+    assert (later.state, later.half, later.partial) == (TargetStatus.READY, "A", True)
 
 
 def test_a_single_labelled_a_is_ready_and_no_half(redux):
     (path,) = redux.glob("e3d_*ZTF19half.fits")
     with fits.open(path, mode="update") as cube:
         cube[0].header["ABPAIR"] = False
-    entry = entry_of(Night(redux), "ZTF19half_obs1")
-    assert (entry.state, entry.half, entry.partial) == (State.READY, "", False)
+    entry = entry_of(NightList(redux), "ZTF19half_obs1")
+    assert (entry.state, entry.half, entry.partial) == (TargetStatus.READY, "", False)
 
 
 @pytest.mark.parametrize(
     ("cards", "shown"),
     [
-        ({"QUALITY": 1, "REDUCER": "sedmd", "STEP": "calibrate"}, (State.AUTOMATIC, 1, "sedmd")),
-        ({"QUALITY": 0, "REDUCER": "sedmd", "STEP": "calibrate"}, (State.AUTOMATIC, None, "")),
-        ({"QUALITY": 3, "REDUCER": "Ada L.", "STEP": "observer"}, (State.DONE, 3, "Ada L.")),
+        ({"QUALITY": 1, "REDUCER": "sedmd", "STEP": "calibrate"}, (TargetStatus.AUTOMATIC, 1, "sedmd")),
+        ({"QUALITY": 0, "REDUCER": "sedmd", "STEP": "calibrate"}, (TargetStatus.AUTOMATIC, None, "")),
+        ({"QUALITY": 3, "REDUCER": "Ada L.", "STEP": "observer"}, (TargetStatus.DONE, 3, "Ada L.")),
     ],
 )
 def test_a_spectrum_tells_whose_it_is_and_its_grade(redux, cards, shown):
     fits.PrimaryHDU(header=fits.Header(cards)).writeto(redux / "sp_ZTF19abc.fits")
-    (entry,) = [one for one in Night(redux).entries(NOW)[0] if one.product == "ZTF19abc"]
+    (entry,) = [one for one in NightList(redux).entries(NOW)[0] if one.product == "ZTF19abc"]
     assert (entry.state, entry.quality, entry.reducer) == shown
 
 
 def test_files_that_are_no_cubes_are_told_and_cost_nothing_else(redux):
     (redux / "e3d_notes.fits").write_text("not FITS")
     (redux / "e3d_empty.fits").write_bytes(b"")
-    found, troubles = states(Night(redux))
+    found, troubles = states(NightList(redux))
     assert len(found) == 4 and len(troubles) == 2
 
 
 def test_a_folder_that_is_gone_is_an_empty_list(tmp_path):
-    assert Night(tmp_path / "20190613").entries(NOW) == ([], [])
+    assert NightList(tmp_path / "20190613").entries(NOW) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +135,10 @@ def test_names_of_the_command_line():
 
 def test_filters():
     star = Entry(product="STD-X_obs1", name="STD-X", standard=True)
-    ztf, other = Entry(product="ZTF19a", name="ZTF19a"), Entry(product="SN2019x", name="SN2019x", state=State.DONE)
+    ztf, other = (
+        Entry(product="ZTF19a", name="ZTF19a"),
+        Entry(product="SN2019x", name="SN2019x", state=TargetStatus.DONE),
+    )
     passing = {wanted: [passes(one, wanted) for one in (star, ztf, other)] for wanted in Filter}
     assert passing == {
         Filter.ALL: [True, True, True],

@@ -25,10 +25,10 @@ from sedmview.layout import first_size
 from sedmview.memory import Memory
 from sedmview.model import MAPS, PAIR_MAPS, Stage
 from sedmview.panels import set_tip
-from sedmview.pictures import Scale
+from sedmview.pictures import ColourScale
 from sedmview.qt import QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import exponent_of
-from sedmview.targets import State
+from sedmview.targets import TargetStatus
 from sedmview.window import Window
 
 Key, Qt = QtCore.Qt.Key, QtCore.Qt
@@ -41,7 +41,7 @@ def open_night(qtbot, redux, tmp_path):
     opened = []
 
     def make(product="ZTF19abc", **options):
-        plan = app.Plan(folder=redux, names=(product,))
+        plan = app.CommandLine(folder=redux, names=(product,))
         window, close = app.build(plan, Memory(tmp_path / "memory"), clock=lambda: NOW, **options)
         opened.append((window, close))
         qtbot.addWidget(window)
@@ -143,14 +143,14 @@ def test_colours_follow_the_scale(qapp):
     values = np.linspace(0.0, 10.0, len(spaxels.q))
     values[3] = np.nan
     options = {"colours": "viridis", "inverted": False, "symmetric": False}
-    hexes.set_values(values, Scale(low=2.0, high=8.0, step=1.0), **options)
+    hexes.set_values(values, ColourScale(low=2.0, high=8.0, step=1.0), **options)
     table = [(int(c) >> 16 & 255, int(c) >> 8 & 255, int(c) & 255) for c in colours.table("viridis")]
     assert hexes.colour_of(0) == table[0] and hexes.colour_of(len(values) - 1) == table[-1]
     assert hexes.colour_of(3) == colours.NO_VALUE
     middle = int(np.argmin(np.abs(spaxels.x_arcsec) + np.abs(spaxels.y_arcsec)))
     assert hexes.spaxel_at(float(spaxels.x_arcsec[middle]), float(spaxels.y_arcsec[middle])) == middle
     assert hexes.spaxel_at(50.0, 0.0) is None
-    hexes.set_values(values, Scale(low=2.0, high=8.0, step=1.0), **options | {"inverted": True})
+    hexes.set_values(values, ColourScale(low=2.0, high=8.0, step=1.0), **options | {"inverted": True})
     assert hexes.colour_of(0) == table[-1]
 
 
@@ -561,7 +561,7 @@ def test_a_read_only_disk_keeps_the_choice(window, qtbot, redux, monkeypatch):
     monkeypatch.undo()
     press(qtbot, window, Key.Key_Return)
     settled(qtbot, window)
-    assert window.presenter.entry.state is State.DONE
+    assert window.presenter.entry.state is TargetStatus.DONE
 
 
 def test_a_window_without_any_target(qtbot, tmp_path):
@@ -582,7 +582,7 @@ def test_a_cube_of_pysedm_is_looked_at(qtbot, tmp_path):
     path = tmp_path / "20190612" / "e3d_crr_b_ifu20190612_04_07_07_ZTF19abc.fits"
     path.parent.mkdir()
     pysedm_cube(path)
-    plan = app.Plan(folder=path.parent, cubes=(path,))
+    plan = app.CommandLine(folder=path.parent, cubes=(path,))
     window, close = app.build(plan, Memory(tmp_path / "memory"), clock=lambda: NOW)
     qtbot.addWidget(window)
     window.show()

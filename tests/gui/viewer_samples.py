@@ -17,10 +17,10 @@ from sedmd.products.published import read_published
 from sedmd.reduce.numeric.containers import Cube, Spaxels
 from sedmview.actions import press
 from sedmview.desk import Inline
-from sedmview.disk import Disk
+from sedmview.disk import NightOnDisk
 from sedmview.memory import Memory
 from sedmview.presenter import Presenter
-from sedmview.targets import Entry, Night
+from sedmview.targets import Entry, NightList
 
 NOW = datetime(2019, 6, 12, 6, 0, tzinfo=UTC)
 NOD = (-6.0, 8.0)
@@ -192,7 +192,7 @@ def make_presenter(*, pair=False, jobs=None, files=None, reducer="Ada", n=2, **e
 
 def presenter_on(folder, state, *, reducer="Ada", jobs=None):
     """A presenter on a real folder."""
-    disk = Disk(Night(folder), Memory(state), lambda: NOW)
+    disk = NightOnDisk(NightList(folder), Memory(state), lambda: NOW)
     presenter = Presenter(files=disk, jobs=jobs or Inline(), view=NullView(), reducer=reducer, clock=lambda: NOW)
     presenter.refresh()
     return presenter

@@ -118,5 +118,5 @@ def night_is_done(settings: Settings, frames: int) -> bool:
         if "no frames" in str(error) or "to migrate it" in str(error):
             return False
         raise
-    seen = sum(state["frames"].values())
-    return seen == frames and bool(state["closed"]) and bool(state["idle"])
+    seen = sum(state.frames.values())
+    return seen == frames and state.closed and state.idle

@@ -13,7 +13,7 @@ from sedmd.cli import main
 from sedmd.core.job import Outcome
 from sedmd.ledger.ledger import Ledger
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.product_check import SUPERSEDED, Custody
 from sedmd.workers.engines import InlineEngine
 
@@ -150,9 +150,9 @@ def test_what_a_plan_no_longer_wants_stays_when_its_raw_frames_are_gone(settings
         for _ in range(2):
             plan = dispatcher.plan(NIGHT, final=True)
             for node in plan.due():
-                dispatcher.ledger.start(node.key, node.job, inputs=node.inputs)
+                dispatcher.ledger.jobs.start(node.key, node.job, inputs=node.inputs)
                 gone = Outcome(state="failed", reason="FileNotFoundError")
-                dispatcher.ledger.finish(node.key, node.job, gone, state="failed")
+                dispatcher.ledger.jobs.finish(node.key, node.job, gone, state="failed")
             dispatcher.plan(NIGHT, final=True)
     assert products(settings) == before
     assert "no longer in the plan; kept, because its raw frame" in log(night)
@@ -236,12 +236,12 @@ def test_one_shot_tells_a_wrong_date_and_names_that_are_not_read(settings, night
 
 def known_files(settings) -> list:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return [*ledger.product_files(NIGHT), *ledger.frames(NIGHT)]
+        return [*ledger.products.files(NIGHT), *ledger.frames.of_night(NIGHT)]
 
 
 @contextlib.contextmanager
 def dispatcher_of(settings):
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         yield Dispatcher(
             settings=settings,
@@ -254,7 +254,7 @@ def dispatcher_of(settings):
 
 
 def custody_of(settings, **changes) -> bool:
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
 
     def once(where, step, subject, what, text, *, level):
         report.event(where, step, subject, f"{what}: {text}", level=level)
@@ -271,11 +271,11 @@ def test_what_is_easily_made_again_is_removed_unless_somebody_changed_it(setting
     page = night / "x_obs1_SEDM.pdf"
     if changed:
         page.write_text("with my notes")
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         custody = Custody(
             ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=lambda *given, **more: None
         )
         custody.discard(page, NIGHT, "as given")
-        assert page.exists() == changed == (page in ledger.product_files(NIGHT))
+        assert page.exists() == changed == (page in ledger.products.files(NIGHT))
         custody.discard(night / "nothing.pdf", NIGHT, "as given")

@@ -10,7 +10,7 @@ import sedmd.run.ingest
 from sedmd.core.config import Jobs
 from sedmd.core.errors import ConfigError
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import reduce_nights
 from sedmd.workers.cluster import DaskEngine
 from sedmd.workers.engine_choice import engine_for
@@ -44,7 +44,7 @@ def cluster():
 def reduce_with(folder: Path, engine) -> dict[str, str]:
     settings = configure(folder)
     write(settings, whole_night())
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with engine, Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         reduce_nights(
             [settings.paths.raw_root],

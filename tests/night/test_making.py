@@ -82,4 +82,4 @@ def test_a_night_that_is_gzipped_in_place_is_done_already(settings):
     told = [{row.frame.removesuffix(".gz"): row.outcome for row in summary.rows} for summary in (before, after)]
     assert told[0] == told[1]
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        assert len(ledger.frames()) == len(whole_night())
+        assert len(ledger.frames.all()) == len(whole_night())

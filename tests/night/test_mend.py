@@ -10,7 +10,7 @@ import sedmd.run.ingest
 from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
 from sedmd.ledger.rebuild import rebuild
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import reduce_nights
 from sedmd.workers.engines import InlineEngine
 
@@ -32,7 +32,7 @@ def settings(tmp_path):
 
 def reduce(settings, **changes):
     """Reduce in one shot, with a journal as the command keeps it."""
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     journal = Journal(settings.paths.redux_root)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, journal=journal) as ledger:
         return reduce_nights(
@@ -128,10 +128,10 @@ def test_a_corrected_time_moves_a_frame_to_its_night(settings, capsys):
     reduce(settings)
     assert (settings.paths.redux_root / NIGHT / "sp_y_obs1.fits").exists()
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        assert ledger.nights() == [NIGHT]
+        assert ledger.frames.nights() == [NIGHT]
     rebuild(settings, clock=lambda: NOW)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        assert ledger.nights() == [NIGHT]
+        assert ledger.frames.nights() == [NIGHT]
 
 
 def test_a_rebuilt_ledger_keeps_the_corrections_and_does_nothing_again(settings, capsys):

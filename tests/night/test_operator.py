@@ -34,7 +34,7 @@ def ask(capsys, settings, *words: str, code: int = 0) -> str:
 
 def story(settings, subject: str) -> list[str]:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return [text for *_, text in ledger.story(subject)]
+        return [text for *_, text in ledger.events.story(subject)]
 
 
 def test_hold_release_redo_forget_and_retry_with_a_running_service(settings, capsys):
@@ -158,7 +158,7 @@ def test_a_night_without_lamps_is_reduced_with_the_last_good_nights_calibrations
     state = json.loads(ask(capsys, settings, "status", "--json"))
     assert state["fallback"] == {"night": "20190612", "age_nights": 3}
     assert state["lacking"] and not state["missing"]
-    assert "those of 20190612 (3 nights old) serve" in ask(capsys, settings, "status")
+    assert "calibrations: using those from 20190612 (3 nights old)" in ask(capsys, settings, "status")
     # strict: what is not tonight's is not used
     strict = configure(settings.paths.raw_root.parent / "strict")
     write(strict, [*first, *dark])
@@ -196,7 +196,7 @@ def test_a_request_that_makes_no_sense_is_refused_and_ends_nobody(settings, verb
     write(settings, [*calibrations(), *on_sky("x")])
     reduce(settings)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: datetime.now(UTC)) as ledger:
-        number = ledger.ask(verb, "", subject, "ann")
+        number = ledger.requests.ask(verb, "", subject, "ann")
     with service(settings) as daemon:
         wait_for(lambda: answer(settings, number) is not None, daemon)
         code, log = stop(daemon)
@@ -207,7 +207,7 @@ def test_a_request_that_makes_no_sense_is_refused_and_ends_nobody(settings, verb
 
 def answer(settings, number: int) -> str | None:
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return ledger.answer_to(number)
+        return ledger.requests.answer_to(number)
 
 
 def test_a_request_about_an_old_night_is_carried_out_by_the_next_service(settings, capsys):
@@ -277,7 +277,7 @@ def test_a_star_without_a_table_and_a_stale_name_are_told_and_calibrate_nothing(
     assert fluxcal["label"] == "1 standards"
     (doubt,) = state["contradictions"]
     assert "it is not Feige34, 15.9 deg away" in doubt["reason"]
-    assert "names in doubt" in ask(capsys, settings, "status")
+    assert "inconsistent names" in ask(capsys, settings, "status")
     assert "15.9 deg away" in ask(capsys, settings, "why", "ifu20190612_06_00_00")
     assert "ZTF19abc" in ask(capsys, settings, "targets", "science")
     assert "GD999" not in ask(capsys, settings, "targets", "science")

@@ -15,9 +15,10 @@ from sedmd import cli
 from sedmd.after.report.nightreport import _trouble
 from sedmd.core.errors import FrameFault, NeedsObserver
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, Summary, reduce_nights, table
-from sedmd.run.status import render, snapshot
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
 from sedmd.workers.engines import InlineEngine
 
 from . import fake_steps
@@ -38,7 +39,7 @@ def settings(tmp_path):
 
 
 def reduce(settings, *, raw=None, **changes) -> Summary:
-    report = Report(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
+    report = EventLog(clock=lambda: NOW, redux_root=settings.paths.redux_root, stream=io.StringIO())
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
         return reduce_nights(
             raw or [settings.paths.raw_root],
@@ -228,7 +229,7 @@ def test_failed_calibration_is_named_as_the_cause(settings, monkeypatch):
     monkeypatch.delenv("FAKE_BAD_CD")
     assert reduce(settings).code == CALIBRATIONS_MISSING, "the same frames would fail again: quarantined until asked"
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        assert ledger.forget_jobs(NIGHT, list(ledger.records(NIGHT)), states=("quarantined",)) == 1
+        assert ledger.jobs.forget(NIGHT, list(ledger.jobs.records(NIGHT)), states=("quarantined",)) == 1
     assert reduce(settings).code == 0
 
 
@@ -287,9 +288,9 @@ def run(*arguments) -> int:
 
 @pytest.fixture
 def one_process(monkeypatch):
-    import sedmd.workers.engines
+    import sedmd.workers.engine_choice
 
-    monkeypatch.setattr(sedmd.workers.engines, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
+    monkeypatch.setattr(sedmd.workers.engine_choice, "engine_for", lambda jobs, **_: InlineEngine(jobs.steps_module))
 
 
 @pytest.mark.usefixtures("one_process")
@@ -435,7 +436,7 @@ def test_passing_faults_are_tried_again(settings, monkeypatch):
     write(settings, [*calibrations(), *on_sky("x")])
     assert reduce(settings).code == 0
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
+        (flat,) = [job for job in ledger.jobs.of_night(NIGHT) if job.step == "flat"]
     assert (flat.state, flat.tries) == ("done", 2)
 
 
@@ -471,7 +472,7 @@ def test_nothing_is_made_of_a_product_that_another_program_changed(settings, tmp
     assert reduce(settings).code == 0
     assert products(settings) == products(whole)
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW) as ledger:
-        (flat,) = [job for job in ledger.jobs(NIGHT) if job.step == "flat"]
+        (flat,) = [job for job in ledger.jobs.of_night(NIGHT) if job.step == "flat"]
     assert (flat.state, flat.tries) == ("done", 2)
 
 
@@ -534,7 +535,7 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
     told = f"{frames}: not used, a set {concern}"
     state = snapshot(settings, night=NIGHT, now=NOW)
-    assert state["sets"][0] == told and len(state["sets"]) == 2 and state["sets"][1].endswith(": used")
+    assert state.sets[0] == told and len(state.sets) == 2 and state.sets[1].endswith(": used")
     assert told in render(state) and f"calibrations: {told}" in _trouble(state)
     assert (settings.paths.redux_root / NIGHT / "sedmd.log").read_text().count(told) == 1
 
@@ -544,7 +545,7 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
     biases = [frame for frame in calibrations() if b"bias" in frame.content]
     write(settings, [*biases, *MIXED, *on_sky("single")])
     assert reduce(settings).code == ALL_GOOD
-    (told,) = snapshot(settings, night=NIGHT, now=NOW)["sets"]
+    (told,) = snapshot(settings, night=NIGHT, now=NOW).sets
     assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
     assert told.endswith(
         ": used, although a set of two geometries, its lamps are offset from its dome (Xe 6.1 px); "
@@ -555,6 +556,6 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
 def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings):
     write(settings, [*calibrations(), *MIXED])
     assert reduce(settings).code == ALL_GOOD
-    newer, older = snapshot(settings, night=NIGHT, now=NOW)["sets"]
+    newer, older = snapshot(settings, night=NIGHT, now=NOW).sets
     assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": used")
     assert older.endswith(": not used, a set taken at another time")

@@ -12,10 +12,11 @@ import pytest
 
 import sedmd.run.ingest
 from sedmd import cli
+from sedmd.ledger.frames import FrameTable
 from sedmd.ledger.journal import Journal
 from sedmd.ledger.ledger import Ledger
 from sedmd.reprocess.reprocess import CHANGES, Years, reprocess
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.runner import reduce_nights
 from sedmd.workers.engines import Closing, InlineEngine
 from sedmd.workers.worker import run_job
@@ -89,7 +90,7 @@ def run(settings, engine, nights=None, *, told=lambda night: None, **options) ->
             ledger=ledger,
             engine=engine,
             clock=lambda: NOW,
-            report=Report(clock=lambda: NOW, redux_root=root, stream=None),
+            report=EventLog(clock=lambda: NOW, redux_root=root, stream=None),
             on_night=told,
             **options,
         )
@@ -110,13 +111,13 @@ def shuffled(monkeypatch):
     from sedmd.run import many_nights as window
 
     def patch(engine: Shuffling) -> Shuffling:
-        heard = window.Window._hear
+        heard = window.NightQueue._hear
 
         def hear(self):
             engine.end_one()
             return heard(self)
 
-        monkeypatch.setattr(window.Window, "_hear", hear)
+        monkeypatch.setattr(window.NightQueue, "_hear", hear)
         return engine
 
     return patch
@@ -151,7 +152,7 @@ def _in_turn(folder: Path) -> dict[str, str]:
                 engine=engine,
                 clock=lambda: NOW,
                 only_night=night,
-                report=Report(clock=lambda: NOW, stream=io.StringIO()),
+                report=EventLog(clock=lambda: NOW, stream=io.StringIO()),
             )
     return products(settings)
 
@@ -202,12 +203,12 @@ def test_an_interrupted_run_goes_on_and_does_nothing_twice(tmp_path, in_turn, sh
 
 
 def test_only_the_open_nights_are_held(tmp_path, monkeypatch):
-    from sedmd.run.many_nights import Window
+    from sedmd.run.many_nights import NightQueue
 
     settings = years(tmp_path, list(range(6)))
     held: list[int] = []
-    heard = Window._hear
-    monkeypatch.setattr(Window, "_hear", lambda self: (held.append(len(self._open)), heard(self))[1])
+    heard = NightQueue._hear
+    monkeypatch.setattr(NightQueue, "_hear", lambda self: (held.append(len(self._open)), heard(self))[1])
     run(settings, InlineEngine(MODULE), open_nights=3)
     assert max(held) == 3
 
@@ -217,7 +218,7 @@ def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path,
 
     settings = years(tmp_path, [0, 1, 2])
     asked: list[str] = []
-    remember, frames = window.remember, Ledger.frames
+    remember, of_night = window.remember, FrameTable.of_night
 
     def counted(settings, ledger, night, **options):
         asked.append(f"before {night}")
@@ -233,7 +234,7 @@ def test_a_night_is_read_and_asked_about_once_however_many_jobs_it_has(tmp_path,
 
     monkeypatch.setattr(Ledger, "open", traced)
     monkeypatch.setattr(window, "remember", counted)
-    monkeypatch.setattr(Ledger, "frames", lambda self, night=None: asked.append(str(night)) or frames(self, night))
+    monkeypatch.setattr(FrameTable, "of_night", lambda self, night: asked.append(night) or of_night(self, night))
     summary = run(settings, InlineEngine(MODULE))
     assert summary.jobs > 50
     nights = ("20190612", "20190613", "20190614")
@@ -283,7 +284,7 @@ def test_a_new_root_is_compared_with_the_former_one(tmp_path, monkeypatch, capsy
     settings = years(tmp_path, [0])
     run(settings, InlineEngine(MODULE))
     before = products(settings)
-    monkeypatch.setattr("sedmd.workers.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
+    monkeypatch.setattr("sedmd.workers.engine_choice.engine_for", lambda jobs, **_: InlineEngine(MODULE))
     monkeypatch.setenv("FAKE_BRIGHTNESS", "2")
     told = tmp_path / "told.json"
     code = cli.main(
@@ -310,7 +311,7 @@ def test_a_new_root_is_compared_with_the_former_one(tmp_path, monkeypatch, capsy
 def test_alone_each_makes_its_nights_and_one_run_over_all_makes_it_whole(tmp_path, in_turn, monkeypatch, capsys):
     """A job array: lines of nights at the same time, each with a ledger of its own; then one command over all."""
     settings = years(tmp_path / "years", DAYS, without_lamps=WITHOUT_LAMPS)
-    monkeypatch.setattr("sedmd.workers.engines.engine_for", lambda jobs, **_: InlineEngine(MODULE))
+    monkeypatch.setattr("sedmd.workers.engine_choice.engine_for", lambda jobs, **_: InlineEngine(MODULE))
     config = ["--config", str(tmp_path / "years" / "sedmd.toml")]
     for nights in ("20190615..20191231", "20190612..20190613", "20190614"):  # in any order
         cli.main(["reprocess", nights, *config, "--alone"])

@@ -128,7 +128,7 @@ def jobs(settings, state: str) -> int:
         return 0
     try:
         with Ledger.open(path, clock=lambda: NOW, read_only=True) as ledger:
-            return sum(record.state == state for record in ledger.records(NIGHT).values())
+            return sum(record.state == state for record in ledger.jobs.records(NIGHT).values())
     except Exception as error:
         if "to migrate it" in str(error):
             return 0

@@ -13,16 +13,16 @@ from sedmd import cli
 from sedmd.ledger.ledger import Ledger
 from sedmd.raw.rawname import stem_of
 from sedmd.simulate import load_profile
-from sedmd.simulate.demo import compare, decides
 from sedmd.simulate.profiles import NEWEST
-from sedmd.simulate.score import Row, products_of, score_night
+from sedmd.simulate.score import ScoreRow, products_of, score_night
+from sedmd.simulate.score_table import compare, decides
 
 from .helpers import NOW
 
 EPOCHS = [NEWEST, *(pytest.param(name, marks=pytest.mark.slow(seconds=40)) for name in ("2017", "2019", "2021"))]
 
 
-def values(rows: list[Row], what: str) -> list[float]:
+def values(rows: list[ScoreRow], what: str) -> list[float]:
     """The figures of one name."""
     return [float(row.value) for row in rows if row.what == what]
 
@@ -30,7 +30,7 @@ def values(rows: list[Row], what: str) -> list[float]:
 def lost_frames(redux: Path, night: str, raw: Path) -> list[str]:
     """What became of raw frames that no rule could read, or that the ledger does not know."""
     with Ledger.open(redux / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        known = ledger.frames(night)
+        known = ledger.frames.of_night(night)
     unknown = {stem_of(path) for path in raw.glob("*/ifu*.fits*")} - {stem_of(row.path) for row in known}
     return [*sorted(unknown), *(f"{row.path.name} {row.describe()}" for row in known if row.frame is None)]
 

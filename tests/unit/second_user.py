@@ -25,7 +25,7 @@ from sedmd.observation.saved import NotYours, Verdict, save
 from sedmd.products.cube import write_cube
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reprocess.former_spectra import keep
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.product_check import Custody
 
 sys.path.append(str(Path(__file__).parents[1] / "gui"))
@@ -112,7 +112,7 @@ def play(folder: Path) -> dict[str, object]:
 
     with acting_as(**service), single_instance(state), Ledger.open(state / "ledger.sqlite", clock=lambda: NOW):
         let_group_write()
-        report = Report(clock=lambda: NOW, redux_root=redux, stream=None)
+        report = EventLog(clock=lambda: NOW, redux_root=redux, stream=None)
         report.event(NIGHT, "night", "", "begins")
         put_cube(night)
     told["night"] = rights(night)

@@ -15,7 +15,7 @@ from astropy.io import fits
 from sedmd.after.classify import classification, classify
 from sedmd.after.classify.classification import CLASSIFIED, files_of, plot_of, take_up
 from sedmd.after.classify.classify import classify_night, engines
-from sedmd.after.classify.engine import Answer, Curve, EngineFault
+from sedmd.after.classify.engine import Answer, BestTemplate, EngineFault
 from sedmd.after.classify.matches import Match
 from sedmd.after.spectra import final_spectra
 from sedmd.cli import main
@@ -59,7 +59,7 @@ class FakeEngine:
 
 def ia(z=0.05):
     matches = tuple(Match(template=f"sn{n}", label="Ia-norm", score=12.0 - n, z=z, age=float(n)) for n in range(5))
-    curve = Curve(wavelength=np.arange(4000.0, 9000.0, 10.0), flux=2 + np.sin(np.arange(500) / 30))
+    curve = BestTemplate(wavelength=np.arange(4000.0, 9000.0, 10.0), flux=2 + np.sin(np.arange(500) / 30))
     return Answer(matches=matches, z=z, z_error=0.003, age=1.5, age_error=3.0, fractions={"Ia": 0.9}, curve=curve)
 
 
@@ -297,12 +297,12 @@ def test_the_ledger_takes_records_up_once_and_gives_them_back(folder, tmp_path):
         assert len(take_up(ledger, folder)) == 1
         assert take_up(ledger, folder) == []
         assert take_up(ledger, tmp_path / "away" / NIGHT) == []
-        (mark,) = ledger.marks(NIGHT, "classified")
+        (mark,) = ledger.marks.of_night(NIGHT, "classified")
         assert mark.subject == "ZTF19a" and mark.text.startswith("Ia-norm z=0.0500")
-        assert any("classified: Ia-norm" in text for *_, text in ledger.story("ZTF19a"))
+        assert any("classified: Ia-norm" in text for *_, text in ledger.events.story("ZTF19a"))
         put(folder, "ZTF19a", level=2.0)
         assert "is obsolete" in take_up(ledger, folder)[0]
-        assert ledger.marks(NIGHT, "classified") == []
+        assert ledger.marks.of_night(NIGHT, "classified") == []
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def configured(tmp_path, folder):
 
 def marks(tmp_path):
     with Ledger.open(tmp_path / "redux" / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        return {mark.subject: mark.text for mark in ledger.marks(NIGHT, "classified")}
+        return {mark.subject: mark.text for mark in ledger.marks.of_night(NIGHT, "classified")}
 
 
 def test_the_command_from_spectrum_to_ledger(configured, tmp_path, folder, capsys):

@@ -6,6 +6,7 @@ import pytest
 from astropy.io import fits
 from tell_samples import (
     SNID,
+    job,
     observed,
     state,
     write_cube_header,
@@ -16,9 +17,11 @@ from tell_samples import (
 from sedmd.after.report.efficiency import BAND_NAMES
 from sedmd.after.report.figures import night_figures
 from sedmd.after.report.night_state import classified_text, write_report
-from sedmd.after.report.nightreport import Classification, classification_of, make_report
+from sedmd.after.report.nightreport import BestMatch, classification_of, make_report
 from sedmd.after.report.reporttext import WIDTH, report_json, report_text
 from sedmd.after.spectra import final_spectra
+from sedmd.plan.plan import State
+from sedmd.run.states import EarlierNight, Held, RejectedFrame
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def line_of(text: str, name: str) -> str:
 
 def test_a_line_tells_a_target(night):
     write_products(night, "ZTF19abc", is_pair=True, method="psf A/B")
-    found = {"ZTF19abc": Classification(type="Ia", subtype="norm", redshift=0.0512, rlap=12.3)}
+    found = {"ZTF19abc": BestMatch(type="Ia", subtype="norm", redshift=0.0512, rlap=12.3)}
     text = report_text(report(night, state(observed("ZTF19abc")), found))
     line = line_of(text, "ZTF19abc").split()
     assert line == [
@@ -153,12 +156,12 @@ def test_the_instrument_is_in_it(night):
 def test_earlier_calibrations_and_trouble_are_told(night):
     (night / "sp_torn.fits").write_bytes(b"no FITS")
     told = state(
-        fallback={"night": "20190610", "age_nights": 2},
-        flux_fallback={"night": "20190611", "age_nights": 1},
-        missing=["bias 0.1"],
-        held=[{"subject": "x", "reason": "wrong field"}],
-        quarantined_frames=[{"frame": "ifu1.fits", "state": "quarantined", "reason": "cut short"}],
-        failed=[{"step": "cube", "label": "ifu2", "reason": "no light"}],
+        fallback=EarlierNight(night="20190610", age_nights=2),
+        flux_fallback=EarlierNight(night="20190611", age_nights=1),
+        missing=("bias 0.1",),
+        held=(Held(subject="x", reason="wrong field"),),
+        rejected_frames=(RejectedFrame(frame="ifu1.fits", state="quarantined", reason="cut short"),),
+        failed=(job("cube", "ifu2", State.FAILED, "no light"),),
     )
     text = report_text(report(night, told, account=["26 raw files: 26 good"]))
     for said in (
@@ -193,8 +196,8 @@ def test_what_the_pipeline_doubts_is_told_of_its_own_spectra_only(night):
 def test_no_line_is_longer_than_the_paper(night):
     long = "a" * 60
     write_products(night, long, program="p" * 40, reducer="r" * 40, method="m" * 40)
-    found = {long: Classification(type="t" * 40, subtype="s" * 40, redshift=-0.12345, rlap=123.45)}
-    told = state(observed("b" * 64, "extract failed", "word " * 100), missing=["bias " * 60])
+    found = {long: BestMatch(type="t" * 40, subtype="s" * 40, redshift=-0.12345, rlap=123.45)}
+    told = state(observed("b" * 64, "extract failed", "word " * 100), missing=("bias " * 60,))
     text = report_text(report(night, told, found, account=["x" * 30 + " y" * 200]))
     assert max(map(len, text.splitlines())) <= WIDTH
 
@@ -240,6 +243,6 @@ def test_a_copy_tells_the_type_while_it_is_one(night):
 
 def test_a_classification_is_what_the_header_says():
     assert classification_of({}) is None
-    assert classification_of({"SNIDMATCHTYPE": "NONE"}) == Classification(type="NONE")
-    assert classification_of(SNID) == Classification(type="Ia", subtype="norm", redshift=0.0512, rlap=12.3)
+    assert classification_of({"SNIDMATCHTYPE": "NONE"}) == BestMatch(type="NONE")
+    assert classification_of(SNID) == BestMatch(type="Ia", subtype="norm", redshift=0.0512, rlap=12.3)
     assert classification_of(SNID | {"SNIDMATCHRLAP": "nan", "SNIDMATCHREDSHIFT": "?"}).rlap is None

@@ -8,6 +8,7 @@ from tell_samples import state
 
 from sedmd.after.deliver.alert import RESTARTS, Alert, AlertFailed, find_alerts, send_alerts
 from sedmd.core.errors import ConfigError, SedmError
+from sedmd.run.states import RejectedFrame
 from unit.sending import Clock, settings
 
 EVENING = datetime(2019, 6, 12, 4, 30, tzinfo=UTC)
@@ -23,7 +24,7 @@ def look(tmp_path, monkeypatch):
         def snapshot(*_, **__):
             if told is None:
                 raise SedmError("no frames yet")
-            return state(**{"idle": True, **told})
+            return state(**told)
 
         monkeypatch.setattr("sedmd.after.deliver.alert.snapshot", snapshot)
         return {one.kind: one for one in find_alerts(settings(tmp_path), now=now, serving=serving, **more)}
@@ -45,14 +46,14 @@ def test_every_kind_says_what_to_do(look, monkeypatch):
 
 
 def test_missing_calibrations_count_from_an_hour_after_sunset(look):
-    told = {"missing": ["Cd: no frames"], "closed": False}
+    told = {"missing": ("Cd: no frames",), "closed": False}
     assert "Cd: no frames" in look(EVENING, told=told)["calibrations"].text
     assert look(datetime(2019, 6, 12, 2, tzinfo=UTC), told=told) == {}
 
 
 def test_frames_that_are_not_used_count_when_the_night_has_ended(look):
-    frame = {"frame": "ifu1.fits", "state": "quarantined", "reason": "it is cut"}
-    told = {"quarantined_frames": [frame], "closed": True}
+    frame = RejectedFrame(frame="ifu1.fits", state="quarantined", reason="it is cut")
+    told = {"rejected_frames": (frame,), "closed": True}
     assert "1 frames that are not used: ifu1.fits" in look(told=told)["frames"].text
     assert look(told={**told, "closed": False}) == {}
 

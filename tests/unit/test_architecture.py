@@ -156,7 +156,7 @@ def test_only_who_shows_the_simulator_knows_it():
     others = modules(SEDMD, without=("simulate", "commands")) + modules(SEDMVIEW)
     assert offenders(others, ("sedmd.simulate",)) == []
     knowing = {path.name for path in modules(SEDMD / "commands") if offenders([path], ("sedmd.simulate",))}
-    assert knowing <= {"practise.py"}
+    assert knowing == {"simulate.py", "demo.py", "validate.py"}
 
 
 def test_simulator_does_not_know_the_reduction():
@@ -195,3 +195,12 @@ def test_what_is_public_says_what_it_does(path):
 def test_files_are_small(folder):
     long = {p.name: n for p in modules(folder) if (n := len(p.read_text(encoding="utf-8").splitlines())) > MAX_LINES}
     assert long == {}
+
+
+def test_a_class_name_means_one_class():
+    places = {}
+    for path in modules(SEDMD) + modules(SEDMVIEW):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module_name(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -9,7 +9,7 @@ import pytest
 
 from sedmd.core.config import from_table
 from sedmd.daemon.chores import MOST_S, Chores, wanted
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 #: Notes its name below the redux root, then does what the name of a file there says.
@@ -47,7 +47,7 @@ def chores(tmp_path, clock, told):
     made = Chores(
         settings=from_table(table, origin="test", base=tmp_path),
         config=None,
-        report=Report(clock=lambda: NOW, stream=told),
+        report=EventLog(clock=lambda: NOW, stream=told),
         monotonic=clock,
         program=(sys.executable, "-c", PROGRAM),
     )

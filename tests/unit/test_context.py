@@ -24,9 +24,9 @@ def did(ledger, night, step, role, label=None, *, inputs=(), figures=None):
     path = Path(f"/redux/{night}/{step}.fits")
     job = Job(step=step, night=night, label=label or step, inputs={}, outputs={role: path})
     key = f"{step} {night}"
-    ledger.start(key, job, inputs=inputs)
+    ledger.jobs.start(key, job, inputs=inputs)
     product = Product(role=role, path=path, sha256="ab", size=3, mtime_ns=5)
-    ledger.finish(
+    ledger.jobs.finish(
         key, job, Outcome(state="done", figures=figures or {}, products=(product,), seconds=1.0), state="done"
     )
     return key

@@ -208,7 +208,7 @@ def test_no_socket_is_left_open():
 
 
 def test_a_socket_is_shut_also_when_tls_has_taken_it_over():
-    line = deadline.Line()
+    line = deadline.Connection()
     ours, theirs = socket.socketpair()
     line.take(ours)
     with theirs, socket.socket(fileno=ours.detach()) as moved:

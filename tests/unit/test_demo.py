@@ -1,20 +1,13 @@
-"""The demonstration's parts that need no night: the growing copy, the table, the directory it may clear."""
+"""The demonstration's parts that need no night: the growing copy, the directory it may clear."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tell_samples import observed, state
 
 from sedmd.core.config import from_table
 from sedmd.core.errors import SedmError
-from sedmd.simulate.demo import MARK, PATIENCE_S, _prepare, _wait_until_closed, compare, decides, drop, passed
-
-
-@dataclass(frozen=True)
-class Row:
-    quantity: str
-    value: float
-    passed: bool
+from sedmd.simulate.demo import MARK, PATIENCE_S, _prepare, _wait_until_closed, drop
 
 
 def test_a_dropped_frame_is_the_frame(tmp_path):
@@ -22,17 +15,6 @@ def test_a_dropped_frame_is_the_frame(tmp_path):
     source.write_bytes(bytes(range(256)) * 3 + b"x")
     drop(source, target, pieces=3, pause_s=0)
     assert target.read_bytes() == source.read_bytes()
-
-
-def test_rows_of_the_score_may_be_dataclasses_or_mappings():
-    rows = [Row("flux", 0.012345, True), {"quantity": "flexure", "value": 0.2, "passed": False}]
-    assert compare(rows).splitlines() == [
-        "  quantity  value    passed",
-        "  flux      0.01235  yes",
-        "  flexure   0.2      NO",
-    ]
-    assert [passed(row) for row in rows] == [True, False]
-    assert compare([]) == "  (nothing to compare)"
 
 
 def test_only_an_earlier_demo_is_cleared(tmp_path):
@@ -48,22 +30,15 @@ def test_only_an_earlier_demo_is_cleared(tmp_path):
     assert (tmp_path / "demo" / MARK).exists()
 
 
-def test_the_verdict_rests_on_what_one_night_can_tell():
-    assert decides({"what": "flux in 20 nm bins, largest error", "passed": False})
-    assert decides({"what": "fate", "where": "ifu20190612_04_11_25"})
-    assert not decides({"what": "scattered light, median error", "passed": False})
-    assert decides({"passed": False}), "a row that does not say what it is must not pass unseen"
-
-
 def waiting(monkeypatch, states):
     """Wait for a night whose snapshots these are; seconds of the clock that went by."""
     told, seconds = iter(states), [0.0]
 
     def look(*_, **__):
-        state = next(told)
-        if isinstance(state, SedmError):
-            raise state
-        return state
+        found = next(told)
+        if isinstance(found, SedmError):
+            raise found
+        return found
 
     monkeypatch.setattr("sedmd.simulate.demo.snapshot", look)
 
@@ -80,8 +55,7 @@ def waiting(monkeypatch, states):
 
 
 def snapshots(*done, closed=False):
-    empty = dict.fromkeys(("calibrations", "running", "due", "waiting"), ())
-    return [{**empty, "frames": {}, "targets": [{"state": one}], "closed": closed, "idle": closed} for one in done]
+    return [state(observed("x", f"{step} waiting"), closed=closed, idle=closed) for step in done]
 
 
 def test_a_slow_machine_is_waited_for_while_something_comes_of_it(monkeypatch):

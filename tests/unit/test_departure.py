@@ -5,17 +5,17 @@ from itertools import permutations
 
 import pytest
 
-from sedmd.plan.geometry_change import TRACES_FIGURES, WAVELENGTH_FIGURES, Geometry, geometry_changes
+from sedmd.plan.geometry_change import TRACES_FIGURES, WAVELENGTH_FIGURES, NightGeometry, geometry_changes
 
-NAMES = [field.name for field in fields(Geometry)]
-#: As measured on simulated mini nights: profile and seed -> the fields of `Geometry` in their order.
+NAMES = [field.name for field in fields(NightGeometry)]
+#: As measured on simulated mini nights: profile and seed -> the fields of `NightGeometry` in their order.
 MEASURED = {
     ("kpy", 1): (1923, 1689, 50.411, 17.08, 990.7, 1022.8, 3.48, 3.04, 15.563, 29.186, 43.687, 17),
     ("kpy", 7): (1918, 1689, 50.438, 17.07, 989.9, 1024.9, 3.43, 2.99, 15.591, 29.250, 43.843, 17),
     ("pysedm", 1): (1762, 1627, 50.079, 25.55, 980.9, 997.6, 3.19, 2.72, 16.147, 28.881, 40.403, 18),
     ("shifted", 1): (1767, 1628, 50.461, 8.31, 1000.7, 1017.9, 3.66, 3.61, 16.835, 31.213, 46.712, 16),
 }
-NIGHTS = {night: Geometry(**dict(zip(NAMES, values, strict=True))) for night, values in MEASURED.items()}
+NIGHTS = {night: NightGeometry(**dict(zip(NAMES, values, strict=True))) for night, values in MEASURED.items()}
 KPY = NIGHTS["kpy", 1]
 PAIRS = list(permutations(NIGHTS, 2))
 
@@ -86,9 +86,9 @@ def test_turn_by_a_sixth_is_the_same_lattice():
 
 def test_unknown_figures_are_not_compared():
     assert (
-        geometry_changes(Geometry(), KPY)
-        == geometry_changes(KPY, Geometry())
-        == geometry_changes(Geometry(), Geometry())
+        geometry_changes(NightGeometry(), KPY)
+        == geometry_changes(KPY, NightGeometry())
+        == geometry_changes(NightGeometry(), NightGeometry())
         == ()
     )
 
@@ -96,11 +96,11 @@ def test_unknown_figures_are_not_compared():
 def test_geometry_of_the_figures_of_both_steps():
     traces = {figure: 1.0 + i for i, figure in enumerate(TRACES_FIGURES.values())}
     wavelength = {figure: 10.0 + i for i, figure in enumerate(WAVELENGTH_FIGURES.values())}
-    made = Geometry.from_figures(traces | {"rms [px]": 0.1}, wavelength)
+    made = NightGeometry.from_figures(traces | {"rms [px]": 0.1}, wavelength)
     assert made.spaxels == 1.0 and made.trace_fwhm_px == 7.0 and made.line_fwhm_px == 10.0 and made.lines == 14.0
     assert None not in {getattr(made, name) for name in NAMES}
 
 
 @pytest.mark.parametrize("value", [None, "many", float("nan"), float("inf"), True, [1]])
 def test_what_is_no_number_is_unknown(value):
-    assert Geometry.from_figures({"spaxels": value}, {}) == Geometry()
+    assert NightGeometry.from_figures({"spaxels": value}, {}) == NightGeometry()

@@ -7,7 +7,7 @@ import pytest
 
 from sedmd.core.config import from_table
 from sedmd.daemon import disk
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 MB = 1_000_000
@@ -25,7 +25,7 @@ class Disks:
         }
         self.left = {self.redux: 100 * MB, self.state: 5000 * MB}
         self.log = io.StringIO()
-        report = Report(clock=lambda: NOW, stream=self.log, journal=False)
+        report = EventLog(clock=lambda: NOW, stream=self.log, journal=False)
         self.seconds = 0.0
         settings = from_table(table, origin="", base=tmp_path)
         self.gate = disk.DiskGate(settings, report, monotonic=lambda: self.seconds)

@@ -30,7 +30,7 @@ from sedmd.observation.noted_decisions import saved_files, take_decisions
 from sedmd.observation.own_files import known_files, why_foreign
 from sedmd.observation.saved import step_of
 from sedmd.products.fitsio import ProductFault, read_checked
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 
 from .test_after_spectra import spectrum
 from .test_verdicts import decision
@@ -377,7 +377,7 @@ def test_nothing_is_written_through_what_is_no_file(night, kind, tmp_path):
             lay(night, name, kind)
             (night / ".pipe").unlink(missing_ok=True)
             (night / ".other").unlink(missing_ok=True)
-    Report(clock=lambda: NOW, redux_root=tmp_path, stream=None).event(NIGHT, "step", "x", "text")
+    EventLog(clock=lambda: NOW, redux_root=tmp_path, stream=None).event(NIGHT, "step", "x", "text")
     journal = Journal(tmp_path)
     journal.write(NIGHT, "frame", path="x")
     assert victim.read_text() == "mine"
@@ -386,7 +386,7 @@ def test_nothing_is_written_through_what_is_no_file(night, kind, tmp_path):
 
 def test_a_name_cannot_forge_a_line_of_the_log(night, tmp_path):
     out = io.StringIO()
-    report = Report(clock=lambda: NOW, redux_root=tmp_path, stream=out)
+    report = EventLog(clock=lambda: NOW, redux_root=tmp_path, stream=out)
     report.event(NIGHT, "frame", "x\n2019-06-12 13:00:00 UT  service stopped", "a\x1b[2Jb\udc80")
     assert len(out.getvalue().splitlines()) == len((night / "sedmd.log").read_text().splitlines()) == 1
     assert "\x1b" not in out.getvalue()

@@ -12,7 +12,7 @@ from night.raw_night import SHAPE, cards, frame_bytes, raw
 from sedmd.raw.fitsfile import primary_extent
 from sedmd.raw.frame_order import split_duplicates
 from sedmd.raw.frames import read_frame
-from sedmd.raw.identity import Identity
+from sedmd.raw.identity import Checksums
 
 START = datetime(2019, 6, 12, 4, tzinfo=UTC)
 CARDS = cards(START, "x")
@@ -46,13 +46,13 @@ def test_another_value_makes_another_frame_with_the_same_pixels(tmp_path, change
 
 
 def test_other_pixels_make_another_frame():
-    assert Identity.of(CARDS, b"one").whole != Identity.of(CARDS, b"two").whole
+    assert Checksums.of(CARDS, b"one").whole != Checksums.of(CARDS, b"two").whole
 
 
 def test_cards_of_the_file_are_not_counted():
     header = dict(fits.PrimaryHDU().header) | {"CHECKSUM": "abc", "ZNAXIS1": 4, "OBJECT": "x"}
-    assert Identity.of(header, b"").n_cards == 1
-    assert Identity.of(header, b"").whole == Identity.of({"OBJECT": "x"}, b"").whole
+    assert Checksums.of(header, b"").n_cards == 1
+    assert Checksums.of(header, b"").whole == Checksums.of({"OBJECT": "x"}, b"").whole
 
 
 def test_of_two_copies_the_one_with_the_fuller_header_is_used(tmp_path):

@@ -15,7 +15,7 @@ from sedmd.core.config import from_table
 from sedmd.core.job import Job, Outcome
 from sedmd.daemon.intake import Intake
 from sedmd.ledger.ledger import Ledger
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 
 NOW = datetime(2019, 6, 12, 8, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def intake(tmp_path, watch, told, monkeypatch):
         made = Intake(
             settings=settings,
             ledger=ledger,
-            report=Report(clock=lambda: NOW, stream=told),
+            report=EventLog(clock=lambda: NOW, stream=told),
             on_frame=rows.append,
             clock=lambda: NOW,
             monotonic=watch,
@@ -141,7 +141,7 @@ def test_a_job_that_gave_up_on_a_frame_that_moved_is_tried_again(intake, watch):
     path = put(intake, "20190612/ifu20190612_04_00_00.fits")
     turn(intake, watch)
     turn(intake, watch)
-    (row,) = intake.ledger.frames("20190612")
+    (row,) = intake.ledger.frames.of_night("20190612")
     other = [("raw", "0" * 64)]
     for key, state, inputs in (
         ("gave up", "failed", [("raw", row.frame.checksum)]),
@@ -150,13 +150,13 @@ def test_a_job_that_gave_up_on_a_frame_that_moved_is_tried_again(intake, watch):
         ("of another", "failed", other),
     ):
         job = Job(step="cube", night="20190612", label=key, inputs={}, outputs={})
-        intake.ledger.start(key, job, inputs=inputs)
-        intake.ledger.finish(key, job, Outcome(state="transient", reason="no such file"), state=state)
+        intake.ledger.jobs.start(key, job, inputs=inputs)
+        intake.ledger.jobs.finish(key, job, Outcome(state="transient", reason="no such file"), state=state)
     path.rename(path.with_name("ifu20190612_04_00_00_b.fits"))
     turn(intake, watch)
     turn(intake, watch)
-    assert [row.path.name for row in intake.ledger.frames("20190612")] == ["ifu20190612_04_00_00_b.fits"]
-    assert set(intake.ledger.records("20190612")) == {"is at fault", "of another"}
+    assert [row.path.name for row in intake.ledger.frames.of_night("20190612")] == ["ifu20190612_04_00_00_b.fits"]
+    assert set(intake.ledger.jobs.records("20190612")) == {"is at fault", "of another"}
 
 
 def test_an_empty_root_where_nights_were_is_an_unmounted_one(intake, watch, told):
@@ -237,7 +237,7 @@ def test_an_old_night_that_woke_is_awake_after_a_restart_too(intake, watch, told
     again = Intake(
         settings=intake.settings,
         ledger=intake.ledger,
-        report=Report(clock=lambda: NOW, stream=told),
+        report=EventLog(clock=lambda: NOW, stream=told),
         on_frame=lambda row: None,
         clock=lambda: NOW,
         monotonic=watch,
@@ -247,7 +247,7 @@ def test_an_old_night_that_woke_is_awake_after_a_restart_too(intake, watch, told
     again.sleep_night("20150102")
     again.scan()
     assert [folder.name for folder in again.sight.folders] == ["20190611", "20190612"]
-    assert intake.ledger.nights_marked("awake") == set()
+    assert intake.ledger.marks.nights("awake") == set()
 
 
 def test_a_night_that_the_last_service_did_not_finish_is_taken_up_again(intake, watch, told):
@@ -255,13 +255,13 @@ def test_a_night_that_the_last_service_did_not_finish_is_taken_up_again(intake, 
     put(intake, early.place, early.content)
     turn(intake, watch)
     turn(intake, watch)
-    assert intake.ledger.nights() == ["20190605"]
+    assert intake.ledger.frames.nights() == ["20190605"]
     for night in ("20190610", "20190611", "20190612"):
         put(intake, f"{night}/ifu{night}_04_00_00.fits")
     again = Intake(
         settings=intake.settings,
         ledger=intake.ledger,
-        report=Report(clock=lambda: NOW, stream=told),
+        report=EventLog(clock=lambda: NOW, stream=told),
         on_frame=lambda row: None,
         clock=lambda: NOW,
         monotonic=watch,
@@ -326,7 +326,10 @@ def take_all(intake, watch):
 
 
 def in_ledger(intake):
-    return {row.path.name: (row.state, row.frame and row.frame.checksum) for row in intake.ledger.frames("20190612")}
+    return {
+        row.path.name: (row.state, row.frame and row.frame.checksum)
+        for row in intake.ledger.frames.of_night("20190612")
+    }
 
 
 def test_a_frame_that_is_gzipped_in_place_is_the_same_frame(intake, watch):
@@ -364,8 +367,8 @@ def test_a_copy_with_a_completed_header_takes_the_place_of_the_first(intake, wat
 def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch, together):
     path = put(intake, "20190612/ifu20190612_04_00_00.fits")
     take_all(intake, watch)
-    (row,) = intake.ledger.frames("20190612")
-    intake.ledger.set_frame_state(row, "forgotten", "left out by ann")
+    (row,) = intake.ledger.frames.of_night("20190612")
+    intake.ledger.frames.set_state(row, "forgotten", "left out by ann")
     intake.exclude(path)
     packed = path.with_name(path.name + ".gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -375,7 +378,7 @@ def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch, t
     take_all(intake, watch)
     intake.drop_moved("20190612")
     assert in_ledger(intake) == {packed.name: ("forgotten", None)}
-    intake.ledger.drop_frame(*intake.ledger.frames("20190612"), "read again")
+    intake.ledger.frames.drop(*intake.ledger.frames.of_night("20190612"), "read again")
     intake.forget_known(packed)
     take_all(intake, watch)
     assert [state for state, _ in in_ledger(intake).values()] == ["good"], "retry takes it back"
@@ -394,7 +397,7 @@ def test_a_header_that_is_completed_in_place_is_read_again(intake, watch):
     os.utime(path, ns=(10**18, 10**18))
     take_all(intake, watch)
     assert [row.frame.airmass for row in intake.rows] == [None, 1.1]
-    assert len(intake.ledger.frames("20190612")) == 1
+    assert len(intake.ledger.frames.of_night("20190612")) == 1
 
 
 UNFINISHED = dict.fromkeys(("OBJECT", "NAME", "AIRMASS", "DOMEST", "LAMPCUR", "JD", "ABPAIR"))
@@ -439,7 +442,7 @@ def test_a_frame_whose_header_never_comes_is_taken_as_it_is_and_read_again_when_
     path.unlink()
     take_all(intake, watch)
     assert [row.frame.name for row in intake.rows[1:]] == ["x"]
-    assert [path.name for path in intake.ledger.known_files()] == [full.name]
+    assert [path.name for path in intake.ledger.frames.known_files()] == [full.name]
 
 
 def test_a_header_that_was_never_finished_long_ago_is_not_waited_for(intake, watch):

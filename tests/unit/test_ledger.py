@@ -49,35 +49,35 @@ def row(**changes) -> FrameRow:
 
 
 def test_frames_come_back_as_they_went_in(ledger):
-    ledger.put_frame(row())
-    ledger.put_frame(row(path=Path("/raw/20190612/bad.fits"), frame=None))
-    bad, good = ledger.frames("20190612")
+    ledger.frames.put(row())
+    ledger.frames.put(row(path=Path("/raw/20190612/bad.fits"), frame=None))
+    bad, good = ledger.frames.of_night("20190612")
     assert good == row()
     assert (bad.state, bad.reason, bad.frame) == ("quarantined", "it is cut", None)
-    assert ledger.frames("20190613") == []
-    assert ledger.nights() == ["20190612"]
-    assert ledger.known_files()[good.path] == KnownFile(size=8400960, mtime_ns=17, rules="r", state="good")
-    assert set(ledger.known_files(Path("/raw/20190612"))) == {good.path, bad.path}
-    assert ledger.known_files(Path("/raw/2019061")) == {}
+    assert ledger.frames.of_night("20190613") == []
+    assert ledger.frames.nights() == ["20190612"]
+    assert ledger.frames.known_files()[good.path] == KnownFile(size=8400960, mtime_ns=17, rules="r", state="good")
+    assert set(ledger.frames.known_files(Path("/raw/20190612"))) == {good.path, bad.path}
+    assert ledger.frames.known_files(Path("/raw/2019061")) == {}
 
 
 def test_a_frame_put_twice_is_one_frame(ledger):
-    ledger.put_frame(row())
-    ledger.put_frame(row(mtime_ns=18))
-    (only,) = ledger.frames()
+    ledger.frames.put(row())
+    ledger.frames.put(row(mtime_ns=18))
+    (only,) = ledger.frames.all()
     assert only.mtime_ns == 18
 
 
 def test_life_of_a_job(ledger):
-    ledger.start("k", JOB)
-    assert ledger.records("20190612")["k"].state == "running"
+    ledger.jobs.start("k", JOB)
+    assert ledger.jobs.records("20190612")["k"].state == "running"
     again = NOW + timedelta(minutes=1)
-    ledger.finish("k", JOB, Outcome(state="transient", reason="disk"), state="retry", not_before=again)
-    record = ledger.records("20190612")["k"]
+    ledger.jobs.finish("k", JOB, Outcome(state="transient", reason="disk"), state="retry", not_before=again)
+    record = ledger.jobs.records("20190612")["k"]
     assert (record.state, record.reason, record.tries, record.not_before) == ("retry", "disk", 1, again)
-    ledger.start("k", JOB)
-    ledger.finish("k", JOB, DONE, state="done")
-    (job,) = ledger.jobs("20190612")
+    ledger.jobs.start("k", JOB)
+    ledger.jobs.finish("k", JOB, DONE, state="done")
+    (job,) = ledger.jobs.of_night("20190612")
     assert (job.state, job.tries, job.seconds, job.figures, job.warnings) == (
         "done",
         2,
@@ -85,66 +85,66 @@ def test_life_of_a_job(ledger):
         {"rms": 1.5, "n": 5},
         ("a warning",),
     )
-    assert ledger.products("20190612") == {"bias0.1.fits": "k"}
-    assert ledger.product_files("20190612") == {PRODUCT.path: (3, 5, "ab")}
-    assert [text for *_, text in ledger.story("bias 0.1")] == ["bias retry: disk", "bias done in 2.0 s"]
+    assert ledger.products.by_name("20190612") == {"bias0.1.fits": "k"}
+    assert ledger.products.files("20190612") == {PRODUCT.path: (3, 5, "ab")}
+    assert [text for *_, text in ledger.events.story("bias 0.1")] == ["bias retry: disk", "bias done in 2.0 s"]
 
 
 def test_interrupted_jobs_become_due(ledger):
-    ledger.start("k", JOB)
-    assert ledger.release_running() == 1
-    assert ledger.records("20190612") == {}
-    ledger.start("k", JOB)
-    ledger.release("k")
-    assert ledger.records("20190612") == {}
+    ledger.jobs.start("k", JOB)
+    assert ledger.jobs.release_running() == 1
+    assert ledger.jobs.records("20190612") == {}
+    ledger.jobs.start("k", JOB)
+    ledger.jobs.release("k")
+    assert ledger.jobs.records("20190612") == {}
 
 
 def test_a_job_stopped_on_its_second_try_keeps_its_first(ledger):
-    ledger.start("k", JOB)
-    ledger.finish("k", JOB, Outcome(state="transient", reason="disk"), state="retry")
-    ledger.start("k", JOB)
-    ledger.release("k")
-    record = ledger.records("20190612")["k"]
+    ledger.jobs.start("k", JOB)
+    ledger.jobs.finish("k", JOB, Outcome(state="transient", reason="disk"), state="retry")
+    ledger.jobs.start("k", JOB)
+    ledger.jobs.release("k")
+    record = ledger.jobs.records("20190612")["k"]
     assert (record.state, record.tries, record.not_before) == ("retry", 1, None)
 
 
 def test_failures_are_forgotten_on_request_but_quarantine_is_not(ledger):
     for key, state in (("a", "failed"), ("b", "quarantined"), ("c", "retry")):
-        ledger.start(key, JOB)
-        ledger.finish(key, JOB, Outcome(state=state, reason="r"), state=state)
-    assert ledger.forget_failures(["20190612"]) == 2
-    assert list(ledger.records("20190612")) == ["b"]
+        ledger.jobs.start(key, JOB)
+        ledger.jobs.finish(key, JOB, Outcome(state=state, reason="r"), state=state)
+    assert ledger.jobs.forget_failures(["20190612"]) == 2
+    assert list(ledger.jobs.records("20190612")) == ["b"]
 
 
 def test_products_can_be_forgotten(ledger):
-    ledger.start("k", JOB)
-    ledger.finish("k", JOB, DONE, state="done")
-    ledger.forget_product(PRODUCT.path, "20190612", "the file is gone")
-    assert ledger.products("20190612") == {}
-    assert ledger.story("bias0.1.fits")[0][3] == "the file is gone"
+    ledger.jobs.start("k", JOB)
+    ledger.jobs.finish("k", JOB, DONE, state="done")
+    ledger.products.forget(PRODUCT.path, "20190612", "the file is gone")
+    assert ledger.products.by_name("20190612") == {}
+    assert ledger.events.story("bias0.1.fits")[0][3] == "the file is gone"
 
 
 def test_a_failed_transaction_leaves_nothing(ledger):
-    ledger.start("k", JOB)
+    ledger.jobs.start("k", JOB)
     broken = Outcome(
         state="done", products=(PRODUCT, Product(role="x", path=Path("/y"), sha256=None, size=1, mtime_ns=1))
     )
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.finish("k", JOB, broken, state="done")
-    assert ledger.products("20190612") == {}
-    assert ledger.records("20190612")["k"].state == "running"
+        ledger.jobs.finish("k", JOB, broken, state="done")
+    assert ledger.products.by_name("20190612") == {}
+    assert ledger.jobs.records("20190612")["k"].state == "running"
 
 
 def test_the_ledger_survives_its_process(tmp_path):
     path = tmp_path / "ledger.sqlite"
     with Ledger.open(path, clock=lambda: NOW) as first:
-        first.put_frame(row())
-        first.start("k", JOB)
+        first.frames.put(row())
+        first.jobs.start("k", JOB)
     with Ledger.open(path, clock=lambda: NOW, read_only=True) as second:
-        assert second.frames()[0].frame.kind is Kind.SCIENCE
-        assert second.records("20190612")["k"].state == "running"
+        assert second.frames.all()[0].frame.kind is Kind.SCIENCE
+        assert second.jobs.records("20190612")["k"].state == "running"
         with pytest.raises(LedgerFull, match="readonly"):
-            second.note("n", "s", "t")
+            second.events.note("n", "s", "t")
 
 
 def test_a_ledger_that_takes_one_page_but_has_no_room_is_not_called_well(tmp_path, ledger, monkeypatch):
@@ -162,9 +162,9 @@ def test_a_ledger_that_takes_one_page_but_has_no_room_is_not_called_well(tmp_pat
 
 
 def test_versions_of_the_steps(ledger):
-    ledger.put_versions({"bias": 1, "flat": "2b"})
-    ledger.put_versions({"bias": 2})
-    assert ledger.versions() == {"bias": "2"}
+    ledger.jobs.put_versions({"bias": 1, "flat": "2b"})
+    ledger.jobs.put_versions({"bias": 2})
+    assert ledger.jobs.versions() == {"bias": "2"}
 
 
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_content(tmp_path):
@@ -177,8 +177,8 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_content(tmp_path):
     with pytest.raises(LedgerError, match="start the service to migrate it"):
         Ledger.open(path, clock=lambda: NOW, read_only=True)
     with Ledger.open(path, clock=lambda: NOW) as ledger:
-        assert ledger.story("s")[0][3] == "old"
-        assert ledger.versions() == {}
+        assert ledger.events.story("s")[0][3] == "old"
+        assert ledger.jobs.versions() == {}
 
 
 def test_no_ledger_newer_or_other_than_ours(tmp_path):
@@ -195,10 +195,10 @@ def test_no_ledger_newer_or_other_than_ours(tmp_path):
 
 
 def test_story_finds_parts_of_names_and_takes_wildcards_literally(ledger):
-    ledger.note("20190612", "M_31", "one")
-    ledger.note("20190612", "Mx31", "two")
-    assert [text for *_, text in ledger.story("M_31")] == ["one"]
-    assert ledger.story("%") == []
+    ledger.events.note("20190612", "M_31", "one")
+    ledger.events.note("20190612", "Mx31", "two")
+    assert [text for *_, text in ledger.events.story("M_31")] == ["one"]
+    assert ledger.events.story("%") == []
 
 
 def test_a_ledger_of_the_second_version_keeps_its_jobs_and_defers_what_was_incomplete(tmp_path):
@@ -215,52 +215,52 @@ def test_a_ledger_of_the_second_version_keeps_its_jobs_and_defers_what_was_incom
     connection.commit()
     connection.close()
     with Ledger.open(path, clock=lambda: NOW) as ledger:
-        assert ledger.records("20190612")["k"].state == "done"
-        assert ledger.jobs("20190612")[0].inputs == ()
-        assert ledger.frames("20190612")[0].state == "deferred"
-        assert ledger.requests() == []
+        assert ledger.jobs.records("20190612")["k"].state == "done"
+        assert ledger.jobs.of_night("20190612")[0].inputs == ()
+        assert ledger.frames.of_night("20190612")[0].state == "deferred"
+        assert ledger.requests.open() == []
 
 
 def test_who_lost_a_job_books_nothing(ledger):
-    ledger.start("k", JOB, owner="first", lease_until=NOW)
-    assert not ledger.finish("k", JOB, DONE, state="done", owner="second")
-    assert ledger.records("20190612")["k"].state == "running"
-    assert ledger.products("20190612") == {}
-    assert ledger.finish("k", JOB, DONE, state="done", owner="first")
-    assert not ledger.finish("k", JOB, DONE, state="failed", owner="first"), "a job ends once"
-    assert ledger.records("20190612")["k"].state == "done"
+    ledger.jobs.start("k", JOB, owner="first", lease_until=NOW)
+    assert not ledger.jobs.finish("k", JOB, DONE, state="done", owner="second")
+    assert ledger.jobs.records("20190612")["k"].state == "running"
+    assert ledger.products.by_name("20190612") == {}
+    assert ledger.jobs.finish("k", JOB, DONE, state="done", owner="first")
+    assert not ledger.jobs.finish("k", JOB, DONE, state="failed", owner="first"), "a job ends once"
+    assert ledger.jobs.records("20190612")["k"].state == "done"
 
 
 def test_jobs_of_dead_owners_and_expired_leases_become_due(ledger):
-    ledger.start("mine", JOB, owner="me", lease_until=NOW + timedelta(hours=1))
-    ledger.start("theirs", JOB, owner="dead", lease_until=NOW + timedelta(hours=1))
-    assert ledger.release_running(owner="me") == 1
-    assert list(ledger.records("20190612")) == ["mine"]
-    assert ledger.release_running(expired_at=NOW) == 0
-    assert ledger.release_running(expired_at=NOW + timedelta(hours=2)) == 1
-    assert ledger.records("20190612") == {}
+    ledger.jobs.start("mine", JOB, owner="me", lease_until=NOW + timedelta(hours=1))
+    ledger.jobs.start("theirs", JOB, owner="dead", lease_until=NOW + timedelta(hours=1))
+    assert ledger.jobs.release_running(owner="me") == 1
+    assert list(ledger.jobs.records("20190612")) == ["mine"]
+    assert ledger.jobs.release_running(expired_at=NOW) == 0
+    assert ledger.jobs.release_running(expired_at=NOW + timedelta(hours=2)) == 1
+    assert ledger.jobs.records("20190612") == {}
 
 
 def test_requests_are_answered_once_and_marks_stay_until_taken_back(ledger):
-    number = ledger.ask("redo", "20190612", "x", "ann")
-    (request,) = ledger.requests()
+    number = ledger.requests.ask("redo", "20190612", "x", "ann")
+    (request,) = ledger.requests.open()
     assert (request.number, request.verb, request.subject, request.who) == (number, "redo", "x", "ann")
-    assert ledger.answer_to(number) is None
-    ledger.answer(number, "done")
-    assert ledger.requests() == []
-    assert ledger.answer_to(number) == "done"
-    ledger.mark("hold", "20190612", "x", "by ann")
-    ledger.mark("hold", "20190612", "x", "by bob")
-    (mark,) = ledger.marks("20190612", "hold")
+    assert ledger.requests.answer_to(number) is None
+    ledger.requests.answer(number, "done")
+    assert ledger.requests.open() == []
+    assert ledger.requests.answer_to(number) == "done"
+    ledger.marks.put("hold", "20190612", "x", "by ann")
+    ledger.marks.put("hold", "20190612", "x", "by bob")
+    (mark,) = ledger.marks.of_night("20190612", "hold")
     assert mark.text == "by bob"
-    assert ledger.unmark("hold", "20190612", "x")
-    assert not ledger.unmark("hold", "20190612", "x")
+    assert ledger.marks.remove("hold", "20190612", "x")
+    assert not ledger.marks.remove("hold", "20190612", "x")
 
 
 def test_the_nights_of_many_frames(ledger):
     for night in ("20190611", "20190612", "20200101", ""):
         for number in range(3):
-            ledger.put_frame(row(path=Path(f"/raw/{night or 'x'}/ifu_{number}.fits"), night=night))
-    assert ledger.nights() == ["20190611", "20190612", "20200101"]
-    assert ledger.last_arrival("20190612") == NOW
-    assert ledger.last_arrival("20190613") is None
+            ledger.frames.put(row(path=Path(f"/raw/{night or 'x'}/ifu_{number}.fits"), night=night))
+    assert ledger.frames.nights() == ["20190611", "20190612", "20200101"]
+    assert ledger.frames.last_arrival("20190612") == NOW
+    assert ledger.frames.last_arrival("20190613") is None

@@ -163,10 +163,10 @@ def test_who_holds_the_ledger_is_named_and_waited_for_a_moment_only(tmp_path, ot
     with Ledger.open(path, clock=lambda: NOW, wait_s=0.05) as ledger:
         process = other(WRITE, path)
         with pytest.raises(LedgerFull, match=rf"process {process.pid} \(python.*\) holds it; expected it for a moment"):
-            ledger.note("20190612", "x", "text")
+            ledger.events.note("20190612", "x", "text")
         process.stdin.close()
         process.wait(30)
-        ledger.note("20190612", "x", "text")
+        ledger.events.note("20190612", "x", "text")
 
 
 def test_who_only_reads_stops_nobody(tmp_path):
@@ -175,7 +175,7 @@ def test_who_only_reads_stops_nobody(tmp_path):
         reader = sqlite3.connect(path, isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM event").fetchall()
-        ledger.note("20190612", "x", "text")
+        ledger.events.note("20190612", "x", "text")
         reader.close()
 
 

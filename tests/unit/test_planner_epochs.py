@@ -8,7 +8,9 @@ from sedmd.ledger.records import Record
 from sedmd.plan.plan import State
 from sedmd.plan.planner import plan_night
 from sedmd.raw.frames import Kind
-from sedmd.run.status import _target_line, _unused
+from sedmd.run.states import ExtractionFigures, TargetState
+from sedmd.run.status import _unused
+from sedmd.run.status_text import target_line
 
 from .test_night import make
 from .test_planner import carry_out, context, states
@@ -354,36 +356,27 @@ def test_a_set_of_the_morning_changes_nothing():
 def test_the_status_names_what_did_not_serve_in_a_line_for_each_reason():
     older = [frame for frame in calibrations(MIDNIGHT) if frame.kind is not Kind.BIAS]
     plan, _, _ = carry_out([*calibrations(MIDNIGHT, first=80), *older])
-    assert _unused(plan) == [
-        {
-            "kind": str(kind),
-            "frames": f"ifu20211018_00_{minute}_00 to ifu20211018_0{(minute + 4) // 60}_{(minute + 4) % 60:02}_00",
-            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used",
-        }
+    found = [(one.kind, one.span, one.reason) for one in _unused(plan)]
+    why = "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used"
+    assert found == [
+        (str(kind), f"ifu20211018_00_{minute}_00 to ifu20211018_0{(minute + 4) // 60}_{(minute + 4) % 60:02}_00", why)
         for kind, minute in zip(LAMPS[:3], (30, 40, 50), strict=True)
-    ] + [
-        {
-            "kind": "Cd",
-            "frames": "ifu20211018_01_00_00 to ifu20211018_01_04_00",
-            "reason": "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used",
-        }
-    ]
+    ] + [("Cd", "ifu20211018_01_00_00 to ifu20211018_01_04_00", why)]
 
 
 @pytest.mark.parametrize("half", ["", "B"])
 def test_the_status_tells_half_of_a_pair_from_a_single(half):
-    line = _target_line(
-        {
-            "name": "x_obs1",
-            "exptime_s": 900.0,
-            "airmass": 1.2,
-            "state": "spectrum",
-            "reason": "",
-            "note": "",
-            "half_of_pair": half,
-            "figures": {"S/N": 12.0, "quality": 2, "confidence": 0.99},
-            "decision": None,
-        }
+    target = TargetState(
+        name="x_obs1",
+        target="x",
+        exptime_s=900.0,
+        airmass=1.2,
+        step="calibrate",
+        state=State.DONE,
+        calibrated=True,
+        half_of_pair=half,
+        figures=ExtractionFigures.of({"S/N": 12.0, "quality": 2, "confidence": 0.99}),
     )
-    said = "S/N 12.0, 2 acceptable, 99 % sure"
+    line = target_line(target)
+    said = "S/N 12.0, 2 acceptable, confidence 99 %"
     assert line.endswith(f"spectrum           only [B] of a pair; {said}" if half else f"spectrum           {said}")

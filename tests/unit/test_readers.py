@@ -19,7 +19,7 @@ from sedmd.daemon.intake import Intake
 from sedmd.host.isolated import Died
 from sedmd.ledger.ledger import Ledger
 from sedmd.run import readers as module
-from sedmd.run.event_log import Report
+from sedmd.run.event_log import EventLog
 from sedmd.run.readers import Readers, StillReading
 
 from . import misreaders
@@ -202,7 +202,7 @@ def test_frames_that_kill_their_reader_are_quarantined_and_the_good_ones_beside_
         intake = Intake(
             settings=settings,
             ledger=ledger,
-            report=Report(clock=lambda: NOW, stream=io.StringIO()),
+            report=EventLog(clock=lambda: NOW, stream=io.StringIO()),
             on_frame=rows.append,
             clock=lambda: NOW,
             readers=readers,

@@ -12,7 +12,7 @@ import pytest
 
 from sedmd.host.unit_file import last, parse_unit
 from sedmd.reduce.numeric import machine_code as kept
-from sedmd.reduce.numeric.compiled import Place, compiled, places
+from sedmd.reduce.numeric.compiled import CodeCache, compiled, places
 
 
 @compiled("float64(float64[::1], float64)")
@@ -197,5 +197,5 @@ def test_a_full_disk_is_no_fault(monkeypatch, tmp_path):
     names = {"__name__": "typed"}
     exec(compile(path.read_text(), str(path), "exec"), names)
     assert compiled("int64(int64)")(names["g"])(1) == 2
-    assert places()["typed.g"] == Place(folder=None, loaded=False)
+    assert places()["typed.g"] == CodeCache(folder=None, loaded=False)
     assert not list(tmp_path.rglob("*.nb?"))

@@ -37,8 +37,8 @@ def groups(off):
 
 def solved(off):
     made, centre, row, true = groups(off)
-    coeff, _, _, strain = fit_model(made, ENDS, centre, row)
-    return np.polynomial.polynomial.polyval(XI, coeff.T) - true, strain
+    fitted = fit_model(made, ENDS, centre, row)
+    return np.polynomial.polynomial.polyval(XI, fitted.coeff.T) - true, fitted.strain
 
 
 def test_lines_as_they_are_expected_strain_nothing():
@@ -60,3 +60,48 @@ def test_a_line_taken_for_another_neither_bends_the_solution_nor_condemns_it(mis
 def test_lines_of_another_lamp_are_told_by_the_strain():
     _, strain = solved(rng(8).choice([-1, 1], XI.size) * rng(9).uniform(2, 6, XI.size))
     assert strain > MAX_STRAIN
+
+
+def left_out(off, without=None):
+    made, centre, row, _ = groups(off)
+    if without is not None:
+        made.pop(without)
+    return made, fit_model(made, ENDS, centre, row), centre, row
+
+
+@pytest.mark.parametrize("mistaken", [3, 5, 7])
+def test_a_line_out_of_place_lies_that_far_from_where_the_others_put_it(mistaken):
+    off = np.zeros(XI.size)
+    off[mistaken] = 0.9
+    _, fitted, *_ = left_out(off)
+    pull = np.abs(fitted.left_out) / fitted.left_out_error
+    assert np.argmax(pull) == mistaken and pull[mistaken] > 4
+    assert fitted.left_out[mistaken] == pytest.approx(0.9, abs=2 * fitted.left_out_error[mistaken])
+    others = np.setdiff1d(np.arange(XI.size), mistaken)
+    assert np.all(pull[others] < 4)
+
+
+def test_the_outermost_lines_are_not_held_by_the_others():
+    _, fitted, *_ = left_out(np.zeros(XI.size))
+    inner = np.median(fitted.left_out_error[3:8])
+    assert fitted.left_out_error[0] > 3 * inner and fitted.left_out_error[-1] > 3 * inner
+
+
+def test_left_out_is_what_a_fit_without_the_line_gives():
+    # an inner line and small offsets: no robust weight changes when it goes
+    off = rng(3).normal(0, 0.02, XI.size)
+    made, fitted, *_ = left_out(off)
+    for number in (3, 5, 7):
+        _, rest, *_ = left_out(off, without=number)
+        there = np.polynomial.polynomial.polyval(XI[number], rest.coeff.T)
+        seen = np.median(made[number].column - there)
+        assert fitted.left_out[number] == pytest.approx(seen, abs=0.01)
+
+
+def test_lines_where_they_belong_scatter_as_the_errors_say():
+    pulls = []
+    for seed in range(40):
+        off = rng(100 + seed).normal(0, 0.05, XI.size)
+        _, fitted, *_ = left_out(off)
+        pulls.append(fitted.left_out / fitted.left_out_error)
+    assert 0.7 < np.std(pulls) < 1.1

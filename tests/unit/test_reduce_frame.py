@@ -20,6 +20,7 @@ def lights():
     """Samples, true flux of each, and scattered light: a broad hill on a level, falling to one side."""
     scene = lattice_scene(SHAPE, sigma=4 / 3)
     samples = scene.samples()
+    samples = samples.select((samples.y > 3) & (samples.y < SHAPE[0] - 4))  # on the chip also when they are shifted
     level = rng(11).uniform(150, 900, scene.n)
     colour = 1 + 0.4 * np.sin((samples.x - scene.centre[samples.trace]) / 25.0)
     flux = level[samples.trace] * colour * taper(scene, samples)

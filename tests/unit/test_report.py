@@ -4,7 +4,7 @@ import io
 from datetime import UTC, datetime
 
 from sedmd.core.job import Job, Outcome
-from sedmd.run.event_log import Report, figures
+from sedmd.run.event_log import EventLog, figures
 
 NOW = datetime(2019, 6, 12, 4, 28, 2, tzinfo=UTC)
 JOB = Job(step="flat", night="20190612", label="flat", inputs={}, outputs={})
@@ -12,7 +12,7 @@ JOB = Job(step="flat", night="20190612", label="flat", inputs={}, outputs={})
 
 def lines(tmp_path=None, *, journal=False, verbose=False, outcome=None, state="done"):
     stream = io.StringIO()
-    report = Report(clock=lambda: NOW, redux_root=tmp_path, stream=stream, journal=journal, verbose=verbose)
+    report = EventLog(clock=lambda: NOW, redux_root=tmp_path, stream=stream, journal=journal, verbose=verbose)
     report.started(JOB)
     report.job(JOB, outcome or Outcome(state="done", figures={"rms_px": 0.0123456, "n": 5}, seconds=2.34), state)
     return stream.getvalue().splitlines()

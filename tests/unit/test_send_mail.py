@@ -260,7 +260,7 @@ def test_the_state_of_the_night_without_any_report(tmp_path):
             rules="",
             frame=frame,
         )
-        ledger.put_frame(row)
+        ledger.frames.put(row)
     assert letter(given, NIGHT, now=Clock()()).text.startswith(f"night {NIGHT} (")
 
 

@@ -452,10 +452,10 @@ def test_beside_a_running_service(tmp_path, server, folder, clock):
     given = portal(tmp_path, server)
     state = given.paths.state
     with single_instance(state), Ledger.open(state / "ledger.sqlite", clock=clock) as ledger:
-        ledger.mark("hold", NIGHT, "x", "test")
+        ledger.marks.put("hold", NIGHT, "x", "test")
         assert upload(given, clock)["a"].state == "sent"
-        ledger.unmark("hold", NIGHT, "x")
-        assert any("sent to skyportal" in text for *_, text in ledger.story("a"))
+        ledger.marks.remove("hold", NIGHT, "x")
+        assert any("sent to skyportal" in text for *_, text in ledger.events.story("a"))
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before accept", "after accept"])
@@ -764,7 +764,7 @@ def test_a_withdrawn_spectrum_is_deleted_and_not_sent_again_by_itself(tmp_path, 
     make(folder, "a_obs1", target="a", level=2e-15)
     assert upload(given, clock)["a_obs1"].fresh, "made anew it is another spectrum"
     with Ledger.open(given.paths.state / "ledger.sqlite", clock=clock) as ledger:
-        assert any("withdrawn from skyportal" in text for *_, text in ledger.story("a_obs1"))
+        assert any("withdrawn from skyportal" in text for *_, text in ledger.events.story("a_obs1"))
 
 
 def test_only_what_was_sent_is_deleted(tmp_path, server, folder, clock):

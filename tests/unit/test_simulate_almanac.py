@@ -41,7 +41,7 @@ def test_west_of_the_meridian_the_zenith_lies_east_of_north() -> None:
 
 
 def test_airmass_is_the_secant_at_small_zenith_distances() -> None:
-    place = almanac.Place(hour_angle=0.0, altitude=45.0, azimuth=0.0, parallactic=0.0)
+    place = almanac.SkyPosition(hour_angle=0.0, altitude=45.0, azimuth=0.0, parallactic=0.0)
     assert place.airmass == pytest.approx(np.sqrt(2.0), rel=2e-3)
 
 

@@ -21,11 +21,11 @@ import sedmd
 from sedmd.core.errors import ConfigError, SedmError
 from sedmd.simulate import (
     PROFILES,
-    Exposure,
-    Instrument,
     NightPlan,
+    PlannedExposure,
     Pointing,
-    Source,
+    SimulatedInstrument,
+    SimulatedSource,
     build_instrument,
     exposure_of,
     load_profile,
@@ -52,7 +52,7 @@ def plan(profile: str = "2017", size: str = "mini", seed: int = 1) -> NightPlan:
 
 
 @cache
-def instrument() -> Instrument:
+def instrument() -> SimulatedInstrument:
     return build_instrument("2017", 1)
 
 
@@ -203,7 +203,7 @@ def test_night_or_profile_may_be_left_open() -> None:
 
 
 # headers ----------------------------------------------------------------------------------------------------------
-def header_of(profile: str, kind: str, **change: Any) -> tuple[Exposure, fits.Header]:
+def header_of(profile: str, kind: str, **change: Any) -> tuple[PlannedExposure, fits.Header]:
     night = plan(profile, "full")
     exposure = replace(night.exposures[index_of(night, kind)], fault="", **change)
     return exposure, build_header(night.instrument.profile, exposure, sunset=night.sunset, sunrise=night.sunrise)
@@ -419,8 +419,8 @@ def test_a_written_frame_is_a_raw_frame(tmp_path: Path) -> None:
 
 def test_electrons_of_a_star_are_photons_times_efficiency_area_and_time() -> None:
     made = instrument()
-    star = Source(name="s", x=0.5, y=0.4, flux=standard_flux("Feige34"))
-    exposure = Exposure(
+    star = SimulatedSource(name="s", x=0.5, y=0.4, flux=standard_flux("Feige34"))
+    exposure = PlannedExposure(
         kind="science", start=2457916.7, object="s", target="s", exptime=100.0, speed=0.1, light="sky", sources=(star,),
         pointings=(Pointing(airmass=1.0, parallactic_deg=0.0),), water_mm=0.0,
     )  # fmt: skip
@@ -438,8 +438,8 @@ def test_electrons_of_a_star_are_photons_times_efficiency_area_and_time() -> Non
 
 def test_one_exposure_by_hand() -> None:
     made = instrument()
-    star = Source(name="s", x=0.0, y=0.0, flux=standard_flux("Feige34"))
-    exposure = Exposure(
+    star = SimulatedSource(name="s", x=0.0, y=0.0, flux=standard_flux("Feige34"))
+    exposure = PlannedExposure(
         kind="science", start=2457916.7, object="s", target="s", exptime=60.0, speed=0.1, light="sky", sources=(star,),
         flexure=(0.5, -0.5),
     )  # fmt: skip
@@ -470,7 +470,7 @@ def test_an_airmass_out_of_reach_is_refused() -> None:
 
 def test_flux_on_the_chip_grows_with_time_and_falls_with_airmass() -> None:
     made = instrument()
-    star = Source(name="s", x=0.0, y=0.0, flux=standard_flux("Feige34"))
+    star = SimulatedSource(name="s", x=0.0, y=0.0, flux=standard_flux("Feige34"))
 
     def electrons(exptime: float, airmass: float) -> float:
         light = lights_of(made, exposure_of(made, (star,), exptime=exptime, airmass=airmass))[-1]

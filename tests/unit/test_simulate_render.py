@@ -5,12 +5,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sedmd.simulate import Exposure, build_instrument, load_profile
+from sedmd.simulate import PlannedExposure, build_instrument, load_profile
 from sedmd.simulate.expose import lights_of
 from sedmd.simulate.optics import Optics, build_optics
 from sedmd.simulate.render import (
     BLOCK,
-    Light,
+    LightComponent,
     column_flux,
     enlarge,
     expected_electrons,
@@ -39,7 +39,7 @@ def only(o: Optics, index: int) -> np.ndarray:
 def test_smooth_light_is_conserved() -> None:
     o = optics()
     continuum = np.exp(-0.5 * ((GRID - 6400.0) / 900.0) ** 2) * 10.0
-    flux = column_flux(o, [Light(continuum=continuum)]).flux.sum(axis=1)
+    flux = column_flux(o, [LightComponent(continuum=continuum)]).flux.sum(axis=1)
     expected = np.trapezoid(continuum * o.throughput(GRID), GRID, axis=1)
     assert np.allclose(flux, expected, rtol=2e-4)
 
@@ -47,7 +47,9 @@ def test_smooth_light_is_conserved() -> None:
 @pytest.mark.parametrize("flexure", [0.0, 0.37, -1.4])
 def test_lines_are_conserved(flexure: float) -> None:
     o = optics()
-    light = Light(line_wavelength=np.array([4046.56, 6500.0, 9045.45]), line_electrons=np.array([100.0, 50.0, 25.0]))
+    light = LightComponent(
+        line_wavelength=np.array([4046.56, 6500.0, 9045.45]), line_electrons=np.array([100.0, 50.0, 25.0])
+    )
     flux = column_flux(o, [light], flexure_x=flexure).flux.sum(axis=1)
     expected = (o.throughput(light.line_wavelength) * light.line_electrons).sum(axis=1)
     assert np.allclose(flux, expected, rtol=1e-6)
@@ -55,7 +57,7 @@ def test_lines_are_conserved(flexure: float) -> None:
 
 def test_electrons_on_the_chip_are_those_in_the_columns() -> None:
     o = optics()
-    columns = column_flux(o, [Light(continuum=np.full(len(GRID), 3.0), factor=inner(o).astype(float))])
+    columns = column_flux(o, [LightComponent(continuum=np.full(len(GRID), 3.0), factor=inner(o).astype(float))])
     image = spread(o, columns)
     assert image.sum(dtype=float) == pytest.approx(columns.flux.sum(), rel=1e-5)
 
@@ -63,7 +65,7 @@ def test_electrons_on_the_chip_are_those_in_the_columns() -> None:
 def test_scattering_neither_makes_nor_loses_light_in_the_middle_of_the_chip() -> None:
     o = optics()
     index = int(np.argmin(np.hypot(o.x0 - 1024, o.y0 - 1024)))
-    light = Light(continuum=np.full(len(GRID), 30.0), factor=only(o, index))
+    light = LightComponent(continuum=np.full(len(GRID), 30.0), factor=only(o, index))
     direct = spread(o, column_flux(o, [light]))
     total = expected_electrons(o, [light]).image
     # the broadest halo (420 px) loses a little over the edges of the chip
@@ -74,7 +76,7 @@ def test_scattering_neither_makes_nor_loses_light_in_the_middle_of_the_chip() ->
 def test_a_line_lands_where_the_optics_and_the_flexure_put_it(dx: float, dy: float) -> None:
     o = optics("shifted")
     index = int(np.nonzero(inner(o))[0][500])
-    light = Light(line_wavelength=np.array([5460.75]), line_electrons=np.array([1e5]), factor=only(o, index))
+    light = LightComponent(line_wavelength=np.array([5460.75]), line_electrons=np.array([1e5]), factor=only(o, index))
     image = spread(o, column_flux(o, [light], flexure_x=dx), flexure_x=dx, flexure_y=dy).astype(float)
     x = float(o.x_of(5460.75)[index])
     y = float(o.y_of(o.x_of(5460.75)[:, None])[index, 0])
@@ -89,7 +91,7 @@ def test_widths_of_core_and_wings() -> None:
     o = optics()
     index = int(np.nonzero(inner(o))[0][300])
     lam = np.array([6500.0])
-    light = Light(line_wavelength=lam, line_electrons=np.array([1e6]), factor=only(o, index))
+    light = LightComponent(line_wavelength=lam, line_electrons=np.array([1e6]), factor=only(o, index))
     image = spread(o, column_flux(o, [light])).astype(float)
     profile = image.sum(axis=1)
     y = float(o.y_of(o.x_of(lam))[index, 0])
@@ -112,7 +114,7 @@ def test_widths_of_core_and_wings() -> None:
 def test_traces_of_neighbours_overlap_through_their_wings() -> None:
     o = optics()
     rows = np.argsort(np.hypot(o.x0 - 1024, o.y0 - 1024))[0]
-    light = Light(continuum=np.full(len(GRID), 100.0), factor=only(o, int(rows)))
+    light = LightComponent(continuum=np.full(len(GRID), 100.0), factor=only(o, int(rows)))
     image = spread(o, column_flux(o, [light]))
     y = round(float(o.y0[rows]))
     centre = image[y, int(o.x0[rows])]
@@ -145,7 +147,7 @@ def test_no_light_no_electrons() -> None:
 def lamp_spectrum(profile: str, lamp: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean over complete spaxels of the electrons per column of a lamp, against wavelength."""
     made = build_instrument(profile, 1)
-    exposure = Exposure(kind=lamp, start=2457916.7, object="", target="", exptime=30.0, speed=0.1, light=lamp)
+    exposure = PlannedExposure(kind=lamp, start=2457916.7, object="", target="", exptime=30.0, speed=0.1, light=lamp)
     columns = column_flux(made.optics, lights_of(made, exposure))
     grid = np.arange(4000.0, 9600.0, 10.0)
     rows = np.nonzero(made.optics.complete())[0][::20]

@@ -19,14 +19,15 @@ from sedmd.reduce.numeric.containers import Cube, Image, Spaxels, Spectrum
 from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
-from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
+from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered
 from sedmd.simulate.render import Expected
-from sedmd.simulate.score import Row, products_of, score_night
+from sedmd.simulate.score import ScoreRow, products_of, score_night
 from sedmd.simulate.score_exposures import line_offsets, score_exposures, without_rows
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
 from sedmd.simulate.score_spectra import BIN_HIGH, BIN_LOW, broad_bins, compare_spectra, pulls
+from sedmd.simulate.score_table import compare, decides
 from sedmd.simulate.score_truth import NightTruth, TrueSource
 from sedmd.simulate.truth import write_frame_truth, write_night_truth
 
@@ -78,7 +79,7 @@ def perfect(plan: NightPlan) -> tuple[TraceSet, WavelengthSolution]:
         n_lines=np.full(n, 12),
         line_sigma=FieldModel(order=0, coefficients=np.array([1.2]), scatter=np.asarray(0.0)),
         line_sigma_slope=0.0,
-        groups=(("Hg", 5460.7, 0.0, 0.01),),
+        groups=(LineGroup("Hg", 5460.7, 0.0, 0.01),),
     )
     t = np.arange(-5.0, 5.01, 0.1)
     traces = Traces(
@@ -99,13 +100,13 @@ def write_calibration(folder: Path, found: TraceSet, solution: WavelengthSolutio
     write_wavelength(folder / "wavelength.fits", solution, found.spaxels, cards={})
 
 
-def value(rows: list[Row], what: str, where: str = "") -> float:
+def value(rows: list[ScoreRow], what: str, where: str = "") -> float:
     (row,) = [row for row in rows if row.what == what and where in row.where]
     assert isinstance(row.value, float)
     return row.value
 
 
-def passed(rows: list[Row], what: str) -> bool:
+def passed(rows: list[ScoreRow], what: str) -> bool:
     return all(row.passed for row in rows if row.what == what)
 
 
@@ -400,3 +401,20 @@ def test_the_only_night_of_a_root_is_taken_and_of_several_one_has_to_be_named(tm
         products_of(tmp_path)
     with pytest.raises(SedmError, match="no night's products here"):
         products_of(tmp_path / "20190613")
+
+
+def test_the_score_is_an_aligned_table():
+    rows = [at_most("flux", "", 0.012345, 0.02), at_most("flexure", "ifu20190612_04_11_25", 0.2, 0.1, "px")]
+    assert compare(rows).splitlines() == [
+        "  what     where                 value    target   unit  passed",
+        "  flux                           0.01235  <= 0.02        yes",
+        "  flexure  ifu20190612_04_11_25  0.2      <= 0.1   px    NO",
+    ]
+    assert compare([]) == "  (nothing to compare)"
+
+
+def test_the_result_rests_on_what_one_night_can_tell():
+    assert decides(at_most("flux in 20 nm bins, largest error", "", 0.3, 0.1))
+    assert decides(shown("fate", "ifu20190612_04_11_25", "final"))
+    assert not decides(at_most("scattered light, median error", "", 0.3, 0.1))
+    assert decides(shown("", "", 1.0)), "a row that does not say what it is must not pass unseen"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sedmd.data import standards
 from sedmd.ledger.records import frame_from_json, frame_to_json
 from sedmd.raw.frames import Frame, Kind, frame_from_header
-from sedmd.raw.standardstar import Place, identify, same_target, separation_arcmin
+from sedmd.raw.standardstar import TelescopePosition, identify, same_target, separation_arcmin
 
 FEIGE34, HZ44 = (standards.STANDARDS[key] for key in ("feige34", "hz44"))
 ELSEWHERE = (179.6, 52.0)
@@ -54,14 +54,16 @@ def test_separation_of_known_directions():
 
 @pytest.mark.parametrize("name", ["STD-Feige34", "FEIGE34", "feige 34", "STD_Feige-34", '"STD-FEIGE34"', "EG71"])
 def test_every_spelling_at_its_place_is_the_star(name):
-    who = identify(name, name, Place(target=at(FEIGE34)))
+    who = identify(name, name, TelescopePosition(target=at(FEIGE34)))
     assert (who.standard, who.star, who.contradiction, who.notes) == (True, "feige34", "", ())
 
 
 @pytest.mark.parametrize("key", [key for key, star in standards.STANDARDS.items() if star.has_spectrum])
 def test_every_tabulated_star_is_itself_at_its_place(key):
     star = standards.STANDARDS[key]
-    who = identify(f"STD-{star.name}", f"STD-{star.name}", Place(target=at(star), encoder=at(star, north_arcmin=-4.5)))
+    who = identify(
+        f"STD-{star.name}", f"STD-{star.name}", TelescopePosition(target=at(star), encoder=at(star, north_arcmin=-4.5))
+    )
     assert (who.standard, who.star) == (True, key)
 
 
@@ -71,12 +73,12 @@ def test_the_encoder_may_be_off_as_it_is_on_real_frames(east, north, key):
     star = standards.STANDARDS[key]
     scale = min(1.0, 4.57 / max(math.hypot(east, north), 1e-9))
     encoder = at(star, east_arcmin=scale * east, north_arcmin=scale * north)
-    for place in (Place(encoder=encoder), Place(target=at(star), encoder=encoder)):
+    for place in (TelescopePosition(encoder=encoder), TelescopePosition(target=at(star), encoder=encoder)):
         assert identify(star.name, f"STD-{star.name}", place).star == key
 
 
 def test_without_a_position_the_name_alone_serves_and_that_is_said():
-    who = identify("STD-HZ44", "STD-HZ44", Place())
+    who = identify("STD-HZ44", "STD-HZ44", TelescopePosition())
     assert who.star == "hz44"
     assert "by its name alone" in who.notes[0]
 
@@ -87,10 +89,10 @@ def test_without_a_position_the_name_alone_serves_and_that_is_said():
 @pytest.mark.parametrize(
     "place",
     [
-        Place(target=at(FEIGE34, north_arcmin=2.5)),
-        Place(encoder=at(FEIGE34, east_arcmin=-7.5)),
-        Place(target=at(FEIGE34), encoder=ELSEWHERE),  # the wish is old, the telescope is elsewhere
-        Place(target=ELSEWHERE, encoder=at(FEIGE34)),
+        TelescopePosition(target=at(FEIGE34, north_arcmin=2.5)),
+        TelescopePosition(encoder=at(FEIGE34, east_arcmin=-7.5)),
+        TelescopePosition(target=at(FEIGE34), encoder=ELSEWHERE),  # the wish is old, the telescope is elsewhere
+        TelescopePosition(target=ELSEWHERE, encoder=at(FEIGE34)),
     ],
     ids=["target", "encoder", "encoder against target", "target against encoder"],
 )
@@ -101,24 +103,24 @@ def test_a_star_that_is_not_at_its_place_calibrates_nothing(place):
 
 
 def test_the_star_that_is_there_instead_is_named():
-    who = identify("STD-Feige34", "STD-Feige34", Place(target=at(HZ44)))
+    who = identify("STD-Feige34", "STD-Feige34", TelescopePosition(target=at(HZ44)))
     assert who.star == ""
     assert "at that of HZ44" in who.contradiction
 
 
 def test_a_name_of_the_table_without_the_label_elsewhere_is_a_target():
-    who = identify("HZ44", "HZ44", Place(target=ELSEWHERE))
+    who = identify("HZ44", "HZ44", TelescopePosition(target=ELSEWHERE))
     assert (who.standard, who.star, who.name) == (False, "", "HZ44")
 
 
 def test_a_target_at_the_place_of_a_star_stays_a_target_with_a_note():
-    who = identify("ZTF20abcdefg", "ZTF20abcdefg", Place(target=at(FEIGE34, north_arcmin=0.2)))
+    who = identify("ZTF20abcdefg", "ZTF20abcdefg", TelescopePosition(target=at(FEIGE34, north_arcmin=0.2)))
     assert (who.standard, who.star) == (False, "")
     assert "at the position of the standard star Feige34" in who.notes[0]
-    assert identify("ZTF20abcdefg", "ZTF20abcdefg", Place(target=at(FEIGE34, north_arcmin=1.5))).notes == ()
+    assert identify("ZTF20abcdefg", "ZTF20abcdefg", TelescopePosition(target=at(FEIGE34, north_arcmin=1.5))).notes == ()
 
 
-@pytest.mark.parametrize("place", [Place(), Place(target=ELSEWHERE)])
+@pytest.mark.parametrize("place", [TelescopePosition(), TelescopePosition(target=ELSEWHERE)])
 def test_a_star_that_is_not_in_the_table_is_a_standard_that_calibrates_nothing(place):
     who = identify("STD-GD 999", "STD-GD 999", place)
     assert (who.standard, who.star, who.contradiction) == (True, "", "")
@@ -209,7 +211,7 @@ def test_imgtype_alone_makes_a_standard_star_that_calibrates_nothing():
 
 def test_a_star_of_which_the_table_has_the_place_only_calibrates_nothing():
     star = standards.STANDARDS["bd17d4708"]
-    who = identify("STD-BD+17d4708", "STD-BD+17d4708", Place(target=at(star)))
+    who = identify("STD-BD+17d4708", "STD-BD+17d4708", TelescopePosition(target=at(star)))
     assert (who.standard, who.star, who.contradiction) == (True, "", "")
     assert "no spectrum" in who.notes[0]
 
@@ -222,6 +224,6 @@ def test_between_a_star_without_a_table_and_a_target_the_telescopes_own_name_dec
 
 
 def test_an_unknown_spelling_at_the_place_of_a_star_says_which_it_may_be():
-    who = identify("STD-F34", "STD-F34", Place(target=at(FEIGE34)))
+    who = identify("STD-F34", "STD-F34", TelescopePosition(target=at(FEIGE34)))
     assert (who.standard, who.star) == (True, "")
     assert "at the position of Feige34" in who.notes[0]

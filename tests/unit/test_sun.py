@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from sedmd.core import instrument
-from sedmd.core.sun import HORIZON_DEG, Site, SunError, sun_altitude, sun_times
+from sedmd.core.sun import HORIZON_DEG, Observatory, SunError, sun_altitude, sun_times
 
-PALOMAR = Site(instrument.LATITUDE_DEG, instrument.LONGITUDE_DEG, instrument.HEIGHT_M)
+PALOMAR = Observatory(instrument.LATITUDE_DEG, instrument.LONGITUDE_DEG, instrument.HEIGHT_M)
 
 # U.S. Naval Observatory, Astronomical Applications Department, "Rise and Set for the Sun for 2023",
 # Fredonia AZ, W 112 31, N 36 57, zone 7 h West of Greenwich, rounded to the minute (aa.usno.navy.mil/data/RS_OneYear).
 # Day of the month, then rise and set of January to December.
-USNO_SITE, USNO_ZONE = Site(36.95, -112.52), timedelta(hours=7)
+USNO_SITE, USNO_ZONE = Observatory(36.95, -112.52), timedelta(hours=7)
 USNO = """
 01  0743 1724  0733 1755  0701 1824  0616 1852  0536 1919  0512 1944
 11  0743 1733  0723 1806  0647 1834  0602 1901  0526 1928  0510 1950
@@ -50,7 +50,7 @@ def test_agrees_with_the_naval_observatory():
     assert abs(differences.mean()) < 5
 
 
-def closed_form(night: str, site: Site, *, rising: bool) -> datetime:
+def closed_form(night: str, site: Observatory, *, rising: bool) -> datetime:
     """Equation of time and declination as series in the mean anomaly (Meeus 1991, ch. 24 and 27), iterated."""
     when = datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC) + timedelta(hours=12 if rising else 0)
     noon = datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC) - timedelta(hours=12)
@@ -75,7 +75,10 @@ def closed_form(night: str, site: Site, *, rising: bool) -> datetime:
     return when
 
 
-@pytest.mark.parametrize("site", [PALOMAR, Site(-30.24, -70.74), Site(0, -100), Site(57, -60), Site(20.7, -156.3)])
+@pytest.mark.parametrize(
+    "site",
+    [PALOMAR, Observatory(-30.24, -70.74), Observatory(0, -100), Observatory(57, -60), Observatory(20.7, -156.3)],
+)
 def test_agrees_with_a_closed_form(site):
     nights = [
         f"{date(year, 1, 1) + timedelta(days=day):%Y%m%d}" for year in (2014, 2026, 2049) for day in range(0, 366, 23)
@@ -115,7 +118,7 @@ def test_agrees_with_astropy_in_full():
 @pytest.mark.parametrize("longitude", range(-180, 181, 15))
 def test_sunrise_follows_sunset_at_every_longitude(longitude):
     for night in ("20230101", "20230321", "20230621", "20230923"):
-        times = sun_times(night, Site(30.0, longitude))
+        times = sun_times(night, Observatory(30.0, longitude))
         assert timedelta(hours=9) < times.sunrise - times.sunset < timedelta(hours=15)
         middle = times.sunset + (times.sunrise - times.sunset) / 2
         begin = datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC) - timedelta(hours=4)
@@ -134,7 +137,7 @@ def test_nights_follow_each_other():
 @pytest.mark.parametrize("latitude, night, state", [(70, "20230621", "polar day"), (-70, "20230621", "polar night")])
 def test_polar_day_and_night_are_named(latitude, night, state):
     with pytest.raises(SunError, match=state):
-        sun_times(night, Site(latitude, 20))
+        sun_times(night, Observatory(latitude, 20))
 
 
 def test_no_year_at_the_polar_circle_ends_in_anything_but_times_or_a_named_error():
@@ -142,7 +145,7 @@ def test_no_year_at_the_polar_circle_ends_in_anything_but_times_or_a_named_error
     for day in range(0, 366, 5):
         night = f"{date(2023, 1, 1) + timedelta(days=day):%Y%m%d}"
         try:
-            times = sun_times(night, Site(67.0, 25.0))
+            times = sun_times(night, Observatory(67.0, 25.0))
         except SunError as error:
             assert "polar" in str(error)
             named += 1
@@ -161,7 +164,7 @@ def test_no_date_is_refused(bad):
 @pytest.mark.parametrize("latitude, longitude", [(91, 0), (math.nan, 0), (0, math.inf), (0, 400)])
 def test_no_place_is_refused(latitude, longitude):
     with pytest.raises(SunError, match="not a position on Earth"):
-        Site(latitude, longitude)
+        Observatory(latitude, longitude)
 
 
 def test_far_dates_raise_no_warning():
@@ -176,7 +179,7 @@ def test_a_night_costs_little_and_is_kept():
     begun = time.perf_counter()
     first = sun_times("20311105", PALOMAR)
     assert time.perf_counter() - begun < 0.5
-    assert sun_times("20311105", Site(*PALOMAR_VALUES)) is first
+    assert sun_times("20311105", Observatory(*PALOMAR_VALUES)) is first
 
 
 PALOMAR_VALUES = (PALOMAR.latitude_deg, PALOMAR.longitude_deg, PALOMAR.height_m)
@@ -196,7 +199,7 @@ class Forbidden:
 iers.earth_orientation_table.get = lambda: Forbidden()
 iers.LeapSeconds.auto_open = lambda *args: sys.exit("asked for leap seconds")
 filters = list(warnings.filters)
-print(sedmd.core.sun.sun_times("20991231", sedmd.core.sun.Site(33.3563, -116.8648, 1712.0)).sunset.isoformat())
+print(sedmd.core.sun.sun_times("20991231", sedmd.core.sun.Observatory(33.3563, -116.8648, 1712.0)).sunset.isoformat())
 assert warnings.filters == filters
 """
 

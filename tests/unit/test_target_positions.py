@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.core.config import Extraction, Instrument, Paths, Settings
+from sedmd.core.config import AutomaticExtraction, Instrument, Paths, Settings
 from sedmd.core.job import Job, Outcome, Product
 from sedmd.ledger.ledger import Ledger
 from sedmd.products.target_positions import EXPECTED, position_figures
@@ -32,8 +32,8 @@ def did(ledger, night, step, label, figures):
     job = Job(step=step, night=night, label=label, inputs={}, outputs={"out": path})
     product = Product(role="out", path=path, sha256="ab", size=3, mtime_ns=5)
     key = f"{step} {night} {label}"
-    ledger.start(key, job)
-    ledger.finish(key, job, Outcome(state="done", figures=figures, products=(product,), seconds=1.0), state="done")
+    ledger.jobs.start(key, job)
+    ledger.jobs.finish(key, job, Outcome(state="done", figures=figures, products=(product,), seconds=1.0), state="done")
     return path
 
 
@@ -78,16 +78,16 @@ def test_neither_this_night_nor_a_later_one_nor_one_long_ago_teaches(ledger):
 def test_a_night_whose_geometry_is_refused_teaches_nothing(ledger):
     three(ledger, "20211016", x=1.0)
     three(ledger, "20211017", x=1.5)
-    ledger.mark(REFUSED, "20211017", "", "departs")
+    ledger.marks.put(REFUSED, "20211017", "", "departs")
     assert expected(ledger).x_arcsec == pytest.approx(1.0)
 
 
 def test_what_was_learned_before_another_geometry_was_accepted_is_forgotten(ledger):
     three(ledger, "20211016", x=1.0)
     three(ledger, "20211017", x=1.5)
-    ledger.mark(ACCEPTED, "20211017", "", "remounted")
+    ledger.marks.put(ACCEPTED, "20211017", "", "remounted")
     assert expected(ledger).x_arcsec == pytest.approx(1.5)
-    ledger.mark(ACCEPTED, NIGHT, "", "remounted")
+    ledger.marks.put(ACCEPTED, NIGHT, "", "remounted")
     assert not expected(ledger).known
 
 
@@ -106,7 +106,7 @@ def test_who_knows_better_says_it_in_the_settings(ledger):
     given = Instrument(field_centres=("20211001 1031.5 1019",))
     place = expected(ledger, instrument=given)
     assert (place.x_arcsec, place.y_arcsec, place.source) == (0.0, 0.0, "settings")
-    known = expected(ledger, instrument=given, extraction=Extraction(pointing_arcsec=0.7))
+    known = expected(ledger, instrument=given, extraction=AutomaticExtraction(pointing_arcsec=0.7))
     assert known.spread_arcsec == 0.7
     # before its night, and once it no longer holds, positions count from another middle
     assert expected(ledger, "20210930", instrument=given).source == ""

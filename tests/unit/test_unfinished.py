@@ -9,14 +9,14 @@ import pytest
 from sedmd.after.deliver.outgoing import why_not
 from sedmd.core.errors import HeaderFault
 from sedmd.core.instrument import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
-from sedmd.core.sun import Site
+from sedmd.core.sun import Observatory
 from sedmd.raw.blank_frame import shows_light
 from sedmd.raw.frames import is_unfinished
 from sedmd.raw.labels import Kind
 from sedmd.raw.rawname import is_frame_stem
 from sedmd.raw.unfinished_header import unfinished_frame
 
-PALOMAR = Site(LATITUDE_DEG, LONGITUDE_DEG, HEIGHT_M)
+PALOMAR = Observatory(LATITUDE_DEG, LONGITUDE_DEG, HEIGHT_M)
 #: In the middle of the night, and an hour before sunset.
 NIGHT, DAY = datetime(2021, 10, 18, 7, tzinfo=UTC), datetime(2021, 10, 18, 0, 30, tzinfo=UTC)
 NOISE = np.random.default_rng(1).normal(-31000, 5, (640, 640)).astype(np.int16)

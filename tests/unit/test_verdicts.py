@@ -52,7 +52,7 @@ def test_a_decision_is_noted_once_and_again_when_it_changes(ledger, night):
     write(decision("x", quality=3, time="2019-06-12T12:30:00+00:00"), night)
     assert take_decisions(ledger, night) == ["x: observer: 3 poor, by ann"]
     assert decided(ledger, NIGHT)["x"].quality == 3
-    assert [text for *_, text in ledger.story("x")] == [
+    assert [text for *_, text in ledger.events.story("x")] == [
         "observer: 1 good, by ann; saved as x",
         "observer: 3 poor, by ann; saved as x",
     ]

@@ -40,9 +40,39 @@ PLAIN = {
     r"\bstray(s|ed|ing)?\b|\bastray\b": "outlier, residual scatter, deviate",
 }
 #: Names of programs' interfaces that hold one of these words: keys of JSON, figures of jobs, metrics, cards.
-INTERFACES = {"left out", "doubts", "departed", "troubles", "cares", "fate", "targets land at [arcsec]"}
+INTERFACES = {
+    "left out",
+    "left out [px]",
+    "doubts",
+    "departed",
+    "troubles",
+    "cares",
+    "fate",
+    "targets land at [arcsec]",
+}
 #: Terms that hold one of these words and are the usual ones.
 TERMS = r"certificate is not trusted|sedmd mend\b[^.;]*|metrics are served|being served|^ +doubts :|line\.doubts\b"
+#: Files still to be written in plain words. The list only shrinks: one without such words must not be on it.
+NOT_YET = {
+    "README.md",
+    "docs/many-nights.md",
+    "docs/speed.md",
+    "sedmd/core/config.py",
+    "sedmd/daemon/metrics.py",
+    "sedmd/observation/noted_decisions.py",
+    "sedmd/observation/saved.py",
+    "sedmd/observation/suggestion.py",
+    "sedmd/steps/extraction.py",
+    "sedmview/actions.py",
+    "sedmview/browsing.py",
+    "sedmview/desk.py",
+    "sedmview/field.py",
+    "sedmview/hexmap.py",
+    "sedmview/memory.py",
+    "sedmview/panels.py",
+    "sedmview/targets.py",
+    "sedmview/window.py",
+}
 
 
 def texts_of(path):
@@ -69,14 +99,29 @@ def offenders(lines):
     return found
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def found_in(path):
+    return offenders(texts_of(path) if path.suffix == ".py" else lines_of(path))
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if name_of(path) not in NOT_YET], ids=name_of)
 def test_texts_and_docstrings(path):
-    assert offenders(texts_of(path)) == []
+    assert found_in(path) == []
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, *PAGES, *UNITS], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in [*DOCUMENTS, *PAGES, *UNITS] if name_of(path) not in NOT_YET], ids=name_of
+)
 def test_documents_pages_and_units(path):
-    assert offenders(lines_of(path)) == []
+    assert found_in(path) == []
+
+
+@pytest.mark.parametrize("name", sorted(NOT_YET))
+def test_files_still_to_be_written_offend(name):
+    assert found_in(ROOT / name), f"{name} is in plain words: remove it from NOT_YET"
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
 
 from sedmd.after.classify.matches import FRACTIONS
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.core.errors import SedmError
 from sedmd.host.files import sha256_of, write_bytes_atomic
 from sedmd.host.foreign_file import ForeignFault, read_table, text_of
+from sedmd.ledger.ledger import Ledger
 from sedmd.observation.own_files import known_files
 from sedmd.products.fitsio import Cards, CardValue, add_cards, read_checked, write_fits_atomic
 
@@ -106,20 +106,6 @@ class Classification:
         score = "" if self.score is None else f" {self.metric}={self.score:.1f}"
         how = "secure" if self.secure else "not secure"
         return f"{self.label}{z}{age}{score} {self.template} ({self.engine}; {how}: {self.why})"
-
-
-class Ledger(Protocol):
-    """The part of the ledger that takes classifications up."""
-
-    def mark(self, kind: str, night: str, subject: str, text: str) -> None: ...
-
-    def unmark(self, kind: str, night: str, subject: str) -> bool: ...
-
-    def marks(self, night: str, kind: str | None = None) -> list[Any]: ...
-
-    def note(self, night: str, subject: str, text: str) -> None: ...
-
-    def product_files(self, night: str) -> dict[Path, tuple[int, int, str]]: ...
 
 
 def path_of(folder: Path, saved_as: str) -> Path:
@@ -331,16 +317,16 @@ def take_up(ledger: Ledger, folder: Path) -> list[str]:
         return []
     night, spectra = folder.name, known(final_spectra(folder, known_files(folder, ledger)[0])[0])
     found = []
-    marks = {mark.subject: mark.text for mark in ledger.marks(night, MARK)}
+    marks = {mark.subject: mark.text for mark in ledger.marks.of_night(night, MARK)}
     for product, made in sorted(spectra.items()):
         text = made.line()
         if marks.get(product) != text:
-            ledger.mark(MARK, night, product, text)
-            ledger.note(night, product, f"classified: {text}")
+            ledger.marks.put(MARK, night, product, text)
+            ledger.events.note(night, product, f"classified: {text}")
             found.append(f"{product}: {text}")
     for product in sorted(set(marks) - set(spectra)):
-        ledger.unmark(MARK, night, product)
-        ledger.note(night, product, "its classification is obsolete: the spectrum was remade")
+        ledger.marks.remove(MARK, night, product)
+        ledger.events.note(night, product, "its classification is obsolete: the spectrum was remade")
         found.append(f"{product}: its classification is obsolete")
     return found
 

@@ -27,7 +27,7 @@ from sedmd.after.classify.classification import (
     write,
     write_copies,
 )
-from sedmd.after.classify.engine import Answer, Engine
+from sedmd.after.classify.engine import Answer, Classifier
 from sedmd.after.classify.matches import Rule, fractions, judge
 from sedmd.after.classify.sage import Sage
 from sedmd.after.classify.snid import Snid
@@ -59,7 +59,7 @@ class Done:
     text: str
 
 
-def engines(settings: Classify) -> list[Engine]:
+def engines(settings: Classify) -> list[Classifier]:
     """The engines that the configuration allows, in the order in which they are tried."""
     snid = Snid(program=settings.snid_program, parameters=settings.snid_parameters, timeout_s=settings.timeout_s)
     sage = Sage(
@@ -68,11 +68,11 @@ def engines(settings: Classify) -> list[Engine]:
         redshift_max=settings.sage_redshift_max,
         timeout_s=settings.timeout_s,
     )
-    every: list[Engine] = [snid, sage]
+    every: list[Classifier] = [snid, sage]
     return every if settings.engine == "auto" else [one for one in every if one.name == settings.engine]
 
 
-def choose(candidates: Sequence[Engine], name: str) -> tuple[Engine | None, str]:
+def choose(candidates: Sequence[Classifier], name: str) -> tuple[Classifier | None, str]:
     """The first engine that can be used, or None and why none can."""
     if not candidates:
         return None, f'[classify] engine = "{name}": nothing is classified'
@@ -113,7 +113,7 @@ def classify_night(
     *,
     overwrite: bool = False,
     dry_run: bool = False,
-    use: Sequence[Engine] | None = None,
+    use: Sequence[Classifier] | None = None,
     known: Known | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     on_done: Callable[[Done], None] = lambda done: None,
@@ -129,7 +129,7 @@ def classify_night(
         Do again what was done with the same spectrum, engine and parameters.
     dry_run : bool
         Only say what would be done.
-    use : sequence of Engine, optional
+    use : sequence of Classifier, optional
         Instead of those of the configuration.
     known : mapping, optional
         What ledger and decisions know; others' files are not classified.
@@ -181,7 +181,7 @@ def classify_night(
     return done
 
 
-def identity(engine: Engine, rule: Rule) -> tuple[str, ...]:
+def identity(engine: Classifier, rule: Rule) -> tuple[str, ...]:
     """What a classification depends on besides the spectrum."""
     text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
     return (*engine.identity(), text, f"sedmd {sedmd.__version__}")
@@ -189,7 +189,7 @@ def identity(engine: Engine, rule: Rule) -> tuple[str, ...]:
 
 def classify_one(
     spectrum: FinalSpectrum,
-    engine: Engine,
+    engine: Classifier,
     rule: Rule,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -229,7 +229,7 @@ def classify_one(
 
 def summary(
     spectrum: FinalSpectrum,
-    engine: Engine,
+    engine: Classifier,
     rule: Rule,
     answer: Answer,
     *,

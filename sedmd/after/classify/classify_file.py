@@ -12,14 +12,14 @@ import numpy as np
 
 from sedmd.after.classify.classification import Classification
 from sedmd.after.classify.classify import summary
-from sedmd.after.classify.engine import Engine
+from sedmd.after.classify.engine import Classifier
 from sedmd.after.classify.matches import Rule
 from sedmd.after.spectra import FinalSpectrum
 from sedmd.products.published import Published, Third, read_published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class FileClassification:
     """A spectrum from a file and what it was found to be."""
 
     published: Published
@@ -30,7 +30,7 @@ class Told:
         return f"{self.published.name:20} {self.classification.line()}; {_quality(self.published)}"
 
 
-def classify_file(path: Path, engine: Engine, rule: Rule, *, third: Third | None = None) -> Told:
+def classify_file(path: Path, engine: Classifier, rule: Rule, *, third: Third | None = None) -> FileClassification:
     """Classify one file.
 
     Parameters
@@ -63,7 +63,7 @@ def classify_file(path: Path, engine: Engine, rule: Rule, *, third: Third | None
         by_observer=False,
     )
     made = summary(about, engine, rule, answer, inputs={}, time=datetime.fromtimestamp(0, UTC))
-    return Told(published=published, classification=made)
+    return FileClassification(published=published, classification=made)
 
 
 def _quality(published: Published) -> str:

@@ -31,7 +31,7 @@ class EngineFault(SedmError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class BestTemplate:
     """The best template at the redshift of the match: wavelength as observed [Angstrom], flux in any unit."""
 
     wavelength: FloatArray
@@ -49,7 +49,7 @@ class Answer:
     z, z_error, age, age_error : float or None
         The engine's own medians over all its matches, where it has them.
     fractions : mapping of type to part of the matches, where the engine has them.
-    curve : Curve or None
+    curve : BestTemplate or None
         For the comparison plot.
     missing : tuple of str
         Types of supernovae of which the bank has no template, where that is known.
@@ -61,11 +61,11 @@ class Answer:
     age: float | None = None
     age_error: float | None = None
     fractions: Mapping[str, float] = field(default_factory=dict)
-    curve: Curve | None = None
+    curve: BestTemplate | None = None
     missing: tuple[str, ...] = ()
 
 
-class Engine(Protocol):
+class Classifier(Protocol):
     """A classifier.
 
     Attributes

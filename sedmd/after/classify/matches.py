@@ -74,7 +74,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Consensus:
     """What the matches say together.
 
     Attributes
@@ -125,7 +125,7 @@ def best_by_object(matches: Sequence[Match]) -> list[Match]:
     return list(kept.values())
 
 
-def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> Verdict:
+def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> Consensus:
     """Type, and whether the best matches agree on it.
 
     Parameters
@@ -139,7 +139,7 @@ def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> 
     usable = [one for one in matches if math.isfinite(one.score) and one.score > 0 and math.isfinite(one.z)]
     asked = best_by_object(usable)[: rule.best]
     if not asked:
-        return Verdict(group="", secure=False, why="nothing matches")
+        return Consensus(group="", secure=False, why="nothing matches")
     weights: dict[str, float] = {}
     for one in asked:
         weights[one.group] = weights.get(one.group, 0.0) + one.score
@@ -153,7 +153,7 @@ def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> 
     against = _against(asked, ours, agreeing, part, rule, group)
     if missing:
         against.append(f"the bank has no {' and no '.join(missing)}, which might fit better")
-    return Verdict(
+    return Consensus(
         group=group,
         secure=not against,
         why="; ".join(against) or f"{len(agreeing)} of the best {len(asked)} objects agree",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sedmd.after.classify import sage_runner
-from sedmd.after.classify.engine import Answer, Curve, EngineFault, last_words, run_limited, write_table
+from sedmd.after.classify.engine import Answer, BestTemplate, EngineFault, last_words, run_limited, write_table
 from sedmd.after.classify.matches import SUPERNOVAE, Match, fractions, group_of
 from sedmd.host.files import sha256_of
 from sedmd.reduce.numeric.containers import Spectrum
@@ -119,7 +119,7 @@ def parse(text: str) -> Answer:
         if isinstance(drawn, dict):
             wavelength, flux = np.asarray(drawn["wavelength"], float), np.asarray(drawn["flux"], float)
             if wavelength.shape == flux.shape and wavelength.ndim == 1 and wavelength.size >= _LEAST_BINS:
-                curve = Curve(wavelength=wavelength, flux=flux)
+                curve = BestTemplate(wavelength=wavelength, flux=flux)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineFault(f"the output of snid-sage cannot be read ({error})") from error
     return Answer(matches=matches, fractions=fractions(matches) if matches else {}, curve=curve if matches else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sedmd.after.classify.engine import Answer, Curve, EngineFault, last_words, run_limited, write_table
+from sedmd.after.classify.engine import Answer, BestTemplate, EngineFault, last_words, run_limited, write_table
 from sedmd.after.classify.matches import FRACTIONS, Match
 from sedmd.host.files import sha256_of
 from sedmd.reduce.numeric.containers import Spectrum
@@ -75,7 +75,7 @@ class Snid:
         return parse(output.read_text(encoding="utf-8", errors="replace"), curve=_curve(folder))
 
 
-def parse(text: str, *, curve: Curve | None = None) -> Answer:
+def parse(text: str, *, curve: BestTemplate | None = None) -> Answer:
     """What stands in a file ``*_snid.output``.
 
     Values that are not finite or not numbers are passed over with their line; matches below SNID's own rlap limit
@@ -168,7 +168,7 @@ def _fractions(lines: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _curve(folder: Path) -> Curve | None:
+def _curve(folder: Path) -> BestTemplate | None:
     """The best template, from the file that SNID writes for it; None if there is none that can be read."""
     for path in sorted(folder.glob("spectrum_comp*_snidflux.dat"))[:1]:
         rows = []
@@ -180,7 +180,7 @@ def _curve(folder: Path) -> Curve | None:
                     rows.append(pair)
         if len(rows) >= _LEAST_BINS:
             table = np.array(rows, float)
-            return Curve(wavelength=table[:, 0], flux=table[:, 1])
+            return BestTemplate(wavelength=table[:, 0], flux=table[:, 1])
     return None
 
 

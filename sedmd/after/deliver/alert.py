@@ -73,17 +73,17 @@ def find_alerts(
         state = snapshot(settings, night=None, now=now)
     except SedmError:
         return found  # no night yet, or no ledger: the service says what is wrong with it
-    night = state["night"]
+    night = state.night
     sun = deadlines(night, settings)
-    if sun.fallback_from <= now < sun.closes and state["missing"]:
-        lacks = "; ".join(state["missing"])
+    if sun.fallback_from <= now < sun.closes and state.missing:
+        lacks = "; ".join(state.missing)
         tell(
             "calibrations",
             f"an hour after sunset of {night} there are no calibrations: {lacks}. Take calibrations",
             night,
         )
-    if state["closed"] and state["idle"] and (left := state["quarantined_frames"]):
-        named = ", ".join(one["frame"] for one in left[:5])
+    if state.closed and state.idle and (left := state.rejected_frames):
+        named = ", ".join(one.frame for one in left[:5])
         what = f"night {night} has ended with {len(left)} frames that are not used: {named}"
         tell("frames", f"{what}. See: sedmd status --night {night}", night)
     return found
@@ -104,7 +104,7 @@ def send_alerts(
     ------
     ConfigError
         Neither [mail] host nor alert_command is set.
-    MailAway, MailRefused, NotTold
+    MailAway, MailRefused, AlertFailed
         It was not sent.
     """
     mail = settings.mail

@@ -21,7 +21,7 @@ class TooLate(Exception):
     """The conversation was not over at its deadline."""
 
 
-class Line:
+class Connection:
     """The sockets of a conversation, to be shut from outside."""
 
     def __init__(self) -> None:
@@ -52,20 +52,20 @@ class Line:
                 self._sockets.pop().close()
 
 
-def within(limit_s: float, talk: Callable[[Line], T]) -> T:
+def within(limit_s: float, talk: Callable[[Connection], T]) -> T:
     """Carry on a conversation in a thread of its own, which nobody waits for beyond the deadline.
 
     Parameters
     ----------
     talk : callable
-        Gets the `Line` to which it gives its sockets; what it raises is raised here.
+        Gets the `Connection` to which it gives its sockets; what it raises is raised here.
 
     Raises
     ------
     TooLate
         It was not over after `limit_s` seconds; its sockets are shut.
     """
-    line = Line()
+    line = Connection()
     ended = threading.Event()
     found: list[T] = []
     raised: list[BaseException] = []

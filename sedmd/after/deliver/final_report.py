@@ -16,14 +16,16 @@ PRODUCT = "final report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class MailOutcome:
     """Outcome of the final report; `refused` are recipients that the server did not take."""
 
     text: str
     refused: tuple[str, ...] = ()
 
 
-def send_final_report(settings: Settings, night: str, *, clock: Callable[[], datetime], again: bool = False) -> Outcome:
+def send_final_report(
+    settings: Settings, night: str, *, clock: Callable[[], datetime], again: bool = False
+) -> MailOutcome:
     """Send the final report unless it was sent.
 
     A run that was killed while the server had the mail leaves the question open; the next one sends the mail again, and
@@ -52,7 +54,7 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
             last = max(sent, key=lambda one: one.changed)
             changed = " Its content has changed since." if last.content != digest(written, resent=last.tries) else ""
             hint = f"{changed} --again resends it"
-            return Outcome(text=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
+            return MailOutcome(text=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
         resent = len(sent)
         content = digest(written, resent=resent)
         mailed = message(written, mail, now=now, resent=resent)
@@ -75,7 +77,7 @@ def send_final_report(settings: Settings, night: str, *, clock: Callable[[], dat
         refusals = "".join(f"; REFUSED {address}: {why}" for address, why in refused.items())
         put(SENT, f"sent {receipt}{refusals}", receipt=receipt, reason=refusals.lstrip("; "))
     plots = len(written.attachments)
-    return Outcome(
+    return MailOutcome(
         text=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
         + (f", {len(written.too_large)} too large" if written.too_large else ""),
         refused=tuple(f"{address}: {why}" for address, why in refused.items()),

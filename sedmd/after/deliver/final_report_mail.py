@@ -18,7 +18,8 @@ from sedmd.core.errors import SedmError
 from sedmd.host.foreign_file import product_bytes, text_of
 from sedmd.observation.own_files import known_in
 from sedmd.run.nightend import REPORT as NIGHT_REPORT
-from sedmd.run.status import render, snapshot
+from sedmd.run.status import snapshot
+from sedmd.run.status_text import render
 
 #: The report of the night, the best one first; without any the state of the night is sent.
 REPORTS = ("report.txt", NIGHT_REPORT)

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
-from sedmd.after.deliver.deadline import Line, TooLate, within
+from sedmd.after.deliver.deadline import Connection, TooLate, within
 from sedmd.host.foreign_file import plain
 
 #: An answer longer than this is none, bytes.
@@ -31,7 +31,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """Status, headers (lower case) and body."""
 
     status: int
@@ -66,7 +66,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
 
 
-def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, timeout_s: float) -> Answer:
+def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, timeout_s: float) -> HttpResponse:
     """Send a request with a JSON body and read the whole answer, for any status.
 
     Parameters
@@ -89,7 +89,7 @@ def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, 
         raise NoAnswer(f"no complete answer in {timeout_s:g} s") from None
 
 
-def _talk(request: urllib.request.Request, line: Line, timeout_s: float) -> Answer:
+def _talk(request: urllib.request.Request, line: Connection, timeout_s: float) -> HttpResponse:
     # the way to this machine does not lead through the proxy that the environment may name
     host = urllib.parse.urlsplit(request.full_url).hostname or ""
     direct = [urllib.request.ProxyHandler({})] if is_loopback(host) else []
@@ -111,7 +111,7 @@ def _talk(request: urllib.request.Request, line: Line, timeout_s: float) -> Answ
             if promised.isdecimal() and length < int(promised[:18]):
                 raise NoAnswer(f"the answer stopped after {length} of {promised[:18]} bytes")
             values = {key.lower(): value for key, value in response.headers.items()}
-            return Answer(response.status, values, b"".join(parts))
+            return HttpResponse(response.status, values, b"".join(parts))
     except urllib.error.URLError as error:
         raise NoAnswer(plain(f"no connection ({error.reason})")) from None
     except TimeoutError:
@@ -123,7 +123,7 @@ def _talk(request: urllib.request.Request, line: Line, timeout_s: float) -> Answ
 class _Http(urllib.request.HTTPHandler):
     """Opens connections whose socket can be shut from outside."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Connection) -> None:
         super().__init__()
         self._line = line
 
@@ -132,7 +132,7 @@ class _Http(urllib.request.HTTPHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Connection) -> None:
         super().__init__()
         self._line = line
 
@@ -143,14 +143,14 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, host: str, *, line: Line, **more: Any) -> None:
+    def __init__(self, host: str, *, line: Connection, **more: Any) -> None:
         super().__init__(host, **more)
         # taken as soon as it is there: the handshake belongs to the conversation
         self._create_connection = lambda *given: line.take(socket.create_connection(*given))
 
 
 class _SecureConnection(http.client.HTTPSConnection):
-    def __init__(self, host: str, *, line: Line, **more: Any) -> None:
+    def __init__(self, host: str, *, line: Connection, **more: Any) -> None:
         super().__init__(host, **more)
         self._create_connection = lambda *given: line.take(socket.create_connection(*given))
 

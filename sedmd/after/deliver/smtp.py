@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 from typing import Any
 
-from sedmd.after.deliver.deadline import Line, TooLate, within
+from sedmd.after.deliver.deadline import Connection, TooLate, within
 from sedmd.after.deliver.http import is_loopback
 from sedmd.after.deliver.secret import MAIL_PASSWORD, Secret, read_secret
 from sedmd.core.config import Mail
@@ -72,7 +72,7 @@ def deliver(message: EmailMessage, mail: Mail, password: Secret | None) -> dict[
         raise MailAway(f"{_where(mail)} did not finish within {mail.timeout_s:g} s") from None
 
 
-def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Line) -> dict[str, str]:
+def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Connection) -> dict[str, str]:
     context = _context(mail)
 
     def hide(text: str) -> str:
@@ -144,7 +144,7 @@ class _Capped:
 class _Smtp(smtplib.SMTP):
     """A conversation whose socket can be shut from outside, with a server that cannot talk for ever."""
 
-    def __init__(self, mail: Mail, line: Line) -> None:
+    def __init__(self, mail: Mail, line: Connection) -> None:
         self._line = line
         super().__init__(mail.host, mail.port, timeout=mail.timeout_s)
 
@@ -160,7 +160,7 @@ class _Smtp(smtplib.SMTP):
 class _SecureSmtp(_Smtp):
     """The same inside TLS from the first byte."""
 
-    def __init__(self, mail: Mail, line: Line, context: ssl.SSLContext) -> None:
+    def __init__(self, mail: Mail, line: Connection, context: ssl.SSLContext) -> None:
         self._context, self._name = context, mail.host
         super().__init__(mail, line)
 
@@ -168,7 +168,7 @@ class _SecureSmtp(_Smtp):
         return self._context.wrap_socket(super()._get_socket(host, port, timeout), server_hostname=self._name)
 
 
-def _connected(mail: Mail, context: ssl.SSLContext, line: Line) -> smtplib.SMTP:
+def _connected(mail: Mail, context: ssl.SSLContext, line: Connection) -> smtplib.SMTP:
     return _SecureSmtp(mail, line, context) if mail.security == "tls" else _Smtp(mail, line)
 
 

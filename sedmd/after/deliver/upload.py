@@ -37,7 +37,7 @@ PATIENCE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class UploadLine:
     """What is the case with one spectrum of a night.
 
     Attributes
@@ -92,7 +92,7 @@ class Uploader:
         #: Why nothing more is tried in this run; empty while it goes on.
         self._ended = ""
 
-    def run(self, nights: Iterable[str]) -> Iterator[tuple[str, Line]]:
+    def run(self, nights: Iterable[str]) -> Iterator[tuple[str, UploadLine]]:
         """Send what is due of these nights, the oldest first; each spectrum as it is done with.
 
         Raises
@@ -111,10 +111,10 @@ class Uploader:
                     yield night, line
                 write_report(self._settings, self._backend.name, queue, night, lines)
 
-    def _night(self, queue: Deliveries, night: str) -> Iterator[Line]:
+    def _night(self, queue: Deliveries, night: str) -> Iterator[UploadLine]:
         ready: list[Outgoing] = []
         for one in survey(self._settings, night, clock=self._clock):
-            if isinstance(one, Line):
+            if isinstance(one, UploadLine):
                 yield one
             else:
                 ready.append(one)
@@ -134,7 +134,7 @@ class Uploader:
                 text = f"no longer sent to {self._backend.name}: the spectrum has changed"
                 queue.put(old.service, night, old.product, old.content, DROPPED, text=text, receipt=old.receipt)
 
-    def _one(self, queue: Deliveries, spectrum: Outgoing) -> Line:
+    def _one(self, queue: Deliveries, spectrum: Outgoing) -> UploadLine:
         known = self._known(queue, spectrum)
         assert known is not None
         if (line := settled(known, spectrum, now=self._clock(), again=self._again)) is not None:
@@ -157,19 +157,21 @@ class Uploader:
                     reason=str(error),
                     tries=tries,
                 )
-                return Line(product=spectrum.product, state=REFUSED, text=str(error))
+                return UploadLine(product=spectrum.product, state=REFUSED, text=str(error))
             except Closed as error:
                 self._ended = str(error)
                 self._put(queue, spectrum, QUEUED, text=f"not sent: {error}", receipt=known.receipt, reason=str(error))
-                return Line(product=spectrum.product, state=QUEUED, text=str(error))
+                return UploadLine(product=spectrum.product, state=QUEUED, text=str(error))
             except TryLater as error:
                 if (line := self._later(queue, spectrum, error, tries, known.receipt)) is not None:
                     return line
             else:
                 return self._sent(queue, spectrum, receipt)
-        return Line(product=spectrum.product, state=QUEUED, text=f"not tried: {self._ended}")
+        return UploadLine(product=spectrum.product, state=QUEUED, text=f"not tried: {self._ended}")
 
-    def _later(self, queue: Deliveries, spectrum: Outgoing, error: TryLater, tries: int, receipt: str) -> Line | None:
+    def _later(
+        self, queue: Deliveries, spectrum: Outgoing, error: TryLater, tries: int, receipt: str
+    ) -> UploadLine | None:
         waits = self._settings.upload.retry_after_s or (PATIENCE_S,)
         # what the receiver asks for is the least: one that always asks for nothing would be asked for ever
         wait = max(error.after_s or 0.0, waits[min(tries, len(waits)) - 1])
@@ -189,12 +191,12 @@ class Uploader:
             self._sleep(wait)
             return None
         self._ended = str(error)
-        return Line(product=spectrum.product, state=WAITING, text=text)
+        return UploadLine(product=spectrum.product, state=WAITING, text=text)
 
-    def _sent(self, queue: Deliveries, spectrum: Outgoing, receipt: Receipt) -> Line:
+    def _sent(self, queue: Deliveries, spectrum: Outgoing, receipt: Receipt) -> UploadLine:
         text = f"sent to {self._backend.name}: {receipt}"
         self._put(queue, spectrum, SENT, text=text, receipt=str(receipt), beside=spectrum.beside)
-        return Line(product=spectrum.product, state=SENT, text=str(receipt), fresh=True)
+        return UploadLine(product=spectrum.product, state=SENT, text=str(receipt), fresh=True)
 
     def _known(self, queue: Deliveries, spectrum: Outgoing) -> Delivery | None:
         return queue.find(self._backend.name, spectrum.night, spectrum.product, spectrum.content)
@@ -227,36 +229,38 @@ class Uploader:
         )
 
 
-def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> list[Line | Outgoing]:
+def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> list[UploadLine | Outgoing]:
     """Each spectrum of a night that counts: ready to be sent, or the line that says why not."""
     known = known_in(settings, night, clock=clock)
     spectra, errors = final_spectra(settings.paths.redux_root / night, known)
-    found: list[Line | Outgoing] = [Line(product=given.split()[0], state="unfit", text=given) for given in errors]
+    found: list[UploadLine | Outgoing] = [
+        UploadLine(product=given.split()[0], state="unfit", text=given) for given in errors
+    ]
     for one in spectra:
         if why := why_not(one):
-            found.append(Line(product=one.product, state="not sent", text=why))
+            found.append(UploadLine(product=one.product, state="not sent", text=why))
             continue
         try:
             found.append(outgoing(one))
         except Unfit as error:
-            found.append(Line(product=one.product, state="unfit", text=str(error)))
+            found.append(UploadLine(product=one.product, state="unfit", text=str(error)))
     return found
 
 
-def settled(known: Delivery, spectrum: Outgoing, *, now: datetime, again: bool) -> Line | None:
+def settled(known: Delivery, spectrum: Outgoing, *, now: datetime, again: bool) -> UploadLine | None:
     """What to say of a spectrum that is not to be sent in this run; None if it is."""
     if known.state == SENT and known.beside == spectrum.beside:
         text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
-        return Line(product=spectrum.product, state=SENT, text=text)
+        return UploadLine(product=spectrum.product, state=SENT, text=text)
     if known.state == WITHDRAWN and not again:
         text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again resends it"
-        return Line(product=spectrum.product, state="not sent", text=text)
+        return UploadLine(product=spectrum.product, state="not sent", text=text)
     if known.state == REFUSED and not again:
         text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"
-        return Line(product=spectrum.product, state=REFUSED, text=text)
+        return UploadLine(product=spectrum.product, state=REFUSED, text=text)
     if known.state == WAITING and not again and known.not_before is not None and known.not_before > now:
         text = f"not before {known.not_before:%Y-%m-%d %H:%M:%S} UT: {known.reason}"
-        return Line(product=spectrum.product, state=WAITING, text=text)
+        return UploadLine(product=spectrum.product, state=WAITING, text=text)
     return None
 
 
@@ -273,7 +277,7 @@ def nights_due(settings: Settings, service: str, *, clock: Callable[[], datetime
         return sorted({*nights[-1:], *queue.open_nights(service)})
 
 
-def write_report(settings: Settings, service: str, queue: Deliveries, night: str, lines: list[Line]) -> None:
+def write_report(settings: Settings, service: str, queue: Deliveries, night: str, lines: list[UploadLine]) -> None:
     """``report_ztf.txt``: what was uploaded, when and with which receipt, and what was not and why."""
     folder = settings.paths.redux_root / night
     if not folder.is_dir():

@@ -23,7 +23,7 @@ _END = b"END" + 77 * b" "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class ExposureFigures:
     """One exposure on the sky, from its cube.
 
     Attributes
@@ -65,7 +65,7 @@ class NightFigures:
     read_noise_e : mapping of read-out speed [MHz] to electron
     seeing_arcsec : tuple of float
         FWHM of the object in each spectrum.
-    exposures : tuple of Exposure
+    exposures : tuple of ExposureFigures
         By start.
     """
 
@@ -75,7 +75,7 @@ class NightFigures:
     wavelength_rms_px: float | None = None
     read_noise_e: Mapping[str, float]
     seeing_arcsec: tuple[float, ...] = ()
-    exposures: tuple[Exposure, ...] = ()
+    exposures: tuple[ExposureFigures, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -165,14 +165,14 @@ def number(cards: Mapping[str, Any], keyword: str) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _exposure(path: Path) -> Exposure:
+def _exposure(path: Path) -> ExposureFigures:
     cards = primary_cards(path)
     stem = "_".join(path.stem.removeprefix("e3d_crr_b_").split("_")[:4])
     parts = stem.split("_")[1:]
     hour = None
     if len(parts) == 3 and all(part.isdigit() for part in parts):
         hour = int(parts[0]) + int(parts[1]) / 60 + int(parts[2]) / 3600
-    return Exposure(
+    return ExposureFigures(
         frame=stem,
         utc_hour=hour,
         flexure_x_px=number(cards, "FLEXX"),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sedmd.after.classify.classification import CLASSIFIED
 from sedmd.after.report.efficiency import BAND_NAMES
 from sedmd.after.report.figures import NightFigures, night_figures
-from sedmd.after.report.nightreport import Classification, Report, classification_of, make_report
+from sedmd.after.report.nightreport import BestMatch, Report, classification_of, make_report
 from sedmd.after.report.reporttext import report_json, report_text
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.core.config import Settings
@@ -26,6 +24,7 @@ from sedmd.products.ascii import read_ascii
 from sedmd.products.fitsio import ProductFault
 from sedmd.run.context import night_context, night_is_final
 from sedmd.run.nightend import account
+from sedmd.run.states import NightState
 from sedmd.run.status import snapshot
 
 TEXT, JSON = "report.txt", "report.json"
@@ -37,7 +36,7 @@ _CLASS_LINES = ("# SNID", "# CLASS")
 class Tonight:
     """One look at a night: its state, the spectra that count, the instrument's figures, and the report of all that."""
 
-    state: Mapping[str, Any]
+    state: NightState
     spectra: tuple[FinalSpectrum, ...]
     figures: NightFigures
     report: Report
@@ -62,8 +61,8 @@ def look(settings: Settings, *, night: str | None, now: datetime) -> Tonight:
         raise SedmError(msg)
     with Ledger.open(path, clock=lambda: now, read_only=True) as ledger:
         state = snapshot(settings, night=night, now=now, ledger=ledger)
-        folder = settings.paths.redux_root / state["night"]
-        lines = _account(settings, ledger, state["night"], now)
+        folder = settings.paths.redux_root / state.night
+        lines = _account(settings, ledger, state.night, now)
         known, false = known_files(folder, ledger)
         spectra, unread = final_spectra(folder, known)
         figures = night_figures(folder)
@@ -74,7 +73,7 @@ def look(settings: Settings, *, night: str | None, now: datetime) -> Tonight:
             classified,
             figures,
             bands=BAND_NAMES,
-            as_of=_last_event(ledger, state["night"], spectra),
+            as_of=_last_event(ledger, state.night, spectra),
             account=lines,
             trouble=[*unread, *false, *unclear],
         )
@@ -99,9 +98,9 @@ def put(path: Path, content: bytes) -> bool:
 
 
 def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> list[str]:
-    rows = ledger.frames(night)
+    rows = ledger.frames.of_night(night)
     final = night_is_final(settings, ledger, night, now=now)
-    context = night_context(settings, ledger, night, rows, now=now, final=final, versions=ledger.versions())
+    context = night_context(settings, ledger, night, rows, now=now, final=final, versions=ledger.jobs.versions())
     plan = plan_night([row.frame for row in rows if row.frame is not None], context)
     found = account(settings, ledger, plan)
     if not settings.paths.raw_root.is_dir():
@@ -111,7 +110,7 @@ def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> l
     return found.lines()
 
 
-def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, Classification], list[str]]:
+def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, BestMatch], list[str]]:
     found, errors = {}, []
     for one in spectra:
         try:
@@ -143,8 +142,8 @@ def classified_text(path: Path) -> Path:
 
 def _last_event(ledger: Ledger, night: str, spectra: list[FinalSpectrum]) -> str:
     """The newest time in the state itself: a frame, a job, a decision, or a spectrum that an observer saved."""
-    times = [row.arrived for row in ledger.frames(night)]
-    times += [datetime.fromisoformat(row.ended) for row in ledger.jobs(night) if row.ended]
-    times += [datetime.fromisoformat(mark.time) for mark in ledger.marks(night)]
+    times = [row.arrived for row in ledger.frames.of_night(night)]
+    times += [datetime.fromisoformat(row.ended) for row in ledger.jobs.of_night(night) if row.ended]
+    times += [datetime.fromisoformat(mark.time) for mark in ledger.marks.of_night(night)]
     times += [datetime.fromtimestamp(one.fits.stat().st_mtime, UTC) for one in spectra if one.by_observer]
     return max(times).astimezone(UTC).isoformat(timespec="seconds")

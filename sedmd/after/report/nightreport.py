@@ -10,20 +10,20 @@ from typing import Any
 
 from sedmd.after.report.figures import NightFigures
 from sedmd.after.spectra import FinalSpectrum
+from sedmd.run.states import NightState, TargetState
 
 QUALITY_WORDS = ("not graded", "good", "acceptable", "poor", "no object visible", "bogus target")
 #: From this quality on the exposure brought nothing: lost time (kpy PtfDrpReport).
 LOST_FROM = 4
-#: What a state of `sedmd.run.status` says about an observation without a spectrum.
-_FAILED = ("failed", "quarantined")
-_OBSERVER = "awaiting observer"
+#: Steps that are told of as observations.
+_OF_TARGETS = ("extract", "calibrate")
 _DOUBT = re.compile(r"DOUBT\d")
 #: Type of a spectrum that a classifier found nothing like (kpy Classify).
 NO_MATCH = "NONE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Classification:
+class BestMatch:
     """Best match of a classifier, from the header of the ASCII spectrum; None where it does not say.
 
     Attributes
@@ -49,7 +49,7 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class SpectrumLine:
     """One spectrum of the report.
 
     Attributes
@@ -89,7 +89,7 @@ class Line:
     calibration_age: int | None
     flux_calibration: str
     flux_age: int | None
-    classification: Classification | None = None
+    classification: BestMatch | None = None
     confidence: float | None = None
     doubts: tuple[str, ...] = ()
     half: str = ""
@@ -112,7 +112,7 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class CalibrationReport:
     """A calibration of the night and the figures it reached."""
 
     step: str
@@ -147,13 +147,13 @@ class Report:
     closed: bool
     sunset: str
     sunrise: str
-    lines: tuple[Line, ...]
+    lines: tuple[SpectrumLine, ...]
     failed: tuple[Open, ...]
     observer: tuple[Open, ...]
     pending: tuple[Open, ...]
     on_sky_s: float
     lost_s: float
-    calibrations: tuple[Calibration, ...]
+    calibrations: tuple[CalibrationReport, ...]
     serving: tuple[str, ...]
     trouble: tuple[str, ...]
     account: tuple[str, ...]
@@ -166,7 +166,7 @@ class Report:
     read_noise_e: Mapping[str, float]
 
 
-def classification_of(header: Mapping[str, str]) -> Classification | None:
+def classification_of(header: Mapping[str, str]) -> BestMatch | None:
     """What the SNID keys of an ASCII spectrum say; None when it was not classified.
 
     Parameters
@@ -178,7 +178,7 @@ def classification_of(header: Mapping[str, str]) -> Classification | None:
     if not kind:
         return None
     subtype = header.get("SNIDMATCHSUBTYPE", "").strip()
-    return Classification(
+    return BestMatch(
         type=kind,
         subtype="" if subtype == "-" else subtype,
         redshift=_float(header.get("SNIDMATCHREDSHIFT", header.get("SNIDZMED"))),
@@ -189,9 +189,9 @@ def classification_of(header: Mapping[str, str]) -> Classification | None:
 
 
 def make_report(
-    state: Mapping[str, Any],
+    state: NightState,
     spectra: Sequence[FinalSpectrum],
-    classified: Mapping[str, Classification],
+    classified: Mapping[str, BestMatch],
     figures: NightFigures,
     *,
     bands: Sequence[str],
@@ -203,10 +203,10 @@ def make_report(
 
     Parameters
     ----------
-    state : mapping
-        `sedmd.run.status.snapshot` of the night.
+    state : NightState
+        As `sedmd.run.status.snapshot` gives it.
     spectra : sequence of FinalSpectrum
-    classified : mapping of product to Classification
+    classified : mapping of product to BestMatch
     figures : NightFigures
     bands : sequence of str
         Names of the bands of `figures.efficiency`.
@@ -217,17 +217,17 @@ def make_report(
     """
     lines = sorted((_line(one, classified.get(one.product)) for one in spectra), key=lambda one: (one.utc, one.product))
     there = {one.product for one in lines}
-    rest = [_open(one) for one in state["targets"] if one["name"] not in there]
-    failed = [one for one in rest if one.state.endswith(_FAILED)]
-    observer = [one for one in rest if one.state.endswith(_OBSERVER)]
-    pending = [one for one in rest if one not in failed and one not in observer]
+    rest = [one for one in state.targets if one.name not in there]
+    failed = [_open(one) for one in rest if one.failed]
+    observer = [_open(one) for one in rest if one.awaits_observer]
+    pending = [_open(one) for one in rest if not one.failed and not one.awaits_observer]
     seeing = sorted(one.seeing_arcsec for one in lines if one.seeing_arcsec)
     return Report(
-        night=state["night"],
+        night=state.night,
         as_of=as_of,
-        closed=state["closed"],
-        sunset=state["sunset"],
-        sunrise=state["sunrise"],
+        closed=state.closed,
+        sunset=state.sunset.isoformat(timespec="seconds"),
+        sunrise=state.sunrise.isoformat(timespec="seconds"),
         lines=tuple(lines),
         failed=tuple(failed),
         observer=tuple(observer),
@@ -236,8 +236,15 @@ def make_report(
         lost_s=sum(one.exptime_s or 0.0 for one in lines if one.quality >= LOST_FROM)
         + sum(one.exptime_s for one in failed),
         calibrations=tuple(
-            Calibration(**{key: one[key] for key in ("step", "label", "state", "reason", "frames", "figures")})
-            for one in state["calibrations"]
+            CalibrationReport(
+                step=one.step,
+                label=one.label,
+                state=str(one.state),
+                reason=one.reason,
+                frames=one.frames,
+                figures=one.figures,
+            )
+            for one in state.calibrations
         ),
         serving=tuple(_serving(state)),
         trouble=(*_trouble(state), *trouble),
@@ -257,7 +264,7 @@ def report_values(report: Report) -> dict[str, Any]:
     return asdict(report)
 
 
-def _line(one: FinalSpectrum, found: Classification | None) -> Line:
+def _line(one: FinalSpectrum, found: BestMatch | None) -> SpectrumLine:
     cards = one.cards
     method = str(cards.get("EXTRMETH") or "")
     if cards.get("ABPAIR") and "A/B" not in method:
@@ -265,7 +272,7 @@ def _line(one: FinalSpectrum, found: Classification | None) -> Line:
     half = str(cards.get("PAIRHALF") or "")
     if half and method.split()[-1:] != [half]:
         method = f"{method} {half}".strip()
-    return Line(
+    return SpectrumLine(
         product=one.product,
         target=one.target,
         utc=str(cards.get("OBSUTC") or ""),
@@ -290,46 +297,38 @@ def _line(one: FinalSpectrum, found: Classification | None) -> Line:
     )
 
 
-def _open(one: Mapping[str, Any]) -> Open:
+def _open(one: TargetState) -> Open:
     return Open(
-        product=one["name"],
-        target=one["target"],
-        exptime_s=float(one["exptime_s"] or 0.0),
-        state=one["state"],
-        reason=one["reason"],
+        product=one.name,
+        target=one.target,
+        exptime_s=float(one.exptime_s or 0.0),
+        state=one.stage,
+        reason=one.reason,
     )
 
 
-def _serving(state: Mapping[str, Any]) -> list[str]:
+def _serving(state: NightState) -> list[str]:
     found = []
-    for what, key in (("bias, traces, wavelengths and flat", "fallback"), ("the flux calibration", "flux_fallback")):
-        if (one := state[key]) is not None:
-            nights = one["age_nights"]
-            found.append(f"using {what} from {one['night']} ({_nights(nights)} old)")
-    if state["offers"]:
-        offers = ", ".join(state["offers"])
+    if (one := state.fallback) is not None:
+        found.append(f"using bias, traces, wavelengths and flat from {one.text}")
+    if (flux := state.flux_fallback) is not None:
+        found.append(f"using the flux calibration from {flux.text}")
+    if state.offers:
+        offers = ", ".join(state.offers)
         found.append(f"reduced with an earlier night's calibrations although tonight's are available: {offers}")
     return found
 
 
-def _trouble(state: Mapping[str, Any]) -> list[str]:
-    found = [f"geometry change: {state['departed']}"] if state["departed"] else []
-    found += [f"calibrations: {one}" for one in state.get("sets", ())]
-    found += [f"missing: {one}" for one in state["missing"]]
-    found += [f"failed: {one['step']} {one['label']}: {one['reason']}" for one in state["failed"] if _is_apart(one)]
-    found += [f"held: {one['subject']}: {one['reason']}" for one in state["held"]]
-    found += [f"name: {one['frame']}: {one['reason']}" for one in state["contradictions"]]
-    found += [f"not used: {one['frame']} {one['state']}: {one['reason']}" for one in state["quarantined_frames"]]
+def _trouble(state: NightState) -> list[str]:
+    found = [f"geometry change: {state.geometry_change}"] if state.geometry_change else []
+    found += [f"calibrations: {one}" for one in state.sets]
+    found += [f"missing: {one}" for one in state.missing]
+    # a failed extraction or flux calibration is in the line of its observation
+    found += [f"failed: {one.step} {one.label}: {one.reason}" for one in state.failed if one.step not in _OF_TARGETS]
+    found += [f"held: {one.subject}: {one.reason}" for one in state.held]
+    found += [f"name: {one.frame}: {one.reason}" for one in state.contradictions]
+    found += [f"not used: {one.frame} {one.state}: {one.reason}" for one in state.rejected_frames]
     return found
-
-
-def _is_apart(one: Mapping[str, Any]) -> bool:
-    """What failed before the extraction, or after the spectrum: no line among the observations tells it."""
-    return one["step"] not in ("extract", "calibrate")
-
-
-def _nights(count: int) -> str:
-    return f"{count} night{'' if count == 1 else 's'}"
 
 
 def _float(value: Any) -> float | None:

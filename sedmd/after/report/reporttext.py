@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 
-from sedmd.after.report.nightreport import QUALITY_WORDS, Calibration, Line, Open, Report, report_values
+from sedmd.after.report.nightreport import QUALITY_WORDS, CalibrationReport, Open, Report, SpectrumLine, report_values
 from sedmd.run.event_log import figures
 
 WIDTH = 120
@@ -88,7 +88,7 @@ def _table(report: Report) -> list[str]:
     return [*lines, *(wrapped for note in notes for wrapped in _wrap(note, ""))]
 
 
-def _cells(line: Line) -> list[str]:
+def _cells(line: SpectrumLine) -> list[str]:
     found = line.classification
     kind = found.label if found else "(standard)" if line.standard else f"(Q{line.quality})"
     flux = "yes" if line.flux_calibrated else "NO"
@@ -124,12 +124,12 @@ def _open(one: Open) -> str:
     return f"{one.product} {one.exptime_s:.0f} s, {one.state}" + (f": {one.reason}" if one.reason else "")
 
 
-def _doubted(one: Line) -> str:
+def _doubted(one: SpectrumLine) -> str:
     sure = "" if one.confidence is None else f"confidence {100 * one.confidence:.0f} %; "
     return f"{one.product}: {sure}{'; '.join(one.doubts)}"
 
 
-def _calibration(one: Calibration) -> str:
+def _calibration(one: CalibrationReport) -> str:
     name = one.label if one.step in one.label else f"{one.step} {one.label}"
     given = one.reason or figures(one.figures)
     return f"{name}: {one.state}" + (f", {given}" if given else "")

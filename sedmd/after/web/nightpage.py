@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import sedmd
-from sedmd.after.report.nightreport import QUALITY_WORDS, Line, Report
+from sedmd.after.report.nightreport import QUALITY_WORDS, Report, SpectrumLine
 from sedmd.run.event_log import figures
+from sedmd.run.states import NightState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Target:
 
     Attributes
     ----------
-    line : Line
+    line : SpectrumLine
         Its line of the report.
     spectrum : str
         ``<svg>`` element, escaped already; empty when there is none.
@@ -30,7 +31,7 @@ class Target:
     links : tuple of (label, file name)
     """
 
-    line: Line
+    line: SpectrumLine
     spectrum: str
     field: str
     finder: str
@@ -39,7 +40,7 @@ class Target:
 
 def night_page(
     report: Report,
-    state: Mapping[str, Any],
+    state: NightState,
     targets: Sequence[Target],
     *,
     charts: Sequence[tuple[str, str]],
@@ -52,8 +53,7 @@ def night_page(
     Parameters
     ----------
     report : Report
-    state : mapping
-        `sedmd.run.status.snapshot`.
+    state : NightState
     targets : sequence of Target
         In the order in which they are shown.
     charts : sequence of (title, ``<svg>`` element)

@@ -18,7 +18,7 @@ import numpy as np
 import sedmd
 from sedmd.after.classify.classification import CLASSIFIED
 from sedmd.after.report.night_state import JSON, TEXT, Tonight, put
-from sedmd.after.report.nightreport import Line
+from sedmd.after.report.nightreport import SpectrumLine
 from sedmd.after.report.reporttext import report_json, report_text
 from sedmd.after.report.trend import trend
 from sedmd.after.spectra import FinalSpectrum
@@ -49,7 +49,7 @@ _DAMAGED = (OSError, ProductFault, KeyError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class SiteChanges:
     """What `publish` did: files written and removed (below the root), how many were as they should be, errors."""
 
     written: tuple[str, ...]
@@ -78,7 +78,7 @@ def site_root(settings: Settings, out: Path | None) -> Path:
     return root
 
 
-def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool = False) -> Published:
+def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool = False) -> SiteChanges:
     """Make or renew the page of a night, then the index.
 
     Parameters
@@ -122,7 +122,7 @@ def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool =
         top.append("index.html")
         if not dry_run:
             put(root / "index.html", index)
-    return Published(
+    return SiteChanges(
         written=(*(f"{night}/{name}" for name in folder.written), *top),
         removed=tuple(f"{night}/{name}" for name in folder.removed),
         unchanged=folder.unchanged + 2 - len(top),
@@ -153,7 +153,9 @@ def _nights(root: Path) -> list[dict[str, Any]]:
     return [{**given, "night": path.name} for path in sorted(folders, reverse=True) if (given := about(path))]
 
 
-def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence[Path], errors: list[str]) -> Target:
+def _target(
+    one: FinalSpectrum, line: SpectrumLine, folder: WebFolder, finders: Sequence[Path], errors: list[str]
+) -> Target:
     """Copy a target's products, draw its pictures; a missing or damaged file costs itself only."""
     links, chart, field, finder = [], "", "", ""
     content = b""
@@ -191,7 +193,7 @@ def _target(one: FinalSpectrum, line: Line, folder: WebFolder, finders: Sequence
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))
 
 
-def _comparisons(one: FinalSpectrum, line: Line) -> list[tuple[str, Path]]:
+def _comparisons(one: FinalSpectrum, line: SpectrumLine) -> list[tuple[str, Path]]:
     """The plot of the best match, if a classifier left one: ``classified/<NAME>_<TYPE>.png``."""
     kind = line.classification.together or line.classification.type if line.classification else ""
     path = one.fits.parent / CLASSIFIED / f"{one.fits.stem.removeprefix('sp_')}_{kind}.png"
@@ -317,7 +319,7 @@ def _finders(settings: Settings, night: str, errors: list[str]) -> list[Path]:
         return []
 
 
-def _start(line: Line) -> datetime | None:
+def _start(line: SpectrumLine) -> datetime | None:
     with suppress(ValueError):
         return datetime.fromisoformat(line.utc.split(".")[0]).replace(tzinfo=UTC)
     return None

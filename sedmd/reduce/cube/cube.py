@@ -17,6 +17,15 @@ def bin_edges(wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.concatenate([[2 * wavelength[0] - middle[0]], middle, [2 * wavelength[-1] - middle[-1]]])
 
 
+def columns_of_bins(solution: WavelengthSolution, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Width of each bin in columns of the detector, median of the spaxels. (n_wave,), NaN where no spaxel has it."""
+    width = np.abs(np.diff(solution.column(bin_edges(wavelength)), axis=1))
+    known = np.isfinite(width).any(axis=0)
+    median = np.full(width.shape[1], np.nan)
+    median[known] = np.nanmedian(width[:, known], axis=0)
+    return median
+
+
 def to_matrices(samples: Samples, n_trace: int, *values: NDArray) -> tuple[NDArray[np.int64], list[NDArray]]:
     """Each trace's first column, (n_trace,), and its samples' values from there on, (n_trace, n_column); else 0."""
     first = np.full(n_trace, samples.shape[1], int)

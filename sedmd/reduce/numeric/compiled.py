@@ -24,14 +24,14 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CodeCache:
     """Where the machine code of a loop is kept; None if it is compiled in each process. `loaded`: it was there."""
 
     folder: Path | None
     loaded: bool
 
 
-_places: dict[str, Place] = {}
+_places: dict[str, CodeCache] = {}
 
 
 def compiled(*signatures: str) -> Callable[[F], F]:
@@ -59,12 +59,12 @@ def compiled(*signatures: str) -> Callable[[F], F]:
     return decorate
 
 
-def places() -> Mapping[str, Place]:
+def places() -> Mapping[str, CodeCache]:
     """Of each loop imported so far, by module and name: where its code is kept, and whether it was there."""
     return dict(_places)
 
 
-def load_all() -> Mapping[str, Place]:
+def load_all() -> Mapping[str, CodeCache]:
     """Import all loops there are, which compiles those that are not compiled yet; as `places`."""
     package = importlib.import_module("sedmd.reduce.loops")
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -75,7 +75,7 @@ def load_all() -> Mapping[str, Place]:
 def _kept(function: Callable, signatures: Sequence[str]) -> Any:
     """The function with machine code that is kept; None if none can be kept, or used."""
     name = f"{function.__module__}.{function.__qualname__}"
-    _places[name] = Place(folder=None, loaded=False)
+    _places[name] = CodeCache(folder=None, loaded=False)
     try:
         made = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba found no directory that it may write
@@ -95,7 +95,7 @@ def _kept(function: Callable, signatures: Sequence[str]) -> Any:
             with suppress(OSError):
                 kept.remove()
             return None
-    _places[name] = Place(folder=folder, loaded=not compiled_anew)
+    _places[name] = CodeCache(folder=folder, loaded=not compiled_anew)
     return made
 
 

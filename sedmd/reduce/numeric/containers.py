@@ -77,6 +77,8 @@ class Cube:
     flux, variance : (n_wave, n_spaxel) float32, electron/Angstrom of the whole exposure and its square; flat-fielded
     mask : (n_wave, n_spaxel) uint8, bits of `Mask`; flux there is not to be used
     spaxels : Spaxels
+    columns : (n_wave,) width of the bins in columns of the detector, median of the spaxels; None where nothing tells.
+        Bins share columns, so that the noise of neighbours is correlated (see `sedmd.reduce.cube.correlation`)
     """
 
     wavelength: FloatArray
@@ -84,6 +86,7 @@ class Cube:
     variance: FloatArray
     mask: NDArray[np.uint8]
     spaxels: Spaxels
+    columns: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

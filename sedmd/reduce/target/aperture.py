@@ -335,14 +335,13 @@ def difference(cube_a: Cube, cube_b: Cube, *, exptime_a_s: float, exptime_b_s: f
         variance=cube_a.variance + scale**2 * cube_b.variance,
         mask=cube_a.mask | cube_b.mask,
         spaxels=cube_a.spaxels,
+        columns=cube_a.columns,
     )
 
 
 def negated(cube: Cube) -> Cube:
     """The cube with the sign of its flux turned: in A minus B the object at B becomes positive."""
-    return Cube(
-        wavelength=cube.wavelength, flux=-cube.flux, variance=cube.variance, mask=cube.mask, spaxels=cube.spaxels
-    )
+    return replace(cube, flux=-cube.flux)
 
 
 def mean_of_pair(spectrum_a: Spectrum, spectrum_b: Spectrum) -> Spectrum:

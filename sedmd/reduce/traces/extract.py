@@ -43,6 +43,16 @@ class Extracted:
     explained: NDArray[np.floating]
     peak: float
 
+    def select(self, keep: NDArray[np.bool_]) -> Extracted:
+        """Those of some samples."""
+        return Extracted(
+            flux=self.flux[keep],
+            variance=self.variance[keep],
+            bad_fraction=self.bad_fraction[keep],
+            explained=self.explained[keep],
+            peak=self.peak,
+        )
+
     @property
     def bad(self) -> NDArray[np.bool_]:
         """Samples of which too much fell on masked pixels."""

@@ -28,7 +28,7 @@ class Separated:
 
     Attributes
     ----------
-    samples : Samples, moved by the trace shift
+    samples : Samples, moved by the trace shift; only those of numbered traces with their centre on the chip
     extracted : Extracted, flux of every sample
     background : (n_y, n_x) electron, light between the traces
     dy_px, dy_error_px : shift of the traces towards higher rows against `samples` as given, and its 1-sigma error
@@ -110,9 +110,10 @@ def separate(
     chi2, n_near, n_bright, n_unexplained = sums.sum(axis=0)
     # Each sample takes one degree of freedom from the pixels it covers.
     freedom = max(n_near - np.isfinite(extracted.flux).sum(), 1)
+    own = (moved.trace >= 0) & moved.on_chip
     return Separated(
-        samples=moved,
-        extracted=extracted,
+        samples=moved if own.all() else moved.select(own),
+        extracted=extracted if own.all() else extracted.select(own),
         background=columns_first(background),
         dy_px=shift,
         dy_error_px=error,

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: Rows beyond the first and last from which the light of a trace still falls on the chip.
+ROWS_BEYOND = 3.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -18,7 +21,7 @@ class Samples:
 
     Attributes
     ----------
-    trace : (n,) int, index of the trace (row of the trace table)
+    trace : (n,) int, index of the trace (row of the trace table); -1: its light counts, its spectrum does not
     x : (n,) int, column
     y : (n,) float, row of the trace's centre at that column
     sigma : (n,) float, rms half-width of the core across the dispersion, pixel
@@ -58,9 +61,23 @@ class Samples:
         start = np.flatnonzero(step)
         return self.x[start], np.append(start, self.x.size)
 
+    @property
+    def on_chip(self) -> NDArray[np.bool_]:
+        """Whether the centre of each sample is on the chip: (n,)."""
+        return (self.y > -0.5) & (self.y < self.shape[0] - 0.5)
+
     def select(self, keep: NDArray[np.bool_]) -> Samples:
         """The samples where `keep`; the order stays."""
         return Samples(trace=self.trace[keep], x=self.x[keep], y=self.y[keep], sigma=self.sigma[keep], shape=self.shape)
+
+    def with_unnamed(self, others: Samples) -> Samples:
+        """These samples and others, which are of no trace that has a number."""
+        trace = np.concatenate([self.trace, np.full(others.trace.size, -1)])
+        x, y, sigma = (
+            np.concatenate([a, b]) for a, b in ((self.x, others.x), (self.y, others.y), (self.sigma, others.sigma))
+        )
+        order = np.lexsort((y, x))
+        return Samples(trace=trace[order], x=x[order], y=y[order], sigma=sigma[order], shape=self.shape)
 
     def moved(self, dy_px: float | NDArray[np.floating]) -> Samples:
         """The samples with every centre moved by `dy_px` rows (positive = towards higher row numbers)."""
@@ -108,7 +125,7 @@ def make_samples(
 
     Returns
     -------
-    Samples sorted by column, then row; samples whose centre is off the chip are excluded
+    Samples sorted by column, then row; samples further off the chip than `ROWS_BEYOND` are excluded
     """
     # Counted in columns that are used.
     first = -((every // 2 - np.clip(x_first, 0, shape[1])) // every)
@@ -118,8 +135,8 @@ def make_samples(
     start = np.concatenate([[0], np.cumsum(count)[:-1]])
     x = (np.arange(trace.size) - start[trace] + first[trace]) * every + every // 2
     y = polynomial(y_coeff, trace, (x - centre[trace]) / 100.0)
-    keep = (y > -0.5) & (y < shape[0] - 0.5)
+    keep = (y > -0.5 - ROWS_BEYOND) & (y < shape[0] - 0.5 + ROWS_BEYOND)
     trace, x, y = trace[keep], x[keep], y[keep]
-    order = np.argsort(x * float(shape[0] + 1) + y, kind="stable")
+    order = np.argsort(x * (shape[0] + 4 * ROWS_BEYOND) + y, kind="stable")
     trace, x, y = trace[order], x[order], y[order]
     return Samples(trace=trace, x=x, y=y, sigma=sigma(trace, x, y), shape=shape)  # type: ignore[operator]

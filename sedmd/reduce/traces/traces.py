@@ -39,6 +39,7 @@ class Traces:
     width_order : int, degree of the width model over the field
     profile : Profile across the dispersion
     rms : (n,) float, pixel, scatter of the ridge about the trace
+    beside : Traces or None, spectra that lie mostly off the chip: no spaxels of the field, but their light is there
     """
 
     centre: NDArray[np.floating]
@@ -49,6 +50,7 @@ class Traces:
     width_order: int
     profile: Profile
     rms: NDArray[np.floating]
+    beside: Traces | None = None
 
     @property
     def n(self) -> int:
@@ -56,8 +58,8 @@ class Traces:
         return self.centre.size
 
     def samples(self, shape: tuple[int, int], every: int = 1) -> Samples:
-        """Samples of every trace (of every `every`-th column)."""
-        return make_samples(
+        """Samples of every trace (of every `every`-th column), those `beside` among them as of trace -1."""
+        own = make_samples(
             x_first=self.x_first,
             x_last=self.x_last,
             centre=self.centre,
@@ -65,6 +67,11 @@ class Traces:
             sigma=self.width_at,
             shape=shape,
             every=every,
+        )
+        return (
+            own
+            if self.beside is None
+            else own.with_unnamed(replace(self.beside, width=self.width).samples(shape, every))
         )
 
     def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray:
@@ -84,6 +91,21 @@ class Traces:
             x_last=self.x_last[keep],
             rms=self.rms[keep],
         )
+
+
+def joined(traces: Traces, more: Traces | None) -> Traces:
+    """The traces of both, numbered on end; the width and profile of the first."""
+    if more is None:
+        return traces
+    return replace(
+        traces,
+        centre=np.concatenate([traces.centre, more.centre]),
+        y_coeff=np.vstack([traces.y_coeff, more.y_coeff]),
+        x_first=np.concatenate([traces.x_first, more.x_first]),
+        x_last=np.concatenate([traces.x_last, more.x_last]),
+        rms=np.concatenate([traces.rms, more.rms]),
+        beside=None,
+    )
 
 
 def find_traces(dome: NDArray[np.floating], *, read_noise: float) -> Traces:
@@ -250,6 +272,8 @@ def refine_traces(
     traces : Traces
     chi2 : reduced chi-square of the dome
     """
+    n = traces.n
+    traces = joined(traces, traces.beside)  # all of them shine
     shape = frames[0][0].shape
     used = np.arange(every // 2, shape[1], every)
     views = [_used_columns(data, read_noise, used) for data, read_noise in frames]
@@ -270,7 +294,8 @@ def refine_traces(
             traces = _fit_width(traces, on_chip, misfits, width_order if round_ else 1)
         else:
             traces = replace(traces, profile=_fit_profile(profile, samples, misfits, views))
-    return traces, chi2
+    own = np.arange(traces.n) < n
+    return replace(traces.select(own), beside=None if own.all() else traces.select(~own)), chi2
 
 
 def _used_columns(data: NDArray, read_noise: float, used: NDArray[np.integer]) -> _Frame:

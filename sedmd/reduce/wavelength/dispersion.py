@@ -41,14 +41,48 @@ class Group:
     stretch: NDArray[np.floating]
 
 
-def fit_model(
-    groups: Sequence[Group], ends: tuple[float, float], centre: NDArray, row: NDArray
-) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating], float]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What `fit_model` finds for n spaxels and m groups.
+
+    Attributes
+    ----------
+    coeff : (n, order + 1) column as powers of xi
+    residual, weight : (n, m) column, and the weights that were used
+    strain : how hard groups and curve had to be bent to agree; about 1 when all is well
+    left_out, left_out_error : (m,) how far each group lies from where the others alone put it, mean of the field, and
+        how far it may [column]
+    """
+
+    coeff: NDArray[np.floating]
+    residual: NDArray[np.floating]
+    weight: NDArray[np.floating]
+    strain: float
+    left_out: NDArray[np.floating]
+    left_out_error: NDArray[np.floating]
+
+
+def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArray, row: NDArray) -> Fitted:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
-    `ends` are the prism coordinates of the two ends of `CURVE_RANGE`. Returns coefficients (n, order + 1), residuals
-    (n, m), the weights (n, m) used and the strain. Every group has one offset common to the field, held by its
-    uncertainty: so a blend with a wrong wavelength, measured in 1500 spaxels, does not bend the solution.
+    Every group has one offset common to the field, held by its uncertainty: so a blend with a wrong wavelength,
+    measured in 1500 spaxels, does not bend the solution.
+
+    Parameters
+    ----------
+    groups : the measured line groups
+    ends : the prism coordinates of the two ends of `CURVE_RANGE`
+    centre, row : (n,) reference column and row of the spaxels
+
+    Returns
+    -------
+    Fitted
+
+    Notes
+    -----
+    Where the other groups alone would put a group follows from the one fit: with s its offset, w the weight that holds
+    it at zero, and h its element of the inverse of the normal matrix, taking w away moves the offset to s / (1 - w h)
+    and its variance to h / (1 - w h) (Sherman and Morrison 1950).
     """
     column = np.stack([g.column for g in groups], axis=1)
     error = np.stack([g.error for g in groups], axis=1)
@@ -74,7 +108,8 @@ def fit_model(
     for _ in range(8):
         used = keep > 0
         normal, right = _normal_equations(keep, target, basis, bend)
-        solution = np.linalg.solve(normal + np.diag(prior), right)
+        held = prior.copy()
+        solution = np.linalg.solve(normal + np.diag(held), right)
         prior[n_poly:] = 1.0 / (uncertainty**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
         terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
         per_spaxel = np.column_stack([b @ t for b, t in zip(basis, terms_of, strict=True)])
@@ -97,7 +132,16 @@ def fit_model(
     # logarithm.
     offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * uncertainty)) ** 2)
     penalty = (prior[higher] * solution[higher] ** 2).sum() + offsets.sum()
-    return coeff, left, keep, float(penalty / len(groups))
+    own = np.diag(np.linalg.inv(normal + np.diag(held)))[n_poly:]
+    alone = np.maximum(1.0 - held[n_poly:] * own, 1e-9)
+    return Fitted(
+        coeff=coeff,
+        residual=left,
+        weight=keep,
+        strain=float(penalty / len(groups)),
+        left_out=solution[n_poly:] / alone,
+        left_out_error=np.sqrt(own / alone + uncertainty**2),
+    )
 
 
 def _normal_equations(

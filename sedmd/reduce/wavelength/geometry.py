@@ -113,13 +113,13 @@ def find_lattice(x: NDArray[np.floating], y: NDArray[np.floating]) -> Lattice:
     for limit in np.r_[np.arange(3.0, np.nanmax(radius) / pitch + 3.0, 2.0), [np.inf, np.inf]]:
         node = np.rint(_invert(points, model, order))
         inner = known & (radius <= limit * pitch)
-        gap = np.hypot(*(points - _terms(node, order) @ model).T)
+        gap = np.hypot(*(points - lattice_terms(node, order) @ model).T)
         inner &= gap < 0.33 * pitch
         order = 1 if limit < 6 else 3
-        design = _terms(node[inner], order)
+        design = lattice_terms(node[inner], order)
         model, *_ = np.linalg.lstsq(design, points[inner], rcond=None)
     node = np.rint(_invert(points, model, order))
-    residual = np.hypot(*(points - _terms(node, order) @ model).T)
+    residual = np.hypot(*(points - lattice_terms(node, order) @ model).T)
     q, r = np.where(known[:, None], node, 0).astype(int).T
     good = known & (residual < 0.33 * pitch)
     # Two points on one node: the one nearer to the node has it.
@@ -143,7 +143,7 @@ def find_lattice(x: NDArray[np.floating], y: NDArray[np.floating]) -> Lattice:
     )
 
 
-def _terms(node: NDArray, order: int) -> NDArray[np.floating]:
+def lattice_terms(node: NDArray, order: int) -> NDArray[np.floating]:
     """Powers of q and r up to total degree `order`: 1, q, r, then the higher ones."""
     q, r = node[:, 0], node[:, 1]
     columns = [np.ones_like(q), q, r]
@@ -157,7 +157,7 @@ def _invert(points: NDArray, model: NDArray, order: int) -> NDArray[np.floating]
     inverse = np.linalg.inv(model[1:3])
     node = (np.nan_to_num(points) - model[0]) @ inverse
     for _ in range(12):
-        node = node + np.clip((np.nan_to_num(points) - _terms(node, order) @ model) @ inverse, -3, 3)
+        node = node + np.clip((np.nan_to_num(points) - lattice_terms(node, order) @ model) @ inverse, -3, 3)
     return node
 
 

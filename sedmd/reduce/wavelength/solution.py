@@ -24,6 +24,7 @@ from sedmd.reduce.wavelength.arcs import (
     straighten,
 )
 from sedmd.reduce.wavelength.geometry import Lattice, find_lattice
+from sedmd.reduce.wavelength.half_lost import with_half_lost
 from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
 
 #: Wavelengths between which a trace is extracted [Angstrom]: all that silicon still sees. Light beyond the end of its
@@ -103,9 +104,13 @@ def solve_geometry(
     lattice = find_lattice(np.where(known, x_ref, np.nan), np.where(known, y_ref, np.nan))
     keep = np.flatnonzero(lattice.on_lattice)
     keep = keep[np.lexsort((lattice.q[keep], lattice.r[keep]))]
-    traces = with_windows(traces.select(keep), solution.coeff[keep], solution)
-    traces, chi2 = refine_traces(traces, frames)
+    node = np.column_stack([lattice.q, lattice.r])[keep]
     solution = select_spaxels(solution, keep)
+    traces = with_windows(traces.select(keep), solution.coeff, solution)
+    traces = with_half_lost(
+        traces, solution, node, x_ref[keep], y_ref[keep], dome, REFERENCE_WAVELENGTH, EXTRACTION_RANGE
+    )
+    traces, chi2 = refine_traces(traces, frames)
     x_ref, y_ref = reference_positions(traces, solution)
     lattice = find_lattice(x_ref, y_ref)
     return Geometry(

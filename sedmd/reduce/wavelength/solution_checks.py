@@ -21,6 +21,9 @@ MAX_STRAIN = 3.0
 #: Largest median scatter of the lamp lines about the solution [column]: a fifth of the width of a line. What places a
 #: line worse than that has not placed it but its neighbour.
 MAX_RMS = 0.6
+#: A group of lines is reported beyond this distance from where the others put it: in units of what may be, and in
+#: columns.
+ODD_LINE_SIGMA, ODD_LINE_PX = 4.0, 0.3
 #: Fewest groups that place a spaxel by itself: the five terms of its polynomial and one to contradict them.
 MIN_SPAXEL_GROUPS = 6
 #: Largest share of the complete spaxels that may lack what a cube needs. A scratch or a dead column costs some spaxels
@@ -84,6 +87,20 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
             "expected; is a part of the field dark in Hg.fits, Cd.fits or Xe.fits?"
         )
     return ""
+
+
+def odd_lines(solution: WavelengthSolution) -> tuple[str, ...]:
+    """A sentence for each group of lines that lies far from where all the others put it: leave-one-out residuals.
+
+    The solution does not follow such a group, but somebody should know: a wrong identification, a lamp with another's
+    label or a line that the table lacks looks like this.
+    """
+    return tuple(
+        f"the {group.lamp} lines at {group.wavelength:.0f} Angstrom lie {group.left_out:+.2f} px from where the other "
+        f"lines put them, {group.left_out_error:.2f} px expected"
+        for group in solution.groups
+        if abs(group.left_out) > max(ODD_LINE_SIGMA * group.left_out_error, ODD_LINE_PX)
+    )
 
 
 def dark_spaxels(flat: NDArray[np.floating]) -> NDArray[np.bool_]:

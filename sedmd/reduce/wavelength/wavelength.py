@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,26 @@ def make_scale(
     return Scale(wavelength=grid, xi=xi)
 
 
+class LineGroup(NamedTuple):
+    """Fit of one group of lamp lines in a solution.
+
+    Attributes
+    ----------
+    lamp : str
+    wavelength : float, mean of the group [Angstrom, air]
+    offset, scatter : float, median residual and its robust rms over the spaxels [column]
+    left_out, left_out_error : float, how far the group lies from where all others alone put it, and how far that may be
+        [column]; NaN where it is not known
+    """
+
+    lamp: str
+    wavelength: float
+    offset: float
+    scatter: float
+    left_out: float = float("nan")
+    left_out_error: float = float("nan")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WavelengthSolution:
     """Column of every wavelength in every spaxel.
@@ -100,7 +121,7 @@ class WavelengthSolution:
     n_lines : (n,) number of line groups used
     line_sigma : FieldModel of the Gaussian sigma of a line, column
     line_sigma_slope : float, relative change of that sigma per unit xi
-    groups : tuple of (lamp, mean wavelength, median residual [column], rms residual [column])
+    groups : tuple of LineGroup
     strain : float, how hard the lines and the published curve had to be bent to agree: the penalty of the group offsets
         in units of their uncertainties and of the higher terms in units of their prior, per group; about 1 when all is
         well
@@ -112,7 +133,7 @@ class WavelengthSolution:
     n_lines: NDArray[np.int64]
     line_sigma: FieldModel
     line_sigma_slope: float
-    groups: tuple[tuple[str, float, float, float], ...]
+    groups: tuple[LineGroup, ...]
     strain: float = float("nan")
 
     @property
@@ -237,7 +258,8 @@ def fit_wavelengths(
                 f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
-        coeff, residual, weight, strain = fit_model(good, ends, centre, row)
+        first = fit_model(good, ends, centre, row)
+        residual, weight = first.residual, first.weight
         scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
         tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
         if tight.sum() < 5:
@@ -248,17 +270,26 @@ def fit_wavelengths(
             for g, s, kept in zip(good, scatter, tight, strict=True)
             if kept
         ]
-        coeff, residual, weight, strain = fit_model(good, ends, centre, row)
+        fitted = fit_model(good, ends, centre, row)
+        coeff = fitted.coeff
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
         before, places = places, np.polynomial.polynomial.polyval(sampled, coeff.T)
         if round_ > ROUNDS_HELD + ROUNDS_LEARNING and np.nanpercentile(np.abs(places - before), 90) < ARRIVED:
             break
+    residual, weight = fitted.residual, fitted.weight
     used = weight > 0
     n_lines = used.sum(axis=1)
     rms = np.sqrt((weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
     groups = tuple(
-        (g.lamp, g.wavelength, float(np.median(r)), _scatter(r))
-        for g, r in ((g, residual[used[:, i], i]) for i, g in enumerate(good))
+        LineGroup(
+            lamp=g.lamp,
+            wavelength=g.wavelength,
+            offset=float(np.median(residual[used[:, i], i])),
+            scatter=_scatter(residual[used[:, i], i]),
+            left_out=float(fitted.left_out[i]),
+            left_out_error=float(fitted.left_out_error[i]),
+        )
+        for i, g in enumerate(good)
     )
     return WavelengthSolution(
         scale=scale,
@@ -268,7 +299,7 @@ def fit_wavelengths(
         line_sigma=line_sigma,
         line_sigma_slope=slope,
         groups=groups,
-        strain=strain,
+        strain=fitted.strain,
     )
 
 

@@ -1,4 +1,4 @@
-"""The command for many nights: reprocess."""
+"""The command `reprocess`: many nights reduced again."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ import argparse
 import dataclasses
 import json
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sedmd.commands.common import positive_argument, utc_now
+from sedmd.commands.at_work import at_work_on_nights
+from sedmd.commands.common import Add, positive_argument, utc_now
 from sedmd.core.config import Settings, from_table, load
-from sedmd.core.errors import ConfigError, NotNow
+from sedmd.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sedmd.ledger.ledger import Ledger
     from sedmd.reprocess.reprocess import NightDone, Years
-    from sedmd.workers.engines import Engine
-
-Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_to(add: Add) -> None:
@@ -50,14 +44,14 @@ def add_to(add: Add) -> None:
 
 
 def verb_reprocess(options: argparse.Namespace) -> int:
-    """Reduce years of nights anew, and tell what changed.
+    """Reduce years of nights again, and report what changed.
 
     Each night rests on those before it, as when it was observed; the products do not depend on the number of workers.
     The same command goes on where it was stopped. Without --redux the former products are replaced.
     """
     from sedmd.plan.nightlist import nights_meant
     from sedmd.reprocess.reprocess import reprocess
-    from sedmd.run.event_log import Report
+    from sedmd.run.event_log import EventLog
 
     settings, former_root = _settings(options)
     nights = nights_meant(options.nights, settings.paths.raw_root)
@@ -68,13 +62,13 @@ def verb_reprocess(options: argparse.Namespace) -> int:
         print(f"no night of these in {settings.paths.raw_root}; nothing to do")
         return 2
     settings.paths.redux_root.mkdir(parents=True, exist_ok=True)
-    report = Report(
+    report = EventLog(
         clock=utc_now,
         redux_root=settings.paths.redux_root,
         stream=sys.stderr if options.verbose else None,
         verbose=options.verbose,
     )
-    with _at_work(settings, nights, alone=options.alone) as (ledger, engine):
+    with at_work_on_nights(settings, nights, alone=options.alone) as (ledger, engine):
         years = reprocess(
             nights,
             settings=settings,
@@ -84,7 +78,7 @@ def verb_reprocess(options: argparse.Namespace) -> int:
             report=report,
             former_root=former_root,
             open_nights=options.open or 0,
-            on_night=lambda told: print(line(told), file=sys.stderr, flush=True),
+            on_night=lambda done: print(line(done), file=sys.stderr, flush=True),
         )
     _print(years)
     if options.json is not None:
@@ -92,16 +86,16 @@ def verb_reprocess(options: argparse.Namespace) -> int:
     return years.code
 
 
-def line(told: NightDone) -> str:
-    """A night that is done, as a line: what became of it, the rate, and the time that is left."""
-    what = f"{told.jobs} jobs" if told.jobs else "nothing to do"
-    if told.failed:
-        what += f", {told.failed} failed"
-    if told.missing:
+def line(done: NightDone) -> str:
+    """A night that is done, as a line: its outcome, the rate, and the time that is left."""
+    what = f"{done.jobs} jobs" if done.jobs else "nothing to do"
+    if done.failed:
+        what += f", {done.failed} failed"
+    if done.missing:
         what += ", calibrations missing"
-    rate = "" if told.nights_an_hour is None else f", {told.nights_an_hour:.1f} nights an hour"
-    left = "" if told.seconds_left is None else f", {_duration(told.seconds_left)} left"
-    return f"{told.night}  {what}; {told.done} of {told.total} nights{rate}{left}"
+    rate = "" if done.nights_an_hour is None else f", {done.nights_an_hour:.1f} nights an hour"
+    left = "" if done.seconds_left is None else f", {_duration(done.seconds_left)} left"
+    return f"{done.night}  {what}; {done.done} of {done.total} nights{rate}{left}"
 
 
 def _duration(seconds: float) -> str:
@@ -116,7 +110,7 @@ def _print(years: Years) -> None:
     print(f"{years.nights} nights, {years.jobs} jobs in {_duration(years.seconds)}")
     for title, lines in (
         ("Failed:", years.failed),
-        ("Earlier nights' calibrations serve:", years.fallbacks),
+        ("Using calibrations of earlier nights:", years.fallbacks),
         ("Calibrations missing:", years.missing),
     ):
         if lines:
@@ -155,35 +149,3 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Path | None]:
     if jobs.engine == "dask" and not jobs.dask_scheduler:
         raise ConfigError("--engine dask needs --scheduler ADDRESS, or [jobs] dask_scheduler in the configuration")
     return dataclasses.replace(settings, jobs=jobs), former_root
-
-
-@contextmanager
-def _at_work(settings: Settings, nights: Sequence[str], *, alone: bool) -> Iterator[tuple[Ledger, Engine]]:
-    """A ledger and workers: the ledger of the redux root, or one for these nights made from their journals."""
-    from sedmd.host.lock import holder, single_instance
-    from sedmd.host.sharing import let_group_write
-    from sedmd.ledger.journal import Journal
-    from sedmd.ledger.ledger import Ledger
-    from sedmd.reprocess.reprocess import take_up_nights
-    from sedmd.workers.engine_choice import engine_for
-
-    paths = settings.paths
-    if paths.group:
-        let_group_write()
-    with ExitStack() as stack:
-        state = paths.state
-        if alone:
-            if holder(paths.state) is not None:
-                msg = f"a sedmd works on {paths.redux_root} with the ledger in {paths.state}; stop it first"
-                raise NotNow(msg)
-            state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sedmd-")))
-        stack.enter_context(single_instance(state))
-        # without its journal an empty ledger is no lost one: what there is to know is taken up right away
-        ledger = Ledger.open(state / "ledger.sqlite", clock=utc_now, check=not alone)
-        stack.enter_context(ledger)
-        if taken := take_up_nights(ledger, paths.redux_root, nights if alone else None):
-            print(f"{len(taken)} nights taken up from their journals", file=sys.stderr)
-        ledger.journal = Journal(paths.redux_root)
-        tell = lambda text: print(text, file=sys.stderr)  # noqa: E731
-        engine = stack.enter_context(engine_for(settings.jobs, tell=tell))
-        yield ledger, engine

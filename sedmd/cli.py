@@ -16,6 +16,7 @@ from sedmd.commands import (
     doctor,
     extract,
     final_report,
+    install_service,
     mend,
     operator_requests,
     publish,
@@ -62,6 +63,7 @@ COMMANDS = (
     simulate,
     demo,
     validate,
+    install_service,
 )
 EXIT_CODES = """\
 exit codes:
@@ -72,7 +74,7 @@ exit codes:
      final-report: it was refused, or some of its recipients)
   2  the command line or the configuration cannot be used
   3  calibrations are missing; the list says which
-  73  a report, a trend or a web page could not be written; the text says why
+  73  a report, a trend, a web page or a unit could not be written; the text says why
   75  not now: another sedmd works on this redux root, the raw root or the mail server is away, or a disk is full;
       try again later
 """

@@ -112,7 +112,7 @@ def build(
     def note(action: str, target: str) -> None:
         lanes.submit(
             "notes",
-            lambda: memory.log(user=presenter.reducer, night=plan.folder.name, target=target, action=action),
+            lambda: memory.log(user=presenter.state.reducer, night=plan.folder.name, target=target, action=action),
             lambda _: None,
             lambda error: log.warning("actions cannot be logged: %s", error),
         )
@@ -120,7 +120,7 @@ def build(
     window = Window(presenter, find_finder=find_finder, note=note, redraw_ms=SLOW_REDRAW_MS if slow else REDRAW_MS)
     window.setWindowTitle(f"sedmview {plan.folder.name}")
     if compare is not None:
-        presenter.compare(compare)
+        presenter.spectra.compare(compare)
 
     def fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         # PyQt would abort over an exception in a slot
@@ -130,23 +130,23 @@ def build(
     sys.excepthook = fault
 
     def first(result: tuple[list[Entry], list[str]]) -> None:
-        presenter._listed(result)
-        wanted = [entry for name in plan.names for entry in matching(presenter.entries, name)]
-        unknown = [name for name in plan.names if not matching(presenter.entries, name)]
+        presenter.listing._listed(result)
+        wanted = [entry for name in plan.names for entry in matching(presenter.state.entries, name)]
+        unknown = [name for name in plan.names if not matching(presenter.state.entries, name)]
         if unknown:
-            presenter.greeting = f"No target {', '.join(unknown)} in {plan.folder}"
+            presenter.state.greeting = f"No target {', '.join(unknown)} in {plan.folder}"
         openable = next((entry for entry in wanted if entry.openable), None)
         if openable is not None:
-            presenter.open(openable)
+            presenter.opening.open(openable)
         else:
-            presenter.open_first()
+            presenter.opening.open_first()
         window.follow()
 
-    lanes.submit("list", disk.entries, first, presenter._not_listed)
+    lanes.submit("list", disk.entries, first, presenter.listing._not_listed)
 
     def close() -> None:
         lanes.close()
-        presenter.leave()  # after the lanes: an older draft must not come last
+        presenter.drafts.leave()  # after the lanes: an older draft must not come last
         sys.excepthook = sys.__excepthook__
 
     return window, close

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sedmd.observation import observed, saved
+from sedmd.core.config import Calibrations
+from sedmd.observation import saved
 from sedmd.observation.decisions import Decision, Placement
-from sedmd.observation.observed import Observation
+from sedmd.observation.inputs import flux_by_headers, inputs_by_headers
+from sedmd.observation.load import Observation, load, stamp_of
 from sedmd.observation.suggestion import Suggestion, suggest
 from sedmd.products.published import Published, read_published
 from sedmview.memory import Memory
@@ -31,17 +34,29 @@ class NightOnDisk:
         self.night, self.memory, self.clock = night, memory, clock
 
     def load(self, entry: Entry) -> Observation:
-        """Read the cubes. Raises SedmError, OSError."""
-        return observed.load(entry.product, entry.cubes)
+        """Read the cubes, and the flux calibration that the ledger or the headers tell. Raises SedmError, OSError."""
+        settings = self.night.settings
+        by_headers = partial(
+            inputs_by_headers,
+            settings=settings.extraction if settings else None,
+            rules=settings.calibrations if settings else None,
+        )
+        inputs = self.night.inputs(entry.product, self.clock())
+        return load(entry.product, entry.cubes, inputs, otherwise=by_headers)
 
     def stamp(self, entry: Entry) -> object:
         """By which it is known whether the cubes are still the same. Raises OSError."""
-        return observed.stamp_of(entry.cubes)
+        inputs = self.night.inputs(entry.product, self.clock())
+        if inputs is not None:
+            return stamp_of(entry.cubes, inputs.flux)
+        rules = self.night.settings.calibrations if self.night.settings else Calibrations()
+        return stamp_of(
+            entry.cubes, flux_by_headers(entry.cubes[0].parent, max_age_nights=rules.fallback_max_age_nights)
+        )
 
     def suggest(self, observation: Observation) -> Suggestion:
         """Look for the object; about a second for each cube."""
-        settings = self.night.settings
-        return suggest(observation, settings.extraction if settings else None)
+        return suggest(observation)
 
     def decision(self, entry: Entry) -> Decision | None:
         """What an observer decided before."""

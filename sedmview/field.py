@@ -1,4 +1,4 @@
-"""The picture of the field: spaxels, apertures, what serves as object and sky, the compass, the pointer."""
+"""The picture of the field: spaxels, apertures, what is used as object and sky, the compass, the pointer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pyqtgraph as pg
 
-from sedmd.observation.observed import Extraction, Observation
+from sedmd.observation.aperture import Extraction
+from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.sky import sexagesimal_text, sky_position
 from sedmd.reduce.numeric.containers import FloatArray, Spaxels
@@ -198,20 +199,21 @@ class FieldPlot(pg.PlotWidget):
                 item.setData([x for x, _ in places], [y for _, y in places])
 
     def show_used(self, extraction: Extraction | None, choice: Choice | None, *, hidden: bool) -> None:
-        """The spaxels that serve as object and as sky, and the way of the aperture with wavelength."""
+        """The spaxels that are used as object and as sky, and the way of the aperture with wavelength."""
         if extraction is None or choice is None or self._observation is None or hidden:
             for item in (self._sky, self._members, self._track, self._track_ends):
                 item.setData([], [])
             self._tracked, self._shown_members = None, np.zeros(0, dtype=int)
             return
         spaxels = self._observation.field_cube.spaxels
-        side = 1 if choice.active == "B" and len(extraction.parts) == 2 else 0
+        side = 1 if choice.active == "B" and choice.b is not None else 0
+        # a fit takes all spaxels around
         used = [part.measured.members[part.measured.share.max(axis=0) > 0.5] for part in extraction.parts]
-        members = np.unique(np.concatenate(used))
+        members = np.unique(np.concatenate(used)) if used else np.zeros(0, dtype=int)
         if not np.array_equal(members, self._shown_members):
             self._shown_members = members
             self._members.setData(*self._edges(spaxels, members))
-        sky = extraction.parts[side].measured.sky
+        sky = extraction.parts[side].measured.sky if extraction.parts else np.zeros(0, dtype=int)
         x = spaxels.x_arcsec[sky]
         self._sky.setData(np.stack([x - _TICK, x + _TICK], axis=1).ravel(), np.repeat(spaxels.y_arcsec[sky], 2))
         if self._tracked != (track := (id(self._observation), side)):

@@ -16,8 +16,8 @@ QLabel#title { font-size: 16pt; font-weight: bold; }
 QLabel#facts { color: #aab4bf; }
 QLabel#found { color: #ffd866; }
 QLabel#prompt { background: #26303b; color: #ffe08a; font-size: 12.5pt; padding: 6px 10px; border-radius: 4px; }
-QLabel#prompt[trouble="true"] { background: #5a2a22; color: #ffd9cc; }
-QLabel#trouble[trouble="true"] { color: #ff9d7a; }
+QLabel#prompt[warning="true"] { background: #5a2a22; color: #ffd9cc; }
+QLabel#warning[warning="true"] { color: #ff9d7a; }
 QLabel#aperture[side="A"] { color: #ff4d4d; }
 QLabel#aperture[side="B"] { color: #4da3ff; }
 QLabel#phases { font-size: 12pt; }
@@ -63,7 +63,7 @@ class Layout:
         self.readout, self.scale_facts, self.flags = label("facts"), label("facts"), label("facts")
         self.found, self.finder_facts = label("found", wrap=True), label("facts")
         self.found.setFixedHeight(FOUND_HEIGHT)  # the picture does not jump when the search has ended
-        self.spectrum, self.trouble = SpectrumPlot(), label("trouble")
+        self.spectrum, self.warning = SpectrumPlot(), label("warning")
         self.spectrum.setAccessibleName("Extracted spectrum")
         self.list, self.finder = TargetList(), FinderChart()
         self._centre = QtWidgets.QWidget()
@@ -146,7 +146,7 @@ class Layout:
         return _column(
             (self.spectrum, 1),
             _row(_word("z"), self.redshift, 8, _word("L:"), self.lines, None),
-            self.trouble,
+            self.warning,
             _row(*self.grades.values()),
             _row(_word("Reduced by"), self.name, self.save, 10, keys),
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from sedmd.core.quality import QUALITIES
 from sedmd.observation.decisions import Decision, Picture, Placement
-from sedmd.observation.observed import Observation
+from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import FloatArray
@@ -41,8 +41,9 @@ class Choice:
     active : "A" or "B", the aperture that keys and clicks act on
     placed : letters of the apertures that the observer has put somewhere
     skysub : subtract the sky around the aperture
-    point_source : allow for the light of a point source that falls beyond the aperture
-    scale : ColourScale of the picture
+    point_source : correct for the light of a point source that falls beyond the aperture
+    fitted : the pipeline's own spectrum, PSF and host fitted together, as long as no aperture is moved
+    scale : Scale of the picture
     window : range of wavelength of the picture [Angstrom]
     colours, inverted : name of the colour map, and whether it runs backwards
     grade : key of `sedmd.observation.decisions.QUALITIES`, or None
@@ -57,6 +58,7 @@ class Choice:
     placed: frozenset[str] = frozenset()
     skysub: bool = True
     point_source: bool = True
+    fitted: bool = False
     window: tuple[float, float] = (WINDOWS[0].low, WINDOWS[0].high)
     colours: str = MAPS[0]
     inverted: bool = False
@@ -77,8 +79,13 @@ class Choice:
         return self.b if letter == "B" and self.b is not None else self.a
 
     def with_aperture(self, ellipse: Ellipse, letter: str | None = None) -> Choice:
+        """The choice with an aperture elsewhere; the spectrum then is that of the apertures."""
         letter = letter or self.active
-        return replace(self, b=ellipse) if letter == "B" and self.b is not None else replace(self, a=ellipse)
+        if ellipse == self.of(letter):
+            return self
+        if letter == "B" and self.b is not None:
+            return replace(self, b=ellipse, fitted=False)
+        return replace(self, a=ellipse, fitted=False)
 
     @property
     def picture(self) -> Picture:
@@ -91,8 +98,16 @@ class Choice:
         )
 
 
+def fit_offered(choice: Choice, suggestion: Suggestion | None) -> bool:
+    """Whether the pipeline's own spectrum is one of these apertures: it has one, and they lie where it found them."""
+    if suggestion is None or suggestion.told is None:
+        return False
+    return (choice.a, choice.b) == (suggestion.a, suggestion.b) and choice.object_visible
+
+
 def placement_of(choice: Choice, suggestion: Suggestion | None) -> Placement:
-    """What the spectrum depends on; the image of a star comes with the suggestion."""
+    """What the spectrum depends on; the image of a star and the pipeline's fit come with the suggestion."""
+    fit = suggestion.told if suggestion is not None and choice.fitted and fit_offered(choice, suggestion) else None
     return Placement(
         a=choice.a,
         b=choice.b,
@@ -100,6 +115,7 @@ def placement_of(choice: Choice, suggestion: Suggestion | None) -> Placement:
         point_source=choice.point_source,
         psf_a=suggestion.psf_a if suggestion else None,
         psf_b=suggestion.psf_b if suggestion else None,
+        fit=fit,
     )
 
 
@@ -162,6 +178,7 @@ def choice_of(decision: Decision, observation: Observation) -> Choice:
         scale=scale if scale.high > scale.low else start.scale,
         skysub=placement.skysub,
         point_source=placement.point_source,
+        fitted=placement.fit is not None,
         window=bounded(*picture.window, observation.field_cube.wavelength),
         colours=picture.colours or start.colours,
         placed=frozenset({"A", "B"} if observation.pair else {"A"}),
@@ -172,13 +189,14 @@ def choice_of(decision: Decision, observation: Observation) -> Choice:
 
 
 def accepted(choice: Choice, suggestion: Suggestion) -> Choice:
-    """The apertures of a suggestion; B, where none was found, keeps its place."""
+    """The apertures of a suggestion, and the pipeline's own spectrum; B, where none was found, keeps its place."""
     if suggestion.a is None:
         return choice
     b = choice.b
     if b is not None:
         b = suggestion.b or like(suggestion.a, b)
-    return replace(choice, a=suggestion.a, b=b, placed=frozenset(choice.letters), object_visible=True)
+    taken = replace(choice, a=suggestion.a, b=b, placed=frozenset(choice.letters), object_visible=True)
+    return replace(taken, fitted=fit_offered(taken, suggestion))
 
 
 def centred(observation: Observation, choice: Choice) -> Ellipse | None:

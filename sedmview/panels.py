@@ -164,12 +164,12 @@ class FinderChart(QtWidgets.QLabel):
         self.setSizePolicy(policy, policy)
         self._picture: QtGui.QPixmap | None = None
 
-    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None, trouble: str = "") -> None:
+    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None, warning: str = "") -> None:
         """A chart, or in its place words: that there is none, or what is wrong with it."""
         if finder is None or image is None or image.isNull():
             self._picture = None
-            self.setText(f"no finder chart: {trouble}" if trouble else "no finder chart")
-            set_tip(self, trouble)
+            self.setText(f"no finder chart: {warning}" if warning else "no finder chart")
+            set_tip(self, warning)
             return
         self._picture = QtGui.QPixmap.fromImage(image)
         set_tip(self, finder.path.name)

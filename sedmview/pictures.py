@@ -85,11 +85,13 @@ def _sqrt(t: FloatArray) -> FloatArray:
 
 
 def _asinh(t: FloatArray) -> FloatArray:
-    return np.arcsinh(t * 10) / np.arcsinh(10.0)
+    found: FloatArray = np.arcsinh(t * 10) / np.arcsinh(10.0)
+    return found
 
 
 def _log(t: FloatArray) -> FloatArray:
-    return np.sign(t) * np.log1p(np.abs(t) * 300) / np.log1p(300.0)
+    found: FloatArray = np.sign(t) * np.log1p(np.abs(t) * 300) / np.log1p(300.0)
+    return found
 
 
 #: Stretches map 0 to 0 and 1 to 1, and are odd, so that A minus B stays centred on zero.

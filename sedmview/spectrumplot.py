@@ -8,7 +8,8 @@ import numpy as np
 import pyqtgraph as pg
 
 from sedmd.data.telluric import BANDS
-from sedmd.observation.observed import CALIBRATED, Extraction
+from sedmd.observation.aperture import Extraction
+from sedmd.observation.calibrate import CALIBRATED
 from sedmd.products.published import Published
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER
@@ -16,6 +17,7 @@ from sedmview.qt import QtCore, QtWidgets
 
 COLOUR_SKY_CURVE = "#c9a24a"
 COLOUR_COMPARISON = "#d58fd8"
+COLOUR_OTHER = "#7fb0b8"
 #: Letters of a comparison's name that the legend has room for.
 NAME_LETTERS = 24
 _SOFT = (150, 160, 170)
@@ -64,12 +66,13 @@ class SpectrumPlot(pg.PlotWidget):
         self._band = pg.FillBetweenItem(self._low, self._high, brush=(120, 170, 220, 90))
         self._sky = _curve(COLOUR_SKY_CURVE)
         self._comparison = _curve(COLOUR_COMPARISON)
+        self._other = _curve(COLOUR_OTHER)
         self._pointer = _curve(COLOUR_OFFER, style=QtCore.Qt.PenStyle.DotLine)
         self._part_a = _curve(COLOUR_A)
         self._part_b = _curve(COLOUR_B)  # a dashed line of so many pieces takes Qt longer than all else together
         self._curve = _curve(COLOUR_INK, width=1)
         self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
-        curves = (self._sky, self._comparison, self._part_a, self._part_b, self._pointer, self._curve)
+        curves = (self._sky, self._comparison, self._other, self._part_a, self._part_b, self._pointer, self._curve)
         # the edges of the band are not drawn themselves: it needs their paths only
         for item in (self._band, self._zero, *curves):
             self.addItem(item, ignoreBounds=True)
@@ -105,8 +108,13 @@ class SpectrumPlot(pg.PlotWidget):
         sky: bool,
         pointer: Spectrum | None = None,
         comparison: Published | None = None,
+        other: Spectrum | None = None,
     ) -> None:
-        """Draw a spectrum, or none; `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled."""
+        """Draw a spectrum, or none.
+
+        `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled; `other` is the one that is not
+        chosen of aperture and fit.
+        """
         spectrum = extraction.spectrum if extraction else None
         exponent = exponent_of(spectrum) if spectrum else 0
         scale = 10.0**exponent
@@ -114,10 +122,10 @@ class SpectrumPlot(pg.PlotWidget):
         _draw(self._part_a, parts[0] if parts else None, scale)
         _draw(self._part_b, parts[1] if parts else None, scale)
         _draw(self._curve, spectrum, scale)
-        if spectrum is None:
+        if extraction is None or spectrum is None:
             for edge in (self._low, self._high):
                 edge.setData([], [])
-            for curve in (self._sky, self._pointer, self._comparison):
+            for curve in (self._sky, self._pointer, self._comparison, self._other):
                 _draw(curve, None, scale)
             self._legend.setHtml("")
             return
@@ -134,7 +142,9 @@ class SpectrumPlot(pg.PlotWidget):
         shown = comparison.spectrum if comparison is not None and factor else None
         _draw(self._comparison, shown, scale / (factor or 1.0))
         name = "" if comparison is None else comparison.name[:NAME_LETTERS]
-        self._tell(bool(parts), sky_scale, pointer_scale, (name, factor))
+        _draw(self._other, other, scale)
+        words = _object_words(pair=bool(parts), fitted=extraction.fitted, other=other is not None)
+        self._tell(words, sky_scale, pointer_scale, (name, factor))
 
     def _axes(self, spectrum: Spectrum, parts: list[Spectrum], exponent: int) -> None:
         """Axes change only when they must: each change paints the whole plot again."""
@@ -159,10 +169,9 @@ class SpectrumPlot(pg.PlotWidget):
         for text, start, row in self._bands:
             text.setPos(start, low + (0.005 + 0.035 * row) * (high - low))
 
-    def _tell(self, parts: bool, sky_scale: float, pointer_scale: float, comparison: tuple[str, float]) -> None:
-        words = [("object ± 1σ", COLOUR_INK)]
-        if parts:
-            words = [("A", COLOUR_A), ("B", COLOUR_B), ("mean ± 1σ", COLOUR_INK)]
+    def _tell(
+        self, words: list[tuple[str, str]], sky_scale: float, pointer_scale: float, comparison: tuple[str, float]
+    ) -> None:
         if sky_scale:
             words.append((f"sky × {sky_scale:g}", COLOUR_SKY_CURVE))
         if pointer_scale:
@@ -179,6 +188,14 @@ class SpectrumPlot(pg.PlotWidget):
     def _window_dragged(self) -> None:
         low, high = self._window.getRegion()
         self.window_chosen.emit(float(low), float(high))
+
+
+def _object_words(*, pair: bool, fitted: bool, other: bool) -> list[tuple[str, str]]:
+    """What the legend says of the object's curves, and the colour of each."""
+    words = [("PSF and host fit ± 1σ" if fitted else "object ± 1σ", COLOUR_INK)]
+    if pair:
+        words = [("A", COLOUR_A), ("B", COLOUR_B), ("mean ± 1σ", COLOUR_INK)]
+    return words + ([("aperture" if fitted else "PSF and host fit", COLOUR_OTHER)] if other else [])
 
 
 def _curve(colour: str, *, width: int = 1, style: object = None) -> pg.PlotCurveItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,18 @@ from sedmd.core.errors import SedmError
 from sedmd.core.quality import OBSERVER, REDONE
 from sedmd.host.foreign_file import open_regular
 from sedmd.observation import decisions
-from sedmd.observation.observed import frame_of
+from sedmd.observation.exposure import frame_of
+from sedmd.observation.inputs import Inputs
 from sedmd.observation.saved import names
-from sedmd.raw.fitsfile import BLOCK, MAX_HEADER_BLOCKS, header_values
+from sedmd.raw.fitsfile import MAX_HEADER_BLOCKS
 from sedmd.raw.frames import Frame
+from sedmd.raw.header import header_values
+from sedmd.raw.unpack import BLOCK
 from sedmd.raw.visits import Visit, observations
+from sedmd.run.chosen import chosen_inputs
 from sedmd.run.status import snapshot
+
+log = logging.getLogger(__name__)
 
 #: The ledger is asked again after this time even if nobody has written into it: what waits depends on the clock too.
 LEDGER_PERIOD = timedelta(minutes=1)
@@ -163,27 +170,45 @@ class NightList:
         self._frames: dict[tuple[Path, int, int], Frame] = {}
         self._cards: dict[Path, tuple[int, int, Mapping[str, object]]] = {}
         self._told: tuple[object, datetime, dict[str, _Told]] | None = None
+        self._chosen: tuple[object, datetime, dict[str, Inputs]] | None = None
 
     def entries(self, now: datetime) -> tuple[list[Entry], list[str]]:
         """The list, ready ones first, then by time; and what could not be read. Slow disk: not for the GUI thread."""
         frames: dict[str, tuple[Frame, Path]] = {}
-        troubles: list[str] = []
+        warnings: list[str] = []
         for path in self._cubes():
             found = self._frame(path)
             if isinstance(found, str):
-                troubles.append(found)
+                warnings.append(found)
             else:
                 frames[found.stem] = (found, path)
         visits = observations([frame for frame, _ in frames.values()])
         waits = timedelta(seconds=(self.settings.night if self.settings else WaitingTimes()).partner_wait_s)
-        told, trouble = self._ledger(now)
-        if trouble:
-            troubles.append(trouble)
+        told, warning = self._ledger(now)
+        if warning:
+            warnings.append(warning)
         entries = [self._entry(visit, frames, told, open_until=now - waits) for visit in visits]
         known = {entry.product for entry in entries}
         if self._only is None:
             entries += [_without_cube(name, words) for name, words in told.items() if name not in known]
-        return sorted(entries, key=_order), troubles
+        return sorted(entries, key=_order), warnings
+
+    def inputs(self, product: str, now: datetime) -> Inputs | None:
+        """Star and flux calibration of an observation as the pipeline's plan has them; None where no ledger tells.
+
+        Slow disk: not for the GUI thread.
+        """
+        if self.settings is None or self.folder.parent.resolve() != self.settings.paths.redux_root.resolve():
+            return None
+        state_now = _state_of(self.settings.paths.state)
+        if self._chosen is None or self._chosen[0] != state_now or now - self._chosen[1] >= LEDGER_PERIOD:
+            try:
+                chosen = chosen_inputs(self.settings, self.folder.name, now=now)
+            except (SedmError, sqlite3.Error, OSError) as error:
+                log.warning("ledger: %s; the headers in the folder tell star and flux calibration", error)
+                return None
+            self._chosen = (state_now, now, chosen)
+        return self._chosen[2].get(product)
 
     def _cubes(self) -> list[Path]:
         return sorted(self.folder.glob("e3d_*.fits")) if self._only is None else list(self._only)

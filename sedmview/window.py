@@ -62,7 +62,7 @@ class Window(QtWidgets.QMainWindow):
     ) -> None:
         super().__init__()
         self.presenter = presenter
-        presenter.view = self
+        presenter.desk.view = self
         self._find_finder, self._note = find_finder, note
         self.setWindowTitle("sedmview")
         self._topics: set[str] = set()
@@ -78,7 +78,7 @@ class Window(QtWidgets.QMainWindow):
         self._menus()
         self._poll = QtCore.QTimer(self)
         self._poll.setInterval(POLL_MS)
-        self._poll.timeout.connect(presenter.refresh)
+        self._poll.timeout.connect(presenter.listing.refresh)
         for topic in ("entries", "choice", "lines"):
             self.changed(topic)
 
@@ -116,21 +116,22 @@ class Window(QtWidgets.QMainWindow):
 
     def show_fault(self, words: str) -> None:
         """Something went wrong that nobody expected: say so, go on."""
-        self.presenter.message, self.presenter.trouble = f"Internal fault: {words}. Your choice is kept", True
+        state = self.presenter.state
+        state.message, state.warning = f"Internal fault: {words}. Your choice is kept", True
         self.changed("choice")
 
     # ---- drawing
 
     def _draw_entries(self) -> None:
-        presenter, parts = self.presenter, self.parts
-        current = presenter.entry.product if presenter.entry is not None else ""
-        parts.list.show_entries(presenter.shown_entries, current, presenter.clock())
-        done = sum(entry.quality is not None for entry in presenter.shown_entries)
-        parts.filter.setText(f"{presenter.filter}   {done} of {len(presenter.shown_entries)} graded")
+        presenter, state, parts = self.presenter, self.presenter.state, self.parts
+        current = state.entry.product if state.entry is not None else ""
+        parts.list.show_entries(state.shown_entries, current, presenter.desk.clock())
+        done = sum(entry.quality is not None for entry in state.shown_entries)
+        parts.filter.setText(f"{state.filter}   {done} of {len(state.shown_entries)} graded")
 
     def _draw_target(self) -> None:
         presenter, parts = self.presenter, self.parts
-        observation, entry = presenter.observation, presenter.entry
+        observation, entry = presenter.state.observation, presenter.state.entry
         if observation is None or entry is None:
             return
         parts.title.setText(entry.product)
@@ -147,7 +148,7 @@ class Window(QtWidgets.QMainWindow):
         parts.facts.setText("    ".join([*filter(None, facts), *notes]))
         set_tip(parts.facts, "\n".join([entry.reason, *observation.notes]).strip())
         parts.field.show_field(observation)
-        presenter.jobs.submit(
+        presenter.desk.jobs.submit(
             "finder",
             lambda: self._read_finder(entry),
             lambda got: self._show_finder(entry, *got),
@@ -167,19 +168,21 @@ class Window(QtWidgets.QMainWindow):
             return finder, None, plain(sentence(finder.path, error))
         return finder, QtGui.QImage(rows, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888).copy(), ""
 
-    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, trouble: str) -> None:
-        if trouble:
-            log.warning("finder chart of %s: %s", entry.product, trouble)
-        if self.presenter.entry is not None and self.presenter.entry.product == entry.product:
-            self.parts.finder.show_finder(finder, image, trouble)
+    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, warning: str) -> None:
+        state = self.presenter.state
+        if warning:
+            log.warning("finder chart of %s: %s", entry.product, warning)
+        if state.entry is not None and state.entry.product == entry.product:
+            self.parts.finder.show_finder(finder, image, warning)
             self.parts.finder_facts.setText(finder_words(finder))
 
     def _draw_picture(self) -> None:
-        presenter, parts, choice = self.presenter, self.parts, self.presenter.choice
-        if choice is None or presenter.observation is None:
+        presenter, state, parts = self.presenter, self.presenter.state, self.parts
+        choice = state.choice
+        if choice is None or state.observation is None:
             return
-        parts.field.show_picture(presenter.picture(), choice)
-        parts.bar.show_scale(choice, symmetric=presenter.observation.pair)
+        parts.field.show_picture(presenter.looking.picture(), choice)
+        parts.bar.show_scale(choice, symmetric=state.observation.pair)
         parts.spectrum.show_window(*choice.window)
         low, high = (f"{edge / 10:.0f}" for edge in choice.window)
         for box, text in ((parts.window_low, low), (parts.window_high, high)):
@@ -189,25 +192,24 @@ class Window(QtWidgets.QMainWindow):
         parts.scale_facts.setText(f"{scale.how}   {scale.stretch}   {choice.colours}{' inverted' * choice.inverted}")
 
     def _draw_choice(self) -> None:
-        presenter, parts, choice = self.presenter, self.parts, self.presenter.shown
+        presenter, state, parts = self.presenter, self.presenter.state, self.parts
+        choice = state.shown
         parts.prompt.setText(presenter.prompt)
-        _restyle(parts.prompt, "trouble", presenter.trouble and bool(presenter.message))
-        parts.phases.show_phase(presenter.phase, pair=choice is None or choice.b is not None)
+        _restyle(parts.prompt, "warning", state.warning and bool(state.message))
+        parts.phases.show_phase(state.phase, pair=choice is None or choice.b is not None)
         for grade, button in parts.grades.items():
-            button.setEnabled(choice is not None and not presenter.locked)
+            button.setEnabled(choice is not None and not state.locked)
             button.setChecked(choice is not None and choice.grade == grade)
-        parts.save.setEnabled(choice is not None and not presenter.locked)
-        if parts.name.text().strip() != presenter.reducer and not parts.name.hasFocus():
-            parts.name.setText(presenter.reducer)
-        if presenter.wants_name:
-            presenter.wants_name = False
+        parts.save.setEnabled(choice is not None and not state.locked)
+        if parts.name.text().strip() != state.reducer and not parts.name.hasFocus():
+            parts.name.setText(state.reducer)
+        if state.wants_name:
+            state.wants_name = False
             parts.name.setFocus()
         if choice is None:
             return
-        offered = presenter.suggestion if not presenter.locked and choice.object_visible else None
-        parts.field.show_apertures(
-            choice, floating=presenter.floating, offered=offered, hidden=not choice.object_visible
-        )
+        offered = state.suggestion if not state.locked and choice.object_visible else None
+        parts.field.show_apertures(choice, floating=state.floating, offered=offered, hidden=not choice.object_visible)
         aperture = choice.aperture
         values = (
             f"{aperture.x_arcsec:+.2f}",
@@ -222,29 +224,32 @@ class Window(QtWidgets.QMainWindow):
         parts.aperture_name.setText(f"Aperture {choice.active}" if choice.b is not None else "Aperture")
         _restyle(parts.aperture_name, "side", choice.active)
         words = ["sky on" if choice.skysub else "sky OFF", "point source" if choice.point_source else "extended"]
+        if presenter.spectra.extraction is not None and presenter.spectra.extraction.fitted:
+            words = ["PSF and host fit"]
         if not choice.object_visible:
             words.append("NO TARGET VISIBLE")
         if choice.partial:
             words.append("A alone")
         parts.flags.setText("   ".join(words))
-        found = presenter.suggestion.words if presenter.suggestion else "looking for objects ..." * presenter.searching
-        parts.found.setText(f"found: {found}" if found and not presenter.searching else found)
+        found = state.suggestion.words if state.suggestion else "looking for objects ..." * state.searching
+        parts.found.setText(f"found: {found}" if found and not state.searching else found)
         set_tip(parts.found, found)
 
     def _draw_spectrum(self) -> None:
-        presenter, parts = self.presenter, self.parts
-        extraction, shown = presenter.extraction, presenter.shown
+        presenter, state, parts = self.presenter, self.presenter.state, self.parts
+        extraction, shown = presenter.spectra.extraction, state.shown
         parts.spectrum.show_extraction(
             extraction,
-            sky=presenter.sky_shown,
+            sky=state.sky_shown,
             pointer=self._pointer_spectrum(),
-            comparison=presenter.comparison,
+            comparison=state.comparison,
+            other=presenter.spectra.other,
         )
         hidden = shown is not None and not shown.object_visible
         parts.field.show_used(extraction, shown, hidden=hidden)
         if extraction is None:
-            parts.trouble.setText(presenter.problem)
-            _restyle(parts.trouble, "trouble", True)
+            parts.warning.setText(presenter.spectra.problem)
+            _restyle(parts.warning, "warning", True)
             return
         inside = extraction.spectrum.meta.get("aperture_inside")
         text = f"S/N {signal_to_noise(extraction.spectrum):.1f} per bin at 500–800 nm"
@@ -253,40 +258,46 @@ class Window(QtWidgets.QMainWindow):
             text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
         share = extraction.spectrum.meta.get("aperture_share")
         if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a star's light inside, rest allowed for"
-        parts.trouble.setText(text)
-        _restyle(parts.trouble, "trouble", cut)
+            text += f"     {100 * share:.0f} % of a star's light inside, corrected"
+        modelled = state.suggestion.modelled if state.suggestion and not hidden else ()
+        if modelled:
+            unfitted = "host or neighbour not subtracted (F fits it)"
+            text += f"     {'; '.join(modelled) if extraction.fitted else unfitted}"
+        parts.warning.setText(text)
+        set_tip(parts.warning, text)
+        _restyle(parts.warning, "warning", cut)
 
     def _pointer_spectrum(self) -> Spectrum | None:
         """Spectrum of the spaxel under the pointer, if it is asked for."""
-        presenter = self.presenter
-        if not presenter.pointer_spectrum or presenter.pointer is None:
+        presenter, state = self.presenter, self.presenter.state
+        if not state.pointer_spectrum or state.pointer is None:
             return None
-        spaxel = self.parts.field.hexes.spaxel_at(*presenter.pointer)
-        return None if spaxel is None else presenter.spaxel_spectrum(spaxel)
+        spaxel = self.parts.field.hexes.spaxel_at(*state.pointer)
+        return None if spaxel is None else presenter.spectra.of_spaxel(spaxel)
 
     def _draw_lines(self) -> None:
-        name, lines = SETS[self.presenter.line_set]
-        self.parts.spectrum.show_lines(shifted(lines, self.presenter.redshift))
+        state = self.presenter.state
+        name, lines = SETS[state.line_set]
+        self.parts.spectrum.show_lines(shifted(lines, state.redshift))
         self.parts.lines.setText(name)
         if not self.parts.redshift.hasFocus():
-            self.parts.redshift.setText(f"{self.presenter.redshift:.4f}")
+            self.parts.redshift.setText(f"{state.redshift:.4f}")
 
     def _ask_comparison(self) -> None:
         """A dialogue that does not hold up the window; asked for again it comes to the front."""
         if self._dialogue is None:
-            observation = self.presenter.observation
+            observation = self.presenter.state.observation
             folder = "" if observation is None else str(observation.folder)
             self._dialogue = QtWidgets.QFileDialog(self, "Spectrum to compare with", folder, COMPARISON_FILES)
             self._dialogue.setFileMode(QtWidgets.QFileDialog.FileMode.ExistingFile)
             # the desktop's own dialogue needs an event loop of its own on some
             self._dialogue.setOption(QtWidgets.QFileDialog.Option.DontUseNativeDialog)
-            self._dialogue.fileSelected.connect(lambda name: self.presenter.compare(Path(name)))
+            self._dialogue.fileSelected.connect(lambda name: self.presenter.spectra.compare(Path(name)))
         self._dialogue.show()
         self._dialogue.raise_()
 
     def _draw_help(self) -> None:
-        self.parts.help.setVisible(self.presenter.help_shown)
+        self.parts.help.setVisible(self.presenter.state.help_shown)
         self.parts.place_help()
         self.parts.help.raise_()
 
@@ -311,7 +322,8 @@ class Window(QtWidgets.QMainWindow):
             self._named()
 
     def _noted(self, action: Action) -> None:
-        product = self.presenter.entry.product if self.presenter.entry is not None else ""
+        state = self.presenter.state
+        product = state.entry.product if state.entry is not None else ""
         self._note(action.ident, product)
 
     def _bind_keys(self) -> None:
@@ -332,20 +344,20 @@ class Window(QtWidgets.QMainWindow):
             menu.addAction(entry)
 
     def _menu_chosen(self, action: Action) -> None:
-        if self.presenter.stage in action.stages:
+        if self.presenter.state.stage in action.stages:
             action.run(self.presenter)
             self._noted(action)
 
     def _connect(self) -> None:
         presenter, parts = self.presenter, self.parts
         field: FieldPlot = parts.field
-        field.box.grab = presenter.grab
+        field.box.grab = presenter.placing.grab
         field.box.clicked.connect(self._clicked)
-        field.box.dragged.connect(presenter.drag)
+        field.box.dragged.connect(presenter.placing.drag)
         field.box.dropped.connect(self._dropped)
         field.pointed.connect(self._pointed)
         field.left.connect(self._left)
-        parts.spectrum.window_chosen.connect(presenter.set_window)
+        parts.spectrum.window_chosen.connect(presenter.looking.set_window)
         parts.list.chosen.connect(self._listed)
         parts.name.editingFinished.connect(self._named)
         parts.save.clicked.connect(lambda _checked=False: self._save_clicked())
@@ -358,57 +370,59 @@ class Window(QtWidgets.QMainWindow):
             box.editingFinished.connect(lambda number=number: self._aperture_typed(number))
 
     def _clicked(self, x: float, y: float) -> None:
+        state = self.presenter.state
         self.leave_text()
-        self.presenter.place(x, y)
-        self._note("aperture.click", self.presenter.entry.product if self.presenter.entry else "")
+        self.presenter.placing.place(x, y)
+        self._note("aperture.click", state.entry.product if state.entry else "")
 
     def _dropped(self) -> None:
-        self.presenter.drop()
-        self._note("aperture.drag", self.presenter.entry.product if self.presenter.entry else "")
+        state = self.presenter.state
+        self.presenter.placing.drop()
+        self._note("aperture.drag", state.entry.product if state.entry else "")
 
     def _pointed(self, x: float, y: float) -> None:
         self.parts.readout.setText(self.parts.field.readout(x, y))
         on_field = self.parts.field.hexes.spaxel_at(x, y) is not None
-        self.presenter.point(*((x, y) if on_field else (None, None)))
+        self.presenter.placing.point(*((x, y) if on_field else (None, None)))
 
     def _left(self) -> None:
         self.parts.readout.setText("")
-        self.presenter.point(None, None)
+        self.presenter.placing.point(None, None)
 
     def _listed(self, product: str) -> None:
         self.leave_text()
-        entry = next((one for one in self.presenter.entries if one.product == product), None)
+        entry = next((one for one in self.presenter.state.entries if one.product == product), None)
         if entry is not None:
-            self.presenter.open(entry)
+            self.presenter.opening.open(entry)
 
     def _graded(self, grade: int) -> None:
         self.leave_text()
-        self.presenter.grade(grade)
+        self.presenter.saving.grade(grade)
         self.changed("choice")  # a button that was not accepted must not stay pressed
 
     def _save_clicked(self) -> None:
         self.leave_text()
-        self.presenter.save()
+        self.presenter.saving.save()
 
     def _named(self) -> None:
-        self.presenter.set_reducer(self.parts.name.text())
+        self.presenter.saving.set_reducer(self.parts.name.text())
 
     def _window_typed(self) -> None:
         low, high = (_number(box) for box in (self.parts.window_low, self.parts.window_high))
         if low is not None and high is not None:
-            self.presenter.set_window(10 * low, 10 * high)
+            self.presenter.looking.set_window(10 * low, 10 * high)
         self.changed("picture")
 
     def _redshift_typed(self) -> None:
         redshift = _number(self.parts.redshift)
         if redshift is not None:
-            self.presenter.set_redshift(redshift)
+            self.presenter.looking.set_redshift(redshift)
         self.changed("lines")
 
     def _aperture_typed(self, number: int) -> None:
         value = _number(self.parts.aperture_boxes[number])
         if value is not None:
-            self.presenter.set_aperture(number, value)
+            self.presenter.placing.set_aperture(number, value)
         self.changed("choice")
 
     def resizeEvent(self, event: object) -> None:

@@ -7,7 +7,7 @@ SedmError
 ├── CalibrationFault     a calibration was made from usable frames but is not good enough to use
 ├── NeedsObserver        nothing is wrong, but a person has to place the aperture
 ├── ConfigError          the configuration file cannot be used
-├── NotWritten           a report or page could not be written
+├── NotWritten           a report, page or unit could not be written
 └── NotNow               another sedmd works here, the raw data are away, or a disk is full: it may work later
 """
 

@@ -95,9 +95,10 @@ DISPERSION_GUESSES = (_kpy_dispersion(), _pysedm_dispersion())
 def _product_grid() -> np.ndarray:
     """One bin per column of kpy's fiducial solution, 3600 to 9950 Angstrom."""
     column = np.arange(250.0, 12.5, -1.0)
-    return 10.0 * np.polynomial.polynomial.polyval(
+    found: np.ndarray = 10.0 * np.polynomial.polynomial.polyval(
         column, [1066.963, -5.829229, 0.01825482, -2.33659969e-5, -6.12127e-9]
     )
+    return found
 
 
 #: Wavelengths of all cubes and spectra [Angstrom, air], the same for every night: about one native column per bin, so

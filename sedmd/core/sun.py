@@ -154,7 +154,8 @@ def sun_altitude(unix_s: NDArray[np.float64], site: Observatory) -> NDArray[np.f
     rotation = erfa.era00(days, 0.0) + np.deg2rad(site.longitude_deg)
     latitude = np.deg2rad(site.latitude_deg)
     sine = np.sin(latitude) * z + np.cos(latitude) * (x * np.cos(rotation) + y * np.sin(rotation))
-    return np.rad2deg(np.arcsin(np.clip(sine, -1.0, 1.0)))
+    found: NDArray[np.float64] = np.rad2deg(np.arcsin(np.clip(sine, -1.0, 1.0)))
+    return found
 
 
 def _without_erfa_warnings(days: NDArray[np.float64]) -> AbstractContextManager[object]:

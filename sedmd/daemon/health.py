@@ -1,6 +1,9 @@
 """`/healthz` and `/metrics` on this host only: a loopback port or a unix socket, in a thread of its own.
 
-A client can hold one of a few threads for a few seconds, and nothing else.
+A client can hold one of a few threads for a few seconds, and nothing else. That is why only the handler of requests is
+the standard library's and not its `ThreadingHTTPServer`: that starts a thread for each connection without a limit, lets
+a client that sends a byte now and then stay for ever (its time limit is one of each read), spins while no file
+descriptor is left, knows no unix socket, and at its end neither hangs up on clients nor waits for its threads.
 """
 
 from __future__ import annotations
@@ -228,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.rfile = io.BufferedReader(io.BytesIO(_head(self.connection)))  # type: ignore[arg-type]
+        self.rfile = io.BufferedReader(io.BytesIO(_head(self.connection)))
 
     def do_GET(self) -> None:
         """Answer with figures."""

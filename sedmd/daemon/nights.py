@@ -129,7 +129,7 @@ class Nights:
         """Forget the plans of nights that are no longer in sight."""
         for night in nights:
             for kept in (self.plans, self._phases, self._last_arrival, self._rest_until_s):
-                kept.pop(night, None)  # type: ignore[attr-defined]
+                kept.pop(night, None)
             self._dirty.discard(night)
 
     def _may_plan(self, night: str) -> bool:

@@ -19,14 +19,19 @@ from sedmd.core.errors import SedmError
 from sedmd.core.quality import DECISION_KIND, DECISION_SUFFIX, QUALITIES
 from sedmd.host.files import write_bytes_atomic
 from sedmd.host.foreign_file import ForeignFault, content_of, table_in
+from sedmd.observation.inputs import Subject
+from sedmd.observation.seeing import TargetPrior
 from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
+from sedmd.reduce.target.seeing import Seeing
 
 SUFFIX = DECISION_SUFFIX
 #: Folder of a night where former versions of what an observer saved are kept.
 FORMER = "former"
 
-_KIND, _VERSION = DECISION_KIND, 1
+#: Version 2 has the fit of PSF and host, the subject and the night of the flux calibration; the rest is as in 1.
+_KIND, _VERSION, _READ = DECISION_KIND, 2, (1, 2)
 _SHA = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9+._-]*")
 
@@ -48,9 +53,12 @@ class Placement:
     skysub : bool
         The sky around the aperture is subtracted.
     point_source : bool
-        The light of a star that falls beyond the aperture is allowed for.
+        The light of a star that falls beyond the aperture is corrected for: in both exposures of a pair.
     psf_a, psf_b : Psf or None
-        Image of a star in each exposure; without one nothing can be allowed for.
+        Image of a star in each exposure; where one is not known the other counts, without either nothing is corrected.
+    fit : TargetPrior or None
+        The spectrum is the pipeline's own, PSF and host fitted together with this known before; the apertures then
+        only mark the target. None: the spectrum is that of the apertures.
     """
 
     a: Ellipse
@@ -59,6 +67,7 @@ class Placement:
     point_source: bool = True
     psf_a: Psf | None = None
     psf_b: Psf | None = None
+    fit: TargetPrior | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,10 @@ class Decision:
         One, or A and B.
     fluxcal : (file name, SHA-256) or None
         The flux calibration; None: the spectrum is in electrons.
+    fluxcal_night : str
+        Earlier night, ``YYYYMMDD``, whose flux calibration it is; empty for the night's own.
+    subject : Subject or None
+        The target as the planner or the headers told it; None in decisions of version 1: the headers tell.
     products : mapping of file name to SHA-256
     object_visible, partial : bool
         `partial`: one exposure of a pair was taken deliberately without the other.
@@ -111,6 +124,8 @@ class Decision:
     reducer: str
     cubes: tuple[tuple[str, str], ...]
     fluxcal: tuple[str, str] | None = None
+    fluxcal_night: str = ""
+    subject: Subject | None = None
     products: Mapping[str, str] = field(default_factory=dict)
     object_visible: bool = True
     partial: bool = False
@@ -176,7 +191,7 @@ def from_json(text: str, name: str) -> Decision:
     if table.get("kind") != _KIND:
         raise DecisionFault(f"{name}: not a decision of sedmview (kind is {table.get('kind')!r}, expected {_KIND!r})")
     version = table.get("version")
-    if version != _VERSION:
+    if version not in _READ:
         raise DecisionFault(f"{name}: decision version {version!r}; this sedmd reads version {_VERSION}, update it")
     products = _table(table.get("products"), name, "products")
     decision = Decision(
@@ -190,6 +205,8 @@ def from_json(text: str, name: str) -> Decision:
         reducer=_text(table, name, "reducer").strip(),
         cubes=tuple(_checksum(pair, name, "cubes") for pair in _list(table, name, "cubes")),
         fluxcal=None if table.get("fluxcal") is None else _checksum(table["fluxcal"], name, "fluxcal"),
+        fluxcal_night=_night(table, name),
+        subject=_subject(table.get("subject"), name),
         products=dict(_checksum(pair, name, "products") for pair in products.items()),
         object_visible=_flag(table, name, "object_visible", True),
         partial=_flag(table, name, "partial", False),
@@ -228,6 +245,23 @@ def _text(table: Mapping[str, Any], name: str, key: str) -> str:
     if not table[key].isprintable():  # it is told in logs and on terminals
         raise DecisionFault(f"{name}: {key} is {table[key]!r}, expected text on one line, without control characters")
     return str(table[key])
+
+
+def _night(table: Mapping[str, Any], name: str) -> str:
+    text = table.get("fluxcal_night", "")
+    if not isinstance(text, str) or not re.fullmatch(r"(\d{8})?", text, re.ASCII):
+        raise DecisionFault(f"{name}: fluxcal_night is {text!r}, expected an earlier night YYYYMMDD, or no text")
+    return text
+
+
+def _subject(value: object, name: str) -> Subject | None:
+    if value is None:
+        return None
+    table = _table(value, name, "subject")
+    texts = {key: _text(table, name, key) for key in ("name", "star", "half", "name_doubt")}
+    if texts["half"] not in ("", "A", "B"):
+        raise DecisionFault(f"{name}: half is {texts['half']!r}, expected A, B or no text")
+    return Subject(**texts, standard=_flag(table, name, "standard", False))
 
 
 def _file_part(table: Mapping[str, Any], name: str, key: str) -> str:
@@ -307,6 +341,33 @@ def _placement(table: Mapping[str, Any], name: str) -> Placement:
         point_source=_flag(table, name, "point_source", True),
         psf_a=_psf(table.get("psf_a"), name),
         psf_b=_psf(table.get("psf_b"), name),
+        fit=_fit(table.get("fit"), name),
+    )
+
+
+def _fit(value: object, name: str) -> TargetPrior | None:
+    if value is None:
+        return None
+    table = _table(value, name, "fit")
+    seeing = _table(table.get("seeing"), name, "seeing of the fit")
+    places = [_table(one, name, "place of the fit") for one in _list(table, name, "places")]
+    if not places:
+        raise DecisionFault(f"{name}: places is empty, expected one place at least where targets land")
+    return TargetPrior(
+        places=tuple(_place(one, name) for one in places),
+        seeing=Seeing(
+            fwhm_arcsec=_number(seeing, name, "fwhm_arcsec", 0.1, 30),
+            spread_arcsec=_number(seeing, name, "spread_arcsec", 0.001, 30),
+        ),
+    )
+
+
+def _place(table: Mapping[str, Any], name: str) -> Place:
+    return Place(
+        x_arcsec=_number(table, name, "x_arcsec", -600, 600),
+        y_arcsec=_number(table, name, "y_arcsec", -600, 600),
+        spread_arcsec=_number(table, name, "spread_arcsec", 0.001, 600),
+        source=_text(table, name, "source"),
     )
 
 

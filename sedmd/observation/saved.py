@@ -21,8 +21,11 @@ from sedmd.core.job import Job
 from sedmd.core.quality import OBSERVER, REDONE
 from sedmd.host.files import sha256_of, sync_directory
 from sedmd.host.sharing import how_to_save, make_folder, open_to_group, who_may_save
+from sedmd.observation.aperture import Extraction, extract, with_grade
 from sedmd.observation.decisions import FORMER, SUFFIX, Decision, Picture, Placement, from_json, read, to_json, write
-from sedmd.observation.observed import Extraction, Observation, extract, load, stamp_of, with_grade
+from sedmd.observation.inputs import FLUXCAL, FluxSource
+from sedmd.observation.load import Observation, load, stamp_of, with_inputs
+from sedmd.plan.calibrations import age_nights
 from sedmd.products.ascii import write_ascii
 from sedmd.products.fitsio import card_value, primary_header
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
@@ -102,7 +105,7 @@ def save(
         No spectrum can be made with this placement.
     """
     folder = observation.folder
-    if observation.stamp and stamp_of(observation.paths) != observation.stamp:
+    if observation.stamp and stamp_of(observation.paths, observation.inputs.flux) != observation.stamp:
         raise SedmError("cube or flux calibration has changed on disk since it was opened; F5 opens it anew")
     saved_as = name_for(folder, observation.product)
     fluxcal = observation.calibration
@@ -115,8 +118,10 @@ def save(
         picture=verdict.picture,
         quality=verdict.quality,
         reducer=verdict.reducer.strip(),
-        cubes=tuple((path.name, sha256_of(path)) for path in observation.paths),
-        fluxcal=None if fluxcal is None else (fluxcal.path.name, sha256_of(fluxcal.path)),
+        cubes=tuple(map(_named, observation.paths)),
+        fluxcal=None if fluxcal is None else _named(fluxcal.source.path),
+        fluxcal_night=fluxcal.source.night if fluxcal is not None and fluxcal.source.fallback else "",
+        subject=observation.inputs.subject,
         object_visible=verdict.object_visible,
         partial=verdict.partial,
         time=clock().astimezone(UTC).isoformat(timespec="seconds"),
@@ -162,8 +167,10 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
     home = path.parent.parent.parent if path.parent.parent.name == FORMER else path.parent
     if absent := [name for name, _ in decision.cubes if not (home / name).exists()]:
         raise ReplayFault(f"{path.name}: {', '.join(absent)} not in {home}; reduce the night again first")
-    observation = load(decision.product, [home / name for name, _ in decision.cubes])
-    cubes, fluxcal = _inputs(observation)
+    observation = _loaded(decision, home, new_inputs=new_inputs)
+    cubes = tuple(map(_named, observation.paths))
+    used = observation.calibration
+    fluxcal = None if used is None else _named(used.source.path)
     changed = (cubes, fluxcal) != (decision.cubes, decision.fluxcal)
     if changed and not new_inputs:
         raise ReplayFault(f"{path.name}: {_difference(decision, cubes, fluxcal, home)}")
@@ -177,7 +184,8 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
             keep_former(target, decision.saved_as)
     if changed:
         products = {file.name: sha for file, sha in made.items()}
-        write(replace(decision, cubes=cubes, fluxcal=fluxcal, products=products), target)
+        night = used.source.night if used is not None and used.source.fallback else ""
+        write(replace(decision, cubes=cubes, fluxcal=fluxcal, fluxcal_night=night, products=products), target)
     return {file.name: "same bytes" if decision.products.get(file.name) == sha else "new" for file, sha in made.items()}
 
 
@@ -211,12 +219,34 @@ def _number(name: str) -> int:
     return 0
 
 
-def _inputs(observation: Observation) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:
-    fluxcal = observation.calibration
-    return (
-        tuple((path.name, sha256_of(path)) for path in observation.paths),
-        None if fluxcal is None else (fluxcal.path.name, sha256_of(fluxcal.path)),
-    )
+def _named(path: Path) -> tuple[str, str]:
+    """Name and SHA-256 of a file."""
+    return path.name, sha256_of(path)
+
+
+def _loaded(decision: Decision, home: Path, *, new_inputs: bool) -> Observation:
+    """The observation of a decision, with the flux calibration that it names, or (`new_inputs`) that of today."""
+    observation = load(decision.product, [home / name for name, _ in decision.cubes])
+    inputs = observation.inputs
+    if not new_inputs:
+        inputs = replace(inputs, flux=_flux_of(decision, home))
+    if decision.subject is not None:
+        inputs = replace(inputs, subject=decision.subject)
+    return with_inputs(observation, inputs)
+
+
+def _flux_of(decision: Decision, home: Path) -> FluxSource | None:
+    """The flux calibration of a decision: an earlier night's lies in that night's folder, beside this one's."""
+    night = decision.fluxcal_night
+    if night and decision.fluxcal is not None:
+        path = home.parent / night / decision.fluxcal[0]
+        try:
+            age = age_nights(night, decision.night)
+        except ValueError as error:
+            raise ReplayFault(f"{decision.saved_as}: nights {night}, {decision.night}: {error}") from error
+        return FluxSource(path=path, night=night, age_nights=age, fallback=True)
+    own = home / FLUXCAL
+    return FluxSource(path=own, night=home.name) if own.exists() else None
 
 
 def _difference(
@@ -257,8 +287,8 @@ def _write(observation: Observation, extraction: Extraction, decision: Decision,
     spectrum = with_grade(extraction.spectrum, decision.quality, decision.reducer)
     text, page, table = (folder / name for name in names(decision.saved_as))
     image = _picture(observation, decision.picture)
-    fluxcal = observation.calibration
-    inputs = {"cube": observation.paths} | ({} if fluxcal is None else {"fluxcal": (fluxcal.path,)})
+    used = observation.calibration
+    inputs = {"cube": observation.paths} | ({} if used is None else {"fluxcal": (used.source.path,)})
     options = {"placement": repr(decision.placement), "quality": decision.quality, "reducer": decision.reducer}
     job = Job(step=OBSERVER, night=decision.night, label=decision.saved_as, inputs=inputs, outputs={}, options=options)
     limits = (decision.picture.low, decision.picture.high)
@@ -276,7 +306,7 @@ def _write(observation: Observation, extraction: Extraction, decision: Decision,
             table,
             spectrum,
             header=observation.header,
-            cards={"OBJSEEN": (decision.object_visible, "the observer saw an object")},
+            cards={**extraction.cards, "OBJSEEN": (decision.object_visible, "the observer saw an object")},
             provenance=provenance(job),
             field=Field(
                 x_arcsec=image.x_arcsec,

@@ -117,7 +117,8 @@ def read_image(path: Path) -> tuple[Image, fits.Header]:
 
 def _variance_of(data: NDArray[np.floating], read_noise: float) -> NDArray[np.floating]:
     """Photon and read noise of an exposure: (n_y, n_x) float32, electron**2."""
-    return np.maximum(data, np.float32(0)) + np.float32(read_noise**2)
+    found: NDArray[np.floating] = np.maximum(data, np.float32(0)) + np.float32(read_noise**2)
+    return found
 
 
 def _variance_from(image: Image, header: fits.Header, beside: tuple[str, Image] | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -139,8 +140,8 @@ def read_wavelength(path: Path) -> WavelengthSolution:
 
 def write_flat(
     path: Path,
-    wavelength: NDArray,
-    flat: NDArray,
+    wavelength: NDArray[Any],
+    flat: NDArray[Any],
     spaxels: Spaxels,
     *,
     cards: Cards,

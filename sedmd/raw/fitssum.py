@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ _ALL_ONES = 0xFFFFFFFF
 _PUNCTUATION = frozenset(b":;<=>?@[\\]^_`")
 
 
-def ones_complement_sum(data: bytes | memoryview | NDArray) -> int:
+def ones_complement_sum(data: bytes | memoryview | NDArray[Any]) -> int:
     """Sum of big-endian words of 32 bits, what overflows added at the lower end.
 
     Parameters

@@ -1,4 +1,10 @@
-"""What an operator reads: one event, one line; UT, night, step, subject, figures, seconds."""
+"""What an operator reads: one event, one line; UT, night, step, subject, figures, seconds.
+
+Not by `logging`: the time is that of the service's clock, which a test sets and a record of `logging` has not; a line
+goes to the file of its own night, which is opened for each line, as nights come and go, belong to others, or lie on a
+disk that is full or away, and none of that may stop the work or lose the line on the stream; and each service in a
+process has its own report, where loggers are one for all. What other libraries log goes its own way.
+"""
 
 from __future__ import annotations
 

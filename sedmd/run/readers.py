@@ -19,7 +19,7 @@ from errno import ETIMEDOUT
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sedmd.host.isolated import Died, ending
 
@@ -110,7 +110,7 @@ class Readers:
         """
         self._look()
         if key in self._answers:
-            return self._result(key, *self._answers.pop(key))
+            return cast(T, self._result(key, *self._answers.pop(key)))
         waits = key in self._known_slow and len(self._slow) >= MAX_SLOW
         if self._busy is not None or key in self._slow or waits:
             raise StillReading
@@ -125,7 +125,7 @@ class Readers:
         self._busy = key
         self._look(self._patience_s)
         if key in self._answers:
-            return self._result(key, *self._answers.pop(key))
+            return cast(T, self._result(key, *self._answers.pop(key)))
         raise StillReading
 
     def forget(self, path: Path) -> None:

@@ -50,10 +50,11 @@ def refractivity(
     full_wet = density(1333.0, 293.15, 1.0, water)
     mixture = density(pascal, kelvin, vapour, air * (1.0 - vapour) + water * vapour)
     weight = air * (1.0 - vapour) + water * vapour
-    return (
+    found: np.ndarray = (
         dry * (mixture * air * (1.0 - vapour) / weight) / full_dry
         + wet * (mixture * water * vapour / weight) / full_wet
     )
+    return found
 
 
 def refraction(wavelength: np.ndarray | float, zenith_angle: float, **air: float) -> np.ndarray:
@@ -73,7 +74,8 @@ def refraction(wavelength: np.ndarray | float, zenith_angle: float, **air: float
     gamma = refractivity(wavelength, **air)
     beta = 8.0 / 6371.0
     tan = np.tan(zenith_angle)
-    return 206264.806 * (gamma * (1.0 - beta) * tan - gamma * (beta - gamma / 2.0) * tan**3)
+    found: np.ndarray = 206264.806 * (gamma * (1.0 - beta) * tan - gamma * (beta - gamma / 2.0) * tan**3)
+    return found
 
 
 def differential_refraction(
@@ -96,7 +98,8 @@ def transmission(
     """Fraction of the light that reaches the telescope: extinction and telluric bands at wavelengths [A]."""
     table = columns("extinction.dat")
     magnitudes = np.interp(wavelength, table["wavelength"], table["magnitude"]) * extinction_scale
-    return 10.0 ** (-0.4 * magnitudes * airmass) * telluric(wavelength, airmass, water_mm=water_mm)
+    found: np.ndarray = 10.0 ** (-0.4 * magnitudes * airmass) * telluric(wavelength, airmass, water_mm=water_mm)
+    return found
 
 
 def telluric(wavelength: np.ndarray, airmass: float, *, water_mm: float) -> np.ndarray:
@@ -104,7 +107,8 @@ def telluric(wavelength: np.ndarray, airmass: float, *, water_mm: float) -> np.n
     table = columns("telluric.dat")
     oxygen = np.interp(wavelength, table["wavelength"], table["tau_o2"], left=0.0, right=0.0)
     water = np.interp(wavelength, table["wavelength"], table["tau_h2o"], left=0.0, right=0.0)
-    return np.exp(-oxygen * airmass**0.55 - water * (airmass * water_mm / 3.0) ** 0.6)
+    found: np.ndarray = np.exp(-oxygen * airmass**0.55 - water * (airmass * water_mm / 3.0) ** 0.6)
+    return found
 
 
 def air_to_vacuum(wavelength: np.ndarray) -> np.ndarray:

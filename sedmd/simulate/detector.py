@@ -46,7 +46,8 @@ def build_chip(profile: InstrumentProfile, seed: int) -> Chip:
 
 
 def _row_part(low: np.ndarray) -> np.ndarray:
-    return low.mean(axis=1) - low.mean()
+    found: np.ndarray = low.mean(axis=1) - low.mean()
+    return found
 
 
 def _smooth_noise(rng: np.random.Generator, size: int, knots: int) -> np.ndarray:
@@ -57,7 +58,8 @@ def _smooth_noise(rng: np.random.Generator, size: int, knots: int) -> np.ndarray
     f = 0.5 - 0.5 * np.cos(np.pi * (t - i))
     j = np.minimum(i + 1, knots - 1)
     curve = values[i] * (1.0 - f) + values[j] * f
-    return (curve - curve.mean()) / max(float(curve.std()), 1e-9)
+    found: np.ndarray = (curve - curve.mean()) / max(float(curve.std()), 1e-9)
+    return found
 
 
 def cosmic_rays(
@@ -187,4 +189,5 @@ def _poisson(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     out = mean + np.sqrt(mean) * rng.standard_normal(mean.shape, dtype=np.float32)
     low = mean < 5000.0
     out[low] = rng.poisson(mean[low])
-    return out.astype(np.float32)
+    found: np.ndarray = out.astype(np.float32)
+    return found

@@ -46,7 +46,8 @@ class Rendered:
 def efficiency(instrument: SimulatedInstrument) -> np.ndarray:
     """Electrons per photon of telescope, spectrograph and camera on ``spectra.GRID``, a lenslet of mean throughput."""
     t = instrument.profile.throughput
-    return np.interp(GRID, t.wavelength, t.efficiency)
+    found: np.ndarray = np.interp(GRID, t.wavelength, t.efficiency)
+    return found
 
 
 def sky_brightness(exposure: PlannedExposure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,7 +70,8 @@ def sky_brightness(exposure: PlannedExposure) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _field_tilt(optics: Optics, size: float, angle: float) -> np.ndarray:
-    return 1.0 + size * (optics.sky_x * np.cos(angle) + optics.sky_y * np.sin(angle)) / 13.0
+    found: np.ndarray = 1.0 + size * (optics.sky_x * np.cos(angle) + optics.sky_y * np.sin(angle)) / 13.0
+    return found
 
 
 def lights_of(instrument: SimulatedInstrument, exposure: PlannedExposure) -> list[LightComponent]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
 from astropy.io import fits
 
 from sedmd.simulate import almanac
-from sedmd.simulate.cards import FAULTS, OLD_NAMES, STYLES
+from sedmd.simulate.cards import FAULTS, OLD_NAMES, STYLES, Style
 from sedmd.simulate.plan import PlannedExposure
 from sedmd.simulate.profiles import InstrumentProfile
 
@@ -34,7 +35,13 @@ def build_header(
     sunset, sunrise : float
         Julian dates, for the cards of that name; 0 leaves a plausible default.
     """
-    style = STYLES[profile.header.style]
+    values = _values(profile, exposure, sunset, sunrise)
+    keys, spoiled = _spoiled(STYLES[profile.header.style], exposure, values)
+    return _as_header(keys, spoiled | exposure.cards)
+
+
+def _values(profile: InstrumentProfile, exposure: PlannedExposure, sunset: float, sunrise: float) -> Cards:
+    """Every card that camera and robot know, under its new name and its old one."""
     rng = np.random.default_rng(int(exposure.start * 86400.0))
     values = {
         **_detector(profile, exposure),
@@ -47,12 +54,21 @@ def build_header(
     }
     for new, old in OLD_NAMES.items():
         values[old] = values[new]
+    return values
+
+
+def _spoiled(style: Style, exposure: PlannedExposure, values: Cards) -> tuple[tuple[str, ...], Cards]:
+    """The cards of a header in their order, and the values, with what the exposure's fault makes of both."""
     keys = (*style.camera, *style.robot)
-    if exposure.fault:
-        fault = FAULTS[exposure.fault][1]
-        keys = style.camera if fault.short else tuple(key for key in keys if key not in fault.missing)
-        values.update({key: value for key, value in fault.values if key in keys})
-    values.update(exposure.cards)
+    if not exposure.fault:
+        return keys, values
+    fault = FAULTS[exposure.fault][1]
+    keys = style.camera if fault.short else tuple(key for key in keys if key not in fault.missing)
+    return keys, values | {key: value for key, value in fault.values if key in keys}
+
+
+def _as_header(keys: Sequence[str], values: Cards) -> fits.Header:
+    """The cards in this order; one whose value is None is not written."""
     header = fits.Header()
     for key in keys:
         if values[key] is not None:
@@ -134,18 +150,8 @@ def _clocks(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.rando
     # the telescope's clock, polled some seconds before or after the shutter opens
     low, high = {"2017": (1.0, 7.0), "2018": (1.0, 7.0), "2019": (-2.0, 10.0)}.get(style, (-2.7, 1.8))
     jd = exposure.start + float(rng.uniform(low, high)) / 86400.0
-    written = start
-    if style in ("2017", "2018"):
-        written += timedelta(seconds=float(rng.uniform(6.0, 7.2)))
-    elif style == "2019" and "20190301" <= start.strftime("%Y%m%d") <= "20200110":
-        written = pacific_time(start) + timedelta(seconds=0.7)
-    if style == "2019":
-        end = start + timedelta(seconds=seconds + float(rng.uniform(0.5, 2.0)))
-        elapsed = seconds + 0.319
-    else:
-        read = 5.0 if style == "2024" else 21.0 if start >= start.replace(2020, 11, 1) else 28.0
-        end = start + timedelta(seconds=seconds + read + float(rng.uniform(0.0, 6.0)))
-        elapsed = seconds + round(float(rng.uniform(114.0, 358.0)), 3)
+    written = _written_at(style, start, rng)
+    end, elapsed = _ended_at(style, start, seconds, rng)
     return {
         "LST": almanac.sexagesimal(almanac.sidereal_time(jd), hours=True, digits=1),
         "JD": round(jd, 7),
@@ -160,8 +166,39 @@ def _clocks(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.rando
     }
 
 
+def _written_at(style: str, start: datetime, rng: np.random.Generator) -> datetime:
+    """What OBSDATE and OBSTIME tell: in some years seconds late, in one the local time."""
+    if style in ("2017", "2018"):
+        return start + timedelta(seconds=float(rng.uniform(6.0, 7.2)))
+    if style == "2019" and "20190301" <= start.strftime("%Y%m%d") <= "20200110":
+        return pacific_time(start) + timedelta(seconds=0.7)
+    return start
+
+
+def _ended_at(style: str, start: datetime, seconds: float, rng: np.random.Generator) -> tuple[datetime, float]:
+    """When the shutter is said to have closed, and the time that is said to have gone by [s]."""
+    if style == "2019":
+        return start + timedelta(seconds=seconds + float(rng.uniform(0.5, 2.0))), seconds + 0.319
+    read = 5.0 if style == "2024" else 21.0 if start >= start.replace(2020, 11, 1) else 28.0
+    end = start + timedelta(seconds=seconds + read + float(rng.uniform(0.0, 6.0)))
+    return end, seconds + round(float(rng.uniform(114.0, 358.0)), 3)
+
+
 def _whole_degrees(angle: float) -> float:
     return float(round(angle) % 360)
+
+
+def _lamp_states(style: str, exposure: PlannedExposure) -> dict[str, str]:
+    """State of each lamp: it is asked for once in a series, and the camera's computer does not know it."""
+    burning = exposure.light if exposure.light in ("Hg", "Xe", "Cd") else ""
+    if style == "2024" and burning:
+        # at the end of an exposure the states of Cd and then of Hg go into the card of Xe
+        return {"HG": "UNKNOWN", "CD": "UNKNOWN", "XE": "on" if burning == "Hg" else "off"}
+    if style in ("2017", "2018"):
+        return {lamp: '"ON"' if burning.upper() == lamp else '"OFF"' for lamp in ("HG", "XE", "CD")}
+    if style == "2019":
+        return dict.fromkeys(("HG", "XE", "CD"), "")
+    return {"HG": "UNKNOWN", "CD": "UNKNOWN", "XE": "on" if burning == "Xe" else "off"}
 
 
 def _telescope(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.random.Generator) -> Cards:
@@ -172,17 +209,7 @@ def _telescope(profile: InstrumentProfile, exposure: PlannedExposure, rng: np.ra
     q, z = np.deg2rad(begin.parallactic), np.deg2rad(min(90.0 - begin.altitude, 80.0))
     side = "w" if begin.hour_angle >= 0.0 else "e"
     hour = almanac.sexagesimal(abs(begin.hour_angle), hours=True)
-    # the lamp's state is asked for once in a series; the camera's computer does not know it
-    burning = exposure.light if exposure.light in ("Hg", "Xe", "Cd") else ""
-    if h.style == "2024" and burning:
-        # at the end of an exposure the states of Cd and then of Hg go into the card of Xe
-        states = {"HG": "UNKNOWN", "CD": "UNKNOWN", "XE": "on" if burning == "Hg" else "off"}
-    elif h.style in ("2017", "2018"):
-        states = {lamp: '"ON"' if burning.upper() == lamp else '"OFF"' for lamp in ("HG", "XE", "CD")}
-    elif h.style == "2019":
-        states = dict.fromkeys(("HG", "XE", "CD"), "")
-    else:
-        states = {"HG": "UNKNOWN", "CD": "UNKNOWN", "XE": "on" if burning == "Xe" else "off"}
+    states = _lamp_states(h.style, exposure)
     focus = {"2017": (3.4, 0.1), "2018": (3.65, 0.15), "2019": (0.39999, 2.51999), "2021": (0.00046, -0.0)}
     upper = h.style == "2017"
 

@@ -86,7 +86,8 @@ class Optics:
         s = np.interp(wavelength, self.fiducial_wavelength, self.fiducial_pixel)
         t = s / 130.0
         a, b, c = (coefficient.reshape((-1,) + (1,) * np.ndim(s)) for coefficient in self.stretch)
-        return self.x0.reshape((-1,) + (1,) * np.ndim(s)) + self.sign * (s + t * (a + t * (b + t * c)))
+        found: np.ndarray = self.x0.reshape((-1,) + (1,) * np.ndim(s)) + self.sign * (s + t * (a + t * (b + t * c)))
+        return found
 
     def wavelength_of(self, x: np.ndarray) -> np.ndarray:
         """Air wavelength [A] at columns `x`, shape (n, m): the inverse of `x_of`, by Newton steps."""
@@ -96,13 +97,15 @@ class Optics:
         for _ in range(4):
             t = s / 130.0
             s -= (s + t * (a + t * (b + t * c)) - d) / (1.0 + (a + t * (2.0 * b + 3.0 * t * c)) / 130.0)
-        return np.interp(-s, -self.fiducial_pixel, self.fiducial_wavelength)
+        found: np.ndarray = np.interp(-s, -self.fiducial_pixel, self.fiducial_wavelength)
+        return found
 
     def y_of(self, x: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Row of the trace centre at columns `x`, shape (n, m); `rows` picks the lenslets that `x` is given for."""
         d = self.sign * (x - self.x0[rows, None]) / 130.0
         slope, bow, curl = (term[rows, None] for term in (self.slope, self.bow, self.curl))
-        return self.y0[rows, None] + self.sign * d * (130.0 * slope + d * (bow + d * curl))
+        found: np.ndarray = self.y0[rows, None] + self.sign * d * (130.0 * slope + d * (bow + d * curl))
+        return found
 
     def trace_sigma(self, wavelength: np.ndarray) -> np.ndarray:
         """Cross-dispersion sigma of the core [px] at wavelengths of shape (m,) or (n, m); returns (n, m)."""
@@ -125,7 +128,8 @@ class Optics:
         x = self.x_of(np.linspace(blue, red, 15))
         y = self.y_of(x)
         right = self.profile.frame.columns - 1
-        return np.all((x >= 0.0) & (x <= right) & (y >= margin) & (y <= size - 1 - margin), axis=1)
+        found: np.ndarray = np.all((x >= 0.0) & (x <= right) & (y >= margin) & (y <= size - 1 - margin), axis=1)
+        return found
 
 
 def _index(glass: tuple[float, ...], wavelength: np.ndarray) -> np.ndarray:
@@ -173,7 +177,8 @@ def _regular(steps: np.ndarray) -> np.ndarray:
     first, second = np.arctan2(steps[:, 1], steps[:, 0])
     opening = np.sign((second - first + np.pi) % (2.0 * np.pi) - np.pi) * np.pi / 3.0
     angle = first + 0.5 * ((second - first - opening + np.pi) % (2.0 * np.pi) - np.pi)
-    return pitch * np.array([[np.cos(a), np.sin(a)] for a in (angle, angle + opening)])
+    found: np.ndarray = pitch * np.array([[np.cos(a), np.sin(a)] for a in (angle, angle + opening)])
+    return found
 
 
 def build_optics(profile: InstrumentProfile, seed: int) -> Optics:
@@ -232,24 +237,26 @@ def build_optics(profile: InstrumentProfile, seed: int) -> Optics:
         direction = rng.uniform(0.0, 2.0 * np.pi)
         gradient = np.array([along + anywhere * np.cos(direction), up + anywhere * np.sin(direction)])
         quadratic = 0.2 * np.hypot(*gradient) * (u * v + 0.5 * (u**2 - v**2))
-        return (
+        found: np.ndarray = (
             constant * (1.0 + wobble(0.15))
             + gradient[0] * u
             + gradient[1] * v
             + quadratic
             + rms * rng.standard_normal(n)
         )
+        return found
 
     d = profile.dispersion
     stretch = np.stack([field_term(d.stretch), field_term(d.bend), field_term(d.twist)])
 
     def width_map(base: float, shape: tuple[float, ...]) -> np.ndarray:
         gx, gy, gb = shape
-        return (
+        found: np.ndarray = (
             base
             * (1.0 + wobble(0.01))
             * (1.0 + gx * u + gy * v + gb * bowl + 0.02 * u * v + width.rms * rng.standard_normal(n))
         )
+        return found
 
     t = profile.throughput
     gain = (1.0 + t.spaxel_rms * rng.standard_normal(n)) * (1.0 - t.vignetting * np.sum(unit**2, axis=1))
@@ -259,7 +266,8 @@ def build_optics(profile: InstrumentProfile, seed: int) -> Optics:
 
     def tilt_of_light(size: float) -> np.ndarray:
         direction = rng.uniform(0.0, 2.0 * np.pi)
-        return 1.0 + size * (u * np.cos(direction) + v * np.sin(direction)) - 0.4 * size * bowl
+        found: np.ndarray = 1.0 + size * (u * np.cos(direction) + v * np.sin(direction)) - 0.4 * size * bowl
+        return found
 
     fiducial_wavelength, fiducial_pixel = _fiducial(profile)
     last = profile.frame.size - 1

@@ -132,7 +132,8 @@ def _variable_blur(bins: np.ndarray, sigma: np.ndarray, nodes: int = 4) -> np.nd
     variance = sigma**2
     lo, hi = float(variance.min()), float(variance.max())
     if hi - lo < 1e-6:
-        return gaussian_filter1d(bins, np.sqrt(lo), axis=1, mode="constant", truncate=6.0)
+        found: np.ndarray = gaussian_filter1d(bins, np.sqrt(lo), axis=1, mode="constant", truncate=6.0)
+        return found
     grid = np.linspace(lo, hi, nodes)
     position = (variance - lo) / (hi - lo) * (nodes - 1)
     out = np.zeros_like(bins)
@@ -180,7 +181,8 @@ def _cross_profile(offset: np.ndarray, sigma: np.ndarray, fraction: float | np.f
     """Share of the light below `offset` px from the centre: Gaussian core, Moffat (beta 2) wings in closed form."""
     u = offset / np.float32(scale)
     wings = np.float32(0.5) + (np.arctan(u) + u / (1.0 + u * u)) * np.float32(1.0 / np.pi)
-    return (1.0 - fraction) * ndtr(offset / sigma) + fraction * wings
+    found: np.ndarray = (1.0 - fraction) * ndtr(offset / sigma) + fraction * wings
+    return found
 
 
 def wings_beyond_reach(optics: Optics) -> float:
@@ -242,7 +244,8 @@ def scattered_light(optics: Optics, image: np.ndarray, missed: float = 0.0) -> n
     for scale, weight in zip(scatter.scales, scatter.weights, strict=True):
         kernel = kernel + scatter.fraction * weight / total * np.exp(-2.0 * (np.pi * scale / BLOCK) ** 2 * frequency)
     halo = np.fft.irfft2(np.fft.rfft2(small, s=(2 * m, 2 * m)) * kernel, s=(2 * m, 2 * m))[:m, :m]
-    return np.clip(halo, 0.0, None) + scatter.ghost * small.mean()
+    found: np.ndarray = np.clip(halo, 0.0, None) + scatter.ghost * small.mean()
+    return found
 
 
 def enlarge(coarse: np.ndarray, size: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -110,7 +111,7 @@ def trace_errors(
     return rows_of(found, matches.found[use], x) - truth.column("trace_y")[matches.true[use]] - flexure[1]
 
 
-def wavelength_errors(truth: NightTruth, folder: Path, matches: Matches, grid: NDArray) -> NDArray[np.float64]:
+def wavelength_errors(truth: NightTruth, folder: Path, matches: Matches, grid: NDArray[Any]) -> NDArray[np.float64]:
     """Measured minus true column [px] of wavelengths `grid` [A] in the matched complete spaxels: (n, m)."""
     use = truth.complete[matches.true]
     solution = read_wavelength(folder / "wavelength.fits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -43,7 +44,7 @@ def score_exposures(truth: NightTruth, folder: Path) -> list[ScoreRow]:
     return rows
 
 
-def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray, NDArray] | None:
+def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Measured and true scattered light [electron/pixel] in cells of `BLOCK` px; None if a file is missing.
 
     The last column of cells is omitted, part of it being overscan.

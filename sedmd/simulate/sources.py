@@ -59,7 +59,8 @@ class PointSpread:
 
     def at(self, wavelength: float) -> float:
         """FWHM at a wavelength [A]: Kolmogorov, proportional to wavelength^-0.2."""
-        return self.fwhm * (wavelength / 5500.0) ** -0.2
+        found: float = self.fwhm * (wavelength / 5500.0) ** -0.2
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,10 @@ def moffat(dx: np.ndarray, dy: np.ndarray, seeing: PointSpread, wavelength: floa
     angle = np.deg2rad(seeing.angle_deg)
     along = (dx * np.sin(angle) + dy * np.cos(angle)) * stretch
     across = (dx * np.cos(angle) - dy * np.sin(angle)) / stretch
-    return (seeing.beta - 1.0) / (np.pi * alpha**2) * (1.0 + (along**2 + across**2) / alpha**2) ** -seeing.beta
+    found: np.ndarray = (
+        (seeing.beta - 1.0) / (np.pi * alpha**2) * (1.0 + (along**2 + across**2) / alpha**2) ** -seeing.beta
+    )
+    return found
 
 
 def _galaxy_image(
@@ -169,4 +173,5 @@ def shares_at(shares: np.ndarray, wavelength: np.ndarray) -> np.ndarray:
     i = np.minimum(position.astype(int), len(NODES) - 2)
     f = position - i
     row = np.arange(len(shares))[:, None]
-    return shares[row, i] * (1.0 - f) + shares[row, i + 1] * f
+    found: np.ndarray = shares[row, i] * (1.0 - f) + shares[row, i + 1] * f
+    return found

@@ -23,7 +23,8 @@ def planck(wavelength: np.ndarray, temperature: float) -> np.ndarray:
     def b(lam: np.ndarray | float) -> np.ndarray:
         return np.asarray(lam, dtype=float) ** -5 / np.expm1(1.438777e8 / (np.asarray(lam, dtype=float) * temperature))
 
-    return b(wavelength) / b(6500.0)
+    found: np.ndarray = b(wavelength) / b(6500.0)
+    return found
 
 
 def _line(wavelength: np.ndarray, centre: float, sigma: float) -> np.ndarray:
@@ -32,12 +33,14 @@ def _line(wavelength: np.ndarray, centre: float, sigma: float) -> np.ndarray:
 
 def photons(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
     """Photon rate (photon/s/cm2/A) of a flux in erg/s/cm2/A."""
-    return flux * wavelength / HC
+    found: np.ndarray = flux * wavelength / HC
+    return found
 
 
 def ab_flux(magnitude: float, wavelength: float = 6500.0) -> float:
     """Flux [erg/s/cm2/A] of an AB magnitude at a wavelength [A] (Oke & Gunn 1983, zero point 48.60)."""
-    return 10.0 ** (-0.4 * (magnitude + 48.60)) * 2.99792458e18 / wavelength**2
+    found: float = 10.0 ** (-0.4 * (magnitude + 48.60)) * 2.99792458e18 / wavelength**2
+    return found
 
 
 def standard_flux(name: str) -> np.ndarray:
@@ -57,7 +60,8 @@ def standard_flux(name: str) -> np.ndarray:
     tail = np.mean(flux[red] * lam[red] ** 4)
     join = np.clip((GRID - 9000.0) / 150.0, 0.0, 1.0)
     inside = np.interp(GRID, lam, flux)
-    return inside * (1.0 - join) + tail / GRID**4 * join
+    found: np.ndarray = inside * (1.0 - join) + tail / GRID**4 * join
+    return found
 
 
 # rest wavelength, depth of the trough, height of the peak, width in 1000 km/s, blueshift in 1000 km/s
@@ -162,7 +166,8 @@ def galaxy_flux(redshift: float, magnitude: float, star_formation: float = 0.5) 
 
 def _normalise(flux: np.ndarray, magnitude: float) -> np.ndarray:
     window = (GRID > 6200.0) & (GRID < 6800.0)
-    return flux * ab_flux(magnitude) / np.mean(flux[window])
+    found: np.ndarray = flux * ab_flux(magnitude) / np.mean(flux[window])
+    return found
 
 
 def solar_shape() -> np.ndarray:
@@ -196,7 +201,8 @@ def solar_shape() -> np.ndarray:
 def dome_shape(temperature: float) -> np.ndarray:
     """Photon rate of a quartz lamp on white paint, 1 at 6500 A; ultraviolet dies in the glass."""
     light = planck(GRID, temperature) * GRID / 6500.0
-    return light / (1.0 + np.exp(-(GRID - 3700.0) / 110.0))
+    found: np.ndarray = light / (1.0 + np.exp(-(GRID - 3700.0) / 110.0))
+    return found
 
 
 def moon_flux(
@@ -238,7 +244,8 @@ def moon_flux(
     magnitude = (20.7233 - np.log(nanolambert / 34.08)) / 0.92104
     at_v = 3.63e-9 * 10.0 ** (-0.4 * magnitude)
     shape = solar_shape() * (0.45 + 0.55 * (5500.0 / GRID) ** 3)
-    return shape / np.interp(5500.0, GRID, shape) * at_v
+    found: np.ndarray = shape / np.interp(5500.0, GRID, shape) * at_v
+    return found
 
 
 def sky_lines(strength: dict[str, float], airmass: float) -> tuple[np.ndarray, np.ndarray]:
@@ -257,4 +264,5 @@ def sky_lines(strength: dict[str, float], airmass: float) -> tuple[np.ndarray, n
 def sky_continuum() -> np.ndarray:
     """Moonless continuum at zenith on `GRID`, erg/s/cm2/A/arcsec2, before the profile's factor."""
     table = columns("night_sky.dat")
-    return np.interp(GRID, table["wavelength"], table["flux"]) * 1e-18
+    found: np.ndarray = np.interp(GRID, table["wavelength"], table["flux"]) * 1e-18
+    return found

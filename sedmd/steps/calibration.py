@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -81,7 +82,7 @@ def make_bias(job: Job) -> Result:
         mask=np.where(master.bad, np.uint8(Mask.BAD_PIXEL), np.uint8(0)),
         read_noise=master.read_noise_adu,
     )
-    cards: dict = {
+    cards: dict[str, Any] = {
         **combined_from(used),
         "NCOMBINE": (master.n_frames, "frames combined"),
         "BUNIT": ("adu", "above the overscan of the same row; VARIANCE: adu**2"),
@@ -288,8 +289,8 @@ def median_dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_],
 
 
 def _per_angstrom(
-    separated: Separated, values: NDArray, variance: NDArray, found: TraceSet, solution: WavelengthSolution
-) -> tuple[NDArray, NDArray, NDArray]:
+    separated: Separated, values: NDArray[Any], variance: NDArray[Any], found: TraceSet, solution: WavelengthSolution
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Values of the dome's samples on the grid of wavelengths."""
     bad = separated.extracted.bad
     return rebin(separated.samples, values, variance, bad, solution, found.traces.n, WAVELENGTH_GRID)

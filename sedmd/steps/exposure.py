@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sedmd.core.errors import FrameFault
 from sedmd.core.instrument import WAVELENGTH_GRID
@@ -16,15 +18,17 @@ from sedmd.products.cube import write_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import write_image
 from sedmd.products.provenance import provenance
-from sedmd.products.solution import read_flat, read_traces, read_wavelength
+from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
-from sedmd.reduce.cube.cube import columns_of_bins, rebin
+from sedmd.reduce.cube.cube import rebin
+from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
-from sedmd.reduce.numeric.containers import Cube, Mask
+from sedmd.reduce.numeric.containers import Cube, Image, Mask
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
+from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
 
@@ -44,6 +48,39 @@ FITTING_CHI2 = 1.3
 SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibrations:
+    """What an exposure is reduced with, read; and the night that it is from.
+
+    `earlier` are night and age of an earlier night's, empty for the night's own.
+    """
+
+    night: str
+    earlier: Mapping[str, Any]
+    bias: MasterBias
+    traces: TraceSet
+    solution: WavelengthSolution
+    flat: NDArray[np.float32]
+
+    @property
+    def fallback(self) -> bool:
+        return bool(self.earlier)
+
+    @property
+    def age_nights(self) -> int:
+        return int(self.earlier["age_nights"]) if self.earlier else 0
+
+    @property
+    def origin(self) -> str:
+        """In a sentence on what was expected."""
+        return f"the calibrations of {self.night}" if self.fallback else "the night's calibrations"
+
+    @property
+    def used(self) -> str:
+        """``using calibrations from 20190612 (2 nights old)``."""
+        return f"using calibrations from {self.night} ({nights(self.age_nights)} old)"
+
+
 def make_cube(job: Job) -> Result:
     """Reduce one raw exposure to a cube; keeps the cleaned and the background-subtracted frame, if asked to.
 
@@ -53,95 +90,27 @@ def make_cube(job: Job) -> Result:
         If the frame cannot be read, or its spectra do not lie where the calibrations say.
     """
     raw = job.one("raw")
-    used = job.options.get("calibrations") or {}
-    fallback = bool(used)
-    master = read_master_bias(job.one("bias"))
-    found = read_traces(job.one("traces"))
-    solution = read_wavelength(job.one("wavelength"))
-    flat = read_flat(job.one("flat"))
-    image, header, warnings = to_electrons(raw, master, job.options.get("mends"))
-    exptime = number_of(header.get("EXPTIME"), 0.0)
-    if exptime >= MIN_EXPTIME_S:
+    calibrations = _read_calibrations(job)
+    image, header, warnings = to_electrons(raw, calibrations.bias, job.options.get("mends"))
+    searched = number_of(header.get("EXPTIME"), 0.0) >= MIN_EXPTIME_S
+    if searched:
         image = clean_cosmics(image)
     n_cosmic = int(((image.mask & np.uint8(Mask.COSMIC)) != 0).sum())
-    separated = separate(image, found.traces.samples(image.data.shape), found.traces.profile)
-    origin = f"the calibrations of {used['night']}" if fallback else "the night's calibrations"
-    _check_traces(raw.name, separated, origin)
-    traces = found.traces
-    sky = _faint_spaxels(separated, traces.n)
-    lines = (
-        separated.samples,
-        separated.extracted.flux,
-        separated.extracted.variance,
-        solution,
-        traces.centre,
-        traces.y_coeff[:, 0],
-        sky,
-        sky_features(),
-    )
-    flexure = measure_flexure(*lines)
-    if not flexure.consistent:
-        signal = _sky_signal(separated, sky)
-        far = find_far_shift(*lines) if signal > SKY_IS_SEEN else None
-        if far is not None:
-            raise FrameFault(
-                f"{raw.name}: the sky lines lie {far:+.1f} px along the dispersion from where {origin} put them, "
-                f"at most {SHIFT_REACH_PX:g} expected; take new lamp exposures"
-            )
-        if fallback and signal > SKY_IS_BRIGHT:
-            raise FrameFault(
-                f"{raw.name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree with {origin} although the "
-                "sky is bright, at least 3 expected; take new lamp exposures"
-            )
-    flux, variance, mask = rebin(
-        separated.samples,
-        separated.extracted.flux,
-        separated.extracted.variance,
-        separated.extracted.bad,
-        solution,
-        traces.n,
-        WAVELENGTH_GRID,
-        dx_px=flexure.dx_px,
-    )
-    dead = ~np.isfinite(flat)
-    mask[dead] |= np.uint8(Mask.NO_DATA)
-    cube = Cube(
-        wavelength=WAVELENGTH_GRID,
-        flux=np.where(dead, np.nan, flux / flat).astype(np.float32),
-        variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
-        mask=mask,
-        spaxels=found.spaxels,
-        columns=columns_of_bins(solution, WAVELENGTH_GRID),
-    )
+    traces = calibrations.traces.traces
+    separated = separate(image, traces.samples(image.data.shape), traces.profile)
+    _check_traces(raw.name, separated, calibrations.origin)
+    flexure = _checked_flexure(raw.name, separated, calibrations)
+    cube = _cube(separated, flexure, calibrations)
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
+    crr: Cards = {"CRCLEAN": (searched, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
     cards = {
-        **_cards(separated, flexure, solution.line_sigma, found, n_cosmic),
-        "CALNIGHT": (str(used["night"]) if fallback else job.night, "night of bias, traces, wavelength, flat"),
-        "CALAGE": (int(used["age_nights"]) if fallback else 0, "[nights] from the calibrations to this frame"),
-        "CALFALL": (fallback, "calibrations of an earlier night used"),
+        **_cards(separated, flexure, calibrations),
+        **_calibration_cards(calibrations),
         **place_cards(header, place),
     }
     made = provenance(job)
-    if fallback:
-        warnings += (another_night(raw.name, "calibrations", used),)
-        if separated.chi2 > FITTING_CHI2:
-            warnings += (
-                f"{raw.name}: the traces of {origin} fit with chi2 {separated.chi2:.1f}, at most {FITTING_CHI2:g} "
-                "expected; the instrument was remounted or refocused since, flux and wavelengths are degraded",
-            )
-        if separated.n_bright < MIN_BRIGHT_PIXELS:
-            warnings += (f"{raw.name}: too little light to check that the spectra lie where {origin} put them",)
-    if not np.isfinite(flexure.error_px):
-        warnings += (f"{raw.name}: no sky line could be measured, flexure along the dispersion taken as 0",)
-    crr = {"CRCLEAN": (exptime >= MIN_EXPTIME_S, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
     frame = partial(write_image, header=header, provenance=made, packed=job.options.get("frames") == "packed")
-    if "crr" in job.outputs:
-        frame(job.outputs["crr"], image, cards=crr)
-    if "bs" in job.outputs:
-        clean = flagged(image, separated.outliers)
-        without = replace(clean, data=clean.data - separated.background)
-        beside = (job.outputs["crr"].name, image) if "crr" in job.outputs else None
-        frame(job.outputs["bs"], without, cards={**crr, **cards}, beside=beside)
+    _write_frames(job.outputs, frame, image, separated, crr, cards)
     write_cube(job.outputs["e3d"], cube, header=header, cards={**crr, **cards}, provenance=made)
     return Result(
         figures={
@@ -153,19 +122,133 @@ def make_cube(job: Job) -> Result:
             "chi2": round(separated.chi2, 2),
             EXPECTED: str(place),
         },
-        warnings=warnings,
+        warnings=(*warnings, *_warnings(raw.name, separated, flexure, calibrations)),
     )
-
-
-def another_night(name: str, what: str, used: Mapping[str, Any]) -> str:
-    """The warning of a fall-back: `what` of an earlier night, whose night and age `used` holds."""
-    age = int(used["age_nights"])
-    return f"{name}: using the {what} from {used['night']} ({nights(age)} old)"
 
 
 def nights(age: int) -> str:
     """``1 night``, ``2 nights``."""
     return f"{age} night{'' if age == 1 else 's'}"
+
+
+def _read_calibrations(job: Job) -> _Calibrations:
+    earlier = job.options.get("calibrations") or {}
+    return _Calibrations(
+        night=str(earlier["night"]) if earlier else job.night,
+        earlier=earlier,
+        bias=read_master_bias(job.one("bias")),
+        traces=read_traces(job.one("traces")),
+        solution=read_wavelength(job.one("wavelength")),
+        flat=read_flat(job.one("flat")),
+    )
+
+
+def _checked_flexure(name: str, separated: Separated, calibrations: _Calibrations) -> Flexure:
+    """Shift along the dispersion by the lines of the night sky.
+
+    Raises
+    ------
+    FrameFault
+        The sky lines are seen, and lie elsewhere than the calibrations put them.
+    """
+    traces = calibrations.traces.traces
+    sky = _faint_spaxels(separated, traces.n)
+    lines = (
+        separated.samples,
+        separated.extracted.flux,
+        separated.extracted.variance,
+        calibrations.solution,
+        traces.centre,
+        traces.y_coeff[:, 0],
+        sky,
+        sky_features(),
+    )
+    flexure = measure_flexure(*lines)
+    if flexure.consistent:
+        return flexure
+    signal = _sky_signal(separated, sky)
+    far = find_far_shift(*lines) if signal > SKY_IS_SEEN else None
+    if far is not None:
+        raise FrameFault(
+            f"{name}: the sky lines lie {far:+.1f} px along the dispersion from where {calibrations.origin} put them, "
+            f"at most {SHIFT_REACH_PX:g} expected; take new lamp exposures"
+        )
+    if calibrations.fallback and signal > SKY_IS_BRIGHT:
+        raise FrameFault(
+            f"{name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree with {calibrations.origin} "
+            "although the sky is bright, at least 3 expected; take new lamp exposures"
+        )
+    return flexure
+
+
+def _cube(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> Cube:
+    """The spectra of a frame on the common wavelengths, flat-fielded; spaxels without a flat have no data."""
+    flux, variance, mask = rebin(
+        separated.samples,
+        separated.extracted.flux,
+        separated.extracted.variance,
+        separated.extracted.bad,
+        calibrations.solution,
+        calibrations.traces.traces.n,
+        WAVELENGTH_GRID,
+        dx_px=flexure.dx_px,
+    )
+    flat = calibrations.flat
+    dead = ~np.isfinite(flat)
+    mask[dead] |= np.uint8(Mask.NO_DATA)
+    return Cube(
+        wavelength=WAVELENGTH_GRID,
+        flux=np.where(dead, np.nan, flux / flat).astype(np.float32),
+        variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
+        mask=mask,
+        spaxels=calibrations.traces.spaxels,
+    )
+
+
+def _write_frames(
+    outputs: Mapping[str, Path],
+    write: Callable[..., object],
+    image: Image,
+    separated: Separated,
+    crr: Cards,
+    cards: Cards,
+) -> None:
+    """The cleaned frame, and that without the light between the traces, where the job asks for them."""
+    if "crr" in outputs:
+        write(outputs["crr"], image, cards=crr)
+    if "bs" in outputs:
+        clean = flagged(image, separated.outliers)
+        without = replace(clean, data=clean.data - separated.background)
+        beside = (outputs["crr"].name, image) if "crr" in outputs else None
+        write(outputs["bs"], without, cards={**crr, **cards}, beside=beside)
+
+
+def _warnings(name: str, separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> list[str]:
+    """What is worth a sentence in the log of an exposure that was reduced."""
+    warnings = []
+    if calibrations.fallback:
+        warnings.append(f"{name}: {calibrations.used}")
+        if separated.chi2 > FITTING_CHI2:
+            warnings.append(
+                f"{name}: the traces of {calibrations.origin} fit with chi2 {separated.chi2:.1f}, at most "
+                f"{FITTING_CHI2:g} expected; the instrument was remounted or refocused since, flux and wavelengths "
+                "suffer"
+            )
+        if separated.n_bright < MIN_BRIGHT_PIXELS:
+            warnings.append(
+                f"{name}: too little light to check that the spectra lie where {calibrations.origin} put them"
+            )
+    if not np.isfinite(flexure.error_px):
+        warnings.append(f"{name}: no sky line could be measured, flexure along the dispersion taken as 0")
+    return warnings
+
+
+def _calibration_cards(calibrations: _Calibrations) -> Cards:
+    return {
+        "CALNIGHT": (calibrations.night, "night of bias, traces, wavelength, flat"),
+        "CALAGE": (calibrations.age_nights, "[nights] from the calibrations to this frame"),
+        "CALFALL": (calibrations.fallback, "calibrations of an earlier night serve"),
+    }
 
 
 def _check_traces(name: str, separated: Separated, origin: str) -> None:
@@ -203,11 +286,11 @@ def _faint_spaxels(separated: Separated, n: int) -> np.ndarray:
     return whole & (level <= limit)
 
 
-def _cards(separated: Separated, flexure: Flexure, line_sigma, found, n_cosmic: int) -> Cards:  # type: ignore[no-untyped-def]
-    traces = found.traces
-    sigma = float(np.median(line_sigma(traces.centre, traces.y_coeff[:, 0])))
+def _cards(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> Cards:
+    traces = calibrations.traces.traces
+    sigma = float(np.median(calibrations.solution.line_sigma(traces.centre, traces.y_coeff[:, 0])))
     known = np.isfinite(flexure.error_px)
-    cards: dict = {
+    cards: dict[str, Any] = {
         "FLEXX": (flexure.dx_px, "[px] shift along dispersion (+ to higher x), applied"),
         "FLEXXERR": (flexure.error_px if known else None, "[px] its error; empty: not measured"),
         "FLEXXN": (len(flexure.features), "sky features measured"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sedmd.core.job import Job, Result
 from sedmd.data import standards
+from sedmd.observation.calibrate import CALIBRATED
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
 from sedmd.products.spectrum import Field, read_field, read_spectrum
 from sedmd.raw.cards import number_of
 from sedmd.reduce.numeric.containers import Spectrum
-from sedmd.steps.spectrum import CALIBRATED
 
 
 def draw_page(job: Job) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,25 +12,24 @@ from sedmd.core.job import Job, Result
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
+from sedmd.observation.calibrate import calibrated, read_calibration
+from sedmd.observation.extract import median_snr
+from sedmd.observation.inputs import flux_of
+from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.ascii import write_ascii
 from sedmd.products.fitsio import Cards
 from sedmd.products.provenance import provenance
-from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
+from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
-from sedmd.raw.cards import number, number_of
-from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, calibrate, extinction_factor, fit_sensitivity
-from sedmd.reduce.numeric.containers import Spectrum
-from sedmd.steps.exposure import another_night
-
-CALIBRATED = "erg / (s cm2 Angstrom)"
+from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
 
 
 def make_fluxcal(job: Job) -> Result:
     """Fit the night's sensitivity to all its standard stars."""
     responses = []
     unknown: tuple[str, ...] = ()
-    wavelength: NDArray | None = None
-    sigma: NDArray = np.empty(0)
+    wavelength: NDArray[Any] | None = None
+    sigma: NDArray[Any] = np.empty(0)
     for path in sorted(job.inputs["standards"], key=lambda p: p.name):
         spectrum, header = read_spectrum(path)
         key = str(spectrum.meta.get("standard") or "")
@@ -39,10 +37,9 @@ def make_fluxcal(job: Job) -> Result:
             raise FrameFault(f"{path.name}: the table has no spectrum of the standard star {key!r} (STDKEY)")
         wavelength = spectrum.wavelength
         sigma = float(header.get("LSFSIGMA") or 1.3) * np.gradient(wavelength)
-        airmass = number(spectrum.meta.get("airmass"))
-        if airmass is None:
-            unknown += (f"{path.name}: no airmass in the header, 1.0 assumed for the extinction",)
-            airmass = 1.0
+        airmass, assumed = airmass_or_assumed(spectrum.meta.get("airmass"))
+        if assumed:
+            unknown += (f"{path.name}: no airmass in the header, {airmass} assumed for the extinction",)
         reference = blur_to_bins(*standards.load(key), wavelength, sigma)
         factor = extinction_factor(extinction_mag(wavelength), airmass) / reference
         responses.append(
@@ -95,39 +92,18 @@ def make_fluxcal(job: Job) -> Result:
 def calibrate_spectrum(job: Job) -> Result:
     """Calibrate an extracted spectrum in flux and write it: FITS, and text."""
     ext, header = read_spectrum(job.one("ext"))
+    source = flux_of(job)
     warnings: tuple[str, ...] = ()
-    meta = dict(ext.meta)
-    if "fluxcal" in job.inputs:
-        used = job.options.get("fluxcal")
-        meta |= {
-            "fluxcal_night": str(used["night"]) if used else job.night,
-            "fluxcal_age_nights": int(used["age_nights"]) if used else 0,
-            "fluxcal_fallback": bool(used),
-        }
-        if used:
-            warnings += (another_night(job.label, "flux calibration", used),)
-        sensitivity = read_sensitivity(job.one("fluxcal"))
-        airmass = number_of(meta.get("airmass"), math.nan)
-        if not math.isfinite(airmass):
-            warnings += (f"{job.label}: no airmass in the header, 1.0 assumed for the extinction",)
-            airmass = 1.0
-        mag = extinction_mag(ext.wavelength)
-        flux, error = calibrate(ext.flux, ext.error, sensitivity, mag, airmass)
-        sky, _ = calibrate(ext.sky, ext.sky, sensitivity, mag, airmass)
-        meta |= {"fluxcal": True, "fluxcal_source": job.one("fluxcal").name}
-        spectrum = Spectrum(wavelength=ext.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta)
-    else:
+    airmass, assumed = airmass_or_assumed(ext.meta.get("airmass"))
+    if source is None:
         warnings += (f"{job.label}: no standard star reduced yet, the spectrum is in electron/s/Angstrom",)
-        spectrum = Spectrum(
-            wavelength=ext.wavelength,
-            flux=ext.flux,
-            error=ext.error,
-            sky=ext.sky,
-            unit=ext.unit,
-            meta=meta | {"fluxcal": False},
-        )
-    good = (spectrum.wavelength > 4500) & (spectrum.wavelength < 8500)
-    snr = float(np.nanmedian(spectrum.flux[good] / spectrum.error[good]))
+    else:
+        if source.fallback:
+            warnings += (f"{job.label}: using {source.told}",)
+        if assumed:
+            warnings += (f"{job.label}: no airmass in the header, {airmass} assumed for the extinction",)
+    spectrum = calibrated(ext, None if source is None else read_calibration(source), airmass)
+    snr = median_snr(spectrum)
     cards: Cards = {"SNRMED": (snr, "median S/N per bin, 4500-8500 Angstrom")}
     field = read_field(job.one("ext"))
     write_spectrum(job.outputs["sp"], spectrum, header=header, cards=cards, provenance=provenance(job), field=field)
@@ -136,7 +112,7 @@ def calibrate_spectrum(job: Job) -> Result:
     return Result(figures={"S/N": round(snr, 1), "F(5500)": f"{spectrum.flux[at]:.2e}"}, warnings=warnings)
 
 
-def _telluric_depths(wavelength: NDArray, sigma: NDArray) -> tuple[NDArray, NDArray]:
+def _telluric_depths(wavelength: NDArray[Any], sigma: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     fine, oxygen, water = telluric_template()
     depths = []
     for transmission in (oxygen, water):

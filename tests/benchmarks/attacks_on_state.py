@@ -557,7 +557,7 @@ def _disk_errors(where: str, folder: Path, stack: contextlib.ExitStack) -> Itera
 
 
 def _signals(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, Try]]:
-    """Signals to a service of its own; the exit code is what the README promises, and the next start goes on."""
+    """Signals to a service of its own; the exit code is what docs/operate.md promises, and the next start goes on."""
     from night.helpers import configure
 
     settings = configure(folder)

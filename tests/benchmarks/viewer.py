@@ -101,7 +101,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
     window.show()
     presenter = window.presenter
     built = time.perf_counter()
-    while presenter.choice is None:
+    while presenter.state.choice is None:
         application.processEvents()
     window.draw_now()
     application.processEvents()
@@ -109,7 +109,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
         "start to first picture [ms]": (1e3 * (time.perf_counter() - begun), float("nan")),
         "of which list, cube, picture, spectrum": (1e3 * (time.perf_counter() - built), float("nan")),
     }
-    while presenter.searching or presenter.jobs.pending:
+    while presenter.state.searching or presenter.desk.jobs.pending:
         application.processEvents()
         time.sleep(0.01)
     window.draw_now()
@@ -120,7 +120,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
 
     from sedmd.observation import observed
 
-    entry = presenter.entry
+    entry = presenter.state.entry
     wall = []
     for _ in range(7):
         before = time.perf_counter()
@@ -133,29 +133,29 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
     paint()
 
     def levels(number: int) -> None:
-        presenter.rescale("widen", 1.05 if number % 8 < 4 else 1 / 1.05)
+        presenter.looking.rescale("widen", 1.05 if number % 8 < 4 else 1 / 1.05)
 
     def colour(number: int) -> None:
-        presenter.next_colours()
+        presenter.looking.next_colours()
 
     def wavelengths(number: int) -> None:
-        presenter.set_window(5000 + 40 * number, 6000 + 40 * number)
+        presenter.looking.set_window(5000 + 40 * number, 6000 + 40 * number)
 
     figures["levels"] = timed(levels, paint)
     figures["colours"] = timed(colour, paint)
     figures["wavelengths"] = timed(wavelengths, paint)
-    presenter.accept_scale()
-    presenter.accept_suggestion()
+    presenter.looking.accept_scale()
+    presenter.placing.accept_suggestion()
     paint()
-    a = presenter.choice.a
-    presenter.grab(a.x_arcsec, a.y_arcsec, 0.1)
+    a = presenter.state.choice.a
+    presenter.placing.grab(a.x_arcsec, a.y_arcsec, 0.1)
 
     def drag(number: int) -> None:
-        presenter.drag(a.x_arcsec + 0.02 * (number % 20), a.y_arcsec + 0.01 * number)
+        presenter.placing.drag(a.x_arcsec + 0.02 * (number % 20), a.y_arcsec + 0.01 * number)
 
     figures["drag"] = timed(drag, paint)
-    presenter.drop()
-    presenter.undo()
+    presenter.drafts.drop()
+    presenter.history.undo()
 
     def hover(number: int) -> None:
         window._pointed(-5.0 + 0.2 * number, 1.0)

@@ -28,11 +28,11 @@ def each_field_is_searched_once(monkeypatch):
     """The search for objects takes seconds, and the fields of these tests are always the same."""
     search = disk.suggest
 
-    def suggest(observation, extraction=None):
+    def suggest(observation):
         cubes = hashlib.sha1(b"".join(cube.flux.tobytes() for cube in observation.cubes)).digest()
-        key = (cubes, observation.product, observation.offsets, extraction)
+        key = (cubes, observation.product, observation.offsets, observation.inputs)
         if key not in _searched:
-            _searched[key] = search(observation, extraction)
+            _searched[key] = search(observation)
         return _searched[key]
 
     monkeypatch.setattr(disk, "suggest", suggest)

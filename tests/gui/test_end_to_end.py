@@ -2,7 +2,7 @@
 
 Runs through a TigerVNC server, as at the telescope, and with the slow tests under Xvfb. Pictures of each phase go to
 $SEDMVIEW_SCREENSHOTS, if set:
-those of the README are taken so.
+those of the docs are taken so.
 """
 
 import json
@@ -160,7 +160,7 @@ class Observer:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
         picture = self.desktop.screenshot(path)
-        # the window without the desk around it, in few colours: small enough for a README
+        # the window without the desk around it, in few colours: small enough for the docs
         shown = np.argwhere(picture.sum(axis=2) > 0)
         (top, left), (bottom, right) = shown.min(axis=0), shown.max(axis=0)
         image = Image.open(path).convert("RGB").crop((left, top, right + 1, bottom + 1))

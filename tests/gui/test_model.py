@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from viewer_samples import NOD, make_cube, make_observation, make_pair
 
 from sedmd.core.config import AutomaticExtraction
+from sedmd.observation.aperture import Extractor, extract
 from sedmd.observation.decisions import Placement
-from sedmd.observation.observed import Extractor, extract
+from sedmd.observation.inputs import nearest_star
 from sedmd.observation.suggestion import suggest
 from sedmd.reduce.target.aperture import Ellipse, extract_ellipse
 from sedmview import apertures
@@ -163,15 +165,21 @@ def star_spectrum(folder, name, utc, **cards):
     fits.PrimaryHDU(header=header).writeto(folder / f"ext_{name}_obs1.fits")
 
 
+def with_star(observation, folder):
+    """As the headers in a folder tell the star of an observation that was taken at 04:07:07."""
+    start = datetime(2019, 6, 12, 4, 7, 7, tzinfo=UTC)
+    return replace(observation, inputs=replace(observation.inputs, star=nearest_star(folder, start)))
+
+
 def test_the_suggestion_takes_the_seeing_from_the_star_nearest_in_time_as_the_pipeline_does(tmp_path):
-    observation = make_observation(make_cube([(3.0, -4.0, 400.0)]), folder=tmp_path)  # taken at 04:07:07
-    usual = suggest(observation).words
+    observation = make_observation(make_cube([(3.0, -4.0, 400.0)]), folder=tmp_path)
+    usual = suggest(with_star(observation, tmp_path)).words
     star_spectrum(tmp_path, "STD-Far", "2019-06-12 09:00:00.0", SEEING=1.9)
-    assert "galaxy" not in suggest(observation).words
+    assert "galaxy" not in suggest(with_star(observation, tmp_path)).words
     star_spectrum(tmp_path, "STD-Near", "2019-06-12 03:45:00.0", SEEING=0.9)
     (tmp_path / "ext_STD-Broken_obs1.fits").write_bytes(b"SIMPLE")
     star_spectrum(tmp_path, "ZTF19abc", "2019-06-12 04:07:07.0", SEEING=1.9, STDSTAR=False)
-    assert "may be a galaxy" in suggest(observation).words != usual
+    assert "may be a galaxy" in suggest(with_star(observation, tmp_path)).words != usual
 
 
 def test_the_suggestion_expects_the_target_where_the_pipeline_does(tmp_path):
@@ -179,20 +187,21 @@ def test_the_suggestion_expects_the_target_where_the_pipeline_does(tmp_path):
     two = make_observation(make_cube([(3.0, -4.0, 400.0), (-4.0, 3.0, 900.0)]), folder=tmp_path)
     assert suggest(two).expected == ()
     cards = {"PLACEX": 3.3, "PLACEY": -4.2, "PLACEERR": 0.9, "PLACESRC": "9 exposures since 20190601"}
-    known = replace(two, header=fits.Header(cards))
+    known = make_observation(*two.cubes, folder=tmp_path, header=fits.Header(cards))
     found = suggest(known)
     assert found.expected == ((3.3, -4.2),)
     assert (found.a.x_arcsec, found.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.3)
     star_spectrum(tmp_path, "STD-HZ44", "2019-06-12 03:45:00.0", XPOS=-4.1, YPOS=3.2)
-    assert suggest(two).a.x_arcsec == pytest.approx(-4.0, abs=0.3)
+    assert suggest(with_star(two, tmp_path)).a.x_arcsec == pytest.approx(-4.0, abs=0.3)
     # the star contradicts what was learned: either may be the target
-    both = suggest(known)
+    both = suggest(with_star(known, tmp_path))
     assert len(both.expected) == 2 and "may be the target, or that at" in both.words
 
 
 def test_an_absurd_width_of_the_pointing_is_not_asked_of_a_place_that_nobody_knows():
     observation = make_observation(make_cube([(3.0, -4.0, 400.0)]))
-    assert suggest(observation, AutomaticExtraction(pointing_arcsec=0.1)).words == suggest(observation).words
+    narrow = replace(observation.inputs, settings=AutomaticExtraction(pointing_arcsec=0.1))
+    assert suggest(replace(observation, inputs=narrow)).words == suggest(observation).words
 
 
 def test_the_spectrum_shown_is_the_pipelines_own():

@@ -21,7 +21,7 @@ from viewer_samples import (
 
 from sedmd.core.errors import SedmError
 from sedmd.observation import decisions
-from sedmd.observation.observed import extract
+from sedmd.observation.aperture import extract
 from sedmd.observation.saved import former_versions, replay
 from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum
@@ -59,11 +59,11 @@ def test_no_key_is_trouble_before_a_target_is_open():
     presenter = make_presenter(files=Files({}))
     for key in keys():
         press(presenter, key)
-    assert presenter.choice is None and "No cube yet" in replace_message(presenter)
+    assert presenter.state.choice is None and "No cube yet" in replace_message(presenter)
 
 
 def replace_message(presenter):
-    presenter.message = ""
+    presenter.state.message = ""
     return presenter.prompt
 
 
@@ -72,7 +72,7 @@ def test_no_key_is_trouble_with_a_target(pair):
     presenter = make_presenter(pair=pair)
     for key in keys() * 2:
         press(presenter, key)
-    assert presenter.choice is not None
+    assert presenter.state.choice is not None
 
 
 # ---- scaling
@@ -80,67 +80,67 @@ def test_no_key_is_trouble_with_a_target(pair):
 
 def test_scaling_then_placing():
     presenter = make_presenter()
-    assert presenter.stage is Stage.SCALE and presenter.phase == 0
-    high = presenter.choice.scale.high
+    assert presenter.state.stage is Stage.SCALE and presenter.state.phase == 0
+    high = presenter.state.choice.scale.high
     do(presenter, "< <")
-    assert presenter.choice.scale.high < high
+    assert presenter.state.choice.scale.high < high
     do(presenter, ">")
-    low = presenter.choice.scale.low
+    low = presenter.state.choice.scale.low
     do(presenter, ".")
-    step = presenter.choice.scale.low - low
+    step = presenter.state.choice.scale.low - low
     do(presenter, "Ctrl+.")
-    assert step > 0 and presenter.choice.scale.low - low == pytest.approx(1.2 * step)
+    assert step > 0 and presenter.state.choice.scale.low - low == pytest.approx(1.2 * step)
     do(presenter, "X")
-    assert presenter.stage is Stage.PLACE and presenter.phase == 1
-    size = presenter.choice.a.semi_major_arcsec
+    assert presenter.state.stage is Stage.PLACE and presenter.state.phase == 1
+    size = presenter.state.choice.a.semi_major_arcsec
     do(presenter, "X")
-    assert presenter.choice.a.semi_major_arcsec == pytest.approx(size + 0.2)
+    assert presenter.state.choice.a.semi_major_arcsec == pytest.approx(size + 0.2)
 
 
 def test_q_goes_on_with_the_default_scale():
     presenter = make_presenter()
-    scale = presenter.choice.scale
+    scale = presenter.state.choice.scale
     do(presenter, "> > Q")
-    assert presenter.choice.scale == scale and presenter.stage is Stage.PLACE
+    assert presenter.state.choice.scale == scale and presenter.state.stage is Stage.PLACE
 
 
 def test_pair_keeps_its_colours_symmetric():
     presenter = make_presenter(pair=True)
     do(presenter, "> . , < . A A A Ctrl+> T")
-    assert presenter.choice.scale.low == pytest.approx(-presenter.choice.scale.high)
+    assert presenter.state.choice.scale.low == pytest.approx(-presenter.state.choice.scale.high)
 
 
 def test_automatic_limits_go_round():
     presenter = make_presenter()
     seen = []
     for _ in LIMITS:
-        seen.append(presenter.choice.scale.how)
+        seen.append(presenter.state.choice.scale.how)
         do(presenter, "A")
-    assert sorted(seen) == sorted(LIMITS) and presenter.choice.scale.how == seen[0]
+    assert sorted(seen) == sorted(LIMITS) and presenter.state.choice.scale.how == seen[0]
 
 
 def test_wavelengths_by_key_and_by_number():
     presenter = make_presenter()
-    windows = [presenter.choice.window]
+    windows = [presenter.state.choice.window]
     for _ in range(5):
         do(presenter, "W")
-        windows.append(presenter.choice.window)
+        windows.append(presenter.state.choice.window)
     assert len(set(windows)) == 6
     do(presenter, "W")
-    assert presenter.choice.window == windows[0]
-    presenter.set_window(5600.0, 5000.0)
-    assert presenter.choice.window == (5000.0, 5600.0)
+    assert presenter.state.choice.window == windows[0]
+    presenter.looking.set_window(5600.0, 5000.0)
+    assert presenter.state.choice.window == (5000.0, 5600.0)
     do(presenter, "Ctrl+Right")
-    assert presenter.choice.window == (5300.0, 5900.0)
+    assert presenter.state.choice.window == (5300.0, 5900.0)
 
 
 def test_h_alpha_follows_the_redshift():
     presenter = make_presenter()
-    presenter.set_redshift(0.1)
+    presenter.looking.set_redshift(0.1)
     for _ in range(5):
         do(presenter, "W")
-    low, high = presenter.choice.window
-    assert low < 6562.8 * 1.1 < high and presenter.line_set > 0
+    low, high = presenter.state.choice.window
+    assert low < 6562.8 * 1.1 < high and presenter.state.line_set > 0
 
 
 # ---- placing
@@ -152,17 +152,17 @@ def test_h_alpha_follows_the_redshift():
 )
 def test_arrows_move_on_the_sky_as_on_the_screen(key, dx, dy):
     presenter = make_presenter()
-    presenter.place(1.0, 2.0)
+    presenter.placing.place(1.0, 2.0)
     do(presenter, key)
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((1 + dx, 2 + dy))
+    assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == pytest.approx((1 + dx, 2 + dy))
 
 
 def test_shape_keys():
     presenter = make_presenter()
     do(presenter, "X")
-    before = presenter.choice.a
+    before = presenter.state.choice.a
     do(presenter, "X X Z [ [ ] , , . Shift+X Ctrl+]")
-    a = presenter.choice.a
+    a = presenter.state.choice.a
     assert a.semi_major_arcsec == pytest.approx(before.semi_major_arcsec + 0.25)
     assert (a.axis_ratio, a.angle_deg) == (pytest.approx(0.92), 10.0)
 
@@ -170,102 +170,105 @@ def test_shape_keys():
 def test_the_ellipse_follows_the_pointer_until_the_click():
     presenter = make_presenter()
     do(presenter, "X")
-    rest = presenter.choice.a
-    presenter.point(-2.0, 3.0)
-    assert presenter.floating and (presenter.shown.a.x_arcsec, presenter.shown.a.y_arcsec) == (-2.0, 3.0)
-    assert presenter.extraction.spectrum.meta["x_arcsec"] == -2.0  # and so does the spectrum
-    presenter.point(None, None)
-    assert presenter.shown.a == rest  # the pointer left: nothing jumps anywhere else
-    presenter.place(2.5, -3.5)
-    presenter.point(-2.0, 3.0)
-    assert not presenter.floating and presenter.shown.a.x_arcsec == 2.5
+    rest = presenter.state.choice.a
+    presenter.placing.point(-2.0, 3.0)
+    assert presenter.state.floating and (presenter.state.shown.a.x_arcsec, presenter.state.shown.a.y_arcsec) == (
+        -2.0,
+        3.0,
+    )
+    assert presenter.spectra.extraction.spectrum.meta["x_arcsec"] == -2.0  # and so does the spectrum
+    presenter.placing.point(None, None)
+    assert presenter.state.shown.a == rest  # the pointer left: nothing jumps anywhere else
+    presenter.placing.place(2.5, -3.5)
+    presenter.placing.point(-2.0, 3.0)
+    assert not presenter.state.floating and presenter.state.shown.a.x_arcsec == 2.5
 
 
 def test_a_key_with_the_pointer_outside_changes_no_place():
     presenter = make_presenter()
     do(presenter, "X")
-    presenter.point(None, None)
-    place = (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec)
+    presenter.placing.point(None, None)
+    place = (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec)
     do(presenter, "Z X [ ] , . Y")
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == place
+    assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == place
 
 
 def test_click_places_a_then_b_where_the_nod_predicts():
     presenter = make_presenter(pair=True)
     do(presenter, "X X X [")
-    presenter.point(3.1, -4.1)
-    presenter.place(3.1, -4.1)
-    assert presenter.phase == 2 and presenter.choice.active == "B"
-    assert (presenter.choice.b.x_arcsec, presenter.choice.b.y_arcsec) == pytest.approx((-2.9, 3.9))
-    assert presenter.choice.b.axis_ratio == presenter.choice.a.axis_ratio
-    presenter.point(3.6, -4.0)  # still near the click: B waits at the prediction
-    assert presenter.shown.b == presenter.choice.b
-    presenter.point(-2.0, 3.0)
-    assert presenter.shown.b.x_arcsec == -2.0 and presenter.shown.a.x_arcsec == 3.1
-    presenter.place(-3.1, 4.1)
-    assert presenter.phase == 3 and presenter.choice.b.x_arcsec == -3.1
+    presenter.placing.point(3.1, -4.1)
+    presenter.placing.place(3.1, -4.1)
+    assert presenter.state.phase == 2 and presenter.state.choice.active == "B"
+    assert (presenter.state.choice.b.x_arcsec, presenter.state.choice.b.y_arcsec) == pytest.approx((-2.9, 3.9))
+    assert presenter.state.choice.b.axis_ratio == presenter.state.choice.a.axis_ratio
+    presenter.placing.point(3.6, -4.0)  # still near the click: B waits at the prediction
+    assert presenter.state.shown.b == presenter.state.choice.b
+    presenter.placing.point(-2.0, 3.0)
+    assert presenter.state.shown.b.x_arcsec == -2.0 and presenter.state.shown.a.x_arcsec == 3.1
+    presenter.placing.place(-3.1, 4.1)
+    assert presenter.state.phase == 3 and presenter.state.choice.b.x_arcsec == -3.1
     do(presenter, "Tab")
-    presenter.place(3.0, -4.0)
-    assert presenter.choice.a.x_arcsec == 3.0 and presenter.choice.active == "A"
-    assert presenter.choice.b.x_arcsec == -3.1
+    presenter.placing.place(3.0, -4.0)
+    assert presenter.state.choice.a.x_arcsec == 3.0 and presenter.state.choice.active == "A"
+    assert presenter.state.choice.b.x_arcsec == -3.1
 
 
 def test_b_that_was_not_moved_stays_at_the_prediction_when_graded():
     presenter = make_presenter(pair=True)
     do(presenter, "X")
-    presenter.place(3.0, -4.0)
-    presenter.point(8.0, 8.0)
+    presenter.placing.place(3.0, -4.0)
+    presenter.placing.point(8.0, 8.0)
     do(presenter, "1")
-    assert (presenter.shown.b.x_arcsec, presenter.shown.b.y_arcsec) == pytest.approx((-3.0, 4.0))
+    assert (presenter.state.shown.b.x_arcsec, presenter.state.shown.b.y_arcsec) == pytest.approx((-3.0, 4.0))
 
 
 def test_a_click_outside_the_field_places_nothing():
     presenter = make_presenter()
     do(presenter, "X")
-    before = presenter.choice
-    presenter.place(40.0, 0.0)
-    assert presenter.choice == before and "outside the field" in presenter.message
+    before = presenter.state.choice
+    presenter.placing.place(40.0, 0.0)
+    assert presenter.state.choice == before and "outside the field" in presenter.state.message
 
 
 def test_one_drag_is_one_step_of_undo():
     presenter = make_presenter()
-    presenter.place(0.0, 0.0)
-    assert presenter.grab(0.2, 0.2, 0.3)
+    presenter.placing.place(0.0, 0.0)
+    assert presenter.placing.grab(0.2, 0.2, 0.3)
     for x in np.linspace(0.2, 3.0, 20):
-        presenter.drag(x, 0.2)
-    presenter.drop()
-    assert presenter.choice.a.x_arcsec == pytest.approx(2.8)
+        presenter.placing.drag(x, 0.2)
+    presenter.placing.drop()
+    assert presenter.state.choice.a.x_arcsec == pytest.approx(2.8)
     do(presenter, "U")
-    assert presenter.choice.a.x_arcsec == 0.0
-    assert not presenter.grab(8.0, 8.0, 0.3)
+    assert presenter.state.choice.a.x_arcsec == 0.0
+    assert not presenter.placing.grab(8.0, 8.0, 0.3)
 
 
 def test_a_grip_on_the_other_aperture_makes_it_the_active_one():
     presenter = make_presenter(pair=True)
     do(presenter, "S")
-    assert presenter.choice.active == "A" and presenter.grab(-3.0, 4.0, 0.3)
-    presenter.drag(-3.5, 4.0)
-    presenter.drop()
-    assert presenter.choice.active == "B" and presenter.choice.b.x_arcsec == pytest.approx(-3.5, abs=0.1)
+    assert presenter.state.choice.active == "A" and presenter.placing.grab(-3.0, 4.0, 0.3)
+    presenter.placing.drag(-3.5, 4.0)
+    presenter.placing.drop()
+    assert presenter.state.choice.active == "B" and presenter.state.choice.b.x_arcsec == pytest.approx(-3.5, abs=0.1)
 
 
 def test_one_key_takes_the_suggestion():
     presenter = make_presenter(pair=True)
     do(presenter, "S")
-    a, b = presenter.choice.a, presenter.choice.b
+    a, b = presenter.state.choice.a, presenter.state.choice.b
     assert (a.x_arcsec, a.y_arcsec, b.x_arcsec, b.y_arcsec) == pytest.approx((3.0, -4.0, -3.0, 4.0), abs=0.1)
-    assert presenter.phase == 3 and not presenter.floating
+    assert presenter.state.phase == 3 and not presenter.state.floating
 
 
 def test_the_suggestion_moves_nothing_that_was_placed():
     jobs = LaterJobs()
     presenter = make_presenter(jobs=jobs)
     jobs.run()
-    presenter.open(presenter.entries[0])
+    presenter.opening.open(presenter.state.entries[0])
     jobs.run("load")
-    presenter.place(-5.0, 5.0)
+    presenter.placing.place(-5.0, 5.0)
     jobs.run("search")
-    assert presenter.suggestion.a is not None and presenter.choice.a.x_arcsec == -5.0
+    assert presenter.state.suggestion.a is not None and presenter.state.choice.a.x_arcsec == -5.0
 
 
 @pytest.mark.parametrize(("pair", "clicks"), [(False, [(2.2, -4.6)]), (True, [(3.6, -3.3), (-2.1, 4.4)])])
@@ -273,30 +276,32 @@ def test_c_centres_on_the_object(pair, clicks):
     presenter = make_presenter(pair=pair)
     do(presenter, "X")
     for x, y in clicks:
-        presenter.place(x, y)
+        presenter.placing.place(x, y)
     do(presenter, "C")
     if pair:
         do(presenter, "Tab C")
-        assert (presenter.choice.b.x_arcsec, presenter.choice.b.y_arcsec) == pytest.approx((-3.0, 4.0), abs=0.1)
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.1)
+        assert (presenter.state.choice.b.x_arcsec, presenter.state.choice.b.y_arcsec) == pytest.approx(
+            (-3.0, 4.0), abs=0.1
+        )
+    assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.1)
 
 
 def test_c_on_empty_sky_stays_where_it_is():
     presenter = make_presenter()
-    presenter.place(-5.0, 5.0)
+    presenter.placing.place(-5.0, 5.0)
     do(presenter, "C")
-    assert presenter.choice.a.x_arcsec == -5.0 and "by hand" in presenter.message
+    assert presenter.state.choice.a.x_arcsec == -5.0 and "by hand" in presenter.state.message
 
 
 def test_numbers_are_typed():
     presenter = make_presenter()
-    presenter.place(0.0, 0.0)
+    presenter.placing.place(0.0, 0.0)
     for number, value in enumerate((1.5, -2.5, 3.0, 0.5, 200.0)):
-        presenter.set_aperture(number, value)
-    a = presenter.choice.a
+        presenter.placing.set_aperture(number, value)
+    a = presenter.state.choice.a
     assert (a.x_arcsec, a.y_arcsec, a.semi_major_arcsec, a.axis_ratio, a.angle_deg) == (1.5, -2.5, 3.0, 0.5, 20.0)
-    presenter.set_aperture(2, 0.0)  # a zero size becomes the smallest there is
-    assert presenter.choice.a.semi_major_arcsec == 0.4 and presenter.extraction is not None
+    presenter.placing.set_aperture(2, 0.0)  # a zero size becomes the smallest there is
+    assert presenter.state.choice.a.semi_major_arcsec == 0.4 and presenter.spectra.extraction is not None
 
 
 # ---- the spectrum
@@ -307,48 +312,88 @@ def test_the_spectrum_is_that_of_what_is_shown_always():
     do(presenter, "S")
     for key in ["X", "Y", "[", ",", "Left", "U", "U", "Tab", "Z", "P", "U", "Ctrl+Y"]:
         do(presenter, key)
-        own = extract(presenter.observation, placement_of(presenter.shown, presenter.suggestion)).spectrum
-        assert np.array_equal(presenter.extraction.spectrum.flux, own.flux), key
+        own = extract(
+            presenter.state.observation, placement_of(presenter.state.shown, presenter.state.suggestion)
+        ).spectrum
+        assert np.array_equal(presenter.spectra.extraction.spectrum.flux, own.flux), key
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_s_takes_the_pipelines_own_spectrum_and_f_goes_between_it_and_the_aperture(pair):
+    presenter = make_presenter(pair=pair)
+    do(presenter, "X S")
+    own, aperture = presenter.state.suggestion.fitted.spectrum, presenter.spectra.other
+    assert presenter.spectra.extraction.fitted and np.array_equal(presenter.spectra.extraction.spectrum.flux, own.flux)
+    assert np.nanmedian(aperture.flux / own.flux) == pytest.approx(1.0, abs=0.05)
+    assert aperture.meta["method"] != own.meta["method"]
+    do(presenter, "F")
+    assert not presenter.spectra.extraction.fitted and np.array_equal(
+        presenter.spectra.extraction.spectrum.flux, aperture.flux
+    )
+    assert np.array_equal(presenter.spectra.other.flux, own.flux)
+    do(presenter, "F 1 Return")
+    [(_, placement, _)] = presenter.desk.files.saved
+    assert placement.fit == presenter.state.suggestion.told
+
+
+@pytest.mark.parametrize("key", ["Left", "Z", "[", "Y", "P", "N"])
+def test_whoever_changes_the_aperture_gets_the_spectrum_of_the_aperture(key):
+    presenter = make_presenter()
+    do(presenter, f"X S {key}")
+    assert not presenter.spectra.extraction.fitted
+    moved = key in ("Left", "Z", "[")
+    do(presenter, "F")
+    assert presenter.spectra.extraction.fitted == (key in ("Y", "P"))
+    assert (presenter.spectra.other is None) == (moved or key == "N")
+    assert not moved or "S takes those of the pipeline" in presenter.state.message
+    do(presenter, "U U" if key in ("Y", "P") else "U")
+    assert presenter.spectra.extraction.fitted
+
+
+def test_where_the_pipeline_has_no_spectrum_f_says_so():
+    presenter = make_presenter(files=Files({"empty": make_observation(make_cube(), product="empty")}))
+    do(presenter, "X F")
+    assert not presenter.state.choice.fitted and "has no spectrum" in presenter.state.message
 
 
 def test_it_is_extracted_once_for_each_change():
     presenter = make_presenter()
     do(presenter, "S")
-    first = presenter.extraction
+    first = presenter.spectra.extraction
     do(presenter, "> W 1 2 A T M I K L")
-    assert presenter.extraction is first
+    assert presenter.spectra.extraction is first
     do(presenter, "Z")
-    assert presenter.extraction is not first
+    assert presenter.spectra.extraction is not first
 
 
 def test_sky_toggle_is_in_the_spectrum():
     presenter = make_presenter()
     do(presenter, "S Y")
-    assert presenter.extraction.spectrum.meta["skysub"] is False
+    assert presenter.spectra.extraction.spectrum.meta["skysub"] is False
     do(presenter, "Y")
-    assert presenter.extraction.spectrum.meta["skysub"] is True
+    assert presenter.spectra.extraction.spectrum.meta["skysub"] is True
 
 
 def test_too_few_sky_spaxels_are_told_and_do_not_save():
     files = Files({"T0": make_observation(make_cube([(0.0, 0.0, 200.0)], reach=2.5), product="T0")})
     presenter = make_presenter(files=files)
     do(presenter, "X")
-    presenter.place(0.0, 0.0)
-    presenter.set_aperture(2, 9.0)
-    assert presenter.extraction is None and "sky" in presenter.problem
+    presenter.placing.place(0.0, 0.0)
+    presenter.placing.set_aperture(2, 9.0)
+    assert presenter.spectra.extraction is None and "sky" in presenter.spectra.problem
     do(presenter, "1 Return")
-    assert "Not saved" in presenter.message and files.saved == []
+    assert "Not saved" in presenter.state.message and files.saved == []
 
 
 def test_an_aperture_off_the_field_says_so_and_does_not_save():
     presenter = make_presenter()
-    presenter.place(0.0, 0.0)
-    presenter.set_aperture(0, 40.0)
-    assert presenter.extraction is None and "off the field" in presenter.problem
+    presenter.placing.place(0.0, 0.0)
+    presenter.placing.set_aperture(0, 40.0)
+    assert presenter.spectra.extraction is None and "off the field" in presenter.spectra.problem
     do(presenter, "1 Return")
-    assert "Not saved" in presenter.message and presenter.files.saved == []
+    assert "Not saved" in presenter.state.message and presenter.desk.files.saved == []
     do(presenter, "U U")
-    assert presenter.extraction is not None
+    assert presenter.spectra.extraction is not None
 
 
 # ---- undo
@@ -357,17 +402,17 @@ def test_an_aperture_off_the_field_says_so_and_does_not_save():
 def test_undo_restores_choice_and_spectrum():
     presenter = make_presenter()
     do(presenter, "X")
-    start = presenter.choice
-    flux = presenter.extraction.spectrum.flux
-    presenter.place(0.0, 0.0)
+    start = presenter.state.choice
+    flux = presenter.spectra.extraction.spectrum.flux
+    presenter.placing.place(0.0, 0.0)
     do(presenter, "X [ Y 3")
     do(presenter, "U U U U U")
-    assert presenter.choice == start
-    assert np.array_equal(presenter.extraction.spectrum.flux, flux)
+    assert presenter.state.choice == start
+    assert np.array_equal(presenter.spectra.extraction.spectrum.flux, flux)
     do(presenter, "U")
-    assert presenter.message == "Nothing to undo"
+    assert presenter.state.message == "Nothing to undo"
     do(presenter, "Ctrl+Y")
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == (0.0, 0.0)
+    assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == (0.0, 0.0)
 
 
 # ---- grade and save
@@ -375,21 +420,21 @@ def test_undo_restores_choice_and_spectrum():
 
 def test_prompt_leads_through_a_pair():
     presenter = make_presenter(pair=True, reducer="")
-    prompts, phases = [presenter.prompt], [presenter.phase]
+    prompts, phases = [presenter.prompt], [presenter.state.phase]
 
     def look():
         prompts.append(presenter.prompt)
-        phases.append(presenter.phase)
+        phases.append(presenter.state.phase)
 
     do(presenter, "X")
     look()
-    presenter.place(3, -4)
+    presenter.placing.place(3, -4)
     look()
-    presenter.place(-3, 4)
+    presenter.placing.place(-3, 4)
     look()
     do(presenter, "2")
     look()
-    presenter.set_reducer("Ada")
+    presenter.saving.set_reducer("Ada")
     look()
     do(presenter, "Return")
     look()
@@ -402,94 +447,96 @@ def test_a_clear_pair_takes_four_keys_from_opening_to_saved():
     presenter = make_presenter(pair=True)
     strokes = ["X", "S", "1", "Return"]
     do(presenter, " ".join(strokes))
-    assert len(strokes) <= 6 and [product for product, _, _ in presenter.files.saved] == ["T0"]
+    assert len(strokes) <= 6 and [product for product, _, _ in presenter.desk.files.saved] == ["T0"]
 
 
 def test_nothing_is_graded_good_before_it_is_placed():
     presenter = make_presenter()
     do(presenter, "X 1")
-    assert presenter.choice.grade is None and "Place A first" in presenter.message
+    assert presenter.state.choice.grade is None and "Place A first" in presenter.state.message
     do(presenter, "5")  # a bogus target has nothing to place
-    assert presenter.choice.grade == 5
+    assert presenter.state.choice.grade == 5
 
 
 def test_saving_needs_grade_and_name():
     presenter = make_presenter(reducer="")
     do(presenter, "S Return")
-    assert "no grade yet" in presenter.message
+    assert "no grade yet" in presenter.state.message
     do(presenter, "1 Return")
-    assert "no name yet" in presenter.message and presenter.wants_name
-    presenter.set_reducer("  Ada   L. ")
+    assert "no name yet" in presenter.state.message and presenter.state.wants_name
+    presenter.saving.set_reducer("  Ada   L. ")
     do(presenter, "Return")
-    assert presenter.files.saved[0][2].reducer == "Ada L."
-    assert presenter.files.settings == {"reducer": "Ada L."}
+    assert presenter.desk.files.saved[0][2].reducer == "Ada L."
+    assert presenter.desk.files.settings == {"reducer": "Ada L."}
 
 
 def test_no_object_is_grade_four_and_can_be_undone():
     presenter = make_presenter()
     do(presenter, "N")
-    assert presenter.choice.grade == 4 and not presenter.choice.object_visible and not presenter.floating
+    assert (
+        presenter.state.choice.grade == 4 and not presenter.state.choice.object_visible and not presenter.state.floating
+    )
     do(presenter, "U")
-    assert presenter.choice.grade is None and presenter.choice.object_visible
+    assert presenter.state.choice.grade is None and presenter.state.choice.object_visible
     do(presenter, "N Return")
-    assert presenter.files.saved[0][2].object_visible is False
+    assert presenter.desk.files.saved[0][2].object_visible is False
 
 
 def test_enter_goes_on_after_saving_and_a_held_key_saves_once():
     presenter = make_presenter()
     do(presenter, "S 1 Return")
-    assert presenter.entry.state is TargetStatus.DONE and "Enter: next" in presenter.message
+    assert presenter.state.entry.state is TargetStatus.DONE and "Enter: next" in presenter.state.message
     do(presenter, "Return")
-    assert presenter.entry.product == "T1" and len(presenter.files.saved) == 1
+    assert presenter.state.entry.product == "T1" and len(presenter.desk.files.saved) == 1
 
 
 def test_while_it_is_saving_the_observer_goes_on():
     jobs = LaterJobs()
     presenter = make_presenter(jobs=jobs)
     jobs.run()
-    presenter.open(presenter.entries[0])
+    presenter.opening.open(presenter.state.entries[0])
     jobs.run()
     jobs.run()
     do(presenter, "S 1 Return")
-    assert "Saving T0" in presenter.message and presenter.files.saved == []
+    assert "Saving T0" in presenter.state.message and presenter.desk.files.saved == []
     do(presenter, "Return")
     jobs.run("load")
-    assert presenter.entry.product == "T1"
+    assert presenter.state.entry.product == "T1"
     jobs.run("save")
-    assert entry_of(presenter, "T0").state is TargetStatus.DONE and presenter.entry.product == "T1"
-    assert presenter.choice.grade is None and not presenter.locked
+    assert entry_of(presenter, "T0").state is TargetStatus.DONE and presenter.state.entry.product == "T1"
+    assert presenter.state.choice.grade is None and not presenter.state.locked
 
 
 def test_a_full_disk_is_told_and_enter_tries_again():
     presenter = make_presenter()
-    good = presenter.files.save
+    good = presenter.desk.files.save
 
     def full(*_):
         raise OSError("No space left on device")
 
-    presenter.files.save = full
+    presenter.desk.files.save = full
     do(presenter, "S 1 Return")
-    assert "Not saved: T0: No space left" in presenter.message and presenter.trouble
-    assert entry_of(presenter, "T0").state is TargetStatus.READY and not presenter.locked
-    presenter.files.save = good
+    assert "Not saved: T0: No space left" in presenter.state.message and presenter.state.warning
+    assert entry_of(presenter, "T0").state is TargetStatus.READY and not presenter.state.locked
+    presenter.desk.files.save = good
     do(presenter, "Return")
-    assert presenter.entry.state is TargetStatus.DONE
+    assert presenter.state.entry.state is TargetStatus.DONE
 
 
 def test_a_partial_pair_needs_a_deliberate_choice():
     presenter = make_presenter(T0={"half": "A", "state": TargetStatus.PAIR})
     assert "Only A: B has not come yet" in presenter.prompt
     do(presenter, "S 1 Return")
-    assert "one half of a pair" in presenter.message and presenter.files.saved == []
+    assert "one half of a pair" in presenter.state.message and presenter.desk.files.saved == []
     do(presenter, "Shift+P Return")
-    assert presenter.files.saved[0][2].partial is True
+    assert presenter.desk.files.saved[0][2].partial is True
 
 
 def test_the_ready_ones_come_first():
     presenter = make_presenter(n=3, T0={"half": "A", "state": TargetStatus.PAIR})
-    presenter.entry = None
-    presenter.open_first()
-    assert presenter.entry.product == "T1"
+    presenter.state.entry = None
+    presenter.opening.open_first()
+    assert presenter.state.entry.product == "T1"
 
 
 # ---- the list
@@ -498,11 +545,11 @@ def test_the_ready_ones_come_first():
 def test_next_and_previous():
     presenter = make_presenter(n=3)
     do(presenter, "PgDown PgDown")
-    assert presenter.entry.product == "T2"
+    assert presenter.state.entry.product == "T2"
     do(presenter, "PgDown")
-    assert "last target" in presenter.message and presenter.entry.product == "T2"
+    assert "last target" in presenter.state.message and presenter.state.entry.product == "T2"
     do(presenter, "PgUp")
-    assert presenter.entry.product == "T1"
+    assert presenter.state.entry.product == "T1"
 
 
 def test_what_was_chosen_last_is_what_opens():
@@ -514,7 +561,7 @@ def test_what_was_chosen_last_is_what_opens():
     waiting = [one for one in jobs.waiting if one[0] == "load"]
     for one in reversed(waiting):  # the disk answers in any order
         one[2](one[1]())
-    assert presenter.entry.product == "T1" and presenter.opening is None
+    assert presenter.state.entry.product == "T1" and presenter.state.opening is None
 
 
 def test_a_cube_that_cannot_be_read_leaves_the_open_one():
@@ -523,21 +570,21 @@ def test_a_cube_that_cannot_be_read_leaves_the_open_one():
     def broken(entry):
         raise SedmError(f"{entry.product}.fits: damaged")
 
-    presenter.files.load = broken
-    presenter._ready.clear()
+    presenter.desk.files.load = broken
+    presenter.opening._ready.clear()
     do(presenter, "PgDown")
-    assert presenter.entry.product == "T0" and "damaged" in presenter.message
+    assert presenter.state.entry.product == "T0" and "damaged" in presenter.state.message
     assert entry_of(presenter, "T1").state is TargetStatus.FAILED
 
 
 def test_trouble_with_the_list_is_told_once(caplog):
     presenter = make_presenter()
-    presenter.files.entries = lambda: (list(presenter.files.list), ["e3d_x.fits: cut"])
-    presenter.refresh()
-    assert presenter.message == "e3d_x.fits: cut" and presenter.trouble
+    presenter.desk.files.entries = lambda: (list(presenter.desk.files.list), ["e3d_x.fits: cut"])
+    presenter.listing.refresh()
+    assert presenter.state.message == "e3d_x.fits: cut" and presenter.state.warning
     do(presenter, "X")
-    presenter.refresh()
-    assert presenter.message == "" and caplog.text.count("e3d_x.fits: cut") == 1
+    presenter.listing.refresh()
+    assert presenter.state.message == "" and caplog.text.count("e3d_x.fits: cut") == 1
 
 
 def test_what_the_pipeline_graded_does_not_ask_for_the_observer():
@@ -546,49 +593,53 @@ def test_what_the_pipeline_graded_does_not_ask_for_the_observer():
         T1={"state": TargetStatus.AUTOMATIC, "quality": 1, "reducer": "sedmd"},
         T2={"state": TargetStatus.AUTOMATIC},
     )
-    assert presenter.entry.product == "T0"
-    assert presenter.next_ready().product == "T2"
-    presenter.open(entry_of(presenter, "T2"))
+    assert presenter.state.entry.product == "T0"
+    assert presenter.listing.next_ready().product == "T2"
+    presenter.opening.open(entry_of(presenter, "T2"))
     do(presenter, "PgUp")
-    assert presenter.entry.product == "T1", "it can be looked at all the same"
+    assert presenter.state.entry.product == "T1", "it can be looked at all the same"
 
 
 def test_a_night_from_the_list_to_the_files(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state", reducer="Ada L.")
-    states = {entry.product: entry.state for entry in presenter.entries}
+    states = {entry.product: entry.state for entry in presenter.state.entries}
     assert states == {
         "STD-Feige34_obs1": TargetStatus.READY,
         "ZTF19abc": TargetStatus.READY,
         "SN2019xyz_obs1": TargetStatus.READY,
         "ZTF19half_obs1": TargetStatus.PAIR,
     }
-    assert presenter.entries[-1].product == "ZTF19half_obs1" and presenter.entries[-1].partial
+    assert presenter.state.entries[-1].product == "ZTF19half_obs1" and presenter.state.entries[-1].partial
     pair = entry_of(presenter, "ZTF19abc")
     assert pair.pair and pair.exptime_s == 900.0 and pair.airmass == pytest.approx(1.3)
-    presenter.open(pair)
+    presenter.opening.open(pair)
     do(presenter, "X S 2 Return")
-    assert "Saved ZTF19abc, 2 acceptable" in presenter.message
+    assert "Saved ZTF19abc, 2 acceptable" in presenter.state.message
     spectrum, _ = read_spectrum(redux / "sp_ZTF19abc.fits")
-    assert np.array_equal(spectrum.flux, presenter.extraction.spectrum.flux)
+    assert np.array_equal(spectrum.flux, presenter.spectra.extraction.spectrum.flux, equal_nan=True)
     assert spectrum.meta["quality"] == 2 and spectrum.meta["reducer"] == "Ada L."
     assert set(replay(redux / "ZTF19abc.decision.json").values()) == {"same bytes"}
     again = presenter_on(redux, tmp_path / "state")
     done = entry_of(again, "ZTF19abc")
-    assert (done.state, done.quality, done.reducer) == (TargetStatus.DONE, 2, "Ada L.") and again.entries[-1] is done
+    assert (done.state, done.quality, done.reducer) == (TargetStatus.DONE, 2, "Ada L.") and again.state.entries[
+        -1
+    ] is done
 
 
 def test_a_saved_target_is_shown_as_it_was_and_redone_deliberately(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state")
-    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    presenter.opening.open(entry_of(presenter, "SN2019xyz_obs1"))
     do(presenter, "S [ Y 1 Return")
     before = (redux / "sp_SN2019xyz_obs1.fits").read_bytes()
     presenter = presenter_on(redux, tmp_path / "state", reducer="Max")
-    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
-    assert presenter.locked and presenter.choice.a.axis_ratio == 0.9 and not presenter.choice.skysub
+    presenter.opening.open(entry_of(presenter, "SN2019xyz_obs1"))
+    assert presenter.state.locked and presenter.state.choice.a.axis_ratio == 0.9 and not presenter.state.choice.skysub
     do(presenter, "Z 3 U Left")
-    presenter.place(0.0, 0.0)
-    assert "R redoes it" in presenter.prompt and presenter.choice.a.axis_ratio == 0.9
-    assert np.array_equal(presenter.extraction.spectrum.flux, read_spectrum(redux / "sp_SN2019xyz_obs1.fits")[0].flux)
+    presenter.placing.place(0.0, 0.0)
+    assert "R redoes it" in presenter.prompt and presenter.state.choice.a.axis_ratio == 0.9
+    assert np.array_equal(
+        presenter.spectra.extraction.spectrum.flux, read_spectrum(redux / "sp_SN2019xyz_obs1.fits")[0].flux
+    )
     do(presenter, "R Y 2 Return")
     assert decisions.read(redux / "SN2019xyz_obs1.decision.json").reducer == "Max"
     [former] = former_versions(redux, "SN2019xyz_obs1")
@@ -600,14 +651,14 @@ def test_filters_of_the_seed(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state")
 
     def shown():
-        return {entry.product for entry in presenter.shown_entries}
+        return {entry.product for entry in presenter.state.shown_entries}
 
     do(presenter, "F3")
-    assert shown() == {"ZTF19abc", "SN2019xyz_obs1", "ZTF19half_obs1"} and presenter.entry.product == "ZTF19abc"
+    assert shown() == {"ZTF19abc", "SN2019xyz_obs1", "ZTF19half_obs1"} and presenter.state.entry.product == "ZTF19abc"
     do(presenter, "F4")
-    assert shown() == {"SN2019xyz_obs1"} and presenter.entry.product == "SN2019xyz_obs1"
+    assert shown() == {"SN2019xyz_obs1"} and presenter.state.entry.product == "SN2019xyz_obs1"
     do(presenter, "S 1 Return F6")
-    assert presenter.filter is Filter.REDO and shown() == {"SN2019xyz_obs1"}
+    assert presenter.state.filter is Filter.REDO and shown() == {"SN2019xyz_obs1"}
     do(presenter, "F2")
     assert len(shown()) == 4
 
@@ -618,24 +669,26 @@ def test_new_cubes_appear_by_themselves_and_b_completes_the_pair(redux, tmp_path
     late.rename(aside)
     presenter = presenter_on(redux, tmp_path / "state")
     assert entry_of(presenter, "ZTF19abc_obs1").state is TargetStatus.PAIR
-    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    presenter.opening.open(entry_of(presenter, "SN2019xyz_obs1"))
     aside.rename(late)
-    presenter.refresh()
-    assert entry_of(presenter, "ZTF19abc").pair and presenter.entry.product == "SN2019xyz_obs1"
+    presenter.listing.refresh()
+    assert entry_of(presenter, "ZTF19abc").pair and presenter.state.entry.product == "SN2019xyz_obs1"
 
 
 def test_a_cube_made_anew_is_read_again_and_the_apertures_stay(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state")
-    presenter.open(entry_of(presenter, "SN2019xyz_obs1"))
+    presenter.opening.open(entry_of(presenter, "SN2019xyz_obs1"))
     do(presenter, "S [ 1")
-    path = presenter.entry.cubes[0]
+    path = presenter.state.entry.cubes[0]
     write_cube(path, make_cube([(-2.0, 2.0, 90.0)], seed=8), header=make_header("SN2019xyz", 0.215))
     do(presenter, "Return")
-    assert "F5 opens it anew" in presenter.message and not (redux / "sp_SN2019xyz_obs1.fits").exists()
+    assert "F5 opens it anew" in presenter.state.message and not (redux / "sp_SN2019xyz_obs1.fits").exists()
     do(presenter, "F5")
-    assert presenter.choice.a.axis_ratio == 0.9 and presenter.choice.grade == 1
+    assert presenter.state.choice.a.axis_ratio == 0.9 and presenter.state.choice.grade == 1
     do(presenter, "Return")
-    own = extract(presenter.observation, placement_of(presenter.choice, presenter.suggestion)).spectrum
+    own = extract(
+        presenter.state.observation, placement_of(presenter.state.choice, presenter.state.suggestion)
+    ).spectrum
     assert np.array_equal(read_spectrum(redux / "sp_SN2019xyz_obs1.fits")[0].flux, own.flux)
     assert 1.1 < np.mean(own.flux) < 1.3  # the star was three times as bright before
 
@@ -645,27 +698,27 @@ def test_a_cube_made_anew_is_read_again_and_the_apertures_stay(redux, tmp_path):
 
 def test_what_is_not_saved_survives(redux, tmp_path):
     presenter = presenter_on(redux, tmp_path / "state")
-    presenter.open(entry_of(presenter, "ZTF19abc"))
+    presenter.opening.open(entry_of(presenter, "ZTF19abc"))
     do(presenter, "> S X [ Y Tab Left 2")
-    choice = presenter.choice
+    choice = presenter.state.choice
     again = presenter_on(redux, tmp_path / "state")  # nothing was closed: this is what a crash leaves
-    again.open(entry_of(again, "ZTF19abc"))
-    assert again.choice == choice and again.stage is Stage.PLACE and "Restored" in again.message
+    again.opening.open(entry_of(again, "ZTF19abc"))
+    assert again.state.choice == choice and again.state.stage is Stage.PLACE and "Restored" in again.state.message
     do(again, "Return")
     assert (redux / "sp_ZTF19abc.fits").exists()
     third = presenter_on(redux, tmp_path / "state")
-    assert third.files.draft(entry_of(third, "ZTF19abc")) is None
+    assert third.desk.files.draft(entry_of(third, "ZTF19abc")) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "scale"}', '{"stage": 3, "a": null}'])
 def test_a_damaged_draft_costs_the_draft_only(redux, tmp_path, content):
     presenter = presenter_on(redux, tmp_path / "state")
     entry = entry_of(presenter, "ZTF19abc")
-    presenter.files.keep_draft(entry, {"x": 1})
+    presenter.desk.files.keep_draft(entry, {"x": 1})
     [path] = (tmp_path / "state" / "drafts").rglob("*.json")
     path.write_text(content)
-    presenter.open(entry)
-    assert presenter.choice is not None and presenter.stage is Stage.SCALE
+    presenter.opening.open(entry)
+    assert presenter.state.choice is not None and presenter.state.stage is Stage.SCALE
 
 
 def test_trouble_with_drafts_is_told_and_stops_nothing():
@@ -674,18 +727,18 @@ def test_trouble_with_drafts_is_told_and_stops_nothing():
     def readonly(*_, **__):
         raise OSError("Read-only file system")
 
-    presenter.files.keep_draft = readonly
+    presenter.desk.files.keep_draft = readonly
     do(presenter, "S")
-    assert "Read-only" in presenter.message
+    assert "Read-only" in presenter.state.message
     do(presenter, "1 Return")
-    assert len(presenter.files.saved) == 1
+    assert len(presenter.desk.files.saved) == 1
 
 
 def test_a_pair_opens_with_its_facts():
     presenter = make_presenter(pair=True)
-    assert presenter.choice.b is not None and presenter.clock() == NOW
-    assert make_pair().pair and all(a != b for a, b in pairwise(presenter.choice.letters))
-    assert replace(presenter.choice, active="B").aperture == presenter.choice.b
+    assert presenter.state.choice.b is not None and presenter.desk.clock() == NOW
+    assert make_pair().pair and all(a != b for a, b in pairwise(presenter.state.choice.letters))
+    assert replace(presenter.state.choice, active="B").aperture == presenter.state.choice.b
 
 
 # ---- a spectrum of somebody else's
@@ -701,20 +754,20 @@ def published_file(folder, name="published.txt"):
 def test_a_published_spectrum_is_laid_over_and_taken_away(tmp_path):
     presenter = make_presenter()
     press(presenter, "O")
-    assert presenter.view.shown["comparison"] == 1  # the window asks for the file
-    presenter.compare(published_file(tmp_path))
-    assert presenter.comparison.name == "ZTF18abcdefg"
-    assert "third column taken as variance" in presenter.message
-    presenter.open(presenter.entries[1])
-    assert presenter.comparison is not None
+    assert presenter.desk.view.shown["comparison"] == 1  # the window asks for the file
+    presenter.spectra.compare(published_file(tmp_path))
+    assert presenter.state.comparison.name == "ZTF18abcdefg"
+    assert "third column taken as variance" in presenter.state.message
+    presenter.opening.open(presenter.state.entries[1])
+    assert presenter.state.comparison is not None
     press(presenter, "O")
-    assert presenter.comparison is None and presenter.view.shown["comparison"] == 1
+    assert presenter.state.comparison is None and presenter.desk.view.shown["comparison"] == 1
 
 
 def test_a_file_that_is_no_spectrum_costs_a_message(tmp_path):
     presenter = make_presenter()
-    presenter.compare(tmp_path / "absent.txt")
-    assert presenter.trouble and "No comparison" in presenter.message
+    presenter.spectra.compare(tmp_path / "absent.txt")
+    assert presenter.state.warning and "No comparison" in presenter.state.message
     (tmp_path / "x.txt").write_text("words")
-    presenter.compare(tmp_path / "x.txt")
-    assert presenter.trouble and presenter.comparison is None and presenter.choice is not None
+    presenter.spectra.compare(tmp_path / "x.txt")
+    assert presenter.state.warning and presenter.state.comparison is None and presenter.state.choice is not None

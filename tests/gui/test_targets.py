@@ -14,6 +14,7 @@ from sedmd.core.config import from_table
 from sedmd.core.errors import SedmError
 from sedmd.ledger.ledger import Ledger
 from sedmview import targets
+from sedmview.disk import NightOnDisk
 from sedmview.finder import find_finder, folders_of
 from sedmview.lines import SETS, H, shifted
 from sedmview.memory import Memory
@@ -35,8 +36,8 @@ def told(monkeypatch, *rows):
 
 
 def states(night):
-    entries, troubles = night.entries(NOW)
-    return {entry.product: (entry.state, entry.reason) for entry in entries}, troubles
+    entries, warnings = night.entries(NOW)
+    return {entry.product: (entry.state, entry.reason) for entry in entries}, warnings
 
 
 def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settings, monkeypatch):
@@ -47,8 +48,8 @@ def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settin
         observed("ZTF19new_obs1", "extract waiting", "waits for wavelength.fits"),
         observed("ZTF19bad", "cube quarantined", "every pixel is zero"),
     )
-    found, troubles = states(NightList(redux, settings=settings))
-    assert troubles == []
+    found, warnings = states(NightList(redux, settings=settings))
+    assert warnings == []
     assert found["ZTF19abc"] == (TargetStatus.READY, "more than one object")
     assert found["SN2019xyz_obs1"] == (TargetStatus.FAILED, "took 900 s")
     assert found["ZTF19new_obs1"] == (TargetStatus.WAITING, "waits for wavelength.fits")
@@ -57,8 +58,16 @@ def test_the_ledger_adds_reasons_failures_and_what_has_no_cube_yet(redux, settin
 
 
 def test_an_empty_ledger_is_told_and_the_files_are_shown(redux, settings):
-    found, troubles = states(NightList(redux, settings=settings))
-    assert len(found) == 4 and "no frames of night 20190612" in troubles[0]
+    found, warnings = states(NightList(redux, settings=settings))
+    assert len(found) == 4 and "no frames of night 20190612" in warnings[0]
+
+
+def test_an_observation_that_the_ledger_does_not_know_is_told_by_the_headers(redux, settings):
+    disk = NightOnDisk(NightList(redux, settings=settings), Memory(redux / "memory"), lambda: NOW)
+    entry = entry_of(disk.night, "ZTF19abc")
+    loaded = disk.load(entry)
+    assert loaded.inputs.by_headers and loaded.notes[-2].startswith("no ledger")
+    assert disk.stamp(entry) == loaded.stamp
 
 
 @pytest.mark.parametrize("error", [SedmError("newer than this program"), sqlite3.OperationalError("locked")])
@@ -67,13 +76,13 @@ def test_a_ledger_in_trouble_hides_no_file(redux, settings, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(targets, "snapshot", broken)
-    found, troubles = states(NightList(redux, settings=settings))
-    assert len(found) == 4 and str(error) in troubles[0]
+    found, warnings = states(NightList(redux, settings=settings))
+    assert len(found) == 4 and str(error) in warnings[0]
 
 
 def test_without_a_ledger_the_files_tell(redux):
-    found, troubles = states(NightList(redux))
-    assert troubles == [] and found["ZTF19half_obs1"][0] is TargetStatus.PAIR
+    found, warnings = states(NightList(redux))
+    assert warnings == [] and found["ZTF19half_obs1"][0] is TargetStatus.PAIR
 
 
 def entry_of(night, product, now=NOW):
@@ -111,8 +120,8 @@ def test_a_spectrum_tells_whose_it_is_and_its_grade(redux, cards, shown):
 def test_files_that_are_no_cubes_are_told_and_cost_nothing_else(redux):
     (redux / "e3d_notes.fits").write_text("not FITS")
     (redux / "e3d_empty.fits").write_bytes(b"")
-    found, troubles = states(NightList(redux))
-    assert len(found) == 4 and len(troubles) == 2
+    found, warnings = states(NightList(redux))
+    assert len(found) == 4 and len(warnings) == 2
 
 
 def test_a_folder_that_is_gone_is_an_empty_list(tmp_path):

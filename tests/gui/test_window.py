@@ -72,7 +72,7 @@ def settled(qtbot, window):
     presenter = window.presenter
 
     def quiet():
-        assert presenter.jobs.pending == 0 and not window._timer.isActive() and presenter.opening is None
+        assert presenter.desk.jobs.pending == 0 and not window._timer.isActive() and presenter.state.opening is None
 
     qtbot.waitUntil(quiet, timeout=60000)
 
@@ -185,7 +185,7 @@ def test_colour_maps_can_be_read_by_everybody(name, kind):
 def test_the_screen_shows_the_colour_of_each_spaxel(window):
     field = window.parts.field
     picture = field.viewport().grab().toImage()
-    spaxels = window.presenter.observation.field_cube.spaxels
+    spaxels = window.presenter.state.observation.field_cube.spaxels
     ratio = picture.devicePixelRatioF()
     checked = 0
     for number in range(0, len(spaxels.q), 37):
@@ -226,10 +226,10 @@ def test_readout_of_the_pointer(window):
 def test_a_cross_marks_where_targets_land(window):
     field, presenter = window.parts.field, window.presenter
     shown = {"floating": False, "hidden": False}
-    offered = replace(presenter.suggestion, expected=((-1.0, 4.4), (2.0, 0.5)))
-    field.show_apertures(presenter.choice, offered=offered, **shown)
+    offered = replace(presenter.state.suggestion, expected=((-1.0, 4.4), (2.0, 0.5)))
+    field.show_apertures(presenter.state.choice, offered=offered, **shown)
     assert [tuple(place) for place in np.transpose(field._expected.getData())] == [(-1.0, 4.4), (2.0, 0.5)]
-    field.show_apertures(presenter.choice, offered=None, **shown)
+    field.show_apertures(presenter.state.choice, offered=None, **shown)
     assert len(field._expected.getData()[0]) == 0
 
 
@@ -237,20 +237,24 @@ def test_clicks_and_drags_go_where_the_pointer_is(window, qtbot):
     presenter = window.presenter
     press(qtbot, window, Key.Key_X)
     click(qtbot, window, 2.5, -3.5)
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((2.5, -3.5), abs=0.05)
-    assert presenter.choice.active == "B"
+    assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == pytest.approx(
+        (2.5, -3.5), abs=0.05
+    )
+    assert presenter.state.choice.active == "B"
     # exactly on the mark of the suggestion, which must not swallow the click
-    click(qtbot, window, presenter.suggestion.b.x_arcsec, presenter.suggestion.b.y_arcsec)
-    assert presenter.phase == 3 and presenter.choice.b.x_arcsec == pytest.approx(-3.0, abs=0.1)
+    click(qtbot, window, presenter.state.suggestion.b.x_arcsec, presenter.state.suggestion.b.y_arcsec)
+    assert presenter.state.phase == 3 and presenter.state.choice.b.x_arcsec == pytest.approx(-3.0, abs=0.1)
     drag(qtbot, window, (2.5, -3.5), (3.0, -4.0))
-    assert (presenter.choice.a.x_arcsec, presenter.choice.a.y_arcsec) == pytest.approx((3.0, -4.0), abs=0.06)
+    assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == pytest.approx(
+        (3.0, -4.0), abs=0.06
+    )
     press(qtbot, window, Key.Key_U)
-    assert presenter.choice.a.x_arcsec == pytest.approx(2.5, abs=0.05)
+    assert presenter.state.choice.a.x_arcsec == pytest.approx(2.5, abs=0.05)
 
 
 def test_a_click_on_the_colour_bar_or_an_axis_places_nothing(window, qtbot):
     press(qtbot, window, Key.Key_X)
-    before = window.presenter.choice
+    before = window.presenter.state.choice
     for widget, place in (
         (window.parts.bar, QtCore.QPoint(50, 8)),
         (window.parts.field.viewport(), QtCore.QPoint(8, 200)),
@@ -258,16 +262,16 @@ def test_a_click_on_the_colour_bar_or_an_axis_places_nothing(window, qtbot):
         (window.parts.field.viewport(), spot(window, 11.9, 11.9)),
     ):
         qtbot.mouseClick(widget, LEFT, Qt.KeyboardModifier.NoModifier, place)
-    assert window.presenter.choice == before
+    assert window.presenter.state.choice == before
 
 
 def test_a_key_pressed_while_the_pointer_is_outside(window, qtbot):
     press(qtbot, window, Key.Key_X)
     qtbot.mouseMove(window.parts.field.viewport(), spot(window, 2.0, 2.0))
     window.parts.field.left.emit()
-    place = window.presenter.shown.a
+    place = window.presenter.state.shown.a
     press(qtbot, window, Key.Key_Z)
-    now = window.presenter.shown.a
+    now = window.presenter.state.shown.a
     assert (now.x_arcsec, now.y_arcsec) == (place.x_arcsec, place.y_arcsec)
     assert now.semi_major_arcsec < place.semi_major_arcsec
 
@@ -293,26 +297,26 @@ def test_every_key_of_the_table_arrives(window, qtbot, monkeypatch):
 
 def test_keys_held_down_grade_and_save_once(window, qtbot):
     press(qtbot, window, Key.Key_S)
-    steps = len(window.presenter._undo)
+    steps = len(window.presenter.history._undo)
     for _ in range(5):
         event = QtGui.QKeyEvent(QtCore.QEvent.Type.KeyPress, Key.Key_1, Qt.KeyboardModifier.NoModifier, "1", True)
         QtWidgets.QApplication.sendEvent(window, event)
-    assert len(window.presenter._undo) == steps and window.presenter.choice.grade is None
+    assert len(window.presenter.history._undo) == steps and window.presenter.state.choice.grade is None
     press(qtbot, window, Key.Key_1)
-    assert window.presenter.choice.grade == 1
+    assert window.presenter.state.choice.grade == 1
 
 
 def test_letters_typed_as_a_name_are_a_name(window, qtbot, redux):
     press(qtbot, window, Key.Key_S)
     press(qtbot, window, Key.Key_2)
-    choice = window.presenter.choice
+    choice = window.presenter.state.choice
     press(qtbot, window, Key.Key_Return)
     assert window.parts.name.hasFocus() or window.focusWidget() is window.parts.name
     qtbot.keyClicks(window.parts.name, "Max. X, 1")
     qtbot.keyClick(window.parts.name, Key.Key_Up)
-    assert window.parts.name.text() == "Max. X, 1" and window.presenter.choice == choice
+    assert window.parts.name.text() == "Max. X, 1" and window.presenter.state.choice == choice
     qtbot.keyClick(window.parts.name, Key.Key_Return)
-    assert window.presenter.reducer == "Max. X, 1" and not window.parts.name.hasFocus()
+    assert window.presenter.state.reducer == "Max. X, 1" and not window.parts.name.hasFocus()
     assert not (redux / "sp_ZTF19abc.fits").exists()  # the first Enter ends the name, the next one saves
     press(qtbot, window, Key.Key_Return)
     settled(qtbot, window)
@@ -335,26 +339,26 @@ def test_numbers_typed_in_the_fields(window, qtbot):
 
     enter(parts.window_low, "520")
     enter(parts.window_high, "560")
-    assert presenter.choice.window == (5200.0, 5600.0)
+    assert presenter.state.choice.window == (5200.0, 5600.0)
     enter(parts.aperture_boxes[2], "3.1")
-    assert presenter.choice.a.semi_major_arcsec == 3.1
+    assert presenter.state.choice.a.semi_major_arcsec == 3.1
     enter(parts.redshift, "0.05")
-    assert presenter.redshift == 0.05 and len(parts.spectrum._lines) > 3
+    assert presenter.state.redshift == 0.05 and len(parts.spectrum._lines) > 3
     for nonsense in ("abc", "", "nan", "1e999"):
         enter(parts.aperture_boxes[0], nonsense)
-    assert np.isfinite(presenter.choice.a.x_arcsec)
+    assert np.isfinite(presenter.state.choice.a.x_arcsec)
 
 
 def test_the_band_on_the_spectrum_is_dragged(window):
     window.parts.spectrum._window.setRegion((5100.0, 5900.0))
     window.draw_now()
-    assert window.presenter.choice.window == (5100.0, 5900.0)
+    assert window.presenter.state.choice.window == (5100.0, 5900.0)
     assert window.parts.window_low.text() == "510"
 
 
 def test_curves_show_the_spectrum_that_is_saved(window):
     x, y = window.parts.spectrum._curve.getData()
-    spectrum = window.presenter.extraction.spectrum
+    spectrum = window.presenter.spectra.extraction.spectrum
     scale = y[30] / spectrum.flux[30]
     assert np.array_equal(x, spectrum.wavelength) and np.allclose(y, spectrum.flux * scale)
     assert np.log10(scale) == pytest.approx(round(np.log10(scale)))
@@ -362,7 +366,7 @@ def test_curves_show_the_spectrum_that_is_saved(window):
 
 def test_the_spectrum_under_the_pointer(window, qtbot):
     press(qtbot, window, Key.Key_H)
-    window.presenter.point(3.0, -4.0)
+    window.presenter.placing.point(3.0, -4.0)
     window.draw_now()
     assert len(window.parts.spectrum._pointer.getData()[0]) == 60
     press(qtbot, window, Key.Key_H)
@@ -456,7 +460,7 @@ def test_a_chart_that_is_no_picture_costs_itself_and_says_so(qtbot, redux, open_
     assert window.parts.finder._picture is None
     told = window.parts.finder.text()
     assert told.startswith("no finder chart: ") and path.name in told and why in told
-    assert window.presenter.choice is not None and why in caplog.text
+    assert window.presenter.state.choice is not None and why in caplog.text
 
 
 def test_a_decoder_that_dies_over_a_chart_leaves_the_window(qtbot, redux, open_night, monkeypatch):
@@ -494,12 +498,12 @@ def test_a_fault_shows_itself_and_the_window_stays(window, qtbot, monkeypatch, c
 def test_closing_at_once_loses_nothing(window, qtbot, redux, open_night):
     press(qtbot, window, Key.Key_S)
     press(qtbot, window, Key.Key_Z)
-    choice = window.presenter.choice
+    choice = window.presenter.state.choice
     window.close()
-    window.presenter.jobs.close()
-    window.presenter.leave()
+    window.presenter.desk.jobs.close()
+    window.presenter.drafts.leave()
     again = open_night()
-    assert again.presenter.choice == choice
+    assert again.presenter.state.choice == choice
 
 
 def test_actions_are_logged_with_who_and_when(window, qtbot, tmp_path):
@@ -525,12 +529,12 @@ def test_a_bad_cube_is_told_and_costs_itself_only(open_night, redux, qtbot, what
         path.write_bytes({"cut": content[:40000], "garbage": b"not FITS at all" * 500, "nothing": b""}[what])
     window = open_night()
     presenter = window.presenter
-    bad = [entry for entry in presenter.entries if entry.product == "SN2019xyz_obs1"]
+    bad = [entry for entry in presenter.state.entries if entry.product == "SN2019xyz_obs1"]
     if bad:
-        presenter.open(bad[0])
+        presenter.opening.open(bad[0])
         settled(qtbot, window)
-        assert presenter.trouble and presenter.entry.product == "ZTF19abc"
-    assert presenter.choice is not None
+        assert presenter.state.warning and presenter.state.entry.product == "ZTF19abc"
+    assert presenter.state.choice is not None
 
 
 def test_a_field_of_nothing_but_bad_samples(open_night, redux, qtbot):
@@ -539,9 +543,9 @@ def test_a_field_of_nothing_but_bad_samples(open_night, redux, qtbot):
     path = next(redux.glob("*SN2019xyz*"))
     write_cube(path, cube, header=make_header("SN2019xyz", 0.215))
     window = open_night("SN2019xyz_obs1")
-    assert window.presenter.entry.product == "SN2019xyz_obs1"
+    assert window.presenter.state.entry.product == "SN2019xyz_obs1"
     press(qtbot, window, Key.Key_N)
-    assert window.presenter.choice.grade == 4
+    assert window.presenter.state.choice.grade == 4
 
 
 def test_a_read_only_disk_keeps_the_choice(window, qtbot, redux, monkeypatch):
@@ -551,17 +555,17 @@ def test_a_read_only_disk_keeps_the_choice(window, qtbot, redux, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(saved.tempfile, "mkdtemp", readonly)
-    window.presenter.set_reducer("Ada")
+    window.presenter.saving.set_reducer("Ada")
     for key in (Key.Key_S, Key.Key_1, Key.Key_Return):
         press(qtbot, window, key)
     settled(qtbot, window)
     assert "Read-only file system" in window.parts.prompt.text()
-    assert window.presenter.files.draft(window.presenter.entry)["grade"] == 1
+    assert window.presenter.desk.files.draft(window.presenter.state.entry)["grade"] == 1
     assert sorted(path.name for path in redux.iterdir() if not path.name.startswith("e3d_")) == []
     monkeypatch.undo()
     press(qtbot, window, Key.Key_Return)
     settled(qtbot, window)
-    assert window.presenter.entry.state is TargetStatus.DONE
+    assert window.presenter.state.entry.state is TargetStatus.DONE
 
 
 def test_a_window_without_any_target(qtbot, tmp_path):
@@ -587,12 +591,12 @@ def test_a_cube_of_pysedm_is_looked_at(qtbot, tmp_path):
     qtbot.addWidget(window)
     window.show()
     settled(qtbot, window)
-    assert window.presenter.entry.product == "ZTF19abc_obs1"
+    assert window.presenter.state.entry.product == "ZTF19abc_obs1"
     do(window.presenter, "X")
-    window.presenter.place(0.5, 0.5)
-    window.presenter.set_aperture(2, 1.0)
+    window.presenter.placing.place(0.5, 0.5)
+    window.presenter.placing.set_aperture(2, 1.0)
     window.draw_now()
-    assert window.presenter.extraction is not None
+    assert window.presenter.spectra.extraction is not None
     window.close()
     close()
 
@@ -629,13 +633,13 @@ def test_nothing_to_show_is_said_in_a_line(tmp_path, monkeypatch, capsys, words)
 
 
 def test_a_target_on_the_command_line_is_opened(open_night):
-    assert open_night("SN2019xyz").presenter.entry.product == "SN2019xyz_obs1"
+    assert open_night("SN2019xyz").presenter.state.entry.product == "SN2019xyz_obs1"
 
 
 def test_an_unknown_target_is_told(open_night):
     window = open_night("SN1999zz")
-    assert "No target SN1999zz" in window.presenter.message
-    assert entry_of(window.presenter, "ZTF19abc").openable and window.presenter.stage is Stage.SCALE
+    assert "No target SN1999zz" in window.presenter.state.message
+    assert entry_of(window.presenter, "ZTF19abc").openable and window.presenter.state.stage is Stage.SCALE
 
 
 # ---- a spectrum of somebody else's
@@ -652,7 +656,7 @@ def test_a_comparison_is_drawn_at_the_level_of_the_object_and_told_in_the_legend
     window = open_night("SN2019xyz", compare=published_file(tmp_path))
     plot, presenter = window.parts.spectrum, window.presenter
     wavelength, drawn = plot._comparison.getData()
-    ours = presenter.extraction.spectrum
+    ours = presenter.spectra.extraction.spectrum
     low, high = 4000, 9000
     inner = (ours.wavelength > low) & (ours.wavelength < high)
     level = np.nanmedian(ours.flux[inner]) / 10.0 ** exponent_of(ours)
@@ -669,7 +673,7 @@ def test_the_key_asks_for_a_file_without_holding_up_the_window(qtbot, window, tm
     assert dialogue.isVisible() and not dialogue.isModal()
     dialogue.fileSelected.emit(str(published_file(tmp_path)))
     settled(qtbot, window)
-    assert window.presenter.comparison is not None
+    assert window.presenter.state.comparison is not None
     dialogue.close()
 
 
@@ -682,6 +686,6 @@ def test_what_lies_elsewhere_in_wavelength_is_said(window, tmp_path):
     path = tmp_path / "infrared.txt"
     path.write_text("\n".join(f"{n} 1e-15" for n in range(10000, 20000, 50)))
     plot = window.parts.spectrum
-    extraction = window.presenter.extraction
+    extraction = window.presenter.spectra.extraction
     plot.show_extraction(extraction, sky=False, comparison=read_published(path))
     assert "no wavelength in common" in plot._told

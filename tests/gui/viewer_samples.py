@@ -10,11 +10,17 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd.observation import observed, saved
-from sedmd.observation.observed import Observation
+from sedmd.observation import saved
+from sedmd.observation.exposure import Exposure
+from sedmd.observation.inputs import Inputs, Subject
+from sedmd.observation.load import Observation
+from sedmd.observation.meta import Facts
 from sedmd.observation.suggestion import suggest
 from sedmd.products.published import read_published
 from sedmd.reduce.numeric.containers import Cube, Spaxels
+from sedmd.reduce.target.aperture import difference
+from sedmd.reduce.target.psf import Refraction
+from sedmd.reduce.target.target import Look
 from sedmview.actions import press
 from sedmview.desk import Inline
 from sedmview.disk import NightOnDisk
@@ -51,24 +57,29 @@ def make_cube(sources=(), *, sky=20.0, seed=1, reach=11.0, n_wave=60, spectrum=1
 known_cube = cache(make_cube)
 
 
-def make_observation(*cubes, product="ZTF19abc", nod=None, folder=Path("20190612")):
+def make_observation(*cubes, product="ZTF19abc", nod=None, folder=Path("20190612"), header=None, inputs=None):
     """One cube, or A and B; by default a star at (3, -4)."""
     cubes = cubes or (known_cube(((3.0, -4.0, 200.0),)),)
     field_cube = cubes[0]
     if len(cubes) == 2:
-        field_cube = observed.difference(*cubes, exptime_a_s=900.0, exptime_b_s=900.0)
+        field_cube = difference(*cubes, exptime_a_s=900.0, exptime_b_s=900.0)
     still = np.zeros(len(field_cube.wavelength))
     half = None if nod is None else (nod[0] / 2, nod[1] / 2)
     offsets = (half, None if half is None else (-half[0], -half[1]))
+    facts = {"utc": "2019-06-12 04:07:07.0", "airmass": 1.2, "exptime_s": 900.0}
     return Observation(
         product=product,
         field_cube=field_cube,
-        cubes=tuple(cubes),
-        exptimes_s=(900.0,) * len(cubes),
-        refraction=((still, still),) * len(cubes),
-        meta={"utc": "2019-06-12 04:07:07.0", "airmass": 1.2, "target": product},
-        offsets=offsets[: len(cubes)],
-        paths=tuple(folder / f"e3d_{letter}.fits" for letter in "AB"[: len(cubes)]),
+        exposures=tuple(
+            Exposure(
+                path=folder / f"e3d_{letter}.fits",
+                look=Look(cube=cube, refraction=Refraction(east=still, north=still), exptime_s=900.0, offset=offset),
+                facts=Facts(frame=f"ifu_{letter}", **facts),
+                header=fits.Header() if header is None else header,
+            )
+            for letter, cube, offset in zip("AB", cubes, offsets, strict=False)
+        ),
+        inputs=inputs or Inputs(subject=Subject(name=product)),
     )
 
 
@@ -184,9 +195,9 @@ def make_presenter(*, pair=False, jobs=None, files=None, reducer="Ada", n=2, **e
         make = make_pair if pair else make_observation
         files = Files({f"T{number}": make(product=f"T{number}") for number in range(n)}, **entries)
     presenter = Presenter(files=files, jobs=jobs or Inline(), view=NullView(), reducer=reducer, clock=lambda: NOW)
-    presenter.refresh()
-    if presenter.entries:
-        presenter.open(presenter.entries[0])
+    presenter.listing.refresh()
+    if presenter.state.entries:
+        presenter.opening.open(presenter.state.entries[0])
     return presenter
 
 
@@ -194,13 +205,13 @@ def presenter_on(folder, state, *, reducer="Ada", jobs=None):
     """A presenter on a real folder."""
     disk = NightOnDisk(NightList(folder), Memory(state), lambda: NOW)
     presenter = Presenter(files=disk, jobs=jobs or Inline(), view=NullView(), reducer=reducer, clock=lambda: NOW)
-    presenter.refresh()
+    presenter.listing.refresh()
     return presenter
 
 
 def entry_of(presenter, product):
     """An entry of the list by name."""
-    return next(entry for entry in presenter.entries if entry.product == product)
+    return next(entry for entry in presenter.state.entries if entry.product == product)
 
 
 def do(presenter, keys):

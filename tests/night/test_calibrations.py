@@ -94,7 +94,7 @@ def test_another_night_of_the_instrument_is_served_and_says_so(earlier, tmp_path
     told = (header["CALNIGHT"], header["CALAGE"], header["CALFALL"])
     assert told == ((EARLIER, 21, True) if served else (NIGHT, 0, False))
     assert result.figures["chi2"] < 1.1
-    expected = (f"{raw.name}: using the calibrations from {EARLIER} (21 nights old)",) if served else ()
+    expected = (f"{raw.name}: using calibrations from {EARLIER} (21 nights old)",) if served else ()
     assert result.warnings == expected
 
 

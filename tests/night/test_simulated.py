@@ -3,16 +3,22 @@
 import hashlib
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
 from sedmd import cli
-from sedmd.core.config import load
+from sedmd.core.config import from_table, load
 from sedmd.core.nights import night_of
 from sedmd.ledger.ledger import Ledger
+from sedmd.observation.aperture import extract
+from sedmd.observation.decisions import Placement
+from sedmd.observation.suggestion import suggest
 from sedmd.products.conditions import conditions_of
+from sedmd.products.spectrum import read_spectrum
 from sedmd.raw.fitsfile import header_values
 from sedmd.raw.frames import frame_from_header
 from sedmd.raw.visits import observations
@@ -22,6 +28,9 @@ from sedmd.simulate.demo import drop
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.profiles import PROFILES, load_profile
+from sedmview.disk import Disk
+from sedmview.memory import Memory
+from sedmview.targets import Night
 
 from .helpers import NOW, is_record, night_is_done, products, service, stop, wait_for
 
@@ -105,6 +114,10 @@ def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, caps
     with Ledger.open(once / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
         assert field_positions_of(ledger, night) and not place_begun_with(ledger, night).known
 
+    assert in_the_window(once, night, simulated / "raw") == {
+        name for name in made if re.fullmatch(r"sp_.*\.fits", name)
+    }
+
     live = tmp_path / "live"
     (live / "raw").mkdir(parents=True)
     (live / "sedmd.toml").write_text(
@@ -127,3 +140,26 @@ def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, caps
         if path.is_file() and not is_record(path)
     }
     assert products(settings) == expected
+
+
+def in_the_window(redux, night, raw):
+    """The spectra of a night that the window makes too, by its ledger: bit for bit, with the same figures."""
+    settings = from_table({"paths": {"raw_root": str(raw), "redux_root": str(redux)}}, origin="test", base=redux)
+    disk = Disk(Night(redux / night, settings=settings), Memory(redux / "memory"), lambda: datetime.now(UTC))
+    entries, _ = disk.entries()
+    same = set()
+    for entry in entries:
+        path = redux / night / f"sp_{entry.product}.fits"
+        if entry.openable and path.exists():
+            observation = disk.load(entry)
+            assert not observation.inputs.by_headers
+            found = suggest(observation)
+            shown = extract(observation, Placement(a=found.a, b=found.b, fit=found.told)).spectrum
+            made, _ = read_spectrum(path)
+            columns = [(getattr(made, name), getattr(shown, name)) for name in ("flux", "error", "sky")]
+            assert all(np.array_equal(*pair, equal_nan=True) for pair in columns), entry.product
+            # a card holds twenty characters of a number
+            near = {key: pytest.approx(one, rel=1e-14) for key, one in made.meta.items() if isinstance(one, float)}
+            assert dict(shown.meta) == dict(made.meta) | near, entry.product
+            same.add(path.name)
+    return same

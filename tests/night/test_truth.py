@@ -58,7 +58,7 @@ def test_a_night_comes_out_as_it_was(tmp_path, profile):
     rows = score_night(tmp_path / "truth", redux, night)
     told = compare(rows)
     assert [row for row in rows if decides(row) and not row.passed] == [], told
-    # the figures that the README promises are among them
+    # the figures that docs/measured.md promises are among them
     assert len(values(rows, "flux in 20 nm bins, largest error")) == 2, told
     assert values(rows, "complete traces found")[0] >= 97.0
     assert values(rows, "wavelength error, median")[0] <= 0.10

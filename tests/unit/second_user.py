@@ -18,8 +18,8 @@ from sedmd.host.files import sha256_of
 from sedmd.host.lock import single_instance
 from sedmd.host.sharing import let_group_write
 from sedmd.ledger.ledger import Ledger
-from sedmd.observation import observed
 from sedmd.observation.decisions import Picture, Placement
+from sedmd.observation.load import load
 from sedmd.observation.noted_decisions import saved_files, take_decisions
 from sedmd.observation.saved import NotYours, Verdict, save
 from sedmd.products.cube import write_cube
@@ -59,7 +59,7 @@ def acting_as(user: int, *, group: int, groups: tuple[int, ...] = (), umask: int
 
 def observer_saves(night: Path, reducer: str, radius: float) -> str:
     """What the window does; what was told if it could not."""
-    observation = observed.load(NAME, sorted(night.glob("e3d_*.fits")))
+    observation = load(NAME, sorted(night.glob("e3d_*.fits")))
     placement = Placement(a=Ellipse(x_arcsec=3.0, y_arcsec=-4.0, semi_major_arcsec=radius), point_source=False)
     verdict = Verdict(picture=Picture(window=(6500.0, 7000.0), low=-9.0, high=9.0), quality=2, reducer=reducer)
     try:
@@ -107,7 +107,7 @@ def play(folder: Path) -> dict[str, object]:
     redux.mkdir()
     os.chown(redux, SERVICE, GROUP)
     told["doctor before"] = doctor(ALICE, (GROUP,))
-    redux.chmod(0o2755)  # chmod g+s, as the README has it
+    redux.chmod(0o2755)  # chmod g+s, as docs/install.md has it
     told["doctor of an empty root"] = doctor(ALICE, (GROUP,))
 
     with acting_as(**service), single_instance(state), Ledger.open(state / "ledger.sqlite", clock=lambda: NOW):

@@ -53,8 +53,8 @@ ROOMS = (
     "sedmd.workers",
     "sedmd.ledger",
     "sedmd.plan",
-    "sedmd.steps",
     "sedmd.observation",
+    "sedmd.steps",
     "sedmd.run",
     "sedmd.reprocess",
     "sedmd.simulate",
@@ -176,6 +176,19 @@ def test_model_and_presenter_of_the_viewer_know_no_window():
     paths = [path for path in modules(SEDMVIEW) if path.name not in drawn]
     windows = tuple(f"sedmview.{Path(name).stem}" for name in drawn)
     assert offenders(paths, (*QT, *windows)) == []
+
+
+def test_the_presenter_is_made_of_parts_and_none_of_them_of_another():
+    """No class of the viewer's model and presenter is built upon another one, and none does everything."""
+    most, found, large = 24, [], {}
+    parts = ("state", "desk", "history", "spectra", "listing", "opening", "looking", "placing", "saving", "presenter")
+    for path in (SEDMVIEW / f"{part}.py" for part in parts):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found += [f"{node.name}({ast.unparse(base)})" for base in node.bases if ast.unparse(base) != "Protocol"]
+                methods = [one for one in node.body if isinstance(one, ast.FunctionDef)]
+                large |= {node.name: len(methods)} if len(methods) > most else {}
+    assert (found, large) == ([], {})
 
 
 @pytest.mark.parametrize("path", modules(SEDMD) + modules(SEDMVIEW), ids=lambda p: f"{p.parent.name}.{p.stem}")

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sedmd.core.config import SECTIONS, Instrument, Settings, from_table, load, show
+from sedmd.cli import main
+from sedmd.core.config import NEEDS_RESTART, SECTIONS, Instrument, Settings, from_table, load, pages, show
+from sedmd.core.config.setting import Setting, declared
 from sedmd.core.errors import ConfigError
 
 SMALLEST = {"paths": {"raw_root": "/raw", "redux_root": "/redux"}}
-SHIPPED = Path(__file__).parents[2] / "config" / "sedmd.toml"
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "config" / "sedmd.toml"
 
 
 def table(**sections):
@@ -47,6 +50,13 @@ def test_two_paths_are_enough():
         ({"paths": {"raw_root": 1, "redux_root": "/r"}}, "expected a path"),
         ({"paths": {"raw_root": "/raw", "redux_root": "/raw/redux"}}, "lies in raw_root"),
         ({"watch": 3}, "must be a table"),
+        ({"watch": {"scan_interval_s": float("inf")}}, "expected more than zero"),
+        ({"extraction": {"min_confidence": 1.1}}, "expected 0 to 1"),
+        ({"upload": {"group_ids": "everybody"}}, "expected a list of numbers"),
+        ({"upload": {"group_ids": [1, "all"]}}, "expected a whole number"),
+        ({"mail": {"recipients": "me@example.org"}}, "expected a list of texts"),
+        ({"upload": {"url": "https://me:secret@fritz.science"}}, r"\[upload\] url holds a user or a password"),
+        ({"classify": {"skip": ["NGC"]}}, r"\[classify\] skip 'NGC' is not a rule on names"),
     ],
 )
 def test_refusals_name_the_key_the_rule_and_the_likely_key(sections, message):
@@ -91,7 +101,65 @@ def test_the_shipped_file_holds_every_setting_with_its_default():
             assert f"{entry.name} = " in text, f"[{section}] {entry.name} is not in {SHIPPED.name}"
     # every setting is explained
     lines = [line for line in text.splitlines() if " = " in line and not line.startswith("# Check")]
-    assert [line for line in lines if "#" not in line] == []
+    assert [line for line in lines if "  # " not in line] == []
+
+
+def test_sample_and_page_in_the_repository_are_those_of_the_declaration(capsys):
+    for action, path in (("sample", SHIPPED), ("doc", ROOT / "docs" / "settings.md")):
+        assert main(["config", action]) == 0
+        made = capsys.readouterr().out
+        assert path.read_text(encoding="utf-8") == made, f"sedmd config {action} > {path.relative_to(ROOT)}"
+    assert max(map(len, pages.sample().splitlines())) <= pages.WIDTH
+
+
+def test_the_page_of_settings_tells_what_is_declared():
+    page = pages.page()
+    for section, cls in SECTIONS.items():
+        _, found, rest = page.partition(f"\n## `[{section}]`\n")
+        assert found
+        rows = {row.split("`")[1]: row for row in rest.split("\n## ")[0].splitlines() if row.startswith("| `")}
+        assert list(rows) == [entry.name for entry in dataclasses.fields(cls)]
+        for entry in dataclasses.fields(cls):
+            assert ("*(restart)*" in rows[entry.name]) == (f"{section}.{entry.name}" in NEEDS_RESTART)
+            assert declared(entry).unit in rows[entry.name]
+
+
+def test_units_in_names_are_those_declared():
+    ends = {"_s": "s", "_arcsec": "arcsec", "_mb": "MB", "_deg": "deg", "_frames": "frames", "_m": "m"}
+    wrong = [
+        f"{section}.{entry.name}"
+        for section, cls in SECTIONS.items()
+        for entry in dataclasses.fields(cls)
+        for end, unit in ends.items()
+        if entry.name.endswith(end) and declared(entry).unit != unit
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "limits, good, bad",
+    [
+        ({}, (1e-9, 1e9), (0, -1, float("inf"), float("nan"))),
+        ({"least": 0}, (0, 1), (-1e-9, float("inf"), float("nan"))),
+        ({"least": -90, "most": 90}, (-90, 0, 90), (-91, 91, float("nan"))),
+        ({"most": 24}, (1, 24), (0, 25)),
+    ],
+)
+def test_limits_of_a_number(limits, good, bad):
+    told = Setting(text="a number", **limits)
+    assert all(told.allows(value) for value in good)
+    assert not any(told.allows(value) for value in bad)
+
+
+def test_all_groups_may_be_named_in_two_ways():
+    for given in ("all", ["all"]):
+        assert table(upload={"group_ids": given}).upload.group_ids == ("all",)
+    assert table(upload={"group_ids": [3, 4]}).upload.group_ids == (3, 4)
+
+
+def test_a_file_is_needed_to_be_checked(capsys):
+    assert main(["config", "check"]) == 2
+    assert "give --config FILE" in capsys.readouterr().err
 
 
 def test_field_centre_is_the_last_entry_that_is_not_later():

@@ -72,7 +72,7 @@ def test_every_number_comes_back_exactly(x, a, ratio, angle):
         ({"picture": {"window": [6500], "low": 0, "high": 1}}, "expected two wavelengths"),
         ({"time": "yesterday"}, "expected ISO 8601"),
         ({"kind": "recipe"}, "not a decision of sedmview"),
-        ({"version": 7}, "decision version 7; this sedmd reads version 1"),
+        ({"version": 7}, "decision version 7; this sedmd reads version 2"),
         ({"partial": "yes"}, "expected true or false"),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_service_that_cannot_say_how_it_is_is_not_healthy(server, state):
 def test_metrics(server):
     code, kind, body = ask(server, "/metrics")
     assert (code, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert "\nsedmd_healthy 1\n" in body
+    assert "\nsedmd_healthy 1.0\n" in body
 
 
 def test_head_has_the_length_and_no_body(server):

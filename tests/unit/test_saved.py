@@ -15,8 +15,10 @@ from sedmd.cli import main
 from sedmd.core.errors import SedmError
 from sedmd.data.extinction import extinction_mag
 from sedmd.host.files import sha256_of
-from sedmd.observation import decisions, observed, saved
+from sedmd.observation import decisions, saved
+from sedmd.observation.aperture import extract
 from sedmd.observation.decisions import Picture, Placement
+from sedmd.observation.load import load
 from sedmd.observation.saved import ReplayFault, Verdict
 from sedmd.products.ascii import read_ascii
 from sedmd.products.cube import write_cube
@@ -45,7 +47,7 @@ def night(tmp_path):
 
 
 def observation_of(night):
-    return observed.load("ZTF19abc", sorted(night.glob("e3d_*.fits")))
+    return load("ZTF19abc", sorted(night.glob("e3d_*.fits")))
 
 
 def placement(**changes):
@@ -114,7 +116,7 @@ def test_the_nights_calibration_is_applied(night):
     sensitivity_of(night)
     decision, _ = saved.save(observation_of(night), placement(), VERDICT)
     spectrum, header = read_spectrum(night / "sp_ZTF19abc.fits")
-    raw = observed.extract(replace(observation_of(night), calibration=None), placement()).spectrum
+    raw = extract(replace(observation_of(night), calibration=None), placement()).spectrum
     extinction = 10 ** (0.4 * extinction_mag(raw.wavelength) * 1.3)
     assert spectrum.unit == "erg / (s cm2 Angstrom)"
     assert spectrum.flux == pytest.approx(raw.flux * extinction / 1e14, rel=1e-6)

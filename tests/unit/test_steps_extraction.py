@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job
-from sedmd.observation import observed
+from sedmd.observation.load import load
 from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum
 from sedmd.products.target_positions import field_position_of, place_cards
@@ -102,7 +102,7 @@ def test_the_spectrum_has_the_targets_position_and_the_cube_that_of_its_field(tm
     spectrum, header = read_spectrum(job.outputs["ext"])
     assert (header["OBJRA"], header["OBJDEC"]) == (spectrum.meta["ra"], spectrum.meta["dec"])
     assert (spectrum.meta["ra"], spectrum.meta["dec"]) == (CARDS["OBJRA"], CARDS["OBJDEC"])
-    seen = observed.load("ZTF21abcdefg_obs1", list(job.inputs["cube"]))
+    seen = load("ZTF21abcdefg_obs1", list(job.inputs["cube"]))
     assert (seen.meta["ra"], seen.meta["dec"]) == (CARDS["OBJRA"], CARDS["OBJDEC"])
     middle = SkyCoord(*seen.centre_deg, unit="deg")
     # the middle of the field lies 1 arcsec East and 3.4 South of where targets land
@@ -178,7 +178,7 @@ def test_start_and_request_by_the_one_rule_for_cards(tmp_path):
     assert header["MJD_OBS"] == pytest.approx(59505.2170301, abs=1e-6)
     assert header["REQ_ID"] == 20211018050355123
     assert (header["EXPTIME"], header["AIRMASS"]) == (2160.0, 1.0)
-    seen = observed.load("ZTF21abcdefg_obs1", list(job.inputs["cube"]))
+    seen = load("ZTF21abcdefg_obs1", list(job.inputs["cube"]))
     assert (seen.meta["utc"], seen.meta["req_id"]) == (header["OBSUTC"], header["REQ_ID"])
     assert seen.meta["airmass"] == header["AIRMASS"]
 
@@ -188,4 +188,4 @@ def test_a_request_that_is_none_is_0(tmp_path, card):
     job = extraction(tmp_path, {LANDED: 4000.0}, REQ_ID=card)
     extract_spectrum(job)
     assert read_spectrum(job.outputs["ext"])[1]["REQ_ID"] == 0
-    assert observed.load("ZTF21abcdefg_obs1", list(job.inputs["cube"])).meta["req_id"] == 0
+    assert load("ZTF21abcdefg_obs1", list(job.inputs["cube"])).meta["req_id"] == 0

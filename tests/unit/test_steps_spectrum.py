@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from sedmd.core.config import AutomaticExtraction
 from sedmd.core.errors import FrameFault
 from sedmd.core.job import Job
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
+from sedmd.observation.calibrate import CALIBRATED
+from sedmd.observation.exposure import Exposure
+from sedmd.observation.extract import INSTRUMENTAL
+from sedmd.observation.inputs import Subject
+from sedmd.observation.meta import Facts, facts_of, figures_of
+from sedmd.observation.seeing import expected
 from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
 from sedmd.products.sensitivity import write_sensitivity
@@ -18,9 +25,8 @@ from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
 from sedmd.reduce.flux.sensitivity import Sensitivity, blur_to_bins, extinction_factor
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.seeing import Seeing, seeing_by_star
-from sedmd.steps.extraction import INSTRUMENTAL, _calibrations, _seeing
 from sedmd.steps.page import draw_page
-from sedmd.steps.spectrum import CALIBRATED, calibrate_spectrum, make_fluxcal
+from sedmd.steps.spectrum import calibrate_spectrum, make_fluxcal
 
 WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
 OLDER = {"cal_night": "20190610", "cal_age_nights": 2, "cal_fallback": True}
@@ -87,7 +93,7 @@ def test_flux_calibration_of_the_night_itself(tmp_path):
 def test_flux_calibration_of_an_earlier_night(tmp_path, age, told):
     result = calibrate_spectrum(job(tmp_path, options={"fluxcal": {"night": "20190609", "age_nights": age}}))
     assert cards(tmp_path) == CAL | {"FLXNIGHT": "20190609", "FLXAGE": age, "FLXFALL": True}
-    assert result.warnings == (f"ZTF_obs1: using the flux calibration from 20190609 ({told})",)
+    assert result.warnings == (f"ZTF_obs1: using flux calibration from 20190609 ({told})",)
 
 
 def test_without_flux_calibration_nothing_is_said_of_its_night(tmp_path):
@@ -95,31 +101,23 @@ def test_without_flux_calibration_nothing_is_said_of_its_night(tmp_path):
     assert cards(tmp_path) == CAL
 
 
-def header(night, age, fallback):
+def exposed(night, age, fallback):
+    """Of an exposure only what its header tells of the calibrations."""
     made = fits.Header()
-    made["CALNIGHT"], made["CALAGE"], made["CALFALL"] = night, age, fallback
-    return made
-
-
-class Exposed:
-    """Of an exposure only its header."""
-
-    def __init__(self, header):
-        self.header = header
-
-
-class Above:
-    """What is asked of an exposure for the seeing."""
-
-    def __init__(self, airmass):
-        self.conditions = Conditions(airmass=airmass, parallactic_deg=None)
+    if night:
+        made["CALNIGHT"], made["CALAGE"], made["CALFALL"] = night, age, fallback
+    return facts_of(made, "ifu20190612_04_07_07", Conditions(airmass=1.2, parallactic_deg=None))
 
 
 def test_of_a_pair_the_older_calibrations_count():
-    young, old = Exposed(header("20190612", 0, False)), Exposed(header("20190610", 2, True))
-    assert _calibrations([young, old]) == _calibrations([old, young]) == OLDER
-    assert _calibrations([young]) == {"cal_night": "20190612", "cal_age_nights": 0, "cal_fallback": False}
-    assert _calibrations([Exposed(fits.Header())]) == {}
+    def told(*facts):
+        figures = figures_of(facts, Subject(name="ZTF"), WAVELENGTH)
+        return {key: value for key, value in figures.items() if key.startswith("cal_")}
+
+    young, old = exposed("20190612", 0, False), exposed("20190610", 2, True)
+    assert told(young, old) == told(old, young) == OLDER
+    assert told(young) == {"cal_night": "20190612", "cal_age_nights": 0, "cal_fallback": False}
+    assert told(exposed("", 0, False)) == {}
 
 
 def test_a_standard_star_tells_a_target_the_seeing_at_its_own_airmass(tmp_path):
@@ -127,14 +125,18 @@ def test_a_standard_star_tells_a_target_the_seeing_at_its_own_airmass(tmp_path):
     meta = {"target": "STD-HZ44", "airmass": 1.0, "seeing_arcsec": 1.3}
     star = Spectrum(wavelength=WAVELENGTH, flux=ones, error=ones, sky=ones, unit=INSTRUMENTAL, meta=meta)
     write_spectrum(tmp_path / "ext_STD-HZ44_obs1.fits", star, header=fits.Header())
-    alone = replace(job(tmp_path), options={"seeing_arcsec": 1.8})
     told = fits.getheader(tmp_path / "ext_STD-HZ44_obs1.fits")
-    low, high, unknown = (Above(airmass) for airmass in (1.0, 2.0, None))
-    assert _seeing(alone, [low], None) == Seeing(fwhm_arcsec=1.8)
-    assert _seeing(alone, [low], told).fwhm_arcsec == pytest.approx(1.3)
-    assert _seeing(alone, [high], told) == seeing_by_star(1.3, 1.0, at_airmass=2.0)
-    assert _seeing(alone, [low, unknown], told).fwhm_arcsec == pytest.approx(1.3)
-    assert _seeing(alone, [unknown], told) == Seeing(fwhm_arcsec=1.8)
+
+    def seeing(*airmasses, by=told):
+        facts = [Facts(frame="ifu", airmass=airmass) for airmass in airmasses]
+        exposures = [Exposure(path=tmp_path, look=None, facts=one, header=fits.Header()) for one in facts]
+        return expected(exposures, Subject(name="ZTF"), by, AutomaticExtraction(seeing_arcsec=1.8)).seeing
+
+    assert seeing(1.0, by=None) == Seeing(fwhm_arcsec=1.8)
+    assert seeing(1.0).fwhm_arcsec == pytest.approx(1.3)
+    assert seeing(2.0) == seeing_by_star(1.3, 1.0, at_airmass=2.0)
+    assert seeing(1.0, None).fwhm_arcsec == pytest.approx(1.3)
+    assert seeing(None) == Seeing(fwhm_arcsec=1.8)
 
 
 def test_the_page_tells_what_is_older_and_nothing_else():

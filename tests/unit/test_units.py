@@ -131,4 +131,4 @@ def test_only_senders_are_handed_a_secret_and_each_its_own(name):
     assert credential == SENDERS[name] and place.startswith("/etc/sedmd/")
     # a site without one: an empty one is handed on, else the unit would not start
     assert value(name, "SetCredential") == f"{credential}:\\n"
-    assert place in (FOLDER.parent / "README.md").read_text()
+    assert place in (FOLDER.parent / "docs" / "install.md").read_text()

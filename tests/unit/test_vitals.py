@@ -151,16 +151,16 @@ def test_figures():
     expected = {
         'sedmd_build_info{version="0.2.0"}': 1,
         "sedmd_healthy": 1,
-        'sedmd_jobs{step="cube",state="done"}': 41,
-        'sedmd_jobs{step="bias",state="done"}': 2,
+        'sedmd_jobs{state="done",step="cube"}': 41,
+        'sedmd_jobs{state="done",step="bias"}': 2,
         "sedmd_jobs_running": 2,
         'sedmd_frames{state="quarantined"}': 1,
         "sedmd_oldest_waiting_seconds": 12.5,
         "sedmd_last_frame_age_seconds": 120,
         "sedmd_last_scan_age_seconds": 4,
-        'sedmd_job_seconds_bucket{step="cube",le="10"}': 0,
-        'sedmd_job_seconds_bucket{step="cube",le="20"}': 2,
-        'sedmd_job_seconds_bucket{step="cube",le="+Inf"}': 2,
+        'sedmd_job_seconds_bucket{le="10",step="cube"}': 0,
+        'sedmd_job_seconds_bucket{le="20",step="cube"}': 2,
+        'sedmd_job_seconds_bucket{le="+Inf",step="cube"}': 2,
         'sedmd_job_seconds_sum{step="cube"}': 33.5,
         'sedmd_job_seconds_count{step="cube"}': 2,
         'sedmd_free_bytes{root="redux"}': 5e11,
@@ -185,7 +185,7 @@ def test_what_is_unknown_is_left_out():
 
 def test_labels_are_escaped():
     text = metrics(replace(WELL, free_bytes={'a"b\\c\nd': 1}))
-    assert '\nsedmd_free_bytes{root="a\\"b\\\\c\\nd"} 1\n' in text
+    assert '\nsedmd_free_bytes{root="a\\"b\\\\c\\nd"} 1.0\n' in text
     parsed(text)
 
 

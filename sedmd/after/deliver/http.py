@@ -128,7 +128,7 @@ class _Http(urllib.request.HTTPHandler):
         self._line = line
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(_Connection, line=self._line), request)  # type: ignore[arg-type]
+        return self.do_open(partial(_Connection, line=self._line), request)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -139,7 +139,7 @@ class _Https(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         context = ssl.create_default_context()
         made = partial(_SecureConnection, line=self._line, context=context)
-        return self.do_open(made, request)  # type: ignore[arg-type]
+        return self.do_open(made, request)
 
 
 class _Connection(http.client.HTTPConnection):

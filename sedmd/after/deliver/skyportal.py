@@ -90,11 +90,12 @@ class SkyPortal:
         if there is None:
             there = self._post(spectrum, follow_up)
         number = there["id"]
-        for what, step in (
+        steps: tuple[tuple[str, Callable[[], str]], ...] = (
             ("status", lambda: self._status(spectrum, follow_up)),
             ("classification", lambda: self._annotate(spectrum, number, _tables(there.get("annotations")))),
             ("plot", lambda: self._attach(spectrum, number, _tables(there.get("comments")))),
-        ):
+        )
+        for what, step in steps:
             try:
                 if done := step():
                     notes.append(done)

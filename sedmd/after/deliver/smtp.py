@@ -153,7 +153,7 @@ class _Smtp(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
-            self.file = _Capped(self.sock.makefile("rb"))  # type: ignore[assignment]
+            self.file = _Capped(self.sock.makefile("rb"))
         return super().getreply()
 
 

@@ -81,7 +81,10 @@ def draw_chart(chart: Chart) -> str:
         return _LEFT + (np.asarray(x, float) - x_low) / (x_high - x_low) * (right - _LEFT)
 
     def up(y: ArrayLike) -> NDArray[np.floating]:
-        return bottom - (np.clip(np.asarray(y, float), y_low, y_high) - y_low) / (y_high - y_low) * (bottom - _TOP)
+        found: NDArray[np.floating] = bottom - (np.clip(np.asarray(y, float), y_low, y_high) - y_low) / (
+            y_high - y_low
+        ) * (bottom - _TOP)
+        return found
 
     out = [
         f'<svg class="chart" viewBox="0 0 {chart.width} {chart.height}" role="img" '

@@ -58,7 +58,8 @@ def _scaled(x: FloatArray, y: FloatArray, wavelength: FloatArray, flux: FloatArr
     """The template times the straight line that brings it closest to the spectrum."""
     inside = (x >= wavelength.min()) & (x <= wavelength.max())
     if int(inside.sum()) < 3:
-        return flux * (np.nanmedian(np.abs(y)) / max(float(np.nanmedian(np.abs(flux))), 1e-300))
+        found: FloatArray = flux * (np.nanmedian(np.abs(y)) / max(float(np.nanmedian(np.abs(flux))), 1e-300))
+        return found
     template = np.interp(x[inside], wavelength, flux)
     slope = (x[inside] - 6500.0) / 1000.0
     matrix = np.column_stack([template, template * slope])

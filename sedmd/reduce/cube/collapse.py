@@ -37,4 +37,5 @@ def collapse(cube: Cube, low: float, high: float) -> FloatArray:
     weight = np.where(good, width[inside, None], 0.0)
     total = weight.sum(axis=0)
     light = np.sum(weight * np.where(good, cube.flux[inside], 0.0), axis=0)
-    return np.divide(light, total, out=np.full(total.shape, np.nan), where=total > 0)
+    found: FloatArray = np.divide(light, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return found

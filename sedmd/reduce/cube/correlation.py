@@ -64,4 +64,4 @@ def band_covariance(error: NDArray[np.floating], correlation: NDArray[np.floatin
 def _twice_integrated(distance: NDArray[np.floating]) -> NDArray[np.floating]:
     """Second integral of max(0, 1 - |d|), zero and level at d = 0."""
     d = np.abs(distance)
-    return np.where(d < 1, d**2 / 2 - d**3 / 6, d / 2 - 1 / 6)
+    return np.asarray(np.where(d < 1, d**2 / 2 - d**3 / 6, d / 2 - 1 / 6))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ def columns_of_bins(solution: WavelengthSolution, wavelength: NDArray[np.floatin
     return median
 
 
-def to_matrices(samples: Samples, n_trace: int, *values: NDArray) -> tuple[NDArray[np.int64], list[NDArray]]:
+def to_matrices(samples: Samples, n_trace: int, *values: NDArray[Any]) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
     """Each trace's first column, (n_trace,), and its samples' values from there on, (n_trace, n_column); else 0."""
     first = np.full(n_trace, samples.shape[1], int)
     last = np.full(n_trace, -1, int)

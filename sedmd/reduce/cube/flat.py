@@ -83,7 +83,8 @@ def spaxel_flat(
     curve = curve / np.mean(curve[:, complete], axis=1, keepdims=True)
     dark = (curve.mean(axis=0) < 0.05) | ~np.isfinite(curve).all(axis=0)
     curve[:, dark] = np.nan
-    return np.clip(curve, 0.02, 10.0).astype(np.float32)
+    found: NDArray[np.floating] = np.clip(curve, 0.02, 10.0).astype(np.float32)
+    return found
 
 
 def _alike(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ def robust_sigma(values: NDArray[np.floating]) -> float:
     return float(core.std())
 
 
-def bias_reasons(frames: Sequence[NDArray], levels: Sequence[NDArray], sections: Sections) -> tuple[str, ...]:
+def bias_reasons(frames: Sequence[NDArray[Any]], levels: Sequence[NDArray[Any]], sections: Sections) -> tuple[str, ...]:
     """Why each frame of a series cannot be a bias, or is not one with the others; empty for a good one.
 
     Parameters
@@ -178,7 +179,9 @@ def _without_light(blocks: NDArray[np.floating], noise: NDArray[np.floating]) ->
     return alike if added > PHOTON_NOISE * light > 0 else everyone
 
 
-def _bias_reason(active: NDArray, blocks: NDArray, noise: float, overscan_noise: float, n_overscan: int) -> str:
+def _bias_reason(
+    active: NDArray[Any], blocks: NDArray[Any], noise: float, overscan_noise: float, n_overscan: int
+) -> str:
     """Why a frame is not a bias by itself."""
     low, high = READ_NOISE_RANGE
     if not low <= overscan_noise <= high:
@@ -207,8 +210,11 @@ def _bias_reason(active: NDArray, blocks: NDArray, noise: float, overscan_noise:
     return ""
 
 
-def _blocks(values: NDArray) -> NDArray[np.floating]:
-    """Means of blocks of pixels; what does not fill a block at the upper and right edge is ignored."""
+def _blocks(values: NDArray[Any]) -> NDArray[np.floating]:
+    """Means of blocks of pixels; what does not fill a block at the upper and right edge is left out."""
     size = min(BLOCK, *values.shape)
     ny, nx = values.shape[0] // size, values.shape[1] // size
-    return values[: ny * size, : nx * size].reshape(ny, size, nx, size).mean(axis=(1, 3), dtype=float)
+    found: NDArray[np.floating] = (
+        values[: ny * size, : nx * size].reshape(ny, size, nx, size).mean(axis=(1, 3), dtype=float)
+    )
+    return found

@@ -95,7 +95,8 @@ def _kernel() -> NDArray[np.floating]:
     """Share of a row of 7 pixels in the image of a point: (7,) float32, Gaussian; each column has the same."""
     rows = np.arange(7) - 3
     profile = np.exp(-0.5 * rows**2 * (2.35482 / IMAGE_FWHM_PX) ** 2).astype(np.float32)
-    return profile / np.repeat(profile, 7).sum()
+    found: NDArray[np.floating] = profile / np.repeat(profile, 7).sum()
+    return found
 
 
 def _with_neighbours(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class ScanLevel:
     lit: float
 
 
-def scan_columns(raw: NDArray, sections: Sections) -> NDArray[np.floating]:
+def scan_columns(raw: NDArray[Any], sections: Sections) -> NDArray[np.floating]:
     """The columns without light of all blocks side by side, (n_y, n_scan) float32."""
     return np.concatenate([np.asarray(raw[:, first:stop], np.float32) for first, stop in sections.scans], axis=1)
 
@@ -41,7 +42,7 @@ def image_columns(sections: Sections) -> NDArray[np.intp]:
     return np.flatnonzero(kept) + sections.image[0]
 
 
-def image_part(raw: NDArray, sections: Sections, *, every: int = 1) -> NDArray:
+def image_part(raw: NDArray[Any], sections: Sections, *, every: int = 1) -> NDArray[Any]:
     """Every so manieth of these columns: (n_y, n); a view where none lies between them that is not wanted."""
     columns = image_columns(sections)[::every]
     first, last = int(columns[0]), int(columns[-1])
@@ -50,7 +51,7 @@ def image_part(raw: NDArray, sections: Sections, *, every: int = 1) -> NDArray:
     return raw[:, columns]
 
 
-def overscan_level(raw: NDArray, sections: Sections, *, sigma_rows: float = 25.0) -> NDArray[np.floating]:
+def overscan_level(raw: NDArray[Any], sections: Sections, *, sigma_rows: float = 25.0) -> NDArray[np.floating]:
     """Level of each row of a frame from its scan columns, smoothed along the rows.
 
     Parameters
@@ -112,7 +113,7 @@ def _local_line(
     """Straight line through the neighbourhood of each row, Gaussian weights: follows a slope right up to the edges."""
     x = (np.arange(count.size) - count.size / 2) / count.size
 
-    def smooth(values: NDArray) -> NDArray:
+    def smooth(values: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(ndimage.gaussian_filter1d(values, sigma, mode="constant"))
 
     s0, s1, s2 = smooth(count), smooth(count * x), smooth(count * x * x)
@@ -124,7 +125,7 @@ def _local_line(
     return np.where(s0 > 1e-3, line, fallback).astype(np.float32)
 
 
-def row_noise(values: NDArray) -> float:
+def row_noise(values: NDArray[Any]) -> float:
     """Read noise from the differences of neighbouring rows, which column patterns drop out of."""
     difference = np.diff(values, axis=0)
     low, middle, high = np.percentile(difference, [15.865, 50.0, 84.135])

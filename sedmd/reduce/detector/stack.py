@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Combined:
 
 
 def mean_of_near(
-    frames: Sequence[NDArray],
+    frames: Sequence[NDArray[Any]],
     *,
     offsets: Sequence[NDArray[np.floating] | np.floating] | None = None,
     divisors: Sequence[np.floating] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,10 +151,10 @@ def fit_sensitivity(
 
 def _odd_one(
     responses: Sequence[Response],
-    wavelength: NDArray,
-    band: NDArray,
-    depth_o2: NDArray,
-    depth_h2o: NDArray,
+    wavelength: NDArray[Any],
+    band: NDArray[Any],
+    depth_o2: NDArray[Any],
+    depth_h2o: NDArray[Any],
     knots: int,
 ) -> tuple[int, float] | None:
     """The star far off in level whose shape is furthest from what the others tell, and how far; None if all agree.
@@ -176,7 +177,7 @@ def _odd_one(
     return (worst[1], worst[0]) if worst[0] > SHAPE_AGREES else None
 
 
-def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
+def _shape_off(response: Response, rest: Sensitivity, band: NDArray[Any]) -> float:
     """Rms of a star's response over that of other stars, outside the bands, level subtracted: no less than so much.
 
     What photon noise makes of it, and twice the scatter of that, are subtracted.
@@ -195,36 +196,85 @@ def _shape_off(response: Response, rest: Sensitivity, band: NDArray) -> float:
     return float(np.sqrt(max(seen - noise * (1 + 2 * np.sqrt(2 / len(count))), 0.0)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Data:
+    """Responses as the fit takes them, (n_star, n_wave) but for `amount`, (n_star,).
+
+    Attributes
+    ----------
+    log_ratio : logarithm of the response; NaN where there is none
+    error : of it
+    weight : of a sample, 0 where it does not count
+    keep : the same, less deep in a telluric band
+    amount : of air on the way, in units of that at airmass 1
+    """
+
+    log_ratio: NDArray[Any]
+    error: NDArray[Any]
+    weight: NDArray[Any]
+    keep: NDArray[Any]
+    amount: NDArray[Any]
+
+
 def _fit(
     usable: Sequence[Response],
-    wavelength: NDArray,
-    band: NDArray,
-    depth_o2: NDArray,
-    depth_h2o: NDArray,
+    wavelength: NDArray[Any],
+    band: NDArray[Any],
+    depth_o2: NDArray[Any],
+    depth_h2o: NDArray[Any],
     knots: int,
 ) -> Sensitivity:
     """The least-squares fit of `fit_sensitivity` to stars that all count."""
+    data = _data(usable, depth_o2 + depth_h2o)
+    covered = np.flatnonzero((data.weight > 0).any(axis=0))
+    first, last = covered[0], covered[-1]
+    basis = _spline_basis(wavelength, wavelength[first], wavelength[last], knots)
+    n_star, n_base = len(usable), basis.shape[1]
+    solution, left = _solved(data, _design(basis, data.amount, depth_o2, depth_h2o), _prior(n_base, n_star))
+    scales = np.exp(solution[n_base : n_base + n_star])
+    clear = scales[scales > (1 - CLOUDED) * scales.max()]
+    level = float(np.median(clear))
+    residual = np.where(data.keep > 0, left.reshape(n_star, -1), np.nan)
+    template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
+    in_band = band | (template > 0.002)
+    telluric = template + _seen_in_bands(residual, data.weight, data.amount, in_band)
+    inside = np.zeros(len(wavelength), bool)
+    inside[first : last + 1] = True
+    return Sensitivity(
+        wavelength=np.asarray(wavelength),
+        value=np.where(inside, np.exp(basis @ solution[:n_base]) * level, np.nan),
+        error=_error_of_mean(data),
+        telluric=telluric,
+        stars=tuple(r.star for r in usable),
+        scales=tuple(float(s / level) for s in scales),
+        scatter=_rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan),
+        floor=np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1)),
+    )
+
+
+def _data(usable: Sequence[Response], depth: NDArray[Any]) -> _Data:
+    """Logarithms of the responses with their weights; `depth` of the telluric bands, (n_wave,)."""
     log_ratio = np.stack([np.log(np.where(np.nan_to_num(r.ratio) > 0, r.ratio, np.nan)) for r in usable])
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.stack([r.error / r.ratio for r in usable])
     weight = np.where(
         np.isfinite(log_ratio) & np.isfinite(error) & (np.abs(error) < 0.5), 1.0 / (error**2 + 0.01**2), 0.0
     )
-    covered = np.flatnonzero((weight > 0).any(axis=0))
-    first, last = covered[0], covered[-1]
-    basis = _spline_basis(wavelength, wavelength[first], wavelength[last], knots)
-    amount = np.array([r.airmass for r in usable]) ** TELLURIC_EXPONENT
-    n_star, n_base = len(usable), basis.shape[1]
-    keep = weight.copy()
     # Wiggles of the bands' exact shape: a sample deep in a band is worth less.
-    keep /= 1 + 9 * np.clip(depth_o2 + depth_h2o, 0, 1)[None, :]
-    solution = np.zeros(n_base + n_star + 2)
-    design = np.concatenate(
+    keep = weight / (1 + 9 * np.clip(depth, 0, 1)[None, :])
+    amount = np.array([r.airmass for r in usable]) ** TELLURIC_EXPONENT
+    return _Data(log_ratio=log_ratio, error=error, weight=weight, keep=keep, amount=amount)
+
+
+def _design(basis: NDArray[Any], amount: NDArray[Any], depth_o2: NDArray[Any], depth_h2o: NDArray[Any]) -> NDArray[Any]:
+    """Terms of the fit, (n_star * n_wave, n_base + n_star + 2): spline, scale of each star, oxygen, water."""
+    n_star, n_wave = len(amount), len(basis)
+    return np.concatenate(
         [
             np.concatenate(
                 [
                     basis,
-                    np.broadcast_to(np.eye(n_star)[i], (len(wavelength), n_star)),
+                    np.broadcast_to(np.eye(n_star)[i], (n_wave, n_star)),
                     -amount[i] * depth_o2[:, None],
                     -amount[i] * depth_h2o[:, None],
                 ],
@@ -233,47 +283,49 @@ def _fit(
             for i in range(n_star)
         ]
     )
-    target = np.nan_to_num(log_ratio).ravel()
-    # Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
+
+
+def _prior(n_base: int, n_star: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What is known before, as a normal matrix and its right side.
+
+    Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
+    """
     second = np.diff(np.eye(n_base), 2, axis=0)
-    prior = np.zeros((len(solution), len(solution)))
+    prior = np.zeros((n_base + n_star + 2, n_base + n_star + 2))
     prior[:n_base, :n_base] = second.T @ second * 1.0
     prior[n_base : n_base + n_star, n_base : n_base + n_star] = np.eye(n_star) * 1e-2
     prior[-2:, -2:] = np.eye(2) / 0.3**2
-    goal = np.zeros(len(solution))
+    goal = np.zeros(len(prior))
     goal[-2:] = 1 / 0.3**2
-    w = keep.ravel()
+    return prior, goal
+
+
+def _solved(
+    data: _Data, design: NDArray[Any], prior: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Least squares with outliers held down: the solution, and what is left of each sample."""
+    matrix, goal = prior
+    target = np.nan_to_num(data.log_ratio).ravel()
+    solution = np.zeros(len(goal))
+    left, w = target, data.keep.ravel()
     for _ in range(8):
-        normal = (design * w[:, None]).T @ design + prior
+        normal = (design * w[:, None]).T @ design + matrix
         solution = np.linalg.solve(normal, (design * w[:, None]).T @ target + goal)
         left = target - design @ solution
-        pull = np.abs(left) * np.sqrt(keep.ravel())
-        w = keep.ravel() / (1 + (pull / 3.0) ** 2)
-    scales = np.exp(solution[n_base : n_base + n_star])
-    clear = scales[scales > (1 - CLOUDED) * scales.max()]
-    level = float(np.median(clear))
-    value = np.exp(basis @ solution[:n_base]) * level
-    residual = np.where(keep > 0, left.reshape(n_star, -1), np.nan)
-    template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
-    telluric = template + _seen_in_bands(residual, weight, amount, band | (template > 0.002))
-    covered_mask = np.zeros(len(wavelength), bool)
-    covered_mask[first : last + 1] = True
-    scatter = _rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan)
-    floor = np.hypot(_residual_scatter(residual, error, ~(band | (template > 0.002))), 0.1 * np.clip(telluric, 0, 1))
-    single = np.sqrt(1.0 / np.maximum((1.0 / np.maximum(error, 1e-4) ** 2 * (keep > 0)).sum(axis=0), 1e-12))
-    return Sensitivity(
-        wavelength=np.asarray(wavelength),
-        value=np.where(covered_mask, value, np.nan),
-        error=np.clip(single, 0, 1),
-        telluric=telluric,
-        stars=tuple(r.star for r in usable),
-        scales=tuple(float(s / level) for s in scales),
-        scatter=scatter,
-        floor=floor,
-    )
+        pull = np.abs(left) * np.sqrt(data.keep.ravel())
+        w = data.keep.ravel() / (1 + (pull / 3.0) ** 2)
+    return solution, left
 
 
-def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: NDArray) -> NDArray[np.floating]:
+def _error_of_mean(data: _Data) -> NDArray[np.floating]:
+    """Photon noise of all stars together, fraction."""
+    precision = (1.0 / np.maximum(data.error, 1e-4) ** 2 * (data.keep > 0)).sum(axis=0)
+    return np.asarray(np.clip(np.sqrt(1.0 / np.maximum(precision, 1e-12)), 0, 1))
+
+
+def _seen_in_bands(
+    residual: NDArray[Any], weight: NDArray[Any], amount: NDArray[Any], band: NDArray[Any]
+) -> NDArray[np.floating]:
     """Optical depth at airmass 1 that the stars show beyond the template, zero outside the bands, shrunk by noise."""
     w = np.where(np.isfinite(residual), weight, 0.0) * amount[:, None] ** 2
     total = w.sum(axis=0)
@@ -283,7 +335,9 @@ def _seen_in_bands(residual: NDArray, weight: NDArray, amount: NDArray, band: ND
     return np.where(band & (total > 0), weight * seen, 0.0)
 
 
-def _residual_scatter(residual: NDArray, error: NDArray, clear: NDArray, window: int = 41) -> NDArray[np.floating]:
+def _residual_scatter(
+    residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 41
+) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)
@@ -293,12 +347,12 @@ def _residual_scatter(residual: NDArray, error: NDArray, clear: NDArray, window:
     return np.asarray(np.sqrt(np.clip(total / np.maximum(count, 1.0), 0.0, 0.1**2)))
 
 
-def _rms(residual: NDArray) -> NDArray[np.floating]:
+def _rms(residual: NDArray[Any]) -> NDArray[np.floating]:
     good = np.isfinite(residual)
     return np.asarray(np.sqrt(np.where(good, residual, 0.0).__pow__(2).sum(axis=0) / np.maximum(good.sum(axis=0), 1)))
 
 
-def _spline_basis(wavelength: NDArray, low: float, high: float, intervals: int) -> NDArray[np.floating]:
+def _spline_basis(wavelength: NDArray[Any], low: float, high: float, intervals: int) -> NDArray[np.floating]:
     """Cubic B-splines on evenly spaced knots of log wavelength: (n, intervals + 3); constant beyond the ends."""
     u = np.log(np.clip(wavelength, low, high))
     inner = np.linspace(np.log(low), np.log(high), intervals + 1)

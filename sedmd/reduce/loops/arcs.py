@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,12 @@ from sedmd.reduce.numeric.compiled import compiled
 
 @compiled("void(float32[:,::1], int64[::1], float64[:,::1], int64, int64, float32[:,::1])")
 def sum_rows(
-    image: NDArray, centre: NDArray, y_coeff: NDArray, half_span: int, half_height: int, total: NDArray
+    image: NDArray[Any],
+    centre: NDArray[Any],
+    y_coeff: NDArray[Any],
+    half_span: int,
+    half_height: int,
+    total: NDArray[Any],
 ) -> None:
     """Sum the rows about each trace, column by column; the outermost rows count in part.
 
@@ -42,7 +48,7 @@ def sum_rows(
 
 
 @compiled("float64(float32[::1], float64)")
-def value_at(spectrum: NDArray, place: float) -> float:
+def value_at(spectrum: NDArray[Any], place: float) -> float:
     """Value of a spectrum at a fractional index, linear between the columns; NaN beyond its ends."""
     if not 0.0 <= place <= spectrum.size - 1:
         return float(np.nan)
@@ -51,7 +57,9 @@ def value_at(spectrum: NDArray, place: float) -> float:
 
 
 @compiled("void(float32[:,:,::1], int64[::1], float64[:,::1], float64, float64[:,::1])")
-def median_aligned(spectra: NDArray, chosen: NDArray, alignment: NDArray, least_share: float, middle: NDArray) -> None:
+def median_aligned(
+    spectra: NDArray[Any], chosen: NDArray[Any], alignment: NDArray[Any], least_share: float, middle: NDArray[Any]
+) -> None:
     """Median over traces of their spectra on the template's columns.
 
     Parameters
@@ -83,16 +91,16 @@ def median_aligned(spectra: NDArray, chosen: NDArray, alignment: NDArray, least_
     "float64[:,::1], float64[::1])"
 )
 def sharpen_alignment(
-    spectra: NDArray,
-    template: NDArray,
-    design: NDArray,
-    inverse: NDArray,
-    held: NDArray,
+    spectra: NDArray[Any],
+    template: NDArray[Any],
+    design: NDArray[Any],
+    inverse: NDArray[Any],
+    held: NDArray[Any],
     least: float,
     most: float,
     rounds: int,
-    parameters: NDArray,
-    likeness: NDArray,
+    parameters: NDArray[Any],
+    likeness: NDArray[Any],
 ) -> None:
     """Gauss-Newton rounds that bring each trace's spectra onto the template.
 

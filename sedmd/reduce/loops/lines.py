@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,13 @@ FLUX, STRETCH, LEVEL, TILT, FIRST_SHIFT = 0, 1, 2, 3, 4
 
 @compiled("void(float64, float64, float64, int64, float64[::1], float64[::1], float64[::1])")
 def add_line(
-    place: float, sigma: float, light: float, first: int, shape: NDArray, d_shift: NDArray, d_sigma: NDArray
+    place: float,
+    sigma: float,
+    light: float,
+    first: int,
+    shape: NDArray[Any],
+    d_shift: NDArray[Any],
+    d_sigma: NDArray[Any],
 ) -> None:
     """Add a Gaussian line to the columns of a window, and its derivatives with respect to place and log sigma.
 
@@ -69,7 +76,7 @@ def add_line(
 
 
 @compiled("boolean(float64[:,::1], float64[::1], float64[::1])")
-def solve(normal: NDArray, right: NDArray, variance: NDArray) -> bool:
+def solve(normal: NDArray[Any], right: NDArray[Any], variance: NDArray[Any]) -> bool:
     """Solve a small positive definite system in place, and tell the diagonal of its inverse.
 
     Parameters
@@ -120,13 +127,13 @@ def solve(normal: NDArray, right: NDArray, variance: NDArray) -> bool:
 )
 def draw_group(
     first: int,
-    place: NDArray,
-    width: NDArray,
-    intensity: NDArray,
-    blend: NDArray,
-    parameters: NDArray,
-    light: NDArray,
-    derivatives: NDArray,
+    place: NDArray[Any],
+    width: NDArray[Any],
+    intensity: NDArray[Any],
+    blend: NDArray[Any],
+    parameters: NDArray[Any],
+    light: NDArray[Any],
+    derivatives: NDArray[Any],
 ) -> None:
     """Light of a group of m lines in a window of one spaxel, without its floor, and all derivatives.
 
@@ -162,16 +169,16 @@ def draw_group(
     "float64[::1], float64[:,::1], float64[::1])"
 )
 def spaxel_equations(
-    data: NDArray,
-    variance: NDArray,
-    light: NDArray,
-    derivatives: NDArray,
-    parameters: NDArray,
-    sigmas: NDArray,
-    weight: NDArray,
-    residual: NDArray,
-    normal: NDArray,
-    right: NDArray,
+    data: NDArray[Any],
+    variance: NDArray[Any],
+    light: NDArray[Any],
+    derivatives: NDArray[Any],
+    parameters: NDArray[Any],
+    sigmas: NDArray[Any],
+    weight: NDArray[Any],
+    residual: NDArray[Any],
+    normal: NDArray[Any],
+    right: NDArray[Any],
 ) -> None:
     """Normal equations of a Gauss-Newton step in one spaxel's own parameters; all but `right` of it (size,) or (p, p).
 
@@ -219,18 +226,18 @@ def spaxel_equations(
     "boolean[::1], int64, float64[::1], float64[:,::1], float64[:,::1])"
 )
 def improve_groups(
-    data: NDArray,
-    variance: NDArray,
-    first: NDArray,
-    place: NDArray,
-    width: NDArray,
-    intensity: NDArray,
-    blend: NDArray,
-    usable: NDArray,
+    data: NDArray[Any],
+    variance: NDArray[Any],
+    first: NDArray[Any],
+    place: NDArray[Any],
+    width: NDArray[Any],
+    intensity: NDArray[Any],
+    blend: NDArray[Any],
+    usable: NDArray[Any],
     rounds: int,
-    sigmas: NDArray,
-    parameters: NDArray,
-    errors2: NDArray,
+    sigmas: NDArray[Any],
+    parameters: NDArray[Any],
+    errors2: NDArray[Any],
 ) -> None:
     """Gauss-Newton rounds for a group of m lines in n spaxels, its relative intensities held.
 
@@ -275,19 +282,19 @@ def improve_groups(
     "int64[::1], float64[::1], float64[:,::1], float64[:,::1], float64[::1], float64[:,::1])"
 )
 def strength_equations(
-    data: NDArray,
-    variance: NDArray,
-    first: NDArray,
-    place: NDArray,
-    width: NDArray,
-    intensity: NDArray,
-    blend: NDArray,
-    rows: NDArray,
-    sigmas: NDArray,
-    parameters: NDArray,
-    normal: NDArray,
-    right: NDArray,
-    pull: NDArray,
+    data: NDArray[Any],
+    variance: NDArray[Any],
+    first: NDArray[Any],
+    place: NDArray[Any],
+    width: NDArray[Any],
+    intensity: NDArray[Any],
+    blend: NDArray[Any],
+    rows: NDArray[Any],
+    sigmas: NDArray[Any],
+    parameters: NDArray[Any],
+    normal: NDArray[Any],
+    right: NDArray[Any],
+    pull: NDArray[Any],
 ) -> None:
     """What the mean spaxel says about the strengths of the m lines of a group, its own parameters left free.
 
@@ -367,13 +374,13 @@ def strength_equations(
 
 @compiled("void(int64[::1], float64[:,::1], float64[:,::1], float64[::1], int64[::1], float64[:,::1], float64[:,::1])")
 def draw_groups(
-    first: NDArray,
-    place: NDArray,
-    width: NDArray,
-    intensity: NDArray,
-    blend: NDArray,
-    parameters: NDArray,
-    light: NDArray,
+    first: NDArray[Any],
+    place: NDArray[Any],
+    width: NDArray[Any],
+    intensity: NDArray[Any],
+    blend: NDArray[Any],
+    parameters: NDArray[Any],
+    light: NDArray[Any],
 ) -> None:
     """Light of a group without its floor in the windows of n spaxels, as in `improve_groups`: (n, size), written."""
     derivatives = np.empty((parameters.shape[1], light.shape[1]))

@@ -18,7 +18,7 @@ import numba
 
 from sedmd.reduce.numeric.machine_code import Kept
 
-F = TypeVar("F", bound=Callable)
+F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
@@ -72,7 +72,7 @@ def load_all() -> Mapping[str, CodeCache]:
     return places()
 
 
-def _kept(function: Callable, signatures: Sequence[str]) -> Any:
+def _kept(function: Callable[..., Any], signatures: Sequence[str]) -> Any:
     """The function with machine code that is kept; None if none can be kept, or used."""
     name = f"{function.__module__}.{function.__qualname__}"
     _places[name] = CodeCache(folder=None, loaded=False)

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Kept:
         As it is written, not compiled; what it takes from other modules must be there already.
     """
 
-    def __init__(self, folder: Path, function: Callable) -> None:
+    def __init__(self, folder: Path, function: Callable[..., Any]) -> None:
         code = function.__code__
         name = function.__qualname__.replace("<", "").replace(">", "")
         self._folder = folder
@@ -53,7 +54,8 @@ class Kept:
     def whole(self) -> bool:
         """Nothing is kept, or all of it as it was written."""
         try:
-            return self._sums() == json.loads(self._seal.read_text(encoding="utf-8"))
+            found: bool = self._sums() == json.loads(self._seal.read_text(encoding="utf-8"))
+            return found
         except FileNotFoundError:
             return not self._files()
         except (OSError, ValueError):
@@ -101,7 +103,7 @@ class Kept:
         return {path.name: _digest(path.read_bytes()) for path in self._files()} | {"made of": self._made_of}
 
 
-def _made_of(function: Callable, found: dict[str, str]) -> dict[str, str]:
+def _made_of(function: Callable[..., Any], found: dict[str, str]) -> dict[str, str]:
     """All that machine code is made of: the sources of the function and of the loops it calls, and their constants."""
     file, own = function.__code__.co_filename, function.__globals__
     name = f"{file}:{function.__qualname__}"

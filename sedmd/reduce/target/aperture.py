@@ -278,8 +278,8 @@ def enclosed_fraction(
 ) -> FloatArray:
     """Share of a point source's light that `extract_ellipse` finds when the source sits at the aperture's centre.
 
-    What the wings add to the sky annulus is subtracted, as the extraction subtracts it. Dividing by this share turns
-    the flux in the aperture into the flux of the source.
+    What the wings add to the sky annulus is subtracted, as in the extraction. Dividing by this share turns the flux in
+    the aperture into the flux of the source.
 
     Parameters
     ----------
@@ -312,7 +312,8 @@ def enclosed_fraction(
     held = np.sum(share * inside, axis=1)
     if len(around):
         held = held - share.sum(axis=1) * outside.mean(axis=1)
-    return np.interp(np.arange(n_wave), sample, held)
+    made: FloatArray = np.interp(np.arange(n_wave), sample, held)
+    return made
 
 
 def difference(cube_a: Cube, cube_b: Cube, *, exptime_a_s: float, exptime_b_s: float) -> Cube:

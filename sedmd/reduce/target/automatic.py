@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Automatic:
     host : the light around the target in each exposure, where there is any
     found : everything that was found in each exposure, the brightest first
     others : further objects, places in the first exposure [arcsec]
-    concerns : every reason, the gravest first
+    checks : everything that was checked, with its confidence, the gravest first
     snr : median signal-to-noise ratio per bin
     """
 
@@ -71,18 +72,23 @@ class Automatic:
     host: tuple[Host, ...] = ()
     found: tuple[tuple[Source, ...], ...] = ()
     others: tuple[tuple[float, float], ...] = ()
-    concerns: tuple[Concern, ...] = ()
+    checks: tuple[Concern, ...] = ()
     snr: float = 0.0
 
     @property
     def confidence(self) -> float:
         """Probability that this is the target's spectrum and sound, as far as the reasons go; each taken for itself."""
-        return math.prod(concern.confidence for concern in self.concerns) if self.point is not None else 0.0
+        return math.prod(check.confidence for check in self.checks) if self.point is not None else 0.0
+
+    @property
+    def concerns(self) -> tuple[Concern, ...]:
+        """The checks whose confidence is worth mentioning, the gravest first."""
+        return tuple(check for check in self.checks if check.confidence < NO_CONCERN)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Concerns, the gravest first."""
-        return tuple(concern.why for concern in self.concerns if concern.confidence < NO_CONCERN)
+        """The concerns in words, the gravest first."""
+        return tuple(concern.why for concern in self.concerns)
 
     @property
     def quality(self) -> int:
@@ -108,7 +114,7 @@ def extract_target(
     places : expected target positions, equally likely; by default unknown
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
-    concerns : other concerns: about its calibrations, for example
+    concerns : further concerns: its calibrations, say
 
     Raises
     ------
@@ -119,7 +125,7 @@ def extract_target(
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
     ranked = candidates(looks, found, places=places)
     if not ranked:
-        return Automatic(point=None, found=tuple(map(tuple, found)), concerns=(nothing(looks, found),))
+        return Automatic(point=None, found=tuple(map(tuple, found)), checks=(nothing(looks, found),))
     seeing = seeing or Seeing()
     pictures: list[Host] = []
     hosts: list[Host] = []
@@ -158,7 +164,7 @@ def extract_target(
         host=tuple(hosts),
         found=tuple(map(tuple, found)),
         others=tuple(place_of(one) for one in others),
-        concerns=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
+        checks=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
         snr=snr,
     )
 
@@ -266,7 +272,7 @@ def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:
 
 def _beside(
     looks: Sequence[Look], found: Sequence[Sequence[Source]], chosen: Candidate, hosts: Sequence[Host]
-) -> list[tuple[NDArray, ...]]:
+) -> list[tuple[NDArray[Any], ...]]:
     """Images, in each exposure, of the light beside the target that is not its own."""
     places = [place_of(source) for source in chosen.sources]
     # an object seen in one exposure lies in the other where the target's move puts it
@@ -302,7 +308,7 @@ def _beside(
 def _extracted(
     looks: Sequence[Look],
     sources: Sequence[Source],
-    beside: Sequence[tuple[NDArray, ...]],
+    beside: Sequence[tuple[NDArray[Any], ...]],
     gain_b: NDArray[np.floating] | float,
 ) -> PointSpectrum:
     if len(looks) == 1:

@@ -104,7 +104,8 @@ def about_hosts(hosts: Sequence[Host]) -> list[Concern]:
     share = max(abs(host.share) for host in hosts)
     off = float(np.mean([host.separation_arcsec for host in hosts]))
     why = f"host light of {100 * share:.0f} % of the target's, {off:.1f} arcsec away, was modelled"
-    return [Concern(why=why, confidence=1.0 / (1.0 + (share / HALF_SOUND) ** 3) if np.isfinite(share) else 0.0)]
+    confidence = 1.0 / (1.0 + (share / HALF_SOUND) ** 3) if np.isfinite(share) else 0.0
+    return [Concern(why=why, confidence=confidence, modelled=True)]
 
 
 def about_picture(pictures: Sequence[Host]) -> Concern:
@@ -131,7 +132,7 @@ def about_neighbours(chosen: Candidate, found: Sequence[Source], hosts: Sequence
     x, y = place_of(other)
     ratio = other.brightness / target.brightness
     why = f"a neighbour of {100 * ratio:.0f} % of its light at ({x:+.1f}, {y:+.1f}) arcsec was modelled"
-    return [Concern(why=why, confidence=1.0 / (1.0 + light))]
+    return [Concern(why=why, confidence=1.0 / (1.0 + light), modelled=True)]
 
 
 def about_sharpness(source: Source) -> Concern:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +91,8 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
     Notes
     -----
     A matched filter: the image of a source of typical seeing is slid over all spaxels in all bands together, with the
-    sky level of each band free; the best position is then fitted, subtracted, and the search repeated. Spaxels at the
-    rim of the array, which catch part of their light only, are searched last and only if nothing else was found.
+    sky level of each band free; the best place is then fitted, subtracted, and the search repeated. Spaxels at the rim
+    of the array, which catch part of their light only, are searched last and only if nothing else was found.
     """
     flux = bands.flux.copy()
     noise = _sky_noise(flux, bands.variance)
@@ -131,7 +132,7 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
     return sources
 
 
-def _light(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> tuple[NDArray, NDArray]:
+def _light(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Flux density of a source in each band and its error, the level of the sky around it free."""
     near = np.hypot(spaxels.x_arcsec - psf.x_arcsec, spaxels.y_arcsec - psf.y_arcsec) < 7.0
     variance = bands.variance
@@ -141,7 +142,7 @@ def _light(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> tuple[ND
     return strength[:, 0], np.sqrt(covariance[:, 0, 0])
 
 
-def _photon_snr(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray) -> float:
+def _photon_snr(bands: Bands, spaxels: Spaxels, psf: Psf, shape: NDArray[Any]) -> float:
     """Signal-to-noise ratio of a source, all bands together; a star that lights the whole field scatters its scores."""
     amplitude, error = _light(bands, spaxels, psf, shape)
     return float(np.sqrt(np.sum((amplitude / error) ** 2)))
@@ -156,7 +157,7 @@ def without(bands: Bands, spaxels: Spaxels, sources: Iterable[Source]) -> Bands:
     return replace(bands, flux=flux, variance=variance)
 
 
-def _taken_off(flux: NDArray, variance: NDArray, light: NDArray) -> tuple[NDArray, NDArray]:
+def _taken_off(flux: NDArray[Any], variance: NDArray[Any], light: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """What is left under a bright source is the error of its shape, not another source."""
     return flux - light, variance + (0.1 * light) ** 2
 
@@ -189,7 +190,7 @@ def edge_distance(spaxels: Spaxels, x_arcsec: float, y_arcsec: float) -> float:
     return gap if inside else -gap
 
 
-def _sky_noise(flux: NDArray, variance: NDArray) -> NDArray[np.floating]:
+def _sky_noise(flux: NDArray[Any], variance: NDArray[Any]) -> NDArray[np.floating]:
     """Variance of each spaxel in each band, at least what the quiet part of the field really scatters by."""
     noise = variance.copy()
     for band in range(len(flux)):
@@ -247,7 +248,7 @@ class _Filter:
         return np.where(usable, score / _excess(score[usable]), -np.inf)
 
 
-def _excess(score: NDArray) -> float:
+def _excess(score: NDArray[Any]) -> float:
     """By how much the scores of a field scatter more than noise of the given variance would make them.
 
     Errors of flat field and wavelength times the sky are alike in all bands and in neighbouring spaxels; no variance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ LEAST_SIGNIFICANCE = 5.0
 EXTENDED_ARCSEC = 1.0
 #: When a fit has converged: to a thousandth of what a chi-square of 40 decides.
 ENOUGH = {"ftol": 1e-5, "xtol": 1e-4, "gtol": 1e-6}
+#: Parameters of a star: place, FWHM, Moffat exponent, ellipticity; and the size of a step of each in the fits.
+N_STAR, STEPS = 6, (0.3, 0.3, 0.3, 0.5, 0.1, 0.1)
 #: A model of an image is not known better than this share of it.
 SHAPE_ERROR = 0.02
 
@@ -48,7 +51,7 @@ class Host:
     image : Psf, the host's image: an elliptical Moffat profile represents any galaxy blurred by the seeing
     share : host light that an extraction without it would count as the source's, in units of the source's light
     significance, host_significance : of the point source beside the host, and of the host
-    gain : by which the host reduces chi-square of the fit of the point source alone
+    gain : chi-square by which the host improves the fit of the point source alone
     cost : chi-square of both together
     chi2 : the same, reduced
     separation_arcsec : between the two
@@ -117,69 +120,151 @@ def fit_host(
     Variable projection (Golub & Pereyra 1973): strengths and sky levels are linear and solved for at every step. The
     host's width is the seeing and its own in quadrature, so that it is never sharper than a star.
     """
+    problem = _problem(bands, spaxels, psf, about=about, seeing=seeing or Seeing())
+    start = _Start.of(psf, near)
+    alone, both = _fit_alone(problem, start), _fit_both(problem, start)
+    return _host(problem, alone, both)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Problem:
+    """The samples around a source and what is known of a star there.
+
+    Attributes
+    ----------
+    bands : Bands, for wavelengths and refraction
+    part : the spaxels that take part
+    psf : the point source as fitted alone
+    flux, weight, root : (n_bands, n_part), the weight 0 where a sample is not usable, and its square root
+    usable : (n_bands, n_part)
+    sky : (n_bands, n_part, 3) terms of the sky
+    prior, spread : (4,) FWHM, Moffat exponent and ellipticity of a star, and the spread of each
+    """
+
+    bands: Bands
+    part: Spaxels
+    psf: Psf
+    flux: NDArray[Any]
+    usable: NDArray[np.bool_]
+    weight: NDArray[Any]
+    root: NDArray[Any]
+    sky: NDArray[Any]
+    prior: NDArray[Any]
+    spread: NDArray[Any]
+
+    def shape(self, one: Psf) -> NDArray[Any]:
+        """Image in each band, (n_bands, n_part)."""
+        return image(one, self.part, self.bands.wavelength, self.bands.east, self.bands.north)
+
+    def design(self, *shapes: NDArray[Any]) -> NDArray[Any]:
+        """Terms of the linear part: images, then sky."""
+        return _design(self.sky, *shapes)
+
+    def star_of(self, p: NDArray[Any]) -> Psf:
+        """The point source of a vector of parameters."""
+        names = ("x_arcsec", "y_arcsec", "fwhm_arcsec", *STAR)
+        return replace(self.psf, **{name: float(value) for name, value in zip(names, p, strict=False)})
+
+    def host_of(self, p: NDArray[Any]) -> Psf:
+        """The host of a vector of parameters; its width is the star's and its own in quadrature."""
+        x, y, own, e1, e2, wings = (float(v) for v in p[N_STAR:])
+        width = float(np.hypot(p[2], own))
+        return replace(self.psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=width, beta=wings, e1=e1, e2=e2)
+
+    def misfit(self, p: NDArray[Any]) -> NDArray[Any]:
+        """Residuals of star, or of star and host, in units of the noise, and what departs from the known shape."""
+        design = self.design(self.shape(self.star_of(p)), *([self.shape(self.host_of(p))] if len(p) > N_STAR else []))
+        solution, _ = solve_rows(design, self.flux, self.weight)
+        residual = (self.flux - np.einsum("bsi,bi->bs", design, solution)) * self.root
+        return np.append(np.clip(residual, -8.0, 8.0).ravel(), (p[2:N_STAR] - self.prior) / self.spread)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """Where the fits begin: the star's parameters, and the place of the host."""
+
+    star: list[float]
+    host: tuple[float, float]
+
+    @classmethod
+    def of(cls, psf: Psf, near: tuple[float, float] | None) -> Self:
+        place = psf.x_arcsec, psf.y_arcsec
+        width = float(np.clip(psf.fwhm_arcsec, 1.0, 3.2))
+        return cls(star=[*place, width, 3.2, 0.0, 0.0], host=place if near is None else near)
+
+    @property
+    def bounds(self) -> tuple[list[float], list[float]]:
+        """Of the star's parameters."""
+        x, y = self.star[:2]
+        return [x - 2.5, y - 2.5, 0.8, 1.8, -0.5, -0.5], [x + 2.5, y + 2.5, 3.6, 6.0, 0.5, 0.5]
+
+
+def _problem(
+    bands: Bands, spaxels: Spaxels, psf: Psf, *, about: tuple[float, float] | None, seeing: Seeing
+) -> _Problem:
+    """The samples that take part, weighted by noise and by how well a model of an image can be known."""
     middle = (psf.x_arcsec, psf.y_arcsec) if about is None else about
     around = np.hypot(spaxels.x_arcsec - middle[0], spaxels.y_arcsec - middle[1]) < RADIUS_ARCSEC
     part = spaxels.part(around)
     flux, variance = bands.flux[:, around], bands.variance[:, around]
     usable = np.isfinite(variance) & (variance > 0)
-
-    def shape(one: Psf) -> NDArray:
-        return image(one, part, bands.wavelength, bands.east, bands.north)
-
     sky = sky_terms(part, psf, len(flux))
-
-    def design_of(*shapes: NDArray) -> NDArray:
-        return np.concatenate([*(one[..., None] for one in shapes), sky], axis=-1)
-
+    alone = image(psf, part, bands.wavelength, bands.east, bands.north)
     noise = np.where(usable, variance, 1.0)
-    strength, _ = solve_rows(design_of(shape(psf)), flux, np.where(usable, 1.0 / noise, 0.0))
-    allowed = noise + (SHAPE_ERROR * strength[:, :1] * shape(psf)) ** 2
-    weight = np.where(usable, 1.0 / allowed, 0.0)
-    root = np.sqrt(weight)
-
-    start = [psf.x_arcsec, psf.y_arcsec, float(np.clip(psf.fwhm_arcsec, 1.0, 3.2)), 3.2, 0.0, 0.0]
-    count = len(start)
-    seeing = seeing or Seeing()
+    strength, _ = solve_rows(_design(sky, alone), flux, np.where(usable, 1.0 / noise, 0.0))
+    allowed = noise + (SHAPE_ERROR * strength[:, :1] * alone) ** 2
     known = {"fwhm_arcsec": (seeing.fwhm_arcsec, seeing.spread_arcsec), **STAR}
     prior, spread = (np.array(one) for one in zip(*known.values(), strict=True))
+    weight = np.where(usable, 1.0 / allowed, 0.0)
+    return _Problem(
+        bands=bands,
+        part=part,
+        psf=psf,
+        flux=flux,
+        usable=usable,
+        weight=weight,
+        root=np.sqrt(weight),
+        sky=sky,
+        prior=prior,
+        spread=spread,
+    )
 
-    def star_of(p: NDArray) -> Psf:
-        names = ("x_arcsec", "y_arcsec", *known)
-        return replace(psf, **{name: float(value) for name, value in zip(names, p, strict=False)})
 
-    def host_of(p: NDArray) -> Psf:
-        x, y, own, e1, e2, wings = (float(v) for v in p[count:])
-        return replace(psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=float(np.hypot(p[2], own)), beta=wings, e1=e1, e2=e2)
+def _design(sky: NDArray[Any], *shapes: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([*(one[..., None] for one in shapes), sky], axis=-1)
 
-    def misfit(p: NDArray) -> NDArray:
-        design = design_of(shape(star_of(p)), *([shape(host_of(p))] if len(p) > count else []))
-        solution, _ = solve_rows(design, flux, weight)
-        residual = (flux - np.einsum("bsi,bi->bs", design, solution)) * root
-        return np.append(np.clip(residual, -8.0, 8.0).ravel(), (p[2:count] - prior) / spread)
 
-    x, y = start[:2]
-    low, high = [x - 2.5, y - 2.5, 0.8, 1.8, -0.5, -0.5], [x + 2.5, y + 2.5, 3.6, 6.0, 0.5, 0.5]
-    step = [0.3, 0.3, 0.3, 0.5, 0.1, 0.1]
-    # alone, it may be a galaxy and as wide as one
-    alone = least_squares(misfit, start, bounds=(low, [*high[:2], WIDEST_ARCSEC, *high[3:]]), x_scale=step, **ENOUGH)
-    hx, hy = (x, y) if near is None else near
+def _fit_alone(problem: _Problem, start: _Start) -> OptimizeResult:
+    """One source only: it may be a galaxy, and as wide as one."""
+    low, high = start.bounds
+    bounds = (low, [*high[:2], WIDEST_ARCSEC, *high[3:]])
+    return least_squares(problem.misfit, start.star, bounds=bounds, x_scale=STEPS, **ENOUGH)
+
+
+def _fit_both(problem: _Problem, start: _Start) -> OptimizeResult:
+    """Star and host: not from where the star went alone, but from between itself and its host."""
+    (low, high), (x, y), (hx, hy) = start.bounds, start.star[:2], start.host
     least = LEAST_WIDTH_ARCSEC if np.hypot(hx - x, hy - y) < ON_THE_STAR_ARCSEC else 0.0
-    both = least_squares(
-        misfit,
-        # not from where the star went alone: between itself and its host
-        [*start, hx + 0.1, hy + 0.1, 2.5, 0.0, 0.0, 2.5],
+    return least_squares(
+        problem.misfit,
+        [*start.star, hx + 0.1, hy + 0.1, 2.5, 0.0, 0.0, 2.5],
         bounds=([*low, hx - 4.0, hy - 4.0, least, -0.9, -0.9, 1.4], [*high, hx + 4.0, hy + 4.0, 12.0, 0.9, 0.9, 5.0]),
-        x_scale=[*step, 0.5, 0.5, 1.0, 0.2, 0.2, 0.5],
+        x_scale=[*STEPS, 0.5, 0.5, 1.0, 0.2, 0.2, 0.5],
         max_nfev=60,
         **ENOUGH,
     )
-    star, host = star_of(both.x), host_of(both.x)
-    star_shape, host_shape = shape(star), shape(host)
-    solution, covariance = solve_rows(design_of(star_shape, host_shape), flux, weight)
-    chi2 = 2 * both.cost / max(int(usable.sum()) - 12 - 5 * len(flux), 1)
-    freedom = max(int(usable.sum()) - count - 4 * len(flux), 1)
+
+
+def _host(problem: _Problem, alone: OptimizeResult, both: OptimizeResult) -> Host:
+    """What the two fits tell of star and host."""
+    usable, n_bands = problem.usable, len(problem.flux)
+    star, host = problem.star_of(both.x), problem.host_of(both.x)
+    star_shape, host_shape = problem.shape(star), problem.shape(host)
+    solution, covariance = solve_rows(problem.design(star_shape, host_shape), problem.flux, problem.weight)
+    chi2 = 2 * both.cost / max(int(usable.sum()) - 12 - 5 * n_bands, 1)
+    freedom = max(int(usable.sum()) - N_STAR - 4 * n_bands, 1)
     return Host(
-        alone=_shape(alone, prior, spread, max(2 * alone.cost / freedom, 1.0)),
+        alone=_shape(alone, problem.prior, problem.spread, max(2 * alone.cost / freedom, 1.0)),
         star=star,
         image=host,
         share=_share(star_shape, host_shape, solution, usable),
@@ -191,7 +276,7 @@ def fit_host(
     )
 
 
-def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) -> Shape:
+def _shape(fit: OptimizeResult, prior: NDArray[Any], spread: NDArray[Any], chi2: float) -> Shape:
     """What the data say of the shape: the fit without what was known before it."""
     precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
     own = precision - 1.0 / spread**2
@@ -202,17 +287,17 @@ def _shape(fit: OptimizeResult, prior: NDArray, spread: NDArray, chi2: float) ->
     return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
 
 
-def _significance(amplitude: NDArray, variance: NDArray) -> float:
-    """Of all bands together; each contributes, and a negative one reduces it."""
+def _significance(amplitude: NDArray[Any], variance: NDArray[Any]) -> float:
+    """Of all bands together; each tells for itself, and what is negative lowers it."""
     snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
     return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
 
 
-def _share(star: NDArray, host: NDArray, solution: NDArray, usable: NDArray) -> float:
+def _share(star: NDArray[Any], host: NDArray[Any], solution: NDArray[Any], usable: NDArray[Any]) -> float:
     """What a fit of star and sky alone would take of the host, in units of the star, mean over the bands."""
     count = np.maximum(usable.sum(axis=1, keepdims=True), 1)
 
-    def without_sky(shape: NDArray) -> NDArray:
+    def without_sky(shape: NDArray[Any]) -> NDArray[Any]:
         level = np.where(usable, shape, 0.0).sum(axis=1, keepdims=True) / count
         return np.where(usable, shape - level, 0.0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,13 @@ def image(
 
 
 def _image(
-    psf: Psf, spaxels: Spaxels, corners: NDArray, area: float, wavelength: NDArray, east: NDArray, north: NDArray
+    psf: Psf,
+    spaxels: Spaxels,
+    corners: NDArray[Any],
+    area: float,
+    wavelength: NDArray[Any],
+    east: NDArray[Any],
+    north: NDArray[Any],
 ) -> NDArray[np.floating]:
     points = np.concatenate([[[0.0, 0.0]], np.sqrt(14) / 5 * corners])
     weights = np.array([258.0] + [125.0] * 6) / 1008
@@ -100,7 +107,8 @@ def _image(
         x, y = dx + px, dy + py
         r2 = (c - s * u1) * x * x + (c + s * u1) * y * y - 2 * s * u2 * x * y
         total += w * (1 + r2 / alpha[:, None] ** 2) ** -psf.beta
-    return total * (area * (psf.beta - 1) / np.pi / alpha[:, None] ** 2)
+    found: NDArray[np.floating] = total * (area * (psf.beta - 1) / np.pi / alpha[:, None] ** 2)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +159,10 @@ def condense(cube: Cube, refraction: Refraction, edges: NDArray[np.floating]) ->
     return Bands(wavelength=columns[0], flux=columns[1], variance=columns[2], east=columns[3], north=columns[4])
 
 
-def masked_median(values: NDArray, good: NDArray, axis: int) -> NDArray[np.floating]:
+def masked_median(values: NDArray[Any], good: NDArray[Any], axis: int) -> NDArray[np.floating]:
     """Median of the good values along an axis; 0 where there is none."""
-    return np.ma.median(np.ma.masked_array(values, ~good), axis=axis).filled(0.0)
+    found: NDArray[np.floating] = np.ma.median(np.ma.masked_array(values, ~good), axis=axis).filled(0.0)
+    return found
 
 
 def fit_psf(
@@ -207,7 +216,7 @@ def fit_psf(
 
     sky = sky_terms(part, start, len(flux))
 
-    def fitted(p: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    def fitted(p: NDArray[Any], weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """The source's light, and what is left when sky and source are subtracted."""
         psf = replace(start, **dict(zip(names, (float(v) for v in p), strict=True)))
         shape = _image(psf, part, corners, area, bands.wavelength, bands.east, bands.north)
@@ -215,7 +224,7 @@ def fit_psf(
         strength, _ = solve_rows(design, flux, weight)
         return strength[:, :1] * shape, flux - np.einsum("wsi,wi->ws", design, strength)
 
-    def misfit(p: NDArray) -> NDArray:
+    def misfit(p: NDArray[Any]) -> NDArray[Any]:
         return (fitted(p, weight)[1] * np.sqrt(weight)).ravel()
 
     p = np.array([getattr(start, n) for n in names])
@@ -344,7 +353,7 @@ def sky_terms(spaxels: Spaxels, psf: Psf, n_wave: int) -> NDArray[np.floating]:
     return np.broadcast_to(np.stack([ones, dx, dy], axis=-1), (n_wave, len(ones), 3))
 
 
-def solve_rows(design: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+def solve_rows(design: NDArray[Any], flux: NDArray[Any], weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Weighted linear least squares, row by row.
 
     Parameters
@@ -366,7 +375,7 @@ def solve_rows(design: NDArray, flux: NDArray, weight: NDArray) -> tuple[NDArray
     return np.einsum("wij,wj->wi", inverse, np.einsum("wsi,ws->wi", weighted, flux)), inverse
 
 
-def variance_law(flux: NDArray, variance: NDArray, good: NDArray) -> NDArray[np.floating]:
+def variance_law(flux: NDArray[Any], variance: NDArray[Any], good: NDArray[Any]) -> NDArray[np.floating]:
     """Variance that the light of a model should have: a straight line against flux over the spaxels of each wavelength.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Which object of a field is the target, and the confidence: from its expected position and the other objects."""
+"""Which object of a field is the target, with which confidence: from where it should be and what else is there."""
 
 from __future__ import annotations
 
@@ -64,10 +64,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """A reason for or against: in words, and the probability that all is well as far as it goes."""
+    """A reason for or against: in words, and the probability that all is well as far as it goes.
+
+    `modelled`: it is light beside the target that was fitted with it, so that it says nothing of an aperture.
+    """
 
     why: str
     confidence: float
+    modelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +157,8 @@ def _in_the_wings(source: Source, other: Source) -> bool:
 
 def unrelated(rate: float) -> float:
     """Density of unrelated objects at least as bright as this [1 / arcsec**2]; rate in electron / (s Angstrom)."""
-    return UNRELATED * min(max(rate / FAINT_RATE, 1.0), BRIGHTEST) ** -RARER
+    found: float = UNRELATED * min(max(rate / FAINT_RATE, 1.0), BRIGHTEST) ** -RARER
+    return found
 
 
 def likeness(

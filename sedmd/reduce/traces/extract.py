@@ -11,6 +11,7 @@ Frames lie here with their columns first, ``(n_x, n_y)``, see `sedmd.reduce.loop
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ class Extracted:
         return self.bad_fraction > MAX_BAD_SHARE
 
 
-def columns_first(image: NDArray) -> NDArray:
+def columns_first(image: NDArray[Any]) -> NDArray[Any]:
     """A frame (n_y, n_x) as (n_x, n_y), or back; float64 becomes float32."""
     kind = np.float32 if image.dtype.kind == "f" else image.dtype
     turned = np.empty(image.shape[::-1], kind)

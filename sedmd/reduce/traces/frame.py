@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +164,12 @@ def scan_shift(
 
 
 def _shift_step(
-    samples: Samples, profile: Profile, flux: NDArray, residual: NDArray, weight: NDArray, outliers: NDArray[np.bool_]
+    samples: Samples,
+    profile: Profile,
+    flux: NDArray[Any],
+    residual: NDArray[Any],
+    weight: NDArray[Any],
+    outliers: NDArray[np.bool_],
 ) -> tuple[float, float]:
     """Common shift that the residuals ask for, and its error, by the slope of the profile."""
     column, start = samples.columns()

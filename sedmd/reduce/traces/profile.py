@@ -8,6 +8,7 @@ and is then replaced by what the dome frame shows, wings included.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Profile:
 
     @property
     def t_max(self) -> float:
-        """Largest |t| of the table."""
+        """Largest distance in the table."""
         return self.step * (self.value.size - 1) / 2
 
     @property
@@ -76,9 +77,12 @@ class Profile:
         """Derivative of the share with respect to the width sigma."""
         return self._look_up(self.stretch_table[:-1], dy, sigma) / sigma**2
 
-    def _look_up(self, table: NDArray, dy: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _look_up(
+        self, table: NDArray[Any], dy: NDArray[np.floating], sigma: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
         """Linear interpolation in the table, zero outside."""
-        return np.interp(dy / sigma, self.t, table, left=0.0, right=0.0)
+        found: NDArray[np.floating] = np.interp(dy / sigma, self.t, table, left=0.0, right=0.0)
+        return found
 
 
 def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: float = 0.75) -> Profile:

@@ -8,6 +8,7 @@ spectrum has one hump: it fades towards both ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,10 +95,10 @@ def find_chains(
     """
     response, noise = ridge_filter(image)
     threshold = np.maximum(significance * np.hypot(noise, 0.35 * read_noise), contrast * np.percentile(response, 99))
-    xs: list[NDArray] = []
-    ys: list[NDArray] = []
-    hs: list[NDArray] = []
-    cs: list[NDArray] = []
+    xs: list[NDArray[Any]] = []
+    ys: list[NDArray[Any]] = []
+    hs: list[NDArray[Any]] = []
+    cs: list[NDArray[Any]] = []
     open_y, open_chain, open_age = np.empty(0), np.empty(0, int), np.empty(0, int)
     n_chains = 0
     for x in range(0, image.shape[1], step_px):
@@ -144,7 +145,7 @@ def _nearest(sorted_values: NDArray[np.floating], wanted: NDArray[np.floating]) 
     return np.where(np.abs(wanted - sorted_values[left]) <= np.abs(sorted_values[right] - wanted), left, right)
 
 
-def _collect(xs: list, ys: list, hs: list, cs: list, min_length_px: int) -> Chains:
+def _collect(xs: list[Any], ys: list[Any], hs: list[Any], cs: list[Any], min_length_px: int) -> Chains:
     """Sort the points by chain and column, part the chains at their valleys and drop the short ones."""
     x, y, h, numbers = (np.concatenate(a) if a else np.empty(0) for a in (xs, ys, hs, cs))
     order = np.lexsort((x, numbers))

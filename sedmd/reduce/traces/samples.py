@@ -7,6 +7,7 @@ then by row, so that samples whose profiles overlap are neighbours in the arrays
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ class Samples:
 
     def rows(self, half_height: int) -> NDArray[np.int64]:
         """Rows of the (2 half_height + 1) pixels around each sample: (n, 2 half_height + 1) int, may leave the chip."""
-        return np.rint(self.y).astype(np.int64)[:, None] + np.arange(-half_height, half_height + 1)
+        found: NDArray[np.int64] = np.rint(self.y).astype(np.int64)[:, None] + np.arange(-half_height, half_height + 1)
+        return found
 
     def pixels(self, half_height: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Flat pixel index of those rows (clipped to the chip) and whether the pixel is on the chip."""
@@ -84,7 +86,7 @@ class Samples:
         return Samples(trace=self.trace, x=self.x, y=self.y + dy_px, sigma=self.sigma, shape=self.shape)
 
 
-def polynomial(coefficients: NDArray[np.floating], trace: NDArray[np.integer], u: NDArray[np.floating]) -> NDArray:
+def polynomial(coefficients: NDArray[np.floating], trace: NDArray[np.integer], u: NDArray[np.floating]) -> NDArray[Any]:
     """Evaluate one polynomial per trace at scattered points by Horner's rule.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +75,14 @@ class Traces:
             else own.with_unnamed(replace(self.beside, width=self.width).samples(shape, every))
         )
 
-    def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray:
+    def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[Any]:
         """Width of the core at points of the traces: (n_points,) pixel."""
         along = (x - self.centre[trace]) / 100.0
         value = field_value(x, y, self.width_order, self.width[:-2])
         value += (self.width[-2] + self.width[-1] * along) * along
         return np.clip(value, 0.5, 6.0, out=value)
 
-    def select(self, keep: NDArray) -> Traces:
+    def select(self, keep: NDArray[Any]) -> Traces:
         """The traces of a boolean or index selection."""
         return replace(
             self,
@@ -169,8 +170,9 @@ def _from_chains(chains: Chains) -> Traces:
     )
 
 
-def _rows(y_coeff: NDArray, trace: NDArray, u: NDArray) -> NDArray:
-    return y_coeff[trace, 0] + u * (y_coeff[trace, 1] + u * y_coeff[trace, 2])
+def _rows(y_coeff: NDArray[Any], trace: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
+    found: NDArray[Any] = y_coeff[trace, 0] + u * (y_coeff[trace, 1] + u * y_coeff[trace, 2])
+    return found
 
 
 def solve_traces(
@@ -214,7 +216,7 @@ def solve_traces(
     return y_coeff + np.linalg.solve(normal, right[..., None])[..., 0]
 
 
-def _width_terms(traces: Traces, trace: NDArray, x: NDArray, y: NDArray) -> NDArray:
+def _width_terms(traces: Traces, trace: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Design matrix of the width: smooth over the detector plus a parabola along the trace."""
     along = (x - traces.centre[trace]) / 100.0
     return np.concatenate([terms(x, y, traces.width_order), along[:, None], along[:, None] ** 2], axis=1)
@@ -298,7 +300,7 @@ def refine_traces(
     return replace(traces.select(own), beside=None if own.all() else traces.select(~own)), chi2
 
 
-def _used_columns(data: NDArray, read_noise: float, used: NDArray[np.integer]) -> _Frame:
+def _used_columns(data: NDArray[Any], read_noise: float, used: NDArray[np.integer]) -> _Frame:
     """The columns that are used of a frame; pixels that are not finite are no good."""
     part = np.ascontiguousarray(data[:, used].T, np.float32)
     good = np.isfinite(part)
@@ -306,7 +308,7 @@ def _used_columns(data: NDArray, read_noise: float, used: NDArray[np.integer]) -
 
 
 def _misfit(
-    frame: _Frame, *, samples: Samples, profile: Profile, gap: NDArray, used: NDArray[np.integer], n_x: int
+    frame: _Frame, *, samples: Samples, profile: Profile, gap: NDArray[Any], used: NDArray[np.integer], n_x: int
 ) -> tuple[_Misfit, _Frame]:
     """Fluxes and pulls of one frame under the present traces, and the frame with its background improved."""
     good, noise = frame.good, frame.read_noise**2
@@ -327,10 +329,11 @@ def _misfit(
     return _Misfit(flux, pulls, left, fitted.peak), replace(frame, background=frame.background + update)
 
 
-def _floor_error(flux: NDArray, floor: float = 0.1) -> NDArray[np.floating]:
-    """Least error of a sample: grows where a sample is faint among bright neighbours."""
+def _floor_error(flux: NDArray[Any], floor: float = 0.1) -> NDArray[np.floating]:
+    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours."""
     typical = np.percentile(flux, 75) + 1e-9
-    return floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
+    found: NDArray[np.floating] = floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
+    return found
 
 
 def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> Traces:

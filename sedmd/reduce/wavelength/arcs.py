@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ def straighten(traces: Traces, image: NDArray[np.floating], half_height: int = 2
     return total
 
 
-def align(spectra: NDArray[np.floating], x: NDArray, y: NDArray, reference: int) -> Alignment:
+def align(spectra: NDArray[np.floating], x: NDArray[Any], y: NDArray[Any], reference: int) -> Alignment:
     """Shift, stretch and bend that bring the arc spectra of a reference trace onto those of every trace.
 
     Parameters
@@ -138,11 +139,12 @@ def lines_of(spectra: NDArray[np.floating]) -> NDArray[np.floating]:
     """What is sharp in arc spectra (..., n_column): continua and scattered light off, the strong lines held down."""
     flat = np.nan_to_num(spectra)
     floor = ndimage.uniform_filter1d(ndimage.minimum_filter1d(flat, FLOOR_COLUMNS, axis=-1), FLOOR_COLUMNS, axis=-1)
-    return np.sqrt(np.maximum(flat - floor, 0.0))
+    found: NDArray[np.floating] = np.sqrt(np.maximum(flat - floor, 0.0))
+    return found
 
 
 def _search(
-    transform: NDArray, template: NDArray[np.floating], trials: Sequence[tuple[float, NDArray[np.bool_]]]
+    transform: NDArray[Any], template: NDArray[np.floating], trials: Sequence[tuple[float, NDArray[np.bool_]]]
 ) -> Alignment:
     """Best shift and stretch by correlation: each stretch of the template is tried on its own selection of traces.
 
@@ -162,7 +164,9 @@ def _search(
     return Alignment(shift=shift, stretch=stretch, bend=np.zeros(n_trace), likeness=best)
 
 
-def _best_trial(transform: NDArray, turned: NDArray, stretches: NDArray, chosen: NDArray) -> NDArray[np.floating]:
+def _best_trial(
+    transform: NDArray[Any], turned: NDArray[Any], stretches: NDArray[Any], chosen: NDArray[Any]
+) -> NDArray[np.floating]:
     """Highest correlation of each of some traces, with its shift and stretch: (3, n)."""
     n_trace = transform.shape[1]
     best = np.vstack([np.full(n_trace, -np.inf), np.zeros(n_trace), np.ones(n_trace)])
@@ -276,7 +280,10 @@ def identify(
 def _expected_power(table: Lines) -> NDArray[np.floating]:
     """Square root of the expected brightness of lines, less for those at the ends, where the efficiency falls."""
     power = np.sqrt(table.intensity / table.intensity.max())
-    return np.where((table.wavelength > SURE_RANGE[0]) & (table.wavelength < SURE_RANGE[1]), power, 0.3 * power)
+    found: NDArray[np.floating] = np.where(
+        (table.wavelength > SURE_RANGE[0]) & (table.wavelength < SURE_RANGE[1]), power, 0.3 * power
+    )
+    return found
 
 
 def _combs(published: NDArray[np.floating], power: NDArray[np.floating]) -> NDArray[np.complexfloating]:
@@ -321,7 +328,8 @@ def _scan(
 
 def _places(p: NDArray[np.floating], c: NDArray[np.floating]) -> NDArray[np.floating]:
     """Columns of the published columns c."""
-    return p[0] + p[1] * c + p[2] * (c / 100) ** 2 + p[3] * (c / 100) ** 3
+    found: NDArray[np.floating] = p[0] + p[1] * c + p[2] * (c / 100) ** 2 + p[3] * (c / 100) ** 3
+    return found
 
 
 def _polish(
@@ -338,7 +346,7 @@ def _polish(
 
         smooth = {lamp: s / s.max() for lamp, s in smooth.items()}
 
-        def misfit(p: NDArray, smooth: dict = smooth) -> NDArray:
+        def misfit(p: NDArray[Any], smooth: dict[str, NDArray[Any]] = smooth) -> NDArray[Any]:
             return np.concatenate(
                 [
                     power[k] * (1.0 - np.interp(_places(p, c), u, smooth[k], left=0, right=0))
@@ -346,7 +354,7 @@ def _polish(
                 ]
             )
 
-        def slopes(p: NDArray, smooth: dict = smooth) -> NDArray:
+        def slopes(p: NDArray[Any], smooth: dict[str, NDArray[Any]] = smooth) -> NDArray[Any]:
             rows = []
             for k, c in published.items():
                 base = np.floor(_places(p, c)).astype(int) - u[0]
@@ -360,7 +368,7 @@ def _polish(
     return start
 
 
-def _correlation(p: NDArray, observed: NDArray, published: NDArray, power: NDArray) -> float:
+def _correlation(p: NDArray[Any], observed: NDArray[Any], published: NDArray[Any], power: NDArray[Any]) -> float:
     """Correlation of one lamp's spectrum with its lines where the parameters put them."""
     u = np.arange(observed.size) - observed.size // 2
     comb = _comb(_places(p, published), power, u, 1.5)
@@ -385,12 +393,16 @@ def peak_sigma(spectrum: NDArray[np.floating]) -> float:
     return float(np.clip(min(widths) * 2 / 2.3548, 0.7, 3.0)) if widths else 1.3
 
 
-def _compressed(spectrum: NDArray) -> NDArray[np.floating]:
+def _compressed(spectrum: NDArray[Any]) -> NDArray[np.floating]:
     """The lines of a mean arc spectrum, unit norm."""
     up = lines_of(spectrum)
-    return up / (np.sqrt((up**2).sum()) + 1e-9)
+    found: NDArray[np.floating] = up / (np.sqrt((up**2).sum()) + 1e-9)
+    return found
 
 
-def _comb(place: NDArray, power: NDArray, u: NDArray, width: float) -> NDArray[np.floating]:
+def _comb(place: NDArray[Any], power: NDArray[Any], u: NDArray[Any], width: float) -> NDArray[np.floating]:
     """Gaussians of the given width at the given columns."""
-    return (power[:, None] * np.exp(-0.5 * ((u[None, :] - place[:, None]) / width) ** 2)).sum(axis=0)
+    found: NDArray[np.floating] = (power[:, None] * np.exp(-0.5 * ((u[None, :] - place[:, None]) / width) ** 2)).sum(
+        axis=0
+    )
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import Legendre, Polynomial
@@ -62,7 +63,7 @@ class Fitted:
     left_out_error: NDArray[np.floating]
 
 
-def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArray, row: NDArray) -> Fitted:
+def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArray[Any], row: NDArray[Any]) -> Fitted:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
     Every group has one offset common to the field, held by its uncertainty: so a blend with a wrong wavelength,
@@ -145,7 +146,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
 
 
 def _normal_equations(
-    weight: NDArray, target: NDArray, basis: Sequence[NDArray], bend: NDArray
+    weight: NDArray[Any], target: NDArray[Any], basis: Sequence[NDArray[Any]], bend: NDArray[Any]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Normal equations of the field model: matrix and right-hand side for the field's terms, then the group offsets.
 
@@ -180,7 +181,9 @@ def _normal_equations(
     return normal, right
 
 
-def _refine(coeff: NDArray, xi: NDArray, residual: NDArray, weight: NDArray) -> NDArray[np.floating]:
+def _refine(
+    coeff: NDArray[Any], xi: NDArray[Any], residual: NDArray[Any], weight: NDArray[Any]
+) -> NDArray[np.floating]:
     """Per-spaxel shift, stretch and bend from what the field model leaves, shrunk by what their scatter justifies."""
     k = 3 if coeff.shape[1] > 2 else 2
     powers = np.stack([xi**i for i in range(k)], axis=-1)

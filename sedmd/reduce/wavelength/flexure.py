@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +160,7 @@ def find_far_shift(
 
 
 def _binned(
-    u: NDArray, flux: NDArray, step: float
+    u: NDArray[Any], flux: NDArray[Any], step: float
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
     """Clipped mean of all spaxels' samples in fine bins of the distance from the feature: place, mean, error."""
     low = np.floor(u.min() / step)
@@ -181,8 +182,8 @@ def _binned(
 
 def _fit_feature(
     feature: SkyFeature,
-    profile: tuple[NDArray, NDArray, NDArray],
-    lines_u: NDArray,
+    profile: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    lines_u: NDArray[Any],
     width: float,
     reach_px: float,
 ) -> FeatureShift | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Lattice:
     angle_deg: float
 
 
-def find_basis(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
+def find_basis(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The two lattice steps, the first the one nearest to +x, the second 60 degrees further towards +y.
 
     Parameters
@@ -60,7 +61,7 @@ def find_basis(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArra
     vectors = (points[index[:, 1:]] - points[near][:, None]).reshape(-1, 2)
     # Fold opposite directions together, then follow the densest cluster.
     vectors = np.where((vectors[:, :1] < 0) | ((vectors[:, :1] == 0) & (vectors[:, 1:] < 0)), -vectors, vectors)
-    steps: list[NDArray] = []
+    steps: list[NDArray[Any]] = []
     left = vectors
     for _ in range(3):
         if len(left) < 10:
@@ -143,7 +144,7 @@ def find_lattice(x: NDArray[np.floating], y: NDArray[np.floating]) -> Lattice:
     )
 
 
-def lattice_terms(node: NDArray, order: int) -> NDArray[np.floating]:
+def lattice_terms(node: NDArray[Any], order: int) -> NDArray[np.floating]:
     """Powers of q and r up to total degree `order`: 1, q, r, then the higher ones."""
     q, r = node[:, 0], node[:, 1]
     columns = [np.ones_like(q), q, r]
@@ -152,13 +153,13 @@ def lattice_terms(node: NDArray, order: int) -> NDArray[np.floating]:
     return np.column_stack(columns)
 
 
-def _invert(points: NDArray, model: NDArray, order: int) -> NDArray[np.floating]:
+def _invert(points: NDArray[Any], model: NDArray[Any], order: int) -> NDArray[np.floating]:
     """Fractional (q, r) of detector positions under the distorted lattice (Newton with the linear part)."""
     inverse = np.linalg.inv(model[1:3])
     node = (np.nan_to_num(points) - model[0]) @ inverse
     for _ in range(12):
         node = node + np.clip((np.nan_to_num(points) - lattice_terms(node, order) @ model) @ inverse, -3, 3)
-    return node
+    return np.asarray(node)
 
 
 def sky_positions(
@@ -189,7 +190,7 @@ def sky_positions(
     return sky[:, 0], sky[:, 1]
 
 
-def node_at(lattice: Lattice, x: NDArray, y: NDArray, where: tuple[float, float]) -> tuple[float, float]:
+def node_at(lattice: Lattice, x: NDArray[Any], y: NDArray[Any], where: tuple[float, float]) -> tuple[float, float]:
     """Fractional (q, r) of a detector position, from the spaxels around it."""
     use = np.flatnonzero(lattice.on_lattice)
     near = use[np.argsort(np.hypot(x[use] - where[0], y[use] - where[1]))[:30]]

@@ -7,6 +7,7 @@ taken for scattered light and subtracted from its neighbours.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def _empty_nodes(node: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _predicted(
-    node: NDArray, x_ref: NDArray, y_ref: NDArray, added: NDArray
+    node: NDArray[Any], x_ref: NDArray[Any], y_ref: NDArray[Any], added: NDArray[Any]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Where the reference wavelength of other nodes falls: the smooth lattice, and what its nearest spaxels are off."""
     design, points = lattice_terms(node, 3), np.column_stack([x_ref, y_ref])
@@ -92,7 +93,12 @@ def _predicted(
 
 
 def _coefficients(
-    solution: WavelengthSolution, xi_ref: float, x_ref: NDArray, y_ref: NDArray, x: NDArray, y: NDArray
+    solution: WavelengthSolution,
+    xi_ref: float,
+    x_ref: NDArray[Any],
+    y_ref: NDArray[Any],
+    x: NDArray[Any],
+    y: NDArray[Any],
 ) -> NDArray[np.floating]:
     """Column as powers of xi: the dispersion of the field, and the shift that puts the reference wavelength at `x`."""
     higher = np.column_stack([fit_field(x_ref, y_ref, c, order=3)(x, y) for c in solution.coeff[:, 1:].T])
@@ -101,11 +107,11 @@ def _coefficients(
 
 def _drawn(
     traces: Traces,
-    x_ref: NDArray,
-    y_ref: NDArray,
-    x: NDArray,
-    y: NDArray,
-    ends: NDArray,
+    x_ref: NDArray[Any],
+    y_ref: NDArray[Any],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    ends: NDArray[Any],
     shape: tuple[int, int],
 ) -> Traces:
     """Traces through (x, y) with the slope and curvature of the field, between `ends` (m, 2) as far as on the chip."""

@@ -8,6 +8,7 @@ reported as an uncertainty of the group's position.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +217,7 @@ def fit_group(
     )
 
 
-def _windows(place: NDArray, n_column: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _windows(place: NDArray[Any], n_column: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Columns (n, size) about the lines of each spaxel, and whether they all exist (n,)."""
     low = np.floor(np.nan_to_num(place.min(axis=1), nan=-1e6)).astype(int) - MARGIN
     size = int(np.ceil(np.nanmax(place.max(axis=1) - place.min(axis=1)))) + 2 * MARGIN + 2
@@ -225,13 +226,13 @@ def _windows(place: NDArray, n_column: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def _strength_step(
-    lines: tuple[NDArray, NDArray, NDArray, NDArray, NDArray],
-    intensity: NDArray,
-    blend: NDArray,
-    usable: NDArray,
-    sigmas: NDArray,
-    parameters: NDArray,
-    table: NDArray,
+    lines: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    intensity: NDArray[Any],
+    blend: NDArray[Any],
+    usable: NDArray[Any],
+    sigmas: NDArray[Any],
+    parameters: NDArray[Any],
+    table: NDArray[Any],
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Step in the logarithms of the intensities that bright spaxels and the table ask for, and the uncertainty that is
     left.

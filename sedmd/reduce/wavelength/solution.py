@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,7 @@ def _arc_spectra(traces: Traces, image: Image) -> tuple[NDArray[np.floating], ND
     return flux, variance
 
 
-def reference_positions(traces: Traces, solution: WavelengthSolution) -> tuple[NDArray, NDArray]:
+def reference_positions(traces: Traces, solution: WavelengthSolution) -> tuple[NDArray[Any], NDArray[Any]]:
     """Column and row of the reference wavelength in every trace: (n,), (n,)."""
     x = solution.column(np.array([REFERENCE_WAVELENGTH]))[:, 0]
     u = (x - traces.centre) / 100.0
@@ -194,7 +195,8 @@ def complete_spaxels(traces: Traces, solution: WavelengthSolution, shape: tuple[
     u = (ends - traces.centre[:, None]) / 100.0
     y = traces.y_coeff[:, :1] + u * (traces.y_coeff[:, 1:2] + u * traces.y_coeff[:, 2:3])
     inside = (ends[:, 0] >= 0) & (ends[:, 1] <= shape[1] - 4)
-    return inside & (y.min(axis=1) >= 0) & (y.max(axis=1) <= shape[0] - 1)
+    found: NDArray[np.bool_] = inside & (y.min(axis=1) >= 0) & (y.max(axis=1) <= shape[0] - 1)
+    return found
 
 
 def _first_solution(
@@ -221,7 +223,7 @@ def _first_solution(
     # Every published curve is tried on a part of the spaxels; the one that has to be bent least is taken.
     few = np.arange(0, traces.n, max(1, traces.n // 150))
 
-    def strain(scale_and_start: tuple[Scale, NDArray]) -> float:
+    def strain(scale_and_start: tuple[Scale, NDArray[Any]]) -> float:
         scale, start = scale_and_start
         try:
             return _fit(traces.select(few), lamps, lines, scale, start[few], sigma, rounds=FIRST_ROUNDS).strain
@@ -252,7 +254,7 @@ def _fit(
     lamps: Mapping[str, Image],
     lines: Mapping[str, Lines],
     scale: Scale,
-    start: NDArray,
+    start: NDArray[Any],
     line_sigma_px: float,
     *,
     rounds: int,
@@ -280,6 +282,6 @@ def typical_sigma(solution: WavelengthSolution, traces: Traces) -> float:
     return float(np.median(solution.line_sigma(columns, rows)))
 
 
-def select_spaxels(solution: WavelengthSolution, keep: NDArray) -> WavelengthSolution:
+def select_spaxels(solution: WavelengthSolution, keep: NDArray[Any]) -> WavelengthSolution:
     """The rows of a solution that belong to a selection of spaxels."""
     return replace(solution, coeff=solution.coeff[keep], rms=solution.rms[keep], n_lines=solution.n_lines[keep])

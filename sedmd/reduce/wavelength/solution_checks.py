@@ -110,7 +110,8 @@ def dark_spaxels(flat: NDArray[np.floating]) -> NDArray[np.bool_]:
     ----------
     flat : (n_wave, n_spaxel) throughput, field mean 1; NaN = no light
     """
-    return ~(np.median(flat, axis=0) >= MIN_THROUGHPUT)
+    found: NDArray[np.bool_] = ~(np.median(flat, axis=0) >= MIN_THROUGHPUT)
+    return found
 
 
 def flat_reason(flat: NDArray[np.floating], complete: NDArray[np.bool_]) -> str:

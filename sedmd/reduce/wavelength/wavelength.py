@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +59,13 @@ class Scale:
 
     def to_xi(self, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
         """Prism coordinate of wavelengths."""
-        return np.interp(wavelength, self.wavelength, self.xi)
+        found: NDArray[np.floating] = np.interp(wavelength, self.wavelength, self.xi)
+        return found
 
     def to_wavelength(self, xi: NDArray[np.floating]) -> NDArray[np.floating]:
         """Wavelength [Angstrom, air] of prism coordinates."""
-        return np.interp(-np.asarray(xi), -self.xi, self.wavelength)
+        found: NDArray[np.floating] = np.interp(-np.asarray(xi), -self.xi, self.wavelength)
+        return found
 
 
 def make_scale(
@@ -166,10 +168,11 @@ class WavelengthSolution:
             value = _horner(self.coeff, trace, xi) - column
             slope = _horner(self.coeff[:, 1:] * np.arange(1, self.coeff.shape[1]), trace, xi)
             xi = xi - value / np.where(np.abs(slope) > 20.0, slope, 20.0 * np.sign(slope) + (slope == 0))
-        return xi
+        found: NDArray[np.floating] = xi
+        return found
 
 
-def _horner(coeff: NDArray, trace: NDArray, xi: NDArray) -> NDArray[np.floating]:
+def _horner(coeff: NDArray[Any], trace: NDArray[Any], xi: NDArray[Any]) -> NDArray[np.floating]:
     value = np.zeros(np.shape(xi))
     for power in range(coeff.shape[1] - 1, -1, -1):
         value = value * xi + coeff[trace, power]
@@ -308,7 +311,9 @@ def _scatter(residual: NDArray[np.floating]) -> float:
     return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
 
 
-def _lamp_state(lamp: str, table: Lines, spectra: NDArray, variance: NDArray, threshold: float = 0.0015) -> _LampState:
+def _lamp_state(
+    lamp: str, table: Lines, spectra: NDArray[Any], variance: NDArray[Any], threshold: float = 0.0015
+) -> _LampState:
     """A lamp with the lines that matter at this resolution; the forest of weak ones would tie all into one group."""
     keep = table.intensity > threshold * table.intensity.max()
     lines = Lines(wavelength=table.wavelength[keep], intensity=table.intensity[keep])
@@ -317,7 +322,7 @@ def _lamp_state(lamp: str, table: Lines, spectra: NDArray, variance: NDArray, th
 
 
 def line_width(
-    line_sigma: FieldModel, slope: float, centre: NDArray, row: NDArray, xi: NDArray
+    line_sigma: FieldModel, slope: float, centre: NDArray[Any], row: NDArray[Any], xi: NDArray[Any]
 ) -> NDArray[np.floating]:
     """Gaussian sigma of a line [column] in each spaxel (n,) at each xi (m,): (n, m)."""
     base = line_sigma(np.clip(centre, 0, 2048), np.clip(row, 0, 2048))
@@ -328,9 +333,9 @@ def _measure(
     state: _LampState,
     *,
     scale: Scale,
-    coeff: NDArray,
-    centre: NDArray,
-    row: NDArray,
+    coeff: NDArray[Any],
+    centre: NDArray[Any],
+    row: NDArray[Any],
     line_sigma: FieldModel,
     slope: float,
     max_shift: float,
@@ -397,10 +402,10 @@ def _measure(
 def _blend(
     state: _LampState,
     fit: GroupFit,
-    own: NDArray,
+    own: NDArray[Any],
     number: int,
-    xi: NDArray,
-    coeff: NDArray,
+    xi: NDArray[Any],
+    coeff: NDArray[Any],
     scale: Scale,
     strength: float,
 ) -> Group:
@@ -436,7 +441,7 @@ def _blend(
 
 
 def _fit_line_sigma(
-    groups: list[Group], centre: NDArray, row: NDArray, old: FieldModel, old_slope: float
+    groups: list[Group], centre: NDArray[Any], row: NDArray[Any], old: FieldModel, old_slope: float
 ) -> tuple[FieldModel, float]:
     """Width of the lines over the field and along the spectrum from the fitted stretches of single, strong lines."""
     clean = [g for g in groups if g.clean] or groups

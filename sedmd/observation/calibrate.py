@@ -1,0 +1,63 @@
+"""From electrons to flux: one spectrum with one flux calibration, the night's own or an earlier one's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sedmd.data.extinction import extinction_mag
+from sedmd.observation.inputs import FluxSource
+from sedmd.observation.meta import airmass_or_assumed
+from sedmd.products.sensitivity import read_sensitivity
+from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate
+from sedmd.reduce.numeric.containers import FloatArray, Spectrum
+
+CALIBRATED = "erg / (s cm2 Angstrom)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A flux calibration that was read: where from, and the sensitivity."""
+
+    source: FluxSource
+    sensitivity: Sensitivity
+
+    def covers(self, wavelength: FloatArray) -> bool:
+        """Whether it is on this grid, (n_wave,) Angstrom."""
+        return np.array_equal(self.sensitivity.wavelength, wavelength)
+
+
+def read_calibration(source: FluxSource) -> Calibration:
+    """Read a flux calibration. Raises ProductFault, OSError."""
+    return Calibration(source=source, sensitivity=read_sensitivity(source.path))
+
+
+def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: float | None) -> Spectrum:
+    """The spectrum above the atmosphere in erg / (s cm2 Angstrom), and in its figures what it was calibrated with.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        In electron / (s Angstrom).
+    calibration : Calibration or None
+        None leaves the spectrum in electrons and says so.
+    airmass : float or None
+        Mean over the exposures; None: `sedmd.observation.meta.ASSUMED_AIRMASS`.
+    """
+    meta = dict(spectrum.meta)
+    if calibration is None:
+        return replace(spectrum, meta=meta | {"fluxcal": False})
+    source, sensitivity = calibration.source, calibration.sensitivity
+    meta |= {
+        "fluxcal_night": source.night,
+        "fluxcal_age_nights": source.age_nights,
+        "fluxcal_fallback": source.fallback,
+        "fluxcal": True,
+        "fluxcal_source": source.path.name,
+    }
+    known, _ = airmass_or_assumed(airmass)
+    mag = extinction_mag(spectrum.wavelength)
+    flux, error = calibrate(spectrum.flux, spectrum.error, sensitivity, mag, known)
+    sky, _ = calibrate(spectrum.sky, spectrum.sky, sensitivity, mag, known)
+    return Spectrum(wavelength=spectrum.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta)

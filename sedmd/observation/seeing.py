@@ -1,0 +1,110 @@
+"""What is known of a target before it is looked at: where it lands, and which star tells the width of the PSF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sedmd.core.config import AutomaticExtraction
+from sedmd.observation.exposure import Exposure, airmass_of
+from sedmd.observation.inputs import Subject
+from sedmd.products.conditions import known_seeing
+from sedmd.products.target_positions import places_for
+from sedmd.reduce.target.find import Source
+from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.psf import Psf
+from sedmd.reduce.target.seeing import Seeing
+
+#: Significance of a star whose width is trusted to tell how much light an aperture misses.
+CLEAR_STAR = 15.0
+#: A star's image is not narrower nor wider than this [arcsec].
+STAR_FWHM_ARCSEC = (1.0, 4.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPrior:
+    """What the extraction is told before it looks at the cubes.
+
+    Attributes
+    ----------
+    places : tuple of Place
+        Where targets land: two where the night's star contradicts the nights before.
+    seeing : Seeing
+        FWHM of a star: by the night's standard star nearest in time, or what is usual.
+    """
+
+    places: tuple[Place, ...] = (Place(),)
+    seeing: Seeing = field(default_factory=Seeing)
+
+
+def expected(
+    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
+) -> TargetPrior:
+    """What is known of a target; of a standard star nothing is asked: it is the brightest object.
+
+    Parameters
+    ----------
+    exposures : one, or A and B
+    subject : Subject
+    star : header of the spectrum of the night's standard star, None without one
+    settings : AutomaticExtraction
+    """
+    if subject.standard:
+        return TargetPrior()
+    return TargetPrior(
+        places=expected_places(exposures, subject, star, settings),
+        seeing=night_seeing(exposures, star) or Seeing(fwhm_arcsec=float(settings.seeing_arcsec)),
+    )
+
+
+def expected_places(
+    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
+) -> tuple[Place, ...]:
+    """Where the target is looked for: see `sedmd.products.target_positions.places_for`."""
+    header, half = exposures[0].header, bool(subject.half)
+    return places_for(header, star, pointing_arcsec=settings.pointing_arcsec, half=half)
+
+
+def night_seeing(exposures: Sequence[Exposure], star: Mapping[str, object] | None) -> Seeing | None:
+    """The seeing at the airmass of an observation as the night's standard star tells it; None if it does not."""
+    return None if star is None else known_seeing(star, airmass_of(exposures))
+
+
+def star_images(found: Sequence[Sequence[Source]], night: Seeing | None) -> tuple[Psf, ...] | None:
+    """The image of a star in each exposure, by which the light beyond an aperture is told: of all, or of none.
+
+    A clear star in each exposure tells of itself. Where one exposure has none, the width is that of the night's
+    standard star in all of them; without such a star, that of the exposure which has a clear one.
+
+    Parameters
+    ----------
+    found : sources of each exposure, the brightest first
+    night : as the night's standard star tells it; None without one
+    """
+    own = [_clear_star(sources) for sources in found]
+    clear = [psf for psf in own if psf is not None]
+    if clear and len(clear) == len(own):
+        return tuple(clear)
+    if night is not None:
+        return (Psf(x_arcsec=0.0, y_arcsec=0.0, fwhm_arcsec=night.fwhm_arcsec),) * len(own)
+    return (clear[0],) * len(own) if clear else None
+
+
+def _clear_star(sources: Sequence[Source]) -> Psf | None:
+    """The image of a star: the sharpest of the clear sources, since nothing is sharper than the seeing.
+
+    What lies in the wings of a brighter source may be no more than the error of that one's shape.
+    """
+    low, high = STAR_FWHM_ARCSEC
+    clear: list[Psf] = []
+    for number, source in enumerate(sources):
+        psf = source.psf
+        apart = [
+            math.hypot(psf.x_arcsec - other.psf.x_arcsec, psf.y_arcsec - other.psf.y_arcsec) / other.psf.fwhm_arcsec
+            for other in sources[:number]
+        ]
+        good = source.significance >= CLEAR_STAR and source.edge_arcsec >= psf.fwhm_arcsec
+        if good and low <= psf.fwhm_arcsec <= high and min(apart, default=9.0) > 2:
+            clear.append(psf)
+    return min(clear, key=lambda psf: psf.fwhm_arcsec, default=None)

@@ -28,9 +28,9 @@ from sedmd.simulate.demo import drop
 from sedmd.simulate.headers import build_header
 from sedmd.simulate.observe import plan_night
 from sedmd.simulate.profiles import PROFILES, load_profile
-from sedmview.disk import Disk
+from sedmview.disk import NightOnDisk
 from sedmview.memory import Memory
-from sedmview.targets import Night
+from sedmview.targets import NightList
 
 from .helpers import NOW, is_record, night_is_done, products, service, stop, wait_for
 
@@ -145,7 +145,7 @@ def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, caps
 def in_the_window(redux, night, raw):
     """The spectra of a night that the window makes too, by its ledger: bit for bit, with the same figures."""
     settings = from_table({"paths": {"raw_root": str(raw), "redux_root": str(redux)}}, origin="test", base=redux)
-    disk = Disk(Night(redux / night, settings=settings), Memory(redux / "memory"), lambda: datetime.now(UTC))
+    disk = NightOnDisk(NightList(redux / night, settings=settings), Memory(redux / "memory"), lambda: datetime.now(UTC))
     entries, _ = disk.entries()
     same = set()
     for entry in entries:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from astropy.io import fits
-from sedmd.products.target_positions import place_cards
 
 from sedmd.core.job import Job
 from sedmd.observation import extract as observation_extract
@@ -25,6 +24,7 @@ from sedmd.products.cube import write_cube
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_spectrum
+from sedmd.products.target_positions import place_cards
 from sedmd.reduce.flux.sensitivity import Sensitivity
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.psf import Psf

@@ -58,7 +58,7 @@ from .malformed import (
 
 #: What a reason tells the operator to do; one of these stands in every reason of a frame that is kept out.
 REMEDY = re.compile(
-    r"[Cc]opy|sedmd mend|[Tt]ake |[Ll]eave it out|[Rr]emove it|[Cc]heck |Is it |Is BZERO|Run funpack|must be named"
+    r"[Cc]opy|sedmd mend|[Tt]ake |[Ee]xclude it|[Rr]emove it|[Cc]heck |Is it |Is BZERO|Run funpack|must be named"
 )
 
 

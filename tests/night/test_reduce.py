@@ -529,7 +529,7 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     assert products(settings) == products(alone)
     names = [Path(frame.place).stem for frame in MIXED]
     outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
-    concern = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+    concern = "of two geometries, its lamps are offset from its dome (Xe 6.1 px); was the instrument touched?"
     assert {outcome[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {concern}")}
     of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)

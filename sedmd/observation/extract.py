@@ -126,7 +126,7 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
         "POSERR": (found.sources[0].position_error, "[arcsec] of the position"),
         "DETSIG": (found.sources[0].significance, "significance of the detection"),
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
-        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was taken off / target's"),
+        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was subtracted / target's"),
     }
 
 

@@ -30,7 +30,7 @@ class Decided:
 def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
     """Note the decisions in a night's directory that the ledger does not have yet; a sentence for each.
 
-    A file that is no decision is told once, and again when it changes.
+    A file that is no decision is reported once, and again when it changes.
     """
     night = folder.name
     known = {mark.subject: mark.text for mark in ledger.marks.of_night(night, DECIDED)}
@@ -94,7 +94,7 @@ def _is_name(text: str) -> bool:
 
 
 def _looked_at(path: Path) -> tuple[bytes, str, str]:
-    """Content, digest and fault of a file; one that cannot be read has a digest by which it is told once."""
+    """Content, digest and fault of a file; one that cannot be read has a digest by which it is reported once."""
     try:
         content = content_of(path)
     except Exception as error:

@@ -24,12 +24,12 @@ STAR_FWHM_ARCSEC = (1.0, 4.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPrior:
-    """What the extraction is told before it looks at the cubes.
+    """What the extraction is given before it looks at the cubes.
 
     Attributes
     ----------
     places : tuple of Place
-        Where targets land: two where the night's star contradicts the nights before.
+        Expected target positions: two where the night's star contradicts the nights before.
     seeing : Seeing
         FWHM of a star: by the night's standard star nearest in time, or what is usual.
     """
@@ -72,7 +72,7 @@ def night_seeing(exposures: Sequence[Exposure], star: Mapping[str, object] | Non
 
 
 def star_images(found: Sequence[Sequence[Source]], night: Seeing | None) -> tuple[Psf, ...] | None:
-    """The image of a star in each exposure, by which the light beyond an aperture is told: of all, or of none.
+    """The image of a star in each exposure, by which the light beyond an aperture is measured: of all, or of none.
 
     A clear star in each exposure tells of itself. Where one exposure has none, the width is that of the night's
     standard star in all of them; without such a star, that of the exposure which has a clear one.

@@ -33,11 +33,11 @@ class Suggestion:
     others : tuple of (x, y)
         Further objects in the field, arcsec.
     expected : tuple of (x, y)
-        Where targets land, arcsec; two places if the night's star contradicts the nights before, none if not known.
+        Expected target positions, arcsec; two places if the night's star contradicts the nights before, none if not known.
     fitted : Extraction or None
         The spectrum that the pipeline makes, PSF and host fitted together; None where it makes none.
     told : TargetPrior or None
-        What the fit was told before; a placement with it stands for that spectrum.
+        What the fit was given before; a placement with it stands for that spectrum.
     """
 
     a: Ellipse | None = None

@@ -49,7 +49,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 6,
     "wavelength": 5,
     "flat": 4,
-    "cube": 5,
+    "cube": 6,
     "extract": 10,
     "fluxcal": 2,
     "calibrate": 3,

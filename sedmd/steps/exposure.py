@@ -247,7 +247,7 @@ def _calibration_cards(calibrations: _Calibrations) -> Cards:
     return {
         "CALNIGHT": (calibrations.night, "night of bias, traces, wavelength, flat"),
         "CALAGE": (calibrations.age_nights, "[nights] from the calibrations to this frame"),
-        "CALFALL": (calibrations.fallback, "calibrations of an earlier night serve"),
+        "CALFALL": (calibrations.fallback, "calibrations of an earlier night used"),
     }
 
 

@@ -211,7 +211,7 @@ def _bias_reason(
 
 
 def _blocks(values: NDArray[Any]) -> NDArray[np.floating]:
-    """Means of blocks of pixels; what does not fill a block at the upper and right edge is left out."""
+    """Means of blocks of pixels; what does not fill a block at the upper and right edge is ignored."""
     size = min(BLOCK, *values.shape)
     ny, nx = values.shape[0] // size, values.shape[1] // size
     found: NDArray[np.floating] = (

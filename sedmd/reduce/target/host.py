@@ -172,7 +172,7 @@ class _Problem:
         return replace(self.psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=width, beta=wings, e1=e1, e2=e2)
 
     def misfit(self, p: NDArray[Any]) -> NDArray[Any]:
-        """Residuals of star, or of star and host, in units of the noise, and what departs from the known shape."""
+        """Residuals of star, or of star and host, in units of the noise, and deviations from the known shape."""
         design = self.design(self.shape(self.star_of(p)), *([self.shape(self.host_of(p))] if len(p) > N_STAR else []))
         solution, _ = solve_rows(design, self.flux, self.weight)
         residual = (self.flux - np.einsum("bsi,bi->bs", design, solution)) * self.root

@@ -330,7 +330,7 @@ def _misfit(
 
 
 def _floor_error(flux: NDArray[Any], floor: float = 0.1) -> NDArray[np.floating]:
-    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours."""
+    """Least error of a sample: grows where a sample is faint among bright neighbours."""
     typical = np.percentile(flux, 75) + 1e-9
     found: NDArray[np.floating] = floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
     return found

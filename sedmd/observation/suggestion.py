@@ -33,7 +33,7 @@ class Suggestion:
     others : tuple of (x, y)
         Further objects in the field, arcsec.
     expected : tuple of (x, y)
-        Expected target positions, arcsec; two places if the night's star contradicts the nights before, none if not known.
+        Expected target positions, arcsec; two if the night's star contradicts the nights before, none if not known.
     fitted : Extraction or None
         The spectrum that the pipeline makes, PSF and host fitted together; None where it makes none.
     told : TargetPrior or None

@@ -116,7 +116,7 @@ def test_what_the_search_left_of_a_host_is_the_host(width, light, x, part):
 def test_nothing_is_extracted_from_an_empty_field():
     found = extract_target([look()])
     assert (found.point, found.confidence) == (None, 0.0)
-    assert "no object" in found.concerns[0].why
+    assert "no object" in found.checks[0].why
 
 
 def test_the_star_far_from_the_place_is_not_taken_for_the_target():
@@ -133,7 +133,7 @@ def test_a_clear_star_alone_needs_no_observer_although_nobody_knows_where_target
 
 def test_where_nobody_knows_where_targets_land_that_is_said():
     found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))])
-    assert any("the expected position is not known yet" in concern.why for concern in found.concerns)
+    assert any("the expected position is not known yet" in concern.why for concern in found.checks)
 
 
 def test_two_stars_need_an_observer_until_the_place_is_known():
@@ -153,7 +153,7 @@ def test_the_faint_target_is_taken_and_not_the_bright_neighbour():
 def test_the_light_of_a_near_neighbour_is_taken_off():
     found = extract_target([look((3000.0, SHAPE, star(0.0, 0.0)), (1500.0, OTHER, star(3.0, 1.5)))])
     assert level(found, 3000.0) == pytest.approx(1, abs=0.04)
-    assert any("neighbour" in why or "host" in why for why in [concern.why for concern in found.concerns])
+    assert any("neighbour" in why or "host" in why for why in [concern.why for concern in found.checks])
 
 
 def test_two_objects_in_the_place_of_one_need_an_observer():
@@ -204,7 +204,7 @@ def test_a_pair_is_one_spectrum():
 
 def test_an_object_that_did_not_nod_is_no_target():
     found = extract_target(pair(moved=(1.0, 3.0)))
-    assert found.point is None and "moved" in found.concerns[0].why
+    assert found.point is None and "moved" in found.checks[0].why
 
 
 def test_a_and_b_of_different_colours_are_doubted():

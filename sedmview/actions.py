@@ -161,7 +161,7 @@ def press(presenter: Presenter, key: str) -> Action | None:
 
 
 def help_text() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (keys, title) for the help overlay; fine steps are told in a line of their own."""
+    """Groups of (keys, title) for the help overlay; fine steps have a line of their own."""
     groups = (("Scaling", SCALE), ("Placing", PLACE), ("Always", BOTH))
     return [
         (

@@ -48,7 +48,7 @@ class BackgroundWork(Protocol):
 
 
 class View(Protocol):
-    """What a window must do for the presenter: show a topic anew, soon, once however often it was asked for.
+    """What a window must do for the presenter: show a topic again, soon, once however often it was asked for.
 
     Topics: entries, target, picture, choice, spectrum, lines, help; and comparison: ask for the file of a spectrum, and
     pass it to `Looking.compare`.
@@ -96,7 +96,7 @@ class Desk:
         self.view.changed("choice")
 
     def quietly(self, work: Callable[[], Any]) -> None:
-        """Small writes away from the window; an error there is told, and stops nothing."""
+        """Small writes away from the window; an error there is shown, and stops nothing."""
         self.jobs.submit("notes", work, lambda _: None, self.no_notes)
 
     def no_notes(self, error: Exception) -> None:

@@ -79,7 +79,7 @@ class FieldPlot(pg.PlotWidget):
     """Map with apertures.
 
     Emits `pointed(x, y)` in arcsec East and North while the pointer is over the field, `left()` when it goes. Clicks
-    and drags are told by `box`.
+    and drags are reported by `box`.
     """
 
     pointed = QtCore.Signal(float, float)
@@ -160,7 +160,7 @@ class FieldPlot(pg.PlotWidget):
     def show_apertures(self, choice: Choice, *, floating: bool, offered: Suggestion | None, hidden: bool) -> None:
         """Apertures where they are now; the active one is drawn stronger, with its handles unless it floats.
 
-        Diamonds are what the pipeline would take, crosses the places where targets land.
+        Diamonds are what the pipeline would take, crosses the expected target positions.
         """
         for letter in ("A", "B"):
             shown = letter in choice.letters and not hidden
@@ -267,7 +267,7 @@ class FieldPlot(pg.PlotWidget):
         self.pointed.emit(place.x(), place.y())
 
     def _compass(self) -> None:
-        """North and East, held in the lower right corner of the view whatever the field."""
+        """North and East, held in the lower right corner of the view for any field."""
         pen = pg.mkPen(COLOUR_INK, width=2)
         self._arms = [pg.PlotCurveItem(pen=pen), pg.PlotCurveItem(pen=pen)]
         self._names = [pg.TextItem(name, color=COLOUR_INK, anchor=(0.5, 0.5)) for name in ("N", "E")]

@@ -1,6 +1,6 @@
 """The field as hexagons, fast: the hexagons are painted once as numbers, then colours are looked up by number.
 
-A change of scale costs one look-up per screen pixel, whatever the number of spaxels, and the spaxel under the pointer
+A change of scale costs one look-up per screen pixel, for any number of spaxels, and the spaxel under the pointer
 is one array element.
 """
 

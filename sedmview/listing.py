@@ -53,7 +53,7 @@ class Listing:
             if now is not None and now.cubes == state.entry.cubes:
                 state.entry = now
             elif now is not None and state.observation is not None:
-                self._desk.say(f"{now.product} has changed on disk; F5 opens it anew")
+                self._desk.say(f"{now.product} has changed on disk; F5 opens it again")
         self._desk.view.changed("entries")
 
     def set_filter(self, wanted: Filter) -> None:

@@ -1,7 +1,7 @@
 """What the viewer remembers of its own: choices not saved yet, the observer's name and tastes, a log of actions.
 
 In ``$XDG_STATE_HOME/sedmview`` (by default ``~/.local/state/sedmview``), so that a read-only or full redux disk does
-not cost what was decided. An error here is told once and never stops the work.
+not cost what was decided. An error here is shown once and never stops the work.
 """
 
 from __future__ import annotations

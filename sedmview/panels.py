@@ -27,7 +27,7 @@ _STATE_COLOURS = {
 
 
 def label(name: str, *, wrap: bool = False) -> QtWidgets.QLabel:
-    """A label that the style sheet knows by name, and whose text is what it says, whatever signs it holds."""
+    """A label that the style sheet knows by name, and whose text is what it says, with any signs in it."""
     made = QtWidgets.QLabel()
     made.setObjectName(name)
     made.setWordWrap(wrap)
@@ -58,7 +58,7 @@ class TargetList(QtWidgets.QListWidget):
         self._shown: list[tuple[str, str, str]] = []
 
     def show_entries(self, entries: Sequence[Entry], current: str, now: datetime) -> None:
-        """The entries anew; only what differs is drawn again."""
+        """The entries again; only what differs is drawn again."""
         rows = [(entry.product, self._text(entry, now), str(entry.state)) for entry in entries]
         if rows != self._shown:
             self._shown = rows

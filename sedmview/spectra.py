@@ -108,7 +108,7 @@ class Spectra:
     def _compared(self, found: Published) -> None:
         self._desk.state.comparison = found
         self._desk.view.changed("spectrum")
-        self._desk.say(f"{found.name}: {found.told}. O takes it away")
+        self._desk.say(f"{found.name}: {found.how_read}. O takes it away")
 
     def _not_compared(self, error: Exception) -> None:
         log.warning("no comparison: %s", error)

@@ -117,7 +117,7 @@ class Entry:
 
 
 def passes(entry: Entry, wanted: Filter) -> bool:
-    """Does an entry belong to what is gone through? Standards are no targets, `OTHER` leaves out ZTF's too."""
+    """Does an entry belong to what is gone through? Standards are no targets, `OTHER` omits ZTF's too."""
     if wanted is Filter.ALL:
         return True
     if wanted is Filter.REDO:

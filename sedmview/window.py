@@ -89,7 +89,7 @@ class Window(QtWidgets.QMainWindow):
     # ---- what the presenter asks for
 
     def changed(self, topic: str) -> None:
-        """Draw a topic soon, together with whatever else changes until then."""
+        """Draw a topic soon, together with all else that changes until then."""
         self._topics.add(topic)
         if not self._timer.isActive():
             past = (time.monotonic() - self._last) * 1000

@@ -69,10 +69,10 @@ def final_spectra(folder: Path, known: Known | None = None) -> tuple[list[FinalS
         What ledger and decisions know (`sedmd.observation.own_files.known_files`): others' files do not count.
     """
     chosen: dict[str, FinalSpectrum] = {}
-    ours, troubles = [], []
+    ours, errors = [], []
     for path in sorted(folder.glob("sp_*.fits")):
         if why := why_foreign(path, known):
-            troubles.append(why)
+            errors.append(why)
         else:
             ours.append(path)
     spectra, damaged = each(ours, lambda path: _spectrum(folder, path, primary_header(path)))
@@ -86,7 +86,7 @@ def final_spectra(folder: Path, known: Known | None = None) -> tuple[list[FinalS
         kept = chosen.get(found.product)
         if kept is None or found.by_observer:
             chosen[found.product] = found
-    return [chosen[product] for product in sorted(chosen)], [*troubles, *damaged]
+    return [chosen[product] for product in sorted(chosen)], [*errors, *damaged]
 
 
 def _spectrum(folder: Path, path: Path, header: fits.Header) -> FinalSpectrum:
@@ -103,7 +103,7 @@ def _spectrum(folder: Path, path: Path, header: fits.Header) -> FinalSpectrum:
         page=folder / f"{name}_SEDM.pdf",
         quality=quality if isinstance(quality, int) and quality in range(6) else 0,
         reducer=str(card_value(header, "REDUCER") or ""),
-        # spectra of versions that knew tabulated stars only are told by their label
+        # spectra of versions that knew tabulated stars only are recognised by their label
         standard=bool(card_value(header, "STDSTAR")) or labelled(target),
         calibrated=bool(card_value(header, "FLUXCAL")),
         by_observer=by_observer,

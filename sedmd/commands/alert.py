@@ -1,4 +1,4 @@
-"""The command `alert`: what needs somebody is told, once."""
+"""The command `alert`: what needs action is reported, once."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ def add_to(add: Add) -> None:
     """Add this command to the program."""
     command = add("alert", verb_alert)
     command.add_argument("--failed", metavar="UNIT", default="", help="a unit that systemd gave up")
-    command.add_argument("--dry-run", action="store_true", help="only show what would be told")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be sent")
     add_where(command)
 
 
 def verb_alert(options: argparse.Namespace) -> int:
-    """Tell somebody, once, what mends itself by nobody: by mail, or by [mail] alert_command.
+    """Report, once, what needs action: by mail, or by [mail] alert_command.
 
     A service that is away or restarts again and again, a full disk, no calibrations an hour after sunset, a night that
     ended with frames that are not used.
     """
-    from sedmd.after.deliver.alert import amiss, send_alerts
+    from sedmd.after.deliver.alert import find_alerts, send_alerts
 
     settings = settings_of(options)
-    found = amiss(settings, now=utc_now(), failed=options.failed, restarts=_restarts())
-    told = found if options.dry_run else send_alerts(settings, found, clock=utc_now)
-    for one in told:
+    found = find_alerts(settings, now=utc_now(), failed=options.failed, restarts=_restarts())
+    sent = found if options.dry_run else send_alerts(settings, found, clock=utc_now)
+    for one in sent:
         print(f"{one.kind}: {one.text}")
-    print(f"{len(found)} alerts, {0 if options.dry_run else len(told)} told now")
+    print(f"{len(found)} alerts, {0 if options.dry_run else len(sent)} sent now")
     return 0
 
 

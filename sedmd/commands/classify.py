@@ -31,7 +31,7 @@ def add_to(add: Add) -> None:
     command.add_argument(
         "--third",
         choices=("variance", "error", "none"),
-        help="what the third column of a FILE is (default: told by its header, else by its scatter)",
+        help="what the third column of a FILE is (default: from its header, else by its scatter)",
     )
     add_where(command, required=False)
 
@@ -58,7 +58,7 @@ def verb_classify(options: argparse.Namespace) -> int:
         raise ConfigError(f"there is no night {folder}; sedmd status lists what there is")
     chosen = settings.classify if options.engine is None else replace(settings.classify, engine=options.engine)
 
-    def told(done: Done) -> None:
+    def on_done(done: Done) -> None:
         print(f"{done.product:32} {done.state:14} {done.text}", flush=True)
 
     done = classify_night(
@@ -68,7 +68,7 @@ def verb_classify(options: argparse.Namespace) -> int:
         dry_run=options.dry_run,
         known=known_in(settings, night, clock=utc_now),
         clock=utc_now,
-        told=told,
+        on_done=on_done,
     )
     counts = Counter(one.state for one in done)
     print(f"{night}: " + (", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "no spectra"))
@@ -99,8 +99,8 @@ def _classify_files(options: argparse.Namespace) -> int:
     for path in options.file:
         try:
             third = None if options.third is None else Third(options.third)
-            told = classify_file(path, engine, rule_of(settings), third=third)
-            print(told.line(), flush=True)
+            found = classify_file(path, engine, rule_of(settings), third=third)
+            print(found.line(), flush=True)
         except (SedmError, OSError) as fault:
             failed += 1
             print(f"{path.name}: {' '.join(str(fault).split())}", flush=True)

@@ -37,7 +37,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def add_where(command: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Let a command be told which redux root it is about."""
+    """Options that give a command its redux root."""
     group = command.add_mutually_exclusive_group(required=required)
     group.add_argument("--config", type=Path, help="the service's configuration")
     group.add_argument("--redux", metavar="DIR", type=Path, help="or just the redux root")

@@ -15,7 +15,7 @@ def add_to(add: Add) -> None:
     command = add("final-report", verb_final_report)
     command.add_argument("night", metavar="NIGHT", nargs="?", type=night_argument, help="default: the newest")
     command.add_argument("--dry-run", action="store_true", help="only show the mail")
-    command.add_argument("--again", action="store_true", help="send it anew although it was sent")
+    command.add_argument("--again", action="store_true", help="resend it although it was sent")
     add_where(command)
 
 
@@ -37,7 +37,7 @@ def verb_final_report(options: argparse.Namespace) -> int:
     except MailRefused as error:
         print(f"sedmd: final report of {night} refused: {error}", file=sys.stderr)
         return 1
-    print(f"final report of {night}: {outcome.told}")
+    print(f"final report of {night}: {outcome.text}")
     for refused in outcome.refused:
         print(f"refused: {refused}")
     return int(bool(outcome.refused))

@@ -25,7 +25,7 @@ def add_to(add: Add) -> None:
 def verb_mend(options: argparse.Namespace) -> int:
     """Correct cards of raw headers for the reduction; the files are not touched.
 
-    The frame is read again, and all that rests on it is made anew. A correction of a night or range holds for frames
+    The frame is read again, and all that depends on it is remade. A correction of a night or range holds for frames
     that come later too; of several corrections of a card the last one counts. Values are written as FITS has them: T
     or F, a number, or text, in quotes where it looks like one of them.
     """
@@ -50,7 +50,7 @@ def _list_mends(settings: Settings, night: str) -> int:
         found = [(one, mend) for one in sorted(ledger.marks.nights(MEND)) for mend in ledger.marks.mends(one)]
     for when, mend in found:
         if night in ("", when):
-            print(f"{when}  {mend.scope:44} {mend.told():40} {mend.who}, {mend.time[:16].replace('T', ' ')} UT")
+            print(f"{when}  {mend.scope:44} {mend.describe():40} {mend.who}, {mend.time[:16].replace('T', ' ')} UT")
     if not any(night in ("", when) for when, _ in found):
         print(f"no card is corrected{f' in night {night}' if night else ''}")
     return 0

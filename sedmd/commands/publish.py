@@ -35,6 +35,6 @@ def verb_publish(options: argparse.Namespace) -> int:
         f"{root / tonight.report.night / 'index.html'}: {len(tonight.spectra)} spectra; {len(done.written)} files "
         f"{would}written, {done.unchanged} unchanged, {len(done.removed)} {would}removed"
     )
-    for line in done.troubles:
+    for line in done.errors:
         print(f"  {line}")
     return 0

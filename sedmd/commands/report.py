@@ -32,6 +32,6 @@ def verb_report(options: argparse.Namespace) -> int:
         return 0
     with writing("the report"):
         changed = write_report(report, settings.paths.redux_root / report.night)
-    told = f"written: {', '.join(map(str, changed))}" if changed else "report.txt and report.json were up to date"
-    print(told, file=sys.stderr)
+    text = f"written: {', '.join(map(str, changed))}" if changed else "report.txt and report.json were up to date"
+    print(text, file=sys.stderr)
     return 0

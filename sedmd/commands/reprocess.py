@@ -1,4 +1,4 @@
-"""The command `reprocess`: many nights anew."""
+"""The command `reprocess`: many nights reduced again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_to(add: Add) -> None:
 
 
 def verb_reprocess(options: argparse.Namespace) -> int:
-    """Reduce years of nights anew, and tell what changed.
+    """Reduce years of nights again, and report what changed.
 
     Each night rests on those before it, as when it was observed; the products do not depend on the number of workers.
     The same command goes on where it was stopped. Without --redux the former products are replaced.
@@ -78,7 +78,7 @@ def verb_reprocess(options: argparse.Namespace) -> int:
             report=report,
             former_root=former_root,
             open_nights=options.open or 0,
-            on_night=lambda told: print(line(told), file=sys.stderr, flush=True),
+            on_night=lambda done: print(line(done), file=sys.stderr, flush=True),
         )
     _print(years)
     if options.json is not None:
@@ -86,16 +86,16 @@ def verb_reprocess(options: argparse.Namespace) -> int:
     return years.code
 
 
-def line(told: NightDone) -> str:
+def line(done: NightDone) -> str:
     """A night that is done, as a line: its outcome, the rate, and the time that is left."""
-    what = f"{told.jobs} jobs" if told.jobs else "nothing to do"
-    if told.failed:
-        what += f", {told.failed} failed"
-    if told.missing:
+    what = f"{done.jobs} jobs" if done.jobs else "nothing to do"
+    if done.failed:
+        what += f", {done.failed} failed"
+    if done.missing:
         what += ", calibrations missing"
-    rate = "" if told.nights_an_hour is None else f", {told.nights_an_hour:.1f} nights an hour"
-    left = "" if told.seconds_left is None else f", {_duration(told.seconds_left)} left"
-    return f"{told.night}  {what}; {told.done} of {told.total} nights{rate}{left}"
+    rate = "" if done.nights_an_hour is None else f", {done.nights_an_hour:.1f} nights an hour"
+    left = "" if done.seconds_left is None else f", {_duration(done.seconds_left)} left"
+    return f"{done.night}  {what}; {done.done} of {done.total} nights{rate}{left}"
 
 
 def _duration(seconds: float) -> str:

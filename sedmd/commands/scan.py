@@ -20,9 +20,9 @@ def verb_scan(options: argparse.Namespace) -> int:
     """Look at a night's raw directories, an old one too; with --dry-run only say what would be done."""
     settings = settings_of(options)
     if options.dry_run:
-        from sedmd.run.dry_run import rehearse
+        from sedmd.run.dry_run import preview_night
 
-        print(rehearse(settings, options.night, now=utc_now()))
+        print(preview_night(settings, options.night, now=utc_now()))
         return 0
     options.subject = options.night
     return leave_request("scan", options)

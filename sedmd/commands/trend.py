@@ -9,7 +9,7 @@ from pathlib import Path
 from sedmd.commands.common import Add, add_where, positive_argument, settings_of, writing
 from sedmd.core.errors import SedmError
 
-#: So many nights a trend shows unless it is told otherwise.
+#: So many nights a trend shows by default.
 TREND_NIGHTS = 60
 
 

@@ -51,9 +51,11 @@ def verb_upload(options: argparse.Namespace) -> int:
         print(f"{night} {line}", flush=True)
         lines.append(line)
     sent = sum(line.fresh for line in lines)
-    amiss = sum(line.amiss for line in lines)
-    print(f"{sent} sent to {backend.name}, {amiss} not yet or refused, {len(lines) - sent - amiss} need nothing")
-    return int(amiss > 0)
+    open_lines = sum(line.needs_action for line in lines)
+    print(
+        f"{sent} sent to {backend.name}, {open_lines} not yet or refused, {len(lines) - sent - open_lines} need nothing"
+    )
+    return int(open_lines > 0)
 
 
 def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, again: bool, full: bool) -> int:
@@ -72,7 +74,7 @@ def _show_upload(settings: Settings, backend: Backend, nights: list[str], *, aga
                     print(f"{night} {line}")
                 elif not isinstance(one, UploadLine):
                     due += 1
-                    print(f"{night} {UploadLine(product=one.product, state='due', told='would be sent:')}")
-                    print("\n".join(f"  {told}" for told in backend.preview(one, full=full)))
+                    print(f"{night} {UploadLine(product=one.product, state='due', text='would be sent:')}")
+                    print("\n".join(f"  {line}" for line in backend.preview(one, full=full)))
     print(f"{due} would be sent to {backend.name}; nothing was")
     return 0

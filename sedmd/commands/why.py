@@ -30,7 +30,7 @@ def verb_why(options: argparse.Namespace) -> int:
         print(f"{when[:19].replace('T', ' ')} UT  {night:8}  {name:40} {text}")
     for mend in mends:
         given = f"for {mend.scope} by {mend.who}, {mend.time[:16].replace('T', ' ')} UT"
-        print(f"in force: {mend.told()} ({given}); sedmd mend {mend.scope} --undo {mend.card} takes it back")
+        print(f"in force: {mend.describe()} ({given}); sedmd mend {mend.scope} --undo {mend.card} takes it back")
     if not story:
         print(f"nothing is known of {subject!r}; see sedmd status for the names in the ledger")
         return 1

@@ -20,7 +20,7 @@ def add_to(add: Add) -> None:
 def verb_withdraw(options: argparse.Namespace) -> int:
     """Take back what was uploaded of a target: the receiver deletes it, and it is not sent again by itself.
 
-    A spectrum that is made or graded anew afterwards is another one, and is sent.
+    A spectrum that is remade or regraded afterwards is another one, and is sent.
     """
     from sedmd.after.deliver.backend import Closed, Refused, TryLater
     from sedmd.after.deliver.receivers import receiver

@@ -42,7 +42,7 @@ class CalibrationFault(SedmError):
 class NeedsObserver(SedmError):
     """The automatic extraction is not safe (no object, several, at the edge); the cube waits for a person.
 
-    `figures` are what was found all the same: place, signal-to-noise ratio, confidence.
+    `figures` are what was found nevertheless: position, signal-to-noise ratio, confidence.
     """
 
     def __init__(self, text: str, figures: Mapping[str, float | int | str | None] | None = None) -> None:

@@ -1,7 +1,7 @@
 """The SED Machine and the Palomar 60-inch in published numbers, each with its source.
 
-Only numbers that are properties of the hardware stand here. Whatever changes from night to night (trace positions,
-dispersion, widths, read noise) is measured from the night itself; what is below serves as a first guess or a limit.
+Only numbers that are properties of the hardware are here. Everything that changes from night to night (trace positions,
+dispersion, widths, read noise) is measured from the night itself; what is below is a first guess or a limit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Shape of the image (rows, columns), whatever the camera; dispersion runs along the columns (e2v CCD 42-40).
+#: Shape of the image (rows, columns) of every camera; dispersion runs along the columns (e2v CCD 42-40).
 CCD_SHAPE = (2048, 2048)
 
 

@@ -20,12 +20,12 @@ def check_pattern(line: str) -> None:
     """
     kind, colon, text = line.partition(":")
     if not colon or kind not in KINDS or not text:
-        raise ConfigError(f"{line!r} is not a rule on names; write exact:NAME, prefix:NAME or regex:EXPRESSION")
+        raise ConfigError(f"{line!r} is not a rule on names; expected exact:NAME, prefix:NAME or regex:EXPRESSION")
     if kind == "regex":
         try:
             re.compile(text)
         except re.error as error:
-            raise ConfigError(f"{line!r} is not a regular expression ({error}); mend it, or use exact:") from None
+            raise ConfigError(f"{line!r} is not a regular expression ({error}); correct it, or use exact:") from None
 
 
 def matches(line: str, name: str) -> bool:

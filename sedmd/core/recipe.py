@@ -27,7 +27,7 @@ class Step:
         Smaller runs first when workers are scarce: calibrations, then standards, then targets in time order; pictures
         when nothing else is due.
     shows : bool
-        Its products are pictures of its inputs: they go when those are made anew or lost.
+        Its products are pictures of its inputs: they are removed when those are remade or lost.
     frames : tuple of str
         Roles of whole frames that no other step needs: made for people, unless a setting says otherwise.
     """

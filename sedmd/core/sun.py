@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Altitude of the Sun's centre at sunset and sunrise, degrees: 34' of refraction and 16' of radius, the convention of
-#: the almanacs. The depression of a mountain's horizon is left out, as it is there.
+#: the almanacs. The depression of a mountain's horizon is neglected, as there.
 HORIZON_DEG = -50.0 / 60.0
 
 #: Steps in which the day is searched; a day or a night that is shorter counts as none.
@@ -53,7 +53,7 @@ class Observatory:
 
     def __post_init__(self) -> None:
         if not (abs(self.latitude_deg) <= 90.0 and abs(self.longitude_deg) <= 360.0 and abs(self.height_m) < 1e5):
-            msg = f"{self} is no place on Earth; expected degrees North within +-90, degrees East within +-360, metres"
+            msg = f"{self} is not a position on Earth; expected degrees North (+-90), degrees East (+-360), metres"
             raise SunError(msg)
 
 
@@ -88,8 +88,8 @@ def sun_times(night: str, site: Observatory) -> SunTimes:
     Notes
     -----
     The Sun is astropy's (VSOP2000 as in ERFA, with aberration), the Earth's rotation IAU 2006; UT1 - UTC, at most
-    0.9 s, and the Sun's parallax, at most half a second of time, are left out. Nothing of astropy's that depends on the
-    network or on the age of its tables is called.
+    0.9 s, and the Sun's parallax, at most half a second of time, are neglected. Nothing of astropy's that depends on
+    the network or on the age of its tables is called.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is told of a night while it goes on: types, report and web page, by their own commands in a process apart."""
+"""Classification, report and web page of a night while it goes on, by their own commands in a separate process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Chores:
         self._name = ""
 
     def changed(self) -> None:
-        """Something of a night is new: it is told after `every_s`, with all that comes until then."""
+        """Something of a night is new: it is published after `every_s`, with all that comes until then."""
         if self.settings.after.every_s > 0 and self._due_s is None:
             self._due_s = self._monotonic() + self.settings.after.every_s
 
@@ -112,7 +112,7 @@ class Chores:
             last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
         if code not in QUIET_CODES:
             how = f"stopped by signal {-code}" if code < 0 else f"exit code {code}"
-            self._report.event("", "after", self._name, f"{how}: {last or 'it said nothing'}", level=WARNING)
+            self._report.event("", "after", self._name, f"{how}: {last or 'no output'}", level=WARNING)
 
     def _kill(self) -> None:
         assert self._child is not None

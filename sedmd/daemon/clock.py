@@ -15,12 +15,12 @@ class Ticker:
 
     Parameters
     ----------
-    on_trouble : callable
-        Told, from the scheduler's thread, of a call that failed or was missed.
+    on_error : callable
+        Called from the scheduler's thread when a call failed or was missed.
     """
 
-    def __init__(self, on_trouble: Callable[[str], None] = lambda text: None) -> None:
-        self._on_trouble = on_trouble
+    def __init__(self, on_error: Callable[[str], None] = lambda text: None) -> None:
+        self._on_error = on_error
         # the defaults would drop a tick that comes one second late, and pile up those that come later
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
@@ -52,7 +52,7 @@ class Ticker:
 
     def _complain(self, event: JobExecutionEvent) -> None:
         what = "was missed" if event.exception is None else f"failed: {event.exception}"
-        self._on_trouble(f"the tick {event.job_id!r} {what}")
+        self._on_error(f"the tick {event.job_id!r} {what}")
 
 
 class Standstill:

@@ -1,4 +1,4 @@
-"""When is a landing file whole? Cards and sums say what it must hold, and it must have stopped changing."""
+"""When is an arriving file whole? Cards and sums say what it must hold, and it must have stopped changing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Completeness(StrEnum):
 class _Seen:
     """What is known of a file that is not whole yet.
 
-    `told` is size and time stamp by the directory, `found` by the open file: a network file system may cache the
+    `listed` is size and time stamp by the directory, `found` by the open file: a network file system may cache the
     former. `next_s` is how long it must have been still for the next examination, which may read all of it.
     """
 
-    told: tuple[int, int]
+    listed: tuple[int, int]
     since_s: float
     found: tuple[int, int] | None = None
     reason: str = "just seen"
@@ -39,10 +39,10 @@ class _Seen:
 
 
 def deferral(path: Path, reason: str, *, timeout_s: float) -> str:
-    """The sentence for a deferred file: what it lacks, and what becomes of it."""
+    """The sentence for a deferred file: what it lacks, and what happens next."""
     return (
-        f"{path.name} is deferred: {reason}; expected a whole FITS file, and nothing came for {timeout_s:g} s. "
-        "Copy it again; it is read when it changes, and once more in the morning"
+        f"{path.name} is deferred: {reason}; expected a whole FITS file, but nothing arrived for {timeout_s:g} s. "
+        "Copy it again; it is reread when it changes, and in the morning"
     )
 
 
@@ -55,8 +55,8 @@ class Gate:
         Size and time stamp must be unchanged for this long, by the monotonic clock. Where attributes are cached (NFS)
         or polled: longer than the cache and the poll.
     timeout_s : float
-        A file that is still, but not whole, for this long is deferred: told once, and looked at again on any change or
-        when `again` asks.
+        A file that is still, but not whole, for this long is deferred: reported once, and checked again on any change
+        or when `again` asks.
     examine : callable
         Path -> Verdict, from the open file.
     """
@@ -79,10 +79,10 @@ class Gate:
             Monotonic clock, seconds.
         """
         seen = self._seen.get(path)
-        if seen is None or seen.told != (size, mtime_ns):
+        if seen is None or seen.listed != (size, mtime_ns):
             if seen is not None:
                 self._asked.discard(path)
-            seen = self._seen[path] = _Seen(told=(size, mtime_ns), since_s=now_s, next_s=self._settle_s)
+            seen = self._seen[path] = _Seen(listed=(size, mtime_ns), since_s=now_s, next_s=self._settle_s)
         asked = path in self._asked
         if seen.deferred and not asked:
             return Completeness.DEFERRED, seen.reason
@@ -100,7 +100,7 @@ class Gate:
             reason = f"it cannot be read ({error.strerror or error}; check its permissions and its disk)"
             verdict = FileCheck(whole=False, size=size, expected=None, reason=reason, mtime_ns=mtime_ns)
         found = (verdict.size, verdict.mtime_ns or mtime_ns)
-        if found not in (seen.told, seen.found):
+        if found not in (seen.listed, seen.found):
             # the open file is ahead of what the directory says: it has to be still by its own account
             seen.found, seen.since_s, seen.next_s = found, now_s, self._settle_s
             seen.reason, seen.deferred = "still growing", False
@@ -138,7 +138,7 @@ class Gate:
         self._asked.discard(path)
 
     def settling(self) -> list[Path]:
-        """Files that must be looked at again soon."""
+        """Files that must be checked again soon."""
         return [path for path, seen in self._seen.items() if not seen.deferred]
 
     def deferred(self) -> Mapping[Path, str]:

@@ -1,4 +1,4 @@
-"""No new work without room for its products: claims pause, frames still come in, and the operator is told."""
+"""No new work without room for its products: claims pause, frames still come in, and the operator is informed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sedmd.core.config import Settings
 from sedmd.host.mounts import free_bytes
 from sedmd.run.event_log import ERROR, NOTICE, EventLog
 
-#: Less than this is what a product made anew or a log gives back, and not room that somebody made [bytes].
+#: Less than this is freed by a remade product or a log, and not by somebody who made room [bytes].
 STEP = 1_000_000
 #: So long after a product did not fit another is tried although no room is seen, seconds.
 AGAIN_S = 600.0
@@ -41,7 +41,7 @@ class DiskGate:
         self._device = _device(self._root)
 
     def free(self) -> dict[str, int]:
-        """Free bytes by the name of the place; one that does not answer is left out."""
+        """Free bytes by the name of the place; one that does not answer is skipped."""
         found = {name: free_bytes(place) for name, place in self._places.items()}
         return {name: free for name, free in found.items() if free is not None}
 
@@ -65,8 +65,8 @@ class DiskGate:
         if found == self._device:
             return True
         if not self.complaint.startswith(AWAY):
-            self.complaint = f"{AWAY} {self._root} is not the disk it was at the start; is it mounted?"
-            self._report.event("", "disk", "", f"{self.complaint} No new jobs begin until it is back", level=ERROR)
+            self.complaint = f"{AWAY} {self._root} is not the same disk as at the start; is it mounted?"
+            self._report.event("", "disk", "", f"{self.complaint} No new jobs start until it is back", level=ERROR)
         return False
 
     def room(self, *, busy: bool = False) -> bool:
@@ -92,10 +92,10 @@ class DiskGate:
         if self._refused is not None and not short:
             self.complaint = f"disk full: a product did not fit; redux_root has {self._refused / 1e6:.1f} MB"
         if self.complaint and not before:
-            text = f"{self.complaint}: no new jobs begin until there is room. Make some; work goes on by itself"
+            text = f"{self.complaint}: no new jobs start until there is room. Free some space; work resumes by itself"
             self._report.event("", "disk", "", text, level=ERROR)
         elif before and not self.complaint:
-            self._report.event("", "disk", "", "room again; work goes on", level=NOTICE)
+            self._report.event("", "disk", "", "there is room again; work resumes", level=NOTICE)
         return not self.complaint
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from sedmd.core.errors import ConfigError
 from sedmd.daemon.metrics import CONTENT_TYPE, metrics
-from sedmd.run.vitals import Vitals, cares, troubles
+from sedmd.run.vitals import Vitals, health_errors, health_warnings
 
 #: A request must be here, and an answer taken, within this; what is longer or larger is cut off.
 PATIENCE_S = 2.0
@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             vitals = self.server.vitals()
-            wrong, look = troubles(vitals), cares(vitals)
+            wrong, look = health_errors(vitals), health_warnings(vitals)
             text = metrics(vitals) if path == "/metrics" else ""
         except Exception as error:
             # the boundary of the thread: whoever asks must learn that the service cannot say how it is

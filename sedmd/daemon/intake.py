@@ -1,6 +1,6 @@
-"""Raw files in: which directories are looked at, which files are whole, and what they are. The scan is the truth.
+"""Raw files in: which directories are scanned, which files are whole, and what they are. The scan is the truth.
 
-Events only shorten the wait. Whatever they name, and whatever a scan finds, goes into one queue and is looked at in
+Events only shorten the wait. The files that they name, and those of a scan, go into one queue and are checked in
 small slices, so that thousands of files at once neither stop the jobs nor the pings.
 """
 
@@ -30,7 +30,7 @@ from sedmd.raw.frames import Kind
 from sedmd.run.context import AWAKE, ENDED
 from sedmd.run.event_log import INFO, NOTICE, WARNING, EventLog
 from sedmd.run.ingest import (
-    Mended,
+    Corrections,
     drop_moved,
     fault_of_program,
     is_frame_name,
@@ -65,7 +65,7 @@ class Intake:
     Parameters
     ----------
     on_frame : callable
-        Told each row that was registered.
+        Called with each row that was registered.
     clock : callable
         The time now, UTC.
     monotonic : callable
@@ -91,7 +91,7 @@ class Intake:
         self.clock = clock
         self.monotonic = monotonic
         self.sight = Sight(scanned_s=monotonic())
-        #: Files that a scan found although an event should have told of them long before.
+        #: Files that a scan found although an event should have named them long before.
         self.hints_missed = 0
         self._on_frame = on_frame
         self._known: dict[Path, KnownFile] = {}
@@ -108,18 +108,18 @@ class Intake:
         self._misnamed: set[Path] = set()
         self._closed_files: set[Path] = set()
         self._archive_s = float("-inf")
-        self._mended = Mended(ledger)
+        self._corrections = Corrections(ledger)
         self.configure(settings)
         if readers is not None:
             readers.start()
 
     def close(self) -> None:
-        """No file is looked at any more."""
+        """No file is read any more."""
         if self._readers is not None:
             self._readers.close()
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings; what is being looked at goes on."""
+        """Take new settings; the check that runs goes on."""
         watch = settings.watch
         self.settings = settings
         self._rules = rules(settings)
@@ -139,7 +139,7 @@ class Intake:
         return look() if self._readers is None else self._readers.call((path, "examine"), look)
 
     def _take_in(self, path: Path) -> FrameRow:
-        mends = self._mended.of(path)
+        mends = self._corrections.of(path)
         through = {} if self._readers is None else {"readers": self._readers}
         return take_in(path, self.settings, now=self.clock(), mends=mends, **through)
 
@@ -151,8 +151,8 @@ class Intake:
         Parameters
         ----------
         watch : callable
-            Told the directories before their files are listed: what comes after the list makes an event. True if events
-            were to be had since the last scan.
+            Called with the directories before their files are listed: what comes after the list makes an event. True if
+            events were to be had since the last scan.
         """
         root = self.settings.paths.raw_root
         try:
@@ -160,7 +160,7 @@ class Intake:
         except OSError as error:
             return self._away(f"raw root {root} cannot be read ({error.strerror}); waiting for it to come back")
         if not nights and (self.sight.folders or self.ledger.frames.folders()):
-            return self._away(f"raw root {root} is empty, but held nights before; is it mounted? Waiting for it")
+            return self._away(f"raw root {root} is empty, but had nights before; is it mounted? Waiting for it")
         if not self.sight.there:
             self.sight.there = True
             self.report.event("", "watch", "", f"raw root {root} is back", level=NOTICE)
@@ -188,7 +188,7 @@ class Intake:
             return False
         if night not in self._awake:
             self._awake.add(night)
-            self.ledger.marks.put(AWAKE, night, "", "its raw directories are looked at")
+            self.ledger.marks.put(AWAKE, night, "", "its raw directories are scanned")
         return True
 
     def sleep_night(self, night: str) -> None:
@@ -253,7 +253,7 @@ class Intake:
             if night not in newest and self.wake_night(night):
                 if _is_directory(self.settings.paths.raw_root / neighbour(night, 1)):
                     self.wake_night(neighbour(night, 1))  # to which its afternoon belongs
-                self.report.event(night, "watch", "", "frames came into an old night; it is looked at again")
+                self.report.event(night, "watch", "", "new frames in an old night; it is scanned again")
         if changed:
             self.ledger.frames.put_folders(changed)
 
@@ -281,7 +281,7 @@ class Intake:
             if folder not in self._closed:
                 self._closed.add(folder)
                 text = f"raw directory {folder} cannot be read ({error.strerror}); check its permissions and its disk"
-                self.report.event(folder.name, "watch", "", f"{text}. It is tried at every scan", level=WARNING)
+                self.report.event(folder.name, "watch", "", f"{text}. Retried at every scan", level=WARNING)
             return []
         for path, text in misnamed(folder, self.settings.watch.pattern).items():
             if path not in self._misnamed:
@@ -322,19 +322,19 @@ class Intake:
 
     def forget_known(self, path: Path) -> None:
         """Read this file again, with the cards that are corrected by now."""
-        self._mended.clear()
+        self._corrections.clear()
         self._known.pop(path, None)
         self._forgotten.discard(path)
         self._push(path)
 
     def stood_still(self, seconds: float) -> None:
-        """The process stood still for so long: no file has been still in that time."""
-        text = f"stood still for {age(seconds)} (stopped by a signal, the whole machine, or a disk); going on"
+        """The process suspended for so long: no file has been still in that time."""
+        text = f"suspended for {age(seconds)} (stopped by a signal, the whole machine, or a disk); resuming"
         self.report.event("", "service", "", text, level=WARNING)
         self.gate.stood_still(seconds)
 
-    def leave_out(self, path: Path) -> None:
-        """Never read this file again, whatever happens to it."""
+    def exclude(self, path: Path) -> None:
+        """Never read this file again."""
         self._forgotten.add(path)
 
     def work(self, budget_s: float) -> int:
@@ -370,7 +370,7 @@ class Intake:
         return not any(path.parent.name in names for paths in (self._queued, self._due_s) for path in paths)
 
     def wait_s(self) -> float | None:
-        """Seconds until a file must be looked at again; None if none must."""
+        """Seconds until a file must be checked again; None if none must."""
         if self._queue:
             return 0.0
         return max(0.0, min(self._due_s.values()) - self.monotonic()) if self._due_s else None
@@ -398,7 +398,7 @@ class Intake:
             status = path.stat()
         except OSError:
             return False
-        mends = self._mended.of(path)
+        mends = self._corrections.of(path)
         now = (status.st_size, status.st_mtime_ns, rules(self.settings, mends) if mends else self._rules)
         return (known.size, known.mtime_ns, known.rules) != now
 
@@ -433,7 +433,7 @@ class Intake:
         except MemoryError:
             raise
         except Exception as error:
-            # the border of intake: whatever a file does to its reader costs that file only
+            # the boundary of intake: a fault of a file costs that file only
             row = self._quarantined(path, fault_of_program(path, error), size=size, mtime_ns=mtime_ns)
         return row is not None and self._register(row)
 
@@ -456,13 +456,13 @@ class Intake:
         return row
 
     def _waits_for_header(self, path: Path, row: FrameRow) -> bool:
-        """Whether the robot may still finish the header of a whole frame; it is looked at again then.
+        """Whether the robot may still finish the header of a whole frame; it is checked again then.
 
         The file's age counts, so that an old night does not wait; by the monotonic clock where the wall clock is wrong.
         """
         if path not in self._unfinished:
             self._unfinished[path] = self.monotonic()
-            text = f"whole, but not its header; waiting up to {self.settings.watch.header_wait_s:g} s for it"
+            text = f"complete, but its header is not; waiting up to {self.settings.watch.header_wait_s:g} s for it"
             self.report.event(row.night, "frame", path.name, text, minor=True)
         age_s = max(self.clock().timestamp() - row.mtime_ns / 1e9, self.monotonic() - self._unfinished[path])
         left_s = self.settings.watch.header_wait_s - age_s
@@ -473,12 +473,12 @@ class Intake:
         return True
 
     def _quarantined(self, path: Path, reason: str, **found: Any) -> FrameRow:
-        return quarantined(path, reason, self.settings, now=self.clock(), mends=self._mended.of(path), **found)
+        return quarantined(path, reason, self.settings, now=self.clock(), mends=self._corrections.of(path), **found)
 
     def _register(self, row: FrameRow) -> bool:
         known = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
         if self._known.get(row.path) == known:
-            return False  # an unreadable file is told once, not at every scan
+            return False  # an unreadable file is reported once, not at every scan
         if self._readers is not None:
             self._readers.forget(row.path)  # what was asked of the file as it was before
         before = self.ledger.frames.at([row.path])

@@ -89,7 +89,7 @@ class VitalsKeeper:
     def now(self) -> Vitals:
         """The vitals with ages as of this moment; may be called from any thread once one was taken."""
         if self._latest is None:
-            msg = "no vitals were taken yet"
+            msg = "no vitals yet"
             raise RuntimeError(msg)
         now = self._clock()
         since = (now - self._last_frame).total_seconds() if self._last_frame is not None else None

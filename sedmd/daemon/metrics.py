@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sedmd.run.vitals import Vitals, cares, troubles
+from sedmd.run.vitals import Vitals, health_errors, health_warnings
 
 #: Names of metrics and labels are those of the old alphabet, so that every Prometheus reads this format.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,9 +42,9 @@ def _families(v: Vitals) -> list[Metric]:
     fallback = None if v.fallback is None else v.fallback[1]
     return [
         _gauge("sedmd_build_info", "Version of the program.", {(("version", v.version),): 1}),
-        _gauge("sedmd_healthy", "1 while nothing is wrong that a restart could mend.", not troubles(v)),
-        _gauge("sedmd_troubles", "Reasons why the service is not healthy.", len(troubles(v))),
-        _gauge("sedmd_cares", "Things an operator should see to.", len(cares(v))),
+        _gauge("sedmd_healthy", "1 while nothing is wrong that a restart could mend.", not health_errors(v)),
+        _gauge("sedmd_troubles", "Reasons why the service is not healthy.", len(health_errors(v))),
+        _gauge("sedmd_cares", "Things an operator should see to.", len(health_warnings(v))),
         _gauge("sedmd_night_info", "UT night at work.", {(("night", v.night),): 1} if v.night else {}),
         _gauge("sedmd_observing", "1 while it is night and frames are expected.", v.observing),
         _gauge("sedmd_raw_root_there", "1 while the raw root can be read.", v.raw_root_there),

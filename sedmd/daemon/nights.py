@@ -1,4 +1,4 @@
-"""The nights in work: their plans, when to plan anew, and the end of each."""
+"""The nights in work: their plans, when to plan again, and the end of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Nights:
     monotonic : callable
         Seconds.
     on_end : callable
-        Told a night whose work is done.
+        Called with a night whose work is done.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Nights:
             self._last_arrival[night] = arrived
 
     def touch_all(self) -> None:
-        """Plan every night anew."""
+        """Plan every night again."""
         self._dirty.update(self.plans)
 
     def replan(self, nights: Iterable[str], *, settled: Callable[[str], bool]) -> list[Plan]:
@@ -104,7 +104,7 @@ class Nights:
         return plans
 
     def phase(self, night: str, now: datetime, *, settled: bool) -> tuple[bool, bool]:
-        """(no more frames are expected, an earlier night's calibrations may serve)."""
+        """(no more frames are expected, an earlier night's calibrations may be used)."""
         last = self._last_arrival.get(night) or self.ledger.frames.last_arrival(night)
         if last is None:
             return False, False
@@ -151,7 +151,7 @@ class Nights:
             self.report.event(night, "night", "", line, level=NOTICE)
         if trouble := write_report(self.settings, self.ledger, plan, now=self.clock()):
             self._owed.add(night)
-            self.report.event(night, "night", "", f"{trouble}. It is tried again", level=WARNING)
+            self.report.event(night, "night", "", f"{trouble}. It will be retried", level=WARNING)
         else:
             self._owed.discard(night)
 
@@ -160,4 +160,4 @@ class Nights:
         for night in self._owed & set(self.plans):
             if not write_report(self.settings, self.ledger, self.plans[night], now=self.clock()):
                 self._owed.discard(night)
-                self.report.event(night, "night", "", "the report is written now", level=NOTICE)
+                self.report.event(night, "night", "", "the report can be written again", level=NOTICE)

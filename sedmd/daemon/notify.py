@@ -34,7 +34,7 @@ class Notifier:
 
     @property
     def listening(self) -> bool:
-        """A service manager has asked to be told."""
+        """A service manager has asked for notifications."""
         return bool(self._address)
 
     @property

@@ -34,13 +34,13 @@ from sedmd.run.dispatch import Dispatcher
 from sedmd.run.event_log import ERROR, NOTICE, WARNING, EventLog
 from sedmd.run.readers import Readers
 from sedmd.run.requests import carry_out, who_asked
-from sedmd.run.vitals import Vitals, troubles
+from sedmd.run.vitals import Vitals, health_errors
 from sedmd.workers.engines import Engine
 
 SWEEP_S = 600.0
-#: Longest time in which files are looked at before jobs and pings have their turn.
+#: Longest time in which files are checked before jobs and pings have their turn.
 SLICE_S = 0.3
-#: So many files found without an event mean that the events are deaf.
+#: So many files found without an event mean that inotify events are missed.
 DEAF_AFTER = 3
 #: Least time between two pings of systemd's watchdog, seconds.
 PING_S = 1.0
@@ -132,7 +132,7 @@ class Service:
     def run(self) -> int:
         """Start, work, drain; returns the exit code."""
         paths = self.settings.paths
-        self.report.event("", "service", "", f"sedmd {__version__} begins: {paths.raw_root}", level=NOTICE)
+        self.report.event("", "service", "", f"sedmd {__version__} starts: {paths.raw_root}", level=NOTICE)
         health = HealthServer(self.settings.health.listen, self.keeper.now) if self.settings.health.listen else None
         try:
             self._scan()
@@ -204,7 +204,7 @@ class Service:
     def _receive(self) -> list[Message]:
         """Everything in the inbox; waits for something when there is nothing else to do."""
         patience = self._patience_s()
-        wait = STALL_S if self.stalled else self.intake.wait_s()  # whatever is due cannot be booked before
+        wait = STALL_S if self.stalled else self.intake.wait_s()  # what is due cannot be recorded before
         timeout = min([patience, *([wait] if wait is not None else [])])
         messages: list[Message] = []
         try:
@@ -235,7 +235,7 @@ class Service:
                     self.disk.refuse(outcome.free_bytes)
                 self.nights.touch(job.night)
                 self.chores.changed()
-                if job.step in ("flat", "fluxcal"):  # it may serve the nights after it
+                if job.step in ("flat", "fluxcal"):  # the nights after it may use it
                     self.nights.touch_all()
             case Hint(path):
                 if is_night(path.name):
@@ -296,7 +296,7 @@ class Service:
             with suppress(LedgerFull):
                 self.ledger.jobs.release(key)
         self.upkeep.write_journals()
-        self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs start again next time", level=NOTICE)
+        self.report.event("", "service", "", f"stopped; {len(abandoned)} jobs restart next time", level=NOTICE)
         return 0
 
     def reload(self) -> None:
@@ -310,11 +310,13 @@ class Service:
             if fixed := [name for name in names if name in NEEDS_RESTART]:
                 raise ConfigError(f"{', '.join(fixed)} can only change with a restart")
         except SedmError as error:
-            self.report.event("", "service", "", f"configuration not taken, the old one stays: {error}", level=ERROR)
+            self.report.event(
+                "", "service", "", f"configuration refused, the old one stays in force: {error}", level=ERROR
+            )
         else:
             self._take(new)
-            told = ", ".join(names) or "nothing"
-            self.report.event("", "service", "", f"configuration read again; changed: {told}", level=NOTICE)
+            text = ", ".join(names) or "nothing"
+            self.report.event("", "service", "", f"configuration reloaded; changed: {text}", level=NOTICE)
         finally:
             self.notifier.ready(self.status_line())
 
@@ -358,7 +360,7 @@ class Service:
             self.watcher.renew()
         complaint = self.watcher.watch([self.settings.paths.raw_root, *folders])
         if deaf:
-            complaint = f"{missed} files came without an event; the watch of the raw directories is started anew"
+            complaint = f"inotify events missed for {missed} files; the watch of the raw directories is restarted"
         if complaint:
             self.report.event("", "watch", "", complaint, level=WARNING)
         return not complaint and not self.watcher.polling
@@ -422,7 +424,7 @@ class Service:
     # clock
 
     def _start_clock(self) -> None:
-        """Begin to tick, or begin anew after the wall clock jumped."""
+        """Begin to tick, or begin again after the wall clock jumped."""
         self.ticker.stop()
         self.ticker = Ticker(lambda text: self.inbox.put(Trouble(text)))
         self.ticker.every(self.settings.watch.scan_interval_s, lambda: self.inbox.put(Scan()), name="scan")
@@ -430,12 +432,12 @@ class Service:
         self.ticker.start()
 
     def _mend_clock(self) -> None:
-        """The scheduler counts by the wall clock: when that jumps, or the thread dies, begin anew."""
+        """The scheduler counts by the wall clock: when that jumps, or the thread dies, begin again."""
         jump_s = self.drift.jump_s()
         if jump_s:
             self.report.event("", "clock", "", f"the system clock jumped by {jump_s:+.0f} s", level=WARNING)
         elif not self.ticker.alive:
-            self.report.event("", "clock", "", "the clock's thread had died; it is started anew", level=WARNING)
+            self.report.event("", "clock", "", "the clock thread died; restarted", level=WARNING)
         else:
             return
         self._start_clock()
@@ -471,7 +473,7 @@ class Service:
     def _measure(self) -> None:
         """Take the vitals, and feed systemd's watchdog only while the service really does its work."""
         vitals = self.vitals()
-        if self.monotonic() - self._pinged_s >= PING_S and not troubles(vitals):
+        if self.monotonic() - self._pinged_s >= PING_S and not health_errors(vitals):
             self._pinged_s = self.monotonic()
             self.notifier.watchdog(self.status_line())
 
@@ -484,4 +486,4 @@ class Service:
     def _unstall(self) -> None:
         if self.stalled:
             self.stalled = ""
-            self.report.event("", "ledger", "", "the ledger can be written again; going on", level=NOTICE)
+            self.report.event("", "ledger", "", "the ledger can be written again; resuming", level=NOTICE)

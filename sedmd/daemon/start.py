@@ -48,18 +48,18 @@ def serve(
     NotNow
         If the raw root does not exist at the start, or another service works on this redux root.
     TakenOver
-        If another host was told to take over meanwhile.
+        If another host took over meanwhile.
     """
     paths = settings.paths
     if paths.group:
         let_group_write()
     if not paths.raw_root.is_dir():
-        msg = f"raw_root {paths.raw_root} is not there; expected a directory with nights YYYYMMDD. Is it mounted?"
+        msg = f"raw_root {paths.raw_root} does not exist; expected a directory with nights YYYYMMDD. Is it mounted?"
         raise NotNow(msg)
     try:
         paths.redux_root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"redux_root {paths.redux_root} cannot be made ({error.strerror}); expected a directory to write to"
+        msg = f"redux_root {paths.redux_root} cannot be created ({error.strerror}); expected a writable directory"
         raise NotNow(msg) from error
     report = EventLog(
         clock=clock,

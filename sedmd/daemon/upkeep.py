@@ -28,7 +28,7 @@ class Upkeep:
         LedgerError
             If a file of the ledger was removed or replaced.
         TakenOver
-            If another host was told to take over.
+            If another host took over.
         """
         if self._claim is not None and mounted:
             self._claim.see()
@@ -41,14 +41,14 @@ class Upkeep:
         if journal is None:
             return
         journal.flush()
-        for night in sorted(set(self._unwritten) | set(journal.troubles)):
-            before, now = self._unwritten.get(night, ""), journal.troubles.get(night, "")
+        for night in sorted(set(self._unwritten) | set(journal.errors)):
+            before, now = self._unwritten.get(night, ""), journal.errors.get(night, "")
             if now and not before:
-                text = f"{now}. Its lines wait in memory, and the ledger could not be made again without them"
+                text = f"{now}. Its lines are kept in memory; without them the ledger could not be rebuilt"
                 self._report.event(night, "journal", "", text, level=WARNING)
             elif before and not now:
                 self._report.event(night, "journal", "", "can be written again; nothing is missing", level=NOTICE)
-        self._unwritten = dict(journal.troubles)
+        self._unwritten = dict(journal.errors)
 
     def take_up_types(self, folder: Path) -> None:
         """Note what `sedmd classify` found in a night's directory while this service held the ledger."""

@@ -1,4 +1,4 @@
-"""Hints of new files. The scan is the truth; watchdog only shortens the wait, and is mended when it dies."""
+"""Hints of new files. The scan is the truth; watchdog only shortens the wait, and is restarted when it dies."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Watcher:
         self.restarts = 0
 
     def watch(self, folders: Iterable[Path]) -> str:
-        """Watch exactly these directories; returns a complaint when something had to be mended, else nothing."""
+        """Watch exactly these directories; returns a complaint when something had to be restarted, else nothing."""
         wanted = {folder: identity for folder in sorted(folders) if (identity := _identity(folder)) is not None}
         complaint = ""
         if self._observer is not None and not self.healthy:
             self._begin_anew()
-            complaint = "the observer of the raw directories had died; it is started anew"
+            complaint = "the watcher of the raw directories died; restarted"
         if faults := self._handler.take_faults():
-            complaint = f"{faults} events could not be handled; the scan finds what they told"
+            complaint = f"{faults} events could not be handled; the scan finds their files"
         polling = self._polls(wanted)
         if polling != self.polling:
             self.stop()
@@ -84,7 +84,7 @@ class Watcher:
         return complaint
 
     def renew(self) -> None:
-        """Start over: files were found of which no event had told."""
+        """Start over: files were found that no event had named."""
         if self._observer is not None:
             self._begin_anew()
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def rows_of(name: str) -> list[list[str]]:
-    """Words of each line of a text table, comments and blank lines left out."""
+    """Words of each line of a text table, without comments and blank lines."""
     text = (resources.files(__package__) / name).read_text(encoding="ascii")
     return [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 

@@ -31,8 +31,8 @@ class Standard:
         Johnson V.
     source : str
         Table its spectrum comes from; empty for a star of which only the position is known here.
-    doubtful : str
-        Why the spectrum should not be trusted to a few per cent; empty when nothing speaks against it.
+    caveat : str
+        Why the spectrum may be wrong by more than a few per cent; empty without a caveat.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Standard:
     dec_deg: float
     v_mag: float
     source: str
-    doubtful: str
+    caveat: str
 
     @property
     def has_spectrum(self) -> bool:
@@ -193,9 +193,9 @@ def _stars() -> dict[str, Standard]:
             dec_deg=float(dec),
             v_mag=float(v_mag),
             source="" if source == "-" else source.replace("_", " "),
-            doubtful="" if doubt == ["-"] else " ".join(doubt),
+            caveat="" if caveat == ["-"] else " ".join(caveat),
         )
-        for key, name, ra, dec, v_mag, source, *doubt in rows_of("standards.txt")
+        for key, name, ra, dec, v_mag, source, *caveat in rows_of("standards.txt")
     }
 
 

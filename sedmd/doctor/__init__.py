@@ -54,9 +54,9 @@ def _examined(subject: str, check: Check, settings: Settings, environment: Envir
         try:
             findings.extend(check(settings, environment))
         except Exception as failure:
-            # the boundary: whatever is broken here is what the operator wants to know
-            text = f"cannot be looked at ({type(failure).__name__}: {failure})"
-            findings.append(error(subject, text, "mend what it names and run sedmd doctor again"))
+            # the boundary: what is broken here is what the operator wants to know
+            text = f"cannot be checked ({type(failure).__name__}: {failure})"
+            findings.append(error(subject, text, "fix what it names and run sedmd doctor again"))
 
     # a thread, because nothing else gives up on a file system that does not answer
     thread = threading.Thread(target=run, name=f"doctor {subject}", daemon=True)

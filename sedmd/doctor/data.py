@@ -64,7 +64,7 @@ def state_dir(settings: Settings, environment: Environment) -> list[Finding]:
     folder = settings.paths.state
     mount = mount_of(_nearest(folder), environment.mounts())
     if mount is not None and mount.remote:
-        found = f"{folder} is on {mount.kind}, where the ledger breaks sooner or later"
+        found = f"{folder} is on {mount.kind}, where the ledger will be damaged sooner or later"
         return [error("state dir", found, 'set [paths] state_dir to a local disk, e.g. "/var/lib/sedmd"')]
     findings = _writable("state dir", folder, environment)
     if mount is not None and mount.kind in VOLATILE:
@@ -77,8 +77,8 @@ def lock(settings: Settings, environment: Environment) -> list[Finding]:
     """Who works on this redux root."""
     process = holder(settings.paths.state)
     if process is None:
-        return [ok("service", "none works on this redux root")]
-    return [ok("service", f"process {process} works on this redux root" if process > 0 else "one is starting")]
+        return [ok("service", "none runs on this redux root")]
+    return [ok("service", f"process {process} runs on this redux root" if process > 0 else "one is starting")]
 
 
 def ledger(settings: Settings, environment: Environment) -> list[Finding]:
@@ -86,7 +86,7 @@ def ledger(settings: Settings, environment: Environment) -> list[Finding]:
     path = settings.paths.state / "ledger.sqlite"
     if not path.exists():
         return [ok("ledger", f"{path}: none yet; the service makes it")]
-    rebuild = "stop the service, and make it again from the journals: sedmd doctor --rebuild"
+    rebuild = "stop the service, and rebuild it from the journals: sedmd doctor --rebuild"
     try:
         version, complaint, whole = quick_check(path, until=time.monotonic() + environment.patience_s / 2)
     except sqlite3.OperationalError as failure:
@@ -108,7 +108,7 @@ def ledger(settings: Settings, environment: Environment) -> list[Finding]:
 
 
 def quick_check(path: Path, *, until: float) -> tuple[int, str, bool]:
-    """Version of a ledger, the first damage found or "", and whether all was looked at before `until` (monotonic).
+    """Version of a ledger, the first damage found or "", and whether all was checked before `until` (monotonic).
 
     Raises
     ------
@@ -160,8 +160,8 @@ def _writable(subject: str, folder: Path, environment: Environment) -> list[Find
     kind = mount.kind if mount is not None else "unknown file system"
     where = f"{folder}, {kind}, {gigabytes(free)} free" + ("" if existing == folder else ", is made at the start")
     if free < environment.free_limit_bytes:
-        found = f"{where}; below {gigabytes(environment.free_limit_bytes)} no job is begun"
-        return [error(subject, found, "make room: old nights can go to another disk")]
+        found = f"{where}; below {gigabytes(environment.free_limit_bytes)} no job starts"
+        return [error(subject, found, "free some space: old nights can go to another disk")]
     return [ok(subject, where)]
 
 

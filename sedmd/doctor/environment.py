@@ -80,13 +80,13 @@ def read(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loops:
-    """What became of the compiled loops.
+    """Outcome of loading the compiled loops.
 
     Attributes
     ----------
     folders : tuple of Path or None
         Of each loop, where its machine code is kept; None if it cannot be.
-    anew : int
+    compiled_now : int
         So many were compiled just now.
     seconds : float
     fault : str
@@ -94,7 +94,7 @@ class Loops:
     """
 
     folders: tuple[Path | None, ...] = ()
-    anew: int = 0
+    compiled_now: int = 0
     seconds: float = 0.0
     fault: str = ""
 
@@ -116,7 +116,7 @@ def loops() -> Loops:
     found = json.loads(done.stdout)
     return Loops(
         folders=tuple(Path(folder) if folder else None for folder, _ in found),
-        anew=sum(not loaded for _, loaded in found),
+        compiled_now=sum(not loaded for _, loaded in found),
         seconds=time.monotonic() - begun,
     )
 

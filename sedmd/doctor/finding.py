@@ -13,13 +13,13 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes
     ----------
     level : "ok", "warning" (works, but see to it) or "error" (will not work)
     subject : str
-        What was looked at, a word or two.
+        What was checked, a word or two.
     found : str
         What is the case.
     advice : str

@@ -25,7 +25,7 @@ _FILES_OF_SERVICE, _FILES_PER_WORKER = 128, 16
 
 
 def libraries(settings: Settings, environment: Environment) -> list[Finding]:
-    """Python and each library against what sedmd says it needs; extras are not looked at."""
+    """Python and each library against what sedmd says it needs; extras are not checked."""
     try:
         needed = [Requirement(text) for text in environment.requirements()]
     except PackageNotFoundError:

@@ -23,13 +23,13 @@ def saving(settings: Settings, environment: Environment) -> list[Finding]:
     number = environment.group(group)
     if number is None:
         found = f"[paths] group: there is no group {group}"
-        return [error("saving", found, f"as root: groupadd -r {group}, or the name of one that there is")]
+        return [error("saving", found, f"as root: groupadd -r {group}, or name an existing group")]
     if not root.is_dir():
         return [ok("saving", f"{root} is made at the start")]
     findings = []
     status = root.stat()
     if status.st_gid != number or not status.st_mode & stat.S_ISGID:
-        found = f"{root} does not hand on group {group} ({who_may_save(root)}): observers cannot save into new nights"
+        found = f"{root} does not pass on group {group} ({who_may_save(root)}): observers cannot save into new nights"
         findings.append(error("saving", found, f"as root: chgrp {group} {root}; chmod g+s {root}"))
     for path in nights[-settings.watch.nights_back :]:
         if path.stat().st_gid == number and is_shared(path):
@@ -39,8 +39,8 @@ def saving(settings: Settings, environment: Environment) -> list[Finding]:
         findings.append(error("saving", found, advice))
     if not findings and environment.user_id() != 0 and number not in environment.groups():
         user = name_of_user(environment.user_id())
-        advice = f"as root: usermod -aG {group} {user}; then log in anew"
-        findings.append(warning("saving", f"{user} is not in group {group} and saves nothing in sedmview", advice))
+        advice = f"as root: usermod -aG {group} {user}; then log in again"
+        findings.append(warning("saving", f"{user} is not in group {group} and cannot save in sedmview", advice))
     return findings or [ok("saving", f"group {group} saves into the nights of {root}")]
 
 

@@ -16,7 +16,7 @@ from sedmd.doctor.environment import Environment
 from sedmd.doctor.finding import Finding, error, ok, warning
 from sedmd.doctor.unit import handed_on, installed
 
-#: Stands for a secret that the unit hands on and this user may not read.
+#: Placeholder of a secret that the unit hands on and this user may not read.
 _UNSEEN = {"SEDMD_HANDED_ON": "unseen"}
 
 
@@ -35,16 +35,20 @@ def upload(settings: Settings, environment: Environment) -> list[Finding]:
     directory = settings.upload.directory
     if settings.upload.backend == "drop" and directory is not None:
         if not directory.is_dir():
-            return [error("upload", f"{directory} is not there", "mount it, or make it for the service's user")]
+            return [error("upload", f"{directory} is not there", "mount it, or create it for the service's user")]
         if not environment.may(directory, os.W_OK | os.X_OK):
-            return [error("upload", f"{directory} cannot be written by this user", "give the service's user the right")]
+            return [
+                error(
+                    "upload", f"{directory} cannot be written by this user", "give the service's user write permission"
+                )
+            ]
     with Deliveries.open(settings.paths.state, clock=environment.now, read_only=True) as queue:
         nights = queue.open_nights(backend.name)
         count = sum(one.state in OPEN for night in nights for one in queue.of_night(backend.name, night))
     if count:
-        found = f"{backend.name}: {count} spectra of {', '.join(nights)} are not there yet"
+        found = f"{backend.name}: {count} spectra of {', '.join(nights)} are not sent yet"
         return [warning("upload", found, "sedmd upload --again --config FILE; report_ztf.txt says what is wrong")]
-    return [ok("upload", f"{backend.name}, nothing waits")]
+    return [ok("upload", f"{backend.name}, nothing is waiting")]
 
 
 def mail(settings: Settings, environment: Environment) -> list[Finding]:

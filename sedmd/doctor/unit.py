@@ -73,7 +73,7 @@ def compare(
     findings: list[Finding] = []
     needed = paths(unit, "Unit", "RequiresMountsFor")
     for name, place in (("raw_root", raw), ("redux_root", redux)):
-        # a path stands for all mounts above it, not for those below
+        # a path means all mounts above it, not those below
         if not any(covers([place], path) for path in needed):
             text = f"{name} {place} is not in RequiresMountsFor: the service may start before it is mounted"
             findings.append(warning("systemd", text, f"RequiresMountsFor={place}"))
@@ -93,13 +93,13 @@ def compare(
     own = (raw, redux, state)
     for path in dict.fromkeys((*needed, *_read_only(unit), *paths(unit, "Service", "ReadWritePaths"))):
         if not covers(own, path) and not any(covers([path], place) for place in own):
-            text = f"{path} in the unit file is none of the configuration's places"
+            text = f"{path} in the unit file is not a path of the configuration"
             findings.append(warning("systemd", text, "adapt RequiresMountsFor, ReadOnlyPaths and ReadWritePaths"))
     kept = cache(unit)
     homeless = last(unit, "Service", "ProtectSystem") == "strict" or yes(unit, "Service", "ProtectHome")
     if homeless if kept is None else not may_write(unit, kept):
         text = (
-            f"the service cannot keep compiled loops {f'in {kept}' if kept else 'anywhere'}: each start takes a minute"
+            f"the service cannot cache compiled loops {f'in {kept}' if kept else 'anywhere'}: each start takes a minute"
         )
         findings.append(warning("systemd", text, "CacheDirectory=sedmd, Environment=XDG_CACHE_HOME=/var/cache/sedmd"))
     stop = seconds(last(unit, "Service", "TimeoutStopSec", "90"))

@@ -31,7 +31,7 @@ class OtherHost(NotNow):
 
 
 class TakenOver(SedmError):
-    """Another host was told to take over the redux root that this process works on."""
+    """Another host took over the redux root that this process works on."""
 
 
 class Claim:
@@ -83,7 +83,7 @@ class Claim:
         Raises
         ------
         TakenOver
-            If another process was told to take over.
+            If another process took over.
         """
         found = self._found()
         if found is None:
@@ -107,7 +107,7 @@ class Claim:
                 "other's work. Stop it there; if it is gone for good, here: sedmd run --take-over"
             )
             raise OtherHost(msg)
-        # the same machine, under whatever name: its kernel knows
+        # the same machine, perhaps by another name: its kernel knows
         state = Path(str(other.get("state", "")))
         if state != self._state and (process := holder(state)) is not None:
             who = f"process {process}" if process > 0 else "another process"
@@ -122,7 +122,7 @@ class Claim:
 
     def _write(self) -> None:
         if not self._path.parent.parent.is_dir():
-            return  # a root that is away must not be made anew
+            return  # a root that is not mounted must not be created
         # a full disk or a missing right costs the name, and whoever works says so at the first product
         with suppress(OSError, DiskFull):
             write_bytes_atomic(json.dumps(self._table).encode() + b"\n", self._path)

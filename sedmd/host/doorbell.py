@@ -26,7 +26,7 @@ class Doorbell:
     ----------
     state : Path
     rung : callable
-        Told (number of the request, user number of who rang) from the thread.
+        Called from the thread with (number of the request, user number of who rang).
     """
 
     def __init__(self, state: Path, rung: Callable[[int, int], None]) -> None:
@@ -76,9 +76,9 @@ class Doorbell:
             except OSError:
                 return
             kind = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
-            told = [data for *found, data in ancillary if tuple(found) == kind]
-            if content.isdigit() and len(content) < 19 and told and len(told[0]) >= _CREDENTIALS.size:
-                _, user, _ = _CREDENTIALS.unpack(told[0][: _CREDENTIALS.size])
+            entries = [data for *found, data in ancillary if tuple(found) == kind]
+            if content.isdigit() and len(content) < 19 and entries and len(entries[0]) >= _CREDENTIALS.size:
+                _, user, _ = _CREDENTIALS.unpack(entries[0][: _CREDENTIALS.size])
                 self._rung(int(content), user)
 
 

@@ -46,7 +46,7 @@ def write_bytes_atomic(content: bytes | Sequence[bytes | memoryview], path: Path
     DiskFull
         No room, or the quota is used up.
     OSError
-        Any other trouble with the disk.
+        Any other error of the disk.
     """
     pieces = [content] if isinstance(content, bytes) else content
     make_folder(path.parent)

@@ -1,6 +1,6 @@
 """The border around files that others put down: decisions, finders, products that were copied back, settings left.
 
-Whatever lies under a name is opened here: a regular file of a sensible length, and nobody is waited for.
+Opens files of others: only a regular file of a sensible length, without waiting for a writer.
 What it does to its reader becomes one sentence that names the file; the work goes on with the next one.
 """
 
@@ -57,7 +57,7 @@ def open_regular(path: Path, *, most_bytes: int = MAX_PRODUCT, follow: bool = Fa
     OSError
         There is none, or it cannot be opened.
     """
-    # looked at before it is opened: to open a device may do something
+    # checked before it is opened: opening a device may have effects
     _refuse_other_kinds(path, path.stat() if follow else path.lstat(), most_bytes)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
@@ -150,16 +150,16 @@ def read_table(path: Path, *, most_bytes: int = MAX_TEXT) -> dict[str, Any]:
 
 
 def each(paths: Iterable[Path], read: Callable[[Path], T]) -> tuple[dict[Path, T], list[str]]:
-    """Read files one by one: what could be read, and a sentence for each that could not, whatever it did."""
+    """Read files one by one: what could be read, and a sentence for each that could not."""
     found: dict[Path, T] = {}
-    troubles: list[str] = []
+    errors: list[str] = []
     for path in paths:
         try:
             found[path] = read(path)
         except Exception as error:
-            # the border: whatever a file does to its reader costs that file only
-            troubles.append(sentence(path, error))
-    return found, troubles
+            # the boundary: a fault of a file costs that file only
+            errors.append(sentence(path, error))
+    return found, errors
 
 
 def sentence(path: Path, error: Exception) -> str:
@@ -197,7 +197,7 @@ def _too_long(path: Path, size: int, most_bytes: int) -> ForeignFault:
 
 
 def _no_number(constant: str) -> float:
-    raise ValueError(f"{constant} is no number to work with")
+    raise ValueError(f"{constant} is not a valid number")
 
 
 def _integer(digits: str) -> int:
@@ -218,4 +218,4 @@ def _refuse_half_characters(value: Any) -> None:
             try:
                 one.encode("utf-8")
             except UnicodeEncodeError:
-                raise ValueError("text that is no Unicode") from None
+                raise ValueError("text that is not Unicode") from None

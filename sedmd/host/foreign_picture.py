@@ -42,7 +42,7 @@ def pixels_apart(content: bytes, *, edge: int) -> tuple[int, int, bytes]:
 def thumbnail(content: bytes, *, edge: int = 600) -> bytes:
     """A picture as JPEG, no edge longer than `edge`.
 
-    Only PNG and JPEG are looked at: other formats are handed to programs that carry out what is in them.
+    Only PNG and JPEG are opened: other formats are handed to programs that execute their content.
 
     Raises
     ------

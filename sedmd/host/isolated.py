@@ -20,7 +20,7 @@ LIMIT_S, MEMORY = 10.0, 4_000_000_000
 
 
 class Died(SedmError):
-    """The process that looked at a file died, or was stopped; the text says how."""
+    """The process that read a file died, or was stopped; the text says how."""
 
 
 def apart(function: Callable[..., T], *given: Any, limit_s: float = LIMIT_S, memory_bytes: int = MEMORY) -> T:
@@ -53,13 +53,13 @@ def apart(function: Callable[..., T], *given: Any, limit_s: float = LIMIT_S, mem
         until = time.monotonic() + limit_s
         wait([ours, process.sentinel], timeout=limit_s)
         answer: tuple[bool, Any] | None = None
-        with suppress(EOFError, OSError):  # of the pipe: it died while it told
+        with suppress(EOFError, OSError):  # of the pipe: it died while it answered
             answer = ours.recv() if ours.poll() else None
         if answer is not None:
-            good, told = answer
+            good, value = answer
             if good:
-                return told  # type: ignore[no-any-return]
-            raise told
+                return value  # type: ignore[no-any-return]
+            raise value
         process.join(max(0.0, min(1.0, until - time.monotonic())))
         if process.is_alive():
             raise Died(f"it took longer than {limit_s:g} s and was stopped")
@@ -82,7 +82,7 @@ def _work(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]
     with suppress(BrokenPipeError):
         try:
             pipe.send(answer)
-        except (TypeError, AttributeError, ValueError):  # an error that cannot be sent is told by its text
+        except (TypeError, AttributeError, ValueError):  # of an error that cannot be sent, the text
             pipe.send((False, Died(f"{type(answer[1]).__name__}: {answer[1]}")))
     pipe.close()
 

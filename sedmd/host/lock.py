@@ -17,7 +17,7 @@ from pathlib import Path
 from sedmd.core.errors import NotNow
 from sedmd.host.lock_holders import holders_of, name_of
 
-#: Looks at a lock that is taken before it is believed, a twentieth of a second apart.
+#: Checks of a taken lock before it counts as taken, a twentieth of a second apart.
 TRIES = 5
 #: Rights of the state directory: its group may look.
 STATE_MODE = 0o750
@@ -37,9 +37,9 @@ def single_instance(
     *,
     name: str = "lock",
     mode: int = STATE_MODE,
-    told: str = "another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root",
+    message: str = "another sedmd (process {holder}) works on {state}; stop it first, or choose another redux root",
 ) -> Iterator[None]:
-    """Hold the lock of a state directory, or another one in it by its name; `told` says so who comes second.
+    """Hold the lock of a state directory, or another one in it by its name; `message` says so who comes second.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def single_instance(
         raise _unusable(state, path, error) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NoState(f"{path} is no file; expected one, or none. Remove it")
+            raise NoState(f"{path} is not a file. Remove it")
         with suppress(OSError):  # another user's: it was opened, which is enough
             os.fchmod(descriptor, 0o600)
         try:
@@ -70,7 +70,7 @@ def single_instance(
         except BlockingIOError:
             found = holder(state, name=name)
             named = str(found) if found is not None and found > 0 else "unknown"
-            raise Locked(told.format(holder=named, state=state)) from None
+            raise Locked(message.format(holder=named, state=state)) from None
         with suppress(OSError):  # no room for the number: the lock holds without it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

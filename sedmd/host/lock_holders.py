@@ -1,4 +1,4 @@
-"""Which processes hold a lock on a file, by the kernel's own table: no number in a file is believed."""
+"""Which processes hold a lock on a file, by the kernel's own table: no number in a file is used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Holder:
     kind: str
     writes: bool
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Number and name of the process, as an operator knows it."""
         return f"process {self.pid} ({name_of(self.pid) or 'of another user'})"
 

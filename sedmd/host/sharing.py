@@ -1,7 +1,7 @@
 """Nights into which a group saves: observers with accounts of their own, beside the service's user.
 
 Such a directory belongs to the group, hands that on to what is made in it (setgid), and the group may write there. What
-is made in one is opened to the group whatever the umask of who makes it: a spectrum that only its observer may read
+is made in one is opened to the group for any umask of its maker: a spectrum that only its observer may read
 would be lost for the service.
 """
 
@@ -59,12 +59,13 @@ def who_may_save(folder: Path) -> str:
 
 
 def not_ours(path: Path) -> str:
-    """Whose a file or directory is that this user may not write, and what to do; empty if rights are not the trouble.
+    """Whose a file or directory is that this user may not write, and what to do; empty if permissions are not the
+    cause.
 
     Parameters
     ----------
     path : Path
-        What was to be written; the directories above it are looked at too.
+        What was to be written; the directories above it are checked too.
     """
     for place in (path, path.parent, path.parent.parent):
         try:
@@ -102,4 +103,4 @@ def how_to_save(folder: Path) -> str:
     if status.st_mode & _SHARED != _SHARED:
         return "set [paths] group in the service's configuration; sedmd doctor --config FILE says the rest"
     group = name_of_group(status.st_gid)
-    return f"as root: usermod -aG {group} {user}; then log in anew"
+    return f"as root: usermod -aG {group} {user}; then log in again"

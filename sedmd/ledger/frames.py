@@ -35,7 +35,7 @@ class FrameTable:
         name = f" {row.frame.name}" if row.frame is not None and row.frame.kind.on_sky else ""
         with transaction(self._store.db) as db:
             insert(db, "frame", values)
-            self._store.event(row.night, stem_of(row.path) + name, row.told())
+            self._store.event(row.night, stem_of(row.path) + name, row.describe())
         self._store.to_journal(row.night, "frame", row=values)
 
     def of_night(self, night: str) -> list[FrameRow]:

@@ -201,12 +201,12 @@ class JobTable:
         keys = self._store.db.execute("SELECT key FROM job WHERE night = ? AND instr(inputs, ?) > 0", (night, checksum))
         return self.forget(night, [row["key"] for row in keys], why, states=("failed", "retry"))
 
-    def restore(self, key: str, night: str, told: Mapping[str, Any]) -> None:
+    def restore(self, key: str, night: str, given: Mapping[str, Any]) -> None:
         """A job as `finish` wrote it into the journal."""
         texts = ("step", "label", "state", "reason", "detail", "ended", "seconds", "figures", "warnings")
-        values = {name: told[name] for name in texts}
+        values = {name: given[name] for name in texts}
         with transaction(self._store.db) as db:
-            insert(db, "job", {"key": key, "night": night, "tries": 1, "inputs": json.dumps(told["inputs"]), **values})
+            insert(db, "job", {"key": key, "night": night, "tries": 1, "inputs": json.dumps(given["inputs"]), **values})
 
     def put_versions(self, versions: Mapping[str, object]) -> None:
         """Remember the versions of the steps that this program runs."""

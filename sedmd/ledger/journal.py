@@ -34,7 +34,7 @@ class Journal:
         #: Lines that were given up because too many waited.
         self.lost = 0
         #: Why lines wait, by night; empty when none does.
-        self.troubles: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
 
     @property
     def pending(self) -> list[tuple[str, bytes]]:
@@ -42,7 +42,7 @@ class Journal:
         return [(night, line) for night, lines in self._waiting.items() for line in lines]
 
     def tells(self) -> list[str]:
-        """Nights of which work is told."""
+        """Nights whose journals have jobs."""
         found = sorted(self._redux_root.glob(f"20*/{NAME}"))
         return [path.parent.name for path in found if any(entry["what"] == "job" for entry in read(path))]
 
@@ -72,10 +72,10 @@ class Journal:
         except OSError as error:
             path = self._redux_root / night / NAME
             foreign = not_ours(path) if isinstance(error, PermissionError) else ""
-            self.troubles[night] = foreign or f"{path} cannot be written ({error.strerror or error})"
+            self.errors[night] = foreign or f"{path} cannot be written ({error.strerror or error})"
         else:
             del self._waiting[night]
-            self.troubles.pop(night, None)
+            self.errors.pop(night, None)
 
     def _append(self, night: str, line: bytes) -> None:
         folder = self._redux_root / night

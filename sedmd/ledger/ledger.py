@@ -99,7 +99,7 @@ class Ledger:
             ledger.close()
             msg = (
                 f"ledger {path} is empty, but there are journals of {len(nights)} nights (the last: {nights[-1]}): "
-                "it was lost. Make it again from them: sedmd doctor --rebuild; or, to do all anew, remove the journals"
+                "it was lost. Make it again from them: sedmd doctor --rebuild; or, to start again, remove the journals"
             )
             raise LedgerError(msg)
         return ledger
@@ -144,7 +144,7 @@ class Ledger:
         see_room(self._db)
 
     def judged(self) -> AbstractContextManager[None]:
-        """What SQLite says of the file in this block is told as `LedgerFull` or `LedgerError`."""
+        """Errors of SQLite in this block are raised as `LedgerFull` or `LedgerError`."""
         return judged(self._db)
 
     def tidy(self) -> str:

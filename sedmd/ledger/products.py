@@ -54,10 +54,10 @@ class ProductTable:
             self._store.event(night, path.name, why)
         self._store.to_journal(night, "forget product", name=path.name)
 
-    def restore(self, path: Path, night: str, key: str, told: Mapping[str, Any]) -> None:
+    def restore(self, path: Path, night: str, key: str, given: Mapping[str, Any]) -> None:
         """A product as `JobTable.finish` wrote it into the journal; its file must be there."""
         status = path.stat()
-        made = {"role": told["role"], "path": path, "sha256": told["sha256"]}
+        made = {"role": given["role"], "path": path, "sha256": given["sha256"]}
         with transaction(self._store.db):
             self.register(key, night, Product(**made, size=status.st_size, mtime_ns=status.st_mtime_ns))
 

@@ -22,7 +22,7 @@ def rebuild(settings: Settings, *, clock: Callable[[], datetime]) -> str:
 
     Frames, jobs, products and decisions come back as the journals tell them. A product counts only if its file has the
     checksum that was written down; the others are made again by the next run. The story of each frame (`sedmd why`)
-    begins anew.
+    begins again.
 
     Raises
     ------
@@ -42,18 +42,18 @@ def rebuild(settings: Settings, *, clock: Callable[[], datetime]) -> str:
                 if (folder / NAME).exists():
                     with ledger.together():
                         replay(ledger, folder, told_by(folder), found, intact=_same_bytes)
-            told = (
+            text = (
                 f"ledger made again from {found.nights} journals: {found.frames} frames, {found.jobs} jobs, "
                 f"{found.products} products; {found.lost} products were lost or changed and will be made again"
             )
-            ledger.events.note("", "ledger", told)
+            ledger.events.note("", "ledger", text)
         # the whole new one is there: only now the old one goes
         aside = f".damaged-{clock():%Y%m%dT%H%M%S}"
         for part in _parts(path):
             if part.exists():
                 part.rename(part.with_name(part.name + aside))
         fresh.rename(path)
-    return told
+    return text
 
 
 def _same_bytes(path: Path, made: dict[str, Any]) -> bool:
@@ -83,10 +83,10 @@ class JournalContents:
 
 def told_by(folder: Path) -> JournalContents:
     """What the journal of a night's directory tells; nothing if there is none."""
-    told = JournalContents()
+    contents = JournalContents()
     if not (folder / NAME).exists():
-        return told
-    frames, jobs, made, marks = told.frames, told.jobs, told.made, told.marks
+        return contents
+    frames, jobs, made, marks = contents.frames, contents.jobs, contents.made, contents.marks
     for entry in read(folder / NAME):
         match entry["what"]:
             case "frame":
@@ -107,29 +107,34 @@ def told_by(folder: Path) -> JournalContents:
             case "unmark":
                 marks.pop((entry["kind"], entry["subject"]), None)
     # a job that waited for its next try is simply due
-    told.jobs = {key: entry for key, entry in jobs.items() if entry["state"] != "retry"}
-    return told
+    contents.jobs = {key: entry for key, entry in jobs.items() if entry["state"] != "retry"}
+    return contents
 
 
 def replay(
-    ledger: Ledger, folder: Path, told: JournalContents, found: Found, *, intact: Callable[[Path, dict[str, Any]], bool]
+    ledger: Ledger,
+    folder: Path,
+    contents: JournalContents,
+    found: Found,
+    *,
+    intact: Callable[[Path, dict[str, Any]], bool],
 ) -> None:
-    """Put what a journal tells into a ledger that writes none; `intact` says whether a product is the one told of."""
+    """Put the contents of a journal into a ledger that writes none; `intact` says whether a product is it."""
     found.nights += 1
-    for row in told.frames.values():
+    for row in contents.frames.values():
         ledger.frames.put(frame_row(row, forgotten=True))
         found.frames += 1
-    for key, entry in told.jobs.items():
+    for key, entry in contents.jobs.items():
         ledger.jobs.restore(key, folder.name, entry)
         found.jobs += 1
-    for name, (key, product) in told.made.items():
+    for name, (key, product) in contents.made.items():
         path = folder / name
-        if key in told.jobs and path.exists() and intact(path, product):
+        if key in contents.jobs and path.exists() and intact(path, product):
             ledger.products.restore(path, folder.name, key, product)
             found.products += 1
         else:
             found.lost += 1
-    for (kind, subject), entry in told.marks.items():
+    for (kind, subject), entry in contents.marks.items():
         ledger.marks.put(kind, folder.name, subject, entry["text"])
 
 
@@ -139,12 +144,12 @@ def take_up(ledger: Ledger, folder: Path) -> bool:
     They wrote the night's journal. Products count that have the size which is written there: their checksums were
     taken when they were made, and reading years of cubes again would take days.
     """
-    told = told_by(folder)
-    if told.jobs.keys() <= ledger.jobs.records(folder.name).keys():
+    contents = told_by(folder)
+    if contents.jobs.keys() <= ledger.jobs.records(folder.name).keys():
         return False
     with ledger.together():
-        replay(ledger, folder, told, Found(), intact=lambda path, made: path.stat().st_size == made["size"])
+        replay(ledger, folder, contents, Found(), intact=lambda path, made: path.stat().st_size == made["size"])
         for name in ledger.products.by_name(folder.name):
-            if name not in told.made:
+            if name not in contents.made:
                 ledger.products.forget(folder / name, folder.name, "superseded by another sedmd")
     return True

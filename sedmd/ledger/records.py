@@ -38,7 +38,7 @@ class FrameRow:
     rules: str = ""
     frame: Frame | None = None
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """One sentence for the story of the frame."""
         if self.frame is None:
             return f"{self.state}: {self.reason}"
@@ -118,7 +118,7 @@ def frame_to_json(frame: Frame) -> str:
 
 
 def frame_from_json(text: str) -> Frame:
-    """The frame of `frame_to_json`; fields of another version are left out."""
+    """The frame of `frame_to_json`; fields of another version are omitted."""
     body = json.loads(text)
     known = {entry.name for entry in fields(Frame)}
     body = {name: value for name, value in body.items() if name in known}
@@ -147,7 +147,7 @@ def job_row(row: Mapping[str, Any]) -> JobRow:
 
 
 def frame_row(row: Mapping[str, Any], *, forgotten: bool = False) -> FrameRow:
-    """A row of the table ``frame``; what an operator left out has no `frame`, unless `forgotten` asks for it."""
+    """A row of the table ``frame``; what an operator excluded has no `frame`, unless `forgotten` asks for it."""
     usable = row["body"] and (row["state"] == "good" or (forgotten and row["state"] == "forgotten"))
     return FrameRow(
         path=Path(row["path"]),
@@ -176,8 +176,8 @@ def request_row(row: Mapping[str, Any], *, now: str) -> Request:
 def _time_or(text: str, now: str) -> str:
     """The time, if it is one that has passed: of several corrections the last one counts."""
     try:
-        told = datetime.fromisoformat(text)
-        return text if told.tzinfo is not None and told <= datetime.fromisoformat(now) else now
+        given = datetime.fromisoformat(text)
+        return text if given.tzinfo is not None and given <= datetime.fromisoformat(now) else now
     except ValueError:
         return now
 

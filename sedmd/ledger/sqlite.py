@@ -173,7 +173,7 @@ def cut_log(connection: sqlite3.Connection) -> str:
     if not held:
         return ""
     found = [one for one in holders_of(Path(f"{path}-shm"), between=READ_LOCKS) if one.pid not in (0, os.getpid())]
-    named = ", ".join(dict.fromkeys(one.told() for one in found)) or "another process"
+    named = ", ".join(dict.fromkeys(one.describe() for one in found)) or "another process"
     return f"{log.name} has grown to {size / 1e6:.0f} MB: {named} reads the ledger and does not end. End it"
 
 
@@ -260,7 +260,7 @@ def _full(error: BaseException, connection: sqlite3.Connection | None = None) ->
     code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else None
     if code == sqlite3.SQLITE_BUSY:
         found = _others(connection) if connection is not None else []
-        named = ", ".join(one.told() for one in found) or "another process"
+        named = ", ".join(one.describe() for one in found) or "another process"
         return LedgerFull(f"the ledger cannot be written now: {named} holds it; expected it for a moment only. End it")
     return LedgerFull(f"the ledger cannot be written now ({error}); expected free space and a disk that works")
 

@@ -125,7 +125,7 @@ class Extractor:
         if expected not in self._fits:
             found, fitted = fit(self.observation, expected)
             if fitted is None:
-                raise ValueError(f"{found.doubts[0].why}; place an aperture by hand")
+                raise ValueError(f"{found.checks[0].why}; place an aperture by hand")
             self._fits[expected] = fitted
         return self._fits[expected]
 

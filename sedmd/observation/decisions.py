@@ -352,7 +352,7 @@ def _fit(value: object, name: str) -> TargetPrior | None:
     seeing = _table(table.get("seeing"), name, "seeing of the fit")
     places = [_table(one, name, "place of the fit") for one in _list(table, name, "places")]
     if not places:
-        raise DecisionFault(f"{name}: places is empty, expected one place at least where targets land")
+        raise DecisionFault(f"{name}: places is empty, expected at least one target position")
     return TargetPrior(
         places=tuple(_place(one, name) for one in places),
         seeing=Seeing(

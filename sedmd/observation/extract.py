@@ -17,15 +17,15 @@ from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.automatic import Automatic, extract_target
-from sedmd.reduce.target.target import Doubt
+from sedmd.reduce.target.target import Concern
 
 INSTRUMENTAL = "electron / (s Angstrom)"
 #: Confidence from which a standard star calibrates the night: its place is not asked for, its image is.
 STANDARD_CONFIDENCE = 0.5
 #: Of a target whose two names contradict and nothing tells which is right: a spectrum must not go out under either.
-NAME_TRUST = 0.5
+NAME_CONFIDENCE = 0.5
 #: Of an exposure during which the dome closed: the level is wrong by an unknown factor, the rest may be good.
-DOME_TRUST = 0.9
+DOME_CONFIDENCE = 0.9
 #: Range in which the signal-to-noise ratio and the quality of the fits are told [Angstrom].
 TOLD_RANGE = (4500.0, 8500.0)
 #: Range of the picture of the field [Angstrom].
@@ -52,22 +52,22 @@ def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Targe
         places=expected.places,
         seeing=expected.seeing,
         standard=subject.standard,
-        doubts=concerns_of(exposures, subject),
+        concerns=concerns_of(exposures, subject),
     )
 
 
-def concerns_of(exposures: Sequence[Exposure], subject: Subject) -> list[Doubt]:
+def concerns_of(exposures: Sequence[Exposure], subject: Subject) -> list[Concern]:
     """Concerns about a spectrum before it is extracted; none of them is asked of a standard star."""
     if subject.standard:
         return []
-    concerns = [Doubt(why=subject.name_doubt, trust=NAME_TRUST)] if subject.name_doubt else []
+    concerns = [Concern(why=subject.name_doubt, confidence=NAME_CONFIDENCE)] if subject.name_doubt else []
     if any(one.facts.dome_closed for one in exposures):
-        concerns.append(Doubt(why="the dome closed during the exposure", trust=DOME_TRUST))
+        concerns.append(Concern(why="the dome closed during the exposure", confidence=DOME_CONFIDENCE))
     used = calibrations_of([one.facts for one in exposures])
     if used is not None and used.cal_fallback:
         age = used.cal_age_nights
         why = f"using calibrations from {used.cal_night} ({age} {'night' if age == 1 else 'nights'} old)"
-        concerns.append(Doubt(why=why, trust=max(0.8, 0.98 - 0.003 * age)))
+        concerns.append(Concern(why=why, confidence=max(0.8, 0.98 - 0.003 * age)))
     return concerns
 
 
@@ -97,7 +97,7 @@ def fitted_spectrum(exposures: Sequence[Exposure], subject: Subject, found: Auto
     """
     point = found.point
     if point is None:
-        raise ValueError(f"{found.doubts[0].why}; place an aperture by hand")
+        raise ValueError(f"{found.checks[0].why}; place an aperture by hand")
     look = exposures[0].look
     scale = to_mean_airmass(exposures) / look.exptime_s
     return Spectrum(
@@ -126,7 +126,7 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
         "POSERR": (found.sources[0].position_error, "[arcsec] of the position"),
         "DETSIG": (found.sources[0].significance, "significance of the detection"),
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
-        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was taken off / target's"),
+        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was subtracted / target's"),
     }
 
 

@@ -73,7 +73,7 @@ class Inputs:
     ----------
     subject : Subject
     star : Path or None
-        Spectrum of the standard star that tells PSF width and where targets land: the night's nearest in time.
+        Spectrum of the standard star that gives PSF width and target position: the night's nearest in time.
     flux : FluxSource or None
         None before the first standard star, where no earlier night's can be used either.
     settings : AutomaticExtraction

@@ -194,7 +194,7 @@ def stamp_of(paths: Sequence[Path], flux: FluxSource | None = None) -> Stamp:
 
 
 def star_header(observation: Observation) -> fits.Header | None:
-    """Header of the spectrum of the star that tells PSF width and landing; None without one that can be read."""
+    """Header of the spectrum of the star that gives PSF width and target position; None if none can be read."""
     path = observation.inputs.star
     if path is None:
         return None

@@ -30,7 +30,7 @@ class Decided:
 def take_decisions(ledger: Ledger, folder: Path) -> list[str]:
     """Note the decisions in a night's directory that the ledger does not have yet; a sentence for each.
 
-    A file that is no decision is told once, and again when it changes.
+    A file that is no decision is reported once, and again when it changes.
     """
     night = folder.name
     known = {mark.subject: mark.text for mark in ledger.marks.of_night(night, DECIDED)}
@@ -77,15 +77,15 @@ def decision_files(folder: Path) -> list[Path]:
 
 def saved_files(folder: Path) -> tuple[dict[Path, str], list[str]]:
     """Files that observers saved in a night -> their SHA-256, as the decisions tell; and what is no decision."""
-    decisions, troubles = each(decision_files(folder), read_table)
+    decisions, errors = each(decision_files(folder), read_table)
     saved: dict[Path, str] = {}
     for path, table in decisions.items():
         products = table.get("products")
         if table.get("kind") != DECISION_KIND or not isinstance(products, dict):
-            troubles.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
+            errors.append(f"{path.name}: not a decision of sedmview; remove it, or save the target again")
             continue
         saved |= {folder / name: sha for name, sha in products.items() if _is_name(name) and isinstance(sha, str)}
-    return saved, troubles
+    return saved, errors
 
 
 def _is_name(text: str) -> bool:
@@ -94,7 +94,7 @@ def _is_name(text: str) -> bool:
 
 
 def _looked_at(path: Path) -> tuple[bytes, str, str]:
-    """Content, digest and fault of a file; one that cannot be read has a digest by which it is told once."""
+    """Content, digest and fault of a file; one that cannot be read has a digest by which it is reported once."""
     try:
         content = content_of(path)
     except Exception as error:

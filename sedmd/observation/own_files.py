@@ -35,11 +35,11 @@ def known_files(folder: Path, ledger: Ledger | None) -> tuple[Known | None, list
         booked = _journalled(folder / JOURNAL)
     elif ledger is None:
         return None, []
-    saved, troubles = saved_files(folder)
+    saved, errors = saved_files(folder)
     known = {name: frozenset([sha]) for name, sha in booked.items()}
     for path, sha in saved.items():
         known[path.name] = known.get(path.name, frozenset()) | {sha}
-    return known, troubles
+    return known, errors
 
 
 def known_in(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> Known | None:

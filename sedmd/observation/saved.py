@@ -106,7 +106,7 @@ def save(
     """
     folder = observation.folder
     if observation.stamp and stamp_of(observation.paths, observation.inputs.flux) != observation.stamp:
-        raise SedmError("cube or flux calibration has changed on disk since it was opened; F5 opens it anew")
+        raise SedmError("cube or flux calibration has changed on disk since it was opened; F5 opens it again")
     saved_as = name_for(folder, observation.product)
     fluxcal = observation.calibration
     decision = Decision(
@@ -146,7 +146,7 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
         Folder for the products; by default where they were.
     new_inputs : bool
         Take the cubes and the flux calibration of today although they differ from those of the decision; the decision
-        is then written anew, and the version before is kept.
+        is then written again, and the version before is kept.
 
     Returns
     -------

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sedmd.core.config import AutomaticExtraction
 from sedmd.observation.exposure import Exposure, airmass_of
 from sedmd.observation.inputs import Subject
-from sedmd.products.conditions import seeing_told
-from sedmd.products.landing import places_for
+from sedmd.products.conditions import known_seeing
+from sedmd.products.target_positions import places_for
 from sedmd.reduce.target.find import Source
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
@@ -24,12 +24,12 @@ STAR_FWHM_ARCSEC = (1.0, 4.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPrior:
-    """What the extraction is told before it looks at the cubes.
+    """What the extraction is given before it looks at the cubes.
 
     Attributes
     ----------
     places : tuple of Place
-        Where targets land: two where the night's star contradicts the nights before.
+        Expected target positions: two where the night's star contradicts the nights before.
     seeing : Seeing
         FWHM of a star: by the night's standard star nearest in time, or what is usual.
     """
@@ -61,18 +61,18 @@ def expected(
 def expected_places(
     exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
 ) -> tuple[Place, ...]:
-    """Where the target is looked for: see `sedmd.products.landing.places_for`."""
+    """Where the target is looked for: see `sedmd.products.target_positions.places_for`."""
     header, half = exposures[0].header, bool(subject.half)
     return places_for(header, star, pointing_arcsec=settings.pointing_arcsec, half=half)
 
 
 def night_seeing(exposures: Sequence[Exposure], star: Mapping[str, object] | None) -> Seeing | None:
     """The seeing at the airmass of an observation as the night's standard star tells it; None if it does not."""
-    return None if star is None else seeing_told(star, airmass_of(exposures))
+    return None if star is None else known_seeing(star, airmass_of(exposures))
 
 
 def star_images(found: Sequence[Sequence[Source]], night: Seeing | None) -> tuple[Psf, ...] | None:
-    """The image of a star in each exposure, by which the light beyond an aperture is told: of all, or of none.
+    """The image of a star in each exposure, by which the light beyond an aperture is measured: of all, or of none.
 
     A clear star in each exposure tells of itself. Where one exposure has none, the width is that of the night's
     standard star in all of them; without such a star, that of the exposure which has a clear one.

@@ -33,11 +33,11 @@ class Suggestion:
     others : tuple of (x, y)
         Further objects in the field, arcsec.
     expected : tuple of (x, y)
-        Where targets land, arcsec; two places if the night's star contradicts the nights before, none if not known.
+        Expected target positions, arcsec; two if the night's star contradicts the nights before, none if not known.
     fitted : Extraction or None
         The spectrum that the pipeline makes, PSF and host fitted together; None where it makes none.
     told : TargetPrior or None
-        What the fit was told before; a placement with it stands for that spectrum.
+        What the fit was given before; a placement with it stands for that spectrum.
     """
 
     a: Ellipse | None = None
@@ -97,7 +97,7 @@ def _like(ellipse: Ellipse, source: Source) -> Ellipse:
 def _words(found: Automatic) -> str:
     """Confidence, FWHM, signal and the gravest concerns about any spectrum; without an object why there is none."""
     if not found.sources:
-        return found.doubts[0].why
+        return found.checks[0].why
     figures = f"confidence {found.confidence:.2f}, FWHM {found.sources[0].psf.fwhm_arcsec:.1f}″, S/N {found.snr:.0f}"
     concerns = [concern.why for concern in found.concerns if not concern.modelled]
     return "; ".join([figures, *concerns[:2]])

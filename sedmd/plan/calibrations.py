@@ -1,4 +1,4 @@
-"""Which earlier night's calibrations may stand in for tonight's: whole sets of one night, never a mixture.
+"""Which earlier night's calibrations may replace tonight's: whole sets of one night, never a mixture.
 
 Traces, wavelengths and flat belong together (each was made from the one before), and so does the bias under the lamps
 they come from. A set is good when all of them are done and each was made from the others as they are now.
@@ -33,7 +33,7 @@ class CalibrationSet:
     Attributes
     ----------
     age_nights : int
-        Nights between it and the night it serves.
+        Nights between it and the night that uses it.
     bias : mapping of label to Reference
         Labels as `bias_label` gives them.
     """
@@ -45,7 +45,7 @@ class CalibrationSet:
     wavelength: Reference
     flat: Reference
 
-    def told(self) -> dict[str, str | int]:
+    def as_option(self) -> dict[str, str | int]:
         """As the options of a job name it; becomes the cards CALNIGHT and CALAGE."""
         return {"night": self.night, "age_nights": self.age_nights}
 
@@ -58,7 +58,7 @@ class FluxCalibration:
     age_nights: int
     fluxcal: Reference
 
-    def told(self) -> dict[str, str | int]:
+    def as_option(self) -> dict[str, str | int]:
         """As the options of a job name it; becomes the cards FLXNIGHT and FLXAGE."""
         return {"night": self.night, "age_nights": self.age_nights}
 
@@ -73,13 +73,13 @@ def output_checksum(key: str, role: str) -> str:
     return f"{key}/{role}"
 
 
-def age_nights(night: str, serves: str) -> int:
-    """Nights from `night` to `serves`, both ``YYYYMMDD``."""
-    first, last = (datetime.strptime(text, "%Y%m%d") for text in (night, serves))
+def age_nights(night: str, for_night: str) -> int:
+    """Nights from `night` to `for_night`, both ``YYYYMMDD``."""
+    first, last = (datetime.strptime(text, "%Y%m%d") for text in (night, for_night))
     return (last - first).days
 
 
-def calibration_set(night: str, jobs: Sequence[JobRow], *, folder: Path, serves: str) -> CalibrationSet | None:
+def calibration_set(night: str, jobs: Sequence[JobRow], *, folder: Path, for_night: str) -> CalibrationSet | None:
     """The set of a night, or None if it is not whole.
 
     Parameters
@@ -88,8 +88,8 @@ def calibration_set(night: str, jobs: Sequence[JobRow], *, folder: Path, serves:
         The night's done jobs of the steps `SET_STEPS` whose products are current.
     folder : Path
         The night's directory of products.
-    serves : str
-        The night it is to serve.
+    for_night : str
+        The night that is to use it.
     """
     by_label = {(job.step, job.label): job for job in jobs}
     chain = {step: by_label.get((step, step)) for step in ("traces", "wavelength", "flat")}
@@ -111,7 +111,7 @@ def calibration_set(night: str, jobs: Sequence[JobRow], *, folder: Path, serves:
         return None
     return CalibrationSet(
         night=night,
-        age_nights=age_nights(night, serves),
+        age_nights=age_nights(night, for_night),
         bias=bias,
         traces=_reference(traces, "traces", folder / RECIPE["traces"].makes["traces"]),
         wavelength=_reference(wavelength, "wavelength", folder / RECIPE["wavelength"].makes["wavelength"]),
@@ -119,13 +119,13 @@ def calibration_set(night: str, jobs: Sequence[JobRow], *, folder: Path, serves:
     )
 
 
-def flux_calibration(night: str, jobs: Sequence[JobRow], *, folder: Path, serves: str) -> FluxCalibration | None:
+def flux_calibration(night: str, jobs: Sequence[JobRow], *, folder: Path, for_night: str) -> FluxCalibration | None:
     """The flux calibration of a night, or None; `jobs` are its done jobs of the step ``fluxcal`` that are current."""
     made = next((job for job in jobs if job.step == "fluxcal"), None)
     if made is None:
         return None
     reference = _reference(made, "fluxcal", folder / RECIPE["fluxcal"].makes["fluxcal"])
-    return FluxCalibration(night=night, age_nights=age_nights(night, serves), fluxcal=reference)
+    return FluxCalibration(night=night, age_nights=age_nights(night, for_night), fluxcal=reference)
 
 
 def _reference(job: JobRow, role: str, path: Path) -> Reference:

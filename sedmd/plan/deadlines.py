@@ -1,4 +1,4 @@
-"""What the Sun dictates: from when on an earlier night's calibrations may be used, and when a night is over."""
+"""Deadlines set by the Sun: from when on an earlier night's calibrations may be used, and when a night is over."""
 
 from __future__ import annotations
 

@@ -1,21 +1,21 @@
-"""The outcome of a raw frame, from the jobs that it went into."""
+"""Outcome of a raw frame, from the jobs that use it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sedmd.plan.plan import Fate, Node, State
+from sedmd.plan.plan import FrameOutcome, Node, State
 from sedmd.raw.frames import Frame
 
 
-def calibration_fate(frame: Frame, node: Node) -> Fate:
-    """The outcome of a frame that is combined with others by the job `node`."""
+def calibration_outcome(frame: Frame, node: Node) -> FrameOutcome:
+    """Outcome of a frame that is combined with others by the job `node`."""
     if node.state is State.DONE:
-        return Fate(frame=frame, outcome=f"part of {next(iter(node.job.outputs.values())).name}")
+        return FrameOutcome(frame=frame, outcome=f"part of {next(iter(node.job.outputs.values())).name}")
     if node.state is State.WAITING and not node.active:
-        return Fate(frame=frame, outcome="not used", why=node.reason)
-    return Fate(frame=frame, outcome=str(node.state), why=node.reason, good=not node.lost)
+        return FrameOutcome(frame=frame, outcome="not used", why=node.reason)
+    return FrameOutcome(frame=frame, outcome=str(node.state), why=node.reason, good=not node.lost)
 
 
 def with_cause(node: Node, frames: Sequence[Frame]) -> Node:
@@ -31,17 +31,19 @@ def with_cause(node: Node, frames: Sequence[Frame]) -> Node:
     return replace(node, reason=f"{first.lost}; {node.reason}")
 
 
-def on_sky_fate(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Fate:
-    """The outcome of an exposure on the sky, from the jobs that reduce it."""
+def on_sky_outcome(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> FrameOutcome:
+    """Outcome of an exposure on the sky, from the jobs that reduce it."""
     for node, made in ((cube, ""), (ext, "cube; "), (spectrum, "cube; ")):
         if node.state is State.DONE:
             continue
         if node.state is State.AWAITING:
-            return Fate(frame=frame, outcome="cube; awaiting observer", why=node.reason)
-        return Fate(frame=frame, outcome=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost)
+            return FrameOutcome(frame=frame, outcome="cube; awaiting observer", why=node.reason)
+        return FrameOutcome(
+            frame=frame, outcome=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost
+        )
     notes = list(frame.notes)
     if cube.fallback:
-        notes.insert(0, f"calibrations of {cube.fallback}")
+        notes.insert(0, f"using calibrations from {cube.fallback}")
     if half := ext.job.options.get("half_of_pair"):
         notes.insert(0, f"only the [{half}] exposure of a pair: sky subtraction is inferior")
-    return Fate(frame=frame, outcome=spectrum.job.outputs["ascii"].name, why="; ".join(notes))
+    return FrameOutcome(frame=frame, outcome=spectrum.job.outputs["ascii"].name, why="; ".join(notes))

@@ -1,4 +1,4 @@
-"""Whether tonight's geometry is still the instrument that it was: what departs from an earlier night, in sentences.
+"""Geometry changes of the instrument: tonight's figures against those of an earlier night, in sentences.
 
 Flexure, temperature, focus and a routine remounting move spectra as a whole and change their widths a little; they
 leave the lens array, the prism and the camera what they are. Each limit says what it is made of.
@@ -41,7 +41,7 @@ class NightGeometry:
 
     @classmethod
     def from_figures(cls, traces: Mapping[str, object], wavelength: Mapping[str, object]) -> NightGeometry:
-        """The geometry that the figures of the steps ``traces`` and ``wavelength`` tell.
+        """The geometry from the figures of the steps ``traces`` and ``wavelength``.
 
         Parameters
         ----------
@@ -101,16 +101,16 @@ _LIMITS = (
     _Limit("line_fwhm_px", "width of the lamp lines", "px", "out of focus, or other optics", share=0.15),
     # A prism's dispersion changes by 1e-4 per degree. One line taken for its neighbour, 100-300 A away over a baseline
     # of some thousand, changes the slope by several per cent.
-    _Limit("dispersion_4500", "dispersion at 4500 A", "A/px", "lamp lines wrongly identified?", share=0.015),
-    _Limit("dispersion_6500", "dispersion at 6500 A", "A/px", "lamp lines wrongly identified?", share=0.01),
-    _Limit("dispersion_8500", "dispersion at 8500 A", "A/px", "lamp lines wrongly identified?", share=0.015),
-    # Faint groups come and go with the exposure; a third fewer is a lamp that hardly shone.
-    _Limit("lines", "groups of lamp lines", "", "a lamp hardly shone, or lines were mistaken", share=0.34),
+    _Limit("dispersion_4500", "dispersion at 4500 A", "A/px", "lamp lines misidentified?", share=0.015),
+    _Limit("dispersion_6500", "dispersion at 6500 A", "A/px", "lamp lines misidentified?", share=0.01),
+    _Limit("dispersion_8500", "dispersion at 8500 A", "A/px", "lamp lines misidentified?", share=0.015),
+    # Faint groups come and go with the exposure; a third fewer is a faint lamp.
+    _Limit("lines", "groups of lamp lines", "", "a faint lamp, or misidentified lines", share=0.34),
 )
 
 
-def departures(tonight: NightGeometry, before: NightGeometry) -> tuple[str, ...]:
-    """What of tonight's geometry departs from an earlier one by more than an instrument does from night to night.
+def geometry_changes(tonight: NightGeometry, before: NightGeometry) -> tuple[str, ...]:
+    """Changes of tonight's geometry since an earlier one that are larger than usual from night to night.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def departures(tonight: NightGeometry, before: NightGeometry) -> tuple[str, ...]
     Returns
     -------
     tuple of str
-        One sentence for each departure; empty if it is the same instrument.
+        One sentence for each change; empty if the geometry is the same.
     """
     found = []
     for limit in _LIMITS:

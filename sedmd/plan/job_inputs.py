@@ -52,7 +52,7 @@ class Absent:
         return self.active
 
 
-def mended(frames: Sequence[Frame]) -> dict[str, Any]:
+def correction_option(frames: Sequence[Frame]) -> dict[str, Any]:
     """The option of a job that corrects cards of its raw frames: stem -> card -> value; none where none was."""
     mends = {frame.stem: dict(frame.mends) for frame in frames if frame.mends}
     return {"mends": mends} if mends else {}

@@ -116,14 +116,14 @@ class JobMaker:
             return replace(node, state=State.RUNNING, active=True)
         held = sorted(node.about & self.context.holds.keys())
         if held:
-            return replace(node, reason=f"{self.context.holds[held[0]]}; sedmd release {held[0]} lets it go on")
+            return replace(node, reason=f"{self.context.holds[held[0]]}; to release: sedmd release {held[0]}")
         if record is None:
             return replace(node, state=State.DUE, active=True)
         if record.state == "retry":
             if record.not_before is None or self.context.now >= record.not_before:
                 return replace(node, state=State.DUE, active=True)
             self.wake.append(record.not_before)
-            again = f"tries again at {record.not_before:%H:%M:%S} UT after: {record.reason}"
+            again = f"retry at {record.not_before:%H:%M:%S} UT after: {record.reason}"
             return replace(node, reason=again, active=True)
         return replace(node, state=State(record.state), reason=record.reason)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sedmd.core.errors import ConfigError
 from sedmd.core.nights import is_night
 
-#: What stands for every night of the raw root.
+#: The word for every night of the raw root.
 ALL = "all"
 
 
@@ -43,7 +43,7 @@ def nights_meant(words: Iterable[str], raw_root: Path) -> list[str]:
                 raise ConfigError(msg)
             found.add(word)
         else:
-            msg = f"{word!r} is no night; expected YYYYMMDD, YYYYMMDD..YYYYMMDD, {ALL!r}, or a file that lists them"
+            msg = f"{word!r} is not a night; expected YYYYMMDD, YYYYMMDD..YYYYMMDD, {ALL!r}, or a file that lists them"
             raise ConfigError(msg)
     return sorted(found)
 

@@ -1,4 +1,4 @@
-"""A plan and what it is made from, as plain values: jobs with their state, frames with their fate."""
+"""A plan and what it is made from, as plain values: jobs with their state, frames with their outcome."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """The outcome of a raw frame, in words for the table at the end."""
+class FrameOutcome:
+    """Outcome of a raw frame, in words for the summary table."""
 
     frame: Frame
     outcome: str
@@ -87,39 +87,39 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetTold:
-    """What is told of a set of dome and lamps: when it was taken, its frames by name and their outcome.
+class SetStatus:
+    """Status of a set of dome and lamps: when it was taken, its frames by name and their outcome.
 
     Attributes
     ----------
-    doubtful : bool
-        It is rejected for another, or used with a concern.
+    has_concern : bool
+        It was rejected for another, or is used despite a concern.
     """
 
     span: str
     text: str
-    doubtful: bool = False
+    has_concern: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that a night should become, as far as its frames tell today.
+    """All jobs of a night, as far as its frames are known now.
 
     Attributes
     ----------
     missing : tuple of str
-        Calibrations that cannot be made and for which there is nothing else.
+        Calibrations that cannot be made and for which there is no replacement.
     lacking : tuple of str
-        Tonight's calibrations that cannot be made, whether another night's are used or not.
+        Tonight's calibrations that cannot be made, with or without a replacement of another night.
     fallback : CalibrationSet or None
         The earlier night's calibrations that are used.
     flux_fallback : FluxCalibration or None
         The earlier night's flux calibration that is used.
     offers : tuple of str
-        Observations reduced with an earlier night's calibrations, while tonight's are there by now.
-    departed : str
-        Why tonight's geometry is not trusted; empty when it is.
-    sets : tuple of SetTold
+        Observations reduced with an earlier night's calibrations although tonight's are available.
+    geometry_change : str
+        What changed in tonight's geometry; empty when nothing did.
+    sets : tuple of SetStatus
         Where dome and lamps were taken more than once, or are of two geometries.
     wake : datetime or None
         When time alone will change the plan.
@@ -127,14 +127,14 @@ class Plan:
 
     night: str
     nodes: tuple[Node, ...]
-    fates: tuple[Fate, ...]
+    outcomes: tuple[FrameOutcome, ...]
     missing: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     fallback: CalibrationSet | None = None
     flux_fallback: FluxCalibration | None = None
     offers: tuple[str, ...] = ()
-    departed: str = ""
-    sets: tuple[SetTold, ...] = ()
+    geometry_change: str = ""
+    sets: tuple[SetStatus, ...] = ()
     wake: datetime | None = None
 
     def census(self) -> str:
@@ -165,7 +165,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the planner is told besides the frames.
+    """Inputs of the planner besides the frames.
 
     Attributes
     ----------
@@ -195,9 +195,9 @@ class Context:
     flux_fallback : FluxCalibration or None
         The last good night's flux calibration.
     pin_fallbacks : bool
-        Leave alone what was reduced with a fall-back (and offer it) when tonight's calibrations come.
-    departures : callable
-        (figures of traces, figures of wavelength) -> sentences on what departs from the last good night's geometry.
+        Keep what was reduced with a fall-back (and offer it) when tonight's calibrations come.
+    geometry_changes : callable
+        (figures of traces, figures of wavelength) -> sentences on changes since the last good night's geometry.
     holds : mapping of subject to reason
         What an operator holds back.
     graded : mapping of product to name
@@ -220,7 +220,7 @@ class Context:
     fallbacks: Sequence[CalibrationSet] = ()
     flux_fallback: FluxCalibration | None = None
     pin_fallbacks: bool = True
-    departures: Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[str]] = lambda traces, wavelength: ()
+    geometry_changes: Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[str]] = lambda traces, wavelength: ()
     holds: Mapping[str, str] = field(default_factory=dict)
     graded: Mapping[str, str] = field(default_factory=dict)
 
@@ -240,5 +240,5 @@ def job_key(
         In any order.
     outputs : mapping of role to file name
     """
-    told = [step, str(version), sorted(inputs), sorted(outputs.items()), options]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    found = [step, str(version), sorted(inputs), sorted(outputs.items()), options]
+    return hashlib.sha256(json.dumps(found, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

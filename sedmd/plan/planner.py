@@ -2,7 +2,7 @@
 
 Every job has a key made of what goes into it: the step and its version, the checksums of raw frames, the keys of the
 jobs that made its other inputs, its options and the names of its outputs. The same night therefore gives the same keys
-whatever the order of arrival, the number of workers or the restarts; "done" means that the ledger holds a product with
+for any order of arrival, number of workers or restarts; "done" means that the ledger holds a product with
 that key.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
-from sedmd.plan.frame_outcomes import calibration_fate, on_sky_fate, with_cause
-from sedmd.plan.job_inputs import Absent, InputFile, mended
+from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
+from sedmd.plan.job_inputs import Absent, InputFile, correction_option
 from sedmd.plan.jobs import JobMaker
-from sedmd.plan.plan import FALLBACK, Context, Fate, Node, Plan, SetTold, State
-from sedmd.plan.series import LEFT_OUT, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
-from sedmd.plan.series_concerns import SetConcern, doubt_of_geometry, sets_told, words
+from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
+from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
+from sedmd.plan.series_concerns import SetConcern, describe, geometry_concern, set_statuses
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
 from sedmd.raw.visits import Visit, observations
@@ -44,7 +44,7 @@ def plan_night(frames: Sequence[Frame], context: Context) -> Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Exposure:
-    """A frame on the sky, its target as file names carry it, and how much earlier than others it is reduced."""
+    """A frame on the sky, its target as file names carry it, and its priority in the reduction."""
 
     frame: Frame
     safe: str
@@ -56,12 +56,12 @@ class _Planner(JobMaker):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.fates: dict[Path, Fate] = {}
+        self.outcomes: dict[Path, FrameOutcome] = {}
         self.lacking: list[str] = []
-        self.served: list[CalibrationSet] = []
+        self.fallback_sets: list[CalibrationSet] = []
         self.offers: list[str] = []
-        self.departed = ""
-        self.sets: list[SetTold] = []
+        self.geometry_change = ""
+        self.sets: list[SetStatus] = []
 
     def plan(self, frames: Sequence[Frame]) -> Plan:
         usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
@@ -79,25 +79,27 @@ class _Planner(JobMaker):
 
         for frame in frames:
             if frame.kind is Kind.IGNORED:
-                self.fates[frame.path] = Fate(frame=frame, outcome="ignored", why=frame.reason)
+                self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="ignored", why=frame.reason)
             elif frame.kind is Kind.NE:
-                self.fates[frame.path] = Fate(frame=frame, outcome="not used", why="no step uses the Ne lamp")
+                self.outcomes[frame.path] = FrameOutcome(
+                    frame=frame, outcome="not used", why="no step uses the Ne lamp"
+                )
         for frame, why in refused:
-            self.fates[frame.path] = Fate(frame=frame, outcome="quarantined", why=why, good=False)
+            self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="quarantined", why=why, good=False)
         for frame, why in (*late, *aside, *dawn):
-            self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
+            self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
         lacking = tuple(dict.fromkeys(self.lacking))
         flux = self.context.flux_fallback
         return Plan(
             night=self.context.night,
             nodes=tuple(self.nodes),
-            fates=tuple(self.fates[frame.path] for frame in by_time(frames)),
-            missing=() if self.served else lacking,
+            outcomes=tuple(self.outcomes[frame.path] for frame in by_time(frames)),
+            missing=() if self.fallback_sets else lacking,
             lacking=lacking,
-            fallback=max(self.served, key=lambda one: one.night, default=None),
+            fallback=max(self.fallback_sets, key=lambda one: one.night, default=None),
             flux_fallback=flux if flux and any("fluxcal" in node.job.options for node in self.nodes) else None,
             offers=tuple(dict.fromkeys(self.offers)),
-            departed=self.departed,
+            geometry_change=self.geometry_change,
             sets=tuple(self.sets),
             wake=min(self.wake, default=None),
         )
@@ -114,44 +116,46 @@ class _Planner(JobMaker):
             {"raw": raw},
             {"speed": series.adc_speed_mhz},
             hold=hold,
-            options=mended(series.frames),
+            options=correction_option(series.frames),
         )
         return self._tell(series, node)
 
     def _lamps(self, sets: Sequence[LampSet], masters: Mapping[float, Node]) -> dict[Kind, Node]:
-        """Combine the lamps of one set: the first against which nothing is known, else that with the least doubt."""
+        """Combine the lamps of one set: the first without concerns, else that with the least."""
         tried: list[tuple[Series, Node]] = []
         made: list[tuple[dict[Kind, tuple[Series, Node]], SetConcern, str]] = []
         for one in sets:
             lamps = {kind: self._usable(choices, masters, tried) for kind, choices in one.lamps.items()}
-            made.append((lamps, *self._doubt({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1)))
+            made.append(
+                (lamps, *self._concern({kind: node for kind, (_, node) in lamps.items()}, alone=len(sets) == 1))
+            )
             if made[-1][1] is SetConcern.NONE:
                 break
         if not made:
             return {}
-        served, doubt, doubted = min(made, key=lambda option: option[1])
-        for frame, why in unused(sets, {kind: series for kind, (series, _) in served.items()}):
-            self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
-        whys = ["" if lamps is served else words(against, why) for lamps, against, why in made]
+        chosen, concern, concern_text = min(made, key=lambda option: option[1])
+        for frame, why in unused(sets, {kind: series for kind, (series, _) in chosen.items()}):
+            self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
+        whys = ["" if lamps is chosen else describe(against, why) for lamps, against, why in made]
         for (lamps, _, _), why in zip(made, whys, strict=True):
             for series, _ in lamps.values() if why else ():
                 for frame in series.frames:
-                    self.fates[frame.path] = Fate(
+                    self.outcomes[frame.path] = FrameOutcome(
                         frame=frame, outcome="not used", why=f"of a set of calibrations {why}"
                     )
-        serving = [frame for series, _ in served.values() for frame in series.frames]
-        self.sets = sets_told(sets, whys, serving, doubt, doubted)
+        used = [frame for series, _ in chosen.values() for frame in series.frames]
+        self.sets = set_statuses(sets, whys, used, concern, concern_text)
         for series, node in tried:
-            if node.lost:  # what cannot be used says so, also where other frames of the lamp serve
+            if node.lost:  # what cannot be used says so, also where other frames of the lamp are used
                 self._tell(series, node)
-        self.nodes += [node for _, node in served.values()]
-        return {kind: self._tell(series, node) for kind, (series, node) in served.items()}
+        self.nodes += [node for _, node in chosen.values()]
+        return {kind: self._tell(series, node) for kind, (series, node) in chosen.items()}
 
-    def _doubt(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[SetConcern, str]:
-        """What speaks against these lamps: a job that failed on them, or what the geometry made of them is like.
+    def _concern(self, lamps: Mapping[Kind, Node], *, alone: bool) -> tuple[SetConcern, str]:
+        """The concern about these lamps: a job that failed on them, or a geometry change.
 
-        Asked of the ledger, since a set that gave way no longer has its products. Whether the geometry of a set that is
-        `alone` is trusted is judged later: nothing could take its place.
+        From the ledger, since a rejected set no longer has its products. Whether the geometry of a set that is
+        `alone` changed is judged later: nothing could replace it.
         """
         for node in lamps.values():
             if node.lost:
@@ -168,8 +172,8 @@ class _Planner(JobMaker):
             if record is not None and record.state == State.DONE:
                 figures[name] = record.figures
             roles[name] = self.output(node, name)
-        departures = (lambda traces, wavelength: ()) if alone else self.context.departures
-        return doubt_of_geometry(figures, departures, self.context.night)
+        geometry_changes = (lambda traces, wavelength: ()) if alone else self.context.geometry_changes
+        return geometry_concern(figures, geometry_changes, self.context.night)
 
     def _usable(
         self, choices: Sequence[Series], masters: Mapping[float, Node], tried: list[tuple[Series, Node]]
@@ -193,30 +197,30 @@ class _Planner(JobMaker):
             {"lamp": str(series.kind)},
             hold=self._hold(series, str(series.kind), ideal=self.context.rules.lamp_ideal_frames),
             urgency=urgency,
-            options={"kind": str(series.kind), **mended(series.frames)},
+            options={"kind": str(series.kind), **correction_option(series.frames)},
         )
 
     def _twilight(self, speeds: Mapping[float, Series], masters: Mapping[float, Node]) -> None:
         """Combine the twilight frames of the read-out speed with most of them; no other step needs them."""
         if not speeds:
             return
-        served = max(speeds.values(), key=lambda series: (len(series.frames), -series.adc_speed_mhz))
+        chosen = max(speeds.values(), key=lambda series: (len(series.frames), -series.adc_speed_mhz))
         for series in speeds.values():
             for frame in series.frames:
                 why = f"read out at {series.adc_speed_mhz:g} MHz; most twilight frames are not"
-                self.fates[frame.path] = Fate(frame=frame, outcome="not used", why=why)
-        node = self._lamp(served, masters, urgency=8)
-        self.nodes.append(self._tell(served, node))
+                self.outcomes[frame.path] = FrameOutcome(frame=frame, outcome="not used", why=why)
+        node = self._lamp(chosen, masters, urgency=8)
+        self.nodes.append(self._tell(chosen, node))
 
     def _tell(self, series: Series, node: Node) -> Node:
         record = self.context.records.get(node.key)
-        without = str(record.figures.get(LEFT_OUT, "")).split(", ") if record is not None else []
+        without = str(record.figures.get(REJECTED, "")).split(", ") if record is not None else []
         for frame in series.frames:
-            fate = calibration_fate(frame, node)
+            outcome = calibration_outcome(frame, node)
             if node.state is State.DONE and frame.stem in without:
                 product = next(iter(node.job.outputs.values())).name
-                fate = Fate(frame=frame, outcome="not used", why=f"rejected from {product}; the log says why")
-            self.fates[frame.path] = fate
+                outcome = FrameOutcome(frame=frame, outcome="not used", why=f"rejected from {product}; see the log")
+            self.outcomes[frame.path] = outcome
         return node
 
     def _hold(self, series: Series, label: str, *, ideal: int) -> Absent | None:
@@ -233,7 +237,7 @@ class _Planner(JobMaker):
             return None
         self.wake.append(until)
         announced = max((frame.series_total or 0) for frame in series.frames)
-        why = f"{label}: {have} of {announced} frames; used as it is at {until:%H:%M:%S} UT if no more come"
+        why = f"{label}: {have} of {announced} frames; used as is at {until:%H:%M:%S} UT unless more arrive"
         return Absent(why=why, missing=False, active=True)
 
     def _chain(self, lamps: Mapping[Kind, Node], *, anything_on_sky: bool) -> dict[str, InputFile | Absent]:
@@ -264,12 +268,12 @@ class _Planner(JobMaker):
         if traces.state is not State.DONE or wavelength.state is not State.DONE:
             return wavelength
         records = self.context.records
-        found = self.context.departures(records[traces.key].figures, records[wavelength.key].figures)
+        found = self.context.geometry_changes(records[traces.key].figures, records[wavelength.key].figures)
         if not found:
             return wavelength
-        self.departed = "; ".join(found)
+        self.geometry_change = "; ".join(found)
         reason = (
-            f"geometry change since the last good night: {self.departed}. Look at the lamps; "
+            f"geometry change since the last good night: {self.geometry_change}. Check the lamps; "
             f"if the instrument was changed: sedmd accept {self.context.night}"
         )
         return self.replace(wavelength, replace(wavelength, state=State.QUARANTINED, reason=reason))
@@ -305,7 +309,7 @@ class _Planner(JobMaker):
         visits = [part for visit in visits for part in self._give_up_lost_partner(visit, cubes)]
         firsts = {visit.product: self._first(visit, current) for visit in visits}
         stars = [(visit, self._extract(visit, cubes, {}, firsts)) for visit in visits if visit.standard]
-        # what may be no star at all says nothing of a star's image, nor of where targets land
+        # what may be no star tells neither the seeing nor the target position
         sure = [(visit, node) for visit, node in stars if not visit.contradiction]
         targets = [(visit, self._star_for(visit, sure)) for visit in visits if not visit.standard]
         extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
@@ -314,11 +318,11 @@ class _Planner(JobMaker):
             spectrum = self._calibrate(visit, node, fluxcal, firsts)
             self._page(visit, spectrum)
             for frame in visit.frames:
-                self.fates[frame.path] = on_sky_fate(frame, cubes[frame.path], node, spectrum)
+                self.outcomes[frame.path] = on_sky_outcome(frame, cubes[frame.path], node, spectrum)
 
     @staticmethod
     def _first(visit: Visit, current: str) -> int:
-        """How much earlier than the others, and than what is made anew with a new star, this visit is reduced."""
+        """Priority of this visit over others, and over what is remade with a new star."""
         return 2 if visit.standard else 1 if visit.name == current else 0
 
     def _cubes(
@@ -363,7 +367,7 @@ class _Planner(JobMaker):
     def _take(self, nodes: Sequence[Node], fallback: CalibrationSet | None) -> list[Node]:
         self.nodes += nodes
         if fallback is not None:
-            self.served.append(fallback)
+            self.fallback_sets.append(fallback)
         return list(nodes)
 
     def _cube(
@@ -389,7 +393,8 @@ class _Planner(JobMaker):
             urgency=RECIPE["cube"].urgency - exposure.first,
             when=frame,
             about=names,
-            options=({"calibrations": fallback.told()} if fallback is not None else {}) | mended([frame]),
+            options=({"calibrations": fallback.as_option()} if fallback is not None else {})
+            | correction_option([frame]),
         )
         return replace(node, fallback=fallback.night if fallback is not None else ""), list(given.values())
 
@@ -464,7 +469,7 @@ class _Planner(JobMaker):
     def _fluxcal(self, standards: Sequence[Node]) -> Node | Absent | None:
         """The flux calibration of the tabulated standards extracted so far; None if the night has none to offer.
 
-        While the night is open it is made anew with each standard.
+        While the night is open it is remade with each standard.
         """
         if pending := self._pending(standards):
             return pending
@@ -484,7 +489,7 @@ class _Planner(JobMaker):
             roles["fluxcal"] = [self.output(fluxcal, "fluxcal")]
         elif earlier is not None:
             roles["fluxcal"] = [InputFile.of(earlier.fluxcal)]
-            options["fluxcal"] = earlier.told()
+            options["fluxcal"] = earlier.as_option()
         hold = None
         if (who := self.context.graded.get(visit.product)) is not None:
             hold = Absent(why=f"graded by {who}, whose files have this name", missing=False)
@@ -501,7 +506,7 @@ class _Planner(JobMaker):
         )
 
     def _page(self, visit: Visit, spectrum: Node) -> Node:
-        """The picture of a spectrum; whatever becomes of it, no frame's fate depends on it."""
+        """The plot of a spectrum; no frame's outcome depends on it."""
         return self.node(
             RECIPE["page"],
             visit.product,

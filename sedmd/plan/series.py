@@ -18,7 +18,7 @@ from sedmd.raw.frames import Frame, Kind
 #: Lamps that together make the geometry of a night.
 SET = (Kind.DOME, Kind.HG, Kind.CD, Kind.XE)
 #: Figure of a lamp's job: stems of the exposures that are not in the mean.
-LEFT_OUT = "left out"
+REJECTED = "left out"
 #: Figure of the traces' job: lamps whose spectra do not lie on those of the dome, and how far off.
 OFF_THE_DOME = "off the dome"
 
@@ -53,7 +53,7 @@ class Series:
 def speed_of(frame: Frame) -> float:
     """Read-out speed of a frame that is reduced, MHz; to a hundredth, so that 0.1 is the same in every notation."""
     if frame.adc_speed_mhz is None:
-        msg = f"{frame.stem}: an ignored frame has no read-out speed to go by"
+        msg = f"{frame.stem}: an ignored frame has no read-out speed"
         raise ValueError(msg)
     return round(frame.adc_speed_mhz, 2)
 
@@ -65,9 +65,9 @@ class LampSet:
     Attributes
     ----------
     lamps : mapping of Kind to series
-        Of each lamp what serves; after it, in this order, what serves instead if that cannot be used.
+        Of each lamp what is used; after it, in this order, what replaces it if it cannot be used.
     frames : tuple of Frame
-        All that was taken with them, series too small to serve included.
+        All that was taken with them, series too small to be used included.
     """
 
     lamps: Mapping[Kind, tuple[Series, ...]]
@@ -82,41 +82,41 @@ class LampSet:
 def series_of(
     frames: Iterable[Frame], kind: Kind, *, minimum: int, until_ut_hour: float
 ) -> tuple[dict[float, Series], list[tuple[Frame, str]]]:
-    """One series per read-out speed (MHz) of frames that know no geometry (biases), and the frames left out, with why.
+    """One series per read-out speed (MHz) of frames that know no geometry (biases), and the excluded frames, with why.
 
-    Frames of the small hours serve only when the evening's are too few; they would otherwise change the calibration of
-    every spectrum of the night at dawn.
+    Frames of the small hours are used only when the evening's are too few; otherwise they would change the calibration
+    of every spectrum of the night at dawn.
     """
     answer: dict[float, Series] = {}
-    left_out: list[tuple[Frame, str]] = []
+    rejected: list[tuple[Frame, str]] = []
     for speed, mine in _by_speed(frames, kind).items():
         evening = [frame for frame in mine if not _is_late(frame, until_ut_hour)]
         used = evening if len(evening) >= minimum else mine
-        left_out += [(frame, f"a late {kind}: the evening's are used") for frame in mine if frame not in used]
+        rejected += [(frame, f"a late {kind}: the evening's are used") for frame in mine if frame not in used]
         answer[speed] = _series(used, minimum)
-    return answer, left_out
+    return answer, rejected
 
 
 def lamp_sets(
     frames: Iterable[Frame], *, minimum: int, until_ut_hour: float
 ) -> tuple[list[LampSet], list[tuple[Frame, str]]]:
-    """The sets of dome and lamps that can serve the night, the best first; and the frames left out, with why.
+    """The sets of dome and lamps that the night can use, the best first; and the excluded frames, with why.
 
     Parameters
     ----------
     minimum : int
         Fewest frames of a lamp.
     until_ut_hour : float
-        A set that began later serves only if there is none before.
+        A set that began later is used only if there is none before.
 
     Notes
     -----
     Of each lamp the read-out speed with most frames counts (the slower settles a tie). A set ends where it is whole and
     one of its lamps is taken again. The newest whole set of the evening comes first, earlier ones after it, then those
-    of the morning, the earliest first. What was taken again without making a whole set stands in for what it repeats.
+    of the morning, the earliest first. What was taken again without making a whole set replaces what it repeats.
     """
     takes: list[tuple[Frame, ...]] = []
-    left_out: list[tuple[Frame, str]] = []
+    rejected: list[tuple[Frame, str]] = []
     frames = list(frames)
     for kind in SET:
         speeds = _by_speed(frames, kind)
@@ -124,7 +124,7 @@ def lamp_sets(
             continue
         best = max(speeds, key=lambda speed: (len(speeds[speed]), -speed))
         takes += _takes(speeds.pop(best))
-        left_out += [
+        rejected += [
             (frame, f"read out at {speed:g} MHz; most {kind} frames are at {best:g} MHz")
             for speed, mine in speeds.items()
             for frame in mine
@@ -140,22 +140,22 @@ def lamp_sets(
         again = sets.pop()
     made = [_lamp_set(one, again if one is sets[-1] else {}, minimum) for one in sets]
     late = [one for one in made if all(_is_late(choices[0].frames[0], until_ut_hour) for choices in one.lamps.values())]
-    return [*(one for one in reversed(made) if one not in late), *late], left_out
+    return [*(one for one in reversed(made) if one not in late), *late], rejected
 
 
-def unused(sets: Sequence[LampSet], serves: Mapping[Kind, Series]) -> list[tuple[Frame, str]]:
-    """Frames of these sets that are in none of the series that serve, and why."""
-    serving = [frame for series in serves.values() for frame in series.frames]
-    told = []
+def unused(sets: Sequence[LampSet], used: Mapping[Kind, Series]) -> list[tuple[Frame, str]]:
+    """Frames of these sets that are in none of the series used, and why."""
+    serving = [frame for series in used.values() for frame in series.frames]
+    found = []
     for one in sets:
         ours = any(frame in one.frames for frame in serving)
         for frame in (frame for frame in one.frames if frame not in serving):
             why = f"of another set of calibrations ({one.span}); that of {_span(serving)} is used"
             if ours:
-                mine = serves[frame.kind].frames if frame.kind in serves else ()
+                mine = used[frame.kind].frames if frame.kind in used else ()
                 why = f"{frame.kind} was taken more than once; the frames of {_span(mine)} are used"
-            told.append((frame, why))
-    return told
+            found.append((frame, why))
+    return found
 
 
 def named(frames: Iterable[Frame]) -> str:
@@ -215,7 +215,7 @@ def _is_whole(one: Mapping[Kind, Sequence[Sequence[Frame]]], minimum: int) -> bo
 
 
 def _choices(takes: Sequence[Sequence[Frame]], minimum: int) -> list[Series]:
-    """What of a lamp may serve: the takes that are large enough, the newest first; takes too small put together."""
+    """Usable takes of a lamp: those that are large enough, the newest first; takes too small put together."""
     large = [take for take in takes if len(take) >= minimum]
     if not large and takes:
         large = [[frame for take in takes for frame in take]]

@@ -1,4 +1,4 @@
-"""What speaks against a set of dome and lamps, and what is told of the sets of a night. Pure functions."""
+"""Concerns about a set of dome and lamps, and the status of the sets of a night. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
-from sedmd.plan.plan import SetTold
+from sedmd.plan.plan import SetStatus
 from sedmd.plan.series import OFF_THE_DOME, LampSet, named
 from sedmd.raw.frames import Frame
 
@@ -14,51 +14,54 @@ Figures = Mapping[str, Any]
 
 
 class SetConcern(IntEnum):
-    """What is known against a set of dome and lamps, the least first."""
+    """A concern about a set of dome and lamps, the least first."""
 
     NONE = 0
     MIXED = 1
-    DEPARTS = 2
+    GEOMETRY_CHANGE = 2
     FAILED = 3
 
 
-_WORDS = {
-    SetConcern.NONE: "of another time",
-    SetConcern.MIXED: "of two geometries, its lamps lie off its dome ({}); was the instrument touched?",
-    SetConcern.DEPARTS: "with a geometry change since the last good night: {}",
+_TEXTS = {
+    SetConcern.NONE: "taken at another time",
+    SetConcern.MIXED: "of two geometries, its lamps are offset from its dome ({}); was the instrument touched?",
+    SetConcern.GEOMETRY_CHANGE: "with a geometry change since the last good night: {}",
     SetConcern.FAILED: "that cannot be used: {}",
 }
 
 
-def words(doubt: SetConcern, why: str) -> str:
-    """The doubt as it follows the words ``a set``."""
-    return _WORDS[doubt].format(why)
+def describe(concern: SetConcern, why: str) -> str:
+    """The concern as it follows the words ``a set``."""
+    return _TEXTS[concern].format(why)
 
 
-def doubt_of_geometry(
-    figures: Mapping[str, Figures], departures: Callable[[Figures, Figures], Sequence[str]], night: str
+def geometry_concern(
+    figures: Mapping[str, Figures], geometry_changes: Callable[[Figures, Figures], Sequence[str]], night: str
 ) -> tuple[SetConcern, str]:
-    """What the figures of a set's traces and wavelengths, as far as these were made, say against it, and why.
+    """The concern about a set that follows from the figures of its traces and wavelengths, as far as made, and why.
 
     Parameters
     ----------
     figures : mapping of step to figures
-    departures : callable
+    geometry_changes : callable
         As in `sedmd.plan.plan.Context`.
     """
     if {"traces", "wavelength"} <= figures.keys():
-        found = departures(figures["traces"], figures["wavelength"])
+        found = geometry_changes(figures["traces"], figures["wavelength"])
         if found:
-            return SetConcern.DEPARTS, f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}"
+            return (
+                SetConcern.GEOMETRY_CHANGE,
+                f"{'; '.join(found)}; if the instrument was changed: sedmd accept {night}",
+            )
     if off := figures.get("traces", {}).get(OFF_THE_DOME):
         return SetConcern.MIXED, str(off)
     return SetConcern.NONE, ""
 
 
-def sets_told(
-    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], doubt: SetConcern, doubted: str
-) -> list[SetTold]:
-    """What is told of each set; nothing for one set against which nothing is known.
+def set_statuses(
+    sets: Sequence[LampSet], whys: Sequence[str], serving: Sequence[Frame], concern: SetConcern, concern_text: str
+) -> list[SetStatus]:
+    """The status of each set; nothing for one set without concerns.
 
     Parameters
     ----------
@@ -66,18 +69,20 @@ def sets_told(
         Of the sets that were tried, in their order: why it was rejected, empty for the one that is used.
     serving : sequence of Frame
         Those that are used.
-    doubt, doubted
-        What is known against the set that is used.
+    concern, concern_text
+        The concern about the set that is used.
     """
-    if len(sets) < 2 and doubt is not SetConcern.MIXED:
+    if len(sets) < 2 and concern is not SetConcern.MIXED:
         return []
-    told = []
+    found = []
     for number, one in enumerate(sets):
         tried = number < len(whys)
         if tried and not whys[number]:
-            but = f", although a set {words(doubt, doubted)}" if doubt is SetConcern.MIXED else ""
-            told.append(SetTold(span=one.span, text=f"{named(serving)}: used{but}", doubtful=bool(but)))
+            but = f", although a set {describe(concern, concern_text)}" if concern is SetConcern.MIXED else ""
+            found.append(SetStatus(span=one.span, text=f"{named(serving)}: used{but}", has_concern=bool(but)))
         else:
-            why = whys[number] if tried else words(SetConcern.NONE, "")
-            told.append(SetTold(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", doubtful=tried))
-    return told
+            why = whys[number] if tried else describe(SetConcern.NONE, "")
+            found.append(
+                SetStatus(span=one.span, text=f"{named(one.frames)}: not used, a set {why}", has_concern=tried)
+            )
+    return found

@@ -37,7 +37,7 @@ def conditions_of(header: Mapping[str, object], stem: str = "") -> Conditions:
 
     Values that cannot be (an airmass of -999, a humidity of 200 %) count as absent. Start and end are averaged where
     both are there; the parallactic angle as a direction, so that it does not jump near the zenith. Where only the start
-    is told, the middle follows from the declination and the exposure time; where not even that, the start follows from
+    is given, the middle follows from the declination and the exposure time; where not even that, the start follows from
     the elevation, or from position and time.
 
     Parameters
@@ -100,7 +100,7 @@ def refraction(conditions: Conditions, wavelength: FloatArray) -> tuple[FloatArr
     )
 
 
-def seeing_told(star: Mapping[str, object], airmass: float | None) -> Seeing | None:
+def known_seeing(star: Mapping[str, object], airmass: float | None) -> Seeing | None:
     """The seeing of an exposure at this airmass, from the header of a standard star's spectrum; None if it lacks it."""
     fwhm, above = within(star, "SEEING", 0.3, 20.0), within(star, "AIRMASS", 1.0, 10.0)
     if fwhm is None or above is None or airmass is None:
@@ -127,8 +127,8 @@ def _pressure(header: Mapping[str, object]) -> float:
 
 def _middle(header: Mapping[str, object], airmass: float | None, angle: float | None) -> tuple[float, float] | None:
     """Airmass and parallactic angle half an exposure after the start; None where the cards disagree or do not tell."""
-    told = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))
-    declination = next((value for value in told if value is not None and abs(value) <= 90), None)
+    given = (sexagesimal(header.get(key)) for key in ("DEC", "OBJDEC", "TEL_DEC"))
+    declination = next((value for value in given if value is not None and abs(value) <= 90), None)
     seconds = within(header, "EXPTIME", 0.0, 36000.0)
     if declination is None or seconds is None or airmass is None or angle is None:
         return None

@@ -77,7 +77,7 @@ def read_checked(path: Path) -> fits.HDUList:
         The file is cut, is not FITS, or a checksum does not match. A missing file raises FileNotFoundError.
     """
     hdul, _ = read_units(path)
-    with _told_as_fault(path):
+    with _as_fault(path):
         for hdu in hdul:
             _ = hdu.data
     return hdul
@@ -88,12 +88,12 @@ def read_units(path: Path) -> tuple[fits.HDUList, bytes]:
     content = product_bytes(path)
     if damage := damage_of(content, path.name):
         raise _fault(path, damage)
-    with _told_as_fault(path):
+    with _as_fault(path):
         return fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False), content
 
 
 @contextlib.contextmanager
-def _told_as_fault(path: Path) -> Iterator[None]:
+def _as_fault(path: Path) -> Iterator[None]:
     """What astropy finds wrong with a file, as a ProductFault."""
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
@@ -107,7 +107,7 @@ def _told_as_fault(path: Path) -> Iterator[None]:
 def _fault(path: Path, why: str) -> ProductFault:
     return ProductFault(
         f"{path.name}: {' '.join(why.split())}; a whole FITS file with matching checksums was expected. "
-        "Remove it and make it again"
+        "Remove it and remake it"
     )
 
 
@@ -120,7 +120,7 @@ def primary_header(path: Path) -> fits.Header:
         There is no file, or no whole header in it.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyUserWarning)  # what is wrong with a card is told when it is read
+        warnings.simplefilter("ignore", AstropyUserWarning)  # a faulty card is reported when it is read
         return fits.Header.fromfile(beginning(path, most_bytes=MAX_HEADER_BYTES, follow=True))
 
 

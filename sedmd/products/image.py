@@ -50,7 +50,7 @@ def write_image(
         Further cards, such as ``BIASSUB`` or those of `combined_from`.
     provenance : Provenance, optional
     packed : bool
-        Leave out what `read_image` restores to the last bit: the mask becomes a compressed image, and a VARIANCE that
+        Omit what `read_image` restores to the last bit: the mask becomes a compressed image, and a VARIANCE that
         follows from the pixels, or is that of the image `beside`, is named by the card VARFROM instead. The pixels
         stay as they are: in their digits there is noise, and compressors take seconds for a seventh of the bytes.
     beside : name and image, optional
@@ -123,8 +123,8 @@ def _variance_of(data: NDArray[np.floating], read_noise: float) -> NDArray[np.fl
 
 def _variance_from(image: Image, header: fits.Header, beside: tuple[str, Image] | None) -> str:
     """Where the variance of an image can be had from: its own pixels, a file beside it, or nowhere."""
-    told = fits.Card.fromstring(header.cards["RDNOISE"].image).value  # as a reader will see it
-    if np.array_equal(image.variance, _variance_of(np.asarray(image.data, np.float32), float(told))):
+    given = fits.Card.fromstring(header.cards["RDNOISE"].image).value  # as a reader will see it
+    if np.array_equal(image.variance, _variance_of(np.asarray(image.data, np.float32), float(given))):
         return FROM_PIXELS
     if beside is not None and np.array_equal(image.variance, beside[1].variance):
         return beside[0]
@@ -137,7 +137,7 @@ def _variance_beside(path: Path, name: str) -> NDArray[np.floating]:
         return read_image(path.with_name(Path(name).name))[0].variance
     except FileNotFoundError as error:
         raise ProductFault(
-            f"{path.name}: its variance is that of {name}, expected beside it and not there; make both again"
+            f"{path.name}: its variance is that of {name}, expected beside it and not there; remake both"
         ) from error
 
 

@@ -51,7 +51,7 @@ def provenance(job: Job, figures: Mapping[str, CardValue] | None = None) -> Prov
     """
     inputs = [(role, path, _made_header(path)) for role, paths in sorted(job.inputs.items()) for path in paths]
     rows = [(role, path.name, sha256_of(path), str(made.get("STEP", "raw"))) for role, path, made in inputs]
-    mends = sorted({*_mends_here(job), *(told for _, _, made in inputs for told in _mends_told(made))})
+    mends = sorted({*_mends_here(job), *(given for _, _, made in inputs for given in _mend_texts(made))})
     header = fits.Header()
     add_cards(
         header,
@@ -62,7 +62,7 @@ def provenance(job: Job, figures: Mapping[str, CardValue] | None = None) -> Prov
             **{card: (_version(library), f"{library} version") for card, library in _LIBRARIES},
             "OPTHASH": (options_hash(job.options), "hash of the settings of the step"),
             "NINPUT": (len(rows), "input files, see extension PROVENANCE"),
-            **{f"MEND{number}": told for number, told in enumerate(mends, start=1)},
+            **{f"MEND{number}": given for number, given in enumerate(mends, start=1)},
             **(figures or {}),
         },
     )
@@ -95,13 +95,13 @@ def _mends_here(job: Job) -> list[str]:
     """Corrected cards of the raw frames of this job, such as ``ifu20190612_04_20_00 EXPTIME=900``."""
     mends: Mapping[str, Cards] = job.options.get("mends", {})
     return [
-        f"{stem} {Mend(scope=stem, card=card, value=value).told()}"
+        f"{stem} {Mend(scope=stem, card=card, value=value).describe()}"
         for stem, cards in mends.items()
         for card, value in cards.items()
     ]
 
 
-def _mends_told(header: fits.Header) -> list[str]:
+def _mend_texts(header: fits.Header) -> list[str]:
     """Corrected cards of what went into an input."""
     return [str(header[card]) for card in header if re.fullmatch(r"MEND\d+", card)]
 

@@ -1,7 +1,7 @@
 """Spectra that others made, as text: two or three columns under a header of any kind.
 
-What the third column is has no rule: pysedm and HyperGal write the variance, this pipeline the error. It is told by the
-header, else by the scatter of the spectrum itself from bin to bin.
+What the third column is has no rule: pysedm and HyperGal write the variance, this pipeline the error. It is found from
+the header, else by the scatter of the spectrum itself from bin to bin.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Published:
     third : Third
         As what the third column was taken.
     why : str
-        By what it was told, in words.
+        How it was found, in words.
     header : mapping of key to text
     """
 
@@ -52,7 +52,7 @@ class Published:
     header: Mapping[str, str]
 
     @property
-    def told(self) -> str:
+    def how_read(self) -> str:
         """How the third column was read, for the observer."""
         if self.third is Third.NONE:
             return f"no errors: {self.why}"
@@ -87,14 +87,14 @@ def read_published(path: Path, third: Third | None = None) -> Published:
     ------
     ProductFault
         Fewer than two columns or ten rows of numbers, wavelengths that are not in Angstrom, or no third column where
-        one was told of.
+        one was given.
     OSError
     """
     lines = content_of(path, most_bytes=MOST_BYTES, follow=True).decode("utf-8", "replace").splitlines()
     header = _header(lines)
     wavelength, flux, column = _columns(path, lines)
     if third is not None:
-        why = "as told"
+        why = "as given"
     elif column is None:
         third, why = Third.NONE, "the file has two columns"
     else:
@@ -154,9 +154,9 @@ def _by_header(header: Mapping[str, str], lines: list[str]) -> tuple[Third, str]
     # the names of the columns stand in the last lines above the numbers, or in a line on units
     titles = [line for line in lines if line.strip() and not _starts_with_number(line)]
     for line in (header.get("UNITS", ""), *reversed(titles[-3:])):
-        told = [third for third, word in _WORDS.items() if word.search(line)]
-        if len(told) == 1:
-            return told[0], "so its header calls it"
+        named = [third for third, word in _WORDS.items() if word.search(line)]
+        if len(named) == 1:
+            return named[0], "so its header calls it"
     return None
 
 
@@ -179,7 +179,7 @@ def _by_scatter(wavelength: FloatArray, flux: FloatArray, column: FloatArray) ->
     error = float(np.median(np.log(column[inner][good])))
     off_error, off_variance = abs(error - scatter), abs(0.5 * error - scatter)
     if min(off_error, off_variance) > np.log(NEITHER):
-        return Third.NONE, "its third column is neither the error nor the variance of what is seen"
+        return Third.NONE, "its third column is neither the error nor the variance of the scatter"
     third = Third.ERROR if off_error < off_variance else Third.VARIANCE
     return third, "nearest to the scatter from bin to bin"
 
@@ -192,5 +192,5 @@ def _error(third: Third, column: FloatArray | None, flux: FloatArray) -> FloatAr
 
 
 def _name(header: Mapping[str, str], path: Path) -> str:
-    told = next((header[key] for key in _TARGET if header.get(key)), "")
-    return re.sub(r"\s*\[\s*[AB]\s*\]", "", told).strip() or path.stem
+    name = next((header[key] for key in _TARGET if header.get(key)), "")
+    return re.sub(r"\s*\[\s*[AB]\s*\]", "", name).strip() or path.stem

@@ -23,7 +23,7 @@ def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: P
         Column(name="CORRECTION", array=correction, unit="erg / (electron cm2)", comment="its inverse"),
         Column(name="ERROR", array=s.error, comment="fractional 1 sigma of the mean"),
         Column(name="SCATTER", array=s.scatter, comment="fractional rms between the stars"),
-        Column(name="FLOOR", array=s.floor, comment="fractional error no exposure time takes away"),
+        Column(name="FLOOR", array=s.floor, comment="systematic fractional error"),
         Column(name="TELLURIC", array=s.telluric, comment="optical depth of the bands at airmass 1"),
     ]
     stars = table_hdu(

@@ -16,12 +16,12 @@ def target_position(header: Mapping[str, object]) -> tuple[float, float] | None:
     """Right ascension and declination of the target, degrees; None when the header does not tell.
 
     OBJRA and OBJDEC are the target. RA and DEC are where the telescope's encoder points; on all published headers of
-    2018 to 2021 they are RA_OFF / cos Dec and DEC_OFF, minutes of arc, from the target, and serve without these where
-    the first are missing.
+    2018 to 2021 they are RA_OFF / cos Dec and DEC_OFF, minutes of arc, from the target, and are used without these
+    where the first are missing.
     """
-    told = position(header, ("OBJRA", "OBJDEC"))
-    if told is not None:
-        return told
+    given = position(header, ("OBJRA", "OBJDEC"))
+    if given is not None:
+        return given
     encoder = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
     if encoder is None:
         return None
@@ -40,7 +40,7 @@ def target_text(header: Mapping[str, object]) -> tuple[str, str]:
 def offset_of(header: Mapping[str, object]) -> tuple[float, float] | None:
     """What the header calls the telescope's offset, arcsec East and North; None when it does not tell.
 
-    It is the step from the acquisition camera to the IFU with whatever was added to it: only the difference between
+    It is the step from the acquisition camera to the IFU with all that was added to it: only the difference between
     two exposures of a target says something about the field.
     """
     east, north = (within(header, key, -600, 600) for key in ("RA_OFF", "DEC_OFF"))

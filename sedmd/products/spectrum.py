@@ -26,7 +26,7 @@ from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 #: Keys of `Spectrum.meta`, the card each one becomes, and what it means. Other keys go under ``HIERARCH SEDM``.
 META_CARDS: dict[str, tuple[str, str]] = {
-    "target": ("TARGET", "name of the target as it was typed"),
+    "target": ("TARGET", "name of the target as entered"),
     "ra": ("OBJRA", "right ascension of the target"),
     "dec": ("OBJDEC", "declination of the target"),
     "utc": ("OBSUTC", "start, YYYY-MM-DD HH:MM:SS.s"),
@@ -37,13 +37,13 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "req_id": ("REQ_ID", "observation request; 0 for none"),
     "program": ("P60PRID", "program of the request"),
     "is_pair": ("ABPAIR", "made from an A/B pair"),
-    "half_of_pair": ("PAIRHALF", "the exposure of an A/B pair that was left alone"),
+    "half_of_pair": ("PAIRHALF", "the only exposure of an A/B pair"),
     "is_standard": ("STDSTAR", "a standard star, tabulated or not"),
     "standard": ("STDKEY", "its key in the table of spectra"),
     "skysub": ("SKYSUB", "sky was subtracted"),
     "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 none"),
     "reducer": ("REDUCER", "who placed the aperture"),
-    "confidence": ("CONFID", "that it is the target and sound, 0-1, by sedmd"),
+    "confidence": ("CONFID", "confidence in the automatic spectrum, 0-1"),
     "method": ("EXTRMETH", "how the spectrum was extracted"),
     "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),
     "y_arcsec": ("YPOS", "[arcsec] aperture, North of the field centre"),
@@ -63,10 +63,10 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "fluxcal_source": ("CALSRC", "sensitivity that was used"),
     "cal_night": ("CALNIGHT", "night of bias, traces, wavelength, flat"),
     "cal_age_nights": ("CALAGE", "[nights] from the calibrations to the frame"),
-    "cal_fallback": ("CALFALL", "calibrations of an earlier night serve"),
+    "cal_fallback": ("CALFALL", "calibrations of an earlier night used"),
     "fluxcal_night": ("FLXNIGHT", "night of the flux calibration"),
     "fluxcal_age_nights": ("FLXAGE", "[nights] from the flux calibration to the frame"),
-    "fluxcal_fallback": ("FLXFALL", "flux calibration of an earlier night serves"),
+    "fluxcal_fallback": ("FLXFALL", "flux calibration of an earlier night used"),
     "frame": ("FRAME", "raw frame"),
     "frame_b": ("FRAMEB", "raw frame of position B"),
 }
@@ -190,7 +190,7 @@ def write_spectrum(
 
 
 def is_ours(keyword: str) -> bool:
-    """Whether a card is one that only the pipeline writes: in a raw frame it says nothing, whatever it says."""
+    """Whether a card is one that only the pipeline writes: in a raw frame it has no meaning."""
     return (keyword in _MIRRORED and keyword not in FROM_THE_TELESCOPE) or bool(_OURS.fullmatch(keyword))
 
 

@@ -34,7 +34,7 @@ class Table:
     Attributes
     ----------
     columns : mapping of name to array, native byte order
-    units : mapping of name to unit; columns without unit are left out
+    units : mapping of name to unit; columns without unit are omitted
     header : cards of the primary header
     extra : mapping of extension name to HDU, everything but the table itself
     """

@@ -54,13 +54,13 @@ def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> Ai
     if place is not None and place[0] >= _LOWEST_DEG:
         found = airmass_of(place[0])
         return AirmassFound(found, f"{fault}; {found:.2f} from position and time")
-    return AirmassFound(None, f"{fault}; taken as unknown")
+    return AirmassFound(None, f"{fault}; treated as unknown")
 
 
 def airmass_at_end(header: Mapping[str, object], at_start: float | None) -> float | None:
     """Airmass at the end of an exposure from ENDAIR; None if the card is lost or cannot be.
 
-    A header that was mended later may hold 1.5 times AIRMASS (sedmpy HdrFix): the sky does not turn that fast.
+    A header that was corrected later may hold 1.5 times AIRMASS (sedmpy HdrFix): the sky does not turn that fast.
     """
     end = _airmass_card(header, "ENDAIR")
     seconds = within(header, "EXPTIME", 0.0, 36000.0)
@@ -86,7 +86,7 @@ def place_in_the_sky(header: Mapping[str, object], when: datetime | None) -> tup
     Notes
     -----
     Mean sidereal time of Greenwich: Meeus 1998, Astronomical Algorithms, eq. 12.4; altitude and parallactic angle: eqs.
-    13.6 and 14.1. Precession since 2000 is left out: a third of a degree at most, 0.02 in airmass at airmass 2.
+    13.6 and 14.1. Precession since 2000 is neglected: a third of a degree at most, 0.02 in airmass at airmass 2.
     """
     where = position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"), ("OBJRA", "OBJDEC"))
     if where is None or when is None:

@@ -62,11 +62,11 @@ def known(value: object) -> Known | None:
 
 def number(value: object) -> float | None:
     """A value that is a finite number, or a text that is one, whole and alone; None for anything else."""
-    told = known(value)
-    if isinstance(told, bool) or told is None:
+    given = known(value)
+    if isinstance(given, bool) or given is None:
         return None
     try:
-        found = _parsed(told) if isinstance(told, str) else float(told)
+        found = _parsed(given) if isinstance(given, str) else float(given)
     except OverflowError:  # an integer of more than 308 digits
         return None
     return found if found is not None and math.isfinite(found) else None
@@ -74,24 +74,24 @@ def number(value: object) -> float | None:
 
 def whole(value: object) -> int | None:
     """An integer, exactly, of any length (REQ_ID has 17 digits, more than a double tells apart); None if it is none."""
-    told = known(value)
-    if isinstance(told, bool) or told is None:
+    given = known(value)
+    if isinstance(given, bool) or given is None:
         return None
-    if isinstance(told, int):
-        return told
-    if isinstance(told, str):
-        if _INTEGER.fullmatch(told):
-            return int(told)
-        told = _parsed(told)
-    return int(told) if told is not None and abs(told) < _EXACT and told == int(told) else None
+    if isinstance(given, int):
+        return given
+    if isinstance(given, str):
+        if _INTEGER.fullmatch(given):
+            return int(given)
+        given = _parsed(given)
+    return int(given) if given is not None and abs(given) < _EXACT and given == int(given) else None
 
 
 def truth(value: object) -> bool | None:
     """A logical value, or a text that is one (T, F, True, false); None for anything else."""
-    told = known(value)
-    if isinstance(told, bool):
-        return told
-    return _TRUTHS.get(told.lower()) if isinstance(told, str) else None
+    given = known(value)
+    if isinstance(given, bool):
+        return given
+    return _TRUTHS.get(given.lower()) if isinstance(given, str) else None
 
 
 def is_number_as_text(value: object) -> bool:
@@ -101,8 +101,8 @@ def is_number_as_text(value: object) -> bool:
 
 def text_of(header: Mapping[str, object], *keys: str) -> str:
     """The first of these cards that says something; empty if none does."""
-    told = (known(header.get(key)) for key in keys)
-    return next((str(value) for value in told if value is not None), "")
+    given = (known(header.get(key)) for key in keys)
+    return next((str(value) for value in given if value is not None), "")
 
 
 def number_of(value: object, fallback: float) -> float:
@@ -119,10 +119,10 @@ def within(header: Mapping[str, object], key: str, low: float, high: float) -> f
 
 def sexagesimal(value: object) -> float | None:
     """``+12:34:56.7`` or a number as a number; None when it is neither."""
-    told = known(value)
-    if (plain := number(told)) is not None:
+    given = known(value)
+    if (plain := number(given)) is not None:
         return plain
-    found = _SEXAGESIMAL.fullmatch(told) if isinstance(told, str) else None
+    found = _SEXAGESIMAL.fullmatch(given) if isinstance(given, str) else None
     if not found:
         return None
     sign, big, middle, small = found.groups()

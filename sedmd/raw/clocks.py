@@ -73,7 +73,7 @@ def start_of(header: Mapping[str, object], stem: str) -> Start | None:
     for clock in others:
         verb = "says" if len(group) == 1 else "say"
         nearest = min(clock.readings, key=lambda reading: abs(reading - time))
-        notes.append(f"{clock.name} not believed ({_told(nearest)}): {_and(group)} {verb} {_told(time)}")
+        notes.append(f"{clock.name} rejected ({_text(nearest)}): {_and(group)} {verb} {_text(time)}")
     if "UTC" not in group and "UTC" not in [clock.name for clock in others]:
         notes.append(f"start time from {name}: the UTC card is missing or cannot be read")
     return Start(time, tuple(notes))
@@ -107,25 +107,25 @@ def _most_precise(group: dict[str, datetime]) -> tuple[str, datetime]:
 
 
 def _clocks(header: Mapping[str, object], stem: str) -> tuple[list[_Clock], list[str]]:
-    """The clocks that can be read, in the order in which they are believed, and notes on those that cannot."""
+    """The clocks that can be read, in the order of their reliability, and notes on those that cannot."""
     day, time = header.get("OBSDATE"), header.get("OBSTIME")
-    told: dict[str, tuple[object, tuple[datetime, ...]]] = {
+    values: dict[str, tuple[object, tuple[datetime, ...]]] = {
         "UTC": (header.get("UTC"), _as_tuple(_utc(header.get("UTC")))),
         "OBSDATE and OBSTIME": (f"{day} {time}" if known(day) and known(time) else None, _calendar(day, time)),
         "JD": (header.get("JD"), _as_tuple(_julian(header.get("JD"), 2400000.5))),
         "MJD_OBS": (header.get("MJD_OBS"), _as_tuple(_julian(header.get("MJD_OBS"), 0.0))),
         _FILE_NAME: (None, _as_tuple(_in_name(stem))),
     }
-    utc, date = told["UTC"][1], told["OBSDATE and OBSTIME"][1]
+    utc, date = values["UTC"][1], values["OBSDATE and OBSTIME"][1]
     if utc and date and min(abs(utc[0] - reading) for reading in date) <= timedelta(milliseconds=1):
-        del told["OBSDATE and OBSTIME"]  # written from the same instant, as since 2020: it has one voice with UTC
-    jd, mjd = told["JD"][1], told["MJD_OBS"][1]
+        del values["OBSDATE and OBSTIME"]  # written from the same instant, as since 2020: it has one voice with UTC
+    jd, mjd = values["JD"][1], values["MJD_OBS"][1]
     if jd and mjd and abs(jd[0] - mjd[0]) <= timedelta(seconds=1):
-        del told["MJD_OBS"]  # the same clock: it has one voice
-    clocks = [_Clock(name, readings) for name, (_, readings) in told.items() if readings]
+        del values["MJD_OBS"]  # the same clock: it has one voice
+    clocks = [_Clock(name, readings) for name, (_, readings) in values.items() if readings]
     notes = [
-        f"{name} {str(card)[:40]!r} is no time"
-        for name, (card, readings) in told.items()
+        f"{name} {str(card)[:40]!r} is not a time"
+        for name, (card, readings) in values.items()
         if not readings and isinstance(card, str) and known(card) is not None
     ]
     return clocks, notes
@@ -213,7 +213,7 @@ def _plausible(when: datetime) -> datetime | None:
     return when if _FIRST_YEAR <= when.year < _LAST_YEAR else None
 
 
-def _told(when: datetime) -> str:
+def _text(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}"
 
 

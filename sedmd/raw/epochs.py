@@ -150,7 +150,7 @@ def camera_of(header: Mapping[str, object], shape: tuple[int, int], start: datet
     Parameters
     ----------
     header : mapping of keyword to value
-        SER_NO and the cards of the sections are looked at; they may be missing or wrong.
+        SER_NO and the cards of the sections are used; they may be missing or wrong.
     shape : (n_y, n_x)
         Of the array as it was read. It decides among the cameras.
     start : datetime, optional
@@ -181,7 +181,7 @@ def sections_of(header: Mapping[str, object], shape: tuple[int, int], camera: Ca
         From PSCANX0/1 and OSCANX0/1 (first and last column, counted from 1) if these leave the image that the CCD has;
         else those of the camera.
     note : str
-        Empty, or why the cards are not believed.
+        Empty, or why the cards are rejected.
     """
     if found := _sections_from_cards(header, shape):
         return found, ""
@@ -197,7 +197,7 @@ def sections_of(header: Mapping[str, object], shape: tuple[int, int], camera: Ca
 def gain_of(header: Mapping[str, object], camera: Camera) -> tuple[float, str]:
     """Gain of a raw frame [electron/ADU], and a note where it had to be assumed.
 
-    The card is believed when it holds a gain that one of the cameras could have. 1.0 is none: programs write it into
+    The card is used when it holds a gain that one of the cameras could have. 1.0 is none: programs write it into
     frames that they have turned into electrons.
     """
     value = header.get("GAIN")

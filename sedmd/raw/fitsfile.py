@@ -64,7 +64,7 @@ class FileCheck:
     ----------
     whole : bool
     size, mtime_ns : int
-        Of the open file: what was judged, whatever a cache of attributes says.
+        Of the open file: what was judged, not what a cache of attributes says.
     expected : int or None
         Bytes that the headers promise; None while they cannot be read, and for gzip, which does not say.
     reason : str
@@ -101,7 +101,7 @@ def examine(path: Path, *, min_hdus: int = 1) -> FileCheck:
 
 
 def read_plain(path: Path, *, min_hdus: int = 1) -> bytes:
-    """Content of a whole raw frame as a plain FITS file, out of whatever packing.
+    """Content of a whole raw frame as a plain FITS file, from any packing.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def unreadable(path: Path, error: OSError) -> str:
     """The sentence for a file that the system would not let us read."""
     return (
         f"{path.name} cannot be read: {error.strerror or error}; expected a readable file. "
-        "Check the file, its permissions and its disk; it is read again when it changes"
+        "Check the file, its permissions and its disk; it is reread when it changes"
     )
 
 
@@ -207,7 +207,7 @@ def _judge(path: Path, min_hdus: int) -> tuple[FileCheck, bytes, list[_Hdu]]:
         status = os.fstat(file.fileno())
         size = status.st_size
         if size > MAX_BYTES:
-            msg = f"{path.name} has {size} bytes; expected a raw frame of 8.4 MB. Leave it out"
+            msg = f"{path.name} has {size} bytes; expected a raw frame of 8.4 MB. Exclude it"
             raise FrameFault(msg)
         start = file.read(9)
         _refuse_other_formats(path.name, start, packing)
@@ -297,8 +297,8 @@ def _judge_fits(file: BinaryIO, size: int, name: str, min_hdus: int, packing: Pa
 def _expected_hdus(hdus: list[_Hdu], min_hdus: int, extra: int) -> int:
     """How many there must be: by the configuration, by NEXTEND of the (packed) primary, and fpack's own empty one."""
     text = hdus[extra].cards.get("NEXTEND", "") if len(hdus) > extra else ""
-    told = int(text) + 1 if re.fullmatch(r"[0-9]{1,9}", text) else 1
-    return max(min_hdus, told) + extra
+    given = int(text) + 1 if re.fullmatch(r"[0-9]{1,9}", text) else 1
+    return max(min_hdus, given) + extra
 
 
 def _walk(file: BinaryIO, size: int, name: str) -> _Walk:
@@ -378,16 +378,16 @@ def _data_bytes(cards: Mapping[str, str], name: str) -> int:
             return default
         if text is not None and re.fullmatch(r"[+-]?[0-9]{1,20}", text) and least <= int(text) <= most:
             return int(text)
-        told = "missing" if text is None else ascii(text)[1:-1] or "blank"
+        sentence = "missing" if text is None else ascii(text)[1:-1] or "blank"
         msg = (
-            f"{name}: the structural card {key} is {told}; expected a whole number from {least} to {most}. "
+            f"{name}: the structural card {key} is {sentence}; expected a whole number from {least} to {most}. "
             "Copy the frame again"
         )
         raise FrameFault(msg)
 
     if "SIMPLE" in cards and cards["SIMPLE"] != "T":
-        told = ascii(cards["SIMPLE"])[1:-1]
-        msg = f"{name}: SIMPLE is {told}; expected T, a standard FITS file. Copy the frame again"
+        sentence = ascii(cards["SIMPLE"])[1:-1]
+        msg = f"{name}: SIMPLE is {sentence}; expected T, a standard FITS file. Copy the frame again"
         raise FrameFault(msg)
     bits = integer("BITPIX", least=-64, most=64)
     if bits not in (8, 16, 32, 64, -32, -64):
@@ -441,15 +441,15 @@ def _sum_that_differs(content: bytes, hdus: list[_Hdu]) -> str:
     """The first DATASUM or CHECKSUM that the bytes contradict (FITS standard 4.0, 4.4.2.7); empty if none."""
     view = memoryview(content)
     for hdu in hdus:
-        told = hdu.cards.get("DATASUM", "").strip("' ")
-        if told:
+        text = hdu.cards.get("DATASUM", "").strip("' ")
+        if text:
             found = ones_complement_sum(view[hdu.data_at : hdu.end])
-            if not told.isdecimal() or int(told) != found:
-                return f"DATASUM of the HDU at byte {hdu.at} is {ascii(told)[1:-1]} but its data sum to {found}"
-        told = hdu.cards.get("CHECKSUM", "").strip("'0 ")
-        if told and ones_complement_sum(view[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
+            if not text.isdecimal() or int(text) != found:
+                return f"DATASUM of the HDU at byte {hdu.at} is {ascii(text)[1:-1]} but its data sum to {found}"
+        text = hdu.cards.get("CHECKSUM", "").strip("'0 ")
+        if text and ones_complement_sum(view[hdu.at : hdu.end]) not in (0, 0xFFFFFFFF):
             return (
-                f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after mending a card, "
-                "bring CHECKSUM up to date or remove it)"
+                f"CHECKSUM of the HDU at byte {hdu.at} does not match its bytes (after correcting a card, "
+                "update CHECKSUM or remove it)"
             )
     return ""

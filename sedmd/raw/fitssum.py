@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ALL_ONES = 0xFFFFFFFF
-#: Punctuation between digits and letters and between the cases, which CHECKSUM leaves out.
+#: Punctuation between digits and letters and between the cases, which CHECKSUM excludes.
 _PUNCTUATION = frozenset(b":;<=>?@[\\]^_`")
 
 

@@ -89,7 +89,7 @@ class Frame:
         Nothing tells which of two names is right.
     pair : bool or None
         True: half of an A/B pair by its ABPAIR card; False: the card is there and says anything else, a single
-        exposure whatever its label; None: no card.
+        exposure with any label; None: no card.
     ra_deg, dec_deg : float or None
         Where the telescope's encoder points (RA, DEC); on real frames minutes of arc from the target.
     target_ra_deg, target_dec_deg : float or None
@@ -217,7 +217,7 @@ def read_frame(
     Returns
     -------
     Frame
-        Its checksums are the same whatever the packing.
+        Its checksums are the same for any packing.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def needed_number(
         fault = "is missing"
     elif value is None:
         unknown = isinstance(raw, int | float) and not isinstance(raw, bool)
-        fault = f"is {raw}, which says that it is not known" if unknown else f"is {_short(raw)}, which is not a number"
+        fault = f"is {raw}, which means unknown" if unknown else f"is {_short(raw)}, which is not a number"
     elif value < minimum:
         fault = f"is {value:g}, below {minimum:g}"
     elif value > maximum:
@@ -306,15 +306,15 @@ def _bias_exptime(header: Mapping[str, object], stem: str) -> tuple[float, list[
     """Exposure time of a frame that is labelled bias; it is 0 s where EXPTIME is lost or -1."""
     value = known(header.get("EXPTIME"))
     if value is None:
-        return 0.0, ["EXPTIME is not known: 0 s taken for a bias"]
+        return 0.0, ["EXPTIME is not known: 0 s assumed for a bias"]
     if (seconds := number(value)) is not None and -MAX_BIAS_EXPTIME_S <= seconds < 0:
-        return 0.0, [f"EXPTIME is {seconds:g}: 0 s taken for a bias"]
+        return 0.0, [f"EXPTIME is {seconds:g}: 0 s assumed for a bias"]
     exptime = _exptime(header, stem)
     return exptime, [f"a bias of {exptime:g} s"] if 0 < exptime <= MAX_BIAS_EXPTIME_S else []
 
 
 def _speed(header: Mapping[str, object], stem: str, camera: Camera) -> tuple[float, list[str]]:
-    """Read-out speed; of a camera that has only one it need not be told."""
+    """Read-out speed; of a camera that has only one it need not be given."""
     if number(header.get("ADCSPEED")) is None and len(camera.speeds_mhz) == 1:
         (speed,) = camera.speeds_mhz
         return speed, [f"ADCSPEED is not known: {speed:g} MHz, the only speed of the {camera.name}"]
@@ -330,7 +330,7 @@ def _short(value: object) -> str:
 def _check_origin(header: Mapping[str, object], stem: str) -> None:
     if is_kitt_peak(header):
         msg = f"{stem}: a frame of the SED Machine at Kitt Peak (MODE_NUM, no ADCSPEED), whose format is not read here"
-        raise HeaderFault(f"{msg}; expected one of the 60-inch at Palomar. Leave it out")
+        raise HeaderFault(f"{msg}; expected one of the 60-inch at Palomar. Exclude it")
     if is_unfinished(header):
         msg = f"{stem}: {lost_block(header)}. Only the camera's cards are there; expected the robot's, which come later"
         raise HeaderUnfinished(f"{msg}. If it never does, {MEND}")
@@ -349,7 +349,7 @@ def _label(header: Mapping[str, object], stem: str) -> tuple[str, list[str]]:
             fault = lost_block(header) or "OBJECT is missing"
             msg = f"{stem}: {fault}; expected OBJECT, the label that says what the frame is; {MEND}"
             raise HeaderFault(msg)
-        notes = ["OBJECT is missing: NAME taken for it"]
+        notes = ["OBJECT is missing: NAME is used"]
     _check_length("OBJECT", label, stem)
     return label, notes
 
@@ -412,12 +412,12 @@ def _on_sky(header: Mapping[str, object], frame: Frame, camera: Camera) -> Frame
     notes += [*who.notes, *([who.contradiction] if who.contradiction else [])]
     star = who.star
     if dome_closed(header, "ENDDOME"):
-        notes.append("the dome closed during the exposure (ENDDOME)" + (": it calibrates nothing" if star else ""))
+        notes.append("the dome closed during the exposure (ENDDOME)" + (": not used for calibration" if star else ""))
         star = ""
     if frame.image_type and frame.image_type not in (IMAGE_TYPES[Kind.STANDARD], IMAGE_TYPES[Kind.SCIENCE]):
-        notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {frame.object!r}: taken for a target")
+        notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {frame.object!r}: treated as a target")
     if text := appended(frame.object):
-        notes.append(f"OBJECT has a text behind its token: {text!r}")
+        notes.append(f"OBJECT has text after its token: {text!r}")
     airmass = airmass_at_start(header, frame.start)
     lost = lost_block(header)
     # where the whole block is lost, that is what is wrong, and not that the airmass is
@@ -467,9 +467,9 @@ def _calibration(header: Mapping[str, object], frame: Frame, limits: Limits, cam
         return replace(frame, reason=reason)
     notes += note
     if frame.image_type and frame.image_type != IMAGE_TYPES[kind]:
-        notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {label!r}: the pixels decide")
+        notes.append(f"IMGTYPE says {frame.image_type!r}, OBJECT {label!r}: decided by the pixels")
     if kind is Kind.DOME and number(header.get("LAMPCUR")) == 0:
-        notes.append("LAMPCUR says that the dome lamp was off: the pixels decide")
+        notes.append("LAMPCUR says that the dome lamp was off: decided by the pixels")
     return replace(frame, kind=kind, notes=(*frame.notes, *notes))
 
 

@@ -1,4 +1,4 @@
-"""FITS header cards as plain values, whatever their bytes: nothing here raises.
+"""FITS header cards as plain values, from any bytes: nothing here raises.
 
 astropy parses cards lazily and raises when a damaged one is asked for; a raw header is foreign and must cost no more
 than the cards that are damaged.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from astropy.io import fits
 
 CARD = 80
-#: What the standard leaves out of a header: all but printable ASCII.
+#: What the standard forbids in a header: all but printable ASCII.
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _COMMENTARY = ("COMMENT", "HISTORY", "")
 _KEY = re.compile(r"[A-Z0-9_-]{1,8}")
@@ -42,7 +42,7 @@ def header_values(header_bytes: bytes) -> Mapping[str, Value]:
     Returns
     -------
     mapping of keyword to bool, int, float or str
-        The first card wins when a keyword is repeated; undefined values are left out. Long strings are joined.
+        The first card wins when a keyword is repeated; undefined values are skipped. Long strings are joined.
     """
     values: dict[str, Value] = {}
     open_key = ""  # of the string that the next card may continue
@@ -72,7 +72,7 @@ def readable_header(header_bytes: bytes) -> fits.Header:
     Returns
     -------
     Header
-        Unprintable characters are question marks; cards that break the grammar of FITS are left out, and those that
+        Unprintable characters are question marks; cards that break the grammar of FITS are skipped, and those that
         repeat a keyword: the first card wins.
     """
     kept: list[str] = []

@@ -1,4 +1,4 @@
-"""By what a raw frame is recognised, whatever file it lies in: its pixels, and what its cards say."""
+"""The identity of a raw frame in any file: its pixels, and what its cards say."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Checksums:
     @classmethod
     def of(cls, cards: Mapping[str, Value], pixels: bytes | memoryview) -> Self:
         """Of the cards as the file has them, and the bytes of the array."""
-        told = {key: value for key, value in cards.items() if not _OF_THE_FILE.fullmatch(key)}
+        values = {key: value for key, value in cards.items() if not _OF_THE_FILE.fullmatch(key)}
         data = hashlib.sha256(pixels)
-        whole = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        whole = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
         whole.update(data.digest())
-        return cls(whole=whole.hexdigest(), data=data.hexdigest(), n_cards=len(told))
+        return cls(whole=whole.hexdigest(), data=data.hexdigest(), n_cards=len(values))

@@ -71,7 +71,7 @@ _OTHER_LABELS = {
     r"darks?(?![A-Za-z0-9])": "a dark: no step uses darks",
     r"acq-": "an acquisition frame",
     r"guider\s*:": "a guider frame",
-    r"sedmdefault(?![A-Za-z0-9])": "no target: SEDmDefault is what the control software writes without one",
+    r"sedmdefault(?![A-Za-z0-9])": "no target: the control software writes SEDmDefault without one",
 }
 _STOWED = r"stow(ed)?(?![a-z0-9])"
 #: IFU_MAPPING ends the name, after an underscore.

@@ -1,7 +1,7 @@
 """A lost block of cards: what the robot asks the telescope for is missing, or says that it is not known, all together.
 
 One answer that does not come costs the cards of one question (`sedmd.raw.airmass` makes up for some); when the
-telescope's control is away all of them are lost, and whatever else a frame then lacks is only a consequence.
+telescope's control is away all of them are lost, and everything else that a frame then lacks is a consequence.
 """
 
 from __future__ import annotations

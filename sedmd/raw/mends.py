@@ -20,7 +20,7 @@ from sedmd.raw.header import Value
 from sedmd.raw.rawname import stem_of
 
 #: What an operator does about a bad header; ends each message on one.
-MEND = "correct it: sedmd mend FRAME CARD=VALUE, or leave the frame out: sedmd forget FRAME"
+MEND = "correct it: sedmd mend FRAME CARD=VALUE, or exclude the frame: sedmd forget FRAME"
 #: Card -> its corrected value; None takes the card out.
 Cards = Mapping[str, Value | None]
 
@@ -110,7 +110,7 @@ class Mend:
             return first <= stem <= last
         return self.scope == stem or self.scope.isdigit()  # a night: it is kept among that night's only
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """As the command line takes it."""
         return f"{self.card}={REMOVE if self.value is None else text_of(self.value)}"
 
@@ -135,7 +135,7 @@ def scope_of(text: str) -> str:
     """
     stems = [stem_of(part.strip()) for part in text.split(RANGE)]
     if not all(stems) or len(stems) > 2 or stems != sorted(stems):
-        raise BadMend(f"{text!r} is no frame, night or range; expected FRAME, NIGHT or FIRST{RANGE}LAST")
+        raise BadMend(f"{text!r} is not a frame, night or range; expected FRAME, NIGHT or FIRST{RANGE}LAST")
     return RANGE.join(stems)
 
 
@@ -170,8 +170,8 @@ def notes_of(header: Mapping[str, Value], cards: Cards) -> list[str]:
     """What was corrected, in words for the story of the frame."""
     notes = []
     for card, value in cards.items():
-        was = f"was {text_of(header[card])}" if card in header else "was not there"
-        notes.append(f"corrected by hand: {card} {'taken out' if value is None else f'= {text_of(value)}'}, {was}")
+        was = f"was {text_of(header[card])}" if card in header else "was absent"
+        notes.append(f"corrected by hand: {card} {'removed' if value is None else f'= {text_of(value)}'}, {was}")
     return notes
 
 
@@ -202,10 +202,10 @@ def parse_card(text: str) -> tuple[str, Value | None]:
     name, equals, given = text.partition("=")
     card, given = name.strip().upper(), given.strip()
     if not equals or not _KEY.fullmatch(card):
-        raise BadMend(f"{text!r} is no correction of a card; expected CARD=VALUE, such as EXPTIME=900")
+        raise BadMend(f"{text!r} is not a correction of a card; expected CARD=VALUE, such as EXPTIME=900")
     _refuse_bytes(card)
     if not given:
-        raise BadMend(f"{card}= has no value; expected CARD=VALUE, or {card}={REMOVE} to take the card out")
+        raise BadMend(f"{card}= has no value; expected CARD=VALUE, or {card}={REMOVE} to remove the card")
     if given == REMOVE:
         return card, None
     value = _typed(card, given)
@@ -222,7 +222,7 @@ def checked_card(card: object, value: object) -> tuple[str, Value | None]:
         As `parse_card`.
     """
     if not isinstance(card, str) or not _KEY.fullmatch(card):
-        raise BadMend(f"{card!r} is no name of a card; expected one such as EXPTIME")
+        raise BadMend(f"{card!r} is not the name of a card; expected one such as EXPTIME")
     _refuse_bytes(card)
     if value is None:
         return card, None
@@ -260,13 +260,15 @@ def _check(card: str, value: Value) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadMend(f"{card}={text_of(value)} is not a number; expected one from {low:g} to {high:g}")
         if not low <= value <= high or (card == "BZERO" and value not in (0, 32768)):
-            raise BadMend(f"{card}={text_of(value)} cannot be; expected a number from {low:g} to {high:g}")
+            raise BadMend(f"{card}={text_of(value)} is impossible; expected a number from {low:g} to {high:g}")
     elif card in _PLACES:
         number = sexagesimal(value)
         if number is None or not abs(number) <= 360:
-            raise BadMend(f"{card}={text_of(value)} is no place on the sky; expected hh:mm:ss, dd:mm:ss or degrees")
+            raise BadMend(
+                f"{card}={text_of(value)} is not a position on the sky; expected hh:mm:ss, dd:mm:ss or degrees"
+            )
     elif card in _TIMES:
         if start_of({card: value, **_TIMES[card]}, "") is None:
-            raise BadMend(f"{card}={text_of(value)} is no time; expected one such as {_EXAMPLES[card]}")
+            raise BadMend(f"{card}={text_of(value)} is not a time; expected one such as {_EXAMPLES[card]}")
     elif isinstance(value, int | float) and not abs(value) < (MAX_WHOLE if isinstance(value, int) else MAX_REAL):
         raise BadMend(f"{card}: the number is too large for a card of FITS")

@@ -37,5 +37,5 @@ def is_frame_stem(name: str) -> bool:
 
 
 def _name(path: PurePath | str) -> str:
-    # twenty thousand files may land at once: no path objects for what is a name
+    # twenty thousand files may arrive at once: no path objects for what is a name
     return path.rpartition("/")[2] if isinstance(path, str) else path.name

@@ -20,7 +20,7 @@ TARGET_WITHIN_ARCMIN = 2.0
 #: The telescope's encoder is off the target by up to 4.6 arcmin (the step from the acquisition camera to the IFU and
 #: the pointing correction: 76 published headers of 2018 to 2021), and by what the catalogue may be off.
 ENCODER_WITHIN_ARCMIN = 5.0 + TARGET_WITHIN_ARCMIN
-#: Closer to a tabulated star than this is a target worth a note, whatever its name.
+#: Closer to a tabulated star than this is a target worth a note, with any name.
 SAME_PLACE_ARCMIN = 1.0
 
 Position = tuple[float, float]
@@ -70,8 +70,8 @@ class TelescopePosition:
     def is_at(self, star: Standard) -> bool | None:
         """Whether this is where the table has a star; None when no position is known."""
         known = [(self.target, TARGET_WITHIN_ARCMIN), (self.encoder, ENCODER_WITHIN_ARCMIN)]
-        told = [separation_arcmin(at, (star.ra_deg, star.dec_deg)) <= within for at, within in known if at is not None]
-        return all(told) if told else None
+        found = [separation_arcmin(at, (star.ra_deg, star.dec_deg)) <= within for at, within in known if at is not None]
+        return all(found) if found else None
 
     def away(self, star: Standard) -> str:
         """How far from a star, in words: the larger of what the two positions say."""
@@ -108,7 +108,7 @@ def identify(
     telescope_name : str
         What the telescope's own control calls its target (OBJNAME); asked only when the other two contradict.
     typed_standard : bool
-        IMGTYPE says a standard star; believed where names and place say nothing against it.
+        IMGTYPE says a standard star; used where names and position do not contradict it.
     """
     if not label or not name or same_target(label, name):
         # of two spellings the one that says "standard" is kept: OBJECT has the prefix in all years, NAME not
@@ -123,12 +123,12 @@ def identify(
     if stars:
         at = [one for one in stars if (key := standards.lookup(one)) and place.is_at(standards.STANDARDS[key])]
         found = at[0] if at else decided or name
-        told = f"{said}: a standard star, not used for the flux calibration"
-        return Identity(name=found, standard=True, contradiction=told)
+        text = f"{said}: a standard star, not used for the flux calibration"
+        return Identity(name=found, standard=True, contradiction=text)
     if decided:
         return Identity(name=decided, standard=False, contradiction=f"{said}: taken as {decided!r}, as OBJNAME does")
-    told = f"{said}: which is right cannot be told; taken as {name!r}. Mend the cards"
-    return Identity(name=name, standard=False, contradiction=told, unresolved=True)
+    text = f"{said}: which is right is unknown; taken as {name!r}. Correct the cards"
+    return Identity(name=name, standard=False, contradiction=text, unresolved=True)
 
 
 def same_target(one: str, other: str) -> bool:
@@ -154,8 +154,8 @@ def _is_of_standard(name: str) -> bool:
 
 def _by_telescope(name: str, label: str, telescope_name: str) -> str:
     """The one of two names that the telescope's control knows its target by; empty if neither."""
-    told = [one for one in (name, label) if telescope_name and same_target(one, telescope_name)]
-    return told[0] if len(told) == 1 else ""
+    found = [one for one in (name, label) if telescope_name and same_target(one, telescope_name)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _one_name(name: str, place: TelescopePosition, typed_standard: bool) -> Identity:
@@ -163,27 +163,27 @@ def _one_name(name: str, place: TelescopePosition, typed_standard: bool) -> Iden
     here = place.star_here()
     if key is None:
         if standards.labelled(name):
-            told = f"{name} is not in the table of standard stars: it calibrates nothing"
+            text = f"{name} is not in the table of standard stars: not used for calibration"
             if here is not None:
-                told += f". It is at the place of {here.name}; if it is that star, mend NAME and OBJECT"
-            return Identity(name=name, standard=True, notes=(told,))
+                text += f". It is at the position of {here.name}; if it is that star, correct NAME and OBJECT"
+            return Identity(name=name, standard=True, notes=(text,))
         if typed_standard:
-            told = "a standard star by IMGTYPE alone: it calibrates nothing"
-            return Identity(name=name, standard=True, notes=(told,))
-        told = f"at the place of the standard star {here.name}, but not named so: a target of science" if here else ""
-        return Identity(name=name, standard=False, notes=(told,) if told else ())
+            text = "a standard star by IMGTYPE alone: not used for calibration"
+            return Identity(name=name, standard=True, notes=(text,))
+        text = f"at the position of the standard star {here.name}, but not named so: a science target" if here else ""
+        return Identity(name=name, standard=False, notes=(text,) if text else ())
     star = standards.STANDARDS[key]
     at = place.is_at(star)
     if at is False:
-        away = f"{name} is {place.away(star)} from the place of {star.name}"
+        away = f"{name} is {place.away(star)} from the position of {star.name}"
         if not standards.labelled(name):
-            return Identity(name=name, standard=False, contradiction=f"{away}: a target of science")
+            return Identity(name=name, standard=False, contradiction=f"{away}: a science target")
         where = f", at that of {here.name}" if here else ""
-        told = f"{away}{where}: a standard star that calibrates nothing. Mend NAME and OBJECT"
-        return Identity(name=name, standard=True, contradiction=told)
+        text = f"{away}{where}: a standard star not used for calibration. Correct NAME and OBJECT"
+        return Identity(name=name, standard=True, contradiction=text)
     notes = [] if at else [f"taken as {star.name} by its name alone: the header has no position"]
     if not star.has_spectrum:
-        notes.append(f"of {star.name} the table has no spectrum: it calibrates nothing")
+        notes.append(f"the table has no spectrum of {star.name}: not used for calibration")
     return Identity(name=name, standard=True, star=key if star.has_spectrum else "", notes=tuple(notes))
 
 
@@ -194,14 +194,14 @@ def _star_or_target(star: str, target: str, place: TelescopePosition, said: str,
     if key is not None and at is not None:
         shown = standards.STANDARDS[key]
         if at:
-            told = f"{said}: it is {shown.name} by its place, not used for the flux calibration"
-            return Identity(name=star, standard=True, contradiction=told)
-        told = f"{said}: it is not {shown.name}, {place.away(shown)} away; taken as {target!r}"
-        return Identity(name=target, standard=False, contradiction=told)
+            text = f"{said}: it is {shown.name} by its position, not used for the flux calibration"
+            return Identity(name=star, standard=True, contradiction=text)
+        text = f"{said}: it is not {shown.name}, {place.away(shown)} away; taken as {target!r}"
+        return Identity(name=target, standard=False, contradiction=text)
     decided = _by_telescope(star, target, telescope_name)
     if decided:
-        told = f"{said}: taken as {decided!r}, as OBJNAME does"
-        return Identity(name=decided, standard=decided == star, contradiction=told)
+        text = f"{said}: taken as {decided!r}, as OBJNAME does"
+        return Identity(name=decided, standard=decided == star, contradiction=text)
     # a spectrum of a star under the name of a target would be sent out; a target taken for a star is only not sent
-    told = f"{said}: which is right cannot be told; taken as a standard star that calibrates nothing. Mend the cards"
-    return Identity(name=star, standard=True, contradiction=told, unresolved=True)
+    text = f"{said}: which is right is unknown; taken as a standard star not used for calibration. Correct the cards"
+    return Identity(name=star, standard=True, contradiction=text, unresolved=True)

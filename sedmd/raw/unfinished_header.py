@@ -3,7 +3,7 @@
 The camera computer writes a whole file with its own cards; the robot adds OBJECT and all others some seconds later, or
 never (robot's sedmHeader.py, 2022). Without them nothing says what was observed, or where. A long exposure with light
 in it, taken while the Sun was far below the horizon, is of the sky: its cube can be made, and an observer who knows the
-plan of the night can place the aperture and name it (``sedmd mend``). Whatever else it may be is left alone: nobody
+plan of the night can place the aperture and name it (``sedmd mend``). Anything else is left alone: nobody
 would combine a calibration that does not say which lamp burnt.
 """
 
@@ -58,7 +58,7 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
     stem = stem_of(path)
     start, lost = start_of(header, stem), lost_block(header)
     if start is None:
-        msg = f"{stem}: {lost} and nothing tells when it was taken; expected a name like ifu20190612_04_20_00; {MEND}"
+        msg = f"{stem}: {lost} and its start time is unknown; expected a name like ifu20190612_04_20_00; {MEND}"
         raise HeaderFault(msg)
     exptime, speed = number(header.get("EXPTIME")), number(header.get("ADCSPEED"))
     guess = _no_target(exptime, speed, start.time, stored, site)
@@ -73,9 +73,9 @@ def unfinished_frame(header: Mapping[str, object], path: Path, stored: np.ndarra
         name="" if guess else stem,
         airmass=airmass_at_start(header, start.time).airmass,
         reason=f"{what}; {MEND}" if guess else "",
-        contradiction="" if guess else f"{lost}: neither target nor place is known",
+        contradiction="" if guess else f"{lost}: neither target nor position is known",
         name_doubtful=not guess,
-        notes=(*start.notes, *(() if guess else (f"{what}; name it: sedmd mend {stem} OBJECT=NAME",))),
+        notes=(*start.notes, *(() if guess else (f"{what}; name it with: sedmd mend {stem} OBJECT=NAME",))),
         unfinished=True,
         lost=lost,
     )

@@ -23,7 +23,7 @@ MAX_BYTES = 100_000_000
 MAX_MEMBERS = 100
 _PIECE = 1 << 18
 _GZIP = 31  # zlib's word for: expect a gzip header and check the CRC
-#: Lossless methods of fpack; the others decode through code that trusts its input.
+#: Lossless methods of fpack; the others decode through code that does not check its input.
 _METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2")
 _TABLE = re.compile(
     r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|THEAP|(TTYPE|TFORM|TUNIT|TDIM|TNULL|TSCAL|TZERO)\d+"
@@ -64,8 +64,7 @@ def gunzip(file: BinaryIO, name: str) -> Inflated:
             length += len(piece)
             if length > MAX_BYTES:
                 msg = (
-                    f"{name} inflates to more than {MAX_BYTES / 1e6:.0f} MB; expected a raw frame of 8.4 MB. "
-                    "Leave it out"
+                    f"{name} inflates to more than {MAX_BYTES / 1e6:.0f} MB; expected a raw frame of 8.4 MB. Exclude it"
                 )
                 raise FrameFault(msg)
             pieces.append(piece)
@@ -169,8 +168,8 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
         label = str(table.get(f"TTYPE{field}"))
         form = re.fullmatch(r"(\d{0,4})([A-Z])([A-Z]?).*", str(table.get(f"TFORM{field}")).strip(), re.DOTALL)
         if not form or form.group(2) not in "PQLXBIJKAEDCM":
-            told = str(table.get(f"TFORM{field}"))[:20]
-            msg = f"{name}: column {field} of the table has the form {told}; expected one of FITS. Copy it again"
+            given = str(table.get(f"TFORM{field}"))[:20]
+            msg = f"{name}: column {field} of the table has the form {given}; expected one of FITS. Copy it again"
             raise FrameFault(msg)
         count, kind = int(form.group(1) or 1), form.group(2)
         if kind in "PQ" and count:
@@ -214,7 +213,7 @@ def _decode(content: bytes, name: str) -> np.ndarray:
             warnings.simplefilter("ignore")
             with fits.open(io.BytesIO(content), memmap=False, do_not_scale_image_data=True) as hdul:
                 return np.asarray(hdul[1].data)
-    except Exception as error:  # a decoder of foreign bytes: whatever it raises, this file is at fault
+    except Exception as error:  # a decoder of foreign bytes: if it raises anything, this file is at fault
         text = " ".join(str(error).split())[:200]
         msg = f"{name} cannot be unpacked: {text}; expected a whole fpacked frame. Copy it again"
         raise FrameFault(msg) from error

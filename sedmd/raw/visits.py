@@ -1,6 +1,6 @@
 """Visits to targets: single exposures and A/B pairs. Pure functions of the frames.
 
-A target label ends in ``[A]`` or ``[B]`` whatever was meant: since July 2018 every exposure is a single that carries
+A target label always ends in ``[A]`` or ``[B]``: since July 2018 every exposure is a single that carries
 ``[A]``. What is meant tells the card ABPAIR, and where it is absent (early frames of the years of pairs, files whose
 header was lost) the token, for as long as pairs were taken.
 """

@@ -1,1 +1,1 @@
-"""Years of nights reduced anew, and what changed against the former version of each spectrum."""
+"""Years of nights reduced again, and what changed against the former version of each spectrum."""

@@ -80,16 +80,16 @@ def compare(former: Spectrum, new: Spectrum) -> dict[str, float | None]:
     before = np.interp(x, former.wavelength, former.flux)
     before_error = np.interp(x, former.wavelength, former.error)
     good = np.isfinite(flux) & np.isfinite(before) & (error > 0) & (before_error > 0)
-    told: dict[str, float | None] = dict.fromkeys(("ratio", "scatter", "shift_a", "sigma"))
+    given: dict[str, float | None] = dict.fromkeys(("ratio", "scatter", "shift_a", "sigma"))
     bright = good & (np.abs(flux) > SIGNIFICANT * error) & (np.abs(before) > SIGNIFICANT * before_error)
     if bright.sum() >= FEWEST:
         ratio = flux[bright] / before[bright]
-        told["ratio"] = float(np.median(ratio))
-        told["scatter"] = float(1.4826 * np.median(np.abs(ratio - np.median(ratio))))
+        given["ratio"] = float(np.median(ratio))
+        given["scatter"] = float(1.4826 * np.median(np.abs(ratio - np.median(ratio))))
     if good.sum() >= FEWEST:
-        told["sigma"] = float(1.4826 * np.median(np.abs(flux - before)[good] / error[good]))
-        told["shift_a"] = _shift(x, np.where(good, flux, np.nan), np.where(good, before, np.nan))
-    return told
+        given["sigma"] = float(1.4826 * np.median(np.abs(flux - before)[good] / error[good]))
+        given["shift_a"] = _shift(x, np.where(good, flux, np.nan), np.where(good, before, np.nan))
+    return given
 
 
 def write_changes(changes: Sequence[Change], path: Path) -> None:
@@ -114,7 +114,7 @@ def table(changes: Iterable[Change]) -> str:
     counts = Counter(one.state for one in changes)
     lines = [", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no spectra"]
     if counts and set(counts) == {"appeared"}:
-        return f"{lines[0]}: there was no former version"
+        return f"{lines[0]}: no former version"
     moved = [one for one in changes if one.state == "changed"]
     ratios = [one.ratio for one in moved if one.ratio is not None]
     if ratios:
@@ -122,8 +122,8 @@ def table(changes: Iterable[Change]) -> str:
         lines.append(f"flux, new / former: median {middle:.4f}, two thirds within {low:.4f} to {high:.4f}")
     qualities = Counter(one.quality for one in moved if one.quality[0] != one.quality[1])
     if qualities:
-        told = ", ".join(f"{before} to {after}: {n}" for (before, after), n in sorted(qualities.items(), key=str))
-        lines.append(f"quality, former to new: {told}")
+        text = ", ".join(f"{before} to {after}: {n}" for (before, after), n in sorted(qualities.items(), key=str))
+        lines.append(f"quality, former to new: {text}")
     odd = [one for one in changes if one.state in ("appeared", "vanished", "unreadable")]
     largest = sorted(moved, key=lambda one: -(one.sigma or 0.0))
     shown = [*odd, *largest][:LISTED]
@@ -168,15 +168,15 @@ def _change(night: str, product: str, former: Path | None, now: Path | None) -> 
         for name in ("wavelength", "flux", "error")
     ):
         return Change(night=night, product=product, state="same", quality=quality)  # only its header differs
-    told = compare(before, after)
+    given = compare(before, after)
     return Change(
         night=night,
         product=product,
         state="changed",
-        ratio=told["ratio"],
-        scatter=told["scatter"],
-        shift_a=told["shift_a"],
-        sigma=told["sigma"],
+        ratio=given["ratio"],
+        scatter=given["scatter"],
+        shift_a=given["shift_a"],
+        sigma=given["sigma"],
         quality=quality,
     )
 

@@ -1,4 +1,4 @@
-"""The former spectra of a night, kept beside it while it is reduced anew, so that both versions can be compared.
+"""The former spectra of a night, kept beside it while it is reduced again, so that both versions can be compared.
 
 Products are replaced as a whole, never written over: a second name keeps the former one, and costs no room. They are
 kept until the comparison is written, also when the work is interrupted in between.

@@ -28,7 +28,7 @@ from sedmd.reprocess.changes import Change, changes_of, read_changes, spectra_in
 from sedmd.run.context import ENDED
 from sedmd.run.dispatch import Dispatcher
 from sedmd.run.event_log import EventLog
-from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
+from sedmd.run.ingest import Corrections, raw_files, take_in, unchanged
 from sedmd.run.many_nights import Ended, NightQueue
 from sedmd.run.nightend import outcome_of
 from sedmd.run.runner import ALL_GOOD, CALIBRATIONS_MISSING, SOME_LOST, at_a_terminal, book, summarise
@@ -95,7 +95,7 @@ def reprocess(
     report: EventLog,
     former_root: Path | None = None,
     open_nights: int = 0,
-    on_night: Callable[[NightDone], None] = lambda told: None,
+    on_night: Callable[[NightDone], None] = lambda done: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Years:
     """Reduce nights, the oldest first, several at once, and compare each with its former version.
@@ -151,7 +151,7 @@ class _Reprocess:
             clock=clock,
             report=report,
             on_done=self._on_done,
-            pin_fallbacks=False,  # who reduces nights anew wants the best that there is by now
+            pin_fallbacks=False,  # who reduces nights again wants the best that there is by now
         )
 
     def run(self, nights: Sequence[str]) -> Years:
@@ -201,10 +201,10 @@ class _Reprocess:
         raw = self._settings.paths.raw_root
         folders = [raw / neighbour(night, -1), raw / night]
         known = {path: file for folder in folders for path, file in self._ledger.frames.known_files(folder).items()}
-        mended = Mended(self._ledger)
+        corrections = Corrections(self._ledger)
         reading = []
         for path in raw_files(folders, self._settings.watch.pattern):
-            cards = mended.of(path)
+            cards = corrections.of(path)
             if unchanged(path, known, self._settings, cards) or (path in known and known[path].state == "forgotten"):
                 continue
             reading.append(pool.submit(take_in, path, self._settings, now=self._clock(), mends=cards))
@@ -237,7 +237,7 @@ class _Reprocess:
         years.missing += summary.missing
         years.fallbacks += summary.fallbacks
         years.lost += sum(not row.good for row in summary.rows)
-        told = NightDone(
+        given = NightDone(
             night=plan.night,
             jobs=jobs,
             failed=len(summary.failed),
@@ -247,7 +247,7 @@ class _Reprocess:
             nights_an_hour=hourly,
             seconds_left=left,
         )
-        self._on_night(told)
+        self._on_night(given)
 
 
 def take_up_nights(ledger: Ledger, redux_root: Path, nights: Iterable[str] | None = None) -> list[str]:
@@ -268,7 +268,7 @@ def night_lock(redux_root: Path, night: str) -> ExitStack:
     Locked
         If somebody does.
     """
-    told = f"another sedmd (process {{holder}}) reprocesses {night} in {redux_root}; wait for it, or name other nights"
+    text = f"another sedmd (process {{holder}}) reprocesses {night} in {redux_root}; wait for it, or name other nights"
     stack = ExitStack()
-    stack.enter_context(single_instance(redux_root / ".sedmd" / "nights", name=f"{night}.lock", told=told))
+    stack.enter_context(single_instance(redux_root / ".sedmd" / "nights", name=f"{night}.lock", message=text))
     return stack

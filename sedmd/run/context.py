@@ -1,4 +1,4 @@
-"""What the planner is told about a night, gathered from the ledger, the settings and the Sun."""
+"""The planner's inputs for a night, gathered from the ledger, the settings and the Sun."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
 from sedmd.plan.calibrations import SET_STEPS, CalibrationSet, FluxCalibration, calibration_set, flux_calibration
 from sedmd.plan.deadlines import deadlines
-from sedmd.plan.geometry_change import NightGeometry, departures
+from sedmd.plan.geometry_change import NightGeometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
-from sedmd.run.landings import expected_place, place_begun_with
+from sedmd.run.target_positions import expected_place, place_begun_with
 
-#: Marks of the ledger: held back by an operator; a geometry change that is not trusted; one that is accepted.
+#: Marks of the ledger: held back by an operator; a geometry change; one that was accepted.
 HOLD, REFUSED, ACCEPTED = "hold", "refused", "accept"
-#: Marks of nights: an old one that is looked at again; what the end of one was told to be.
+#: Marks of nights: an old one that is scanned again; the end of one as it was reported.
 AWAKE, ENDED = "awake", "ended"
 #: As many earlier sets are offered to the planner: one of them should have the bias of every read-out speed.
 MAX_SETS = 5
@@ -43,7 +43,7 @@ def night_context(
     pin_fallbacks: bool = True,
     memory: EarlierNights | None = None,
 ) -> Context:
-    """Everything the planner is told about a night.
+    """All inputs of the planner for a night.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def night_context(
     pin_fallbacks : bool
         See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected.
     memory : EarlierNights, optional
-        What earlier nights tell, by whoever knows that nothing changes there meanwhile; by default the ledger is asked.
+        Results of earlier nights, if the caller knows that they do not change meanwhile; by default from the ledger.
     """
     marks = ledger.marks.of_night(night)
     if memory is None:
@@ -85,7 +85,7 @@ def night_context(
         fallbacks=memory.sets,
         flux_fallback=memory.flux,
         pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
-        departures=_departures(reference),
+        geometry_changes=_geometry_judge(reference),
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
@@ -114,7 +114,7 @@ class EarlierNights:
     Attributes
     ----------
     sets, flux
-        What may stand in for the night's own calibrations.
+        Possible replacements of the night's own calibrations.
     figures
         Of traces and wavelengths of the newest good geometry.
     place
@@ -134,14 +134,14 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     since = max(oldest.strftime("%Y%m%d"), changed)
     sets: list[CalibrationSet] = []
     figures = None
-    # the geometry is held against the last good one of the instrument as it is; to be used, a set must be young enough
+    # the geometry is compared with the last good one of the instrument as it is; to be used, a set must be young enough
     for number, other in enumerate(ledger.jobs.nights_with("flat", since=changed, before=night)):
         if other < since and (figures is not None or number > MAX_LOOKED):
             break
         if ledger.marks.of_night(other, REFUSED):
             continue
         jobs = ledger.jobs.done(other, SET_STEPS)
-        found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        found = calibration_set(other, jobs, folder=settings.paths.redux_root / other, for_night=night)
         if found is None:
             continue
         by_step = {job.step: job.figures for job in jobs}
@@ -153,7 +153,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     flux = None
     for other in ledger.jobs.nights_with("fluxcal", since=since, before=night):
         jobs = ledger.jobs.done(other, ("fluxcal",))
-        flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, serves=night)
+        flux = flux_calibration(other, jobs, folder=settings.paths.redux_root / other, for_night=night)
         if flux is not None:
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
@@ -171,11 +171,11 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
     return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
 
 
-def _departures(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
+def _geometry_judge(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:
     if reference is None:
         return lambda traces, wavelength: ()
     before = NightGeometry.from_figures(*reference)
-    return lambda traces, wavelength: departures(NightGeometry.from_figures(traces, wavelength), before)
+    return lambda traces, wavelength: geometry_changes(NightGeometry.from_figures(traces, wavelength), before)
 
 
 __all__ = [

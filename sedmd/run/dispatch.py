@@ -20,7 +20,7 @@ from sedmd.core.errors import ConfigError
 from sedmd.core.job import Job, Outcome
 from sedmd.core.recipe import RECIPE
 from sedmd.ledger.ledger import FrameRow, Ledger
-from sedmd.plan.plan import FALLBACK, Fate, Node, Plan, State
+from sedmd.plan.plan import FALLBACK, FrameOutcome, Node, Plan, State
 from sedmd.plan.planner import plan_night
 from sedmd.run.context import REFUSED, EarlierNights, night_context, night_is_final
 from sedmd.run.event_log import INFO, NOTICE, WARNING, EventLog
@@ -55,11 +55,11 @@ class Dispatcher:
     clock : callable
         The time now, UTC.
     report : EventLog
-        Told one event at a time.
+        Gets one event at a time.
     on_done : callable
         Called from any thread with (key, job, future) when a job ends; hands over to the thread that owns the ledger.
     on_booked : callable
-        Told (job, state, seconds) when the ledger has it.
+        Called with (job, state, seconds) when the ledger has it.
     pin_fallbacks : bool
         Leave alone what was reduced with an earlier night's calibrations once tonight's are there.
     patient : bool
@@ -147,7 +147,7 @@ class Dispatcher:
         final : bool, optional
             No more frames come; by default what the clock says.
         rows, memory : optional
-            The night's frames, and what earlier nights tell, by whoever knows that they do not change meanwhile; by
+            The night's frames, and results of earlier nights, if the caller knows that they do not change meanwhile; by
             default the ledger is asked.
         """
         rows = self.ledger.frames.of_night(night) if rows is None else rows
@@ -212,7 +212,7 @@ class Dispatcher:
         job = self.running[key]
         outcome = outcome_of(future)
         if outcome.state == "done" and (spoilt := self.custody.spoilt(job)):
-            # what was made of it is as wrong as it was, and would keep its name and key when the input is mended
+            # what was made of it is as wrong as it was, and would keep its name and key when the input is corrected
             reason = f"{spoilt} was changed by another program before it was read; both are made again"
             outcome = replace(outcome, state="transient", reason=reason, products=())
         if outcome.state == "transient":
@@ -238,7 +238,7 @@ class Dispatcher:
             self._on_booked(job, state, outcome.seconds)
             self.report.job(job, outcome, state)
         else:
-            self.report.event(job.night, job.step, job.label, "ended, but was taken back meanwhile: not booked")
+            self.report.event(job.night, job.step, job.label, "ended, but was withdrawn meanwhile: not recorded")
         return outcome
 
     def expire(self) -> int:
@@ -258,7 +258,7 @@ class Dispatcher:
         future.add_done_callback(partial(self.on_done, node.key, node.job))
 
     def _retire(self, plan: Plan) -> None:
-        """Move aside what the plan no longer wants, or what a failed remake would leave out of date."""
+        """Move aside what the plan no longer wants, or what is outdated after a failed remake."""
         wanted = {path.name: node for node in plan.nodes for path in node.job.outputs.values()}
         busy = self._busy()
         folder = self.settings.paths.redux_root / plan.night
@@ -267,15 +267,15 @@ class Dispatcher:
             path = folder / name
             if node is not None and key != node.key and _shows_another(node, wanted):
                 if path not in busy:
-                    self.custody.discard(path, plan.night, "showed what is made anew or lost")
+                    self.custody.discard(path, plan.night, "shows a product that was remade or lost")
                 continue
             stale = node is None or (key != node.key and (_ended_without(node) or _rests_on_none(node, wanted)))
             if not stale or path in busy:
                 continue
             if gone := self.custody.source_gone(plan.night, path):
-                text = f"no longer of this plan, but its raw frame {gone} is gone: nothing could make it again"
+                text = f"no longer in the plan; kept, because its raw frame {gone} is gone"
                 self._once(plan.night, "plan", name, "keeps", text, level=WARNING)
-            elif where := self.custody.put_aside(path, plan.night, "superseded"):
+            elif where := self.custody.move_aside(path, plan.night, "superseded"):
                 self.ledger.products.forget(path, plan.night, f"superseded; kept as {where}")
                 self.report.event(plan.night, "plan", name, f"superseded by later frames; kept as {where}")
 
@@ -297,17 +297,17 @@ class Dispatcher:
             text = f"using the flux calibration from {plan.flux_fallback.night} until a standard star is reduced"
             self._once(plan.night, "night", "flux calibration", "fall-back", text, level=NOTICE)
         if plan.offers:
-            how = f"sedmd redo {FALLBACK} --night {plan.night} takes them"
-            text = f"{', '.join(plan.offers)}: tonight's calibrations are there now; {how}"
+            how = f"to use them: sedmd redo {FALLBACK} --night {plan.night}"
+            text = f"{', '.join(plan.offers)}: tonight's calibrations are available now; {how}"
             self._once(plan.night, "night", "calibrations", "offer", text, level=NOTICE)
         for one in plan.sets:
-            level = WARNING if one.doubtful else NOTICE
+            level = WARNING if one.has_concern else NOTICE
             self._once(plan.night, "lamp", f"dome and lamps of {one.span}", "set", one.text, level=level)
         refused = bool(self.ledger.marks.of_night(plan.night, REFUSED))
-        if plan.departed and not refused:
-            self.ledger.marks.put(REFUSED, plan.night, "calibrations", plan.departed)
-            self._once(plan.night, "wavelength", "calibrations", "refused", plan.departed, level=WARNING)
-        elif refused and not plan.departed:
+        if plan.geometry_change and not refused:
+            self.ledger.marks.put(REFUSED, plan.night, "calibrations", plan.geometry_change)
+            self._once(plan.night, "wavelength", "calibrations", "refused", plan.geometry_change, level=WARNING)
+        elif refused and not plan.geometry_change:
             self.ledger.marks.remove(REFUSED, plan.night, "calibrations")
 
     def _once(
@@ -332,7 +332,7 @@ def _rests_on_none(node: Node, made_by: Mapping[str, Node]) -> bool:
 
 
 def _shows_another(node: Node, made_by: Mapping[str, Node]) -> bool:
-    """A picture that is still to be drawn, of a product that has been made anew or is lost."""
+    """A picture that is still to be drawn, of a product that has been remade or is lost."""
     shown = [made_by.get(path.name) for paths in node.job.inputs.values() for path in paths]
     return RECIPE[node.job.step].shows and any(one is None or one.lost or one.state is State.DONE for one in shown)
 
@@ -348,12 +348,12 @@ def outcome_of(future: Future[Outcome]) -> Outcome:
         return Outcome(state="transient", reason=f"the engine lost the job ({type(error).__name__}: {error})")
 
 
-def all_fates(plan: Plan, rows: list[FrameRow]) -> list[tuple[Path, str, Fate | None, str]]:
-    """Every raw file of a night: (path, what it is, its fate if it could be read, reason if not), by file name."""
-    fates = {fate.frame.path: fate for fate in plan.fates}
-    table: list[tuple[Path, str, Fate | None, str]] = []
+def all_outcomes(plan: Plan, rows: list[FrameRow]) -> list[tuple[Path, str, FrameOutcome | None, str]]:
+    """Every raw file of a night: (path, what it is, its outcome if it could be read, reason if not), by file name."""
+    outcomes = {outcome.frame.path: outcome for outcome in plan.outcomes}
+    table: list[tuple[Path, str, FrameOutcome | None, str]] = []
     for row in sorted(rows, key=lambda row: (row.path.name, str(row.path))):
-        fate = fates.get(row.path)
+        outcome = outcomes.get(row.path)
         kind = str(row.frame.kind) if row.frame is not None else "?"
-        table.append((row.path, kind, fate, row.reason))
+        table.append((row.path, kind, outcome, row.reason))
     return table

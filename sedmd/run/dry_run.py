@@ -1,4 +1,4 @@
-"""`sedmd scan --dry-run`: what would become of a night, without touching anything."""
+"""`sedmd scan --dry-run`: the expected outcome of a night, without touching anything."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sedmd.plan.planner import plan_night
 from sedmd.raw.mends import Cards
 from sedmd.run.context import night_context
 from sedmd.run.dispatch import step_versions
-from sedmd.run.ingest import Mended, raw_files, take_in, unchanged
-from sedmd.run.runner import FrameOutcome, table
+from sedmd.run.ingest import Corrections, raw_files, take_in, unchanged
+from sedmd.run.runner import FrameSummary, table
 
 
-def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
+def preview_night(settings: Settings, night: str, *, now: datetime) -> str:
     """A table of the night's raw files, the jobs that would be done, and what is missing.
 
-    Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was left
-    out, what is done already, and which earlier calibrations could be used.
+    Files that the ledger does not know are read as they are now; the ledger, where there is one, tells what was
+    excluded and done already, and which earlier calibrations could be used.
 
     Raises
     ------
@@ -42,11 +42,11 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
         ledger = stack.enter_context(Ledger.open(path if there else ":memory:", clock=lambda: now, read_only=there))
         known = {row.path: row for row in ledger.frames.of_night(night)}
         found = raw_files(folders, settings.watch.pattern)
-        mended = Mended(ledger)
+        corrections = Corrections(ledger)
         read = [
             row
-            if (row := known.get(path)) is not None and _as_read(row, settings, mended.of(path))
-            else take_in(path, settings, now=now, mends=mended.of(path))
+            if (row := known.get(path)) is not None and _as_read(row, settings, corrections.of(path))
+            else take_in(path, settings, now=now, mends=corrections.of(path))
             for path in found
         ]
         rows = [row for row in read if row.night == night]
@@ -64,20 +64,20 @@ def rehearse(settings: Settings, night: str, *, now: datetime) -> str:
 
 
 def _as_read(row: FrameRow, settings: Settings, mends: Cards) -> bool:
-    """Whether a run would leave this file as it was read, or was rejected."""
+    """Whether a run would keep this file as it was read, or excluded."""
     seen = KnownFile(size=row.size, mtime_ns=row.mtime_ns, rules=row.rules, state=row.state)
     return row.state == "forgotten" or unchanged(row.path, {row.path: seen}, settings, mends)
 
 
-def _rows(plan: Plan, rows: list[FrameRow]) -> list[FrameOutcome]:
-    fates = {fate.frame.path: fate for fate in plan.fates}
+def _rows(plan: Plan, rows: list[FrameRow]) -> list[FrameSummary]:
+    outcomes = {outcome.frame.path: outcome for outcome in plan.outcomes}
     answer = []
     for row in sorted(rows, key=lambda row: row.path.name):
-        fate = fates.get(row.path)
+        known = outcomes.get(row.path)
         what = str(row.frame.kind) if row.frame is not None else "?"
-        outcome, why = (fate.outcome, fate.why) if fate is not None else (row.state, row.reason)
+        outcome, why = (known.outcome, known.why) if known is not None else (row.state, row.reason)
         answer.append(
-            FrameOutcome(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True)
+            FrameSummary(night=plan.night, frame=row.path.name, what=what, outcome=outcome, why=why, good=True)
         )
     return answer
 

@@ -67,17 +67,19 @@ class EventLog:
         subject, text = plain(subject), plain(text)  # a file's name may hold what would be another line
         line = f"{now:%Y-%m-%d %H:%M:%S} UT  {night or '-':8}  {step:10} {subject:44} {text}".rstrip()
         if self._stream is not None and (not minor or self._verbose):
-            told = line
+            given = line
             if self._as_json:
                 values = {"level": LEVELS[level], "night": night, "step": step, "subject": subject, "text": text}
-                told = json.dumps({"time": now.isoformat(timespec="milliseconds"), **values})
+                given = json.dumps({"time": now.isoformat(timespec="milliseconds"), **values})
             with suppress(OSError):  # nobody reads any more, or the disk behind it is full: the work goes on
-                print(f"<{level}>{told}" if self._journal else told, file=self._stream, flush=True)
+                print(f"<{level}>{given}" if self._journal else given, file=self._stream, flush=True)
         if self._redux_root is not None and night:
             # a full or missing log disk must not stop the reduction; the line went to the stream already
             path = self._redux_root / night / "sedmd.log"
             try:
-                path.parent.mkdir(exist_ok=True)  # not its parents: a redux root that is away must not be made anew
+                path.parent.mkdir(
+                    exist_ok=True
+                )  # not its parents: a redux root that is not mounted must not be created
                 with open_to_append(path) as file:
                     file.write(f"{line}\n".encode())
             except PermissionError:

@@ -22,10 +22,10 @@ class RightsGate:
         there = folder if folder.exists() else folder.parent
         if os.access(there, os.W_OK | os.X_OK):
             if self.complaints.pop(folder, ""):
-                self._report.event(night, "rights", "", f"{folder} can be written again; work goes on", level=NOTICE)
+                self._report.event(night, "rights", "", f"{folder} can be written again; work resumes", level=NOTICE)
             return True
         if folder not in self.complaints:
             self.complaints[folder] = not_ours(there) or f"{there} may not be written"
-            text = f"{self.complaints[folder]}. No job begins there until then; it goes on by itself"
+            text = f"{self.complaints[folder]}. No job starts there until then; work resumes by itself"
             self._report.event(night, "rights", "", text, level=WARNING)
         return False

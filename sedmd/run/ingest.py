@@ -33,7 +33,7 @@ from sedmd.run.readers import Readers, StillReading
 _AT_WORK = ("~", ".tmp", ".part", ".partial")
 #: A name that was meant to be one of a raw frame.
 _LIKE_A_FRAME = re.compile(r"(ifu.*)(\.fits(?:\.gz|\.fz)?)", re.IGNORECASE | re.DOTALL)
-#: So many places of a frame are looked at when it comes once more.
+#: So many places of a frame are checked when it comes once more.
 MOST_PLACES = 16
 #: The array of a raw frame (rows, columns); None: that of any camera of the spectrograph. Tests have a small one.
 ARRAY_SHAPE: tuple[int, int] | None = None
@@ -45,7 +45,7 @@ def limits(settings: Settings) -> Limits:
     return Limits(dome_min_exptime_s=rules.dome_min_exptime_s, lamp_min_exptime_s=rules.lamp_min_exptime_s)
 
 
-class Mended:
+class Corrections:
     """The corrected cards of any file, as the ledger has them now; remembered until `clear`."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -65,7 +65,7 @@ class Mended:
         return cards_for(self._mends[night], stem_of(path)) if self._mends[night] else {}
 
     def clear(self) -> None:
-        """Ask the ledger anew."""
+        """Ask the ledger again."""
         self._nights = None
         self._mends.clear()
 
@@ -125,14 +125,14 @@ def take_in(
         text = unread(path, fault) if isinstance(fault, Died) else str(fault)
         return quarantined(path, text, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     except OSError as error:
-        # the disk, not the frame: it is looked at again
+        # the disk, not the frame: it is read again
         reason = unreadable(path, error)
         state = "deferred"
         return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, state=state, mends=mends)
     except MemoryError:
         raise
     except Exception as error:
-        # the border of intake: whatever a file does to its reader costs that file only
+        # the boundary of intake: a fault of a file costs that file only
         reason = fault_of_program(path, error)
         return quarantined(path, reason, settings, now=now, size=size, mtime_ns=mtime_ns, mends=mends)
     return FrameRow(
@@ -151,13 +151,13 @@ def take_in(
 def unread(path: Path, fault: Died) -> str:
     """The sentence for a file over which its reader died, or was stopped."""
     what = "unpacked" if packing_of(path) is Packing.FPACK else "read"
-    return f"{path.name} cannot be {what}: {fault}. Leave it out"
+    return f"{path.name} cannot be {what}: {fault}. Exclude it"
 
 
 def fault_of_program(path: Path, error: Exception) -> str:
     """The sentence for a file that did to its reader what nobody thought of."""
     what = plain(" ".join(f"{type(error).__name__}: {error}".split())[:300])
-    return f"{path.name} could not be read: {what}; a fault of the program, report it"
+    return f"{path.name} could not be read: {what}; an internal error, please report it"
 
 
 def rules(settings: Settings, mends: Cards | None = None) -> str:

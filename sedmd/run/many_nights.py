@@ -1,11 +1,11 @@
 """Several nights at work at once, with the result of one after the other.
 
-A night rests on those before it: where targets land, which calibrations and flux calibration stand in for its own, and
+A night depends on those before it: target positions, which calibrations and flux calibration replace its own, and
 whether its geometry is still that of the instrument. What rests on its own frames alone (biases, lamps, traces,
-wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask has told all. The
+wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask is complete. The
 products therefore do not depend on the number of workers, on who is first, or on how often the work was interrupted.
 
-Planning costs the same whether there are ten nights or thousands: only the open ones are held, a night is planned anew
+Planning costs the same whether there are ten nights or thousands: only the open ones are held, a night is planned again
 when jobs of its own ended, and what earlier nights tell is asked once, when its turn has come.
 """
 
@@ -24,7 +24,7 @@ from sedmd.ledger.ledger import FrameRow
 from sedmd.plan.plan import Node, Plan, State
 from sedmd.run.context import EarlierNights, remember
 from sedmd.run.dispatch import Dispatcher
-from sedmd.run.landings import MEMORY_DAYS
+from sedmd.run.target_positions import MEMORY_DAYS
 
 #: Steps that know of no other night.
 AHEAD = frozenset({"bias", "lamp", "traces", "wavelength"})
@@ -59,7 +59,7 @@ class NightQueue:
     wanted : callable
         Which jobs are done; all by default.
     progress : callable
-        Told (night, its jobs done, its jobs in all, label of the job that ended).
+        Called with (night, its jobs done, its jobs in all, label of the job that ended).
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class NightQueue:
                 self._plan(one)
 
     def _plan(self, one: _Open) -> None:
-        if one.memory is None:  # only what is made ahead is taken from this plan, and nothing else told of it
+        if one.memory is None:  # only what is made ahead is taken from this plan, and nothing else is reported
             one.plan = self._dispatcher.look(one.night, final=one.final, rows=one.rows, memory=EarlierNights())
         else:
             one.plan = self._dispatcher.plan(one.night, final=one.final, rows=one.rows, memory=one.memory)

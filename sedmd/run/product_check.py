@@ -1,7 +1,7 @@
-"""The products on disk against the ledger: what is missing, what was changed by others, what is kept in superseded/.
+"""The products on disk against the ledger: what is missing or was changed by somebody else, and what is moved aside.
 
 The bytes of a product are the truth, not its time stamp: an archive that was unpacked or copied without its times holds
-the same products. Nothing that was moved there is ever overwritten, and nothing is given up that cannot be made again.
+the same products. Nothing that was moved there is ever overwritten, and nothing is given up that cannot be remade.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sedmd.run.event_log import WARNING, EventLog
 
 #: Where a product goes that the plan no longer wants, below its night's directory.
 SUPERSEDED = "superseded"
-#: So many names are told in one line.
-NAMES_TOLD = 5
+#: So many names are listed in one line.
+NAMES_LISTED = 5
 
 
 class Once(Protocol):
@@ -42,7 +42,7 @@ class Custody:
     redux_root : Path
     report : EventLog
     once : callable
-        Told what does not change by itself.
+        Reports what does not change by itself.
     monotonic : callable
         Seconds.
     """
@@ -65,20 +65,20 @@ class Custody:
     def check(self, night: str, *, busy: Collection[Path] = (), budget_s: float = math.inf) -> bool:
         """Forget products that were deleted or changed by somebody else, so that they are made again.
 
-        A changed file is moved to superseded/: if nothing makes it again, it must not pass for the product. One whose
-        raw frames are gone stays where it is, and known: nothing could make it again.
+        A changed file is moved to superseded/: if nothing makes it again, it must not pass for the product. One
+        whose raw frames are gone stays where it is, and known: nothing could make it again.
 
         Parameters
         ----------
         busy : collection of Path
-            Products that are being made anew, and not booked yet.
+            Products that are being remade, and not recorded yet.
         budget_s : float
             No further checksum is taken after so many seconds.
 
         Returns
         -------
         bool
-            Everything was looked at; False: call again for the rest.
+            Everything was checked; False: call again for the rest.
         """
         folder = self._redux_root / night
         if not folder.is_dir():
@@ -113,19 +113,19 @@ class Custody:
             known = {path.name: (path, *rest) for path, rest in self._ledger.products.files(folder.name).items()}
             for path in paths:
                 if path.name not in known:
-                    return path.name  # it was found changed while the job ran, and moved
+                    return path.name  # it was found changed while the job ran, and moved aside
                 place, size, mtime_ns, sha256 = known[path.name]
                 if place != path:
                     continue  # the root was copied: the ledger still speaks of the other place
                 with suppress(FileNotFoundError):  # one that was taken away meanwhile was read before
                     status = path.stat()
-                    told = (status.st_size, status.st_mtime_ns)
-                    if told != (size, mtime_ns) and self._same(path, size, sha256) is False:
+                    value = (status.st_size, status.st_mtime_ns)
+                    if value != (size, mtime_ns) and self._same(path, size, sha256) is False:
                         return path.name
         return ""
 
-    def put_aside(self, path: Path, night: str, what: str) -> str:
-        """Move a file out of the way, beside what lies there; where to. Empty, and told once, if that cannot be."""
+    def move_aside(self, path: Path, night: str, what: str) -> str:
+        """Move a file out of the way, beside what lies there; where to. Empty, and reported once, if that fails."""
         place = path.parent / SUPERSEDED
         try:
             make_folder(place)
@@ -134,7 +134,7 @@ class Custody:
                 path.rename(target)
         except OSError as error:
             why = not_ours(place / path.name) or error.strerror
-            text = f"{what}, but cannot be moved to superseded/ ({why}); tried again"
+            text = f"{what}, but cannot be moved to {SUPERSEDED} ({why}); tried again"
             self._once(night, "plan", path.name, "keeps", text, level=WARNING)
             return ""
         return f"{SUPERSEDED}/{target.name}"
@@ -195,23 +195,23 @@ class Custody:
             else:
                 again.append(path)
         if again:
-            names = ", ".join(path.name for path in again[:NAMES_TOLD])
-            more = f" and {len(again) - NAMES_TOLD} more" if len(again) > NAMES_TOLD else ""
+            names = ", ".join(path.name for path in again[:NAMES_LISTED])
+            more = f" and {len(again) - NAMES_LISTED} more" if len(again) > NAMES_LISTED else ""
             what = "product is" if len(again) == 1 else "products are"
-            text = f"{len(again)} {what} missing, and made again: {names}{more}"
+            text = f"{len(again)} {what} missing, to be remade: {names}{more}"
             self._report.event(night, "products", "", text, level=WARNING)
         for path in again:
             self._ledger.products.forget(path, night, "the file is gone")
         for path in changed:
             if gone := self.source_gone(night, path, lost):
                 self._keep(night, path, "was changed by another program", gone)
-            elif where := self.put_aside(path, night, "changed"):
+            elif where := self.move_aside(path, night, "changed"):
                 why = f"the file was changed by another program; kept as {where}"
                 self._ledger.products.forget(path, night, why)
-                self._report.event(night, "products", path.name, f"{why}, and made again", level=WARNING)
+                self._report.event(night, "products", path.name, f"{why}, to be remade", level=WARNING)
 
     def _keep(self, night: str, path: Path, what: str, gone: str) -> None:
-        text = f"{what}, and cannot be made again: the raw frame {gone} is gone. Bring one of them back"
+        text = f"{what}, and cannot be remade: the raw frame {gone} is gone. Restore one of them"
         self._once(night, "products", path.name, "keeps", text, level=WARNING)
 
 

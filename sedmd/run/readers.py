@@ -2,7 +2,7 @@
 
 A header, a gzip stream or a packed image may crash its reader, eat the memory or never end. The service hands a file to
 the kept process and waits a moment; then it goes on, and asks again. A file that takes seconds keeps that process for
-itself, up to a limit, while a new one serves the others. Whatever becomes of a process, its file gets a sentence.
+itself, up to a limit, while a new one reads the others. If a process dies, its file gets a sentence.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Readers:
         """
         self._look()
         if key in self._answers:
-            return cast(T, self._told(key, *self._answers.pop(key)))
+            return cast(T, self._result(key, *self._answers.pop(key)))
         waits = key in self._known_slow and len(self._slow) >= MAX_SLOW
         if self._busy is not None or key in self._slow or waits:
             raise StillReading
@@ -125,7 +125,7 @@ class Readers:
         self._busy = key
         self._look(self._patience_s)
         if key in self._answers:
-            return cast(T, self._told(key, *self._answers.pop(key)))
+            return cast(T, self._result(key, *self._answers.pop(key)))
         raise StillReading
 
     def forget(self, path: Path) -> None:
@@ -169,7 +169,7 @@ class Readers:
                     self._kept = None
                     self.start()
                 else:
-                    self._renew(kept)  # this file begins anew when one of the others has ended
+                    self._renew(kept)  # this file starts again when one of the others has ended
         for key, reader in list(self._slow.items()):
             answer = self._answer(reader, 0.0)
             if answer is None and reader.took_s >= self._limit_s:
@@ -202,18 +202,18 @@ class Readers:
         reader.kill()
         self._leaving.append(reader)
 
-    def _told(self, key: Hashable, good: bool, told: Any) -> Any:
-        if isinstance(told, _Killed) and key not in self._killed:
+    def _result(self, key: Hashable, good: bool, value: Any) -> Any:
+        if isinstance(value, _Killed) and key not in self._killed:
             self._killed.add(key)  # once more: the next file in its place may have been meant
             raise StillReading
         self._killed.discard(key)
         if good:
-            return told
-        if isinstance(told, _Killed):
+            return value
+        if isinstance(value, _Killed):
             raise Died(f"{_DIED} twice (signal SIGKILL)")
-        if isinstance(told, MemoryError):
+        if isinstance(value, MemoryError):
             raise Died(f"it wanted more than {self._memory_bytes / 1e9:g} GB of memory")
-        raise told
+        raise value
 
 
 class _Reader:
@@ -243,12 +243,12 @@ class _Reader:
 
     def answer(self, patience_s: float) -> tuple[bool, Any] | None:
         """(True, what was returned) or (False, what was raised); None if there is nothing yet."""
-        told = self._receive(patience_s)
-        if told is None and not self.alive:
+        given = self._receive(patience_s)
+        if given is None and not self.alive:
             self._process.join(1.0)
             code = self._process.exitcode
             return False, _Killed() if code == -signal.SIGKILL else Died(f"{_DIED} ({ending(code)})")
-        return told
+        return given
 
     def _receive(self, patience_s: float) -> tuple[bool, Any] | None:
         try:
@@ -295,7 +295,7 @@ def _serve(pipe: Connection, memory_bytes: int, preload: tuple[str, ...]) -> Non
             answer = _answer(pipe.recv())
             try:
                 pipe.send(answer)
-            except (TypeError, AttributeError, ValueError):  # an error that cannot be sent is told by its text
+            except (TypeError, AttributeError, ValueError):  # of an error that cannot be sent, the text
                 pipe.send((False, Died(f"{type(answer[1]).__name__}: {answer[1]}")))
 
 

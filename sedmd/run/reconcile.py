@@ -1,4 +1,4 @@
-"""What came in against what came out: every raw file of a night and its product, and whatever does not add up."""
+"""What came in against what came out: every raw file of a night and its product, and all discrepancies."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ def reconcile(
     on_disk : collection of Path
         Raw files in the night's directories.
     known : collection of Path
-        Files of these directories that the ledger knows, of whatever night.
+        Files of these directories that the ledger knows, of any night.
     product_sizes, found_sizes : mapping of Path to bytes
         Products according to the ledger, and as they are on disk.
     """
     kinds = Counter(str(row.frame.kind) for row in rows if row.frame is not None)
     without = tuple(
-        (f"{fate.frame.stem} {fate.frame.name}", fate.why or fate.outcome)
-        for fate in plan.fates
-        if fate.frame.kind.on_sky and not fate.outcome.endswith("_SEDM.txt")
+        (f"{outcome.frame.stem} {outcome.frame.name}", outcome.why or outcome.outcome)
+        for outcome in plan.outcomes
+        if outcome.frame.kind.on_sky and not outcome.outcome.endswith("_SEDM.txt")
     )
     lost = tuple(path for path, size in sorted(product_sizes.items()) if found_sizes.get(path) != size)
     return Reconciliation(

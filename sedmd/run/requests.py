@@ -1,4 +1,4 @@
-"""What operators ask for: do again, try again, leave out, correct, hold back, accept, look at.
+"""Requests of operators: redo, retry, forget, mend, hold, release, accept, scan.
 
 A request is a row that any process may leave in the ledger; whoever holds the lock carries it out here. Without a
 service the command takes the lock itself and does so at once.
@@ -39,35 +39,35 @@ class Eyes(Protocol):
 
     def forget_known(self, path: Path) -> None: ...
 
-    def leave_out(self, path: Path) -> None: ...
+    def exclude(self, path: Path) -> None: ...
 
 
-def who_asked(told: str, user: int | None) -> str:
+def who_asked(claimed: str, user: int | None) -> str:
     """Who asked: the name that the request tells, or the one that the kernel knows of who rang for it.
 
     Parameters
     ----------
-    told : str
+    claimed : str
         Written by who left the request; any process that may write the ledger writes what it likes.
     user : int or None
         User number of the process that rang; None when none did.
     """
     if user is None or user < 0:
-        return f"{told}, by name only"
+        return f"{claimed}, by name only"
     try:
         name = pwd.getpwuid(user).pw_name
     except (KeyError, OverflowError):
         name = f"user {user}"
-    return name if name == told else f"{name}, as {told}"
+    return name if name == claimed else f"{name}, as {claimed}"
 
 
 def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None = None) -> str:
-    """Do what was asked; the answer for the operator, one line. Whatever a request does, it costs that request only.
+    """Do what was asked; the answer for the operator, one line. A fault of a request costs that request only.
 
     Parameters
     ----------
     eyes : Eyes or None
-        Told which files to read again or never again; None when nobody watches.
+        Knows which files to read again or never again; None when nobody watches.
 
     Raises
     ------
@@ -81,14 +81,14 @@ def carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Ey
     except SedmError as error:
         answer = f"refused: {' '.join(str(error).split())}"
     except Exception as error:
-        answer = f"refused: {type(error).__name__}: {error}; a fault of the program, report it"
+        answer = f"refused: {type(error).__name__}: {error}; an internal error, please report it"
     return plain(answer)[:LONGEST_ANSWER]
 
 
 def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) -> str:
     do = VERBS.get(request.verb)
     if do is None:
-        return f"refused: there is no request {request.verb!r}"
+        return f"refused: unknown request {request.verb!r}"
     for given in (request.night, request.subject if request.verb in ("accept", "scan") else ""):
         if given and not is_night(given):
             return f"refused: {given!r} is not a night; expected YYYYMMDD"
@@ -100,7 +100,7 @@ def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: E
         night = request.night or _night_of(subject, ledger, dispatcher)
     if not night:
         where = f"the newest {NIGHTS_SEARCHED} nights"
-        return f"refused: nothing of the name {request.subject!r} in {where}; see sedmd status"
+        return f"refused: nothing is named {request.subject!r} in {where}; see sedmd status"
     asked = _Asked(
         night=night,
         subject=subject,
@@ -117,7 +117,7 @@ def _carry_out(request: Request, ledger: Ledger, dispatcher: Dispatcher, eyes: E
 
 
 def wake(night: str, ledger: Ledger, dispatcher: Dispatcher, eyes: Eyes | None) -> bool:
-    """Have a night looked at until it ends, an old one too; False if it has no raw directories."""
+    """Have a night scanned until it ends, an old one too; False if it has no raw directories."""
     if eyes is not None:
         return eyes.wake_night(night)
     root = dispatcher.settings.paths.raw_root
@@ -148,7 +148,7 @@ class _Asked:
 
     def unknown(self) -> str:
         where = f"night {self.night}"
-        return f"refused: nothing of the name {self.subject!r} in {where}; see sedmd status --night {self.night}"
+        return f"refused: nothing is named {self.subject!r} in {where}; see sedmd status --night {self.night}"
 
 
 def _redo(asked: _Asked) -> str:
@@ -157,7 +157,7 @@ def _redo(asked: _Asked) -> str:
     if not nodes:
         return asked.unknown()
     count = asked.ledger.jobs.forget(asked.night, [node.key for node in nodes], f"redo asked by {asked.who}")
-    return f"{count} of {len(nodes)} jobs are done again"
+    return f"{count} of {len(nodes)} jobs will be redone"
 
 
 def _retry(asked: _Asked) -> str:
@@ -173,19 +173,19 @@ def _retry(asked: _Asked) -> str:
     jobs = asked.ledger.jobs.forget(asked.night, keys, f"retry asked by {asked.who}", states=STUCK)
     if not files and not keys:
         return asked.unknown()
-    return f"{jobs} jobs are tried again, {len(files)} files are read again"
+    return f"{jobs} jobs will be retried, {len(files)} files will be reread"
 
 
 def _forget(asked: _Asked) -> str:
-    """A raw file is rejected, as if it had never come."""
+    """A raw file is excluded, as if it had never come."""
     files = [row for row in asked.files() if row.state != "forgotten"]
     if not files:
         return asked.unknown()
     for row in files:
-        asked.ledger.frames.set_state(row, "forgotten", f"rejected by {asked.who}")
+        asked.ledger.frames.set_state(row, "forgotten", f"excluded by {asked.who}")
         if asked.eyes is not None:
-            asked.eyes.leave_out(row.path)
-    return f"{len(files)} files are rejected; sedmd retry {asked.subject} takes them back"
+            asked.eyes.exclude(row.path)
+    return f"{len(files)} files are excluded; to include them again: sedmd retry {asked.subject}"
 
 
 def _hold(asked: _Asked) -> str:
@@ -195,7 +195,7 @@ def _hold(asked: _Asked) -> str:
         return asked.unknown()
     since = asked.time[:16].replace("T", " ")
     asked.ledger.marks.put(HOLD, asked.night, asked.subject, f"held by {asked.who} since {since} UT")
-    return f"{len(nodes)} jobs are held; what runs already ends"
+    return f"{len(nodes)} jobs are held; running jobs continue"
 
 
 def _release(asked: _Asked) -> str:
@@ -203,11 +203,11 @@ def _release(asked: _Asked) -> str:
     if not asked.ledger.marks.remove(HOLD, asked.night, asked.subject):
         held = ", ".join(mark.subject for mark in asked.ledger.marks.of_night(asked.night, HOLD)) or "nothing"
         return f"refused: {asked.subject} is not held; held in {asked.night}: {held}"
-    return f"{asked.subject} goes on"
+    return f"{asked.subject} is released"
 
 
 def _accept(asked: _Asked) -> str:
-    """The night's geometry change is real: the instrument was changed."""
+    """The night's geometry change is accepted: the instrument was changed."""
     if not asked.ledger.frames.of_night(asked.night):
         return f"refused: there are no frames of night {asked.night}"
     asked.ledger.marks.put(ACCEPTED, asked.night, "calibrations", f"accepted by {asked.who}")
@@ -216,8 +216,8 @@ def _accept(asked: _Asked) -> str:
 
 
 def _scan(asked: _Asked) -> str:
-    """An old night is looked at."""
-    return f"night {asked.night} is looked at"
+    """An old night is scanned."""
+    return f"night {asked.night} will be scanned"
 
 
 def _mend(asked: _Asked) -> str:
@@ -233,7 +233,7 @@ def _mend(asked: _Asked) -> str:
             return f"refused: no such correction of {asked.subject}; see sedmd mend --list {asked.night}"
         for mend in gone:
             asked.ledger.marks.remove(MEND, asked.night, mend.subject)
-        what = f"taken back: {', '.join(mend.told() for mend in gone)}"
+        what = f"correction removed: {', '.join(mend.describe() for mend in gone)}"
     else:
         made = [
             Mend(scope=asked.subject, card=card, value=value, who=asked.who, time=asked.time)
@@ -241,32 +241,32 @@ def _mend(asked: _Asked) -> str:
         ]
         for mend in made:
             asked.ledger.marks.put_mend(asked.night, mend)
-        what = f"corrected: {', '.join(mend.told() for mend in made)}"
+        what = f"corrected: {', '.join(mend.describe() for mend in made)}"
     for path in files:
         asked.ledger.events.note(asked.night, stem_of(path), f"{what} (asked by {asked.who})")
         if asked.eyes is not None:
             asked.eyes.forget_known(path)
-    return f"{what}; {len(files)} files are read again"
+    return f"{what}; {len(files)} files will be reread"
 
 
 def _corrections(cards: str) -> Mapping[str, Any]:
-    """What a request to mend holds: "cards", corrections by name, or "undo", names of cards (none: all)."""
+    """Content of a request of ``sedmd mend``: "cards", corrections by name, or "undo", names of cards (none: all)."""
     if len(cards) > MAX_TEXT:
-        raise BadMend(f"the request holds {len(cards)} characters; expected the corrections of a few cards")
+        raise BadMend(f"the request has {len(cards)} characters; expected the corrections of a few cards")
     try:
         given = table_in(cards)
     except ValueError as error:
-        raise BadMend(f"the request holds no corrections ({error}); expected what sedmd mend leaves") from None
+        raise BadMend(f"the request has no corrections ({error}); expected a request by sedmd mend") from None
     corrected, undone = given.get("cards"), given.get("undo")
     if isinstance(corrected, dict) and corrected and len(given) == 1:
         return {"cards": dict(checked_card(card, value) for card, value in corrected.items())}
     if isinstance(undone, list) and all(isinstance(card, str) for card in undone) and len(given) == 1:
         return given
-    raise BadMend("the request holds no corrections; expected cards and their values, or those to take back")
+    raise BadMend("the request has no corrections; expected cards and their values, or those to undo")
 
 
 def _files_of(asked: _Asked) -> list[Path]:
-    """Files that a correction is about: by their names, whatever night their headers tell."""
+    """Files that a correction is about: by their names, not by the night in their headers."""
     night, root = asked.night, asked.dispatcher.settings.paths.raw_root
     states: dict[Path, str] = {}
     for other in (neighbour(night, -1), night):

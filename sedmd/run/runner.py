@@ -18,9 +18,9 @@ from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.plan.plan import Node, Plan, State
 from sedmd.raw.frames import Kind
 from sedmd.run.context import ENDED, EarlierNights, night_is_final
-from sedmd.run.dispatch import Dispatcher, all_fates
+from sedmd.run.dispatch import Dispatcher, all_outcomes
 from sedmd.run.event_log import WARNING, EventLog
-from sedmd.run.ingest import Mended, misnamed, raw_files, register, take_in, unchanged, wrong_night
+from sedmd.run.ingest import Corrections, misnamed, raw_files, register, take_in, unchanged, wrong_night
 from sedmd.run.many_nights import NightQueue
 from sedmd.run.nightend import outcome_of
 from sedmd.workers.engines import Engine
@@ -34,7 +34,7 @@ ALL_GOOD, SOME_LOST, USAGE, CALIBRATIONS_MISSING = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameOutcome:
+class FrameSummary:
     """A line of the table at the end: a raw file, what it is, its outcome, and why."""
 
     night: str
@@ -50,7 +50,7 @@ class Summary:
     """How a reduction ended: the exit code, the table, and the calibrations that were missing or from another night."""
 
     code: int
-    rows: tuple[FrameOutcome, ...]
+    rows: tuple[FrameSummary, ...]
     missing: tuple[str, ...]
     failed: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def reduce_nights(
     strict : bool
         Never take an earlier night's calibrations.
     progress : callable
-        Told (jobs done, jobs in all, label of the last).
+        Called with (jobs done, jobs in all, label of the last).
 
     Returns
     -------
@@ -114,7 +114,7 @@ def reduce_nights(
         clock=clock,
         report=report,
         on_done=lambda key, job, future: ended.put((key, job, future)),
-        pin_fallbacks=False,  # who reduces a night anew wants the best that there is by now
+        pin_fallbacks=False,  # who reduces a night again wants the best that there is by now
     )
     paths = raw_files(raw_directories(raw), settings.watch.pattern)
     for folder in raw_directories(raw):
@@ -126,11 +126,11 @@ def reduce_nights(
     ledger.jobs.forget_failures(nights)
     sizes = {night: (0, len(dispatcher.look(night, final=True, memory=EarlierNights()).nodes)) for night in nights}
 
-    def told(night: str, done: int, total: int, label: str) -> None:
+    def on_job(night: str, done: int, total: int, label: str) -> None:
         sizes[night] = (done, total)
         progress(sum(done for done, _ in sizes.values()), sum(total for _, total in sizes.values()), label)
 
-    window = NightQueue(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=told)
+    window = NightQueue(dispatcher, ended, size=lambda: OPEN_NIGHTS, progress=on_job)
     plans: dict[str, Plan] = {}
     for plan in window.work((night, True) for night in nights):
         plans[plan.night] = plan
@@ -179,7 +179,7 @@ def extract_night(
         chosen = not subjects or bool(node.about & set(subjects))
         return chosen or node.job.step == "fluxcal" or bool(node.job.options.get("standard"))
 
-    window = NightQueue(dispatcher, ended, wanted=wanted, progress=lambda night, *told: progress(*told))
+    window = NightQueue(dispatcher, ended, wanted=wanted, progress=lambda night, *given: progress(*given))
     (plan,) = window.work([(night, final)])
     return plan
 
@@ -191,27 +191,34 @@ def at_a_terminal(settings: Settings) -> Settings:
 
 def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     """The table, the missing calibrations and the exit code of finished nights."""
-    rows: list[FrameOutcome] = []
+    rows: list[FrameSummary] = []
     missing: list[str] = []
     failed: list[str] = []
     fallbacks: list[str] = []
     for night, plan in plans.items():
-        for path, what, fate, reason in all_fates(plan, ledger.frames.of_night(night)):
-            if fate is None:
+        for path, what, outcome, reason in all_outcomes(plan, ledger.frames.of_night(night)):
+            if outcome is None:
                 rows.append(
-                    FrameOutcome(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False)
+                    FrameSummary(night=night, frame=path.name, what=what, outcome="quarantined", why=reason, good=False)
                 )
             else:
                 rows.append(
-                    FrameOutcome(
-                        night=night, frame=path.name, what=what, outcome=fate.outcome, why=fate.why, good=fate.good
+                    FrameSummary(
+                        night=night,
+                        frame=path.name,
+                        what=what,
+                        outcome=outcome.outcome,
+                        why=outcome.why,
+                        good=outcome.good,
                     )
                 )
         missing += [f"{night}: {lack}" for lack in plan.missing]
         if plan.fallback is not None:
-            fallbacks.append(f"{night}: calibrations of {plan.fallback.night}; its own: {'; '.join(plan.lacking)}")
+            fallbacks.append(
+                f"{night}: using calibrations from {plan.fallback.night}; its own: {'; '.join(plan.lacking)}"
+            )
         if plan.flux_fallback is not None:
-            fallbacks.append(f"{night}: flux calibration of {plan.flux_fallback.night}")
+            fallbacks.append(f"{night}: using the flux calibration from {plan.flux_fallback.night}")
         failed += [
             f"{night}: {node.job.step} {node.job.label}: {node.reason}"
             for node in plan.nodes
@@ -228,9 +235,9 @@ def summarise(plans: dict[str, Plan], ledger: Ledger) -> Summary:
     )
 
 
-def table(rows: Sequence[FrameOutcome]) -> str:
+def table(rows: Sequence[FrameSummary]) -> str:
     """The rows as aligned text, ignored frames last within each night."""
-    head = ("frame", "what it is", "outcome", "why")
+    head = ("frame", "kind", "outcome", "reason")
     cells = [(row.frame, row.what, row.outcome, row.why) for row in rows]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(3)]
     lines = [
@@ -259,10 +266,10 @@ def _take_in_all(
     progress: Callable[[int, int, str], None],
 ) -> list[str]:
     """Register the files that are new or changed; the nights that all of them belong to."""
-    known, mended = ledger.frames.known_files(), Mended(ledger)
+    known, corrections = ledger.frames.known_files(), Corrections(ledger)
     for number, path in enumerate(paths):
         progress(number, len(paths), f"reading {path.name}")
-        cards = mended.of(path)
+        cards = corrections.of(path)
         if unchanged(path, known, settings, cards) or (path in known and known[path].state == "forgotten"):
             continue
         book(take_in(path, settings, now=clock(), mends=cards), ledger, report)

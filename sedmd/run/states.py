@@ -178,8 +178,8 @@ class EarlierNight:
     age_nights: int
 
     @property
-    def told(self) -> str:
-        """As a line of text says it: ``20190612 (2 nights old)``."""
+    def text(self) -> str:
+        """As in a line of text: ``20190612 (2 nights old)``."""
         return f"{self.night} ({self.age_nights} {'night' if self.age_nights == 1 else 'nights'} old)"
 
 
@@ -243,9 +243,9 @@ class NightState:
     fallback, flux_fallback : EarlierNight or None
         The earlier night whose calibrations, and whose flux calibration, are used.
     offers : tuple of str
-        Observations reduced with an earlier night's calibrations, while tonight's are there by now.
+        Observations reduced with an earlier night's calibrations, although tonight's are available.
     geometry_change : str
-        Why tonight's geometry is not trusted; empty when it is.
+        The geometry change since the last good night; empty without one.
     place : Place or None
         Where in the field targets are expected.
     targets : tuple of TargetState

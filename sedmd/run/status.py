@@ -93,7 +93,7 @@ def _night(settings: Settings, ledger: Ledger, night: str, now: datetime) -> Nig
         fallback=_earlier(plan.fallback),
         flux_fallback=_earlier(plan.flux_fallback),
         offers=plan.offers,
-        geometry_change=plan.departed,
+        geometry_change=plan.geometry_change,
         place=Place.of(context.options["cube"]["place"]),
         targets=_targets(plan, jobs, decided(ledger, night)),
         running=of(node for node in plan.nodes if node.state is State.RUNNING),
@@ -148,9 +148,9 @@ def _rejected(rows: list[FrameRow], plan: Plan) -> tuple[RejectedFrame, ...]:
         RejectedFrame(frame=row.path.name, state=row.state, reason=row.reason) for row in rows if row.state != "good"
     ]
     found += [
-        RejectedFrame(frame=fate.frame.path.name, state="quarantined", reason=fate.why)
-        for fate in plan.fates
-        if fate.outcome == "quarantined"
+        RejectedFrame(frame=outcome.frame.path.name, state="quarantined", reason=outcome.why)
+        for outcome in plan.outcomes
+        if outcome.outcome == "quarantined"
     ]
     return tuple(found)
 
@@ -158,9 +158,9 @@ def _rejected(rows: list[FrameRow], plan: Plan) -> tuple[RejectedFrame, ...]:
 def _unused(plan: Plan) -> tuple[UnusedSeries, ...]:
     """Good calibration frames that are not used, those of one kind with one reason together."""
     together: dict[tuple[str, str], list[str]] = {}
-    for fate in plan.fates:
-        if fate.outcome == "not used":
-            together.setdefault((str(fate.frame.kind), fate.why), []).append(fate.frame.stem)
+    for outcome in plan.outcomes:
+        if outcome.outcome == "not used":
+            together.setdefault((str(outcome.frame.kind), outcome.why), []).append(outcome.frame.stem)
     return tuple(
         UnusedSeries(kind=kind, frames=tuple(stems), reason=reason) for (kind, reason), stems in together.items()
     )
@@ -170,7 +170,7 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
     """Each observation: what was observed, and how far its spectrum is."""
     extractions = {node.job.label: node for node in plan.nodes if node.job.step == "extract"}
     cubes = {path: node for node in plan.nodes if node.job.step == "cube" for path in node.job.outputs.values()}
-    frames = {fate.frame.path: fate.frame for fate in plan.fates}
+    frames = {outcome.frame.path: outcome.frame for outcome in plan.outcomes}
     targets = []
     for node in plan.nodes:
         if node.job.step != "calibrate":
@@ -209,6 +209,6 @@ def _note(node: Node, taken: list[Frame]) -> str:
     """Why a standard star calibrates nothing; empty for those that do, and for targets."""
     if not node.job.options["standard"] or node.job.options["star"]:
         return ""
-    doubted = any(frame.contradiction for frame in taken)
-    why = "its names and its place do not agree" if doubted else "the table has no spectrum of it"
+    contradicted = any(frame.contradiction for frame in taken)
+    why = "its names and its place do not agree" if contradicted else "the table has no spectrum of it"
     return f"calibrates nothing: {why}"

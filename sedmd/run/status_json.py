@@ -26,7 +26,7 @@ def to_json(state: NightState) -> dict[str, Any]:
         "flux_fallback": asdict(state.flux_fallback) if state.flux_fallback else None,
         "offers": list(state.offers),
         "departed": state.geometry_change,
-        "place": state.place.told() if state.place is not None else "",
+        "place": state.place.describe() if state.place is not None else "",
         "targets": [_target(one) for one in state.targets],
         "running": _jobs(state.running),
         "due": _jobs(state.due),

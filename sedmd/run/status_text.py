@@ -31,18 +31,18 @@ def render(state: NightState) -> str:
         "calibrations" + _earlier_nights(state),
         *(_job_line(job) for job in state.calibrations),
         "",
-        "targets" + (f": {state.place.told()}" if state.place is not None else ""),
+        "targets" + (f": {state.place.describe()}" if state.place is not None else ""),
         *(target_line(target) for target in state.targets),
     ]
     sections = (
-        ("geometry not trusted", [state.geometry_change] if state.geometry_change else []),
+        ("geometry change", [state.geometry_change] if state.geometry_change else []),
         ("sets of dome and lamps", state.sets),
         (f"offered (sedmd redo {FALLBACK} --night {state.night}), now with tonight's calibrations", state.offers),
         ("held", [f"{one.subject}: {one.reason}" for one in state.held]),
         ("requested, not done yet", [f"{one.verb} {one.subject} ({one.who})" for one in state.requests]),
         ("missing", state.missing),
         ("failed", [_job_line(job).strip() for job in state.failed]),
-        ("names in doubt", [f"{one.frame} {one.reason}" for one in state.contradictions]),
+        ("inconsistent names", [f"{one.frame} {one.reason}" for one in state.contradictions]),
         (
             "not used",
             [
@@ -60,33 +60,33 @@ def render(state: NightState) -> str:
 def target_line(target: TargetState) -> str:
     """One observation: exposure time, airmass, how far its spectrum is, and what there is to say of it."""
     airmass = f"{target.airmass:.2f}" if target.airmass is not None else "-"
-    told = target.reason or "; ".join(filter(None, (_spectrum(target.figures), target.note)))
+    text = target.reason or "; ".join(filter(None, (_spectrum(target.figures), target.note)))
     if target.half_of_pair:
-        told = f"only [{target.half_of_pair}] of a pair" + (f"; {told}" if told else "")
+        text = f"only [{target.half_of_pair}] of a pair" + (f"; {text}" if text else "")
     if (decision := target.decision) is not None:
-        told = f"{decision.quality} {QUALITIES[decision.quality]}, {decision.reducer}: {decision.saved_as}"
-    return f"  {target.name:32} {target.exptime_s:6.0f} s  {airmass:>5}  {target.stage:18} {told}".rstrip()
+        text = f"{decision.quality} {QUALITIES[decision.quality]}, {decision.reducer}: {decision.saved_as}"
+    return f"  {target.name:32} {target.exptime_s:6.0f} s  {airmass:>5}  {target.stage:18} {text}".rstrip()
 
 
 def _earlier_nights(state: NightState) -> str:
-    told = [f"those from {state.fallback.told}"] if state.fallback is not None else []
-    told += [f"flux calibration from {state.flux_fallback.told}"] if state.flux_fallback is not None else []
-    return f": using {', '.join(told)}" if told else ""
+    text = [f"those from {state.fallback.text}"] if state.fallback is not None else []
+    text += [f"flux calibration from {state.flux_fallback.text}"] if state.flux_fallback is not None else []
+    return f": using {', '.join(text)}" if text else ""
 
 
 def _spectrum(found: ExtractionFigures) -> str:
     """How good a spectrum is, as far as the pipeline knows."""
-    told = [f"S/N {found.snr}"] if found.snr is not None else []
+    text = [f"S/N {found.snr}"] if found.snr is not None else []
     if found.quality:
-        told.append(f"{found.quality} {QUALITIES[found.quality]}, confidence {100 * (found.confidence or 0.0):.0f} %")
-    return ", ".join([*told, *([found.concerns] if found.concerns else [])])
+        text.append(f"{found.quality} {QUALITIES[found.quality]}, confidence {100 * (found.confidence or 0.0):.0f} %")
+    return ", ".join([*text, *([found.concerns] if found.concerns else [])])
 
 
 def _job_line(job: JobState) -> str:
     seconds = f"{job.seconds:.1f} s" if job.seconds is not None else ""
     frames = f"{job.frames:2d} frames" if job.frames else ""
-    told = job.reason or f"{seconds:>8}  {figures(_first(job.figures))}"
-    return f"  {job.step:10} {job.label:24} {frames:9} {job.state:18} {told}".rstrip()
+    text = job.reason or f"{seconds:>8}  {figures(_first(job.figures))}"
+    return f"  {job.step:10} {job.label:24} {frames:9} {job.state:18} {text}".rstrip()
 
 
 def _first(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class TargetOutcome:
     ----------
     product : str
     outcome : str
-        "final", "waits for the observer", whose grade it has, or where it stands in the queue.
+        "final", "awaiting observer", whose grade it has, or where it stands in the queue.
     confidence : float or None
         None before the extraction, and for standard stars.
     quality : int
@@ -27,7 +27,7 @@ class TargetOutcome:
     place : (x, y) or None
         Arcsec East and North of the field centre.
     why : str
-        The concerns, or why the spectrum is not there.
+        Concerns, or why it is not there.
     failed : bool
     """
 
@@ -56,7 +56,7 @@ def _outcome(target: TargetState) -> TargetOutcome:
     if target.calibrated:
         outcome = "standard star" if target.standard else "final"
     elif target.awaits_observer:
-        outcome, quality = "waits for the observer", 0
+        outcome, quality = "awaiting observer", 0
     if (decision := target.decision) is not None:
         outcome, quality = f"graded by {decision.reducer}", decision.quality
     return TargetOutcome(
@@ -73,7 +73,7 @@ def _outcome(target: TargetState) -> TargetOutcome:
 
 def table(rows: Sequence[TargetOutcome]) -> str:
     """The rows as aligned text, and how many targets need nobody."""
-    head = ("target", "outcome", "confidence", "quality", "S/N", "place [arcsec]", "concerns")
+    head = ("target", "outcome", "confidence", "quality", "S/N", "position [arcsec]", "concerns")
     cells = [
         (
             row.product,
@@ -92,5 +92,5 @@ def table(rows: Sequence[TargetOutcome]) -> str:
     ]
     targets = [row for row in rows if row.outcome != "standard star"]
     final = sum(row.outcome == "final" for row in targets)
-    told = f"{final} of {len(targets)} targets are final without an observer"
-    return "\n".join([*(line.rstrip() for line in lines), "", told])
+    sentence = f"{final} of {len(targets)} targets are final without an observer"
+    return "\n".join([*(line.rstrip() for line in lines), "", sentence])

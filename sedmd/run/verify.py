@@ -51,7 +51,7 @@ class VerifiedFile:
     what : str
         "product", "observer" (what an observer saved) or "raw".
     state : str
-        "good", "touched" (the same bytes with another time stamp), "changed", "missing", "unreadable" or "foreign"
+        "good", "touched" (same bytes, different time stamp), "changed", "missing", "unreadable" or "foreign"
         (neither ledger nor decision knows it).
     """
 
@@ -59,11 +59,11 @@ class VerifiedFile:
     what: str
     path: Path
     state: str
-    told: str = ""
+    text: str = ""
 
     def line(self) -> str:
         """As the command prints it."""
-        return f"{self.night}  {self.what:8} {self.state:10} {self.path.name}" + (f": {self.told}" if self.told else "")
+        return f"{self.night}  {self.what:8} {self.state:10} {self.path.name}" + (f": {self.text}" if self.text else "")
 
 
 def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetime) -> Iterator[VerifiedFile]:
@@ -71,24 +71,24 @@ def verify_night(settings: Settings, ledger: Ledger, night: str, *, now: datetim
     folder = settings.paths.redux_root / night
     products = ledger.products.files(night)
     for path, (size, mtime_ns, sha256) in sorted(products.items()):
-        state, told = _compared(path, sha256)
+        state, text = _compared(path, sha256)
         if state == GOOD and (status := path.stat()) and (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-            state, told = TOUCHED, "the same bytes with another time stamp"
-        yield VerifiedFile(night=night, what="product", path=path, state=state, told=told)
-    saved, troubles = saved_files(folder)
+            state, text = TOUCHED, "same bytes, different time stamp"
+        yield VerifiedFile(night=night, what="product", path=path, state=state, text=text)
+    saved, errors = saved_files(folder)
     for path, sha256 in sorted(saved.items()):
         if path not in products:
-            state, told = _compared(path, sha256)
-            yield VerifiedFile(night=night, what="observer", path=path, state=state, told=told)
-    for told in troubles:
-        path = folder / told.split()[0].rstrip(":")
-        yield VerifiedFile(night=night, what="observer", path=path, state=UNREADABLE, told=told)
+            state, text = _compared(path, sha256)
+            yield VerifiedFile(night=night, what="observer", path=path, state=state, text=text)
+    for text in errors:
+        path = folder / text.split()[0].rstrip(":")
+        yield VerifiedFile(night=night, what="observer", path=path, state=UNREADABLE, text=text)
     for row in ledger.frames.of_night(night):
         yield _raw(row, settings, now=now)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path not in products and path not in saved and not _own(path.name):
-            told = "neither ledger nor decision knows it; it is not used"
-            yield VerifiedFile(night=night, what="product", path=path, state=FOREIGN, told=told)
+            text = "in no ledger and no decision; it is not used"
+            yield VerifiedFile(night=night, what="product", path=path, state=FOREIGN, text=text)
 
 
 def summary(findings: list[VerifiedFile]) -> str:
@@ -114,26 +114,26 @@ def _compared(path: Path, sha256: str) -> tuple[str, str]:
 
 def _raw(row: FrameRow, settings: Settings, *, now: datetime) -> VerifiedFile:
     """A raw file against what was read of it; one that could not be used then must still be as it was."""
-    state, told = GOOD, ""
+    state, text = GOOD, ""
     try:
         status = row.path.stat()
     except FileNotFoundError:
-        state, told = MISSING, "products that rest on it cannot be made again"
+        state, text = MISSING, "products made from it cannot be remade"
     except OSError as error:
-        state, told = UNREADABLE, sentence(row.path, error)
+        state, text = UNREADABLE, sentence(row.path, error)
     else:
         same = (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)
         if row.frame is None:
-            state, told = (GOOD, "") if same else (TOUCHED, f"was {row.state}; it is read again")
+            state, text = (GOOD, "") if same else (TOUCHED, f"was {row.state}; it will be reread")
         else:
             now_row = take_in(row.path, settings, now=now)
             if now_row.frame is None:
-                state, told = CHANGED, now_row.reason
+                state, text = CHANGED, now_row.reason
             elif now_row.frame.checksum != row.frame.checksum:
-                state, told = CHANGED, "other pixels or cards than those that were reduced"
+                state, text = CHANGED, "pixels or cards differ from those that were reduced"
             elif not same:
-                state, told = TOUCHED, "the same frame with another time stamp or packing"
-    return VerifiedFile(night=row.night, what="raw", path=row.path, state=state, told=told)
+                state, text = TOUCHED, "same frame, different time stamp or packing"
+    return VerifiedFile(night=row.night, what="raw", path=row.path, state=state, text=text)
 
 
 def _own(name: str) -> bool:

@@ -58,7 +58,7 @@ class Vitals:
     watch_mode : str
         "inotify" or "poll".
     watch_fallback : str
-        Why there is polling although inotify was wanted; empty otherwise.
+        Why polling is used although inotify was wanted; empty otherwise.
     watcher_alive : bool
         The observer and each of its emitters.
     jobs_overdue : tuple of str
@@ -77,7 +77,7 @@ class Vitals:
     retries : int
         Jobs tried again since the start.
     fallback : (str, int) or None
-        Night of the calibrations that are used instead of tonight's, and how many nights old they are.
+        Night of the calibrations used instead of tonight's, and how many nights old they are.
     resident_bytes, open_files : int or None
         Of this process; see `own_use`.
     """
@@ -114,7 +114,7 @@ class Vitals:
     open_files: int | None = None
 
 
-def troubles(vitals: Vitals) -> tuple[str, ...]:
+def health_errors(vitals: Vitals) -> tuple[str, ...]:
     """Why the service is not healthy, one line each; empty when it is.
 
     Only what a restart can mend is in here: systemd's watchdog is fed while this is empty.
@@ -128,17 +128,17 @@ def troubles(vitals: Vitals) -> tuple[str, ...]:
         found.append("the ledger does not answer")
     if not vitals.clock_alive:
         found.append("the thread of the clock is dead")
-    found += [f"job {name} is past its time limit and still there" for name in vitals.jobs_overdue]
+    found += [f"job {name} is past its time limit and still running" for name in vitals.jobs_overdue]
     return tuple(found)
 
 
-def cares(vitals: Vitals) -> tuple[str, ...]:
+def health_warnings(vitals: Vitals) -> tuple[str, ...]:
     """What an operator should see to and no restart would mend, one line each."""
     found = []
     if not vitals.raw_root_there:
-        found.append("the raw root is not there; is it mounted?")
+        found.append("the raw root is missing; is it mounted?")
     if vitals.claims_paused:
-        found.append(f"no new jobs are begun: {vitals.claims_paused}")
+        found.append(f"no new jobs start: {vitals.claims_paused}")
     if vitals.watch_fallback:
         found.append(f"polling instead of inotify: {vitals.watch_fallback}")
     if spoilt := vitals.frames.get("quarantined", 0):

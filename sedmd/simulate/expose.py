@@ -175,7 +175,7 @@ def render_exposure(
 
 
 def render_frame(plan: NightPlan, index: int) -> Rendered:
-    """Render frame `index` of a plan; the same bytes whatever was rendered before it."""
+    """Render frame `index` of a plan; the same bytes after any other frame."""
     rng = np.random.default_rng(np.random.SeedSequence([plan.seed, 404, index]))
     return render_exposure(plan.instrument, plan.exposures[index], rng=rng, sunset=plan.sunset, sunrise=plan.sunrise)
 

@@ -108,7 +108,7 @@ def _spoiled(
     """The night's frames with the failures of the telescope's software among them, and some of them gzipped.
 
     `short` headers come once in a calibration series, as the robot goes on after one, and only where the series is long
-    enough to do without that frame. A frame that must be left out keeps the cards that say so.
+    enough to do without that frame. A frame that must be rejected keeps the cards that say so.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 505]))
     lost: set[tuple[str, float]] = set()
@@ -382,7 +382,7 @@ class _Observer:
         return float(east), float(north)
 
     def _visit(self, target: _Target, exptime: float, **how: Any) -> None:
-        """A single exposure of a target; since the pairs ended it carries [A] all the same."""
+        """A single exposure of a target; since the pairs ended it carries [A] nevertheless."""
         tail = {"2017": "", "2018": "  [A]"}.get(self.style, " [A]")
         self._outdoors(replace(target, label=target.name + tail), exptime, **how)
         self._slew()
@@ -451,7 +451,7 @@ class _Observer:
         self._standard()
 
     def full(self) -> None:
-        """A long night: every kind of target, several exposure times, and every frame that must be left out."""
+        """A long night: every kind of target, several exposure times, and every frame that must be rejected."""
         d = self.profile.detector
         fast, slow = d.calibration_speed, d.science_speed
         self._open_up(10, 5, 420.0)

@@ -34,7 +34,7 @@ class PlannedExposure:
     speed : float
         Read-out speed, MHz.
     ignore : str
-        Why a reduction must leave the frame out; empty when it must not.
+        Why a reduction must reject the frame; empty when it must not.
     unseen : bool
         No card tells that: only the pixels do, or the end of the exposure.
     sources : tuple of SimulatedSource

@@ -47,7 +47,7 @@ def score_exposures(truth: NightTruth, folder: Path) -> list[ScoreRow]:
 def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Measured and true scattered light [electron/pixel] in cells of `BLOCK` px; None if a file is missing.
 
-    The last column of cells is left out, part of it being overscan.
+    The last column of cells is omitted, part of it being overscan.
     """
     before, after = folder / f"crr_b_{stem}.fits", folder / f"bs_crr_b_{stem}.fits"
     true = truth.scattered(stem)

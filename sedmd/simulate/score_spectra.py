@@ -1,4 +1,4 @@
-"""Score the calibrated spectra: flux, error bars, positions, and what became of every target."""
+"""Score the calibrated spectra: flux, error bars, positions, and the outcome of every target."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def _pair_rows(compared: list[Compared]) -> list[ScoreRow]:
 
 
 def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str]) -> list[ScoreRow]:
-    """What became of every exposure of a target, against what stood in the field."""
+    """Outcome of every exposure of a target, against what stood in the field."""
     by_frame = {stem: one for one in compared for stem in one.frames}
     rows = []
     for frame in truth.frames:
@@ -246,13 +246,13 @@ def _fate_rows(truth: NightTruth, compared: list[Compared], extracted: set[str])
         sources = truth.sources(stem)
         one = by_frame.get(stem)
         expected, why = _expected_fate(truth, sources)
-        became = "spectrum" if stem in extracted else "awaiting observer"
-        good = became in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
+        outcome = "spectrum" if stem in extracted else "awaiting observer"
+        good = outcome in expected or (one is not None and "right spectrum" in expected and _flux_rows(one)[0].passed)
         rows.append(
             ScoreRow(
                 what="fate",
                 where=f"{stem} {frame['name']} ({why})",
-                value=became,
+                value=outcome,
                 target=" or ".join(expected),
                 unit="",
                 passed=good,

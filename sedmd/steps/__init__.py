@@ -42,14 +42,14 @@ class _Steps(Mapping[str, Callable[[Job], Result]]):
 
 #: Name of a step in the recipe -> the function that does it.
 STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
-#: Raised whenever a step would make other numbers of the same inputs: then its products are made anew.
+#: Raised whenever a step would make other numbers of the same inputs: then its products are remade.
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
     "traces": 6,
     "wavelength": 5,
     "flat": 4,
-    "cube": 5,
+    "cube": 6,
     "extract": 10,
     "fluxcal": 2,
     "calibrate": 3,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sedmd.core.errors import CalibrationFault, FrameFault
 from sedmd.core.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
 from sedmd.core.job import Job, Result
-from sedmd.plan.series import LEFT_OUT, OFF_THE_DOME, span_of_names
+from sedmd.plan.series import OFF_THE_DOME, REJECTED, span_of_names
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import combined_from, read_image, write_image
 from sedmd.products.provenance import provenance
@@ -47,7 +47,7 @@ from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_
 from sedmd.steps.reference import lamp_tables
 
 LAMPS = ("Hg", "Cd", "Xe")
-#: Wavelengths at which the dispersion is told [Angstrom]: both ends and the middle of what the lamps fix.
+#: Wavelengths at which the dispersion is reported [Angstrom]: both ends and the middle of what the lamps fix.
 DISPERSION_AT = (4500.0, 6500.0, 8500.0)
 #: Fewest traces with which a night is worth going on; the array has some 1500.
 MIN_SPAXELS = 300
@@ -75,7 +75,7 @@ def make_bias(job: Job) -> Result:
         master = combine_bias([data for (data, _), reason in zip(raws, reasons, strict=True) if not reason], sections)
     except ValueError as error:
         raise CalibrationFault(f"bias {job.label}: {error}") from error
-    used, left_out = _used(job.inputs["raw"], reasons)
+    used, rejected = _used(job.inputs["raw"], reasons)
     image = Image(
         data=master.level,
         variance=np.full(master.level.shape, master.read_noise_adu**2 / master.n_frames, np.float32),
@@ -96,21 +96,21 @@ def make_bias(job: Job) -> Result:
         "bad pixels": int(master.bad.sum()),
     }
     write_image(job.outputs["bias"], image, header=header, cards=cards, provenance=provenance(job))
-    return Result(figures=figures, warnings=warnings + left_out)
+    return Result(figures=figures, warnings=warnings + rejected)
 
 
 def _other_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Why a frame does not go with others of the shape `wanted`; empty if it does."""
     if shape == wanted:
         return ""
-    return f"{shape[0]} x {shape[1]} pixels where {wanted[0]} x {wanted[1]} were expected; another camera's"
+    return f"{shape[0]} x {shape[1]} pixels where {wanted[0]} x {wanted[1]} were expected; from another camera"
 
 
 def _used(paths: tuple[Path, ...], reasons: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Names of the frames that are combined, and a warning for each that is left out."""
+    """Names of the frames that are combined, and a warning for each that is rejected."""
     pairs = list(zip(paths, reasons, strict=True))
     used = [path.name for path, reason in pairs if not reason]
-    return used, tuple(f"{path.name} left out: {reason}" for path, reason in pairs if reason)
+    return used, tuple(f"{path.name} rejected: {reason}" for path, reason in pairs if reason)
 
 
 def make_lamp(job: Job) -> Result:
@@ -130,16 +130,16 @@ def make_lamp(job: Job) -> Result:
         combined, _, reasons = combine_exposures([image for _, image, _, _ in taken], lines=lamp in LAMPS)
     except ValueError as error:
         raise CalibrationFault(f"{job.label}: {error}") from error
-    used, left_out = _used(tuple(path for path, *_ in taken), reasons)
-    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"left out: {reason}" for reason in refused) + left_out
+    used, rejected = _used(tuple(path for path, *_ in taken), reasons)
+    warnings = tuple(w for *_, ws in taken for w in ws) + tuple(f"rejected: {reason}" for reason in refused) + rejected
     if len(used) == 1 < len(taken):
-        warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays stay in it",)
+        warnings += (f"{job.label}: only {used[0]} could be used; cosmic rays remain",)
     figures: dict[str, float | int | str | None] = {
         "frames": len(used),
         "level [e-]": round(float(np.percentile(combined.data[::4, ::4], 99.5)), 0),
     }
     if without := [stem_of(path) for path in job.inputs["raw"] if path.name not in used]:
-        figures[LEFT_OUT] = ", ".join(without)
+        figures[REJECTED] = ", ".join(without)
     cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined")}
     write_image(job.outputs["lamp"], combined, header=taken[-1][2], cards=cards, provenance=provenance(job))
     return Result(figures=figures, warnings=warnings)
@@ -232,7 +232,7 @@ def _moved(off: Mapping[str, float], frames: Mapping[str, str]) -> tuple[str, ..
     """A sentence for each lamp that lies off the dome; `frames` says what each of them is made of."""
     return tuple(
         f"the spectra of {lamp}.fits ({frames[lamp]}) lie {rows:.1f} px off those of dome.fits ({frames['dome']}), at "
-        f"most {SAME_ROWS_PX:g} px expected; was the instrument touched in between? Then take dome and all lamps again"
+        f"most {SAME_ROWS_PX:g} px expected; if the instrument was touched in between, take dome and all lamps again"
         for lamp, rows in off.items()
     )
 

@@ -17,9 +17,9 @@ from sedmd.core.job import Job, Result
 from sedmd.products.cube import write_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import write_image
-from sedmd.products.landing import EXPECTED, place_cards
 from sedmd.products.provenance import provenance
 from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
+from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
 from sedmd.reduce.cube.cube import rebin
 from sedmd.reduce.detector.bias import MasterBias
@@ -247,7 +247,7 @@ def _calibration_cards(calibrations: _Calibrations) -> Cards:
     return {
         "CALNIGHT": (calibrations.night, "night of bias, traces, wavelength, flat"),
         "CALAGE": (calibrations.age_nights, "[nights] from the calibrations to this frame"),
-        "CALFALL": (calibrations.fallback, "calibrations of an earlier night serve"),
+        "CALFALL": (calibrations.fallback, "calibrations of an earlier night used"),
     }
 
 
@@ -277,7 +277,7 @@ def _sky_signal(separated: Separated, sky: np.ndarray) -> float:
 
 
 def _faint_spaxels(separated: Separated, n: int) -> np.ndarray:
-    """The spaxels with the least light: sky, whatever else is in the field."""
+    """The spaxels with the least light: sky, with any object in the field."""
     samples, flux = separated.samples, np.nan_to_num(separated.extracted.flux)
     count = np.bincount(samples.trace, minlength=n)
     level = np.bincount(samples.trace, flux, n) / np.maximum(count, 1)
@@ -296,9 +296,9 @@ def _cards(separated: Separated, flexure: Flexure, calibrations: _Calibrations) 
         "FLEXXN": (len(flexure.features), "sky features measured"),
         "FLEXY": (separated.dy_px, "[px] shift across dispersion, applied"),
         "FLEXYERR": (separated.dy_error_px, "[px] its error"),
-        "SCATTLEV": (float(np.median(separated.background)), "[electron] median light between the traces"),
+        "SCATTLEV": (float(np.median(separated.background)), "[electron] median scattered light between the traces"),
         "FRAMCHI2": (separated.chi2, "reduced chi-square of traces and background"),
-        "NOUTLIER": (int(separated.outliers.sum()), "pixels that neither explains"),
+        "NOUTLIER": (int(separated.outliers.sum()), "pixels explained by neither"),
         "LSFSIGMA": (sigma, "[px] Gaussian sigma of a lamp line"),
         "TRFWHM": (2.355 * float(np.median(separated.samples.sigma)), "[px] FWHM across the dispersion"),
     }

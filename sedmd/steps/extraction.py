@@ -20,9 +20,9 @@ from sedmd.observation.extract import (
 )
 from sedmd.observation.inputs import inputs_of
 from sedmd.observation.seeing import expected
-from sedmd.products.landing import landing_figures
 from sedmd.products.provenance import provenance
 from sedmd.products.spectrum import write_spectrum
+from sedmd.products.target_positions import position_figures
 from sedmd.reduce.target.automatic import Automatic
 
 
@@ -44,7 +44,7 @@ def extract_spectrum(job: Job) -> Result:
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
     figures = _figures(found, quality=quality_of(found, subject))
     frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
-    figures |= landing_figures(frame, standard=subject.standard, pair=pair)
+    figures |= position_figures(frame, standard=subject.standard, pair=pair)
     write_spectrum(
         job.outputs["ext"],
         fitted_spectrum(exposures, subject, found),
@@ -60,7 +60,7 @@ def extract_spectrum(job: Job) -> Result:
 def said(found: Automatic) -> str:
     """Why an observer should look, the gravest reason first, in a line."""
     if found.point is None:
-        return found.doubts[0].why
+        return found.checks[0].why
     reasons = found.reasons[:3] or ("no single reason",)
     return f"confidence {found.confidence:.2f}: {'; '.join(reasons)}"
 

@@ -38,7 +38,7 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
     -------
     data : (n_y, n_x) integers
     header : Header
-        Cards that cannot be read are left out, so that none of them raises when it is asked for, and so are those that
+        Cards that cannot be read are skipped, so that none of them raises when it is asked for, and so are those that
         only the pipeline writes: a raw frame has no quality and no confidence.
 
     Raises
@@ -58,7 +58,7 @@ def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer
         if is_number_as_text(header.get(card)):
             header[card] = number(header[card])
     if header.get("NAXIS") != 2 or header.get("BITPIX") != 16:
-        msg = f"{path.name} holds no image of 16-bit integers in its primary array; expected one. Leave it out"
+        msg = f"{path.name} holds no image of 16-bit integers in its primary array; expected one. Exclude it"
         raise FrameFault(msg)
     shape = header["NAXIS2"], header["NAXIS1"]
     stored = np.frombuffer(content, ">i2", shape[0] * shape[1], extent.header_bytes).reshape(shape)
@@ -91,7 +91,7 @@ def camera_and_sections(
     """
     camera = camera_of(header, shape)
     if camera is None:
-        msg = f"{name}: no camera of the spectrograph reads {shape[0]} x {shape[1]} pixels; leave the frame out"
+        msg = f"{name}: no camera of the spectrograph reads {shape[0]} x {shape[1]} pixels; exclude the frame"
         raise FrameFault(msg)
     sections, note = sections_of(header, shape, camera)
     return camera, sections, (f"{name}: {note}",) if note else ()

@@ -27,9 +27,9 @@ def lamp_tables(lamps: tuple[str, ...] = ("Hg", "Cd", "Xe")) -> dict[str, Lines]
 def sky_features() -> tuple[SkyFeature, ...]:
     """What flexure is measured on: atomic lines, whose wavelengths are known, and bands of OH, whose shape is typical.
 
-    The doubts are what the shape leaves open: none for a single line; the ratio of the sodium doublet changes between
-    mesosphere and street lamps; [O I] 6300 stands among OH and O2 and comes out 0.1-0.4 columns to the blue of what
-    5577 says in every night seen so far; OH bands change with the temperature of the upper atmosphere.
+    The uncertainties are what the shape leaves open: none for a single line; the ratio of the sodium doublet changes
+    between mesosphere and street lamps; [O I] 6300 stands among OH and O2 and comes out 0.1-0.4 columns to the blue of
+    what 5577 says in every night seen so far; OH bands change with the temperature of the upper atmosphere.
     """
     wavelength, energy = airglow_spectrum()
     photons = energy * wavelength
@@ -40,7 +40,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
             intensity=np.array([1.0]),
             low=5420.0,
             high=5730.0,
-            doubt_px=0.02,
+            uncertainty_px=0.02,
         ),
         SkyFeature(
             name="Na D",
@@ -48,7 +48,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
             intensity=np.array([1.7, 1.0]),
             low=5760.0,
             high=6030.0,
-            doubt_px=0.15,
+            uncertainty_px=0.15,
         ),
         SkyFeature(
             name="OI 6300",
@@ -56,7 +56,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
             intensity=np.array([3.0, 1.0]),
             low=6180.0,
             high=6470.0,
-            doubt_px=0.25,
+            uncertainty_px=0.25,
         ),
     ]
     for low, high in OH_BANDS:
@@ -68,7 +68,7 @@ def sky_features() -> tuple[SkyFeature, ...]:
                 intensity=photons[inside],
                 low=low,
                 high=high,
-                doubt_px=0.5,
+                uncertainty_px=0.5,
             )
         )
     return tuple(features)

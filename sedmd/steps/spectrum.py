@@ -69,22 +69,22 @@ def make_fluxcal(job: Job) -> Result:
         "STDSCAT": (scatter, "median fractional rms between the stars"),
         **{
             f"STDOUT{number}": (star, f"not used: its shape is {100 * off:.0f} % off")
-            for number, (star, off) in enumerate(sensitivity.left_out[:9], start=1)
+            for number, (star, off) in enumerate(sensitivity.rejected[:9], start=1)
         },
     }
     write_sensitivity(job.outputs["fluxcal"], sensitivity, cards=cards, provenance=provenance(job))
     figures: dict[str, Any] = {"standards": len(sensitivity.stars), "to [A]": round(float(ends[1]))}
     if scatter is not None:
         figures["scatter [%]"] = round(100 * scatter, 1)
-    if sensitivity.left_out:
-        figures["left out"] = ", ".join(star for star, _ in sensitivity.left_out)
+    if sensitivity.rejected:
+        figures["left out"] = ", ".join(star for star, _ in sensitivity.rejected)
     warnings = tuple(
         f"{star} is {100 * (1 - scale):.0f} % fainter than the other standards: clouds?"
         for star, scale in zip(sensitivity.stars, sensitivity.scales, strict=True)
         if scale < 1 - CLOUDED
     ) + tuple(
         f"{star} is not used: its level is far off, and its shape by {100 * off:.0f} %; look at its spectrum"
-        for star, off in sensitivity.left_out
+        for star, off in sensitivity.rejected
     )
     return Result(figures=figures, warnings=unknown + warnings)
 

@@ -67,7 +67,7 @@ class DaskEngine(Closing):
     memory_limit_mb : int
         As ``[jobs] memory_limit_mb``; 0 leaves it to each worker.
     tell : callable
-        Told in a sentence when a worker comes, goes or is refused.
+        Called with a sentence when a worker comes, goes or is refused.
     wait_s : float
         So long `await_worker` waits.
     late_s, look_s : float
@@ -123,8 +123,8 @@ class DaskEngine(Closing):
             if self._stations:
                 return
             if self._only_refused():
-                told = ", ".join(f"{address}: {version}" for address, version in sorted(self.refused.items()))
-                msg = f"the Dask cluster cannot be used ({told}); expected workers with sedmd {__version__}"
+                text = ", ".join(f"{address}: {version}" for address, version in sorted(self.refused.items()))
+                msg = f"the Dask cluster cannot be used ({text}); expected workers with sedmd {__version__}"
                 raise ConfigError(msg)
         command = "dask worker --preload sedmd.workers.station"
         msg = f"no worker of the Dask cluster for {self._wait_s:g} s; start some: {command}"
@@ -170,7 +170,7 @@ class DaskEngine(Closing):
             self._resolved.clear()
             self._changed.notify_all()
         for given, outcome in resolved:
-            with suppress(Exception):  # cancelled by whoever waited
+            with suppress(Exception):  # cancelled by the caller that waited
                 given.promise.set_result(outcome)
 
     def _place(self) -> None:
@@ -203,7 +203,7 @@ class DaskEngine(Closing):
         """A worker answered, or was lost with the job; called by the client's threads."""
         try:
             outcome: Outcome | None = remote.result(timeout=ANSWER_S)
-            reason = "its worker died, and another has its place"
+            reason = "its worker died and was replaced"
         except Exception as error:  # the border of the cluster: it raises what it likes
             outcome, reason = None, f"the cluster lost the job ({type(error).__name__}: {error})"
         with self._settling():

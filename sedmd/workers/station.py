@@ -26,7 +26,7 @@ from sedmd.workers.engines import ProcessEngine
 STEPS_MODULE = "sedmd.steps"
 #: Threads that may wait for a job at once: Dask hands over no more jobs than the worker has threads of its own.
 MOST_JOBS = 256
-#: By which this process is told from another one that took its address.
+#: Distinguishes this process from another one that took its address.
 TOKEN = secrets.token_hex(8)
 
 _lock = threading.Lock()

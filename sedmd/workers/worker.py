@@ -38,7 +38,7 @@ def run_job(steps_module: str, job: Job) -> Outcome:
             make_folder(path.parent)
         result = importlib.import_module(steps_module).STEPS[job.step](job)
         if not isinstance(result, Result):
-            outcome = Outcome(state="failed", reason=f"step {job.step} returned no Result: a fault of the program")
+            outcome = Outcome(state="failed", reason=f"step {job.step} returned no Result: an internal error")
         else:
             outcome = _verified(job, result, before)
     except NeedsObserver as fault:
@@ -54,10 +54,10 @@ def run_job(steps_module: str, job: Job) -> Outcome:
             reason = not_ours(Path(os.fsdecode(error.filename))) or reason
         outcome = Outcome(state="transient", reason=reason, detail=traceback.format_exc(), no_room=_no_room(error))
     except Exception as error:
-        # the border of the worker: whatever a step raises costs that job only
+        # the boundary of the worker: an error of a step costs that job only
         reason = f"step {job.step} stopped with {type(error).__name__}: {_line(error)}"
         outcome = Outcome(state="failed", reason=reason, detail=traceback.format_exc())
-    if outcome.no_room:  # looked at now: when it is booked there may be room again
+    if outcome.no_room:  # checked now: when it is recorded there may be room again
         folder = next((path.parent for path in job.outputs.values()), Path())
         outcome = replace(outcome, free_bytes=free_bytes(folder))
     return replace(outcome, seconds=time.monotonic() - begun)
@@ -107,7 +107,7 @@ def _verified(job: Job, result: Result, before: Mapping[str, tuple[int, int] | N
     for role, path in job.outputs.items():
         now = _identity(path)
         if now is None or now == before[role]:
-            reason = f"step {job.step} ended well but did not write {path.name}: a fault of the program"
+            reason = f"step {job.step} ended well but did not write {path.name}: an internal error"
             return Outcome(state="failed", reason=reason)
         status = path.stat()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

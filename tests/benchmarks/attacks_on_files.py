@@ -122,10 +122,10 @@ def _frames(
 ) -> Iterator[tuple[str, Try]]:
     def one(entry: Malformed, number: int) -> str:
         path = entry.write(folder, number)
-        fate, reason = judge(path)
-        check_reason(fate, reason, path)
-        assert fate == entry.fate and entry.word in reason, f"{fate}: {reason}"
-        return f"{fate}: {reason}"
+        outcome, reason = judge(path)
+        check_reason(outcome, reason, path)
+        assert outcome == entry.outcome and entry.word in reason, f"{outcome}: {reason}"
+        return f"{outcome}: {reason}"
 
     for number, entry in enumerate(make()):
         yield entry.kind, partial(one, entry, number)
@@ -147,9 +147,9 @@ def _edited_frames(name: str, folder: Path, stack: contextlib.ExitStack) -> Iter
         chance = random.Random(f"{name} {seed}")
         path = folder / f"ifu20190612_04_28_02{suffix}"
         path.write_bytes(edited(whole, _edits(chance), len(whole) if seed % 2 else 8640))
-        fate, reason = judge(path)
-        check_reason(fate, reason, path)
-        return f"{fate}: {reason}"
+        outcome, reason = judge(path)
+        check_reason(outcome, reason, path)
+        return f"{outcome}: {reason}"
 
     for seed in range(40):
         yield f"seed {seed}", partial(one, seed)
@@ -162,9 +162,9 @@ def _nasty_cards(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[st
 
     def one(at: int, text: bytes) -> str:
         path.write_bytes(with_header(whole, [*found[:at], card(text), *found[at + 1 :]]))
-        fate, reason = judge(path)
-        check_reason(fate, reason, path)
-        return f"{fate}: {reason}"
+        outcome, reason = judge(path)
+        check_reason(outcome, reason, path)
+        return f"{outcome}: {reason}"
 
     for at in range(len(found)):
         for text in NASTY:
@@ -313,11 +313,11 @@ def _decisions_that_lead_out(folder: Path, stack: contextlib.ExitStack) -> Itera
 
 def _final(night: Path, path: Path) -> str:
     """What is told, sent and published of a night with one good spectrum and one that is none."""
-    found, troubles = final_spectra(night)
+    found, errors = final_spectra(night)
     night_figures(night)
     step_of(path)
     assert "a" in [one.product for one in found], "the good spectrum is lost"
-    return "; ".join(troubles) or "read"
+    return "; ".join(errors) or "read"
 
 
 def _products_that_are_no_files(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, Try]]:

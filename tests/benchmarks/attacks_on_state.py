@@ -572,7 +572,7 @@ def _signals(folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, T
                 env=os.environ | {"PYTHONPATH": paths_of}, stderr=stream,
             )  # fmt: skip
         until = time.monotonic() + 20
-        while "begins" not in log.read_text() and time.monotonic() < until:
+        while " starts: " not in log.read_text() and time.monotonic() < until:
             time.sleep(0.02)
         for number in numbers:
             process.send_signal(number)

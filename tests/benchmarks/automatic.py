@@ -42,7 +42,7 @@ from sedmd.core.config import AutomaticExtraction
 from sedmd.products.conditions import conditions_of, refraction
 from sedmd.products.sky import offset_of
 from sedmd.reduce.target.automatic import Automatic, extract_target
-from sedmd.reduce.target.place import USUAL_SPREAD, Landing, Place, learn_place
+from sedmd.reduce.target.place import USUAL_SPREAD, FieldPosition, Place, learn_place
 from sedmd.reduce.target.psf import Refraction
 from sedmd.reduce.target.seeing import Seeing, seeing_by_star
 from sedmd.reduce.target.target import Look
@@ -86,7 +86,7 @@ class Line:
     chi2: float
     seeing: float
     seconds: float
-    doubts: str
+    concerns: str
     others: str
 
     def final(self, least: float) -> bool:
@@ -108,10 +108,10 @@ def seeing_of(field: Field, number: int) -> Seeing:
     return seeing_by_star(told, 1.0, at_airmass=1.0)
 
 
-def known_place(landing: tuple[float, float], rng: np.random.Generator) -> Place:
+def known_place(position: tuple[float, float], rng: np.random.Generator) -> Place:
     """Where targets land as `LANDINGS` of them told it."""
-    told = rng.normal(landing, USUAL_SPREAD, (LANDINGS, 2))
-    return learn_place([Landing(x_arcsec=float(x), y_arcsec=float(y)) for x, y in told])
+    told = rng.normal(position, USUAL_SPREAD, (LANDINGS, 2))
+    return learn_place([FieldPosition(x_arcsec=float(x), y_arcsec=float(y)) for x, y in told])
 
 
 def measure(field: Field, profile: str, seeing: Seeing | None, place: Place) -> Line:
@@ -154,7 +154,9 @@ def measure(field: Field, profile: str, seeing: Seeing | None, place: Place) -> 
         chi2=found.sources[0].chi2 if found.sources else float("nan"),
         seeing=field.seeing[0].at(6500.0),
         seconds=seconds,
-        doubts="; ".join(f"{doubt.trust:.2f} {doubt.why}" for doubt in found.doubts if doubt.trust < 0.985),
+        concerns="; ".join(
+            f"{concern.confidence:.2f} {concern.why}" for concern in found.concerns if concern.confidence < 0.985
+        ),
         others="; ".join(f"{one.what} {one.ratio:.2f} at ({one.x:.1f}, {one.y:.1f})" for one in field.others),
     )
 
@@ -178,9 +180,9 @@ def run(profile: str, blanks: Path, options: argparse.Namespace) -> list[Line]:
     """All fields of one profile."""
     rng = np.random.default_rng([options.seed, PROFILES.index(profile)])
     cubes = blank_cubes(blanks / profile, profile, 1)
-    landing = (float(rng.normal(0.0, LANDING_SPREAD)), float(rng.normal(0.0, LANDING_SPREAD)))
-    place = Place() if options.without_place else known_place(landing, rng)
-    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng, landing)
+    position = (float(rng.normal(0.0, LANDING_SPREAD)), float(rng.normal(0.0, LANDING_SPREAD)))
+    place = Place() if options.without_place else known_place(position, rng)
+    drawn = fields(cubes, options.kinds, options.s_to_n, options.count, rng, position)
     known = not options.without_star
     return [measure(field, profile, seeing_of(field, n) if known else None, place) for n, field in enumerate(drawn)]
 

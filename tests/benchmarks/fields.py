@@ -84,8 +84,8 @@ class Ground:
         return electrons(flux, self.wavelength, self.exposed.exptime_s, airmass)
 
 
-def ground_of(exposed: Exposed, landing: Place = (0.0, 0.0), *, nodded: bool = True) -> Ground:
-    """Make a blank exposure ready; targets land at `landing`, but for the nod of its header."""
+def ground_of(exposed: Exposed, position: Place = (0.0, 0.0), *, nodded: bool = True) -> Ground:
+    """Make a blank exposure ready; targets land at `position`, but for the nod of its header."""
     cube, header, _ = exposed
     good = (cube.mask == 0) & np.isfinite(cube.flux) & (cube.variance > 0)
     known = np.where(good, cube.variance, np.nan).astype(float)
@@ -102,7 +102,7 @@ def ground_of(exposed: Exposed, landing: Place = (0.0, 0.0), *, nodded: bool = T
         exposed=exposed,
         array=lens_array(cube),
         instants=instants_of(header),
-        expected=_moved(landing, nod),
+        expected=_moved(position, nod),
         good=good,
         variance=typical * level,
         shot=SHOT / width[:, None] * level,
@@ -202,7 +202,7 @@ def fields(
     s_to_n: Sequence[float],
     count: int,
     rng: np.random.Generator,
-    landing: Place = (0.0, 0.0),
+    position: Place = (0.0, 0.0),
 ) -> Iterator[Field]:
     """Fields of every kind and S/N.
 
@@ -213,7 +213,7 @@ def fields(
     s_to_n : see `Field`
     count : fields of each kind and S/N
     rng : every field gets a generator of its own from it
-    landing : where targets land in the field, arcsec
+    position : where targets land in the field, arcsec
 
     Raises
     ------
@@ -223,8 +223,8 @@ def fields(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"no field of kind {', '.join(unknown)}; the kinds are {', '.join(KINDS)}")
-    grounds = [tuple(ground_of(exposed, landing) for exposed in blank) for blank in blanks]
-    singles = [(ground_of(exposed, landing, nodded=False),) for blank in blanks for exposed in blank]
+    grounds = [tuple(ground_of(exposed, position) for exposed in blank) for blank in blanks]
+    singles = [(ground_of(exposed, position, nodded=False),) for blank in blanks for exposed in blank]
     pairs = [group for group in grounds if len(group) == 2]
     for kind in kinds:
         for value in s_to_n:

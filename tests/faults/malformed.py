@@ -43,7 +43,7 @@ class Malformed:
     ----------
     kind : str
     content : bytes
-    fate : str
+    outcome : str
         good, ignored, quarantined or deferred.
     word : str
         Part of the reason; of a note for a good frame.
@@ -54,7 +54,7 @@ class Malformed:
 
     kind: str
     content: bytes
-    fate: str
+    outcome: str
     word: str
     suffix: str = ".fits"
     make: Callable[[Path], None] | None = None
@@ -198,34 +198,34 @@ def _numbers() -> Iterator[Malformed]:
             if key == "ADCSPEED":
                 lost = ()
             missing = frame(label, **{key: None})
-            fate, word = (GOOD, "0 s taken") if lost else (QUARANTINED, f"{key} is missing")
-            yield Malformed(kind="card missing", content=missing, fate=fate, word=word)
+            outcome, word = (GOOD, "0 s assumed") if lost else (QUARANTINED, f"{key} is missing")
+            yield Malformed(kind="card missing", content=missing, outcome=outcome, word=word)
             for kind, (text, word) in values.items():
                 content = replaced(frame(label), key, f"{key:8}= {text}")
-                fate, word = (GOOD, "0 s taken") if kind in lost else (QUARANTINED, word)
-                yield Malformed(kind=f"number: {kind}", content=content, fate=fate, word=word)
+                outcome, word = (GOOD, "0 s assumed") if kind in lost else (QUARANTINED, word)
+                yield Malformed(kind=f"number: {kind}", content=content, outcome=outcome, word=word)
     for key, text in (("EXPTIME", "'900'"), ("EXPTIME", "'900"), ("ADCSPEED", "'0.1     '")):
         content = replaced(frame(), key, f"{key:8}= {text}")
-        yield Malformed(kind="number as text", content=content, fate=GOOD, word="as text, read as numbers")
+        yield Malformed(kind="number as text", content=content, outcome=GOOD, word="as text, read as numbers")
 
 
 def _labels() -> Iterator[Malformed]:
     missing = frame(OBJECT=None, NAME=None)
-    yield Malformed(kind="no label", content=missing, fate=QUARANTINED, word="OBJECT is missing")
-    yield Malformed(kind="label lost", content=frame(OBJECT=None), fate=GOOD, word="NAME taken for it")
+    yield Malformed(kind="no label", content=missing, outcome=QUARANTINED, word="OBJECT is missing")
+    yield Malformed(kind="label lost", content=frame(OBJECT=None), outcome=GOOD, word="NAME is used")
     for text in ("12", "1.5", "T", "F", "-1E30"):
         content = replaced(frame(), "OBJECT", f"OBJECT  = {text}")
-        yield Malformed(kind="label is no text", content=content, fate=QUARANTINED, word="which is not text")
+        yield Malformed(kind="label is no text", content=content, outcome=QUARANTINED, word="which is not text")
     content = replaced(frame(NAME=None), "OBJECT", "OBJECT  =")
-    yield Malformed(kind="no label", content=content, fate=QUARANTINED, word="OBJECT is missing")
+    yield Malformed(kind="no label", content=content, outcome=QUARANTINED, word="OBJECT is missing")
     for letter in "x1[":
         long = [f"OBJECT  = '{letter * 60}&'", *(f"CONTINUE  '{letter * 60}&'" for _ in range(4000))]
         content = replaced(frame(), "OBJECT", *long)
-        yield Malformed(kind="endless label", content=content, fate=QUARANTINED, word="characters; expected a name")
+        yield Malformed(kind="endless label", content=content, outcome=QUARANTINED, word="characters; expected a name")
     content = replaced(frame(), "NAME", f"NAME    = '{'n' * 60}&'", *[f"CONTINUE  '{'n' * 60}&'"] * 9)
-    yield Malformed(kind="endless name", content=content, fate=QUARANTINED, word="NAME has")
+    yield Malformed(kind="endless name", content=content, outcome=QUARANTINED, word="NAME has")
     content = frame("[A]", NAME=None)
-    yield Malformed(kind="no target", content=content, fate=QUARANTINED, word="names a target")
+    yield Malformed(kind="no target", content=content, outcome=QUARANTINED, word="names a target")
     ignored = {
         "": "blank",
         "Focus: 16.32": "focus",
@@ -247,27 +247,27 @@ def _labels() -> Iterator[Malformed]:
         written = "".join(char if char >= " " else "?" for char in label)
         content = frame("label", NAME="x", EXPTIME=0.0 if label == "bias" else 30.0)
         content = replaced(content, "OBJECT", f"OBJECT  = '{label}'")
-        yield Malformed(kind=f"label {written!r}", content=content, fate=IGNORED, word=word)
+        yield Malformed(kind=f"label {written!r}", content=content, outcome=IGNORED, word=word)
     content = frame(DOMEST="CLOSED")
-    yield Malformed(kind="dome closed", content=content, fate=IGNORED, word="dome was closed")
+    yield Malformed(kind="dome closed", content=content, outcome=IGNORED, word="dome was closed")
     content = frame("Calib:  dome 2 of 5", LAMPCUR=0.0)
-    yield Malformed(kind="lamp off", content=content, fate=GOOD, word="LAMPCUR")
+    yield Malformed(kind="lamp off", content=content, outcome=GOOD, word="LAMPCUR")
     content = frame("Calib:  bias 1 of 10", EXPTIME=3.0)
-    yield Malformed(kind="bias exposed", content=content, fate=IGNORED, word="exposed 3 s")
+    yield Malformed(kind="bias exposed", content=content, outcome=IGNORED, word="exposed 3 s")
 
 
 def _clocks() -> Iterator[Malformed]:
     """Absurd clocks cost nothing while another clock, or the name, tells the time."""
     bad = ["2019:999:99:99:99", "2019:163", "", "0000:001:00:00:00.0", "9999:366:23:59:60.9", "2019:163:-4:28:02.0"]
     for text in bad:
-        yield Malformed(kind="absurd UTC", content=frame(UTC=text), fate=GOOD, word="start time from")
+        yield Malformed(kind="absurd UTC", content=frame(UTC=text), outcome=GOOD, word="start time from")
         content = frame(UTC=text, JD=-1.0)
-        yield Malformed(kind="absurd UTC and JD", content=content, fate=GOOD, word="from the file name")
+        yield Malformed(kind="absurd UTC and JD", content=content, outcome=GOOD, word="from the file name")
     for text in ("NaN", "1E300", "'yesterday'", "T", "9" * 70, "0"):
         content = replaced(frame(UTC=None), "JD", f"JD      = {text}")
-        yield Malformed(kind="absurd JD", content=content, fate=GOOD, word="from the file name")
+        yield Malformed(kind="absurd JD", content=content, outcome=GOOD, word="from the file name")
         content = replaced(frame(UTC=None, JD=None), "MJD_OBS", f"MJD_OBS = {text}")
-        yield Malformed(kind="absurd MJD_OBS", content=content, fate=GOOD, word="from the file name")
+        yield Malformed(kind="absurd MJD_OBS", content=content, outcome=GOOD, word="from the file name")
     for date, time in (
         ("2019-13-40", "04:28"),
         ("12/06/2019", "4 o'clock"),
@@ -275,19 +275,19 @@ def _clocks() -> Iterator[Malformed]:
         ("0001-01-01", "00:00"),
     ):
         content = frame(UTC=None, JD=None, OBSDATE=date, OBSTIME=time)
-        yield Malformed(kind="absurd date", content=content, fate=GOOD, word="from the file name")
+        yield Malformed(kind="absurd date", content=content, outcome=GOOD, word="from the file name")
 
 
 def _optional() -> Iterator[Malformed]:
     """Cards that the reduction can do without."""
     for text in ("NaN", "'1.2'", "0.1", "1E300", "-1", "T", "(1, 2)", "'", "99"):
         content = replaced(frame(), "AIRMASS", f"AIRMASS = {text}")
-        yield Malformed(kind="absurd AIRMASS", content=content, fate=GOOD, word="AIRMASS")
+        yield Malformed(kind="absurd AIRMASS", content=content, outcome=GOOD, word="AIRMASS")
         for key in ("GAIN", "LAMPCUR"):
             content = replaced(frame(), key, f"{key:8}= {text}")
-            yield Malformed(kind=f"absurd {key}", content=content, fate=GOOD, word="")
+            yield Malformed(kind=f"absurd {key}", content=content, outcome=GOOD, word="")
     for key in ("AIRMASS", "GAIN", "LAMPCUR", "DOMEST", "NAME"):
-        yield Malformed(kind=f"no {key}", content=frame(**{key: None}), fate=GOOD, word="")
+        yield Malformed(kind=f"no {key}", content=frame(**{key: None}), outcome=GOOD, word="")
 
 
 def _structure() -> Iterator[Malformed]:
@@ -305,17 +305,17 @@ def _structure() -> Iterator[Malformed]:
         for text, word in wrong:
             raw = text if isinstance(text, bytes) else text.encode()
             content = replaced(frame(), key, f"{key:8}= ".encode() + raw)
-            yield Malformed(kind=f"{key} lies", content=content, fate=QUARANTINED, word=word)
+            yield Malformed(kind=f"{key} lies", content=content, outcome=QUARANTINED, word=word)
         without = with_header(frame(), [image for image in images(frame()) if image[:8].rstrip() != key.encode()])
-        fate = (QUARANTINED, "SIMPLE") if key == "SIMPLE" else (QUARANTINED, f"{key} is missing")
-        yield Malformed(kind=f"no {key}", content=without, fate=fate[0], word=fate[1])
+        outcome = (QUARANTINED, "SIMPLE") if key == "SIMPLE" else (QUARANTINED, f"{key} is missing")
+        yield Malformed(kind=f"no {key}", content=without, outcome=outcome[0], word=outcome[1])
     # promises that only a longer file could keep: it may still grow
     for key, text in (("NAXIS1", "65"), ("NAXIS2", "4096"), ("BITPIX", "64"), ("BITPIX", "-64"), ("NAXIS2", "2048")):
         content = replaced(frame(), key, f"{key:8}= {text:>20}")
         fits_in = key == "NAXIS1"
-        fate = QUARANTINED if fits_in else DEFERRED
+        outcome = QUARANTINED if fits_in else DEFERRED
         yield Malformed(
-            kind="promises more", content=content, fate=fate, word="64 x 65" if fits_in else "bytes are there"
+            kind="promises more", content=content, outcome=outcome, word="64 x 65" if fits_in else "bytes are there"
         )
     for extra, word in (
         ("PCOUNT  = 100", "PCOUNT or GCOUNT"), ("PCOUNT  = -100", "PCOUNT is -100"),
@@ -323,67 +323,69 @@ def _structure() -> Iterator[Malformed]:
         ("PCOUNT  = 'x'", "PCOUNT is"), ("GCOUNT  = 99999999", "promise"),
     ):  # fmt: skip
         content = with_header(frame(), [*images(frame()), card(extra)])
-        yield Malformed(kind="groups", content=content, fate=QUARANTINED, word=word)
+        yield Malformed(kind="groups", content=content, outcome=QUARANTINED, word=word)
     end = header_end(frame())
     no_end = frame()[:end] + b" " * CARD + frame()[end + CARD :]
-    yield Malformed(kind="no END", content=no_end, fate=QUARANTINED, word="expected an END card")
+    yield Malformed(kind="no END", content=no_end, outcome=QUARANTINED, word="expected an END card")
     yield Malformed(kind="END is lower case", content=no_end[:end] + card("end") + no_end[end + CARD :],
-                    fate=QUARANTINED, word="expected an END card")  # fmt: skip
+                    outcome=QUARANTINED, word="expected an END card")  # fmt: skip
     endless = frame()[:end] + card("COMMENT for ever") * 36 * 130
-    yield Malformed(kind="endless header", content=endless, fate=QUARANTINED, word="an END card within 125 blocks")
+    yield Malformed(kind="endless header", content=endless, outcome=QUARANTINED, word="an END card within 125 blocks")
     for shift in (1, 7, 80):
         content = b" " * shift + frame()[:-shift]
-        yield Malformed(kind="shifted", content=content, fate=QUARANTINED, word="SIMPLE card")
+        yield Malformed(kind="shifted", content=content, outcome=QUARANTINED, word="SIMPLE card")
 
 
 def _shapes() -> Iterator[Malformed]:
     for shape in ((32, 64), (64, 32), (128, 128), (1, 1), (1, 4096), (65, 64), (64, 63)):
         content = frame_bytes(cards(START, "x"), seed=1, shape=shape)
         word = f"the array is {shape[0]} x {shape[1]}; expected 64 x 64"
-        yield Malformed(kind="other shape", content=content, fate=QUARANTINED, word=word)
+        yield Malformed(kind="other shape", content=content, outcome=QUARANTINED, word=word)
     for bits in (np.uint8, np.int32, np.int64, np.float32, np.float64):
         data = np.random.default_rng(1).normal(100, 9, SHAPE).astype(bits)
         file = BytesIO()
         hdu = fits.PrimaryHDU(data)
         hdu.header["OBJECT"] = "x"
         hdu.writeto(file)
-        yield Malformed(kind="other BITPIX", content=file.getvalue(), fate=QUARANTINED, word="expected 16-bit integers")
+        yield Malformed(
+            kind="other BITPIX", content=file.getvalue(), outcome=QUARANTINED, word="expected 16-bit integers"
+        )
     for axes in ((2, 64, 64), (1, 64, 64), (4096,)):
         file = BytesIO()
         fits.PrimaryHDU(np.ones(axes, np.int16)).writeto(file)
         yield Malformed(
-            kind="other axes", content=file.getvalue(), fate=QUARANTINED, word=f"the array is {len(axes)} axes"
+            kind="other axes", content=file.getvalue(), outcome=QUARANTINED, word=f"the array is {len(axes)} axes"
         )
     file = BytesIO()
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones(SHAPE, np.int16))]).writeto(file)
-    yield Malformed(kind="image in an extension", content=file.getvalue(), fate=QUARANTINED, word="0 axes")
+    yield Malformed(kind="image in an extension", content=file.getvalue(), outcome=QUARANTINED, word="0 axes")
 
 
 def _pixels() -> Iterator[Malformed]:
     for value in (0, 1, 700, 40000, 65535):
         what = "zero" if value == 0 else f"{value} ADU"
         content = with_pixels(frame(), np.full(SHAPE, value - 32768))
-        yield Malformed(kind="constant", content=content, fate=QUARANTINED, word=f"every pixel is {what}")
+        yield Malformed(kind="constant", content=content, outcome=QUARANTINED, word=f"every pixel is {what}")
     saturated = np.full(SHAPE, 32767)
     saturated[0, 0] = 5
     yield Malformed(
-        kind="saturated", content=with_pixels(frame(), saturated), fate=QUARANTINED, word="saturated all over"
+        kind="saturated", content=with_pixels(frame(), saturated), outcome=QUARANTINED, word="saturated all over"
     )
     # a constant at the stored zero looks like space that was reserved
     content = with_pixels(frame(), np.zeros(SHAPE))
-    yield Malformed(kind="stored zeros", content=content, fate=DEFERRED, word="zero")
+    yield Malformed(kind="stored zeros", content=content, outcome=DEFERRED, word="zero")
 
 
 def _scaling() -> Iterator[Malformed]:
     for text in ("1E300", "NaN", "'32768'", "T", "-32768", "32767", "32768.5", "1", "9" * 70, "(1, 2)"):
         content = replaced(frame(), "BZERO", f"BZERO   = {text}")
-        yield Malformed(kind="BZERO lies", content=content, fate=QUARANTINED, word="BZERO is")
+        yield Malformed(kind="BZERO lies", content=content, outcome=QUARANTINED, word="BZERO is")
     for text in ("0", "2", "-1", "1E300", "NaN", "'1'", "T", "0.5"):
         content = replaced(frame(), "BSCALE", f"BSCALE  = {text}")
-        yield Malformed(kind="BSCALE lies", content=content, fate=QUARANTINED, word="BSCALE is")
+        yield Malformed(kind="BSCALE lies", content=content, outcome=QUARANTINED, word="BSCALE is")
     for text in ("BZERO   = 0", "COMMENT   no zero point"):
         content = replaced(frame(), "BZERO", text)
-        yield Malformed(kind="BZERO lies", content=content, fate=QUARANTINED, word="Is BZERO wrong")
+        yield Malformed(kind="BZERO lies", content=content, outcome=QUARANTINED, word="Is BZERO wrong")
 
 
 def _cuts() -> Iterator[Malformed]:
@@ -394,8 +396,8 @@ def _cuts() -> Iterator[Malformed]:
     pixels_end = start + 2 * SHAPE[0] * SHAPE[1]
     for length in sorted({*lengths, pixels_end - 1, pixels_end, pixels_end + 1}):
         # what pads the last block says nothing: some writers leave it out
-        fate, word = (DEFERRED, "deferred") if length < pixels_end else (GOOD, "")
-        yield Malformed(kind="cut", content=whole[:length], fate=fate, word=word)
+        outcome, word = (DEFERRED, "deferred") if length < pixels_end else (GOOD, "")
+        yield Malformed(kind="cut", content=whole[:length], outcome=outcome, word=word)
     for length in (
         len(whole),
         len(whole) + 1,
@@ -404,12 +406,12 @@ def _cuts() -> Iterator[Malformed]:
         len(double) - BLOCK,
         len(double) - 1,
     ):
-        fate, word = (GOOD, "") if length == len(double) - 1 else (DEFERRED, "deferred")
-        yield Malformed(kind="cut extension", content=double[:length], fate=fate, word=word)
+        outcome, word = (GOOD, "") if length == len(double) - 1 else (DEFERRED, "deferred")
+        yield Malformed(kind="cut extension", content=double[:length], outcome=outcome, word=word)
     for count in (1, 5, 999999999):
         content = replaced(whole, "NEXTEND", f"NEXTEND = {count}")
         content = content if count > 1 else content + b"\0" * BLOCK
-        yield Malformed(kind="extensions missing", content=content, fate=DEFERRED, word=f"1 of {count + 1} HDUs")
+        yield Malformed(kind="extensions missing", content=content, outcome=DEFERRED, word=f"1 of {count + 1} HDUs")
 
 
 def _reserved() -> Iterator[Malformed]:
@@ -421,24 +423,24 @@ def _reserved() -> Iterator[Malformed]:
         (start, start + 4096), (start + 2000, start + 6096), (size - 6000, size), (240, size),
     ):  # fmt: skip
         content = whole[:begin] + b"\0" * (end - begin) + whole[end:]
-        yield Malformed(kind="space reserved", content=content, fate=DEFERRED, word="deferred")
+        yield Malformed(kind="space reserved", content=content, outcome=DEFERRED, word="deferred")
 
 
 def _sums() -> Iterator[Malformed]:
     whole = summed()
     start = data_start(whole)
     for at in (start, start + 1, start + 4000, len(whole) - 1, len(whole) - 3000):
-        yield Malformed(kind="data sum differs", content=flipped(whole, at), fate=DEFERRED, word="DATASUM")
-    mended = replaced(whole, "AIRMASS", "AIRMASS =                  1.5")
-    yield Malformed(kind="header sum differs", content=mended, fate=DEFERRED, word="CHECKSUM")
+        yield Malformed(kind="data sum differs", content=flipped(whole, at), outcome=DEFERRED, word="DATASUM")
+    corrections = replaced(whole, "AIRMASS", "AIRMASS =                  1.5")
+    yield Malformed(kind="header sum differs", content=corrections, outcome=DEFERRED, word="CHECKSUM")
     for text in ("'1'", "1", "'many'", "-5", "1E5", "T", "'4294967296'"):
         content = replaced(frame(), "DATASUM", f"DATASUM = {text}")
-        yield Malformed(kind="data sum lies", content=content, fate=DEFERRED, word="DATASUM")
+        yield Malformed(kind="data sum lies", content=content, outcome=DEFERRED, word="DATASUM")
 
 
 def _gzip() -> Iterator[Malformed]:
-    def entry(kind: str, content: bytes, fate: str, word: str) -> Malformed:
-        return Malformed(kind=f"gzip: {kind}", content=content, fate=fate, word=word, suffix=".fits.gz")
+    def entry(kind: str, content: bytes, outcome: str, word: str) -> Malformed:
+        return Malformed(kind=f"gzip: {kind}", content=content, outcome=outcome, word=word, suffix=".fits.gz")
 
     packed = gzip.compress(frame(), mtime=0)
     for length in (0, 1, 2, 3, 9, 10, 18, 100, len(packed) // 2, len(packed) - 9, len(packed) - 8, len(packed) - 1):
@@ -468,8 +470,8 @@ def _gzip() -> Iterator[Malformed]:
 
 
 def _fpack() -> Iterator[Malformed]:
-    def entry(kind: str, content: bytes, fate: str, word: str) -> Malformed:
-        return Malformed(kind=f"fpack: {kind}", content=content, fate=fate, word=word, suffix=".fits.fz")
+    def entry(kind: str, content: bytes, outcome: str, word: str) -> Malformed:
+        return Malformed(kind=f"fpack: {kind}", content=content, outcome=outcome, word=word, suffix=".fits.fz")
 
     packed, bare = fpacked(), fpacked(checksum=False)
     table_at = data_start(packed)
@@ -493,8 +495,8 @@ def _fpack() -> Iterator[Malformed]:
         "THEAP": [("999999", QUARANTINED, "outside of its heap")],
     }
     for key, cases in wrong.items():
-        for text, fate, word in cases:
-            yield entry(f"{key} lies", _with_table_card(bare, key, f"{key:8}= {text}"), fate, word)
+        for text, outcome, word in cases:
+            yield entry(f"{key} lies", _with_table_card(bare, key, f"{key:8}= {text}"), outcome, word)
     data = data_start(bare, data_start(bare))
     for what, descriptor in {
         "length": (10**6, 0),
@@ -515,7 +517,7 @@ def _fpack() -> Iterator[Malformed]:
         yield entry("gzipped tile broken", flipped(zipped, start + 512 + at), QUARANTINED, "tile")
     yield entry("plain", frame(seed=3), QUARANTINED, "Take .fz off its name")
     yield entry("gzip", gzip.compress(packed, mtime=0), QUARANTINED, "its name should end in .fits.gz")
-    yield Malformed(kind="fpack: unnamed", content=packed, fate=QUARANTINED, word="must be named .fits.fz")
+    yield Malformed(kind="fpack: unnamed", content=packed, outcome=QUARANTINED, word="must be named .fits.fz")
     content = _with_table_card(bare, "EXPTIME", "EXPTIME = NaN")
     yield entry("bad card", content, QUARANTINED, "EXPTIME is 'NaN'")
 
@@ -539,12 +541,12 @@ def _other_formats() -> Iterator[Malformed]:
         b"\xef\xbb\xbf" + frame(), frame()[80:], noise, noise[:100], b"\r\n" + frame(),
         gzip.compress(frame(seed=4), mtime=0),
     ):  # fmt: skip
-        yield Malformed(kind="other format", content=content, fate=QUARANTINED, word="SIMPLE card")
+        yield Malformed(kind="other format", content=content, outcome=QUARANTINED, word="SIMPLE card")
 
 
 def _no_files() -> Iterator[Malformed]:
-    def no_file(kind: str, word: str, make: Callable[[Path], None], fate: str = QUARANTINED) -> Malformed:
-        return Malformed(kind=kind, content=b"", fate=fate, word=word, make=make)
+    def no_file(kind: str, word: str, make: Callable[[Path], None], outcome: str = QUARANTINED) -> Malformed:
+        return Malformed(kind=kind, content=b"", outcome=outcome, word=word, make=make)
 
     yield no_file("directory", "is a directory", lambda path: path.mkdir())
     yield no_file("pipe", "is a pipe", os.mkfifo)
@@ -622,4 +624,4 @@ def _odd_headers() -> Iterator[Malformed]:
         ("table cards", added("TFIELDS = 5", "TFORM1  = '1PB'", "ZIMAGE  = T", "XTENSION= 'BINTABLE'"), ""),
         ("BLANK and friends", added("BLANK   = -32768", "DATAMIN = NaN", "EXTEND  = 'maybe'", "GROUPS  = T"), ""),
     ):  # fmt: skip
-        yield Malformed(kind=f"odd header: {kind}", content=content, fate=GOOD, word=word)
+        yield Malformed(kind=f"odd header: {kind}", content=content, outcome=GOOD, word=word)

@@ -128,8 +128,8 @@ def rows() -> Iterator[tuple[str, Row]]:
             yield f"mend of {subject} with {what}", row(verb="mend", subject=subject, cards=cards)
     for time in TIMES:
         yield f"at {time!r}"[:60], row(verb="hold", subject="flat", time=time)
-        mended = '{"cards": {"EXPTIME": 900.0}}'
-        yield f"mend at {time!r}"[:60], row(verb="mend", subject="ifu20190612_04_00_00", cards=mended, time=time)
+        corrections = '{"cards": {"EXPTIME": 900.0}}'
+        yield f"mend at {time!r}"[:60], row(verb="mend", subject="ifu20190612_04_00_00", cards=corrections, time=time)
 
 
 def leave(ledger: Path, requests: list[Row]) -> None:

@@ -49,7 +49,7 @@ def test_the_whole_table_holds_and_the_docs_have_its_figure(tell, capsys):
 
 
 def dies() -> str:
-    raise ValueError("a fault of the program")
+    raise ValueError("an internal error")
 
 
 def table_of(monkeypatch, **inputs) -> None:
@@ -60,7 +60,7 @@ def table_of(monkeypatch, **inputs) -> None:
 @pytest.mark.parametrize(
     ("one", "why"),
     [
-        (dies, "ValueError: a fault of the program"),
+        (dies, "ValueError: an internal error"),
         (lambda: "two\nlines", "more than one line"),
         (lambda: "x" * 10_000, "more than one line"),
     ],
@@ -86,4 +86,4 @@ def test_what_is_amiss_at_the_end_does_not_hold():
         yield "x", lambda: "told"
 
     (row,) = run([Attack("end", inputs)])
-    assert row.amiss == ["at the end: ValueError: a fault of the program"]
+    assert row.amiss == ["at the end: ValueError: an internal error"]

@@ -182,7 +182,7 @@ def test_a_report_for_which_there_was_no_room_is_written_later(tmp_path, monkeyp
     monkeypatch.setattr(sedmd.run.nightend, "write_bytes_atomic", full_once)
     with case(tmp_path) as one:
         one.write(FRAMES)
-        one.turn_until(lambda: one.said("the report is written now") == 1)
+        one.turn_until(lambda: one.said("the report can be written again") == 1)
         assert refused == ["night.txt"]
-        assert one.said("night.txt was not written: night.txt: 0.0 MB do not fit. It is tried again") == 1
+        assert one.said("night.txt was not written: night.txt: 0.0 MB do not fit. It will be retried") == 1
         assert "2 of 2 exposures" in (one.settings.paths.redux_root / NIGHT / "night.txt").read_text()

@@ -58,7 +58,7 @@ from .malformed import (
 
 #: What a reason tells the operator to do; one of these stands in every reason of a frame that is kept out.
 REMEDY = re.compile(
-    r"[Cc]opy|sedmd mend|[Tt]ake |[Ll]eave it out|[Rr]emove it|[Cc]heck |Is it |Is BZERO|Run funpack|must be named"
+    r"[Cc]opy|sedmd mend|[Tt]ake |[Ee]xclude it|[Rr]emove it|[Cc]heck |Is it |Is BZERO|Run funpack|must be named"
 )
 
 
@@ -95,15 +95,15 @@ def _use(path: Path) -> None:
         _ = item.keyword, item.value, item.comment, str(item)
 
 
-def check_reason(fate: str, reason: str, path: Path) -> None:
+def check_reason(outcome: str, reason: str, path: Path) -> None:
     """One line a person understands: what is wrong, what was expected, what to do."""
     assert reason.isprintable(), reason
     assert len(reason) < 400, reason
-    if fate in (QUARANTINED, DEFERRED):
+    if outcome in (QUARANTINED, DEFERRED):
         assert reason.startswith(path.name.split(".")[0]), reason
         assert REMEDY.search(reason), f"no remedy: {reason}"
         assert "expected" in reason, reason
-    elif fate == IGNORED:
+    elif outcome == IGNORED:
         assert reason
 
 
@@ -117,7 +117,7 @@ def test_every_malformed_frame_has_its_fate_and_every_good_one_is_taken_in(tmp_p
     assert raw_files([tmp_path], "ifu*.fits") == sorted(paths)
 
     wrong: list[str] = []
-    fates: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     taken_in = 0
     began = time.perf_counter()
@@ -125,24 +125,24 @@ def test_every_malformed_frame_has_its_fate_and_every_good_one_is_taken_in(tmp_p
         warnings.simplefilter("error")
         for path in sorted(paths):
             entry = paths[path]
-            fate, reason = judge(path)
-            check_reason(fate, reason, path)
+            outcome, reason = judge(path)
+            check_reason(outcome, reason, path)
             if entry is None:
-                assert (fate, reason) == (GOOD, "")
+                assert (outcome, reason) == (GOOD, "")
                 taken_in += 1
                 continue
-            fates[fate] += 1
+            outcomes[outcome] += 1
             kinds[entry.kind] += 1
-            if fate != entry.fate or entry.word not in reason:
-                wrong.append(f"{entry.kind}: {fate}, expected {entry.fate} and {entry.word!r}: {reason}")
+            if outcome != entry.outcome or entry.word not in reason:
+                wrong.append(f"{entry.kind}: {outcome}, expected {entry.outcome} and {entry.word!r}: {reason}")
     seconds = time.perf_counter() - began
     assert wrong == []
-    kept_out = sum(fates.values()) - fates[GOOD]
+    kept_out = sum(outcomes.values()) - outcomes[GOOD]
     with capsys.disabled():
-        counts = ", ".join(f"{fates[fate]} {fate}" for fate in (QUARANTINED, IGNORED, DEFERRED))
+        counts = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in (QUARANTINED, IGNORED, DEFERRED))
         print(
-            f"\nmalformed frames: {kept_out} kept out ({counts}) and {fates[GOOD]} odd ones taken in, of {len(kinds)} "
-            f"kinds; {taken_in} of {len(good)} good frames taken in; {seconds:.1f} s"
+            f"\nmalformed frames: {kept_out} kept out ({counts}) and {outcomes[GOOD]} odd ones taken in, of "
+            f"{len(kinds)} kinds; {taken_in} of {len(good)} good frames taken in; {seconds:.1f} s"
         )
     assert kept_out >= 300
     assert taken_in == len(good)
@@ -168,13 +168,13 @@ def test_a_night_full_of_malformed_frames_is_reduced(tmp_path, monkeypatch, caps
             clock=lambda: NOW,
             report=report,
         )
-    became = {row.frame: row.outcome for row in summary.rows}
-    assert set(became) == {*bad, *good, *afternoon}
+    outcome = {row.frame: row.outcome for row in summary.rows}
+    assert set(outcome) == {*bad, *good, *afternoon}
     # nothing is deferred here: a one-shot run waits for nobody
-    kept_out = {name for name, entry in bad.items() if entry.fate in (QUARANTINED, DEFERRED)}
-    assert {name for name, fate in became.items() if fate == QUARANTINED} >= kept_out
-    assert all(became[name].endswith("_SEDM.txt") for name in good)
-    assert not any(became[name] in (QUARANTINED, IGNORED) for name in afternoon)
+    kept_out = {name for name, entry in bad.items() if entry.outcome in (QUARANTINED, DEFERRED)}
+    assert {name for name, outcome in outcome.items() if outcome == QUARANTINED} >= kept_out
+    assert all(outcome[name].endswith("_SEDM.txt") for name in good)
+    assert not any(outcome[name] in (QUARANTINED, IGNORED) for name in afternoon)
     with capsys.disabled():
         print(f"\nmalformed night: {len(kept_out)} files quarantined, all {len(good)} good frames became spectra")
 
@@ -191,11 +191,11 @@ def test_a_frame_that_may_not_be_read_is_deferred_until_it_may(what):
         Path(name).chmod(0o755)
         (path if what == "file" else folder).chmod(0)
         with _common_user():
-            fate, reason = judge(path)
+            outcome, reason = judge(path)
         (path if what == "file" else folder).chmod(0o755)
         assert "Permission denied" in reason
-        check_reason(fate, reason, path)
-        assert fate == (DEFERRED if what == "file" else QUARANTINED)
+        check_reason(outcome, reason, path)
+        assert outcome == (DEFERRED if what == "file" else QUARANTINED)
         with _common_user():
             assert judge(path) == (GOOD, "")
 
@@ -294,7 +294,7 @@ class Fuzz:
     """What a run of the fuzzer has seen."""
 
     def __init__(self) -> None:
-        self.fates: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.seen: set[bytes] = set()
         self.slowest_s = 0.0
         self.path: Path | None = None
@@ -321,15 +321,15 @@ class Fuzz:
         path = folder / f"ifu20190612_04_28_02{suffix}"
         path.write_bytes(content)
         began = time.perf_counter()
-        fate, reason = judge(path)
+        outcome, reason = judge(path)
         self.slowest_s = max(self.slowest_s, time.perf_counter() - began)
-        check_reason(fate, reason, path)
+        check_reason(outcome, reason, path)
         if self.new(suffix.encode() + content):
-            self.fates[fate] += 1
+            self.outcomes[outcome] += 1
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{self.fates[fate]} {fate}" for fate in (QUARANTINED, IGNORED, DEFERRED, GOOD))
-        return f"{sum(self.fates.values())} different files ({counts}); slowest {1e3 * self.slowest_s:.0f} ms"
+        counts = ", ".join(f"{self.outcomes[outcome]} {outcome}" for outcome in (QUARANTINED, IGNORED, DEFERRED, GOOD))
+        return f"{sum(self.outcomes.values())} different files ({counts}); slowest {1e3 * self.slowest_s:.0f} ms"
 
 
 def fuzz_files(folder: Path, *, examples: int) -> Fuzz:
@@ -374,7 +374,7 @@ def test_no_mutation_of_a_file_escapes(tmp_path, capsys):
     fuzz = fuzz_files(tmp_path, examples=1200)
     with capsys.disabled():
         print(f"\nfuzzed files: {fuzz}")
-    assert sum(fuzz.fates.values()) - fuzz.fates[GOOD] >= 300
+    assert sum(fuzz.outcomes.values()) - fuzz.outcomes[GOOD] >= 300
 
 
 @pytest.mark.usefixtures("bounded_memory")
@@ -400,5 +400,5 @@ def test_random_cards_of_a_good_frame_cost_no_more_than_the_frame(tmp_path):
     for at in range(len(found)):
         for text in NASTY:
             path.write_bytes(with_header(whole, [*found[:at], card(text), *found[at + 1 :]]))
-            fate, reason = judge(path)
-            check_reason(fate, reason, path)
+            outcome, reason = judge(path)
+            check_reason(outcome, reason, path)

@@ -56,14 +56,14 @@ class Asking:
         """One line for the operator, that blames nobody else."""
         assert answer is not None, "nobody answered"
         assert answer.isprintable() and 0 < len(answer) < 1500, answer[:300]
-        assert "fault of the program" not in answer, answer
+        assert "internal error" not in answer, answer
 
     def unharmed(self) -> None:
         """Nothing was made outside, every line of the log is one, and a right request is carried out."""
         assert self.outside() == self.before
         (answer,) = self.ask(row(verb="release", subject="flat"))
         (answer,) = self.ask(row(verb="hold", subject="flat"))
-        assert answer.endswith("jobs are held; what runs already ends"), answer
+        assert answer.endswith("jobs are held; running jobs continue"), answer
         for line in (self.case.settings.paths.redux_root / NIGHT / "sedmd.log").read_text().splitlines():
             assert line.isprintable() and line[4] == "-" and " UT  " in line, line[:200]
         assert self.case.ledger._db.execute("PRAGMA quick_check").fetchone()[0] == "ok"

@@ -50,7 +50,7 @@ def test_a_night_of_another_user_waits_and_the_rest_goes_on(tmp_path, tell):
         frame.write(settings.paths.raw_root)
     with running(settings, module="faults.humble") as daemon:
         wait_for(lambda: (mine / "night.txt").exists(), daemon)
-        wait_for(lambda: daemon.said("Its lines wait in memory") == 1, daemon)
+        wait_for(lambda: daemon.said("Its lines are kept in memory") == 1, daemon)
         assert daemon.said(f"{theirs} belongs to nobody, and root may not write there; as root: chown -R root") == 1
         assert daemon.said(f"{theirs / NAME} belongs to nobody") == 1
         assert daemon.said(f"not written: {theirs / 'sedmd.log'} belongs to nobody") == 1

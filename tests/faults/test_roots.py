@@ -52,7 +52,7 @@ def test_the_raw_root_is_unmounted_and_comes_back(tmp_path, expected, tell):
         before, jobs = products(settings), booked(settings)
         shutil.copytree(raw, kept)
         unmount(raw)  # an empty mount point is left
-        wait_for(lambda: daemon.said("is empty, but held nights before; is it mounted?") == 1, daemon)
+        wait_for(lambda: daemon.said("is empty, but had nights before; is it mounted?") == 1, daemon)
         live_on(2.0, daemon)
         pings = len(daemon.pings())
         wait_for(lambda: len(daemon.pings()) > pings, daemon)

@@ -10,7 +10,7 @@ import pytest
 from night.helpers import products
 from night.raw_night import NIGHT, calibrations, on_sky, whole_night
 
-from sedmd.run.vitals import troubles
+from sedmd.run.vitals import health_errors
 
 from .audit import faults_of, install
 from .daemon import configure, family_of, running, wait_for, wait_until_done, workers_of
@@ -45,13 +45,13 @@ def test_no_file_and_no_job_grows_older_while_the_service_stands_still(tmp_path,
         service.vitals()
         before = service.keeper._begun_s[key]
         seconds.ahead = 600.0
-        one.turn_until(lambda: one.said("stood still for 10 min") == 1)
+        one.turn_until(lambda: one.said("suspended for 10 min") == 1)
         assert not service.intake.gate.deferred()
         assert 0.0 <= service.intake.gate._seen[path].since_s - since_s - 600.0 < 5.0
         assert 0.0 <= service.keeper._begun_s[key] - before - 600.0 < 5.0
-        one.turn_until(lambda: troubles(service.vitals()) == ())  # systemd's watchdog is fed again
+        one.turn_until(lambda: health_errors(service.vitals()) == ())  # systemd's watchdog is fed again
         del service.dispatcher.running[key]
-        assert one.said("stood still") == 1
+        assert one.said("suspended for") == 1
         tell("10 minutes: told once; the file that was growing is not deferred, the job not overdue")
 
 

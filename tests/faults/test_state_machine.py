@@ -92,7 +92,7 @@ class ServiceMachine(RuleBasedStateMachine):
         self.partial: dict[str, Path] = {}
         self.forgotten: set[str] = set()
         self.held: set[str] = set()
-        self.mended: set[str] = set()
+        self.corrections: set[str] = set()
         self.ended: list[tuple[str, object, object]] = []
         self.alive = False
         self.start()
@@ -303,11 +303,11 @@ class ServiceMachine(RuleBasedStateMachine):
         """A card that changes what is made, not what the frame is."""
         path = self.places[data.draw(st.sampled_from(sorted(self.places)))][0]
         scope = NIGHT if whole else stem_of(path)
-        if scope in self.mended:
-            assert self.ask("mend", scope, json.dumps({"undo": []})).startswith("taken back")
-            self.mended.discard(scope)
+        if scope in self.corrections:
+            assert self.ask("mend", scope, json.dumps({"undo": []})).startswith("correction removed")
+            self.corrections.discard(scope)
         elif self.ask("mend", scope, json.dumps({"cards": {"GAIN": value}})).startswith("corrected"):
-            self.mended.add(scope)
+            self.corrections.add(scope)
         self.turn()
 
     def ask(self, verb: str, subject: str, cards: str = "") -> str:
@@ -403,7 +403,7 @@ class ServiceMachine(RuleBasedStateMachine):
                 self.ask("retry", path.name)
         for subject in sorted(self.held):
             self.ask("release", subject)
-        for scope in sorted(self.mended):
+        for scope in sorted(self.corrections):
             self.ask("mend", scope, json.dumps({"undo": []}))
         for frame in FRAMES:
             if frame.place not in self.places:

@@ -50,7 +50,7 @@ def test_a_second_signal_ends_the_patience(settings, tell, first, second, pause_
         assert daemon.stop(signal.Signals[second]) == 0
         took_s = time.monotonic() - begun
         assert took_s < 10
-        assert daemon.said("stopped; 2 jobs start again next time") == 1
+        assert daemon.said("stopped; 2 jobs restart next time") == 1
         assert daemon.tracebacks() == []
         assert not any(alive(pid) for pid in workers)
     assert booked(settings) == 0

@@ -12,7 +12,7 @@ from night.raw_night import NIGHT, calibrations, on_sky, raw
 import sedmd.daemon.watch
 from sedmd.daemon.messages import Hint
 from sedmd.run.context import ENDED
-from sedmd.run.vitals import troubles
+from sedmd.run.vitals import health_errors
 
 from .turned import case
 
@@ -29,7 +29,7 @@ def test_a_dead_observer_and_a_dead_emitter_are_noticed_and_started_anew(tmp_pat
         one.write(FRAMES[:10])
         one.turn_until(lambda: one.known() == 10)
         end_quietly(one.service.watcher._observer)
-        assert troubles(one.service.vitals()) != ()
+        assert health_errors(one.service.vitals()) != ()
         one.write(FRAMES[10:15])
         first_s = one.turn_until(lambda: one.known() == 15)
         one.turn_until(lambda: one.service.watcher.restarts == 1)
@@ -37,8 +37,8 @@ def test_a_dead_observer_and_a_dead_emitter_are_noticed_and_started_anew(tmp_pat
         one.write(FRAMES[15:])
         second_s = one.turn_until(lambda: one.known() == len(FRAMES))
         one.turn_until(lambda: one.service.watcher.restarts == 2)
-        assert one.said("the observer of the raw directories had died; it is started anew") == 2
-        assert troubles(one.service.vitals()) == ()
+        assert one.said("the watcher of the raw directories died; restarted") == 2
+        assert health_errors(one.service.vitals()) == ()
         tell(f"2 deaths, 2 restarts; frames found after {first_s:.2f} and {second_s:.2f} s")
 
 
@@ -71,7 +71,7 @@ def test_deaf_events_are_noticed(tmp_path, tell):
         one.service.watcher._handler._hint = lambda path: None
         one.write(FRAMES[5:])
         seconds = one.turn_until(lambda: one.known() == len(FRAMES))
-        one.turn_until(lambda: one.said("files came without an event") >= 1)
+        one.turn_until(lambda: one.said("inotify events missed for") >= 1)
         missed = one.service.intake.hints_missed
         # those in a directory that is watched only since they came are no fault of the events
         assert missed == sum("/20190611/" in f"/{frame.place}" for frame in FRAMES[5:])
@@ -94,7 +94,7 @@ def test_exhausted_limits_mean_polling_until_they_are_not(tmp_path, tell, monkey
         seconds = one.turn_until(lambda: one.known() == 10)
         assert one.service.watcher.polling
         assert one.said("no inotify watches left") == 1
-        assert troubles(one.service.vitals()) == ()
+        assert health_errors(one.service.vitals()) == ()
         monkeypatch.setattr(sedmd.daemon.watch, "Observer", real)
         one.turn_until(lambda: not one.service.watcher.polling)
         one.write(FRAMES[10:])
@@ -167,7 +167,7 @@ def test_a_ticker_that_died_is_started_anew(tmp_path, tell):
         one.write(FRAMES)
         one.turn_until(lambda: one.known() == len(FRAMES))
         one.turn_until(lambda: one.service.ticker.alive)
-        assert one.said("the clock's thread had died; it is started anew") == 1
+        assert one.said("the clock thread died; restarted") == 1
         tell("noticed by the loop's own patience; started anew")
 
 

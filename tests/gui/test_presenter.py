@@ -682,7 +682,7 @@ def test_a_cube_made_anew_is_read_again_and_the_apertures_stay(redux, tmp_path):
     path = presenter.state.entry.cubes[0]
     write_cube(path, make_cube([(-2.0, 2.0, 90.0)], seed=8), header=make_header("SN2019xyz", 0.215))
     do(presenter, "Return")
-    assert "F5 opens it anew" in presenter.state.message and not (redux / "sp_SN2019xyz_obs1.fits").exists()
+    assert "F5 opens it again" in presenter.state.message and not (redux / "sp_SN2019xyz_obs1.fits").exists()
     do(presenter, "F5")
     assert presenter.state.choice.a.axis_ratio == 0.9 and presenter.state.choice.grade == 1
     do(presenter, "Return")

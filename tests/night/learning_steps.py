@@ -11,8 +11,8 @@ from night.fake_steps import NAMES, behave
 from night.fake_steps import STEPS as FAKE
 from sedmd.core.job import Job, Result
 from sedmd.host.files import write_bytes_atomic
-from sedmd.products.landing import EXPECTED, landing_figures
 from sedmd.products.spectrum import write_spectrum
+from sedmd.products.target_positions import EXPECTED, position_figures
 from sedmd.reduce.numeric.containers import Spectrum
 
 WAVELENGTH = np.linspace(4000.0, 9000.0, 250)
@@ -31,7 +31,7 @@ def extract(job: Job) -> Result:
     # a target lands where the last digits of its night say
     x, y = int(job.night[-2:]) / 10.0, int(job.night[-4:-2]) / 10.0
     standard = bool(job.options.get("standard"))
-    told = landing_figures(job.label, standard=standard, pair=False)
+    told = position_figures(job.label, standard=standard, pair=False)
     return Result(figures={**told, "x [arcsec]": x, "y [arcsec]": y, "quality": 1})
 
 

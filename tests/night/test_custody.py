@@ -41,7 +41,7 @@ def log(night) -> str:
     return (night / "sedmd.log").read_text()
 
 
-def put_aside(night) -> dict[str, str]:
+def move_aside(night) -> dict[str, str]:
     folder = night / SUPERSEDED
     return {path.name: path.read_text() for path in sorted(folder.iterdir())} if folder.exists() else {}
 
@@ -68,7 +68,7 @@ def test_other_time_stamps_change_nothing(settings, night):
         reduce(settings)
     assert products(settings) == before
     assert stamps(night) == inodes, "not one was made again"
-    assert put_aside(night) == {}
+    assert move_aside(night) == {}
 
 
 def test_the_new_stamp_is_taken_so_that_the_bytes_are_read_once(settings, night, monkeypatch):
@@ -85,7 +85,7 @@ def test_a_night_copied_back_by_an_archive_is_the_same_night(settings, night, tm
     shutil.copytree(tmp_path / "archive", night, copy_function=shutil.copyfile)
     reduce(settings)
     assert products(settings) == before
-    assert put_aside(night) == {}
+    assert move_aside(night) == {}
 
 
 def test_every_changed_version_is_kept(settings, night):
@@ -94,8 +94,8 @@ def test_every_changed_version_is_kept(settings, night):
         (night / "sp_x_obs1.fits").write_text(text)
         reduce(settings)
         assert products(settings) == before
-    assert sorted(put_aside(night).values()) == ["first", "second", "third"]
-    assert f"kept as {SUPERSEDED}/sp_x_obs1.fits.v3, and made again" in log(night)
+    assert sorted(move_aside(night).values()) == ["first", "second", "third"]
+    assert f"kept as {SUPERSEDED}/sp_x_obs1.fits.v3, to be remade" in log(night)
 
 
 def test_the_same_length_and_stamp_as_before_with_other_bytes_is_another_file_for_verify(settings, night, capsys):
@@ -114,7 +114,7 @@ def test_missing_products_are_told_before_they_are_made_again(settings, night):
     before = len(log(night).splitlines())
     reduce(settings)
     lines = [line for line in log(night).splitlines()[before:] if "missing" in line or "done in" in line]
-    assert "3 products are missing, and made again: Cd.fits, Hg.fits, sp_x_obs1.fits" in lines[0]
+    assert "3 products are missing, to be remade: Cd.fits, Hg.fits, sp_x_obs1.fits" in lines[0]
     assert any("done in" in line for line in lines[1:])
 
 
@@ -127,11 +127,9 @@ def test_nothing_is_given_up_when_the_raw_frames_are_gone_too(settings, night):
     for _ in range(2):
         assert custody_of(settings)
     assert ext.read_text() == "trampled on"
-    assert put_aside(night) == {}
-    assert f"{ext.name}" in log(night) and "was changed by another program, and cannot be made again" in log(night)
-    assert "e3d" in log(night) and "is missing, and cannot be made again: the raw frame ifu20190612_04_00_00" in log(
-        night
-    )
+    assert move_aside(night) == {}
+    assert f"{ext.name}" in log(night) and "was changed by another program, and cannot be remade" in log(night)
+    assert "e3d" in log(night) and "is missing, and cannot be remade: the raw frame ifu20190612_04_00_00" in log(night)
 
 
 def test_what_is_made_from_products_that_are_there_is_made_again_without_raw_frames(settings, night):
@@ -139,7 +137,7 @@ def test_what_is_made_from_products_that_are_there_is_made_again_without_raw_fra
         path.unlink()
     (night / "sp_x_obs1.fits").write_text("trampled on")
     assert custody_of(settings)
-    assert put_aside(night) == {"sp_x_obs1.fits": "trampled on"}
+    assert move_aside(night) == {"sp_x_obs1.fits": "trampled on"}
 
 
 def test_what_a_plan_no_longer_wants_stays_when_its_raw_frames_are_gone(settings, night, monkeypatch):
@@ -157,7 +155,7 @@ def test_what_a_plan_no_longer_wants_stays_when_its_raw_frames_are_gone(settings
                 dispatcher.ledger.jobs.finish(node.key, node.job, gone, state="failed")
             dispatcher.plan(NIGHT, final=True)
     assert products(settings) == before
-    assert "nothing could make it again" in log(night)
+    assert "no longer in the plan; kept, because its raw frame" in log(night)
 
 
 def test_only_so_many_seconds_go_into_checksums_at_a_time(settings, night):
@@ -278,6 +276,6 @@ def test_what_is_easily_made_again_is_removed_unless_somebody_changed_it(setting
         custody = Custody(
             ledger=ledger, redux_root=settings.paths.redux_root, report=report, once=lambda *given, **more: None
         )
-        custody.discard(page, NIGHT, "as told")
+        custody.discard(page, NIGHT, "as given")
         assert page.exists() == changed == (page in ledger.products.files(NIGHT))
-        custody.discard(night / "nothing.pdf", NIGHT, "as told")
+        custody.discard(night / "nothing.pdf", NIGHT, "as given")

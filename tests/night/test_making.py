@@ -39,11 +39,11 @@ def test_frames_whose_header_never_came_are_accounted_for_and_named_by_hand(sett
     write(settings, [*calibrations(), *on_sky("x")])
     write(settings, [unfinished(EVENING + timedelta(hours=1)), unfinished(EVENING + timedelta(hours=2), EXPTIME=30.0)])
     summary = reduce(settings)
-    became = {row.frame: (row.what, row.outcome, row.why) for row in summary.rows}
-    assert became["ifu20190612_05_00_00.fits"][0] == "science"
-    assert "the header was never finished" in became["ifu20190612_05_00_00.fits"][2]
-    assert became["ifu20190612_06_00_00.fits"][:2] == ("ignored", "ignored")
-    assert "an exposure of 30 s, which may be of a lamp" in became["ifu20190612_06_00_00.fits"][2]
+    outcome = {row.frame: (row.what, row.outcome, row.why) for row in summary.rows}
+    assert outcome["ifu20190612_05_00_00.fits"][0] == "science"
+    assert "the header was never finished" in outcome["ifu20190612_05_00_00.fits"][2]
+    assert outcome["ifu20190612_06_00_00.fits"][:2] == ("ignored", "ignored")
+    assert "an exposure of 30 s, which may be of a lamp" in outcome["ifu20190612_06_00_00.fits"][2]
     assert summary.code == 0
     folder = settings.paths.redux_root / NIGHT
     assert (folder / "sp_ifu20190612_05_00_00_obs1.fits").exists()

@@ -61,7 +61,7 @@ def test_a_quarantined_frame_is_corrected_reduced_and_after_undo_quarantined_aga
     assert reduce(settings).code == 1
     before = products(settings)
     out = ask(capsys, settings, "mend", "ifu20190612_05_00_00.fits", "EXPTIME=900", "AIRMASS=1.1")
-    assert "corrected: EXPTIME=900, AIRMASS=1.1; 1 files are read again" in out
+    assert "corrected: EXPTIME=900, AIRMASS=1.1; 1 files will be reread" in out
     assert "done by the next sedmd run or sedmd reduce" in out
     listed = ask(capsys, settings, "mend", "--list", NIGHT)
     assert re.search(r"20190612  ifu20190612_05_00_00 +EXPTIME=900 ", listed)
@@ -72,17 +72,19 @@ def test_a_quarantined_frame_is_corrected_reduced_and_after_undo_quarantined_aga
     cube = next((settings.paths.redux_root / NIGHT).glob("e3d_*_bad.fits")).read_text()
     assert "corrected ifu20190612_05_00_00 {'AIRMASS': 1.1, 'EXPTIME': 900}" in cube
     told = story(settings, "ifu20190612_05_00_00")
-    assert any("corrected by hand: EXPTIME = 900, was not there" in text for text in told)
+    assert any("corrected by hand: EXPTIME = 900, was absent" in text for text in told)
     told_now = ask(capsys, settings, "why", "ifu20190612_05_00_00.fits")
     assert "in force: EXPTIME=900 (for ifu20190612_05_00_00 by " in told_now
     assert "sedmd mend ifu20190612_05_00_00 --undo AIRMASS takes it back" in told_now
     assert "in force" not in ask(capsys, settings, "why", "ifu20190612_04_00_00")
     assert reduce(settings).code == 0, "nothing is left to do"
 
-    assert "taken back: EXPTIME=900" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", "exptime")
+    assert "correction removed: EXPTIME=900" in ask(
+        capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", "exptime"
+    )
     assert reduce(settings).code == 1
     assert products(settings) == before
-    assert "taken back: AIRMASS=1.1" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
+    assert "correction removed: AIRMASS=1.1" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
     out = ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo", code=1)
     assert "refused: no such correction" in out
     assert "no card is corrected" in ask(capsys, settings, "mend", "--list")
@@ -94,7 +96,7 @@ def test_a_correction_of_a_night_makes_all_of_it_anew_and_undo_brings_back_the_f
     reduce(settings)
     before = products(settings)
     out = ask(capsys, settings, "mend", NIGHT, "GAIN=2.0")
-    assert "24 files are read again" in out
+    assert "24 files will be reread" in out
     write(settings, [raw(EVENING + timedelta(hours=3), "late")])
     reduce(settings)
     cubes = sorted((settings.paths.redux_root / NIGHT).glob("e3d_*.fits"))
@@ -110,7 +112,7 @@ def test_a_range_is_what_lies_between_two_names(settings, capsys):
     write(settings, [*calibrations(), *on_sky("a", "b", "c", "d")])
     reduce(settings)
     out = ask(capsys, settings, "mend", "ifu20190612_04_20_00..ifu20190612_04_40_00", "NAME=same", "OBJECT=same")
-    assert "2 files are read again" in out
+    assert "2 files will be reread" in out
     reduce(settings)
     names = {path.name for path in (settings.paths.redux_root / NIGHT).glob("sp_*.fits")}
     assert names == {"sp_a_obs1.fits", "sp_same_obs1.fits", "sp_same_obs2.fits", "sp_d_obs1.fits"}
@@ -122,7 +124,7 @@ def test_a_corrected_time_moves_a_frame_to_its_night(settings, capsys):
     write(settings, [wrong])
     reduce(settings)
     assert not (settings.paths.redux_root / NIGHT / "sp_y_obs1.fits").exists()
-    assert "1 files are read again" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "UTC=2019:163:05:00:00.0")
+    assert "1 files will be reread" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "UTC=2019:163:05:00:00.0")
     reduce(settings)
     assert (settings.paths.redux_root / NIGHT / "sp_y_obs1.fits").exists()
     with Ledger.open(settings.paths.state / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
@@ -149,7 +151,7 @@ def test_a_rebuilt_ledger_keeps_the_corrections_and_does_nothing_again(settings,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("ifu20190612_09_09_09", "EXPTIME=900"), "refused: nothing of the name"),
+        (("ifu20190612_09_09_09", "EXPTIME=900"), "refused: nothing is named"),
         (("ifu20190612_04_00_00..ifu20190801_04_00_00", "EXPTIME=900"), "refused: "),
     ],
 )
@@ -173,10 +175,10 @@ def test_with_a_running_service_a_correction_and_its_undo_take_effect_at_once(se
         write(settings, night)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
         before = products(settings)
-        assert "1 files are read again" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "EXPTIME=900")
+        assert "1 files will be reread" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "EXPTIME=900")
         wait_for(bad.exists, daemon)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
-        assert "taken back" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
+        assert "correction removed" in ask(capsys, settings, "mend", "ifu20190612_05_00_00", "--undo")
         wait_for(lambda: not bad.exists(), daemon)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
         assert products(settings) == before
@@ -186,15 +188,15 @@ def test_with_a_running_service_a_correction_and_its_undo_take_effect_at_once(se
 
 def test_a_correction_of_a_night_does_not_bring_back_a_frame_that_was_left_out(settings, capsys):
     write(settings, [*calibrations(), *on_sky("x", "y")])
-    left_out = settings.paths.redux_root / NIGHT / "sp_y_obs1.fits"
+    rejected = settings.paths.redux_root / NIGHT / "sp_y_obs1.fits"
     with service(settings) as daemon:
-        wait_for(left_out.exists, daemon)
+        wait_for(rejected.exists, daemon)
         ask(capsys, settings, "forget", "ifu20190612_04_20_00")
-        wait_for(lambda: not left_out.exists(), daemon)
-        assert "23 files are read again" in ask(capsys, settings, "mend", NIGHT, "GAIN=2.0")
+        wait_for(lambda: not rejected.exists(), daemon)
+        assert "23 files will be reread" in ask(capsys, settings, "mend", NIGHT, "GAIN=2.0")
         wait_for(lambda: "'GAIN': 2.0" in made(settings, "e3d_*_x.fits"), daemon)
         wait_for(lambda: night_is_done(settings, 24), daemon)
-        assert not left_out.exists()
+        assert not rejected.exists()
         assert stop(daemon)[0] == 0
 
 

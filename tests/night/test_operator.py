@@ -47,17 +47,17 @@ def test_hold_release_redo_forget_and_retry_with_a_running_service(settings, cap
 
         # redo: the same bytes, in a new file
         inode = (redux / "sp_ZTF19aapair.fits").stat().st_ino
-        assert "jobs are done again" in ask(capsys, settings, "redo", "ZTF19aapair")
+        assert "jobs will be redone" in ask(capsys, settings, "redo", "ZTF19aapair")
         wait_for(lambda: (redux / "sp_ZTF19aapair.fits").stat().st_ino != inode, daemon)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
         assert products(settings) == before
 
         # forget: as if the frame had never come; retry takes it back
         answer = ask(capsys, settings, "forget", "ifu20190612_04_40_00.fits")
-        assert answer.startswith("1 files are rejected")
+        assert answer.startswith("1 files are excluded")
         wait_for((redux / "sp_ZTF19aapair_obs1.fits").exists, daemon)
         assert not (redux / "sp_ZTF19aapair.fits").exists()
-        assert "1 files are read again" in ask(capsys, settings, "retry", "ifu20190612_04_40_00")
+        assert "1 files will be reread" in ask(capsys, settings, "retry", "ifu20190612_04_40_00")
         wait_for((redux / "sp_ZTF19aapair.fits").exists, daemon)
         wait_for(lambda: night_is_done(settings, len(night)), daemon)
         assert products(settings) == before
@@ -69,10 +69,10 @@ def test_hold_release_redo_forget_and_retry_with_a_running_service(settings, cap
         state = json.loads(ask(capsys, settings, "status", "--json"))
         assert [one["subject"] for one in state["held"]] == ["single"]
         assert {one["state"] for one in state["targets"] if one["target"] == "single"} == {"extract waiting"}
-        assert "single goes on" in ask(capsys, settings, "release", "single")
+        assert "single is released" in ask(capsys, settings, "release", "single")
         wait_for((redux / "sp_single_obs1.fits").exists, daemon)
 
-        assert "refused: nothing of the name" in ask(capsys, settings, "redo", "nobody", code=1)
+        assert "refused: nothing is named" in ask(capsys, settings, "redo", "nobody", code=1)
         assert "refused: single is not held" in ask(capsys, settings, "release", "single", code=1)
         code, log = stop(daemon)
     assert code == 0
@@ -84,7 +84,7 @@ def test_requests_without_a_service_are_carried_out_at_once(settings, capsys):
     write(settings, [*calibrations(), *on_sky("x")])
     reduce(settings)
     out = ask(capsys, settings, "redo", "flat")
-    assert "5 of 5 jobs are done again" in out
+    assert "5 of 5 jobs will be redone" in out
     assert "done by the next sedmd run or sedmd reduce" in out
     labels = []
     reduce(settings, progress=lambda done, total, label: labels.append(label))
@@ -102,7 +102,7 @@ def test_retry_takes_up_what_was_quarantined(settings, capsys, monkeypatch):
     write(settings, [*calibrations(), *on_sky("x")])
     assert reduce(settings).code != 0
     monkeypatch.delenv("FAKE_BAD_CD")
-    assert "1 jobs are tried again" in ask(capsys, settings, "retry", "Cd")
+    assert "1 jobs will be retried" in ask(capsys, settings, "retry", "Cd")
     assert reduce(settings).code == 0
 
 
@@ -127,10 +127,10 @@ def test_hangup_reads_the_configuration_again_and_refuses_a_bad_one(settings):
     log = settings.paths.redux_root.parent / "log"
     with log.open("w") as file, service(settings, stderr=file) as daemon:
         wait_for((settings.paths.state / "ledger.sqlite").exists, daemon)
-        wait_for(lambda: "begins" in log.read_text(), daemon)
+        wait_for(lambda: " starts: " in log.read_text(), daemon)
         for text, said in (
             (good.replace("settle_s = 0.1", "settle_s = 0.05"), "changed: watch.settle_s"),
-            (good + "\n[watch]\nscan_interval_s = 1\n", "configuration not taken, the old one stays: "),
+            (good + "\n[watch]\nscan_interval_s = 1\n", "configuration refused, the old one stays in force: "),
             (good.replace("workers = 2", "workers = 3"), "jobs.workers can only change with a restart"),
             (good, "changed: watch.settle_s"),
         ):
@@ -152,7 +152,7 @@ def test_a_night_without_lamps_is_reduced_with_the_last_good_nights_calibrations
     write(settings, dark)
     summary = reduce(settings)
     assert summary.code == 0
-    assert any(line.startswith("20190615: calibrations of 20190612; its own: ") for line in summary.fallbacks)
+    assert any(line.startswith("20190615: using calibrations from 20190612; its own: ") for line in summary.fallbacks)
     cube = next((settings.paths.redux_root / "20190615").glob("e3d_*_y.fits")).read_text()
     assert "traces traces.fits" in cube
     state = json.loads(ask(capsys, settings, "status", "--json"))
@@ -188,7 +188,7 @@ def test_an_old_night_that_changes_is_reduced_and_an_archive_is_left_alone(setti
         wait_for((old / "sp_old_obs1.fits").exists, daemon)
         code, log = stop(daemon)
     assert code == 0
-    assert log.count("frames came into an old night") == 1
+    assert log.count("new frames in an old night") == 1
 
 
 @pytest.mark.parametrize("verb, subject", [("accept", "latest"), ("scan", "20171131"), ("hold", "20179999")])
@@ -220,7 +220,7 @@ def test_a_request_about_an_old_night_is_carried_out_by_the_next_service(setting
         (settings.paths.raw_root / day).mkdir(exist_ok=True)
     product = settings.paths.redux_root / night / "sp_old_obs1.fits"
     inode = product.stat().st_ino
-    assert "jobs are done again" in ask(capsys, settings, "redo", "old", "--night", night)
+    assert "jobs will be redone" in ask(capsys, settings, "redo", "old", "--night", night)
     with service(settings) as daemon:
         wait_for(lambda: product.stat().st_ino != inode, daemon)
         assert stop(daemon)[0] == 0
@@ -277,7 +277,7 @@ def test_a_star_without_a_table_and_a_stale_name_are_told_and_calibrate_nothing(
     assert fluxcal["label"] == "1 standards"
     (doubt,) = state["contradictions"]
     assert "it is not Feige34, 15.9 deg away" in doubt["reason"]
-    assert "names in doubt" in ask(capsys, settings, "status")
+    assert "inconsistent names" in ask(capsys, settings, "status")
     assert "15.9 deg away" in ask(capsys, settings, "why", "ifu20190612_06_00_00")
     assert "ZTF19abc" in ask(capsys, settings, "targets", "science")
     assert "GD999" not in ask(capsys, settings, "targets", "science")

@@ -60,17 +60,17 @@ def write(settings, frames):
 def test_every_frame_has_its_fate(settings):
     write(settings, whole_night())
     summary = reduce(settings)
-    became = {row.frame: (row.outcome, row.why) for row in summary.rows}
-    assert len(became) == len(whole_night())
+    outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
+    assert len(outcome) == len(whole_night())
     assert summary.code == SOME_LOST
     assert summary.missing == ()
-    assert became["ifu20190612_04_20_00.fits"][0] == became["ifu20190612_04_40_00.fits"][0] == "ZTF19aapair_SEDM.txt"
-    assert became["ifu20190612_05_20_00.fits"] == ("cube; awaiting observer", "no object stands out")
-    assert became["ifu20190612_06_20_00.fits"] == ("ignored", "a focus frame")
-    assert became["ifu20190612_06_40_00.fits"][0] == "cube quarantined"
-    assert "duplicate" in became["ifu20190612_05_00_00_copy.fits"][1]
-    assert "is cut" in became["ifu20190612_10_00_00.fits"][1]
-    assert "ADCSPEED is missing" in became["ifu20190612_10_20_00.fits"][1]
+    assert outcome["ifu20190612_04_20_00.fits"][0] == outcome["ifu20190612_04_40_00.fits"][0] == "ZTF19aapair_SEDM.txt"
+    assert outcome["ifu20190612_05_20_00.fits"] == ("cube; awaiting observer", "no object stands out")
+    assert outcome["ifu20190612_06_20_00.fits"] == ("ignored", "a focus frame")
+    assert outcome["ifu20190612_06_40_00.fits"][0] == "cube quarantined"
+    assert "duplicate" in outcome["ifu20190612_05_00_00_copy.fits"][1]
+    assert "is cut" in outcome["ifu20190612_10_00_00.fits"][1]
+    assert "ADCSPEED is missing" in outcome["ifu20190612_10_20_00.fits"][1]
     text = table(summary.rows)
     assert re.search(r"ifu20190612_04_20_00.fits +science +ZTF19aapair_SEDM.txt", text)
 
@@ -149,7 +149,7 @@ def with_steps(settings, **changed):
 
     def step(job):
         if job.step in failing:
-            raise FrameFault("as told")
+            raise FrameFault("as given")
         return fake_steps.STEPS[job.step](job)
 
     module.STEPS = dict.fromkeys(fake_steps.NAMES, step)
@@ -186,12 +186,12 @@ def test_no_spectrum_stays_of_an_extraction_that_awaits_the_observer_now(setting
     assert gone | kept <= {path.name for path in folder.iterdir()}
     extract = fake_steps.STEPS["extract"]
 
-    def doubtful(job):
+    def has_concern(job):
         if job.label.startswith("x"):
             raise NeedsObserver("confidence 0.93")
         return extract(job)
 
-    monkeypatch.setitem(fake_steps.STEPS, "extract", doubtful)
+    monkeypatch.setitem(fake_steps.STEPS, "extract", has_concern)
     monkeypatch.setitem(fake_steps.STEP_VERSIONS, "extract", "2")
     reduce(settings)
     left = {path.name for path in folder.iterdir()}
@@ -354,7 +354,7 @@ def test_extract_auto_makes_what_is_missing_and_tells_how_sure_it_is(settings, t
     assert not (folder / "sp_y_obs1.fits").exists(), "another target is not touched"
     assert run("extract", "--auto", *where) == 0
     out = capsys.readouterr().out
-    assert re.search(r"EmptyField_obs1 +waits for the observer .* no object stands out", out)
+    assert re.search(r"EmptyField_obs1 +awaiting observer .* no object stands out", out)
     assert re.search(r"STD-Feige34_obs1 +standard star +- ", out)
     assert out.endswith("2 of 3 targets are final without an observer\n")
     assert products(settings) == before
@@ -482,12 +482,12 @@ def test_what_is_no_target_and_no_calibration_costs_nothing(settings):
     write(settings, [*calibrations(), *later])
     summary = reduce(settings)
     assert summary.code == ALL_GOOD, summary.rows
-    became = {row.frame: (row.outcome, row.why) for row in summary.rows}
-    assert [why for became, why in became.values() if became == "ignored"] == [
+    outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
+    assert [why for outcome, why in outcome.values() if outcome == "ignored"] == [
         "a focus frame",
         "a map of the field of view, not of a target",
         "an acquisition frame",
-        "no target: SEDmDefault is what the control software writes without one",
+        "no target: the control software writes SEDmDefault without one",
     ]
 
 
@@ -528,12 +528,12 @@ def test_a_mixed_set_gives_way_to_the_good_one_and_its_frames_are_named(tmp_path
     assert summary.code == ALL_GOOD
     assert products(settings) == products(alone)
     names = [Path(frame.place).stem for frame in MIXED]
-    became = {row.frame: (row.outcome, row.why) for row in summary.rows}
-    doubt = "of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
-    assert {became[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {doubt}")}
+    outcome = {row.frame: (row.outcome, row.why) for row in summary.rows}
+    concern = "of two geometries, its lamps are offset from its dome (Xe 6.1 px); was the instrument touched?"
+    assert {outcome[f"{name}.fits"] for name in names} == {("not used", f"of a set of calibrations {concern}")}
     of_lamps = zip(("dome", "Hg", "Cd", "Xe"), names[::3], names[2::3], strict=True)
     frames = ", ".join(f"{lamp} {first} to {last}" for lamp, first, last in of_lamps)
-    told = f"{frames}: not used, a set {doubt}"
+    told = f"{frames}: not used, a set {concern}"
     state = snapshot(settings, night=NIGHT, now=NOW)
     assert state.sets[0] == told and len(state.sets) == 2 and state.sets[1].endswith(": used")
     assert told in render(state) and f"calibrations: {told}" in _trouble(state)
@@ -548,7 +548,8 @@ def test_a_mixed_set_serves_where_there_is_no_other_and_says_so(settings, monkey
     (told,) = snapshot(settings, night=NIGHT, now=NOW).sets
     assert told.startswith(f"dome {Path(MIXED[0].place).stem} to ") and f"Xe {Path(MIXED[-3].place).stem} to" in told
     assert told.endswith(
-        ": used, although a set of two geometries, its lamps lie off its dome (Xe 6.1 px); was the instrument touched?"
+        ": used, although a set of two geometries, its lamps are offset from its dome (Xe 6.1 px); "
+        "was the instrument touched?"
     )
 
 
@@ -557,4 +558,4 @@ def test_two_whole_sets_of_one_geometry_are_named_and_the_newer_serves(settings)
     assert reduce(settings).code == ALL_GOOD
     newer, older = snapshot(settings, night=NIGHT, now=NOW).sets
     assert newer.startswith(f"dome {Path(MIXED[0].place).stem} to ") and newer.endswith(": used")
-    assert older.endswith(": not used, a set of another time")
+    assert older.endswith(": not used, a set taken at another time")

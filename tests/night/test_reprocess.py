@@ -165,7 +165,7 @@ def test_the_products_are_those_of_one_night_after_the_other(tmp_path, in_turn, 
     assert summary.nights == len(DAYS)
     journals = "".join(path.read_text() for path in settings.paths.redux_root.glob("*/journal.jsonl"))
     assert journals.count('"step":"cube"') == len(list(settings.paths.redux_root.glob("*/e3d_*"))), "made twice"
-    assert any("20190614: calibrations of 20190613" in line for line in summary.fallbacks)
+    assert any("20190614: using calibrations from 20190613" in line for line in summary.fallbacks)
     # 32 nights later nothing may stand in any more
     assert summary.missing and all(line.startswith("20190722") for line in summary.missing)
     cubes = {path.parent.name: path.read_text() for path in settings.paths.redux_root.glob("*/e3d_*_another.fits")}

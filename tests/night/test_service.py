@@ -204,7 +204,7 @@ def test_a_service_without_its_raw_root_may_be_started_again_later(tmp_path):
     with service(settings) as daemon:
         _, log = daemon.communicate(timeout=30)
     assert daemon.returncode == 75
-    assert "is not there; expected a directory with nights" in log
+    assert "does not exist; expected a directory with nights" in log
 
 
 def test_raw_data_are_never_written(tmp_path):

@@ -22,7 +22,7 @@ from sedmd.products.spectrum import read_spectrum
 from sedmd.raw.fitsfile import header_values
 from sedmd.raw.frames import frame_from_header
 from sedmd.raw.visits import observations
-from sedmd.run.landings import landings_of, place_begun_with
+from sedmd.run.target_positions import field_positions_of, place_begun_with
 from sedmd.simulate.cards import FAULTS
 from sedmd.simulate.demo import drop
 from sedmd.simulate.headers import build_header
@@ -112,7 +112,7 @@ def test_service_and_one_shot_make_the_same_bytes_of_a_mini_night(tmp_path, caps
     headers = [fits.getheader(path) for path in (once / night).glob("e3d_*.fits")]
     assert headers and all(header["PLACESRC"] == "" and header["FIELDERR"] >= header["PLACEERR"] for header in headers)
     with Ledger.open(once / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
-        assert landings_of(ledger, night) and not place_begun_with(ledger, night).known
+        assert field_positions_of(ledger, night) and not place_begun_with(ledger, night).known
 
     assert in_the_window(once, night, simulated / "raw") == {
         name for name in made if re.fullmatch(r"sp_.*\.fits", name)

@@ -82,7 +82,7 @@ def test_without_the_raw_root_nothing_is_said_of_raw_files(settings, capsys):
     reduce_targets(settings, "ZTF19abc")
     assert cli.main(["report", "--redux", str(settings.paths.redux_root)]) == 0
     text = capsys.readouterr().out
-    assert "were not looked at" in text and "no longer where" not in text
+    assert "were not checked" in text and "no longer where" not in text
 
 
 def test_an_unknown_night_is_refused(settings, capsys):

@@ -32,7 +32,7 @@ def lost_frames(redux: Path, night: str, raw: Path) -> list[str]:
     with Ledger.open(redux / ".sedmd" / "ledger.sqlite", clock=lambda: NOW, read_only=True) as ledger:
         known = ledger.frames.of_night(night)
     unknown = {stem_of(path) for path in raw.glob("*/ifu*.fits*")} - {stem_of(row.path) for row in known}
-    return [*sorted(unknown), *(f"{row.path.name} {row.told()}" for row in known if row.frame is None)]
+    return [*sorted(unknown), *(f"{row.path.name} {row.describe()}" for row in known if row.frame is None)]
 
 
 @pytest.mark.slow(seconds=40)

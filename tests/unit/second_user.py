@@ -144,7 +144,7 @@ def play(folder: Path) -> dict[str, object]:
         let_group_write()
         told["taken again"] = take_decisions(ledger, night)
         custody = Custody(ledger=ledger, redux_root=redux, report=report, once=lambda *args, **more: None)
-        told["put aside"] = custody.put_aside(night / f"{NAME}_SEDM.pdf", NIGHT, "changed")
+        told["put aside"] = custody.move_aside(night / f"{NAME}_SEDM.pdf", NIGHT, "changed")
     told["state"] = rights(state)
 
     night.chmod(0o755)

@@ -119,7 +119,7 @@ def test_quality_one_and_two_calibrated_and_by_name(folder):
         "automatic",
         "ZTF18HDabc",
     }
-    why = {one.product: one.text for one in done if one.state == "left out"}
+    why = {one.product: one.text for one in done if one.state == "skipped"}
     assert why["poor"] == "quality 3" and why["new"] == "not graded yet" and why["electrons"] == "not flux-calibrated"
     assert why["STD-HZ44"] == why["gd999"] == "a standard star"
     assert "NGC|PGC" in why["NGC5548"]
@@ -220,7 +220,7 @@ def test_a_spectrum_that_no_longer_counts_loses_its_classification(folder):
     run(folder, engine)
     put(folder, "ZTF19a", quality=3)
     done = run(folder, engine)
-    assert [(one.product, one.state) for one in done] == [("ZTF19a", "left out"), ("ZTF19a", "removed")]
+    assert [(one.product, one.state) for one in done] == [("ZTF19a", "skipped"), ("ZTF19a", "removed")]
     assert list((folder / CLASSIFIED).iterdir()) == [] and classification.find(folder) == []
 
 
@@ -301,7 +301,7 @@ def test_the_ledger_takes_records_up_once_and_gives_them_back(folder, tmp_path):
         assert mark.subject == "ZTF19a" and mark.text.startswith("Ia-norm z=0.0500")
         assert any("classified: Ia-norm" in text for *_, text in ledger.events.story("ZTF19a"))
         put(folder, "ZTF19a", level=2.0)
-        assert "no longer holds" in take_up(ledger, folder)[0]
+        assert "is obsolete" in take_up(ledger, folder)[0]
         assert ledger.marks.of_night(NIGHT, "classified") == []
 
 

@@ -83,11 +83,11 @@ def redux(settings):
 
 def look(settings, **changes) -> Tonight:
     folder = settings.paths.redux_root / "20190612"
-    spectra, troubles = final_spectra(folder)
+    spectra, errors = final_spectra(folder)
     told = state(**changes) if "targets" not in changes else state(*changes.pop("targets"), **changes)
     figures = night_figures(folder)
     report = make_report(
-        told, spectra, {}, figures, bands=BAND_NAMES, as_of="2019-06-12T12:00:00+00:00", trouble=troubles
+        told, spectra, {}, figures, bands=BAND_NAMES, as_of="2019-06-12T12:00:00+00:00", trouble=errors
     )
     return Tonight(state=told, spectra=tuple(spectra), figures=figures, report=report)
 
@@ -194,7 +194,7 @@ def test_a_dry_run_tells_and_writes_nothing(settings, redux):
 def test_an_observers_spectrum_without_a_picture_costs_the_picture_only(settings, redux):
     write_products(redux, "abc_redo", "abc", picture=False, step="observer")
     done = publish(look(settings), settings.web.root, settings)
-    assert any("no picture of the field" in trouble for trouble in done.troubles)
+    assert any("no picture of the field" in trouble for trouble in done.errors)
     assert (settings.web.root / "20190612" / "sp_abc_redo.fits").is_file()
     assert "<svg" in (settings.web.root / "20190612" / "index.html").read_text()
 
@@ -219,7 +219,7 @@ def test_an_observers_pair_shows_its_cubes(settings, redux):
     a, b = places
     told = {"frame": a, "frame_b": b, "is_pair": True, "x_arcsec": 1.2, "y_arcsec": 0.0, "radius_arcsec": 0.1}
     write_products(redux, "abc", picture=False, step="observer", x_b_arcsec=-1.2, y_b_arcsec=0.0, **told)
-    assert publish(look(settings), settings.web.root, settings).troubles == ()
+    assert publish(look(settings), settings.web.root, settings).errors == ()
     pixels = picture((settings.web.root / "20190612" / "abc_field.png").read_bytes())
     red = np.nonzero(pixels[..., 0] > pixels[..., 2] + 60)[1]
     blue = np.nonzero(pixels[..., 2] > pixels[..., 0] + 60)[1]
@@ -248,7 +248,7 @@ def test_a_spectrum_that_is_damaged_behind_its_header_costs_itself_only(settings
     path = redux / "sp_torn.fits"
     path.write_bytes(path.read_bytes()[:-4000])
     done = publish(look(settings), settings.web.root, settings)
-    assert any("torn" in trouble for trouble in done.troubles)
+    assert any("torn" in trouble for trouble in done.errors)
     assert (settings.web.root / "20190612" / "good_field.png").is_file()
 
 
@@ -262,7 +262,7 @@ def test_the_finder_of_the_target_is_shown(settings, redux, tmp_path):
     done = publish(look(settings), settings.web.root, settings)
     with Image.open(settings.web.root / "20190612" / "abc_finder.jpg") as shown:
         assert shown.size == (600, 400)
-    assert any("finder_rc20190612_04_18_00_ACQ-torn_NA.png is not on the page" in one for one in done.troubles)
+    assert any("finder_rc20190612_04_18_00_ACQ-torn_NA.png is not on the page" in one for one in done.errors)
 
 
 def test_a_night_without_a_spectrum_has_a_page(settings):

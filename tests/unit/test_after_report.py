@@ -32,7 +32,7 @@ def night(tmp_path):
 
 
 def report(folder, told, classified=None, **more):
-    spectra, troubles = final_spectra(folder)
+    spectra, errors = final_spectra(folder)
     return make_report(
         told,
         spectra,
@@ -40,7 +40,7 @@ def report(folder, told, classified=None, **more):
         night_figures(folder),
         bands=BAND_NAMES,
         as_of="2019-06-12T12:00:00+00:00",
-        trouble=troubles,
+        trouble=errors,
         **more,
     )
 
@@ -118,8 +118,8 @@ def test_an_observation_without_a_spectrum_is_where_it_belongs(night):
     assert [one.product for one in made.pending] == ["later"]
     text = report_text(made)
     assert "broken 900 s, extract failed: no trace" in text
-    assert "\nwaiting for the observer\n  unclear 900 s, extract awaiting observer: two objects\n" in text
-    assert "\nin work\n  later 900 s, extract waiting: the [B] exposure\n" in text
+    assert "\nawaiting observer\n  unclear 900 s, extract awaiting observer: two objects\n" in text
+    assert "\nin progress\n  later 900 s, extract waiting: the [B] exposure\n" in text
 
 
 def test_what_the_observer_placed_waits_for_nobody(night):

@@ -105,7 +105,7 @@ def test_nothing_found_is_an_answer(stand_in, work):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("    raise ValueError('bad grid')\n", "code 1; it said: ValueError: bad grid"),
+        ("    raise ValueError('bad grid')\n", "code 1; its last output: ValueError: bad grid"),
         ("    raise SystemExit(0)\n", "code 0"),
         ("    import os\n    os.abort()\n", "code -6"),
         ("    return None, {}\n", "AttributeError"),

@@ -60,7 +60,7 @@ def test_no_output_is_no_match(tmp_path, spectrum):
 @pytest.mark.parametrize(
     ("does", "said"),
     [
-        *(("crashes", "exit code 3; it said: PGPLOT: no device"), ("dies", "signal 11")),
+        *(("crashes", "exit code 3; its last output: PGPLOT: no device"), ("dies", "signal 11")),
         *(("garbage", "no list of templates"), ("cut", "no list of templates")),
     ],
 )

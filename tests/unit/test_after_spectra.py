@@ -3,7 +3,7 @@
 import pytest
 from astropy.io import fits
 
-from sedmd.after.classify.classify import left_out
+from sedmd.after.classify.classify import why_skipped
 from sedmd.after.deliver.outgoing import why_not
 from sedmd.after.spectra import final_spectra
 
@@ -25,13 +25,13 @@ def night(tmp_path):
 def test_one_for_each_observation_by_name(night):
     spectrum(night, "b_obs1", REDUCER="sedmd")
     spectrum(night, "a", QUALITY=2, REDUCER="ann", STEP="observer")
-    found, troubles = final_spectra(night)
+    found, errors = final_spectra(night)
     assert [(one.product, one.quality, one.usable, one.by_observer) for one in found] == [
         ("a", 2, True, True),
         ("b_obs1", 0, False, False),
     ]
     assert found[0].ascii == night / "a_SEDM.txt"
-    assert troubles == []
+    assert errors == []
 
 
 def test_an_observers_spectrum_takes_the_place_of_the_pipelines(night):
@@ -56,9 +56,9 @@ def test_a_quality_that_is_none_counts_as_not_graded(night, quality):
 def test_a_damaged_file_is_told_and_costs_itself_only(night):
     spectrum(night, "a")
     (night / "sp_b.fits").write_bytes(b"no FITS")
-    found, troubles = final_spectra(night)
+    found, errors = final_spectra(night)
     assert [one.product for one in found] == ["a"]
-    assert "sp_b.fits cannot be read" in troubles[0]
+    assert "sp_b.fits cannot be read" in errors[0]
     assert final_spectra(night / "nowhere") == ([], [])
 
 
@@ -78,4 +78,4 @@ def test_every_standard_star_is_one_with_or_without_a_table(night, name, cards, 
     (only,) = final_spectra(night)[0]
     assert only.standard is standard
     assert why_not(only) == ("standard star" if standard else "")
-    assert left_out(only, ()) == ("a standard star" if standard else "")
+    assert why_skipped(only, ()) == ("a standard star" if standard else "")

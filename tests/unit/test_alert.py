@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tell_samples import state
 
-from sedmd.after.deliver.alert import RESTARTS, Alert, NotTold, amiss, send_alerts
+from sedmd.after.deliver.alert import RESTARTS, Alert, AlertFailed, find_alerts, send_alerts
 from sedmd.core.errors import ConfigError, SedmError
 from sedmd.run.states import RejectedFrame
 from unit.sending import Clock, settings
@@ -27,7 +27,7 @@ def look(tmp_path, monkeypatch):
             return state(**told)
 
         monkeypatch.setattr("sedmd.after.deliver.alert.snapshot", snapshot)
-        return {one.kind: one for one in amiss(settings(tmp_path), now=now, serving=serving, **more)}
+        return {one.kind: one for one in find_alerts(settings(tmp_path), now=now, serving=serving, **more)}
 
     return kinds
 
@@ -82,7 +82,7 @@ def test_each_is_told_once_and_again_when_it_comes_back(tmp_path):
 
 def test_what_could_not_be_told_is_told_the_next_time(tmp_path):
     given = settings(tmp_path, mail={"alert_command": ["/bin/tell"]})
-    with pytest.raises(NotTold, match="exit code 3: no line"):
+    with pytest.raises(AlertFailed, match="exit code 3: no line"):
         send_alerts(given, [ONE], clock=Clock(), run=Site(3))
     assert send_alerts(given, [ONE], clock=Clock(), run=Site()) == [ONE]
 
@@ -95,5 +95,5 @@ def test_a_free_disk_of_another_size_is_the_same_alert(tmp_path):
 
 
 def test_without_anybody_to_tell_it_says_so(tmp_path):
-    with pytest.raises(ConfigError, match="nobody is told"):
+    with pytest.raises(ConfigError, match="no alert is sent"):
         send_alerts(settings(tmp_path), [ONE], clock=Clock())

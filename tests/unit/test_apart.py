@@ -89,4 +89,4 @@ def test_a_packed_frame_that_crashes_its_decoder_is_quarantined(tmp_path, monkey
     path.write_bytes(b"x")
     row = take_in(path, settings, now=datetime(2019, 6, 12, tzinfo=UTC))
     assert row.state == "quarantined"
-    assert row.reason == f"{path.name} cannot be unpacked: the process that read it died (signal SIGSEGV). Leave it out"
+    assert row.reason == f"{path.name} cannot be unpacked: the process that read it died (signal SIGSEGV). Exclude it"

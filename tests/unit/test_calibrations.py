@@ -36,13 +36,13 @@ WHOLE = [
 ]
 
 
-def made(jobs, serves="20190612"):
-    return calibration_set("20190611", jobs, folder=FOLDER, serves=serves)
+def made(jobs, for_night="20190612"):
+    return calibration_set("20190611", jobs, folder=FOLDER, for_night=for_night)
 
 
 def test_a_whole_set_names_its_files_and_its_age():
-    found = made(WHOLE, serves="20190614")
-    assert found.told() == {"night": "20190611", "age_nights": 3}
+    found = made(WHOLE, for_night="20190614")
+    assert found.as_option() == {"night": "20190611", "age_nights": 3}
     assert found.bias["bias 0.1 MHz"].path == FOLDER / "bias0.1.fits"
     assert found.bias["bias 2.0 MHz"].checksum == "key-bias 2.0 MHz/bias"
     assert (found.traces.path, found.flat.path) == (FOLDER / "traces.fits", FOLDER / "flat.fits")
@@ -66,9 +66,9 @@ def test_parts_that_were_not_made_from_each_other_are_no_set(step):
 
 
 def test_flux_calibration():
-    assert flux_calibration("20190611", WHOLE, folder=FOLDER, serves="20190612") is None
-    found = flux_calibration("20190611", [job("fluxcal", "2 standards")], folder=FOLDER, serves="20190701")
-    assert found.told() == {"night": "20190611", "age_nights": 20}
+    assert flux_calibration("20190611", WHOLE, folder=FOLDER, for_night="20190612") is None
+    found = flux_calibration("20190611", [job("fluxcal", "2 standards")], folder=FOLDER, for_night="20190701")
+    assert found.as_option() == {"night": "20190611", "age_nights": 20}
     assert found.fluxcal.path == FOLDER / "std-correction.fits"
 
 

@@ -129,5 +129,5 @@ def test_nothing_is_read_from_what_is_no_list_of_changes(tmp_path):
         assert read_changes(tmp_path / "changes.json") == []
     assert table([]) == "no spectra"
     fresh = [Change(night="20190612", product=str(k), state="appeared") for k in range(50)]
-    assert table(fresh) == "50 appeared: there was no former version"
+    assert table(fresh) == "50 appeared: no former version"
     assert "..." in table([Change(night="20190612", product=str(k), state="vanished") for k in range(50)])

@@ -66,7 +66,7 @@ def test_one_clock_against_the_others_is_not_believed_and_named(wrong):
     found = start_of(clocks(**changes), stem)
     assert found.time == START
     (note,) = found.notes
-    assert note.startswith(wrong) and "not believed" in note and "2019-04-18 03:45:0" in note
+    assert note.startswith(wrong) and "rejected" in note and "2019-04-18 03:45:0" in note
 
 
 def test_jd_and_mjd_have_one_voice():
@@ -74,7 +74,7 @@ def test_jd_and_mjd_have_one_voice():
     wrong = clocks(START - timedelta(hours=2))
     found = start_of({"UTC": clocks()["UTC"], "JD": wrong["JD"], "MJD_OBS": wrong["MJD_OBS"]}, "frame")
     assert found.time == START
-    assert [note.split(" not")[0] for note in found.notes] == ["JD"]
+    assert [note.split(" rejected")[0] for note in found.notes] == ["JD"]
 
 
 def test_obsdate_that_repeats_utc_has_no_voice_of_its_own():
@@ -82,13 +82,13 @@ def test_obsdate_that_repeats_utc_has_no_voice_of_its_own():
     stale = clocks(START - timedelta(minutes=20))
     found = start_of(clocks(UTC=stale["UTC"], OBSTIME=stale["OBSTIME"]), STEM)
     assert found.time == START
-    assert [note.split(" not")[0] for note in found.notes if "not believed" in note] == ["UTC"]
+    assert [note.split(" rejected")[0] for note in found.notes if "rejected" in note] == ["UTC"]
 
 
 def test_mjd_that_contradicts_jd_is_a_clock_of_its_own():
     found = start_of(clocks(MJD_OBS=58000.0), STEM)
     assert found.time == START
-    assert [note.split(" not")[0] for note in found.notes] == ["MJD_OBS"]
+    assert [note.split(" rejected")[0] for note in found.notes] == ["MJD_OBS"]
 
 
 def test_a_lost_jd_takes_mjd_with_it_and_says_nothing():
@@ -99,7 +99,7 @@ def test_a_lost_jd_takes_mjd_with_it_and_says_nothing():
 def test_a_name_given_by_hand_does_not_move_the_start():
     found = start_of(clocks(), "ifu20190501_03_50_02")
     assert found.time == START
-    assert "the file name not believed" in found.notes[0]
+    assert "the file name rejected" in found.notes[0]
 
 
 @pytest.mark.parametrize(

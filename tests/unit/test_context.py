@@ -55,7 +55,7 @@ def offered(ledger, night):
     """Nights whose calibrations may serve, the night of the flux calibration, and whether the geometry is judged."""
     found = context(ledger, night)
     sets = [one.night for one in found.fallbacks]
-    return sets, found.flux_fallback and found.flux_fallback.night, bool(found.departures(*OTHER))
+    return sets, found.flux_fallback and found.flux_fallback.night, bool(found.geometry_changes(*OTHER))
 
 
 def test_last_nights_of_the_same_instrument_serve(ledger):

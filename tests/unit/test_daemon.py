@@ -94,7 +94,7 @@ def test_watcher_is_mended_when_an_emitter_dies(tmp_path):
             emitter.stop()
             emitter.join(5)
         assert not watcher.healthy
-        assert "had died" in watcher.watch([tmp_path])
+        assert "died; restarted" in watcher.watch([tmp_path])
         assert watcher.healthy
         (tmp_path / "ifu2.fits").write_text("x")
         assert hints.get(timeout=5) == tmp_path / "ifu2.fits"

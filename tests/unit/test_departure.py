@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from sedmd.plan.geometry_change import TRACES_FIGURES, WAVELENGTH_FIGURES, NightGeometry, departures
+from sedmd.plan.geometry_change import TRACES_FIGURES, WAVELENGTH_FIGURES, NightGeometry, geometry_changes
 
 NAMES = [field.name for field in fields(NightGeometry)]
 #: As measured on simulated mini nights: profile and seed -> the fields of `NightGeometry` in their order.
@@ -22,12 +22,12 @@ PAIRS = list(permutations(NIGHTS, 2))
 
 @pytest.mark.parametrize(("tonight", "before"), [p for p in PAIRS if p[0][0] == p[1][0]], ids=str)
 def test_two_nights_of_one_instrument_do_not_depart(tonight, before):
-    assert departures(NIGHTS[tonight], NIGHTS[before]) == ()
+    assert geometry_changes(NIGHTS[tonight], NIGHTS[before]) == ()
 
 
 @pytest.mark.parametrize(("tonight", "before"), [p for p in PAIRS if p[0][0] != p[1][0]], ids=str)
 def test_another_instrument_departs_in_what_is_its_own(tonight, before):
-    found = departures(NIGHTS[tonight], NIGHTS[before])
+    found = geometry_changes(NIGHTS[tonight], NIGHTS[before])
     assert len(found) >= 3
     assert any("lens array was turned" in text for text in found)
     assert any("dispersion" in text for text in found)
@@ -45,7 +45,7 @@ def test_another_instrument_departs_in_what_is_its_own(tonight, before):
     ids=["remounted", "rim", "focus", "temperature", "faint lamp"],
 )
 def test_what_a_routine_night_does_is_no_departure(change):
-    assert departures(replace(KPY, **change), KPY) == ()
+    assert geometry_changes(replace(KPY, **change), KPY) == ()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_a_routine_night_does_is_no_departure(change):
 def test_each_departure_is_told_in_one_sentence(change, text):
     import re
 
-    (found,) = departures(replace(KPY, **change), KPY)
+    (found,) = geometry_changes(replace(KPY, **change), KPY)
     assert re.search(text, found)
 
 
@@ -75,20 +75,20 @@ def test_one_line_taken_for_its_neighbour_departs(mistaken, baseline):
     # the line lies where it lies, but is said to be `mistaken` Angstrom redder: so much more wavelength on the columns
     stretch = 1 + mistaken / baseline
     wrong = {name: getattr(KPY, name) * stretch for name in ("dispersion_4500", "dispersion_6500", "dispersion_8500")}
-    found = departures(replace(KPY, **wrong), KPY)
-    assert len(found) == 3 and all("wrongly identified" in text for text in found)
+    found = geometry_changes(replace(KPY, **wrong), KPY)
+    assert len(found) == 3 and all("misidentified" in text for text in found)
 
 
 def test_turn_by_a_sixth_is_the_same_lattice():
-    assert departures(replace(KPY, lattice_angle_deg=29.9), replace(KPY, lattice_angle_deg=-29.9)) == ()
-    assert departures(replace(KPY, lattice_angle_deg=29.9), replace(KPY, lattice_angle_deg=-29.0)) != ()
+    assert geometry_changes(replace(KPY, lattice_angle_deg=29.9), replace(KPY, lattice_angle_deg=-29.9)) == ()
+    assert geometry_changes(replace(KPY, lattice_angle_deg=29.9), replace(KPY, lattice_angle_deg=-29.0)) != ()
 
 
 def test_unknown_figures_are_not_compared():
     assert (
-        departures(NightGeometry(), KPY)
-        == departures(KPY, NightGeometry())
-        == departures(NightGeometry(), NightGeometry())
+        geometry_changes(NightGeometry(), KPY)
+        == geometry_changes(KPY, NightGeometry())
+        == geometry_changes(NightGeometry(), NightGeometry())
         == ()
     )
 

@@ -102,7 +102,7 @@ def test_looking_changes_nothing(settings, machine, tmp_path):
 def test_this_very_machine_can_be_examined(settings):
     findings = examine(settings)
     assert {finding.subject for finding in findings} >= {"raw root", "ledger", "clock", "inotify", "memory"}
-    assert not any("cannot be looked at" in finding.found for finding in findings)
+    assert not any("cannot be checked" in finding.found for finding in findings)
 
 
 def test_a_check_that_fails_is_a_finding(settings, machine):
@@ -219,7 +219,7 @@ def test_raw_data_that_cannot_be_read(settings, machine):
 def test_little_room(settings, machine):
     finding = only(data.redux_root(settings, replace(machine, free_bytes=lambda path: 4 * 10**9)))
     assert finding.level == "error"
-    assert "4.0 GB free; below 5.0 GB no job is begun" in finding.found
+    assert "4.0 GB free; below 5.0 GB no job starts" in finding.found
 
 
 def test_redux_root_that_cannot_be_written(settings, machine):
@@ -256,7 +256,7 @@ def test_lock_names_its_holder(settings, machine):
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
         # who wrote what is in the file does not count: the kernel knows who holds the lock
-        assert only(data.lock(settings, machine)).found == f"process {os.getpid()} works on this redux root"
+        assert only(data.lock(settings, machine)).found == f"process {os.getpid()} runs on this redux root"
 
 
 # ledger
@@ -509,9 +509,9 @@ def test_the_shipped_permissions_of_a_lock_do_not_matter(settings, machine):
 @pytest.mark.parametrize(
     ("told", "level", "said"),
     [
-        (Loops(folders=(Path("/c"), Path("/c"))), "ok", "2, compiled before; for this user kept in /c"),
-        (Loops(folders=(Path("/c"),) * 9, anew=4, seconds=31.4), "ok", "9, 4 compiled just now in 31 s"),
-        (Loops(folders=(Path("/c"), None)), "warning", "cannot be kept"),
+        (Loops(folders=(Path("/c"), Path("/c"))), "ok", "2, compiled before; for this user cached in /c"),
+        (Loops(folders=(Path("/c"),) * 9, compiled_now=4, seconds=31.4), "ok", "9, 4 compiled just now in 31 s"),
+        (Loops(folders=(Path("/c"), None)), "warning", "cannot be cached"),
         (Loops(fault="ImportError: no llvmlite (exit status 1)"), "error", "no llvmlite"),
     ],
 )
@@ -542,4 +542,4 @@ def test_where_the_service_keeps_compiled_loops(lines, place, writable):
     assert bool(kept and may_write(found, kept)) == writable
     everywhere = dict.fromkeys(("raw", "redux", "state"), PurePosixPath("/data"))
     said = [one.found for one in compare(found, **everywhere, drain_timeout_s=0.0)]
-    assert any("keep compiled loops" in text for text in said) != writable
+    assert any("cache compiled loops" in text for text in said) != writable

@@ -118,10 +118,10 @@ def test_each_reads_on_after_whatever_one_file_does(night):
             raise MemoryError
         return path.name
 
-    found, troubles = each(paths, reader)
+    found, errors = each(paths, reader)
     assert list(found.values()) == ["a", "d"]
-    assert [trouble.split()[0] for trouble in troubles] == ["b", "c"]
-    assert all("\n" not in trouble for trouble in troubles)
+    assert [trouble.split()[0] for trouble in errors] == ["b", "c"]
+    assert all("\n" not in trouble for trouble in errors)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_each_reads_on_after_whatever_one_file_does(night):
     [
         ("[]", "expected a table"),
         ('{"a": ' + "9" * 5000 + "}", "a number of 5000 digits"),
-        ('{"a": "\\ud800"}', "no Unicode"),
-        ('{"\\udc80": 1}', "no Unicode"),
-        ('{"a": NaN}', "no number"),
-        ('{"a": -Infinity}', "no number"),
+        ('{"a": "\\ud800"}', "not Unicode"),
+        ('{"\\udc80": 1}', "not Unicode"),
+        ('{"a": NaN}', "not a valid number"),
+        ('{"a": -Infinity}', "not a valid number"),
         ("[" * 100_000, "nested too deep"),
         ('{"a": ' * 100_000, "nested too deep"),
         ("", "Expecting value"),
@@ -179,8 +179,8 @@ def test_a_decision_of_strange_content_is_told_once(ledger, night, content):
     assert [one.split(":")[0] for one in told] == ["x", "y"]
     assert all(len(one) < 600 and one.isprintable() for one in told)
     assert take_decisions(ledger, night) == []
-    saved, troubles = saved_files(night)
-    assert saved == {} and len(troubles) == 1
+    saved, errors = saved_files(night)
+    assert saved == {} and len(errors) == 1
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\udcffb", "\u202eabc", "x" * 240])
@@ -250,11 +250,11 @@ def test_a_stray_spectrum_with_a_card_that_is_none_costs_itself_only(night, card
     bad_card(night, "b", card)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, troubles = final_spectra(night)
+        found, errors = final_spectra(night)
         night_figures(night)
         step_of(night / "sp_b.fits")
     assert "a" in [one.product for one in found]
-    assert len(found) + len(troubles) == 2
+    assert len(found) + len(errors) == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -264,9 +264,9 @@ def test_a_stray_spectrum_with_a_card_that_is_none_costs_itself_only(night, card
 def test_a_product_that_is_no_file_costs_itself_only(night, kind, name):
     spectrum(night, "a")
     lay(night, name, kind)
-    found, troubles = final_spectra(night)
+    found, errors = final_spectra(night)
     assert [one.product for one in found] == ["a"]
-    assert len(troubles) == (name == "sp_b.fits")
+    assert len(errors) == (name == "sp_b.fits")
     night_figures(night)
     step_of(night / name)
 
@@ -287,12 +287,12 @@ def test_a_spectrum_with_bytes_of_chance_is_read_or_told(seed, hits, tmp_path):
     path.write_bytes(content[: chance.choice([len(content), chance.randrange(len(content))])])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, troubles = final_spectra(folder)
+        found, errors = final_spectra(folder)
         night_figures(folder)
         with contextlib.suppress(ProductFault):
             read_checked(path)
-    assert len(found) + len(troubles) == 1
-    assert all(trouble.startswith("sp_b.fits") for trouble in troubles)
+    assert len(found) + len(errors) == 1
+    assert all(trouble.startswith("sp_b.fits") for trouble in errors)
 
 
 # pictures
@@ -423,10 +423,10 @@ def test_only_what_ledger_or_decision_knows_counts(night, ledger):
     known = {f"sp_{name}.fits": sha for name, sha in booked.items()}
     spectrum(night, "b2")
     (night / "sp_b2.fits").replace(night / "sp_b.fits")
-    found, troubles = final_spectra(night, known)
+    found, errors = final_spectra(night, known)
     assert [one.product for one in found] == ["a"]
-    assert [one.split(" ", 2)[:2] for one in troubles] == [["sp_b.fits", "was"], ["sp_c.fits", "is"]]
-    assert "changed by another program" in troubles[0] and "neither ledger nor decision knows it" in troubles[1]
+    assert [one.split(" ", 2)[:2] for one in errors] == [["sp_b.fits", "was"], ["sp_c.fits", "is"]]
+    assert "changed by another program" in errors[0] and "neither ledger nor decision knows it" in errors[1]
     assert why_foreign(night / "sp_none.fits", known) == ""
     assert known_files(night, ledger) == ({}, []), "a ledger that knows nothing of a night vouches for nothing"
     assert known_files(night, None) == (None, [])

@@ -108,7 +108,7 @@ def test_ignored_with_its_reason(label, changes, reason):
         ({"OBJECT": 12}, "OBJECT is 12, which is not text"),
         ({"EXPTIME": None}, "EXPTIME is missing"),
         ({"EXPTIME": "900 s"}, "EXPTIME is '900 s', which is not a number"),
-        ({"EXPTIME": -999.0}, "EXPTIME is -999.0, which says that it is not known"),
+        ({"EXPTIME": -999.0}, "EXPTIME is -999.0, which means unknown"),
         ({"EXPTIME": True}, "not a number"),
         ({"EXPTIME": float("nan")}, "EXPTIME is nan"),
         ({"EXPTIME": float("inf")}, "EXPTIME is inf"),
@@ -175,7 +175,7 @@ def test_no_time_anywhere_is_a_fault():
 def test_a_name_that_contradicts_the_clock_is_noted():
     got = frame_from_header(cards(START, "x"), Path("ifu20190614_04_28_02.fits"))
     assert got.start == START
-    assert any("the file name not believed" in note for note in got.notes)
+    assert any("the file name rejected" in note for note in got.notes)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_dome_that_closed_during_the_exposure_is_noted():
 def test_object_lost_alone_is_replaced_by_name():
     got = frame(OBJECT="NA", NAME="ZTF19abc")
     assert (got.kind, got.object, got.name) == (Kind.SCIENCE, "ZTF19abc", "ZTF19abc")
-    assert got.notes == ("OBJECT is missing: NAME taken for it",)
+    assert got.notes == ("OBJECT is missing: NAME is used",)
     assert frame(OBJECT=None, NAME="Calib: Hg 1 of 5", EXPTIME=30.0).kind is Kind.HG
 
 

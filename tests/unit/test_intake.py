@@ -225,7 +225,7 @@ def test_whatever_a_file_does_to_its_reader_costs_that_file_only(intake, watch, 
         "ifu20190612_04_00_00.fits": "quarantined",
         "ifu20190612_05_00_00.fits": "good",
     }
-    assert "a fault of the program, report it" in told.getvalue()
+    assert "an internal error, please report it" in told.getvalue()
 
 
 def test_an_old_night_that_woke_is_awake_after_a_restart_too(intake, watch, told, tmp_path):
@@ -304,7 +304,7 @@ def test_a_frame_that_was_left_out_stays_out_whatever_becomes_of_it(intake, watc
     path = put(intake, "20190612/ifu20190612_04_00_00.fits", frame.content[:5000])
     for _ in range(20):
         turn(intake, watch)
-    intake.leave_out(path)
+    intake.exclude(path)
     path.write_bytes(frame.content)
     intake.again()
     for _ in range(3):
@@ -369,7 +369,7 @@ def test_a_frame_that_was_left_out_stays_out_when_it_is_gzipped(intake, watch, t
     take_all(intake, watch)
     (row,) = intake.ledger.frames.of_night("20190612")
     intake.ledger.frames.set_state(row, "forgotten", "left out by ann")
-    intake.leave_out(path)
+    intake.exclude(path)
     packed = path.with_name(path.name + ".gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
     if together:

@@ -38,5 +38,5 @@ def test_a_file_lists_nights(root, tmp_path):
 
 @pytest.mark.parametrize("word", ["20190105", "2019", "20190102..20190101", "20190230", "nights.txt", "all.."])
 def test_what_is_no_night_is_refused(root, word):
-    with pytest.raises(ConfigError, match=r"no directory|is no night"):
+    with pytest.raises(ConfigError, match=r"no directory|is not a night"):
         nights_meant([word], root)

@@ -21,10 +21,10 @@ from sedmd.observation.saved import ReplayFault, Verdict
 from sedmd.observation.seeing import star_images
 from sedmd.observation.suggestion import suggest
 from sedmd.products.cube import write_cube
-from sedmd.products.landing import place_cards
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_spectrum
+from sedmd.products.target_positions import place_cards
 from sedmd.reduce.flux.sensitivity import Sensitivity
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.psf import Psf

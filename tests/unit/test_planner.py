@@ -53,7 +53,7 @@ def carry_out(frames, *, final=True, outcomes=None, rounds=80) -> tuple[Plan, li
         node = due[0]
         name = f"{node.job.step} {node.job.label}"
         state = (outcomes or {}).get(name, "done")
-        records[node.key] = Record(state=state, reason="" if state == "done" else "as told")
+        records[node.key] = Record(state=state, reason="" if state == "done" else "as given")
         if state == "done":
             products |= {path.name: node.key for path in node.job.outputs.values()}
             done.append(name)
@@ -121,7 +121,7 @@ def test_a_page_that_fails_costs_the_page_only():
     whole, _, _ = carry_out(WHOLE)
     plan, done, products = carry_out(WHOLE, outcomes={"page x": "failed"})
     assert "calibrate x" in done and "sp_x.fits" in products and "x_SEDM.pdf" not in products
-    assert plan.fates == whole.fates
+    assert plan.outcomes == whole.outcomes
     assert {node.job.label for node in plan.nodes if node.lost} == {"x"}
 
 
@@ -267,16 +267,16 @@ def test_missing_lamp_is_named_once():
     frames = [frame for frame in WHOLE if frame.kind is not Kind.CD]
     plan, _, _ = carry_out(frames)
     assert plan.missing == ("Cd: no frames (at least 3 needed)",)
-    fates = {fate.frame.object: fate for fate in plan.fates if fate.frame.kind.on_sky}
-    assert fates["y"].outcome == "cube waiting"
-    assert "Cd: no frames" in fates["y"].why
+    outcomes = {outcome.frame.object: outcome for outcome in plan.outcomes if outcome.frame.kind.on_sky}
+    assert outcomes["y"].outcome == "cube waiting"
+    assert "Cd: no frames" in outcomes["y"].why
 
 
 def test_one_twilight_is_not_a_missing_calibration():
     plan, _, _ = carry_out([*WHOLE, *series(1, 1, kind=Kind.TWILIGHT, first=200)])
     assert plan.missing == ()
-    (fate,) = [fate for fate in plan.fates if fate.frame.kind is Kind.TWILIGHT]
-    assert (fate.outcome, fate.good) == ("not used", True)
+    (outcome,) = [outcome for outcome in plan.outcomes if outcome.frame.kind is Kind.TWILIGHT]
+    assert (outcome.outcome, outcome.good) == ("not used", True)
 
 
 def test_partial_pair_waits_while_the_night_is_open_and_goes_alone_at_its_end():
@@ -286,16 +286,16 @@ def test_partial_pair_waits_while_the_night_is_open_and_goes_alone_at_its_end():
     assert "[B] exposure of x" in next(node.reason for node in plan.nodes if node.job.step == "extract")
     plan, done, _ = carry_out(frames, final=True)
     assert "calibrate x_obs1" in done
-    assert "only the [A] exposure" in next(fate.why for fate in plan.fates if fate.frame.kind.on_sky)
+    assert "only the [A] exposure" in next(outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky)
 
 
 def test_pair_with_a_lost_exposure_gives_its_partner_alone():
     plan, done, products = carry_out(WHOLE, outcomes={"cube ifu20190612_04_40_00 x": "quarantined"})
     assert "calibrate x_obs1" in done
     assert "sp_x.fits" not in products
-    fates = {fate.frame.object: fate for fate in plan.fates}
-    assert fates["x [A]"].outcome == "x_obs1_SEDM.txt"
-    assert (fates["x [B]"].outcome, fates["x [B]"].good) == ("cube quarantined", False)
+    outcomes = {outcome.frame.object: outcome for outcome in plan.outcomes}
+    assert outcomes["x [A]"].outcome == "x_obs1_SEDM.txt"
+    assert (outcomes["x [B]"].outcome, outcomes["x [B]"].good) == ("cube quarantined", False)
 
 
 # flux calibration
@@ -309,8 +309,8 @@ def test_without_a_standard_spectra_are_made_uncalibrated():
 
 
 def test_what_may_be_no_star_does_not_tell_the_seeing():
-    doubted = make(10, "STD-HZ44", kind=Kind.STANDARD, contradiction="elsewhere")
-    plan, _, _ = carry_out([*WHOLE, doubted])
+    concern_text = make(10, "STD-HZ44", kind=Kind.STANDARD, contradiction="elsewhere")
+    plan, _, _ = carry_out([*WHOLE, concern_text])
     assert star_of(plan, "x") == ["ext_STD-Feige34_obs1.fits"]  # though the other is nearer in time
 
 
@@ -397,13 +397,13 @@ def test_a_lost_block_of_cards_is_the_reason_of_what_follows_from_it(state):
     frames = [*calibration_frames(), replace(x, lost=LOST), y]
     plan, _, _ = carry_out(frames, outcomes={"extract x_obs1": state, "extract y_obs1": state})
     reasons = {node.job.label: node.reason for node in plan.nodes if node.job.step == "extract"}
-    assert reasons == {"x_obs1": f"{LOST}; as told", "y_obs1": "as told"}
-    fates = {fate.frame.name: fate.why for fate in plan.fates if fate.frame.kind is Kind.SCIENCE}
-    assert fates == {"x": f"{LOST}; as told", "y": "as told"}
-    nameless = replace(x, lost=LOST, unfinished=True, contradiction=f"{LOST}: neither target nor place is known")
+    assert reasons == {"x_obs1": f"{LOST}; as given", "y_obs1": "as given"}
+    outcomes = {outcome.frame.name: outcome.why for outcome in plan.outcomes if outcome.frame.kind is Kind.SCIENCE}
+    assert outcomes == {"x": f"{LOST}; as given", "y": "as given"}
+    nameless = replace(x, lost=LOST, unfinished=True, contradiction=f"{LOST}: neither target nor position is known")
     plan, _, _ = carry_out([*calibration_frames(), nameless], outcomes={"extract x_obs1": state})
-    (why,) = [fate.why for fate in plan.fates if fate.frame.kind is Kind.SCIENCE]
-    assert why == f"{LOST}: neither target nor place is known. Name it: sedmd mend {x.stem} OBJECT=NAME"
+    (why,) = [outcome.why for outcome in plan.outcomes if outcome.frame.kind is Kind.SCIENCE]
+    assert why == f"{LOST}: neither target nor position is known. Name it: sedmd mend {x.stem} OBJECT=NAME"
 
 
 def test_ignored_and_late_frames_have_a_fate():
@@ -411,11 +411,11 @@ def test_ignored_and_late_frames_have_a_fate():
     neon = make(0, "Ne", kind=Kind.NE, base=AFTERNOON + timedelta(hours=3))
     copy = make(300, "y", data_checksum=make(60, "y").data_checksum)
     plan, _, _ = carry_out([*WHOLE, focus, neon, copy])
-    fates = {fate.frame.stem: (fate.outcome, fate.good) for fate in plan.fates}
-    assert len(plan.fates) == len(WHOLE) + 3
-    assert fates[focus.stem] == ("ignored", True)
-    assert fates[neon.stem] == ("not used", True)
-    assert fates[copy.stem] == ("quarantined", False)
+    outcomes = {outcome.frame.stem: (outcome.outcome, outcome.good) for outcome in plan.outcomes}
+    assert len(plan.outcomes) == len(WHOLE) + 3
+    assert outcomes[focus.stem] == ("ignored", True)
+    assert outcomes[neon.stem] == ("not used", True)
+    assert outcomes[copy.stem] == ("quarantined", False)
 
 
 def test_calibrations_alone_are_not_a_fault():
@@ -429,4 +429,4 @@ def test_calibrations_alone_are_not_a_fault():
 
 def test_nothing_gives_nothing():
     plan = plan_night([], context())
-    assert (plan.nodes, plan.fates, plan.missing, plan.active) == ((), (), (), False)
+    assert (plan.nodes, plan.outcomes, plan.missing, plan.active) == ((), (), (), False)

@@ -60,8 +60,8 @@ def target(base, minute, label, *, pair, speed=0.1):
     return make(minute, label, base=base, pair=pair, adc_speed_mhz=speed)
 
 
-def fates_of(plan):
-    return {fate.frame.stem: fate for fate in plan.fates}
+def outcomes_of(plan):
+    return {outcome.frame.stem: outcome for outcome in plan.outcomes}
 
 
 @pytest.mark.parametrize("epoch", EPOCHS)
@@ -77,7 +77,7 @@ def test_a_night_of_each_epoch_is_reduced_to_its_end(epoch):
     assert all(node.state is State.DONE for node in plan.nodes)
     assert [name for name in done if name.startswith("bias")] == [f"bias bias {one:.1f} MHz" for one in sorted(biases)]
     assert {"sp_ZTF1.fits"} <= set(products) if pairs else {"sp_ZTF1_obs1.fits", "sp_ZTF2_obs1.fits"} <= set(products)
-    assert not any(fate.why for fate in plan.fates)
+    assert not any(outcome.why for outcome in plan.outcomes)
     cube = next(node.job for node in plan.nodes if node.job.step == "cube")
     assert [path.name for path in cube.inputs["bias"]] == [f"bias{science:.1f}.fits"]
 
@@ -90,7 +90,7 @@ def test_a_single_is_extracted_at_once_while_the_night_is_open(epoch):
     assert "calibrate x_obs1" in done and plan.wake is None
     (extract,) = [node for node in plan.nodes if node.job.step == "extract"]
     assert extract.job.options["half_of_pair"] == ""
-    assert [fate.why for fate in plan.fates if fate.frame.kind.on_sky] == [""]
+    assert [outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky] == [""]
 
 
 def test_without_the_card_an_a_of_the_years_of_pairs_waits_and_is_a_single_where_no_b_ever_came():
@@ -99,10 +99,10 @@ def test_without_the_card_an_a_of_the_years_of_pairs_waits_and_is_a_single_where
     plan, _, _ = carry_out(frames, final=False)
     assert states(plan, "extract") == {"x_obs1": State.WAITING, "y_obs1": State.WAITING}
     plan, _, _ = carry_out(frames)
-    assert [fate.why for fate in plan.fates if fate.frame.kind.on_sky] == ["", ""]
+    assert [outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky] == ["", ""]
     frames.append(target(base, 260, "y [B]", pair=card))
     plan, _, _ = carry_out(frames)
-    whys = [fate.why for fate in plan.fates if fate.frame.kind.on_sky]
+    whys = [outcome.why for outcome in plan.outcomes if outcome.frame.kind.on_sky]
     assert whys == ["only the [A] exposure of a pair: sky subtraction is inferior", "", ""]
 
 
@@ -113,7 +113,7 @@ def test_half_of_a_pair_whose_other_failed_is_told_by_its_letter(lost):
     bad, left = (a, b) if lost == "A" else (b, a)
     plan, done, _ = carry_out([*calibrations(base), a, b], outcomes={f"cube {bad.stem} x": "quarantined"})
     assert "calibrate x_obs1" in done
-    assert f"only the [{left.nod}] exposure" in fates_of(plan)[left.stem].why
+    assert f"only the [{left.nod}] exposure" in outcomes_of(plan)[left.stem].why
     extract = next(node for node in plan.nodes if node.job.step == "extract" and node.job.label == "x_obs1")
     assert extract.job.options["half_of_pair"] == left.nod
 
@@ -176,11 +176,11 @@ def test_of_two_sets_the_newer_serves_and_the_frames_of_the_older_say_so():
     plan, done, _ = carry_out([*older, *newer, target(MIDNIGHT, 200, "x [A]", pair=False)])
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in newer if frame.kind is kind}
-    fates = fates_of(plan)
+    outcomes = outcomes_of(plan)
     for frame in older:
         if frame.kind is not Kind.BIAS:
-            assert fates[frame.stem].outcome == "not used" and fates[frame.stem].good
-            assert fates[frame.stem].why == (
+            assert outcomes[frame.stem].outcome == "not used" and outcomes[frame.stem].good
+            assert outcomes[frame.stem].why == (
                 "of another set of calibrations (00:30 to 01:04 UT); that of 01:50 to 02:24 UT is used"
             )
     assert "calibrate x_obs1" in done
@@ -215,9 +215,11 @@ def test_a_newer_set_that_cannot_be_used_gives_way_to_the_older():
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
     assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == ()
-    fates = fates_of(plan)
-    assert {(fates[one.stem].outcome, fates[one.stem].why) for one in dark} == {("quarantined", "was the lamp on?")}
-    others = {(fates[frame.stem].outcome, fates[frame.stem].why) for frame in newer if frame not in dark}
+    outcomes = outcomes_of(plan)
+    assert {(outcomes[one.stem].outcome, outcomes[one.stem].why) for one in dark} == {
+        ("quarantined", "was the lamp on?")
+    }
+    others = {(outcomes[frame.stem].outcome, outcomes[frame.stem].why) for frame in newer if frame not in dark}
     assert others == {("not used", "of a set of calibrations that cannot be used: Hg: was the lamp on?")}
 
 
@@ -229,15 +231,15 @@ def test_a_newer_set_of_which_no_geometry_can_be_made_gives_way_to_the_older(ste
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
     assert states(plan, "flat") == {"flat": State.DONE} and plan.lacking == () and not plan.active
-    whys = {fates_of(plan)[frame.stem].why for frame in newer}
+    whys = {outcomes_of(plan)[frame.stem].why for frame in newer}
     assert whys == {f"of a set of calibrations that cannot be used: {step}: was the lamp on?"}
 
 
-def carry_out_with(frames, figures, departures=lambda traces, wavelength: ()):
+def carry_out_with(frames, figures, geometry_changes=lambda traces, wavelength: ()):
     """The plan at the end of the night; `figures` of traces by the stem of the set's first dome frame."""
     records, products, lamps = {}, {}, {}
     for _ in range(200):
-        told = {"records": records, "products": products, "departures": departures}
+        told = {"records": records, "products": products, "geometry_changes": geometry_changes}
         plan = plan_night(frames, context(final=True, **told))
         if not (due := plan.due()):
             return plan
@@ -262,16 +264,16 @@ def test_a_newer_set_that_is_mixed_or_departs_does_not_retire_the_good_one(bad):
     older, newer, _, dome = two_sets()
     figures = {dome: {"off the dome": "Xe 6.1 px"} if bad == "mixed" else {"pitch": 47.0}}
 
-    def departures(traces, wavelength):
+    def geometry_changes(traces, wavelength):
         return ["pitch of the spaxels 47 px, before 49 px"] if traces.get("pitch") else []
 
-    plan = carry_out_with([*older, *newer], figures, departures)
+    plan = carry_out_with([*older, *newer], figures, geometry_changes)
     for kind in LAMPS:
         assert raw_of(plan, str(kind)) == {frame.stem for frame in older if frame.kind is kind}
-    assert states(plan, "flat") == {"flat": State.DONE} and (plan.lacking, plan.departed) == ((), "")
-    (why,) = {fates_of(plan)[frame.stem].why for frame in newer}
+    assert states(plan, "flat") == {"flat": State.DONE} and (plan.lacking, plan.geometry_change) == ((), "")
+    (why,) = {outcomes_of(plan)[frame.stem].why for frame in newer}
     assert ("Xe 6.1 px" if bad == "mixed" else "before 49 px; if the instrument was changed: sedmd accept 2019") in why
-    assert [one.doubtful for one in plan.sets] == [True, False]
+    assert [one.has_concern for one in plan.sets] == [True, False]
     accepted = carry_out_with([*older, *newer], figures)
     serving = older if bad == "mixed" else newer
     assert raw_of(accepted, "Hg") == {frame.stem for frame in serving if frame.kind is Kind.HG}
@@ -280,13 +282,13 @@ def test_a_newer_set_that_is_mixed_or_departs_does_not_retire_the_good_one(bad):
 def test_of_two_doubtful_sets_the_one_that_can_be_used_serves():
     older, newer, first, second = two_sets()
     figures = {second: {"pitch": 47.0}, first: {"off the dome": "Cd 3.0 px"}}
-    departures = lambda traces, wavelength: ["it departs"] if traces.get("pitch") else []  # noqa: E731
-    plan = carry_out_with([*older, *newer], figures, departures)
+    geometry_changes = lambda traces, wavelength: ["it departs"] if traces.get("pitch") else []  # noqa: E731
+    plan = carry_out_with([*older, *newer], figures, geometry_changes)
     assert raw_of(plan, "Hg") == {frame.stem for frame in older if frame.kind is Kind.HG}
-    assert [one.doubtful for one in plan.sets] == [True, True] and not plan.active
-    plan = carry_out_with([*older, *newer], {one: {"pitch": 47.0} for one in (first, second)}, departures)
+    assert [one.has_concern for one in plan.sets] == [True, True] and not plan.active
+    plan = carry_out_with([*older, *newer], {one: {"pitch": 47.0} for one in (first, second)}, geometry_changes)
     assert raw_of(plan, "Hg") == {frame.stem for frame in newer if frame.kind is Kind.HG}
-    assert plan.departed == "it departs"
+    assert plan.geometry_change == "it departs"
 
 
 def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():
@@ -299,8 +301,8 @@ def test_an_exposure_that_was_left_out_of_a_mean_is_not_part_of_it():
             out = {"left out": ", ".join(mercury[:2])} if node.job.label == "Hg" else {}
             records[node.key] = Record(state="done", figures=out)
             products |= {path.name: node.key for path in node.job.outputs.values()}
-    told = [(fates_of(plan)[stem].outcome, fates_of(plan)[stem].why) for stem in mercury]
-    assert told == [("not used", "rejected from Hg.fits; the log says why")] * 2 + [("part of Hg.fits", "")] * 3
+    told = [(outcomes_of(plan)[stem].outcome, outcomes_of(plan)[stem].why) for stem in mercury]
+    assert told == [("not used", "rejected from Hg.fits; see the log")] * 2 + [("part of Hg.fits", "")] * 3
 
 
 def test_where_no_set_can_be_used_the_newest_tells_why():
@@ -316,12 +318,12 @@ def test_a_lamp_that_was_dark_and_was_taken_again_serves_with_the_rest_of_its_se
     first = [frame for frame in frames if frame.kind is Kind.CD]
     plan, _, _ = carry_out([*frames, *again])
     assert raw_of(plan, "Cd") == {frame.stem for frame in first}
-    assert {fates_of(plan)[frame.stem].outcome for frame in again} == {"not used"}
+    assert {outcomes_of(plan)[frame.stem].outcome for frame in again} == {"not used"}
     plan = carry_out_without([*frames, *again], first)
     assert raw_of(plan, "Cd") == {frame.stem for frame in again}
     assert raw_of(plan, "Hg") == {frame.stem for frame in frames if frame.kind is Kind.HG}
     assert all(node.state is State.DONE for node in plan.nodes), "one job makes Cd.fits"
-    assert {fates_of(plan)[frame.stem].outcome for frame in first} == {"quarantined"}
+    assert {outcomes_of(plan)[frame.stem].outcome for frame in first} == {"quarantined"}
 
 
 def test_a_lamp_that_stays_dark_is_lacking():
@@ -338,7 +340,7 @@ def test_every_frame_has_a_fate_whatever_was_taken_twice():
     frames += [make(900 + n, "Twilight 1 [NA]", kind=Kind.TWILIGHT, base=MIDNIGHT) for n in range(3)]
     frames += [make(910 + n, "Twilight 1 [NA]", kind=Kind.TWILIGHT, base=MIDNIGHT, adc_speed_mhz=2.0) for n in range(2)]
     plan, _, _ = carry_out(frames)
-    assert len(plan.fates) == len(frames)
+    assert len(plan.outcomes) == len(frames)
     labels = [f"{node.job.step} {node.job.label}" for node in plan.nodes]
     assert len(labels) == len(set(labels)), "no two jobs write the same file"
 

@@ -88,7 +88,7 @@ def test_a_calibration_that_fails_is_replaced_by_the_earlier_set(broken):
         if node is None:
             break
         bad = f"{node.job.step} {node.job.label}" == broken
-        records[node.key] = Record(state="quarantined" if bad else "done", reason="as told")
+        records[node.key] = Record(state="quarantined" if bad else "done", reason="as given")
         if not bad:
             products |= {path.name: node.key for path in node.job.outputs.values()}
     assert {node.fallback for node in cubes(plan)} == {"20190611"}
@@ -156,17 +156,17 @@ def test_a_geometry_that_departs_is_quarantined_and_the_earlier_set_serves():
     records = {node.key: Record(state="done", figures={"pitch": 47.0}) for node in plan.nodes}
     asked = []
 
-    def departures(traces, wavelength):
+    def geometry_changes(traces, wavelength):
         asked.append((traces, wavelength))
         return ["pitch of the spaxels 47 px, before 49 px"]
 
     frames = [*calibration_frames(), *SKY]
     told = {"records": records, "products": products, "fallbacks": [earlier_set()], "fallback_due": True}
-    plan = plan_night(frames, context(departures=departures, **told))
+    plan = plan_night(frames, context(geometry_changes=geometry_changes, **told))
     (wavelength,) = [node for node in plan.nodes if node.job.step == "wavelength"]
     assert wavelength.state is State.QUARANTINED
     assert "sedmd accept 20190612" in wavelength.reason
-    assert plan.departed == "pitch of the spaxels 47 px, before 49 px"
+    assert plan.geometry_change == "pitch of the spaxels 47 px, before 49 px"
     assert {node.fallback for node in cubes(plan)} == {"20190611"}
     assert asked == [({"pitch": 47.0}, {"pitch": 47.0})]
     accepted = plan_night(frames, context(**told))

@@ -89,7 +89,7 @@ def test_a_cut_file_is_refused(tmp_path, size):
     path = tmp_path / "x.fits"
     write_fits_atomic(small_hdul(), path)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ProductFault, match="make it again"):
+    with pytest.raises(ProductFault, match="remake it"):
         hdul = read_checked(path)
         _ = hdul["NUMBERS"].data
         raise ProductFault("not noticed")

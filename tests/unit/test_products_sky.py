@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from sedmd.products.cube import write_cube
-from sedmd.products.landing import place_cards, place_told, places_for, star_landed
 from sedmd.products.sky import middle_position, offset_of, sexagesimal_text, sky_position, target_position, target_text
+from sedmd.products.target_positions import place_cards, place_in, places_for, star_position
 from sedmd.reduce.target.place import Place
 from unit.reduce_scenes import hex_spaxels, make_cube
 
@@ -78,7 +78,7 @@ def test_the_cube_carries_the_sky_where_targets_land(tmp_path):
         told, table = hdul[0].header, hdul["SPAXELS"]
         columns = [table.columns.names.index(name) + 1 for name in ("X", "Y")]
         wcs = WCS(table.header, keysel=["pixel"], colsel=columns)
-    assert place_told(told) == PLACE
+    assert place_in(told) == PLACE
     assert (told["FIELDERR"], told["PLACEERR"]) == (0.9, 0.9)
     target = target_position(REAL)
     assert separation(wcs.wcs_pix2world([[PLACE.x_arcsec, PLACE.y_arcsec]], 1)[0], target) < 0.01
@@ -97,7 +97,7 @@ def test_a_cube_of_unknown_target_has_no_coordinates(tmp_path):
     write_cube(tmp_path / "e3d.fits", cube, cards=place_cards({}, Place()))
     with fits.open(tmp_path / "e3d.fits") as hdul:
         assert "TCTYP4" not in hdul["SPAXELS"].header and "FIELDRA" not in hdul[0].header
-        assert not place_told(hdul[0].header).known
+        assert not place_in(hdul[0].header).known
 
 
 def test_half_a_pair_lies_to_one_side_and_its_sky_is_as_uncertain():
@@ -120,7 +120,7 @@ def test_the_nights_star_and_the_setting_take_part():
 
 
 def test_a_star_in_a_pair_landed_midway():
-    assert star_landed({"XPOS": 3.0, "YPOS": -1.0, "XPOSB": -3.0, "YPOSB": 7.0}) == (0.0, 3.0)
+    assert star_position({"XPOS": 3.0, "YPOS": -1.0, "XPOSB": -3.0, "YPOSB": 7.0}) == (0.0, 3.0)
 
 
 def header_of(cards):

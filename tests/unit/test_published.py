@@ -113,14 +113,14 @@ def test_a_third_column_that_is_neither_is_left_alone(tmp_path, column):
 def test_two_columns_have_no_error(tmp_path):
     found = read_published(put(tmp_path / "SN2011fe.txt", (WAVELENGTH, drawn()[0])))
     assert (found.name, found.third) == ("SN2011fe", Third.NONE)
-    assert "two columns" in found.told
+    assert "two columns" in found.how_read
 
 
 @pytest.mark.parametrize("third", list(Third))
 def test_what_was_told_counts(tmp_path, third):
     flux, error = drawn()
     found = read_published(put(tmp_path / "x.txt", (WAVELENGTH, flux, error**2), PYSEDM), third)
-    assert (found.third, found.why) == (third, "as told")
+    assert (found.third, found.why) == (third, "as given")
     wanted = {Third.VARIANCE: error, Third.ERROR: error**2, Third.NONE: np.full(214, np.nan)}[third]
     np.testing.assert_allclose(found.spectrum.error, wanted, rtol=1e-4)
 
@@ -188,7 +188,7 @@ def test_one_bad_file_costs_itself(tmp_path, config, capsys):
     bad.write_text("nothing")
     assert main(["classify", "--file", str(bad), str(good), "--third", "error", "--config", str(config)]) == 1
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("bad.txt:") and "third column taken as error: as told" in second
+    assert first.startswith("bad.txt:") and "third column taken as error: as given" in second
 
 
 @pytest.mark.parametrize(

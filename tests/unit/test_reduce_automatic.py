@@ -12,7 +12,7 @@ from sedmd.reduce.target.host import fit_host
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import PointSpectrum, Psf, Refraction, condense
 from sedmd.reduce.target.seeing import Seeing, seeing_by_star
-from sedmd.reduce.target.target import Doubt, Look
+from sedmd.reduce.target.target import Concern, Look
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
 
 WAVELENGTH = np.linspace(3900.0, 9100.0, 160)
@@ -116,13 +116,13 @@ def test_what_the_search_left_of_a_host_is_the_host(width, light, x, part):
 def test_nothing_is_extracted_from_an_empty_field():
     found = extract_target([look()])
     assert (found.point, found.confidence) == (None, 0.0)
-    assert "no object" in found.doubts[0].why
+    assert "no object" in found.checks[0].why
 
 
 def test_the_star_far_from_the_place_is_not_taken_for_the_target():
     found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))], places=[HERE])
     assert found.confidence < 0.95
-    assert "7.8 arcsec from where targets land" in found.reasons[0]
+    assert "7.8 arcsec from the expected position" in found.reasons[0]
 
 
 @pytest.mark.parametrize("place", [(0.0, 0.0), (-1.0, 3.4), (3.5, -2.5)])
@@ -133,7 +133,7 @@ def test_a_clear_star_alone_needs_no_observer_although_nobody_knows_where_target
 
 def test_where_nobody_knows_where_targets_land_that_is_said():
     found = extract_target([look((4000.0, SHAPE, star(-6.0, 5.0)))])
-    assert any("where targets land is not known yet" in doubt.why for doubt in found.doubts)
+    assert any("the expected position is not known yet" in concern.why for concern in found.checks)
 
 
 def test_two_stars_need_an_observer_until_the_place_is_known():
@@ -153,7 +153,7 @@ def test_the_faint_target_is_taken_and_not_the_bright_neighbour():
 def test_the_light_of_a_near_neighbour_is_taken_off():
     found = extract_target([look((3000.0, SHAPE, star(0.0, 0.0)), (1500.0, OTHER, star(3.0, 1.5)))])
     assert level(found, 3000.0) == pytest.approx(1, abs=0.04)
-    assert any("neighbour" in why or "host" in why for why in [doubt.why for doubt in found.doubts])
+    assert any("neighbour" in why or "host" in why for why in [concern.why for concern in found.checks])
 
 
 def test_two_objects_in_the_place_of_one_need_an_observer():
@@ -179,7 +179,7 @@ def test_a_target_cut_by_the_edge_needs_an_observer():
     x = float(SPAXELS.x_arcsec.max()) - 0.3
     found = extract_target([look((4000.0, SHAPE, star(x, 0.0)))])
     assert found.confidence < 0.9
-    assert "beside the array" in " ".join(found.reasons)
+    assert "outside the array" in " ".join(found.reasons)
 
 
 def test_an_uneven_sky_makes_no_object_and_spoils_none():
@@ -204,7 +204,7 @@ def test_a_pair_is_one_spectrum():
 
 def test_an_object_that_did_not_nod_is_no_target():
     found = extract_target(pair(moved=(1.0, 3.0)))
-    assert found.point is None and "moved" in found.doubts[0].why
+    assert found.point is None and "moved" in found.checks[0].why
 
 
 def test_a_and_b_of_different_colours_are_doubted():
@@ -226,7 +226,9 @@ def test_a_standard_is_the_brightest_star_wherever_it_lies():
 
 def test_what_the_caller_doubts_counts():
     clear = [look((4000.0, SHAPE, star(0.4, -0.7)))]
-    found = extract_target(clear, doubts=[Doubt(why="calibrations of 20190601 (11 nights old) serve", trust=0.9)])
+    found = extract_target(
+        clear, concerns=[Concern(why="calibrations of 20190601 (11 nights old) serve", confidence=0.9)]
+    )
     assert found.confidence == pytest.approx(0.9 * extract_target(clear).confidence)
     assert found.reasons == ("calibrations of 20190601 (11 nights old) serve",) and found.quality == 2
 
@@ -234,4 +236,4 @@ def test_what_the_caller_doubts_counts():
 def test_a_sky_without_lines_leaves_none_in_a_spectrum():
     flat = np.full(WAVELENGTH.size, 3.0)
     point = PointSpectrum(flux=SHAPE, error=0.01 * flat, sky=flat, residual_chi2=flat)
-    assert about_sky(WAVELENGTH, point).trust == 1.0
+    assert about_sky(WAVELENGTH, point).confidence == 1.0

@@ -23,7 +23,7 @@ def groups(off):
             lamp="Xe",
             wavelength=6500.0 - 2500 * xi,
             xi=xi,
-            doubt=0.05,
+            uncertainty=0.05,
             clean=True,
             light=1000.0,
             column=measured[:, i],

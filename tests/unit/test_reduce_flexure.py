@@ -20,7 +20,7 @@ WINDOWS = {"OI 5577": (5420.0, 5730.0), "Na D": (5760.0, 6030.0), "OI 6300": (61
 def feature(name, lines=None):
     wavelength, intensity = (np.array(a) for a in zip(*(lines or LINES[name])))
     low, high = WINDOWS[name]
-    return SkyFeature(name=name, wavelength=wavelength, intensity=intensity, low=low, high=high, doubt_px=0.02)
+    return SkyFeature(name=name, wavelength=wavelength, intensity=intensity, low=low, high=high, uncertainty_px=0.02)
 
 
 FEATURES = tuple(feature(name) for name in LINES)

@@ -242,8 +242,8 @@ def test_doubt_about_the_ratio_of_a_close_pair_is_told_and_a_single_line_has_non
     place, share = [29.5, 31.0], np.array([0.5, 0.5])
     pair = fit(*arc(place, share, 4000.0, shift=shift), place, share, free=False)
     # A factor of two between the two is a sixth of the light, a quarter of a column: the shape tells a little of it.
-    assert 0.05 < pair.doubt[0] < 0.25
-    assert fit(*arc([30.0], [1.0], 4000.0, shift=shift), [30.0], [1.0]).doubt[0] == 0.0
+    assert 0.05 < pair.uncertainty[0] < 0.25
+    assert fit(*arc([30.0], [1.0], 4000.0, shift=shift), [30.0], [1.0]).uncertainty[0] == 0.0
 
 
 def test_light_of_others_is_taken_off():

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.target.place import ANYWHERE, LEAST_SPREAD, USUAL_SPREAD, Landing, Place, learn_place, with_star
+from sedmd.reduce.target.place import ANYWHERE, LEAST_SPREAD, USUAL_SPREAD, FieldPosition, Place, learn_place, with_star
 
 
-def landings(points, first=0):
-    return [Landing(x_arcsec=x, y_arcsec=y, night=f"2021{1001 + first + n}") for n, (x, y) in enumerate(points)]
+def positions(points, first=0):
+    return [FieldPosition(x_arcsec=x, y_arcsec=y, night=f"2021{1001 + first + n}") for n, (x, y) in enumerate(points)]
 
 
 def around(x, y, count, seed, spread=0.7):
@@ -15,7 +15,7 @@ def around(x, y, count, seed, spread=0.7):
 
 
 def test_sixty_landings_in_one_spot_do_not_promise_the_next_to_a_hair():
-    assert learn_place(landings([(1.0, 2.0)] * 30)).spread_arcsec == LEAST_SPREAD
+    assert learn_place(positions([(1.0, 2.0)] * 30)).spread_arcsec == LEAST_SPREAD
 
 
 def test_without_landings_a_target_may_be_anywhere_in_the_field():
@@ -24,7 +24,7 @@ def test_without_landings_a_target_may_be_anywhere_in_the_field():
 
 
 def test_the_first_landing_tells_the_place_within_the_difference_of_two():
-    place = learn_place(landings([(-0.4, 3.5)]))
+    place = learn_place(positions([(-0.4, 3.5)]))
     assert (place.x_arcsec, place.y_arcsec) == (-0.4, 3.5)
     assert place.spread_arcsec == pytest.approx(USUAL_SPREAD * 2**0.5)
     assert place.source == "1 exposure since 20211001" and place.count == 1
@@ -32,9 +32,9 @@ def test_the_first_landing_tells_the_place_within_the_difference_of_two():
 
 def test_the_first_three_say_more_each():
     points = [(1.0, 2.0), (1.6, 1.4), (0.7, 2.3)]
-    spreads = [learn_place(landings(points[:n])).spread_arcsec for n in (1, 2, 3)]
+    spreads = [learn_place(positions(points[:n])).spread_arcsec for n in (1, 2, 3)]
     assert spreads[0] > spreads[1] > spreads[2] > 0.5
-    three = learn_place(landings(points))
+    three = learn_place(positions(points))
     assert (three.x_arcsec, three.y_arcsec) == pytest.approx((1.1, 1.9))
 
 
@@ -44,36 +44,36 @@ def test_the_spread_is_that_of_the_next_landing(scatter):
     pulls = []
     for seed in range(200):
         points = around(2.0, -1.0, 21, seed, scatter)
-        place = learn_place(landings(points[:20]))
+        place = learn_place(positions(points[:20]))
         pulls += list((points[20] - (place.x_arcsec, place.y_arcsec)) / place.spread_arcsec)
     assert np.std(pulls) == pytest.approx(1.0, abs=0.15) and abs(np.mean(pulls)) < 0.1
 
 
 def test_nothing_jumps_where_nothing_jumped():
-    forgetful = [learn_place(landings(around(1.0, 1.0, 30, seed))).count < 27 for seed in range(100)]
+    forgetful = [learn_place(positions(around(1.0, 1.0, 30, seed))).count < 27 for seed in range(100)]
     assert sum(forgetful) <= 2
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_after_a_jump_only_what_came_after_it_counts(seed):
     points = np.concatenate([around(2.2, -0.7, 25, seed), around(-1.0, 4.4, 4, seed + 50)])
-    place = learn_place(landings(points))
+    place = learn_place(positions(points))
     assert place.count == 4 and place.source.endswith("since 20211026")
     assert np.hypot(place.x_arcsec + 1.0, place.y_arcsec - 4.4) < 1.2
 
 
 def test_there_and_back_again():
     points = np.concatenate([around(0, 0, 10, 1), around(5, 0, 6, 2), around(0, 0, 5, 3)])
-    place = learn_place(landings(points))
+    place = learn_place(positions(points))
     assert place.count == 5 and abs(place.x_arcsec) < 0.8
 
 
 @pytest.mark.parametrize("at", [0, 7, 13, 14])
 def test_a_stray_is_no_jump_and_moves_nothing(at):
     points = around(1.0, 3.0, 15, 4)
-    clean = learn_place(landings(np.delete(points, at, axis=0)))
+    clean = learn_place(positions(np.delete(points, at, axis=0)))
     points[at] = (-9.0, -6.0)
-    place = learn_place(landings(points))
+    place = learn_place(positions(points))
     assert place.count >= 13
     assert place.x_arcsec == pytest.approx(clean.x_arcsec, abs=0.1)
     assert place.spread_arcsec < 1.4 * clean.spread_arcsec
@@ -81,28 +81,28 @@ def test_a_stray_is_no_jump_and_moves_nothing(at):
 
 def test_two_strays_in_a_row_that_disagree_are_no_jump():
     points = np.concatenate([around(1.0, 3.0, 12, 5), [(9.0, -6.0), (-8.0, -5.0)]])
-    assert learn_place(landings(points)).count == 12
+    assert learn_place(positions(points)).count == 12
 
 
 def test_two_that_disagree_say_nothing():
-    assert not learn_place(landings([(-8.0, 6.0), (7.0, -5.0)])).known
+    assert not learn_place(positions([(-8.0, 6.0), (7.0, -5.0)])).known
 
 
 def test_a_place_is_its_text_and_back():
-    place = learn_place(landings(around(-1.0, 4.4, 12, 6)))
+    place = learn_place(positions(around(-1.0, 4.4, 12, 6)))
     again = Place.of(str(place))
     assert (again.source, again.count) == ("12 exposures since 20211001", 12)
     assert again.x_arcsec == pytest.approx(place.x_arcsec, abs=0.051)
     assert str(again) == str(place)
     assert Place.of(str(Place())) == Place() and str(Place()) == "+0.0 +0.0 +-4.0, not known"
-    with pytest.raises(ValueError, match="is no place in the field"):
+    with pytest.raises(ValueError, match="is not a position in the field"):
         Place.of("somewhere")
 
 
 def test_a_place_in_words():
     place = Place(x_arcsec=-1.0, y_arcsec=4.4, spread_arcsec=0.9, source="12 exposures since 20211001")
-    assert place.told() == "targets land at (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
-    assert "not known" in Place().told()
+    assert place.describe() == "expected target position (-1.0, +4.4) arcsec, within 0.9 (12 exposures since 20211001)"
+    assert "not known" in Place().describe()
 
 
 LEARNED = Place(x_arcsec=1.0, y_arcsec=3.0, spread_arcsec=0.9, source="9 exposures since 20211002")

@@ -33,7 +33,7 @@ def test_off_is_well(tmp_path, machine):
 
 def test_a_receiver_that_can_be_used(tmp_path, machine):
     finding = only(sending.upload(portal(tmp_path), machine))
-    assert (finding.level, finding.found) == ("ok", "skyportal https://fritz.science, nothing waits")
+    assert (finding.level, finding.found) == ("ok", "skyportal https://fritz.science, nothing is waiting")
     assert not (tmp_path / "redux").exists(), "looking changes nothing"
 
 
@@ -47,7 +47,7 @@ def test_a_token_that_others_read(tmp_path, machine):
 def test_what_waits_is_told(tmp_path, machine):
     given = portal(tmp_path)
     with Deliveries.open(given.paths.state, clock=Clock()) as queue:
-        queue.put("skyportal https://fritz.science", NIGHT, "a", "0", QUEUED, told="queued")
+        queue.put("skyportal https://fritz.science", NIGHT, "a", "0", QUEUED, text="queued")
     finding = only(sending.upload(given, machine))
     assert finding.level == "warning" and f"1 spectra of {NIGHT}" in finding.found
 

@@ -153,7 +153,7 @@ def test_encrypted_and_authenticated(tmp_path, box, certificate, security):
     with serving(box, certificate, security) as port:
         given = configured(tmp_path, port, security=security, ca=certificate)
         outcome = send_final_report(given, NIGHT, clock=Clock())
-    assert outcome.told.startswith("sent to team@example.org, pi@example.org") and outcome.refused == ()
+    assert outcome.text.startswith("sent to team@example.org, pi@example.org") and outcome.refused == ()
     assert box.authenticated == [True]
     assert box.mails[0].rcpt_tos == ["team@example.org", "pi@example.org"]
     (mail,) = box.letters()
@@ -175,15 +175,15 @@ def test_once_and_anew_on_purpose(tmp_path, box, certificate):
     with serving(box, certificate, "starttls") as port:
         given = configured(tmp_path, port, ca=certificate)
         send_final_report(given, NIGHT, clock=clock)
-        told = send_final_report(given, NIGHT, clock=clock).told
-        assert told.startswith("was sent 2019-06-13 14:00 UT") and "something else" not in told
+        told = send_final_report(given, NIGHT, clock=clock).text
+        assert told.startswith("was sent 2019-06-13 14:00 UT") and "content has changed" not in told
         (folder / "report.txt").write_text("more\n")
-        assert "says something else by now" in send_final_report(given, NIGHT, clock=clock).told
+        assert "content has changed since" in send_final_report(given, NIGHT, clock=clock).text
         assert len(box.mails) == 1
         clock.now += timedelta(hours=1)
         send_final_report(given, NIGHT, clock=clock, again=True)
         send_final_report(given, NIGHT, clock=clock, again=True)
-        assert "something else" not in send_final_report(given, NIGHT, clock=clock).told
+        assert "content has changed" not in send_final_report(given, NIGHT, clock=clock).text
     numbers = [mail["Message-ID"] for mail in box.letters()]
     assert len(set(numbers)) == 3
 
@@ -195,9 +195,9 @@ def test_cut_off_before_the_answer_it_is_sent_again_under_its_number(tmp_path, b
         given = configured(tmp_path, port, ca=certificate)
         content = digest(letter(given, NIGHT, now=clock()))
         with Deliveries.open(given.paths.state, clock=clock) as queue:  # as a killed run leaves it
-            queue.put("mail", NIGHT, PRODUCT, content, SENDING, told="is sent")
+            queue.put("mail", NIGHT, PRODUCT, content, SENDING, text="is sent")
         outcome = send_final_report(given, NIGHT, clock=clock)
-    assert content[:24] in outcome.told and content[:24] in box.letters()[0]["Message-ID"]
+    assert content[:24] in outcome.text and content[:24] in box.letters()[0]["Message-ID"]
 
 
 def test_plots_up_to_the_limit_the_good_ones_first(tmp_path):
@@ -207,7 +207,7 @@ def test_plots_up_to_the_limit_the_good_ones_first(tmp_path):
         book(folder, name)
     written = letter(configured(tmp_path, 25, max_attachment_mb=1.2), NIGHT, now=Clock()())
     assert [path.name for path in written.attachments] == ["ZTF19a_SEDM.pdf", "ZTF19b_SEDM.pdf"]
-    assert written.left_out == ("star_SEDM.pdf",)
+    assert written.too_large == ("star_SEDM.pdf",)
     assert "Not attached, because they are too large: star_SEDM.pdf" in written.text
     assert letter(configured(tmp_path, 25, max_attachment_mb=0), NIGHT, now=Clock()()).attachments == ()
 
@@ -219,7 +219,7 @@ def test_the_size_on_the_wire_stays_below_the_limit(tmp_path, box, certificate):
         book(folder, name)
     with serving(box, certificate, "starttls") as port:
         given = configured(tmp_path, port, ca=certificate, max_attachment_mb=0.8)
-        assert "2 plots, 1 too large" in send_final_report(given, NIGHT, clock=Clock()).told
+        assert "2 plots, 1 too large" in send_final_report(given, NIGHT, clock=Clock()).text
     assert 0.6e6 < len(box.mails[0].content) < 0.8e6
 
 
@@ -270,15 +270,15 @@ def test_some_recipients_are_refused(tmp_path, box, certificate, capsys):
     with serving(box, certificate, "starttls") as port:
         outcome = send_final_report(configured(tmp_path, port, ca=certificate), NIGHT, clock=Clock())
     assert outcome.refused == ("pi@example.org: 550 no such user",)
-    assert outcome.told.startswith("sent to team@example.org, <sedmd.")
+    assert outcome.text.startswith("sent to team@example.org, <sedmd.")
     assert len(box.mails) == 1
 
 
 @pytest.mark.parametrize(
     "answers, error, told",
     [
-        ({"refuse": "550 no such user"}, MailRefused, "takes it for nobody: .*550 no such user"),
-        ({"refuse": "450 try again"}, MailAway, "takes it for nobody now"),
+        ({"refuse": "550 no such user"}, MailRefused, "refuses all recipients: .*550 no such user"),
+        ({"refuse": "450 try again"}, MailAway, "refuses all recipients now"),
         ({"answer": "554 spam"}, MailRefused, "answered 554 spam"),
         ({"answer": "451 greylisted"}, MailAway, "answered 451 greylisted"),
     ],
@@ -372,9 +372,9 @@ def listening(act):
 @pytest.mark.parametrize(
     "act, told",
     [
-        (lambda connection, done: done.wait(60), "timed out|was not done after 0.3 s"),
+        (lambda connection, done: done.wait(60), "timed out|did not finish within 0.3 s"),
         (lambda connection, done: connection.sendall(b"421 too busy\r\n"), "answered 421 too busy"),
-        (lambda connection, done: None, "ended the connection|cannot be reached"),
+        (lambda connection, done: None, "closed the connection|cannot be reached"),
     ],
     ids=["hang", "busy", "cut"],
 )

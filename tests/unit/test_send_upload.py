@@ -122,9 +122,9 @@ def test_only_what_may_go_goes(tmp_path, server, folder, clock):
         "star": "standard star",
         "raw": "not flux-calibrated",
     }.items():
-        assert (lines[name].state, lines[name].told) == ("not sent", why)
+        assert (lines[name].state, lines[name].text) == ("not sent", why)
         assert f"{name:32} not sent  {why}" in told
-    assert lines["sp_torn.fits"].state == "unfit" and lines["sp_torn.fits"].amiss
+    assert lines["sp_torn.fits"].state == "unfit" and lines["sp_torn.fits"].needs_action
 
 
 def test_once_only(tmp_path, server, folder, clock):
@@ -158,7 +158,7 @@ def test_a_classification_that_comes_later_goes_to_the_same_spectrum(tmp_path, s
     server.add("a")
     given = portal(tmp_path, server)
     make(folder, "a", page=False)
-    assert "no plot" in upload(given, clock)["a"].told
+    assert "no plot" in upload(given, clock)["a"].text
     classify(folder / "a_SEDM.txt")
     book(folder, "a")
     assert upload(given, clock)["a"].fresh
@@ -222,7 +222,7 @@ def test_a_fault_that_passes_costs_time_and_doubles_nothing(tmp_path, server, fo
     server.fault("POST", where, how, after=after)
     patience = PATIENCE_S if name.startswith(SILENT) else 20.0
     line = upload(portal(tmp_path, server, timeout_s=patience), clock)["a"]
-    assert (line.state, line.fresh) == ("sent", True), line.told
+    assert (line.state, line.fresh) == ("sent", True), line.text
     assert server.faults == []
     (only,) = server.spectra
     assert len(only["annotations"]) == len(only["comments"]) == 1
@@ -253,8 +253,8 @@ def test_the_server_says_how_long_to_wait(tmp_path, server, folder, clock):
     server.fault("POST", "spectrum$", says(503, "", Retry_After="Thu, 13 Jun 2019 14:10:07 GMT"))
     lines = upload(given, clock)
     assert clock.slept == [7.0]
-    assert lines["a"].state == "waiting" and "not before 2019-06-13 14:10:07 UT" in lines["a"].told
-    assert lines["b"].state == "queued" and "not tried" in lines["b"].told, "the server asked for rest"
+    assert lines["a"].state == "waiting" and "not before 2019-06-13 14:10:07 UT" in lines["a"].text
+    assert lines["b"].state == "queued" and "not tried" in lines["b"].text, "the server asked for rest"
     assert server.spectra == []
     clock.now += timedelta(minutes=5)
     lines = upload(given, clock)
@@ -270,7 +270,7 @@ def test_a_server_that_is_away_is_not_asked_for_each_spectrum(tmp_path, server, 
         make(folder, name)
     lines = upload(given, clock)
     assert [lines[name].state for name in "abc"] == ["waiting", "queued", "queued"]
-    assert "no connection" in lines["a"].told
+    assert "no connection" in lines["a"].text
     assert clock.slept == [0.5, 1.0], "then 600 s, which the next run waits for"
     assert nights_due(given, "skyportal http://127.0.0.1:9", clock=clock) == [NIGHT]
 
@@ -283,7 +283,7 @@ def test_401_ends_the_run_and_says_what_to_do(tmp_path, server, folder, clock):
     secret_file(tmp_path / "token", "another-token")
     lines = upload(given, clock)
     assert [line.state for line in lines.values()] == ["queued", "queued"]
-    assert "make a new one" in lines["a"].told
+    assert "create a new one" in lines["a"].text
     assert len(server.requests) == 1 and clock.slept == []
     secret_file(tmp_path / "token", TOKEN)
     assert [line.state for line in upload(given, clock).values()] == ["sent", "sent"]
@@ -298,7 +298,7 @@ def test_what_is_refused_is_not_tried_again_by_itself(tmp_path, server, folder, 
     server.fault("POST", "spectrum$", says(status, "Cannot find one or more groups"))
     lines = upload(given, clock)
     assert (lines["a"].state, lines["b"].state) == ("refused", "sent")
-    assert "Cannot find one or more groups" in lines["a"].told and clock.slept == []
+    assert "Cannot find one or more groups" in lines["a"].text and clock.slept == []
     assert "Cannot find one or more groups" in report(folder)
     asked = len(server.requests)
     assert upload(given, clock)["a"].state == "refused" and len(server.requests) == asked
@@ -309,7 +309,7 @@ def test_what_is_refused_is_not_tried_again_by_itself(tmp_path, server, folder, 
 def test_a_source_that_the_server_does_not_know(tmp_path, server, folder, clock):
     make(folder, "a")
     line = upload(portal(tmp_path, server), clock)["a"]
-    assert line.state == "refused" and "save it there" in line.told and "--again" in line.told
+    assert line.state == "refused" and "save it there" in line.text and "--again" in line.text
     assert server.count("POST", "spectrum") == 0
 
 
@@ -318,7 +318,7 @@ def test_the_spectrum_counts_although_its_plot_is_refused(tmp_path, server, fold
     make(folder, "a")
     server.fault("POST", "comments", says(403, "no right to comment"))
     line = upload(portal(tmp_path, server), clock)["a"]
-    assert line.state == "sent" and "plot REFUSED: 403 no right to comment" in line.told
+    assert line.state == "sent" and "plot REFUSED: 403 no right to comment" in line.text
 
 
 def test_a_redirect_does_not_take_the_token_away(tmp_path, server, folder, clock):
@@ -328,7 +328,7 @@ def test_a_redirect_does_not_take_the_token_away(tmp_path, server, folder, clock
         server.fault("GET", "spectra$", says(302, "", Location=f"{other.url}/api"))
         line = upload(portal(tmp_path, server), clock)["a"]
         assert other.requests == []
-    assert line.state == "queued" and "has moved" in line.told
+    assert line.state == "queued" and "has moved" in line.text
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_where_the_follow_up_request_comes_from(tmp_path, server, folder, clock,
     assert server.spectra[0].get("followup_request_id") == number
     assert line.state == "sent"
     if number == 4711:
-        assert "status REFUSED: 400 Cannot find FollowupRequest" in line.told
+        assert "status REFUSED: 400 Cannot find FollowupRequest" in line.text
 
 
 def test_the_token_is_seen_nowhere(tmp_path, server, folder, clock, capsys):
@@ -614,7 +614,7 @@ def test_refused_and_closed_are_told_apart(tmp_path, folder, clock):
     make(folder, "b")
     given = settings(tmp_path)
     lines = upload(given, clock, backend=Scripted(Refused("bad"), Closed("no account")))
-    assert [(one.state, one.told) for one in lines.values()] == [("refused", "bad"), ("queued", "no account")]
+    assert [(one.state, one.text) for one in lines.values()] == [("refused", "bad"), ("queued", "no account")]
 
 
 @pytest.mark.parametrize(
@@ -743,7 +743,7 @@ def test_an_answer_with_half_a_character_is_told_and_kept(tmp_path, server, fold
     make(folder, "a")
     server.fault("POST", "spectrum$", lambda handler: handler.answer(400, message="\ud800 no\x1b[2J\nline"))
     line = upload(portal(tmp_path, server), clock)["a"]
-    assert line.state == "refused" and line.told.isprintable() and "no" in line.told
+    assert line.state == "refused" and line.text.isprintable() and "no" in line.text
 
 
 def test_a_withdrawn_spectrum_is_deleted_and_not_sent_again_by_itself(tmp_path, server, folder, clock):
@@ -757,7 +757,7 @@ def test_a_withdrawn_spectrum_is_deleted_and_not_sent_again_by_itself(tmp_path, 
     assert told.endswith("spectrum 70 deleted")
     assert [one["obj_id"] for one in server.spectra] == ["b"]
     line = upload(given, clock)["a_obs1"]
-    assert (line.state, line.fresh) == ("not sent", False) and "withdrawn" in line.told
+    assert (line.state, line.fresh) == ("not sent", False) and "withdrawn" in line.text
     with pytest.raises(ConfigError, match="nothing of the name 'a' was sent"):
         withdraw(given, backend, "a", night=None, clock=clock)
     assert upload(given, clock, again=True)["a_obs1"].fresh
@@ -774,7 +774,7 @@ def test_only_what_was_sent_is_deleted(tmp_path, server, folder, clock):
     upload(given, clock)
     server.spectra[0]["altdata"]["sedmd_sha256"] = "of somebody else"
     backend = receiver(given, clock=clock)
-    with pytest.raises(Refused, match="is another one than was sent"):
+    with pytest.raises(Refused, match="is not the one that was sent"):
         withdraw(given, backend, "a", night=NIGHT, clock=clock)
     assert server.count("DELETE", "") == 0
     assert upload(given, clock)["a"].state == "sent"
@@ -798,7 +798,7 @@ def test_what_is_gone_there_already_is_withdrawn_too(tmp_path, server, folder, c
     upload(given, clock)
     server.sources["a"].clear()
     (told,) = withdraw(given, receiver(given, clock=clock), "a", night=None, clock=clock)
-    assert "was not there any more" in told
+    assert "no longer existed" in told
 
 
 def test_everybody_may_see_it(tmp_path, server, folder, clock):

@@ -94,8 +94,8 @@ def test_late_biases_serve_only_when_the_evening_has_too_few():
 
 @pytest.mark.parametrize("base", [AFTERNOON, MIDNIGHT])
 def test_the_robots_evening_is_one_whole_set(base):
-    (one,), left_out = sets_of(lamps(base=base, adc_speed_mhz=1.0))
-    assert left_out == [] and set(one.lamps) == set(CYCLE)
+    (one,), rejected = sets_of(lamps(base=base, adc_speed_mhz=1.0))
+    assert rejected == [] and set(one.lamps) == set(CYCLE)
     for choices in one.lamps.values():
         assert len(choices) == 1 and choices[0].complete and len(choices[0].frames) == 5
 
@@ -166,9 +166,9 @@ def test_frames_too_few_for_a_series_are_put_together_only_if_nothing_else_is_th
 
 def test_lamps_of_the_speed_with_most_frames_serve():
     frames = run(Kind.HG, 0, 3, adc_speed_mhz=2.0) + run(Kind.HG, 10, 2, total=3)
-    (one,), left_out = sets_of(frames)
+    (one,), rejected = sets_of(frames)
     assert serves(one, Kind.HG) == frames[:3] and one.lamps[Kind.HG][0].adc_speed_mhz == 2.0
-    assert [(frame, "most Hg frames are at 2 MHz" in why) for frame, why in left_out] == [(f, True) for f in frames[3:]]
+    assert [(frame, "most Hg frames are at 2 MHz" in why) for frame, why in rejected] == [(f, True) for f in frames[3:]]
 
 
 def test_a_set_of_the_morning_serves_only_where_the_evening_has_no_whole_one():

@@ -85,7 +85,7 @@ def test_who_is_not_of_the_group_is_told_what_to_ask_for(story):
     night = f"{story['redux']}/20190612"
     assert story["stranger"] == (
         f"you may not save into {night} (user {SERVICE}, group {GROUP}, rwxrwsr-x); "
-        f"as root: usermod -aG {GROUP} user {STRANGER}; then log in anew"
+        f"as root: usermod -aG {GROUP} user {STRANGER}; then log in again"
     )
     assert "set [paths] group" in story["alice in a night that is not shared"]
 

@@ -19,7 +19,7 @@ from sedmd.reduce.numeric.containers import Cube, Image, Spaxels, Spectrum
 from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
-from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution
+from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered
 from sedmd.simulate.render import Expected
@@ -79,7 +79,7 @@ def perfect(plan: NightPlan) -> tuple[TraceSet, WavelengthSolution]:
         n_lines=np.full(n, 12),
         line_sigma=FieldModel(order=0, coefficients=np.array([1.2]), scatter=np.asarray(0.0)),
         line_sigma_slope=0.0,
-        groups=(("Hg", 5460.7, 0.0, 0.01),),
+        groups=(LineGroup("Hg", 5460.7, 0.0, 0.01),),
     )
     t = np.arange(-5.0, 5.01, 0.1)
     traces = Traces(

@@ -99,7 +99,7 @@ def test_without_a_position_the_name_alone_serves_and_that_is_said():
 def test_a_star_that_is_not_at_its_place_calibrates_nothing(place):
     who = identify("STD-Feige34", "STD-Feige34", place)
     assert (who.standard, who.star) == (True, "")
-    assert "from the place of Feige34" in who.contradiction
+    assert "from the position of Feige34" in who.contradiction
 
 
 def test_the_star_that_is_there_instead_is_named():
@@ -116,7 +116,7 @@ def test_a_name_of_the_table_without_the_label_elsewhere_is_a_target():
 def test_a_target_at_the_place_of_a_star_stays_a_target_with_a_note():
     who = identify("ZTF20abcdefg", "ZTF20abcdefg", TelescopePosition(target=at(FEIGE34, north_arcmin=0.2)))
     assert (who.standard, who.star) == (False, "")
-    assert "at the place of the standard star Feige34" in who.notes[0]
+    assert "at the position of the standard star Feige34" in who.notes[0]
     assert identify("ZTF20abcdefg", "ZTF20abcdefg", TelescopePosition(target=at(FEIGE34, north_arcmin=1.5))).notes == ()
 
 
@@ -226,4 +226,4 @@ def test_between_a_star_without_a_table_and_a_target_the_telescopes_own_name_dec
 def test_an_unknown_spelling_at_the_place_of_a_star_says_which_it_may_be():
     who = identify("STD-F34", "STD-F34", TelescopePosition(target=at(FEIGE34)))
     assert (who.standard, who.star) == (True, "")
-    assert "at the place of Feige34" in who.notes[0]
+    assert "at the position of Feige34" in who.notes[0]

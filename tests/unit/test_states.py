@@ -106,7 +106,7 @@ def test_the_keys_of_the_json_are_those_that_other_programs_know():
     assert told["unused"][0]["frames"] == "ifu2 to ifu4" and told["fallback"] == {"night": "20190610", "age_nights": 2}
     assert told["targets"][0]["figures"] == FIGURES | {"doubts": "it is faint"}
     assert told["targets"][1]["decision"]["reducer"] == "ann" and told["targets"][0]["decision"] is None
-    assert told["place"].startswith("targets land at (+1.0, -2.0) arcsec")
+    assert told["place"].startswith("expected target position (+1.0, -2.0) arcsec")
     assert told["now"] == "2019-06-12T20:00:00+00:00"
 
 
@@ -124,7 +124,7 @@ def test_the_text_has_everything_that_needs_somebody():
         "  ZTF19a                              900 s   1.20  spectrum           "
         "S/N 12.0, 2 acceptable, confidence 99 %, it is faint",
         "  b                                   900 s      -  spectrum           1 good, ann: b",
-        "geometry not trusted\n  the traces moved by 9 px",
+        "geometry change\n  the traces moved by 9 px",
         "held\n  d: held by ann",
         "missing\n  Cd: no frames",
         "not used\n  ifu1.fits quarantined: it is cut\n  Xe, ifu2 to ifu4: too few",
@@ -145,7 +145,7 @@ def test_what_is_final_without_an_observer():
     rows = rows_of(night)
     assert [(row.product, row.outcome, row.quality, row.failed) for row in rows] == [
         ("a", "final", 2, False),
-        ("b", "waits for the observer", 0, False),
+        ("b", "awaiting observer", 0, False),
         ("c", "cube failed", 0, True),
         ("STD-x", "standard star", 0, False),
         ("d", "graded by ann", 1, False),

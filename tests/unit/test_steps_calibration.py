@@ -92,7 +92,7 @@ def test_bias_with_light_is_left_out_of_the_master_and_of_its_header(tmp_path):
     result = make_bias(bias_job(tmp_path, 0.0, 200.0, 0.0, 0.0))
     assert result.figures["frames"] == 3
     (warning,) = result.warnings
-    assert warning.startswith("ifu1.fits left out: ") and "light" in warning
+    assert warning.startswith("ifu1.fits rejected: ") and "light" in warning
     image, header = read_image(tmp_path / "bias0.1.fits")
     assert [header[f"IMCMB{k:03d}"] for k in (1, 2, 3)] == ["ifu0.fits", "ifu2.fits", "ifu3.fits"]
     assert abs(np.median(image.data)) < 0.5
@@ -113,13 +113,13 @@ def test_dark_and_mislabelled_exposures_are_left_out_of_a_lamp(tmp_path):
     result = make_lamp(lamp_job(tmp_path, "Hg", "Hg", None, "Hg", "dome"))
     assert result.figures["frames"] == 2
     dark, dome = result.warnings
-    assert dark.startswith("ifu11.fits left out: no spectra")
-    assert dome.startswith("ifu13.fits left out: a continuum")
+    assert dark.startswith("ifu11.fits rejected: no spectra")
+    assert dome.startswith("ifu13.fits rejected: a continuum")
 
 
 def test_only_exposure_that_is_left_brings_a_warning(tmp_path):
     result = make_lamp(lamp_job(tmp_path, "dome", None, "dome"))
-    assert result.warnings[-1] == "dome: only ifu11.fits could be used; cosmic rays stay in it"
+    assert result.warnings[-1] == "dome: only ifu11.fits could be used; cosmic rays remain"
 
 
 def test_lamp_that_was_off_is_a_fault(tmp_path):
@@ -131,7 +131,7 @@ def test_lamp_that_was_off_is_a_fault(tmp_path):
 def test_exposures_of_two_geometries_are_not_averaged_and_named(tmp_path):
     """The lamp was taken in two parts, and the instrument was touched in between."""
     result = make_lamp(lamp_job(tmp_path, "Hg", "Hg", "Hg", "Hg", "moved Hg", "moved Hg"))
-    told = [f"ifu{n}.fits left out: its spectra lie 3.0 px off those of the exposures that serve" for n in (10, 11, 12)]
+    told = [f"ifu{n}.fits rejected: its spectra lie 3.0 px off those of the other exposures" for n in (10, 11, 12)]
     assert [warning.split(",")[0] for warning in result.warnings] == told
     assert result.figures["left out"] == "ifu10, ifu11, ifu12"
     image = read_image(tmp_path / "Hg.fits")[0].data
@@ -240,10 +240,10 @@ def test_frames_of_another_camera_are_left_out_and_named(tmp_path):
     bias, lamp = jobs(tmp_path, old + new, domes)
     result = make_bias(bias)
     assert result.figures["frames"] == 3
-    assert [w.split(":")[0] for w in result.warnings] == [f"ifu{k}.fits left out" for k in range(4)]
-    assert "512 x 515 pixels where 512 x 555 were expected; another camera's" in result.warnings[0]
+    assert [w.split(":")[0] for w in result.warnings] == [f"ifu{k}.fits rejected" for k in range(4)]
+    assert "512 x 515 pixels where 512 x 555 were expected; from another camera" in result.warnings[0]
     result = make_lamp(lamp)
     assert result.figures["frames"] == 1
-    assert result.warnings[0].startswith("left out: ifu20.fits: frame of shape (512, 515) and master bias")
+    assert result.warnings[0].startswith("rejected: ifu20.fits: frame of shape (512, 515) and master bias")
     with pytest.raises(CalibrationFault, match=r"dome: none of 1 exposures can be used; the first: ifu20\.fits: frame"):
         make_lamp(jobs(tmp_path, [], domes[:1])[1])

@@ -9,8 +9,8 @@ from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job
 from sedmd.observation.load import load
 from sedmd.products.cube import write_cube
-from sedmd.products.landing import landing_of, place_cards
 from sedmd.products.spectrum import read_spectrum
+from sedmd.products.target_positions import field_position_of, place_cards
 from sedmd.reduce.target.place import Place
 from sedmd.steps.extraction import extract_spectrum
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
@@ -92,7 +92,7 @@ def test_a_clear_target_is_final_whatever_its_offset_cards_say(tmp_path, offsets
     job = extraction(tmp_path, {LANDED: 4000.0}, **offsets)
     figures = extract_spectrum(job).figures
     assert figures["confidence"] > 0.97 and "doubts" not in figures and figures["quality"] == 1
-    landed = landing_of(figures, job.night)
+    landed = field_position_of(figures, job.night)
     assert (landed.x_arcsec, landed.y_arcsec) == pytest.approx(LANDED, abs=0.1)
 
 
@@ -121,7 +121,7 @@ def test_where_nothing_was_learned_a_target_alone_is_final_and_one_of_two_is_not
 def test_a_blind_pointing_shows_another_object_or_none_and_neither_is_taken(tmp_path):
     with pytest.raises(NeedsObserver, match="no object stands out"):
         extract_spectrum(extraction(tmp_path, {}))
-    with pytest.raises(NeedsObserver, match="arcsec from where targets land"):
+    with pytest.raises(NeedsObserver, match="arcsec from the expected position"):
         extract_spectrum(extraction(tmp_path, {(6.0, -4.0): 4000.0}))
 
 
@@ -142,11 +142,11 @@ def test_the_nights_star_tells_of_a_jump(tmp_path):
 
 def test_a_standard_teaches_and_half_of_a_pair_does_not(tmp_path):
     star = extract_spectrum(extraction(tmp_path, {LANDED: 9000.0}, options={"standard": "hz44"})).figures
-    assert landing_of(star, "20211018") is not None and star["frame"] == "ifu20211018_05_12_31"
+    assert field_position_of(star, "20211018") is not None and star["frame"] == "ifu20211018_05_12_31"
     nodded = {(PLACE.x_arcsec - 3.0, PLACE.y_arcsec + 4.0): 4000.0}
     half = extract_spectrum(extraction(tmp_path, nodded, options={"half_of_pair": "A"}, ABPAIR=True)).figures
-    assert half["quality"] == 2 and half["role"] == "pair" and landing_of(half, "20211018") is None
-    with pytest.raises(NeedsObserver, match=r"5\.0 arcsec from where targets land"):
+    assert half["quality"] == 2 and half["role"] == "pair" and field_position_of(half, "20211018") is None
+    with pytest.raises(NeedsObserver, match=r"5\.0 arcsec from the expected position"):
         extract_spectrum(extraction(tmp_path, nodded))
 
 

@@ -96,7 +96,7 @@ def test_the_name_tells_the_time_where_no_card_does():
     got = frame(UTC=None, OBSDATE=None, OBSTIME=None)
     assert got.start == NIGHT
     header = camera_cards(NIGHT, UTC=None, OBSDATE=None, OBSTIME=None)
-    with pytest.raises(HeaderFault, match="nothing tells when it was taken"):
+    with pytest.raises(HeaderFault, match="its start time is unknown"):
         unfinished_frame(header, Path("ifu.fits"), NOISE, PALOMAR)
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_sent_of_a_target_without_a_name(tmp_path):
         standard, usable, calibrated, quality = False, True, True, 1
         target = "ifu20211018_07_00_00"
 
-    assert "the target is not known" in why_not(Spectrum())
+    assert "the target is unknown" in why_not(Spectrum())
     Spectrum.target = "ZTF21acgqhru"
     assert why_not(Spectrum()) == ""
     assert not is_frame_stem("ifu2021")

@@ -8,7 +8,7 @@ import pytest
 
 from sedmd.core.durations import age
 from sedmd.daemon.metrics import metrics
-from sedmd.run.vitals import BOUNDS_S, Histogram, Vitals, cares, own_use, troubles
+from sedmd.run.vitals import BOUNDS_S, Histogram, Vitals, health_errors, health_warnings, own_use
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 WELL = Vitals(
@@ -29,7 +29,7 @@ WELL = Vitals(
 
 
 def test_all_is_well():
-    assert (troubles(WELL), cares(WELL)) == ((), ())
+    assert (health_errors(WELL), health_warnings(WELL)) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -39,20 +39,20 @@ def test_all_is_well():
         ({"watcher_alive": False}, "the watcher of the raw directories (inotify) is dead"),
         ({"ledger_ok": False}, "the ledger does not answer"),
         ({"clock_alive": False}, "the thread of the clock is dead"),
-        ({"jobs_overdue": ("cube ifu1",)}, "job cube ifu1 is past its time limit and still there"),
+        ({"jobs_overdue": ("cube ifu1",)}, "job cube ifu1 is past its time limit and still running"),
     ],
 )
 def test_each_trouble_is_named_and_is_no_care(change, text):
     ill = replace(WELL, **change)
-    assert troubles(ill) == (text,)
-    assert cares(ill) == ()
+    assert health_errors(ill) == (text,)
+    assert health_warnings(ill) == ()
 
 
 @pytest.mark.parametrize(
     "change, text",
     [
-        ({"raw_root_there": False}, "the raw root is not there; is it mounted?"),
-        ({"claims_paused": "0.4 GB left in redux"}, "no new jobs are begun: 0.4 GB left in redux"),
+        ({"raw_root_there": False}, "the raw root is missing; is it mounted?"),
+        ({"claims_paused": "0.4 GB left in redux"}, "no new jobs start: 0.4 GB left in redux"),
         ({"watch_fallback": "no inotify watches left"}, "polling instead of inotify: no inotify watches left"),
         ({"frames": {"quarantined": 1, "good": 9}}, "1 frame in quarantine; see: sedmd status"),
         ({"frames": {"quarantined": 3}}, "3 frames in quarantine; see: sedmd status"),
@@ -63,20 +63,20 @@ def test_each_trouble_is_named_and_is_no_care(change, text):
 )
 def test_each_care_is_named_and_stops_no_watchdog(change, text):
     poor = replace(WELL, **change)
-    assert cares(poor) == (text,)
-    assert troubles(poor) == ()
+    assert health_warnings(poor) == (text,)
+    assert health_errors(poor) == ()
 
 
 def test_an_absent_raw_root_is_not_to_be_mended_by_a_restart():
     away = replace(WELL, raw_root_there=False, scan_age_s=9999.0, watcher_alive=False, last_frame_age_s=9999.0)
-    assert troubles(away) == ()
-    assert len(cares(away)) == 1
+    assert health_errors(away) == ()
+    assert len(health_warnings(away)) == 1
 
 
 def test_limits_are_still_good():
-    assert troubles(replace(WELL, scan_age_s=60.0)) == ()
-    assert cares(replace(WELL, last_frame_age_s=1800.0)) == ()
-    assert cares(replace(WELL, last_frame_age_s=9999.0, observing=False)) == ()
+    assert health_errors(replace(WELL, scan_age_s=60.0)) == ()
+    assert health_warnings(replace(WELL, last_frame_age_s=1800.0)) == ()
+    assert health_warnings(replace(WELL, last_frame_age_s=9999.0, observing=False)) == ()
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def read(path: Path) -> Classification:
         made = Classification(**values | {"identity": tuple(values["identity"])})
         _check(made)
     except (ForeignFault, ValueError, KeyError, TypeError, OverflowError) as error:
-        msg = f"{path.name}: not a classification that this sedmd reads ({error}); run sedmd classify --overwrite"
+        msg = f"{path.name}: not a classification of this version of sedmd ({error}); run sedmd classify --overwrite"
         raise ClassificationFault(msg) from error
     return made
 
@@ -179,12 +179,12 @@ def saved_as(spectrum: FinalSpectrum) -> str:
 
 
 def inputs_of(spectrum: FinalSpectrum) -> dict[str, str]:
-    """Checksums of a spectrum's files as they are now; a text that is not there is left out."""
+    """Checksums of a spectrum's files as they are now; a text that is not there is omitted."""
     return {path.name: sha256_of(path) for path in (spectrum.fits, spectrum.ascii) if path.exists()}
 
 
 def of(spectrum: FinalSpectrum) -> Classification | None:
-    """The classification of exactly these files; None when there is none, or when the spectrum was made anew since."""
+    """The classification of exactly these files; None when there is none, or when the spectrum was remade since."""
     try:
         made = read(path_of(spectrum.fits.parent, saved_as(spectrum)))
         return made if dict(made.inputs) == inputs_of(spectrum) else None
@@ -316,19 +316,19 @@ def take_up(ledger: Ledger, folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     night, spectra = folder.name, known(final_spectra(folder, known_files(folder, ledger)[0])[0])
-    told = []
+    found = []
     marks = {mark.subject: mark.text for mark in ledger.marks.of_night(night, MARK)}
     for product, made in sorted(spectra.items()):
         text = made.line()
         if marks.get(product) != text:
             ledger.marks.put(MARK, night, product, text)
             ledger.events.note(night, product, f"classified: {text}")
-            told.append(f"{product}: {text}")
+            found.append(f"{product}: {text}")
     for product in sorted(set(marks) - set(spectra)):
         ledger.marks.remove(MARK, night, product)
-        ledger.events.note(night, product, "its classification no longer holds: the spectrum was made anew")
-        told.append(f"{product}: its classification no longer holds")
-    return told
+        ledger.events.note(night, product, "its classification is obsolete: the spectrum was remade")
+        found.append(f"{product}: its classification is obsolete")
+    return found
 
 
 def known(spectra: list[FinalSpectrum]) -> dict[str, Classification]:

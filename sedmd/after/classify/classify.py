@@ -42,13 +42,13 @@ from sedmd.products.spectrum import read_spectrum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What became of one spectrum.
+    """Outcome of one spectrum.
 
     Attributes
     ----------
     product : str
     state : str
-        "classified", "kept" (done before, nothing changed), "left out", "waiting" (there is no engine),
+        "classified", "kept" (done before, nothing changed), "skipped", "waiting" (there is no engine),
         "would classify", "removed" (of a spectrum that is no more) or "failed".
     text : str
         One line for an operator.
@@ -96,7 +96,7 @@ def rule_of(settings: Classify) -> Rule:
     )
 
 
-def left_out(spectrum: FinalSpectrum, skip: Sequence[str]) -> str:
+def why_skipped(spectrum: FinalSpectrum, skip: Sequence[str]) -> str:
     """Why a spectrum is not classified; empty when it is."""
     if spectrum.standard:
         return "a standard star"
@@ -116,7 +116,7 @@ def classify_night(
     use: Sequence[Classifier] | None = None,
     known: Known | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    told: Callable[[Done], None] = lambda done: None,
+    on_done: Callable[[Done], None] = lambda done: None,
 ) -> list[Done]:
     """Classify the spectra of a night that count.
 
@@ -135,28 +135,28 @@ def classify_night(
         What ledger and decisions know; others' files are not classified.
     clock : callable
         The time of a record; nothing else depends on it.
-    told : callable
+    on_done : callable
         Gets each `Done` as it comes.
 
     Returns
     -------
     list of Done
     """
-    spectra, troubles = final_spectra(folder, known)
+    spectra, errors = final_spectra(folder, known)
     engine, why_none = choose(engines(settings) if use is None else use, settings.engine)
     rule = rule_of(settings)
     done: list[Done] = []
 
     def tell(product: str, state: str, text: str) -> None:
         done.append(Done(product=product, state=state, text=text))
-        told(done[-1])
+        on_done(done[-1])
 
-    for trouble in troubles:
+    for trouble in errors:
         tell(trouble.split(" ", 1)[0], "failed", trouble)
     valid: set[str] = set()
     for spectrum in spectra:
-        if why := left_out(spectrum, settings.skip):
-            tell(spectrum.product, "left out", why)
+        if why := why_skipped(spectrum, settings.skip):
+            tell(spectrum.product, "skipped", why)
             continue
         try:
             before = of(spectrum)
@@ -177,14 +177,14 @@ def classify_night(
             tell(spectrum.product, "failed", " ".join(str(fault).split()))
     if not dry_run:
         for name in _remove_stale(folder, valid):
-            tell(name, "removed", "the classification was of a spectrum that is no longer there or no longer counts")
+            tell(name, "removed", "its spectrum no longer exists or no longer counts")
     return done
 
 
 def identity(engine: Classifier, rule: Rule) -> tuple[str, ...]:
     """What a classification depends on besides the spectrum."""
-    told = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
-    return (*engine.identity(), told, f"sedmd {sedmd.__version__}")
+    text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
+    return (*engine.identity(), text, f"sedmd {sedmd.__version__}")
 
 
 def classify_one(

@@ -70,5 +70,5 @@ def _quality(published: Published) -> str:
     one = published.spectrum
     inner = (one.wavelength > 5000) & (one.wavelength < 8000) & (one.error > 0)
     if not inner.any():
-        return published.told
-    return f"S/N {float(np.median(one.flux[inner] / one.error[inner])):.0f} per bin, {published.told}"
+        return published.how_read
+    return f"S/N {float(np.median(one.flux[inner] / one.error[inner])):.0f} per bin, {published.how_read}"

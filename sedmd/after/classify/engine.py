@@ -104,7 +104,7 @@ def write_table(path: Path, spectrum: Spectrum, low: float = 0.0, high: float = 
 
 
 def run_limited(command: Sequence[str], folder: Path, *, timeout_s: float, log: Path) -> int:
-    """Run a program in `folder`; whatever it leaves running is ended with it. Returns its exit code.
+    """Run a program in `folder`; all its child processes are ended with it. Returns its exit code.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def run_limited(command: Sequence[str], folder: Path, *, timeout_s: float, log: 
     until = time.monotonic() + timeout_s
     ended = False
     try:
-        # looked at without being taken away: while the leader is there, its group's number belongs to nobody else
+        # observed without being reaped: while the leader is there, its group's number belongs to nobody else
         while not ended and time.monotonic() < until:
             ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
             if not ended:

@@ -63,7 +63,7 @@ class Rule:
     score : float
         What the best match must reach.
     z_apart : float
-        A match whose redshift is further than this from the middle one does not agree, whatever its type.
+        A match whose redshift is further than this from the middle one does not agree, with any type.
     """
 
     best: int = 5
@@ -83,7 +83,7 @@ class Consensus:
         Type by the weight of the scores; "" when nothing matches.
     secure : bool
     why : str
-        What speaks against it, as a sentence; what speaks for it when it is secure.
+        Why it is not secure, as a sentence; why it is when it is secure.
     best : Match or None
         Best match of that type.
     agreeing : tuple of Match
@@ -178,7 +178,7 @@ def _against(
 ) -> list[str]:
     against = []
     if group == "NotSN":
-        against.append("what it looks like is no supernova: a galaxy, a star, or the light of the host")
+        against.append("the best match is no supernova: a galaxy, a star, or host light")
     if asked[0].score < rule.score:
         against.append(f"the best match reaches {asked[0].score:.1f}, not {rule.score:g}")
     if asked[0].group != group:

@@ -21,7 +21,7 @@ from sedmd.host.files import sha256_of
 from sedmd.reduce.numeric.containers import Spectrum
 
 INDEX = "template_index.json"
-#: Wavelengths that are given to it, Angstrom: those that SNID is told to use.
+#: Wavelengths that are given to it, Angstrom: those that SNID uses.
 LOW, HIGH = 4000.0, 9500.0
 #: It wants 2000 Angstrom of spectrum.
 _LEAST_BINS = 30
@@ -51,9 +51,7 @@ class Sage:
     def available(self) -> str:
         """Why not, or nothing."""
         if self.templates is None:
-            return (
-                "[classify] sage_templates is not set; snid-sage brings no templates: get its bank and name the folder"
-            )
+            return "[classify] sage_templates is not set; snid-sage needs a template bank: download one"
         if not (self.templates / INDEX).is_file():
             return f"{self.templates} has no {INDEX}; set [classify] sage_templates to a bank of snid-sage"
         if self.python:
@@ -91,7 +89,7 @@ class Sage:
         ]
         code = run_limited(command, folder, timeout_s=self.timeout_s, log=log)
         if code != 0 or not out.exists():
-            raise EngineFault(f"snid-sage ended with code {code}; it said: {last_words(log) or 'nothing'}")
+            raise EngineFault(f"snid-sage ended with code {code}; its last output: {last_words(log) or 'nothing'}")
         answer = parse(out.read_text(encoding="utf-8", errors="replace"))
         return replace(answer, missing=self._missing())
 
@@ -114,16 +112,16 @@ def parse(text: str) -> Answer:
         Not what it should be.
     """
     try:
-        told = json.loads(text)
-        matches = tuple(match for row in told["matches"] if (match := _match(row)) is not None)
-        drawn = told.get("curve")
+        given = json.loads(text)
+        matches = tuple(match for row in given["matches"] if (match := _match(row)) is not None)
+        drawn = given.get("curve")
         curve = None
         if isinstance(drawn, dict):
             wavelength, flux = np.asarray(drawn["wavelength"], float), np.asarray(drawn["flux"], float)
             if wavelength.shape == flux.shape and wavelength.ndim == 1 and wavelength.size >= _LEAST_BINS:
                 curve = BestTemplate(wavelength=wavelength, flux=flux)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineFault(f"what snid-sage answered cannot be read ({error})") from error
+        raise EngineFault(f"the output of snid-sage cannot be read ({error})") from error
     return Answer(matches=matches, fractions=fractions(matches) if matches else {}, curve=curve if matches else None)
 
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: So many of the best matches are told.
+#: So many of the best matches are reported.
 TOLD = 60
 
 
@@ -33,13 +33,13 @@ def main(arguments: list[str]) -> int:
     result, _ = run_snid(spectrum, templates, zmin=-0.01, zmax=float(redshift_max), show_plots=False)
     scored = [(number(get_best_metric_value(match)) or 0.0, match) for match in result.all_matches]
     scored = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])
-    told = {
+    values = {
         "version": str(snid_sage.__version__),
         "matches": [row(score, match) for score, match in scored[:TOLD]],
         "curve": curve(scored[0][1]) if scored else None,
     }
     temporary = Path(out + ".part")
-    temporary.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
+    temporary.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
     temporary.replace(out)
     return 0
 

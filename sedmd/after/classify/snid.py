@@ -69,7 +69,7 @@ class Snid:
         code = run_limited(command, folder, timeout_s=self.timeout_s, log=log)
         output = folder / "spectrum_snid.output"
         if code != 0:
-            raise EngineFault(f"snid ended with {_ending(code)}; it said: {last_words(log) or 'nothing'}")
+            raise EngineFault(f"snid ended with {_ending(code)}; its last output: {last_words(log) or 'nothing'}")
         if not output.exists():
             return Answer()
         return parse(output.read_text(encoding="utf-8", errors="replace"), curve=_curve(folder))
@@ -79,7 +79,7 @@ def parse(text: str, *, curve: BestTemplate | None = None) -> Answer:
     """What stands in a file ``*_snid.output``.
 
     Values that are not finite or not numbers are passed over with their line; matches below SNID's own rlap limit
-    ("cut") and away from its redshift ("bad") stay out, as SNID leaves them out of its medians.
+    ("cut") and away from its redshift ("bad") are rejected, as SNID rejects them from its medians.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def parse(text: str, *, curve: BestTemplate | None = None) -> Answer:
     """
     parts = _sections(text)
     if "templates" not in parts:
-        raise EngineFault("what snid wrote has no list of templates; it was cut off or is not its output")
+        raise EngineFault("the output of snid has no list of templates; it is truncated or not from snid")
     matches = [match for line in parts["templates"] if (match := _match(line)) is not None]
     medians = {words[0]: words[1:] for line in parts.get("median", ()) if (words := line.split())}
     z, z_error = _pair(medians.get("zmed", ()))

@@ -12,8 +12,8 @@ from sedmd.core.errors import SedmError
 class TryLater(SedmError):
     """It did not work now, or nobody knows whether it did; `after_s` is what the receiver asked to wait for."""
 
-    def __init__(self, told: str, *, after_s: float | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, text: str, *, after_s: float | None = None) -> None:
+        super().__init__(text)
         self.after_s = after_s
 
 
@@ -22,7 +22,7 @@ class Refused(SedmError):
 
 
 class Closed(SedmError):
-    """Nothing will be taken before somebody has mended the configuration or the account."""
+    """Nothing will be accepted before somebody has corrected the configuration or the account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,12 +67,12 @@ def within(limit_s: float, talk: Callable[[Connection], T]) -> T:
     """
     line = Connection()
     ended = threading.Event()
-    told: list[T] = []
+    found: list[T] = []
     raised: list[BaseException] = []
 
     def carry_on() -> None:
         try:
-            told.append(talk(line))
+            found.append(talk(line))
         except BaseException as error:
             raised.append(error)
         finally:
@@ -88,7 +88,7 @@ def within(limit_s: float, talk: Callable[[Connection], T]) -> T:
         raise TooLate  # also where something was read by now: it ends where the socket was shut
     if raised:
         raise raised[0]
-    return told[0]
+    return found[0]
 
 
 def _shut(one: socket.socket) -> None:

@@ -1,4 +1,5 @@
-"""What was sent to whom, and what still has to be: a table of the ledger, written by whoever holds the sender's lock.
+"""What was sent to whom, and what still has to be: a table of the ledger, written by the process that holds the
+sender's lock.
 
 It lives beside the service's own tables, so it may be written while the service runs.
 """
@@ -61,11 +62,11 @@ def sender(state: Path, kind: str) -> Iterator[None]:
     ConfigError
         This user may not.
     """
-    told = f"another sedmd (process {{holder}}) is sending ({kind}); wait until it ends and try again"
+    text = f"another sedmd (process {{holder}}) is sending ({kind}); wait until it ends and try again"
     name = f"{kind}.lock"
     with ExitStack() as stack:
         try:
-            stack.enter_context(single_instance(state, name=name, told=told))
+            stack.enter_context(single_instance(state, name=name, message=text))
         except NoState as error:
             raise ConfigError(f"{error}; run this as the service's user") from None
         yield
@@ -115,14 +116,14 @@ class Deliveries:
         content: str,
         state: str,
         *,
-        told: str,
+        text: str,
         receipt: str = "",
         reason: str = "",
         beside: str = "",
         tries: int = 0,
         not_before: datetime | None = None,
     ) -> None:
-        """Set where a content stands; `told` goes into the story of the product."""
+        """Set where a content stands; `text` goes into the story of the product."""
         assert self._db is not None, "opened for reading"
         now = stamp(self._clock)
         values = {
@@ -140,7 +141,7 @@ class Deliveries:
         }
         with transaction(self._db) as db:
             insert(db, "delivery", values)
-            event = (now, night, product, told)
+            event = (now, night, product, text)
             db.execute("INSERT INTO event (time, night, subject, text) VALUES (?, ?, ?, ?)", event)
 
     def _rows(self, where: str, *values: str) -> list[Delivery]:

@@ -27,41 +27,41 @@ class Drop:
         """Write the files, each whole or not at all; the JSON is the sign that all are there."""
         if not self.directory.is_dir():
             # making it would fill the mount point of a disk that is away
-            raise TryLater(f"{self.directory} is not there; mount it, or make it")
+            raise TryLater(f"{self.directory} does not exist; mount it, or create it")
         folder = self.directory / spectrum.night
-        told = folder / f"{spectrum.product}.json"
+        sentence = folder / f"{spectrum.product}.json"
         sources = self._sources(spectrum)
-        receipt = Receipt(number=f"{spectrum.night}/{told.name}", notes=(f"{len(sources)} files",))
+        receipt = Receipt(number=f"{spectrum.night}/{sentence.name}", notes=(f"{len(sources)} files",))
         try:
             content = {path.name: product_bytes(path) for path in sources}
         except OSError as error:
             raise TryLater(f"{spectrum.product}: cannot be read ({error.strerror or error})") from None
         try:
             written = {name: write_bytes_atomic(data, folder / name) for name, data in content.items()}
-            text = json.dumps({**self._told(spectrum), "sha256": written}, indent=2) + "\n"
-            write_bytes_atomic(text.encode(), told)
+            text = json.dumps({**self._summary(spectrum), "sha256": written}, indent=2) + "\n"
+            write_bytes_atomic(text.encode(), sentence)
         except DiskFull as error:
             raise TryLater(str(error)) from None
         except PermissionError as error:
-            raise Closed(f"{folder} cannot be written ({error.strerror}); give this user the right") from None
+            raise Closed(f"{folder} cannot be written ({error.strerror}); give this user write permission") from None
         except OSError as error:
             raise TryLater(f"{folder} cannot be written ({error.strerror})") from None
         return receipt
 
     def withdraw(self, content: str, receipt: str) -> str:
         """What lies in a directory belongs to who took it."""
-        raise Refused(f"files in {self.directory} are not taken back; remove {receipt.split(';')[0]} there")
+        raise Refused(f"files in {self.directory} are not withdrawn; remove {receipt.split(';')[0]} there")
 
     def preview(self, spectrum: Outgoing, *, full: bool) -> list[str]:
         """The files and the JSON."""
         folder = self.directory / spectrum.night
         lines = [f"write {folder / path.name}" for path in self._sources(spectrum)]
-        return [*lines, f"write {folder / spectrum.product}.json", f"  {json.dumps(self._told(spectrum))}"]
+        return [*lines, f"write {folder / spectrum.product}.json", f"  {json.dumps(self._summary(spectrum))}"]
 
     def _sources(self, spectrum: Outgoing) -> list[Path]:
         return [path for path in (spectrum.ascii, spectrum.fits, spectrum.page) if path.is_file()]
 
-    def _told(self, spectrum: Outgoing) -> dict[str, object]:
+    def _summary(self, spectrum: Outgoing) -> dict[str, object]:
         return {
             "target": spectrum.target,
             "product": spectrum.product,

@@ -1,4 +1,4 @@
-"""The final report of a night: sent once, recorded, anew only on purpose."""
+"""The final report of a night: sent once, recorded, resent only on purpose."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PRODUCT = "final report"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailOutcome:
-    """What became of the final report; `refused` are recipients that the server did not take."""
+    """Outcome of the final report; `refused` are recipients that the server did not take."""
 
-    told: str
+    text: str
     refused: tuple[str, ...] = ()
 
 
@@ -52,16 +52,16 @@ def send_final_report(
         content = digest(written)
         if sent and not again:
             last = max(sent, key=lambda one: one.changed)
-            changed = " It says something else by now." if last.content != digest(written, anew=last.tries) else ""
-            hint = f"{changed} --again sends it anew"
-            return MailOutcome(told=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
-        anew = len(sent)
-        content = digest(written, anew=anew)
-        mailed = message(written, mail, now=now, anew=anew)
+            changed = " Its content has changed since." if last.content != digest(written, resent=last.tries) else ""
+            hint = f"{changed} --again resends it"
+            return MailOutcome(text=f"was sent {last.changed:%Y-%m-%d %H:%M} UT, {last.receipt}.{hint}")
+        resent = len(sent)
+        content = digest(written, resent=resent)
+        mailed = message(written, mail, now=now, resent=resent)
 
-        def put(where: str, told: str, *, receipt: str = "", reason: str = "") -> None:
+        def put(where: str, text: str, *, receipt: str = "", reason: str = "") -> None:
             # tries keeps the count that went into the content
-            queue.put(service, night, PRODUCT, content, where, told=told, receipt=receipt, reason=reason, tries=anew)
+            queue.put(service, night, PRODUCT, content, where, text=text, receipt=receipt, reason=reason, tries=resent)
 
         put(SENDING, f"is sent to {', '.join(mail.recipients)}")
         try:
@@ -74,12 +74,12 @@ def send_final_report(
             raise
         taken = [one for one in mail.recipients if one not in refused]
         receipt = f"to {', '.join(taken)}, {mailed['Message-ID']}"
-        told = "".join(f"; REFUSED {address}: {why}" for address, why in refused.items())
-        put(SENT, f"sent {receipt}{told}", receipt=receipt, reason=told.lstrip("; "))
+        refusals = "".join(f"; REFUSED {address}: {why}" for address, why in refused.items())
+        put(SENT, f"sent {receipt}{refusals}", receipt=receipt, reason=refusals.lstrip("; "))
     plots = len(written.attachments)
     return MailOutcome(
-        told=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
-        + (f", {len(written.left_out)} too large" if written.left_out else ""),
+        text=f"sent {receipt}, {plots} {'plot' if plots == 1 else 'plots'}"
+        + (f", {len(written.too_large)} too large" if written.too_large else ""),
         refused=tuple(f"{address}: {why}" for address, why in refused.items()),
     )
 

@@ -21,7 +21,7 @@ from sedmd.run.nightend import REPORT as NIGHT_REPORT
 from sedmd.run.status import snapshot
 from sedmd.run.status_text import render
 
-#: The report of the night, the best one first; without any the state of the night is told.
+#: The report of the night, the best one first; without any the state of the night is sent.
 REPORTS = ("report.txt", NIGHT_REPORT)
 #: Appended to the report if it is there: what was uploaded.
 UPLOADS = "report_ztf.txt"
@@ -38,7 +38,7 @@ class Letter:
     text : str
     attachments : tuple of Path
         Plots that fit.
-    left_out : tuple of str
+    too_large : tuple of str
         Names of those that do not.
     """
 
@@ -46,7 +46,7 @@ class Letter:
     subject: str
     text: str
     attachments: tuple[Path, ...] = ()
-    left_out: tuple[str, ...] = ()
+    too_large: tuple[str, ...] = ()
 
 
 def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
@@ -58,13 +58,13 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
         Nothing is known of the night.
     """
     folder = settings.paths.redux_root / night
-    spectra, troubles = final_spectra(folder, known_in(settings, night, clock=lambda: now))
-    attached, left_out = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
-    parts = [_report(settings, night, now=now), *troubles]
-    if (told := _read(folder / UPLOADS)) is not None:
-        parts.append(told.rstrip())
-    if left_out:
-        parts.append(f"Not attached, because they are too large: {', '.join(left_out)}")
+    spectra, errors = final_spectra(folder, known_in(settings, night, clock=lambda: now))
+    attached, too_large = choose(spectra, limit_bytes=settings.mail.max_attachment_mb * 1e6)
+    parts = [_report(settings, night, now=now), *errors]
+    if (given := _read(folder / UPLOADS)) is not None:
+        parts.append(given.rstrip())
+    if too_large:
+        parts.append(f"Not attached, because they are too large: {', '.join(too_large)}")
     good = sum(one.usable and not one.standard for one in spectra)
     targets = sum(not one.standard for one in spectra)
     return Letter(
@@ -72,14 +72,14 @@ def letter(settings: Settings, night: str, *, now: datetime) -> Letter:
         subject=f"SEDM {night}: {targets} {'spectrum' if targets == 1 else 'spectra'}, {good} good or acceptable",
         text="\n\n".join(parts) + "\n",
         attachments=attached,
-        left_out=left_out,
+        too_large=too_large,
     )
 
 
 def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """The plots to attach, good ones first, up to a size as it is in the mail; and the names of the others."""
     taken: list[Path] = []
-    left_out: list[str] = []
+    too_large: list[str] = []
     room = limit_bytes
     # not graded comes after good and acceptable, standards last
     for one in sorted(spectra, key=lambda one: (one.standard, not one.usable, one.quality, one.product)):
@@ -91,22 +91,22 @@ def choose(spectra: Sequence[FinalSpectrum], *, limit_bytes: float) -> tuple[tup
             taken.append(one.page)
             room -= size
         else:
-            left_out.append(one.page.name)
-    return tuple(taken), tuple(left_out)
+            too_large.append(one.page.name)
+    return tuple(taken), tuple(too_large)
 
 
-def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> EmailMessage:
+def message(written: Letter, mail: Mail, *, now: datetime, resent: int = 0) -> EmailMessage:
     """The mail.
 
-    Its number (Message-ID) follows from night and content, so that a second copy can be told; `anew` counts how often
-    it was sent on purpose before, and makes another number.
+    Its number (Message-ID) follows from night and content, so that a second copy is recognised; `resent` counts how
+    often it was sent on purpose before, and makes another number.
     """
     mailed = EmailMessage(policy=SMTP)
     mailed["From"] = mail.sender
     mailed["To"] = ", ".join(mail.recipients)
     mailed["Subject"] = " ".join(written.subject.split())
     mailed["Date"] = format_datetime(now)
-    mailed["Message-ID"] = f"<sedmd.{written.night}.{digest(written, anew=anew)[:24]}@{_domain(mail.sender)}>"
+    mailed["Message-ID"] = f"<sedmd.{written.night}.{digest(written, resent=resent)[:24]}@{_domain(mail.sender)}>"
     mailed["Auto-Submitted"] = "auto-generated"
     mailed.set_content(written.text, cte="quoted-printable")
     mailed.add_alternative(_html(written), subtype="html", cte="quoted-printable")
@@ -115,9 +115,9 @@ def message(written: Letter, mail: Mail, *, now: datetime, anew: int = 0) -> Ema
     return mailed
 
 
-def digest(written: Letter, *, anew: int = 0) -> str:
+def digest(written: Letter, *, resent: int = 0) -> str:
     """SHA-256 of what a letter says, its plots included."""
-    total = hashlib.sha256(f"{written.night}\n{anew}\n{written.text}".encode())
+    total = hashlib.sha256(f"{written.night}\n{resent}\n{written.text}".encode())
     for path in written.attachments:
         total.update(path.name.encode() + hashlib.sha256(product_bytes(path)).digest())
     return total.hexdigest()
@@ -126,8 +126,8 @@ def digest(written: Letter, *, anew: int = 0) -> str:
 def _report(settings: Settings, night: str, *, now: datetime) -> str:
     folder = settings.paths.redux_root / night
     for name in REPORTS:
-        if (told := _read(folder / name)) is not None:
-            return told.rstrip()
+        if (given := _read(folder / name)) is not None:
+            return given.rstrip()
     try:
         return render(snapshot(settings, night=night, now=now))
     except SedmError as error:
@@ -138,7 +138,7 @@ def _report(settings: Settings, night: str, *, now: datetime) -> str:
 def _read(path: Path) -> str | None:
     try:
         return text_of(path)
-    except OSError:  # none, or nothing that can be read: the next best is told
+    except OSError:  # none, or nothing that can be read: the next best is used
         return None
 
 

@@ -47,18 +47,18 @@ class HttpResponse:
 
     def wait_s(self, now: datetime) -> float | None:
         """What Retry-After asks for, in seconds or as a date; None if it asks for nothing that can be understood."""
-        told = self.headers.get("retry-after", "").strip()
-        if told.isdecimal():
-            return min(float(told), MAX_WAIT_S)
+        text = self.headers.get("retry-after", "").strip()
+        if text.isdecimal():
+            return min(float(text), MAX_WAIT_S)
         try:
-            wait = (parsedate_to_datetime(told) - now).total_seconds()
+            wait = (parsedate_to_datetime(text) - now).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
         return min(max(wait, 0.0), MAX_WAIT_S)
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """An answer that leads elsewhere is the answer; where it leads is not even looked at: it may be no address."""
+    """An answer that leads elsewhere is the answer; where it leads is not even parsed: it may be no address."""
 
     def http_error_302(self, *_: object) -> None:
         return None
@@ -67,7 +67,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, timeout_s: float) -> HttpResponse:
-    """Send a request with a JSON body and read the whole answer, whatever its status.
+    """Send a request with a JSON body and read the whole answer, for any status.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def ask(method: str, url: str, *, headers: Mapping[str, str], body: Any = None, 
     try:
         return within(timeout_s, lambda line: _talk(request, line, timeout_s))
     except TooLate:
-        raise NoAnswer(f"no whole answer in {timeout_s:g} s") from None
+        raise NoAnswer(f"no complete answer in {timeout_s:g} s") from None
 
 
 def _talk(request: urllib.request.Request, line: Connection, timeout_s: float) -> HttpResponse:
@@ -110,8 +110,8 @@ def _talk(request: urllib.request.Request, line: Connection, timeout_s: float) -
             promised = response.headers.get("Content-Length", "")
             if promised.isdecimal() and length < int(promised[:18]):
                 raise NoAnswer(f"the answer stopped after {length} of {promised[:18]} bytes")
-            told = {key.lower(): value for key, value in response.headers.items()}
-            return HttpResponse(response.status, told, b"".join(parts))
+            values = {key.lower(): value for key, value in response.headers.items()}
+            return HttpResponse(response.status, values, b"".join(parts))
     except urllib.error.URLError as error:
         raise NoAnswer(plain(f"no connection ({error.reason})")) from None
     except TimeoutError:

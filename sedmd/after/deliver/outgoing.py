@@ -93,7 +93,7 @@ def why_not(spectrum: FinalSpectrum) -> str:
     if not spectrum.usable:
         return NOT_SENT[spectrum.quality]
     if is_frame_stem(spectrum.target):
-        return f"the target is not known, its header never came: sedmd mend {spectrum.target} OBJECT=NAME"
+        return f"the target is unknown, its header never arrived: sedmd mend {spectrum.target} OBJECT=NAME"
     return "" if spectrum.calibrated else "not flux-calibrated"
 
 
@@ -106,7 +106,9 @@ def outgoing(spectrum: FinalSpectrum) -> Outgoing:
         A file is missing or damaged, or says too little.
     """
     if not spectrum.ascii.is_file():
-        raise Unfit(f"{spectrum.ascii.name} is missing; expected it beside {spectrum.fits.name}: sedmd redo makes it")
+        raise Unfit(
+            f"{spectrum.ascii.name} is missing; expected it beside {spectrum.fits.name}: to make it: sedmd redo"
+        )
     try:
         table, _ = read_spectrum(spectrum.fits)
         # the classification stands in copies: the spectrum itself is known by its checksum
@@ -163,11 +165,11 @@ def _plain(text: str) -> CardValue:
 
 
 def _iso(spectrum: FinalSpectrum) -> str:
-    told = str(spectrum.cards.get("OBSUTC") or "")
+    text = str(spectrum.cards.get("OBSUTC") or "")
     try:
-        start = datetime.fromisoformat(told.strip().replace(" ", "T"))
+        start = datetime.fromisoformat(text.strip().replace(" ", "T"))
     except ValueError:
-        msg = f"{spectrum.fits.name}: OBSUTC is {told!r}; expected the start like '2019-06-12 04:07:07.0'"
+        msg = f"{spectrum.fits.name}: OBSUTC is {text!r}; expected the start like '2019-06-12 04:07:07.0'"
         raise Unfit(msg) from None
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
     return start.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sedmd.core.errors import ConfigError
 
-#: What the units hand on by LoadCredential=, by the setting that it stands for.
+#: What the units hand on by LoadCredential=, by the setting that it replaces.
 UPLOAD_TOKEN, MAIL_PASSWORD = "upload-token", "mail-password"
 #: Where systemd puts it.
 _HANDED_ON = "CREDENTIALS_DIRECTORY"
@@ -29,9 +29,9 @@ class Secret:
     def __str__(self) -> str:
         return "***"
 
-    def hide(self, told: str) -> str:
+    def hide(self, text: str) -> str:
         """Any text without the secret in it."""
-        return told.replace(self.text, "***") if self.text else told
+        return text.replace(self.text, "***") if self.text else text
 
 
 def read_secret(

@@ -103,7 +103,7 @@ class SkyPortal:
                 notes.append(f"{what} REFUSED: {error}")
             except TryLater as error:
                 raise TryLater(
-                    f"spectrum {number} is there, its {what} not yet: {error}", after_s=error.after_s
+                    f"spectrum {number} is uploaded, its {what} not yet: {error}", after_s=error.after_s
                 ) from None
         link = f"{self.url}/source/{urllib.parse.quote(spectrum.target, safe='')}"
         return Receipt(number=f"spectrum {number}", link=link, notes=tuple(notes))
@@ -112,17 +112,17 @@ class SkyPortal:
         """Delete the spectrum whose number the receipt tells, if it is the one that was sent."""
         named = re.match(r"spectrum (\d{1,18})\b", receipt)
         if named is None:
-            raise Refused(f"the receipt {receipt[:80]!r} tells no number; delete the spectrum on {self.url}")
+            raise Refused(f"the receipt {receipt[:80]!r} has no number; delete the spectrum on {self.url}")
         path = f"/api/spectrum/{named[1]}"
         try:
             there = self._ask("GET", path)
         except Refused as error:
             if str(error).startswith(("400", "404")):  # an id that it does not have: SkyPortal answers 400 or 404
-                return f"spectrum {named[1]} was not there any more"
+                return f"spectrum {named[1]} no longer existed"
             raise
         known = there.get("altdata") if isinstance(there, dict) else None
         if not isinstance(known, dict) or known.get(CHECKSUM) != content:
-            raise Refused(f"spectrum {named[1]} is another one than was sent; nothing was deleted")
+            raise Refused(f"spectrum {named[1]} is not the one that was sent; nothing was deleted")
         self._ask("DELETE", path)
         return f"spectrum {named[1]} deleted"
 
@@ -213,7 +213,7 @@ class SkyPortal:
                 raise Refused(str(error)) from None
             return there
         if not isinstance(data, dict) or not _is_number(data.get("id")):
-            raise TryLater("the server took the spectrum but gave no number; it will be asked for it")
+            raise TryLater("the server accepted the spectrum but returned no number; it will be queried")
         return {"id": data["id"]}
 
     def _follow_up(self, spectrum: Outgoing) -> _FollowUp:
@@ -304,29 +304,31 @@ class SkyPortal:
             answer = ask(method, self.url + path, headers=headers, body=body, timeout_s=left_s)
         except NoAnswer as error:
             raise TryLater(self.token.hide(f"{self.url}: {error}")) from None
-        told = answer.json()
-        message = str(told.get("message") or "")[:2000] if isinstance(told, dict) else ""
+        given = answer.json()
+        message = str(given.get("message") or "")[:2000] if isinstance(given, dict) else ""
         said = plain(self.token.hide(" ".join(f"{answer.status} {message}".split())[:300]))
         if answer.status in PASSING:
             raise TryLater(f"{self.url} answered {said}", after_s=answer.wait_s(self.clock()))
         if answer.status == 401:
-            raise Closed(f"{self.url} does not accept the token ({said}); make a new one there and put it in its place")
+            raise Closed(f"{self.url} does not accept the token ({said}); create a new one there and replace it")
         if 300 <= answer.status < 400:
             where = plain(self.token.hide(answer.headers.get("location", "elsewhere")[:300]))
             raise Closed(f"{self.url} has moved to {where} ({answer.status}); correct [upload] url")
         if answer.status == 404 and message == "":
-            raise Closed(f"{self.url}{path.partition('?')[0]} is no SkyPortal ({answer.status}); correct [upload] url")
+            raise Closed(
+                f"{self.url}{path.partition('?')[0]} is not a SkyPortal ({answer.status}); correct [upload] url"
+            )
         if answer.status == 403:
             raise Refused(f"{said}; give the token's user the right (Upload data, Annotate, Comment, the groups)")
         if answer.status == 409:
             raise _Conflict(said)
         if answer.status >= 400:
             raise Refused(said)
-        if not isinstance(told, dict) or told.get("status") not in ("success", "error"):
+        if not isinstance(given, dict) or given.get("status") not in ("success", "error"):
             raise TryLater(f"{self.url} answered {answer.status} without SkyPortal's JSON; is a proxy in between?")
-        if told["status"] == "error":
+        if given["status"] == "error":
             raise Refused(said)
-        return told.get("data")
+        return given.get("data")
 
 
 def _is_number(value: Any) -> bool:

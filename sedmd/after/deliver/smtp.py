@@ -69,7 +69,7 @@ def deliver(message: EmailMessage, mail: Mail, password: Secret | None) -> dict[
     try:
         return within(mail.timeout_s, lambda line: _talk(message, mail, password, line))
     except TooLate:
-        raise MailAway(f"{_where(mail)} was not done after {mail.timeout_s:g} s") from None
+        raise MailAway(f"{_where(mail)} did not finish within {mail.timeout_s:g} s") from None
 
 
 def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Connection) -> dict[str, str]:
@@ -92,18 +92,20 @@ def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Conn
         msg = f"{_where(mail)} does not accept user {mail.user!r} with this password ({_reply(error)}); correct [mail]"
         raise MailRefused(hide(msg)) from None
     except smtplib.SMTPRecipientsRefused as error:
-        told = "; ".join(f"{address}: {_said(code, said)}" for address, (code, said) in error.recipients.items())
+        sentence = "; ".join(f"{address}: {_said(code, said)}" for address, (code, said) in error.recipients.items())
         if all(code < 500 for code, _ in error.recipients.values()):
-            raise MailAway(hide(f"{_where(mail)} takes it for nobody now: {told}")) from None
-        raise MailRefused(hide(f"{_where(mail)} takes it for nobody: {told}; correct [mail] recipients")) from None
+            raise MailAway(hide(f"{_where(mail)} refuses all recipients now: {sentence}")) from None
+        raise MailRefused(
+            hide(f"{_where(mail)} refuses all recipients: {sentence}; correct [mail] recipients")
+        ) from None
     except smtplib.SMTPNotSupportedError as error:
         msg = f"{_where(mail)} cannot do what [mail] asks for ({error}); correct security, port or user"
         raise MailRefused(hide(msg)) from None
     except smtplib.SMTPServerDisconnected as error:
-        raise MailAway(hide(f"{_where(mail)} ended the connection ({error})")) from None
+        raise MailAway(hide(f"{_where(mail)} closed the connection ({error})")) from None
     except smtplib.SMTPResponseException as error:
-        told = f"{_where(mail)} answered {_reply(error)}"
-        raise (MailAway if error.smtp_code < 500 else MailRefused)(hide(told)) from None
+        sentence = f"{_where(mail)} answered {_reply(error)}"
+        raise (MailAway if error.smtp_code < 500 else MailRefused)(hide(sentence)) from None
     except ssl.SSLCertVerificationError as error:
         msg = f"{_where(mail)}: its certificate is not trusted ({error.verify_message}); correct host, or set ca_file"
         raise MailRefused(msg) from None
@@ -118,7 +120,7 @@ def _talk(message: EmailMessage, mail: Mail, password: Secret | None, line: Conn
         msg = f"user {mail.user!r} or an address holds a character that mail servers do not take; correct [mail]"
         raise MailRefused(hide(msg)) from None
     except ValueError as error:  # a challenge that is none, say
-        raise MailAway(hide(f"{_where(mail)} said what cannot be understood ({error})")) from None
+        raise MailAway(hide(f"{_where(mail)} sent an invalid reply ({error})")) from None
 
 
 class _Capped:
@@ -132,7 +134,7 @@ class _Capped:
         said: bytes = self._file.readline(min(most, self._left + 1))
         self._left -= len(said)
         if self._left < 0:
-            raise OSError(f"it said more than {MAX_SAID} bytes")
+            raise OSError(f"it sent more than {MAX_SAID} bytes")
         return said
 
     def close(self) -> None:
@@ -187,8 +189,8 @@ def _reply(error: smtplib.SMTPResponseException) -> str:
 
 
 def _said(code: int, text: bytes | str) -> str:
-    told = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return " ".join(f"{code} {told}".split())[:300]
+    given = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return " ".join(f"{code} {given}".split())[:300]
 
 
 def _is_address(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Spectra of a night to their receiver: what is due, each content once, what became of it in report_ztf.txt."""
+"""Spectra of a night to their receiver: what is due, each content once, its outcome in report_ztf.txt."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class UploadLine:
 
     product: str
     state: str
-    told: str
+    text: str
     fresh: bool = False
 
     def __str__(self) -> str:
-        return f"{self.product:32} {self.state:9} {self.told}"
+        return f"{self.product:32} {self.state:9} {self.text}"
 
     @property
-    def amiss(self) -> bool:
+    def needs_action(self) -> bool:
         """Somebody should see to it, or run the command again."""
         return self.state not in (SENT, "not sent")
 
@@ -121,7 +121,7 @@ class Uploader:
         # the whole night is in the queue before the first is sent
         for spectrum in ready:
             if self._known(queue, spectrum) is None:
-                self._put(queue, spectrum, QUEUED, told=f"queued for {self._backend.name}")
+                self._put(queue, spectrum, QUEUED, text=f"queued for {self._backend.name}")
         self._drop_stale(queue, night, ready)
         for spectrum in ready:
             yield self._one(queue, spectrum)
@@ -131,8 +131,8 @@ class Uploader:
         current = {(one.product, one.content) for one in ready}
         for old in queue.of_night(self._backend.name, night):
             if old.state in OPEN and (old.product, old.content) not in current:
-                told = f"no longer sent to {self._backend.name}: the spectrum has changed"
-                queue.put(old.service, night, old.product, old.content, DROPPED, told=told, receipt=old.receipt)
+                text = f"no longer sent to {self._backend.name}: the spectrum has changed"
+                queue.put(old.service, night, old.product, old.content, DROPPED, text=text, receipt=old.receipt)
 
     def _one(self, queue: Deliveries, spectrum: Outgoing) -> UploadLine:
         known = self._known(queue, spectrum)
@@ -143,7 +143,7 @@ class Uploader:
         while not self._ended:
             tries += 1
             self._put(
-                queue, spectrum, SENDING, told=f"is sent to {self._backend.name}", receipt=known.receipt, tries=tries
+                queue, spectrum, SENDING, text=f"is sent to {self._backend.name}", receipt=known.receipt, tries=tries
             )
             try:
                 receipt = self._backend.send(spectrum)
@@ -152,22 +152,22 @@ class Uploader:
                     queue,
                     spectrum,
                     REFUSED,
-                    told=f"refused: {error}",
+                    text=f"refused: {error}",
                     receipt=known.receipt,
                     reason=str(error),
                     tries=tries,
                 )
-                return UploadLine(product=spectrum.product, state=REFUSED, told=str(error))
+                return UploadLine(product=spectrum.product, state=REFUSED, text=str(error))
             except Closed as error:
                 self._ended = str(error)
-                self._put(queue, spectrum, QUEUED, told=f"not sent: {error}", receipt=known.receipt, reason=str(error))
-                return UploadLine(product=spectrum.product, state=QUEUED, told=str(error))
+                self._put(queue, spectrum, QUEUED, text=f"not sent: {error}", receipt=known.receipt, reason=str(error))
+                return UploadLine(product=spectrum.product, state=QUEUED, text=str(error))
             except TryLater as error:
                 if (line := self._later(queue, spectrum, error, tries, known.receipt)) is not None:
                     return line
             else:
                 return self._sent(queue, spectrum, receipt)
-        return UploadLine(product=spectrum.product, state=QUEUED, told=f"not tried: {self._ended}")
+        return UploadLine(product=spectrum.product, state=QUEUED, text=f"not tried: {self._ended}")
 
     def _later(
         self, queue: Deliveries, spectrum: Outgoing, error: TryLater, tries: int, receipt: str
@@ -176,12 +176,12 @@ class Uploader:
         # what the receiver asks for is the least: one that always asks for nothing would be asked for ever
         wait = max(error.after_s or 0.0, waits[min(tries, len(waits)) - 1])
         until = self._clock() + timedelta(seconds=wait)
-        told = f"not before {until:%Y-%m-%d %H:%M:%S} UT: {error}"
+        text = f"not before {until:%Y-%m-%d %H:%M:%S} UT: {error}"
         self._put(
             queue,
             spectrum,
             WAITING,
-            told=f"waits: {error}",
+            text=f"waits: {error}",
             receipt=receipt,
             reason=str(error),
             tries=tries,
@@ -191,12 +191,12 @@ class Uploader:
             self._sleep(wait)
             return None
         self._ended = str(error)
-        return UploadLine(product=spectrum.product, state=WAITING, told=told)
+        return UploadLine(product=spectrum.product, state=WAITING, text=text)
 
     def _sent(self, queue: Deliveries, spectrum: Outgoing, receipt: Receipt) -> UploadLine:
-        told = f"sent to {self._backend.name}: {receipt}"
-        self._put(queue, spectrum, SENT, told=told, receipt=str(receipt), beside=spectrum.beside)
-        return UploadLine(product=spectrum.product, state=SENT, told=str(receipt), fresh=True)
+        text = f"sent to {self._backend.name}: {receipt}"
+        self._put(queue, spectrum, SENT, text=text, receipt=str(receipt), beside=spectrum.beside)
+        return UploadLine(product=spectrum.product, state=SENT, text=str(receipt), fresh=True)
 
     def _known(self, queue: Deliveries, spectrum: Outgoing) -> Delivery | None:
         return queue.find(self._backend.name, spectrum.night, spectrum.product, spectrum.content)
@@ -207,7 +207,7 @@ class Uploader:
         spectrum: Outgoing,
         state: str,
         *,
-        told: str,
+        text: str,
         receipt: str = "",
         reason: str = "",
         beside: str = "",
@@ -220,7 +220,7 @@ class Uploader:
             spectrum.product,
             spectrum.content,
             state,
-            told=told,
+            text=text,
             receipt=receipt,
             reason=reason,
             beside=beside,
@@ -232,35 +232,35 @@ class Uploader:
 def survey(settings: Settings, night: str, *, clock: Callable[[], datetime]) -> list[UploadLine | Outgoing]:
     """Each spectrum of a night that counts: ready to be sent, or the line that says why not."""
     known = known_in(settings, night, clock=clock)
-    spectra, troubles = final_spectra(settings.paths.redux_root / night, known)
+    spectra, errors = final_spectra(settings.paths.redux_root / night, known)
     found: list[UploadLine | Outgoing] = [
-        UploadLine(product=told.split()[0], state="unfit", told=told) for told in troubles
+        UploadLine(product=given.split()[0], state="unfit", text=given) for given in errors
     ]
     for one in spectra:
         if why := why_not(one):
-            found.append(UploadLine(product=one.product, state="not sent", told=why))
+            found.append(UploadLine(product=one.product, state="not sent", text=why))
             continue
         try:
             found.append(outgoing(one))
         except Unfit as error:
-            found.append(UploadLine(product=one.product, state="unfit", told=str(error)))
+            found.append(UploadLine(product=one.product, state="unfit", text=str(error)))
     return found
 
 
 def settled(known: Delivery, spectrum: Outgoing, *, now: datetime, again: bool) -> UploadLine | None:
     """What to say of a spectrum that is not to be sent in this run; None if it is."""
     if known.state == SENT and known.beside == spectrum.beside:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
-        return UploadLine(product=spectrum.product, state=SENT, told=told)
+        text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.receipt}"
+        return UploadLine(product=spectrum.product, state=SENT, text=text)
     if known.state == WITHDRAWN and not again:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again sends it anew"
-        return UploadLine(product=spectrum.product, state="not sent", told=told)
+        text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}; --again resends it"
+        return UploadLine(product=spectrum.product, state="not sent", text=text)
     if known.state == REFUSED and not again:
-        told = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"
-        return UploadLine(product=spectrum.product, state=REFUSED, told=told)
+        text = f"{known.changed:%Y-%m-%d %H:%M} UT: {known.reason}"
+        return UploadLine(product=spectrum.product, state=REFUSED, text=text)
     if known.state == WAITING and not again and known.not_before is not None and known.not_before > now:
-        told = f"not before {known.not_before:%Y-%m-%d %H:%M:%S} UT: {known.reason}"
-        return UploadLine(product=spectrum.product, state=WAITING, told=told)
+        text = f"not before {known.not_before:%Y-%m-%d %H:%M:%S} UT: {known.reason}"
+        return UploadLine(product=spectrum.product, state=WAITING, text=text)
     return None
 
 
@@ -286,15 +286,15 @@ def write_report(settings: Settings, service: str, queue: Deliveries, night: str
     when = {one.product: one.changed for one in known}
     rows = [
         f"{line.product:32} {line.state:9} "
-        + (f"{when[line.product]:%Y-%m-%d %H:%M} UT: {line.told}" if line.fresh else line.told)
+        + (f"{when[line.product]:%Y-%m-%d %H:%M} UT: {line.text}" if line.fresh else line.text)
         for line in sorted(lines, key=lambda line: line.product)
     ]
-    # what was sent of a product before it was made anew, or before it was graded down
-    told = {line.product: line.told for line in lines}
+    # what was sent of a product before it was remade, or before it was graded down
+    values = {line.product: line.text for line in lines}
     older = [
         f"{one.product:32} {'earlier':9} {one.changed:%Y-%m-%d %H:%M} UT: {one.receipt}"
         for one in known
-        if one.state == SENT and one.receipt not in told.get(one.product, "")
+        if one.state == SENT and one.receipt not in values.get(one.product, "")
     ]
     counts = {state: sum(line.state == state for line in lines) for state in (SENT, REFUSED, WAITING, QUEUED, "unfit")}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == SENT)

@@ -37,7 +37,7 @@ def withdraw(
     with sender(settings.paths.state, "upload"), Deliveries.open(settings.paths.state, clock=clock) as queue:
         nights = [night] if night else sorted(newest_nights(settings), reverse=True)[:NIGHTS_SEARCHED]
         found = [one for where in nights for one in queue.of_night(backend.name, where) if one.state == SENT]
-        told = []
+        entries = []
         for one in _meant(found, name, backend.name):
             receipt = backend.withdraw(one.content, one.receipt)
             queue.put(
@@ -46,12 +46,12 @@ def withdraw(
                 one.product,
                 one.content,
                 WITHDRAWN,
-                told=f"withdrawn from {backend.name}: {receipt}",
+                text=f"withdrawn from {backend.name}: {receipt}",
                 receipt=one.receipt,
                 reason=f"withdrawn ({receipt})",
             )
-            told.append(f"{one.night} {one.product}: withdrawn from {backend.name}: {receipt}")
-    return told
+            entries.append(f"{one.night} {one.product}: withdrawn from {backend.name}: {receipt}")
+    return entries
 
 
 def _meant(found: list[Delivery], name: str, service: str) -> list[Delivery]:

@@ -106,24 +106,24 @@ def _account(settings: Settings, ledger: Ledger, night: str, now: datetime) -> l
     if not settings.paths.raw_root.is_dir():
         # without the raw files at hand nothing can be said of them
         found = dataclasses.replace(found, gone=(), unread=())
-        return [*found.lines(), "the raw files were not looked at: no raw root is given, or it is away"]
+        return [*found.lines(), "the raw files were not checked: the raw root is not set or not mounted"]
     return found.lines()
 
 
 def _classified(spectra: list[FinalSpectrum]) -> tuple[dict[str, BestMatch], list[str]]:
-    found, troubles = {}, []
+    found, errors = {}, []
     for one in spectra:
         try:
             header = read_ascii(classified_text(one.ascii)).header
         except FileNotFoundError:
-            troubles.append(f"{one.ascii.name} is missing beside {one.fits.name}; make it again")
+            errors.append(f"{one.ascii.name} is missing beside {one.fits.name}; make it again")
             continue
         except (OSError, ProductFault) as error:
-            troubles.append(f"{one.ascii.name} cannot be read: {error}")
+            errors.append(f"{one.ascii.name} cannot be read: {error}")
             continue
-        if (told := classification_of(header)) is not None:
-            found[one.product] = told
-    return found, troubles
+        if (given := classification_of(header)) is not None:
+            found[one.product] = given
+    return found, errors
 
 
 def classified_text(path: Path) -> Path:
@@ -134,10 +134,10 @@ def classified_text(path: Path) -> Path:
     """
     copy = path.parent / CLASSIFIED / path.name
     try:
-        own, told = (text_of(each, encoding="ascii").splitlines() for each in (path, copy))
+        own, given = (text_of(each, encoding="ascii").splitlines() for each in (path, copy))
     except OSError:
         return path
-    return copy if [line for line in told if not line.startswith(_CLASS_LINES)] == own else path
+    return copy if [line for line in given if not line.startswith(_CLASS_LINES)] == own else path
 
 
 def _last_event(ledger: Ledger, night: str, spectra: list[FinalSpectrum]) -> str:

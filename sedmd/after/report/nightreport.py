@@ -308,26 +308,27 @@ def _open(one: TargetState) -> Open:
 
 
 def _serving(state: NightState) -> list[str]:
-    told = []
+    found = []
     if (one := state.fallback) is not None:
-        told.append(f"using bias, traces, wavelengths and flat from {one.told}")
+        found.append(f"using bias, traces, wavelengths and flat from {one.text}")
     if (flux := state.flux_fallback) is not None:
-        told.append(f"using the flux calibration from {flux.told}")
+        found.append(f"using the flux calibration from {flux.text}")
     if state.offers:
-        told.append(f"reduced with an earlier night's, while tonight's are there by now: {', '.join(state.offers)}")
-    return told
+        offers = ", ".join(state.offers)
+        found.append(f"reduced with an earlier night's calibrations although tonight's are available: {offers}")
+    return found
 
 
 def _trouble(state: NightState) -> list[str]:
-    told = [f"the night's geometry is not trusted: {state.geometry_change}"] if state.geometry_change else []
-    told += [f"calibrations: {one}" for one in state.sets]
-    told += [f"missing: {one}" for one in state.missing]
-    # of a failed extraction or flux calibration the line among the observations tells
-    told += [f"failed: {one.step} {one.label}: {one.reason}" for one in state.failed if one.step not in _OF_TARGETS]
-    told += [f"held: {one.subject}: {one.reason}" for one in state.held]
-    told += [f"name: {one.frame}: {one.reason}" for one in state.contradictions]
-    told += [f"not used: {one.frame} {one.state}: {one.reason}" for one in state.rejected_frames]
-    return told
+    found = [f"geometry change: {state.geometry_change}"] if state.geometry_change else []
+    found += [f"calibrations: {one}" for one in state.sets]
+    found += [f"missing: {one}" for one in state.missing]
+    # a failed extraction or flux calibration is in the line of its observation
+    found += [f"failed: {one.step} {one.label}: {one.reason}" for one in state.failed if one.step not in _OF_TARGETS]
+    found += [f"held: {one.subject}: {one.reason}" for one in state.held]
+    found += [f"name: {one.frame}: {one.reason}" for one in state.contradictions]
+    found += [f"not used: {one.frame} {one.state}: {one.reason}" for one in state.rejected_frames]
+    return found
 
 
 def _float(value: Any) -> float | None:

@@ -41,11 +41,11 @@ def report_text(report: Report) -> str:
         _head(report),
         _table(report),
         _section("failed", [_open(one) for one in report.failed]),
-        _section("waiting for the observer", [_open(one) for one in report.observer]),
+        _section("awaiting observer", [_open(one) for one in report.observer]),
         _section("final without an observer, with concerns", [_doubted(one) for one in report.lines if one.doubts]),
-        _section("in work", [_open(one) for one in report.pending]),
+        _section("in progress", [_open(one) for one in report.pending]),
         _section("calibrations", [*(_calibration(one) for one in report.calibrations), *report.serving]),
-        _section("trouble", report.trouble),
+        _section("errors and warnings", report.trouble),
         _section("raw files and products", report.account),
         _section("instrument", _instrument(report)),
     ]
@@ -54,19 +54,19 @@ def report_text(report: Report) -> str:
 
 def _head(report: Report) -> list[str]:
     graded = [sum(line.quality == grade for line in report.lines) for grade in range(len(QUALITY_WORDS))]
-    told = ", ".join(f"{count} {word}" for count, word in zip(graded, QUALITY_WORDS, strict=True) if count)
+    text = ", ".join(f"{count} {word}" for count, word in zip(graded, QUALITY_WORDS, strict=True) if count)
     dark_h = _hours(report.sunset, report.sunrise)
     lines = [
         f"SED Machine, Palomar 60-inch: night {report.night} ({'closed' if report.closed else 'open'}), "
         f"as of {report.as_of[:19].replace('T', ' ')} UT",
-        f"{len(report.lines)} spectr{'um' if len(report.lines) == 1 else 'a'} ({told or 'none'}); "
-        f"{len(report.failed)} failed, {len(report.observer)} waiting for the observer, {len(report.pending)} in work",
+        f"{len(report.lines)} spectr{'um' if len(report.lines) == 1 else 'a'} ({text or 'none'}); "
+        f"{len(report.failed)} failed, {len(report.observer)} awaiting observer, {len(report.pending)} in progress",
         f"{report.on_sky_s / 3600:.2f} h on targets of {dark_h:.2f} h between sunset {report.sunset[11:16]} and "
         f"sunrise {report.sunrise[11:16]} UT; lost: {report.lost_s / 3600:.2f} h (quality 4 and 5, and failures)",
     ]
     if report.seeing_arcsec is not None:
         low, middle, high = report.seeing_arcsec
-        lines.append(f"seeing {middle:.2f} arcsec FWHM ({low:.2f} to {high:.2f}, as the objects' images in the cubes)")
+        lines.append(f"seeing {middle:.2f} arcsec FWHM ({low:.2f} to {high:.2f}, measured on the objects in the cubes)")
     return [wrapped for line in lines for wrapped in _wrap(line, "")]
 
 
@@ -76,9 +76,11 @@ def _table(report: Report) -> list[str]:
     lines = [_row([name for name, *_ in _COLUMNS]), *(_row(_cells(line)) for line in report.lines)]
     notes = []
     if any(line.older for line in report.lines):
-        notes.append('flux: "3 n" is calibrated with calibrations that are 3 nights old')
+        notes.append('flux: "3 n" means calibrations 3 nights old')
     if any(line.half for line in report.lines):
-        notes.append("method: an A or B at its end is one exposure of a pair without the other; its sky is worse")
+        notes.append(
+            "method: A or B at the end is one exposure of a pair without the other; its sky subtraction is worse"
+        )
     if any(not line.classification for line in report.lines):
         notes.append("type: (standard) or (quality) where there is no classification")
     if any(line.classification and line.classification.secure is False for line in report.lines):
@@ -129,8 +131,8 @@ def _doubted(one: SpectrumLine) -> str:
 
 def _calibration(one: CalibrationReport) -> str:
     name = one.label if one.step in one.label else f"{one.step} {one.label}"
-    told = one.reason or figures(one.figures)
-    return f"{name}: {one.state}" + (f", {told}" if told else "")
+    given = one.reason or figures(one.figures)
+    return f"{name}: {one.state}" + (f", {given}" if given else "")
 
 
 def _instrument(report: Report) -> list[str]:
@@ -138,8 +140,8 @@ def _instrument(report: Report) -> list[str]:
     known = {band: share for band, share in report.efficiency.items() if share is not None}
     if known:
         stars = f"{report.standards} standard{'' if report.standards == 1 else 's'}"
-        told = ", ".join(f"{100 * share:.1f} % at {band} nm" for band, share in known.items())
-        lines.append(f"efficiency of telescope and instrument: {told} ({stars}; without the atmosphere)")
+        text = ", ".join(f"{100 * share:.1f} % at {band} nm" for band, share in known.items())
+        lines.append(f"efficiency of telescope and instrument: {text} ({stars}; without the atmosphere)")
     else:
         lines.append("efficiency: no flux calibration of this night")
     both = zip(("x", "y"), report.flexure_px, strict=True)
@@ -148,10 +150,12 @@ def _instrument(report: Report) -> list[str]:
     if report.wavelength_rms_px is not None:
         lines.append(f"wavelength rms: {report.wavelength_rms_px:.3f} px")
     if report.background_e_per_s is not None:
-        lines.append(f"light between the traces, median: {report.background_e_per_s:.4f} electron/s per pixel")
+        lines.append(
+            f"scattered light between the traces, median: {report.background_e_per_s:.4f} electron/s per pixel"
+        )
     if report.read_noise_e:
-        told = ", ".join(f"{value:.1f} electron at {speed} MHz" for speed, value in report.read_noise_e.items())
-        lines.append(f"read noise: {told}")
+        text = ", ".join(f"{value:.1f} electron at {speed} MHz" for speed, value in report.read_noise_e.items())
+        lines.append(f"read noise: {text}")
     return lines
 
 

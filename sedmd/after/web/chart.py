@@ -97,12 +97,12 @@ def draw_chart(chart: Chart) -> str:
     for value in ticks(y_low, y_high, 5):
         at = float(up(value))
         out.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{right}"/>')
-        out.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{_told(value)}</text>')
+        out.append(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{_label(value)}</text>')
     given = chart.x_ticks
-    for value, told in given if given is not None else [(value, _told(value)) for value in ticks(x_low, x_high, 6)]:
+    for value, label in given if given is not None else [(value, _label(value)) for value in ticks(x_low, x_high, 6)]:
         at = float(across(value))
         out.append(f'<path class="grid" d="M{at:.1f} {bottom}v4"/>')
-        out.append(f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{escape(told)}</text>')
+        out.append(f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{escape(label)}</text>')
     for curve in chart.curves:
         out += _curve(curve, across(curve.x), up(curve.y), None if curve.top is None else up(curve.top))
     out.append(f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" height="{bottom - _TOP}"/>')
@@ -155,6 +155,6 @@ def _range(parts: Sequence[ArrayLike], *, margin: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _told(value: float) -> str:
+def _label(value: float) -> str:
     text = f"{value:.6g}"
     return "0" if text == "-0" else text.replace("-", "−")

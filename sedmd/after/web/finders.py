@@ -41,9 +41,9 @@ def finder_of(paths: Iterable[Path], names: Iterable[str], start: datetime | Non
 
 
 def _time(path: Path) -> datetime | None:
-    if told := _TIME.search(path.name):
+    if given := _TIME.search(path.name):
         try:
-            return datetime.strptime("".join(told.groups()), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            return datetime.strptime("".join(given.groups()), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         except ValueError:
             pass
     try:

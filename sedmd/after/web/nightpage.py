@@ -46,7 +46,7 @@ def night_page(
     charts: Sequence[tuple[str, str]],
     maps: Sequence[tuple[str, str]],
     title: str,
-    troubles: Sequence[str] = (),
+    errors: Sequence[str] = (),
 ) -> str:
     """The page of a night.
 
@@ -60,7 +60,7 @@ def night_page(
     maps : sequence of (title, file name)
     title : str
         Of the site.
-    troubles : sequence of str
+    errors : sequence of str
         What could not be shown.
     """
     return (
@@ -73,7 +73,7 @@ def night_page(
             charts=[(name, Markup(chart)) for name, chart in charts],
             maps=maps,
             site=title,
-            troubles=[*report.trouble, *troubles],
+            errors=[*report.trouble, *errors],
         )
     )
 

@@ -50,12 +50,12 @@ _DAMAGED = (OSError, ProductFault, KeyError, ValueError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteChanges:
-    """What `publish` did: files written and removed (below the root), how many were as they should be, troubles."""
+    """What `publish` did: files written and removed (below the root), how many were as they should be, errors."""
 
     written: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
-    troubles: tuple[str, ...]
+    errors: tuple[str, ...]
 
 
 def site_root(settings: Settings, out: Path | None) -> Path:
@@ -91,14 +91,14 @@ def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool =
     """
     night = tonight.report.night
     folder = WebFolder(root / night, dry_run=dry_run)
-    troubles: list[str] = []
+    errors: list[str] = []
     redux = settings.paths.redux_root / night
-    finders = _finders(settings, night, troubles)
+    finders = _finders(settings, night, errors)
     lines = {line.product: line for line in tonight.report.lines}
     by_start = sorted(tonight.spectra, key=lambda one: (lines[one.product].utc, one.product))
-    targets = [_target(one, lines[one.product], folder, finders, troubles) for one in by_start]
-    charts = _charts(tonight, redux, settings, troubles)
-    maps = _maps(redux, folder, troubles)
+    targets = [_target(one, lines[one.product], folder, finders, errors) for one in by_start]
+    charts = _charts(tonight, redux, settings, errors)
+    maps = _maps(redux, folder, errors)
     for name, text in ((TEXT, report_text(tonight.report)), (JSON, report_json(tonight.report))):
         content = text.encode()
         folder.add(name, digest(content), partial(bytes, content))
@@ -113,7 +113,7 @@ def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool =
         charts=charts,
         maps=maps,
         title=settings.web.title,
-        troubles=troubles,
+        errors=errors,
     )
     folder.finish(page, _summary(tonight))
     # the index comes last: it never names a page that is not there
@@ -126,7 +126,7 @@ def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool =
         written=(*(f"{night}/{name}" for name in folder.written), *top),
         removed=tuple(f"{night}/{name}" for name in folder.removed),
         unchanged=folder.unchanged + 2 - len(top),
-        troubles=tuple(troubles),
+        errors=tuple(errors),
     )
 
 
@@ -150,13 +150,13 @@ def _nights(root: Path) -> list[dict[str, Any]]:
     if not root.is_dir():
         return []
     folders = [path for path in root.iterdir() if path.name.isdigit() and (path / "index.html").is_file()]
-    return [{**told, "night": path.name} for path in sorted(folders, reverse=True) if (told := about(path))]
+    return [{**given, "night": path.name} for path in sorted(folders, reverse=True) if (given := about(path))]
 
 
 def _target(
-    one: FinalSpectrum, line: SpectrumLine, folder: WebFolder, finders: Sequence[Path], troubles: list[str]
+    one: FinalSpectrum, line: SpectrumLine, folder: WebFolder, finders: Sequence[Path], errors: list[str]
 ) -> Target:
-    """Copy a target's products, draw its pictures; whatever is missing or damaged costs itself only."""
+    """Copy a target's products, draw its pictures; a missing or damaged file costs itself only."""
     links, chart, field, finder = [], "", "", ""
     content = b""
     for label, path in (("FITS", one.fits), ("text", one.ascii), ("page", one.page), *_comparisons(one, line)):
@@ -164,7 +164,7 @@ def _target(
             copied = product_bytes(path)
         except OSError as error:
             if label != "page" or not isinstance(error, FileNotFoundError):  # it is drawn some time after the spectrum
-                troubles.append(f"{path.name} is not on the page: {error.strerror or error}")
+                errors.append(f"{path.name} is not on the page: {error.strerror or error}")
             continue
         folder.add(path.name, digest(copied), partial(bytes, copied))
         links.append((label, path.name))
@@ -178,7 +178,7 @@ def _target(
         folder.add(name, source, lambda: _field(one, spectrum, cubes))
         field = name
     except _DAMAGED as error:
-        troubles.append(f"{one.product}: {error}")
+        errors.append(f"{one.product}: {error}")
     chart_path = finder_of(finders, (one.target, safe_name(one.target)), _start(line))
     if chart_path is not None:
         try:
@@ -187,9 +187,9 @@ def _target(
             folder.add(name, _source(picture), lambda: jpeg_apart(picture))
             finder = name
         except Exception as error:
-            # the border: whatever is in a stranger's picture costs that picture only
+            # the boundary: a fault of a stranger's picture costs that picture only
             why = plain(sentence(chart_path, error))
-            troubles.append(f"finder {chart_path.name} is not on the page: {why}")
+            errors.append(f"finder {chart_path.name} is not on the page: {why}")
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))
 
 
@@ -245,7 +245,7 @@ def _marks(spectrum: Spectrum) -> list[ApertureMark]:
     return marks
 
 
-def _charts(tonight: Tonight, redux: Path, settings: Settings, troubles: list[str]) -> list[tuple[str, str]]:
+def _charts(tonight: Tonight, redux: Path, settings: Settings, errors: list[str]) -> list[tuple[str, str]]:
     charts = []
     if tonight.figures.exposures:
         charts += [
@@ -257,14 +257,14 @@ def _charts(tonight: Tonight, redux: Path, settings: Settings, troubles: list[st
         try:
             charts.append(("Sensitivity", pagecharts.sensitivity_chart(read_sensitivity(path))))
         except _DAMAGED as error:
-            troubles.append(str(error))
+            errors.append(str(error))
     nights = trend(settings.paths.redux_root, nights=TREND_NIGHTS, until=redux.name)
     if any(share is not None for one in nights for share in one.efficiency):
         charts.append(("Efficiency, telescope and instrument", pagecharts.efficiency_chart(nights)))
     return charts
 
 
-def _maps(redux: Path, folder: WebFolder, troubles: list[str]) -> list[tuple[str, str]]:
+def _maps(redux: Path, folder: WebFolder, errors: list[str]) -> list[tuple[str, str]]:
     """Maps over the field of what the calibrations measured for each spaxel."""
     found = []
     drawers: tuple[tuple[str, str, str, Callable[[Path], MapPanel]], ...] = (
@@ -280,7 +280,7 @@ def _maps(redux: Path, folder: WebFolder, troubles: list[str]) -> list[tuple[str
             folder.add(name, source, partial(_map_png, panel, path))
             found.append((title, name))
         except _DAMAGED as error:
-            troubles.append(f"{product}: {error}")
+            errors.append(f"{product}: {error}")
     return found
 
 
@@ -306,7 +306,7 @@ def _flat_panel(path: Path) -> MapPanel:
     return MapPanel(title="throughput, field mean 1", image=map_of_values(spaxels, grey))
 
 
-def _finders(settings: Settings, night: str, troubles: list[str]) -> list[Path]:
+def _finders(settings: Settings, night: str, errors: list[str]) -> list[Path]:
     if not settings.web.finders:
         return []
     folder = Path(settings.web.finders.replace("{night}", night)).expanduser()
@@ -315,7 +315,7 @@ def _finders(settings: Settings, night: str, troubles: list[str]) -> list[Path]:
     except FileNotFoundError:
         return []  # no finder was made that night
     except OSError as error:
-        troubles.append(f"finders: {folder} cannot be read ({error.strerror})")
+        errors.append(f"finders: {folder} cannot be read ({error.strerror})")
         return []
 
 

@@ -83,8 +83,8 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _files(told: Mapping[str, Any]) -> dict[str, list[str]]:
-    files = told.get("files")
+def _files(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    files = record.get("files")
     if not isinstance(files, dict):
         return {}
     return {

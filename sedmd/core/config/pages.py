@@ -1,6 +1,6 @@
 """What people read of the settings, made from their declaration: the sample configuration and the page of settings.
 
-``sedmd config sample > config/sedmd.toml`` and ``sedmd config doc > docs/settings.md`` write both anew.
+``sedmd config sample > config/sedmd.toml`` and ``sedmd config doc > docs/settings.md`` write both.
 """
 
 from __future__ import annotations

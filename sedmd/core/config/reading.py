@@ -1,4 +1,4 @@
-"""Settings from a TOML file: whatever is unknown, of the wrong type or out of range is refused by name."""
+"""Settings from a TOML file: what is unknown, of the wrong type or out of range is refused by name."""
 
 from __future__ import annotations
 

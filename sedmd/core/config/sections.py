@@ -78,7 +78,7 @@ class Calibrations:
 
     bias_min_frames: int = setting(5, "per read-out speed; fewer make no master bias", unit="frames")
     bias_ideal_frames: int = setting(
-        10, "with this many the master is made at once, whatever number was announced", unit="frames"
+        10, "with this many the master is made at once, more are not waited for", unit="frames"
     )
     lamp_min_frames: int = setting(3, "fewer dome, Hg, Cd, Xe or twilight frames make no master", unit="frames")
     lamp_ideal_frames: int = setting(5, "with this many of one of them the master is made at once", unit="frames")
@@ -232,8 +232,8 @@ class Instrument:
 
     field_centres: tuple[str, ...] = setting(
         (),
-        'where targets land: ["20240112 1031.5 1019"]; empty: learned',
-        more="Where in the field targets land is learned from standard stars and clear targets."
+        'target position in the field: ["20240112 1031.5 1019"]; empty: learned',
+        more="The target position in the field is learned from standard stars and clear targets."
         ' Who knows better gives lines "YYYYMMDD column row": from that night on, light of 6500 Angstrom from a target'
         " falls on this pixel as a rule, positions in the products count from there, and nothing is learned.",
         check=_check_field_centre,
@@ -255,7 +255,7 @@ class AutomaticExtraction:
     )
     pointing_arcsec: float | None = setting(
         None,
-        "how far a target lies from where targets land (1 sigma, each axis); unset: learned",
+        "scatter about the expected target position (1 sigma, each axis); unset: learned",
         unit="arcsec",
         example="1.5",
     )
@@ -401,7 +401,7 @@ class Classify:
             r"regex:HD[ _]?\d+[A-Z]?",
         ),
         "names that are never classified",
-        more="Targets that are never classified, whatever their quality: the whole name, lower and upper case alike, is"
+        more="Targets that are never classified, of any quality: the whole name, lower and upper case alike, is"
         " exact:NAME, begins with prefix:NAME, or is regex:EXPRESSION."
         " Tabulated standards are known by the header as well.",
         check=check_pattern,

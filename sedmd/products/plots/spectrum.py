@@ -131,7 +131,7 @@ def _write_title(figure: Figure, name: str, meta: Mapping[str, CardValue]) -> No
 
 
 def _older(meta: Mapping[str, CardValue]) -> str:
-    """What the page says when calibrations of an earlier night serve; empty when they do not."""
+    """What the page says when calibrations of an earlier night are used; else empty."""
     parts = []
     for what, stem in (("Calibrations", "cal"), ("Flux calibration", "fluxcal")):
         if meta.get(f"{stem}_fallback"):
@@ -148,7 +148,7 @@ def _write_figures(axes: Axes, spectrum: Spectrum) -> None:
 
 
 def _figures(spectrum: Spectrum) -> list[tuple[str, str]]:
-    """What stands beside the spectrum; a figure that is not known is left out."""
+    """Text beside the spectrum; a figure that is not known is omitted."""
     meta = spectrum.meta
 
     def number(key: str, form: str) -> str:

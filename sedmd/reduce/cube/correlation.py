@@ -12,7 +12,7 @@ def bin_correlation(columns: NDArray[np.floating], lags: int = 2) -> NDArray[np.
     Parameters
     ----------
     columns : (n,) width of the bins in columns of the detector, positive; NaN where it is not known
-    lags : how many neighbours are told
+    lags : how many neighbours
 
     Returns
     -------

@@ -57,7 +57,7 @@ def rebin(
 
     Parameters
     ----------
-    samples, flux, variance, bad : samples, electron, electron**2, not to be trusted
+    samples, flux, variance, bad : samples, electron, electron**2, not usable
     solution : wavelength solution
     n_trace : number of spaxels
     wavelength : (n_wave,) Angstrom, bin centres, increasing

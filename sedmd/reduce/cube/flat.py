@@ -10,10 +10,10 @@ from scipy.spatial import cKDTree
 NEIGHBOURS = 12
 #: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
 LOOSE, LEAST_SPREAD = 0.3, 0.003
-#: What was taken off as scattered light is known to this share of it: far wings of the spectra look like it. The error
+#: Scattered light that was subtracted is known to this share of it: far wings of the spectra look like it. The error
 #: is the same over many bins, as the light is smooth, and they tell no more than one of them: so many at once. With
 #: more, nothing would hold the blue end where half-lost spaxels at the chip's edge spoil the red one.
-SCATTERED_DOUBT, COMMON_BINS = 0.1, 10.0
+SCATTERED_ERROR, COMMON_BINS = 0.1, 10.0
 
 
 def spaxel_flat(
@@ -35,7 +35,7 @@ def spaxel_flat(
     flux, variance : (n_wave, n_spaxel) dome cube, electron/Angstrom and its square
     mask : (n_wave, n_spaxel) non-zero = not to be used
     places : (n_spaxel, 2) where the spaxels are on the array, any unit
-    scattered : (n_wave, n_spaxel) or float, electron/Angstrom, taken off under each spectrum as scattered light
+    scattered : (n_wave, n_spaxel) or float, electron/Angstrom, subtracted under each spectrum as scattered light
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 
@@ -63,9 +63,9 @@ def spaxel_flat(
     spread: NDArray[np.floating] = np.full(order + 1, LOOSE)
     for _ in range(rounds):
         model = reference[:, None] * curve
-        # Photon noise, half a per cent for structure finer than the curve, and what scattered light leaves in doubt.
-        doubt = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_DOUBT * scattered) ** 2
-        weight = np.where(good, 1.0 / (variance + doubt + 1e-12), 0.0) * reference[:, None] ** 2
+        # Photon noise, half a per cent for structure finer than the curve, and the uncertainty of the scattered light.
+        uncertain = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_ERROR * scattered) ** 2
+        weight = np.where(good, 1.0 / (variance + uncertain + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)
         grey = np.maximum(curve.mean(axis=0), 0.05)

@@ -32,7 +32,7 @@ BLOCK = 64
 #: Level that light adds for each ADU**2 of its photon noise, at least: the gain, 0.9 to 1.8 electron/ADU for the
 #: cameras there were.
 LEAST_GAIN = 0.4
-#: Least growth of the variance with the level [ADU], by which light is told from other changes of the level: photon
+#: Least growth of the variance with the level [ADU], that distinguishes light from other changes of the level: photon
 #: noise makes it one over the gain, 0.5 to 1.1 for the cameras there were.
 PHOTON_NOISE = 0.25
 
@@ -99,7 +99,7 @@ def combine_bias(frames: Sequence[NDArray[np.integer]], sections: Sections) -> M
 
 
 def robust_sigma(values: NDArray[np.floating]) -> float:
-    """Standard deviation of the core of a distribution, outliers beyond four sigma left out.
+    """Standard deviation of the core of a distribution, outliers beyond four sigma rejected.
 
     Percentiles alone jump by whole steps where the values are whole numbers; the rms of the core does not.
     """
@@ -211,7 +211,7 @@ def _bias_reason(
 
 
 def _blocks(values: NDArray[Any]) -> NDArray[np.floating]:
-    """Means of blocks of pixels; what does not fill a block at the upper and right edge is left out."""
+    """Means of blocks of pixels; what does not fill a block at the upper and right edge is ignored."""
     size = min(BLOCK, *values.shape)
     ny, nx = values.shape[0] // size, values.shape[1] // size
     found: NDArray[np.floating] = (

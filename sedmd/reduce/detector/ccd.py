@@ -77,7 +77,7 @@ def debias(
 def _level_under_light(
     above: NDArray[np.floating], master: MasterBias, sections: Sections
 ) -> tuple[NDArray[np.floating], str]:
-    """Level of the rows of an exposed frame, its master bias taken off, and its origin.
+    """Level of the rows of an exposed frame, its master bias subtracted, and its origin.
 
     From scan columns that are dark; where light falls into all of them, the level that the biases had. It may have
     drifted since by some ADU, which go into the background between the traces.
@@ -113,8 +113,8 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     Returns
     -------
     combined : Image of the mean exposure
-    scales : n floats, brightness of each exposure in units of the typical one; 0 for an exposure that was left out
-    reasons : n str, why an exposure was left out; empty where it was not
+    scales : n floats, brightness of each exposure in units of the typical one; 0 for a rejected exposure
+    reasons : n str, why an exposure was rejected; empty where it was not
 
     Raises
     ------
@@ -124,7 +124,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     Notes
     -----
     A lamp flickers, so the exposures are brought to a common level first. An exposure without the lamp's light, or with
-    less than half or more than twice that of the typical one, is left out. Brightness is that of the spectra above the
+    less than half or more than twice that of the typical one, is rejected. Brightness is that of the spectra above the
     gaps beside them: light that makes no spectra does not count. Pixels far above the others' level are cosmic rays.
     Exposures whose spectra lie on other pixels were taken before or after the instrument was touched: the newest that
     agree with one another are combined.
@@ -141,7 +141,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     for i, own in enumerate(bright):
         if not reasons[i] and not 0.5 * typical < own < 2.0 * typical:
             reasons[i] = f"{own / typical:.2f} times as bright as the others, 0.5 to 2 expected"
-    _leave_out_moved(images, reasons, lines=lines)
+    _reject_moved(images, reasons, lines=lines)
     used = [i for i, reason in enumerate(reasons) if not reason]
     reference = images[used[int(np.argsort([bright[i] for i in used])[len(used) // 2])]]
     lit = reference.data > 0.3 * typical
@@ -168,7 +168,7 @@ def combine_exposures(images: Sequence[Image], *, lines: bool) -> tuple[Image, t
     return combined, tuple(scales), tuple(reasons)
 
 
-def _leave_out_moved(images: Sequence[Image], reasons: list[str], *, lines: bool) -> None:
+def _reject_moved(images: Sequence[Image], reasons: list[str], *, lines: bool) -> None:
     """Give a reason to each exposure that is not of the newest geometry that two exposures agree on."""
     used = [i for i, reason in enumerate(reasons) if not reason]
     groups = [[used[n] for n in group] for group in groups_alike([images[i] for i in used], lines=lines)]
@@ -176,6 +176,6 @@ def _leave_out_moved(images: Sequence[Image], reasons: list[str], *, lines: bool
     for i in (i for group in groups if group is not serves for i in group):
         off = shift_between(images[serves[0]], images[i], lines=lines)
         reasons[i] = (
-            f"its spectra lie {off:.1f} px off those of the exposures that serve, at most {SAME_PX:g} px expected; the "
+            f"its spectra lie {off:.1f} px off those of the other exposures, at most {SAME_PX:g} px expected; the "
             "instrument was touched in between"
         )

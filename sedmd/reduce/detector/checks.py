@@ -1,4 +1,4 @@
-"""What calibration frames must look like, whatever their headers say: light where a lamp was on, none in a bias.
+"""Checks of calibration frames by their pixels, not their headers: light where a lamp was on, none in a bias.
 
 All judgements are ratios to a noise that the frame itself must have, so none of them knows a lamp, a camera or a night.
 A reason is one sentence, with the figure and the limit.
@@ -82,9 +82,9 @@ def lamp_light(image: Image) -> Light:
     peaks = float("nan")
     if lit.sum() > 100:
         # Three pixels, gap rows, columns beside: what noise alone does in a few pixels of a hundred comes off.
-        doubt = 2.0 * np.sqrt(0.75 * (image.read_noise**2 + max(smooth, 0.0) + light[lit]))
+        photon_noise = 2.0 * np.sqrt(0.75 * (image.read_noise**2 + max(smooth, 0.0) + light[lit]))
         # A few in a hundred: so much of a bright continuum a pair of lines covers, and no cosmic rays do.
-        peaks = float(np.percentile((excess[lit] - doubt) / light[lit], 97))
+        peaks = float(np.percentile((excess[lit] - photon_noise) / light[lit], 97))
     return Light(contrast=level / noise, level=level, peaks=peaks, smooth=smooth)
 
 

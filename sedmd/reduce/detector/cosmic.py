@@ -20,7 +20,7 @@ CONTRAST = 4.8
 ROUNDS = 4
 #: FWHM of the narrowest image across the dispersion [pixel].
 IMAGE_FWHM_PX = 2.0
-#: Side of the tiles of a frame that are looked at again, or not, in the next round [pixel]: more than twice `REACH`.
+#: Side of the tiles of a frame that are searched again, or not, in the next round [pixel]: more than twice `REACH`.
 TILE = 32
 
 

@@ -44,7 +44,7 @@ def mean_of_near(
     Parameters
     ----------
     frames : n arrays (n_y, n_x), real or whole numbers
-    offsets : n arrays (n_y,) to take off the rows of each frame
+    offsets : n arrays (n_y,) to subtract from the rows of each frame
     divisors : n numbers to divide each frame by
     masks : n arrays (n_y, n_x); what is not 0 has no say in the mean
     reach : function of the middle (m,), how far off it a value still counts (m,) or one for all
@@ -83,7 +83,7 @@ def mean_of_near(
 
 @cache
 def sorting_network(n: int) -> NDArray[np.int64]:
-    """Exchanges that put n values in order, whatever they are: pairs of places, the lesser value goes to the first.
+    """Exchanges that sort any n values: pairs of places, the lesser value goes to the first.
 
     Merge exchange (Batcher 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2 M).
 

@@ -52,8 +52,8 @@ class Sensitivity:
     scales : brightness of each star relative to the typical one
     scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
     floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
-        themselves stray from the smooth curve beyond their photon noise, and a tenth of the telluric correction
-    left_out : (name, how far its shape is off as a fraction) of stars that were not used
+        themselves scatter about the smooth curve beyond their photon noise, and a tenth of the telluric correction
+    rejected : (name, how far its shape is off as a fraction) of stars that were not used
     """
 
     wavelength: NDArray[np.floating]
@@ -64,7 +64,7 @@ class Sensitivity:
     scales: tuple[float, ...]
     scatter: NDArray[np.floating]
     floor: NDArray[np.floating]
-    left_out: tuple[tuple[str, float], ...] = ()
+    rejected: tuple[tuple[str, float], ...] = ()
 
 
 def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.floating]:
@@ -142,11 +142,11 @@ def fit_sensitivity(
     if not usable:
         raise ValueError("no standard star with a usable spectrum; the flux calibration needs at least one")
     given = (wavelength, band, depth_o2, depth_h2o, knots)
-    left_out: list[tuple[str, float]] = []
+    rejected: list[tuple[str, float]] = []
     while (odd := _odd_one(usable, *given)) is not None:
         number, off = odd
-        left_out.append((usable.pop(number).star, off))
-    return replace(_fit(usable, *given), left_out=tuple(left_out))
+        rejected.append((usable.pop(number).star, off))
+    return replace(_fit(usable, *given), rejected=tuple(rejected))
 
 
 def _odd_one(
@@ -159,7 +159,7 @@ def _odd_one(
 ) -> tuple[int, float] | None:
     """The star far off in level whose shape is furthest from what the others tell, and how far; None if all agree.
 
-    Of two that disagree the fainter is left out. Where the brightest stands alone above at least two others it is the
+    Of two that disagree the fainter is rejected. Where the brightest stands alone above at least two others it is the
     one that is asked for: no cloud makes a star brighter.
     """
     if len(responses) < 2:
@@ -248,7 +248,7 @@ def _fit(
         stars=tuple(r.star for r in usable),
         scales=tuple(float(s / level) for s in scales),
         scatter=_rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan),
-        floor=np.hypot(_stray(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1)),
+        floor=np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1)),
     )
 
 
@@ -331,11 +331,13 @@ def _seen_in_bands(
     total = w.sum(axis=0)
     seen = -(w * np.nan_to_num(residual) / amount[:, None]).sum(axis=0) / np.maximum(total, 1e-12)
     # A one per cent misfit is worth following only where the stars' errors are smaller than that.
-    trust = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
-    return np.where(band & (total > 0), trust * seen, 0.0)
+    weight = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
+    return np.where(band & (total > 0), weight * seen, 0.0)
 
 
-def _stray(residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 41) -> NDArray[np.floating]:
+def _residual_scatter(
+    residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 41
+) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
     excess = np.where(use, np.nan_to_num(residual) ** 2 - np.nan_to_num(error) ** 2, 0.0).sum(axis=0)

@@ -25,8 +25,8 @@ def free_weight(gap, weight, model, share, free):  # type: ignore[no-untyped-def
     for x in range(gap.shape[0]):
         for y in range(gap.shape[1]):
             unknown = share * model[x, y]
-            doubt = np.float32(1.0) + weight[x, y] * (unknown * unknown)
-            free[x, y] = gap[x, y] * weight[x, y] / doubt
+            spread = np.float32(1.0) + weight[x, y] * (unknown * unknown)
+            free[x, y] = gap[x, y] * weight[x, y] / spread
 
 
 @compiled("void(float32[:, ::1], float32[:, ::1], int64[::1], int64, float64[:, ::1], float64[:, ::1])")

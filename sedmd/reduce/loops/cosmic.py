@@ -192,8 +192,8 @@ def fill(image, hit, bad, pixels, level):  # type: ignore[no-untyped-def]
     image : (n_y, n_x) float32, is changed
     hit : (n_y, n_x) bool, pixels that cosmic rays have hit
     bad : (n_y, n_x) bool, pixels that are no good for others
-    pixels : (n,) int64, the last that were added to `hit`; those near them that were there are filled anew. None within
-        `EDGE`
+    pixels : (n,) int64, the last that were added to `hit`; those near them that were there are filled again. None
+        within `EDGE`
     level : float32, for pixels without a good one around them
 
     Returns

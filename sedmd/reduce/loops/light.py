@@ -92,7 +92,7 @@ def fit_columns(column, start, y, sigma, light, weight, table, step, half_height
     Notes
     -----
     The normal equations are scaled to a diagonal of ones; their other elements are then the correlations of
-    neighbouring profiles. Two traces on top of each other cannot be told apart: their correlation is held below one so
+    neighbouring profiles. Two traces on top of each other cannot be separated: their correlation is held below one so
     that both keep a finite, very uncertain flux instead of ending the fit for everybody. The variance is the diagonal
     of the inverse to second order in the correlations.
     """
@@ -201,7 +201,7 @@ def draw_columns(column, start, y, sigma, flux, table, step, half_height, image)
     " boolean[:, ::1], float64[::1], float64[::1], float64, int64, float64, float64[:, ::1])"
 )
 def shift_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, weight, left_out, table, slope, step, half_height, doubt, sums
+    column, start, y, sigma, flux, residual, weight, left_out, table, slope, step, half_height, model_error, sums
 ):
     """What the residuals of some columns say about a common shift of all traces.
 
@@ -211,7 +211,8 @@ def shift_columns(  # type: ignore[no-untyped-def]
     flux : (n,) electron; NaN counts as none
     residual, weight, left_out : (n_x, n_y) electron, electron**-2, and pixels that must not count
     table, slope : the profile and its derivative with t, see `look_up`
-    doubt : share of a pixel's light in a trace that the profile is not sure of: a standard error beside the noise's
+    model_error : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the
+        noise's
     sums : (m, 2) is filled for each column: sum of weight x slope**2, sum of weight x slope x residual
     """
     ny = residual.shape[1]
@@ -230,7 +231,7 @@ def shift_columns(  # type: ignore[no-untyped-def]
             for j in range(max(0, -first), min(width, ny - first)):
                 w = np.float64(weight[x, first + j])
                 if w > 0.0 and not left_out[x, first + j]:
-                    w /= 1.0 + w * (doubt * level * share[j]) ** 2
+                    w /= 1.0 + w * (model_error * level * share[j]) ** 2
                     change = -bend[j] * level / sigma[k]
                     information += w * change * change
                     answer += w * change * residual[x, first + j]
@@ -238,9 +239,9 @@ def shift_columns(  # type: ignore[no-untyped-def]
 
 
 @compiled("float64(float64, float64, float64, float64)")
-def _pixel_weight(expected, noise, doubt, residual):  # type: ignore[no-untyped-def]
+def _pixel_weight(expected, noise, model_error, residual):  # type: ignore[no-untyped-def]
     """Inverse variance of a pixel under a trace, and 0 for one that is far off: six sigma and 0.3 of its light."""
-    weight = 1.0 / (expected + noise + doubt)
+    weight = 1.0 / (expected + noise + model_error)
     return weight if abs(residual) < 6.0 / np.sqrt(weight) + 0.3 * expected else 0.0
 
 
@@ -249,7 +250,7 @@ def _pixel_weight(expected, noise, doubt, residual):  # type: ignore[no-untyped-
     " float64[::1], float64[::1], float64[::1], float64, int64, float64, float64, float64[:, ::1])"
 )
 def pull_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, good, table, slope, stretch, step, half_height, noise, doubt, pulls
+    column, start, y, sigma, flux, residual, good, table, slope, stretch, step, half_height, noise, model_error, pulls
 ):
     """What the residuals around each sample say about its row and its width.
 
@@ -260,7 +261,7 @@ def pull_columns(  # type: ignore[no-untyped-def]
     residual, good : (n_x, n_y) electron, and whether a pixel can be used
     table, slope, stretch : the profile and its derivatives, see `sedmd.reduce.traces.profile`
     noise : variance of the read-out, electron**2
-    doubt : error of the profile in any pixel, as a share of the sample's light
+    model_error : error of the profile in any pixel, as a share of the sample's light
     pulls : (6, n) is filled: sums over the sample's pixels of weight x slope**2, weight x slope x residual, the same
         two with the derivative by the width, weight x residual**2, and the number of pixels with weight
     """
@@ -275,11 +276,11 @@ def pull_columns(  # type: ignore[no-untyped-def]
             look_up(y[k], sigma[k], slope, step, first, width, bend)
             look_up(y[k], sigma[k], stretch, step, first, width, swell)
             level = flux[k] / sigma[k]
-            doubted = (doubt * flux[k]) ** 2
+            model_variance = (model_error * flux[k]) ** 2
             row2, row1, width2, width1, chi2, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for j in range(max(0, -first), min(width, ny - first)):
                 left = np.float64(residual[x, first + j])
-                w = _pixel_weight(level * share[j], noise, doubted, left) if good[x, first + j] else 0.0
+                w = _pixel_weight(level * share[j], noise, model_variance, left) if good[x, first + j] else 0.0
                 if w > 0.0:
                     by_row, by_width = -bend[j] * level / sigma[k], swell[j] * level / sigma[k]
                     row2 += w * by_row * by_row
@@ -297,13 +298,13 @@ def pull_columns(  # type: ignore[no-untyped-def]
     " float64[::1], float64, int64, float64, float64, float64, float64[:, ::1])"
 )
 def profile_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, good, table, step, half_height, noise, doubt, brighter, sums
+    column, start, y, sigma, flux, residual, good, table, step, half_height, noise, model_error, brighter, sums
 ):
     """Observed shares of the bright samples' light, summed where they belong in the table of the profile.
 
     Parameters
     ----------
-    column, start, y, sigma, flux, residual, good, table, step, half_height, noise, doubt : as in `pull_columns`
+    column, start, y, sigma, flux, residual, good, table, step, half_height, noise, model_error : as in `pull_columns`
     brighter : electron, samples of more than this take part
     sums : (2, m) to which the weight, and weight x sigma x share, of each pixel is added
 
@@ -324,12 +325,12 @@ def profile_columns(  # type: ignore[no-untyped-def]
             first = np.int64(np.rint(y[k])) - half_height
             look_up(y[k], sigma[k], table, step, first, width, share)
             level = flux[k] / sigma[k]
-            doubted = (doubt * flux[k]) ** 2
+            model_variance = (model_error * flux[k]) ** 2
             for j in range(max(0, -first), min(width, ny - first)):
                 if not good[x, first + j]:
                     continue
                 left = np.float64(residual[x, first + j])
-                w = _pixel_weight(level * share[j], noise, doubted, left) * level * level
+                w = _pixel_weight(level * share[j], noise, model_variance, left) * level * level
                 position = (first + j - y[k]) / (sigma[k] * step) + 0.5 * last
                 if 0.0 <= position <= last:
                     index = np.int64(position)

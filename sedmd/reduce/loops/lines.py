@@ -186,7 +186,7 @@ def spaxel_equations(
     ----------
     data, variance : electron and electron**2 in the window
     light, derivatives, parameters : as in `draw_group`
-    sigmas : (2,) how far the stretch may stray from 1, and each blend's shift from their mean [column]: that keeps
+    sigmas : (2,) how far the stretch may deviate from 1, and each blend's shift from their mean [column]: that keeps
         faint and blended fits stable
     weight, residual : written
     normal, right : lower triangle and right-hand side, written
@@ -194,7 +194,7 @@ def spaxel_equations(
     size, p = data.size, parameters.size
     level, tilt = parameters[LEVEL], parameters[TILT]
     for j in range(size):
-        # Weights from the model, with a doubt about the line's shape, which is not quite a Gaussian.
+        # Weights from the model, with an uncertainty of the line's shape, which is not quite a Gaussian.
         core, wings = LINE_SHAPE * light[j], LINE_WINGS * parameters[FLUX]
         weight[j] = 1.0 / (max(variance[j], 1.0) + core * core + wings * wings)
         residual[j] = data[j] - light[j] - level - tilt * derivatives[TILT, j]

@@ -13,7 +13,7 @@ IntArray = NDArray[np.integer]
 
 
 class Mask(IntFlag):
-    """Why a pixel or sample is not to be trusted (bits of a uint8 mask; 0 is good)."""
+    """Why a pixel or sample is not usable (bits of a uint8 mask; 0 is good)."""
 
     SATURATED = 1
     COSMIC = 2

@@ -102,10 +102,10 @@ def fit_field(
     Parameters
     ----------
     x, y : (n,) pixel
-    value : (n,); entries that are not finite are left out
+    value : (n,); entries that are not finite are ignored
     order : total degree of the polynomial; lowered until there are five values per term
     weight : (n,) statistical weight, default 1
-    clip : outliers beyond this many robust sigmas are left out, four rounds
+    clip : outliers beyond this many robust sigmas are rejected, four rounds
     ridge : relative regularisation, keeps ill-covered fields bounded
 
     Returns

@@ -1,9 +1,9 @@
 """Machine code that numba keeps on disk: whole, of one writer at a time, or not used at all.
 
-numba writes each of its files in one piece, but trusts what it finds: of eight files in which a block was zeroed, as a
-crash leaves it, one aborted the process and four ended it by a segmentation fault. And it looks at the source file of a
-function alone, not at those of the loops and constants that were compiled into it. So a file of checksums lies beside
-those of each function, and what does not agree with it is removed and compiled anew.
+numba writes each of its files in one piece, but does not check what it finds: of eight files in which a block was
+zeroed, as a crash leaves it, one aborted the process and four ended it by a segmentation fault. And it looks at the
+source file of a function alone, not at those of the loops and constants that were compiled into it. So a file of
+checksums lies beside those of each function, and what does not agree with it is removed and compiled again.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The target in the cube: where it is, its image, its spectrum, and how far that can be trusted."""
+"""The target in the cube: where it is, its image, its spectrum, and the confidence in it."""

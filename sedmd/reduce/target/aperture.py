@@ -17,7 +17,7 @@ from sedmd.reduce.numeric.hexagon import cell_area, cell_vertices
 from sedmd.reduce.target.overlap import shares_in_unit_circle
 from sedmd.reduce.target.psf import Psf, image
 
-#: The aperture's shares are worked out anew when refraction has moved it by this much.
+#: The aperture's shares are computed again when refraction has moved it by this much.
 _STEP_ARCSEC = 0.05
 #: The sky annulus, in units of the semi-major axis and in arcsec beyond it (kpy Extractor: f = 1.5, a f + 3 f).
 SKY_INNER, SKY_WIDTH_ARCSEC = 1.5, 4.5

@@ -1,4 +1,4 @@
-"""The spectrum of a target without an observer, and how much it is to be trusted."""
+"""The spectrum of a target without an observer, and the confidence in it."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from sedmd.reduce.target.pair import extract_pair
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
 from sedmd.reduce.target.seeing import Seeing, Shape
-from sedmd.reduce.target.target import Candidate, Doubt, Look, candidates, likeness, place_of, weighed
+from sedmd.reduce.target.target import Candidate, Concern, Look, candidates, likeness, place_of, weighed
 
 #: A galaxy whose middle is farther off is a neighbour [arcsec].
 HOST_ARCSEC = 6.0
-#: Candidates with a chance above this are looked at more closely, at most so many.
+#: Candidates with a chance above this are examined more closely, at most so many.
 CONTENDER, MOST_CONTENDERS = 0.02, 3
 #: A point of a smaller share of a source's light makes no host of it.
 LEAST_RIVAL = 0.05
 #: Wider than this, in units of the seeing, a source is no star; fainter than this share of its host, a part of it.
 EXTENDED, PART_OF_HOST = 1.4, 0.3
-#: Nearer than this, star and host cannot be told to be two [arcsec]; error of a width that was fitted in passing.
+#: Nearer than this, star and host cannot be separated [arcsec]; error of a width that was fitted in passing.
 SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
-#: Trust from which a doubt is not worth mentioning.
-NO_DOUBT = 0.985
-#: Signal-to-noise ratio per bin from which a spectrum without doubts is good; acceptable below.
+#: Confidence from which a concern is not worth mentioning.
+NO_CONCERN = 0.985
+#: Signal-to-noise ratio per bin from which a spectrum without concerns is good; acceptable below.
 GOOD_SNR = 5.0
 
 
@@ -63,7 +63,7 @@ class Automatic:
     host : the light around the target in each exposure, where there is any
     found : everything that was found in each exposure, the brightest first
     others : further objects, places in the first exposure [arcsec]
-    doubts : every reason, the gravest first
+    checks : everything that was checked, with its confidence, the gravest first
     snr : median signal-to-noise ratio per bin
     """
 
@@ -72,23 +72,23 @@ class Automatic:
     host: tuple[Host, ...] = ()
     found: tuple[tuple[Source, ...], ...] = ()
     others: tuple[tuple[float, float], ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    checks: tuple[Concern, ...] = ()
     snr: float = 0.0
 
     @property
     def confidence(self) -> float:
         """Probability that this is the target's spectrum and sound, as far as the reasons go; each taken for itself."""
-        return math.prod(doubt.trust for doubt in self.doubts) if self.point is not None else 0.0
+        return math.prod(check.confidence for check in self.checks) if self.point is not None else 0.0
 
     @property
-    def concerns(self) -> tuple[Doubt, ...]:
-        """What is worth mentioning against it, the gravest first."""
-        return tuple(doubt for doubt in self.doubts if doubt.trust < NO_DOUBT)
+    def concerns(self) -> tuple[Concern, ...]:
+        """The checks whose confidence is worth mentioning, the gravest first."""
+        return tuple(check for check in self.checks if check.confidence < NO_CONCERN)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """The concerns in words, the gravest first."""
-        return tuple(doubt.why for doubt in self.concerns)
+        return tuple(concern.why for concern in self.concerns)
 
     @property
     def quality(self) -> int:
@@ -103,18 +103,18 @@ def extract_target(
     places: Sequence[Place] = (Place(),),
     seeing: Seeing | None = None,
     standard: bool = False,
-    doubts: Sequence[Doubt] = (),
+    concerns: Sequence[Concern] = (),
 ) -> Automatic:
-    """Find the target in one exposure or in A and B, and extract it with whatever else is there taken into account.
+    """Find the target in one exposure or in A and B, and extract it, with all other light in the field modelled.
 
     Parameters
     ----------
     looks : one exposure, or A and B
     gain_b : (n_wave,) or float, counts in B for one in A (see `extract_pair`)
-    places : where targets land, one as likely as the other; by default that is not known
+    places : expected target positions, equally likely; by default unknown
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
-    doubts : further concerns: its calibrations, say
+    concerns : further concerns: its calibrations, say
 
     Raises
     ------
@@ -125,7 +125,7 @@ def extract_target(
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
     ranked = candidates(looks, found, places=places)
     if not ranked:
-        return Automatic(point=None, found=tuple(map(tuple, found)), doubts=(nothing(looks, found),))
+        return Automatic(point=None, found=tuple(map(tuple, found)), checks=(nothing(looks, found),))
     seeing = seeing or Seeing()
     pictures: list[Host] = []
     hosts: list[Host] = []
@@ -155,7 +155,7 @@ def extract_target(
             *about_agreement(looks, sources, gain_b),
             about_noise(snr),
             about_sky(looks[0].cube.wavelength, point),
-            *doubts,
+            *concerns,
         ]
     others = [one for one in found[0] if one is not chosen.sources[0] and one.edge_arcsec > RIM_ARCSEC]
     return Automatic(
@@ -164,7 +164,7 @@ def extract_target(
         host=tuple(hosts),
         found=tuple(map(tuple, found)),
         others=tuple(place_of(one) for one in others),
-        doubts=tuple(sorted(reasons, key=lambda doubt: doubt.trust)),
+        checks=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
         snr=snr,
     )
 

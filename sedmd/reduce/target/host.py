@@ -48,7 +48,7 @@ class Host:
     ----------
     alone : Shape of the image if there is one source only, star or galaxy
     star : Psf of the point source, fitted together with the host
-    image : Psf, the host's image: an elliptical Moffat profile stands for any galaxy blurred by the seeing
+    image : Psf, the host's image: an elliptical Moffat profile represents any galaxy blurred by the seeing
     share : host light that an extraction without it would count as the source's, in units of the source's light
     significance, host_significance : of the point source beside the host, and of the host
     gain : chi-square by which the host improves the fit of the point source alone
@@ -172,7 +172,7 @@ class _Problem:
         return replace(self.psf, x_arcsec=x, y_arcsec=y, fwhm_arcsec=width, beta=wings, e1=e1, e2=e2)
 
     def misfit(self, p: NDArray[Any]) -> NDArray[Any]:
-        """Residuals of star, or of star and host, in units of the noise, and what departs from the known shape."""
+        """Residuals of star, or of star and host, in units of the noise, and deviations from the known shape."""
         design = self.design(self.shape(self.star_of(p)), *([self.shape(self.host_of(p))] if len(p) > N_STAR else []))
         solution, _ = solve_rows(design, self.flux, self.weight)
         residual = (self.flux - np.einsum("bsi,bi->bs", design, solution)) * self.root
@@ -280,9 +280,9 @@ def _shape(fit: OptimizeResult, prior: NDArray[Any], spread: NDArray[Any], chi2:
     """What the data say of the shape: the fit without what was known before it."""
     precision = 1.0 / np.maximum(np.diag(np.linalg.pinv(fit.jac.T @ fit.jac))[2:], 1e-300)
     own = precision - 1.0 / spread**2
-    told = own > 1e-3 * precision
-    value = np.where(told, (precision * fit.x[2:] - prior / spread**2) / np.where(told, own, 1.0), fit.x[2:])
-    error = np.where(told, np.sqrt(chi2 / np.where(told, own, 1.0)), UNKNOWN)
+    given = own > 1e-3 * precision
+    value = np.where(given, (precision * fit.x[2:] - prior / spread**2) / np.where(given, own, 1.0), fit.x[2:])
+    error = np.where(given, np.sqrt(chi2 / np.where(given, own, 1.0)), UNKNOWN)
     fwhm, _, e1, e2 = (float(one) for one in value)
     return Shape(fwhm_arcsec=fwhm, fwhm_error=float(error[0]), e1=e1, e2=e2, e_error=float(error[2:].max()))
 

@@ -39,7 +39,7 @@ def extract_pair(
     psf_a, psf_b : the target's image in each
     refraction_a, refraction_b : refraction of each exposure
     gain_b : (n_wave,) or float, counts that one unit of flux makes in B for one count in A (exposure time, extinction)
-    others : images of other light, (n_wave, n_spaxel) in A and in B, of whatever strength at each wavelength
+    others : images of other light, (n_wave, n_spaxel) in A and in B, of any strength at each wavelength
     radius_arcsec : spaxels this near to either place take part
     rounds : rejection rounds
 

@@ -1,4 +1,4 @@
-"""Where in the field targets land: learned from where standard stars and clear targets were found.
+"""Expected target position in the field: learned from the positions of standard stars and clear targets.
 
 The telescope is sent from the acquisition camera to the IFU by a fixed step; no card tells where in the field that
 puts a target. It is several spaxels from the middle, the same for months within one or two spaxels, and another after
@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-#: Spread, in each axis, of where targets land while nothing is touched, before it is measured: one to two spaxels
+#: Spread, in each axis, of target positions while nothing is touched, before it is measured: one to two spaxels
 #: (published positions of 2019 to 2021), so two [arcsec]; and how many measured coordinates that is worth.
 USUAL_SPREAD, USUAL_WORTH = 1.1, 6
 #: Nothing is known better than to a spaxel [arcsec]: now and then a guide star was a poor one.
@@ -24,9 +24,9 @@ LEAST_SPREAD = 0.6
 #: Spread, in each axis, about the middle of the field while nothing is known [arcsec]: twice that of the published
 #: positions, which is the field but for its rim.
 ANYWHERE = 4.0
-#: Farther from the others than this, in units of their spread, a landing is not one of them.
-STRAY = 3.5
-#: So many landings after a jump are needed to see it, and so much chi-square (two degrees of freedom, dozens of places
+#: Farther from the others than this, in units of their spread, a position is an outlier.
+OUTLIER = 3.5
+#: So many positions after a jump are needed to see it, and so much chi-square (two degrees of freedom, dozens of places
 #: at which a jump is looked for).
 MIN_AFTER_JUMP, JUMP_CHI2 = 3, 20.0
 #: Variance of a median in units of that of a mean.
@@ -37,7 +37,7 @@ _COUNT = re.compile(r"(\d+) exposures?\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
+class FieldPosition:
     """A target or a standard star that was found: its place in the field [arcsec East and North], and the night."""
 
     x_arcsec: float
@@ -54,7 +54,7 @@ class Place:
     x_arcsec, y_arcsec : float
         East and North of the middle of the field.
     spread_arcsec : float
-        1 sigma in each axis: how far targets land from there, the error of the place itself included.
+        1 sigma in each axis: scatter of targets about it, the error of the position itself included.
     source : str
         How it is known: ``12 exposures since 20211002``, ``settings``; empty when it is not.
     """
@@ -64,12 +64,12 @@ class Place:
     spread_arcsec: float = ANYWHERE
     source: str = ""
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """As a sentence says it."""
         if not self.known:
-            return "where targets land is not known yet: anywhere in the field"
+            return "expected target position not known yet: anywhere in the field"
         x, y = self.x_arcsec, self.y_arcsec
-        return f"targets land at ({x:+.1f}, {y:+.1f}) arcsec, within {self.spread_arcsec:.1f} ({self.source})"
+        return f"expected target position ({x:+.1f}, {y:+.1f}) arcsec, within {self.spread_arcsec:.1f} ({self.source})"
 
     @property
     def known(self) -> bool:
@@ -78,7 +78,7 @@ class Place:
 
     @property
     def count(self) -> int:
-        """Landings that it was learned from; 0 where it was not learned."""
+        """Positions that it was learned from; 0 where it was not learned."""
         found = _COUNT.match(self.source)
         return int(found.group(1)) if found else 0
 
@@ -92,7 +92,9 @@ class Place:
         """The place of its text. Raises ValueError."""
         found = _TEXT.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no place in the field; expected it like '+1.2 -0.4 +-0.9, settings'")
+            raise ValueError(
+                f"{text!r} is not a position in the field; expected, for example, '+1.2 -0.4 +-0.9, settings'"
+            )
         x, y, spread, source = found.groups()
         source = "" if source == "not known" else source
         return cls(x_arcsec=float(x), y_arcsec=float(y), spread_arcsec=float(spread), source=source)
@@ -107,32 +109,32 @@ class Place:
         return math.exp(-0.5 * self.off(x_arcsec, y_arcsec) ** 2 / variance) / (2 * math.pi * variance)
 
 
-def learn_place(landings: Sequence[Landing]) -> Place:
-    """Where targets land since the last jump.
+def learn_place(positions: Sequence[FieldPosition]) -> Place:
+    """The target position since the last jump.
 
     Parameters
     ----------
-    landings : in the order of time
+    positions : in the order of time
 
     Returns
     -------
     Place
-        Not known if there are no landings, or if they agree on nothing.
+        Not known if there are no positions, or if they do not agree.
 
     Notes
     -----
-    A jump is where the landings fall apart into two groups, each about its own median, that differ by far more than the
-    errors of these; what is before it is forgotten, and the rest is looked at again. Three landings that agree must
-    tell of a jump; one or two that lie elsewhere are strays. The spread counts one or two spaxels as three landings'
+    A jump is where the positions fall into two groups, each about its own median, that differ by far more than the
+    errors of these; what is before it is forgotten, and the rest is examined again. Three positions that agree must
+    tell of a jump; one or two elsewhere are outliers. The spread counts one or two spaxels as three positions'
     worth of what is known beforehand, so that two that agree by chance do not claim to know better.
     """
-    if not landings:
+    if not positions:
         return Place()
-    points = np.array([(one.x_arcsec, one.y_arcsec) for one in landings], float)
+    points = np.array([(one.x_arcsec, one.y_arcsec) for one in positions], float)
     first = _after_last_jump(points)
-    points, since = points[first:], landings[first].night
+    points, since = points[first:], positions[first].night
     off = np.hypot(*(points - np.median(points, axis=0)).T)
-    kept = points[off <= STRAY * _spread(points)]
+    kept = points[off <= OUTLIER * _spread(points)]
     if not len(kept):
         return Place()
     x, y = kept.mean(axis=0)
@@ -150,7 +152,7 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
 
     Notes
     -----
-    A star that lies where targets landed before is one landing more. One that lies elsewhere tells of a jump, or was
+    A star at the target position of before is one position more. One that lies elsewhere tells of a jump, or was
     badly pointed: a target may be at either place.
     """
     x, y = star
@@ -160,7 +162,7 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
     count = place.count
     if not count:  # given by the settings
         return (place,)
-    if place.off(x, y) > STRAY * place.spread_arcsec:
+    if place.off(x, y) > OUTLIER * place.spread_arcsec:
         return (place, alone)
     spread = place.spread_arcsec / math.sqrt(1 + 1 / count)
     more = _learned(
@@ -170,7 +172,7 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
 
 
 def _learned(x: float, y: float, spread: float, count: int, since: str) -> Place:
-    """The place of a mean, for the next one that lands: its own spread and the error of the mean."""
+    """The place of a mean, for the next target: its own spread and the error of the mean."""
     wide = spread * math.sqrt(1 + 1 / count)
     if wide > ANYWHERE:
         return Place()
@@ -215,6 +217,6 @@ def _jumped(before: NDArray[np.floating], after: NDArray[np.floating]) -> bool:
     middles = np.median(before, axis=0), np.median(after, axis=0)
     residuals = np.concatenate([before - middles[0], after - middles[1]])
     spread = _usual_with(residuals, 2 * (len(residuals) - 2))
-    agreeing = int((np.hypot(*(after - middles[1]).T) <= STRAY * spread).sum())
+    agreeing = int((np.hypot(*(after - middles[1]).T) <= OUTLIER * spread).sum())
     error2 = MEDIAN_VARIANCE * spread**2 * (1 / len(before) + 1 / len(after))
     return agreeing >= MIN_AFTER_JUMP and float(np.sum((middles[1] - middles[0]) ** 2)) > JUMP_CHI2 * error2

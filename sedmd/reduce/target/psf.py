@@ -286,7 +286,7 @@ def extract_point(
     cube : Cube
     psf : Psf
     refraction : Refraction on the cube's grid
-    others : (n_wave, n_spaxel) each, images of other light in the field, of whatever strength at each wavelength
+    others : (n_wave, n_spaxel) each, images of other light in the field, of any strength at each wavelength
     radius_arcsec : spaxels within this distance take part
     rounds : outliers are rejected and weights renewed this many times
 

@@ -46,7 +46,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seeing:
-    """What is known of a star's FWHM before it is looked at.
+    """What is known of a star's FWHM before it is measured.
 
     Attributes
     ----------
@@ -85,16 +85,16 @@ def seeing_by_star(fwhm_arcsec: float, airmass: float, *, at_airmass: float) -> 
     -----
     The air's part of an image grows with airmass; that of telescope, dome, guiding and spaxels does not, and their
     shares are not known. What is expected lies midway between the width if it were all air and the width as it is; half
-    the way between them is doubt. A star far from the zenith so tells little of a target near it.
+    the way between them is uncertainty. A star far from the zenith so tells little of a target near it.
     """
     if not (fwhm_arcsec > 0 and airmass >= 1 and at_airmass >= 1):
         raise ValueError(
-            f"a star of FWHM {fwhm_arcsec} arcsec at airmass {airmass} says nothing of airmass {at_airmass}; "
+            f"a star of FWHM {fwhm_arcsec} arcsec at airmass {airmass} cannot be scaled to airmass {at_airmass}; "
             "expected a width above 0 and airmasses from 1"
         )
     all_air = fwhm_arcsec * (at_airmass / airmass) ** AIRMASS_POWER
-    fwhm, doubt = (fwhm_arcsec + all_air) / 2, abs(fwhm_arcsec - all_air) / 2
-    return Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(NIGHT_SPREAD * fwhm, doubt))
+    fwhm, uncertainty = (fwhm_arcsec + all_air) / 2, abs(fwhm_arcsec - all_air) / 2
+    return Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(NIGHT_SPREAD * fwhm, uncertainty))
 
 
 def normal(distance: float, spread: float) -> float:

@@ -19,11 +19,11 @@ SIGNS = (-1.0, 1.0)
 MAX_NOD_ERROR = 2.0
 #: A move shorter than this tells nothing [arcsec].
 MIN_NOD = 0.5
-#: Of the two exposures of a pair, how often the place where targets land is midway between them, at the first, at the
+#: Of the two exposures of a pair, how often the target position is midway between them, at the first, at the
 #: second: kpy nods to both sides (recenter_ifu.py: B is moved by -2 times what A was).
 MIDWAY, FIRST, SECOND = 0.8, 0.1, 0.1
 #: Targets that lie anywhere in the field: wrong coordinates, a poor acquisition, an offset that somebody typed.
-ASTRAY = 0.1
+MISPOINTED = 0.1
 #: Unrelated objects as bright as targets are, per arcsec**2: galaxies and stars to R = 20.5 (Hogg et al. 1997; Bahcall
 #: & Soneira 1980, high latitude), which is one in the field of view.
 UNRELATED = 1.2e-3
@@ -63,14 +63,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class Concern:
     """A reason for or against: in words, and the probability that all is well as far as it goes.
 
     `modelled`: it is light beside the target that was fitted with it, so that it says nothing of an aperture.
     """
 
     why: str
-    trust: float
+    confidence: float
     modelled: bool = False
 
 
@@ -81,7 +81,7 @@ class Candidate:
     Attributes
     ----------
     sources : tuple of Source, one for each exposure
-    expected : the place where targets land that is nearest to it
+    expected : the expected target position that is nearest to it
     off_arcsec : how far it lies from there
     unrelated : density of unrelated objects as bright as it is, 1 / arcsec**2
     odds : that it is the target, against an unrelated object there
@@ -115,7 +115,7 @@ def candidates(
     ----------
     looks : one exposure, or A and B
     found : sources of each exposure, the brightest first
-    places : where targets land, one as likely as the other; by default that is not known
+    places : expected target positions, equally likely; by default unknown
 
     Returns
     -------
@@ -124,8 +124,8 @@ def candidates(
 
     Notes
     -----
-    Bayes' rule: the density of targets about the places where they land, normal ones with a floor for those that went
-    astray, against the density of unrelated objects and against there being nothing to see.
+    Bayes' rule: the density of targets about their expected positions, normal ones with a floor for those that went
+    off target, against the density of unrelated objects and against there being nothing to see.
     """
     made = []
     # what shines beyond the rim is not in the field, and what the rim itself makes is no object
@@ -168,7 +168,7 @@ def likeness(
 
     Parameters
     ----------
-    off_arcsec : from where targets land
+    off_arcsec : from the expected target position
     shape : of its image
     spread_arcsec : of targets about that place, in each axis
     seeing : of a star here
@@ -193,7 +193,7 @@ def nod_of(looks: Sequence[Look]) -> tuple[float, float] | None:
 
 
 def move_of(offsets: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
-    """From the first to the last of a telescope's offsets, arcsec; None when one is not told, or they are the same."""
+    """From the first to the last of a telescope's offsets, arcsec; None when one is not known, or they are the same."""
     one, two = offsets[0], offsets[-1]
     if one is None or two is None:
         return None
@@ -219,7 +219,7 @@ def place_of(source: Source) -> tuple[float, float]:
 
 
 def _objects(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, ...]]:
-    """Each object with its source in every exposure; none stands for two."""
+    """Each object with its source in every exposure; none counts as two."""
     if len(looks) == 1:
         yield from ((source,) for source in found[0])
         return
@@ -235,18 +235,18 @@ def _objects(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Iterat
 
 
 def _density(sources: Sequence[Source], places: Sequence[Place]) -> tuple[float, Place, float]:
-    """Density of targets here [1 / arcsec**2], the nearest place where they land, and the distance from it [arcsec]."""
+    """Density of targets here [1 / arcsec**2], the nearest expected position, and the distance from it [arcsec]."""
     points = _readings([place_of(source) for source in sources])
     mean = sum(share * place.density(*point) for point, share in points for place in places) / len(places)
     off, nearest = min(
         ((place.off(*point), place) for point, _ in points for place in places), key=lambda pair: pair[0]
     )
-    astray = Place().density(*points[0][0])
-    return (1 - ASTRAY) * mean + ASTRAY * astray, nearest, off
+    mispointed = Place().density(*points[0][0])
+    return (1 - MISPOINTED) * mean + MISPOINTED * mispointed, nearest, off
 
 
 def _readings(points: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], float]]:
-    """Where an object would have landed without a nod, and how often that is so."""
+    """Where an object would be without a nod, and how often that is so."""
     if len(points) == 1:
         return [(points[0], 1.0)]
     (ax, ay), (bx, by) = points

@@ -13,7 +13,7 @@ from sedmd.reduce.traces.samples import Samples
 #: Pixels are averaged in blocks of this size before they are smoothed; the sides of a frame are multiples of it.
 BLOCK_PX = 8
 #: Share of a pixel's trace light that the profile does not know.
-DOUBTFUL_SHARE = 0.05
+PROFILE_ERROR = 0.05
 
 
 def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> NDArray[np.float32]:
@@ -40,9 +40,9 @@ def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> ND
     return np.reciprocal(light, out=light)
 
 
-def doubtful_light(model: NDArray[np.floating]) -> NDArray[np.floating]:
+def profile_variance(model: NDArray[np.floating]) -> NDArray[np.floating]:
     """Variance of a pixel's trace light that the profile does not know: (5 per cent of it)**2, electron**2."""
-    return (np.float32(DOUBTFUL_SHARE) * model) ** 2
+    return (np.float32(PROFILE_ERROR) * model) ** 2
 
 
 def smooth_background(

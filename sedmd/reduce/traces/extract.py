@@ -22,7 +22,7 @@ from sedmd.reduce.traces.samples import Samples
 
 #: Rows on each side of a trace that take part in its fit; further out the profile belongs to the scattered light.
 HALF_HEIGHT = 10
-#: Share of a sample's profile that may fall on masked pixels before its flux is no longer trusted.
+#: Share of a sample's profile that may fall on masked pixels before its flux is flagged.
 MAX_BAD_SHARE = 0.3
 
 
@@ -56,7 +56,7 @@ class Extracted:
 
     @property
     def bad(self) -> NDArray[np.bool_]:
-        """Samples of which too much fell on masked pixels to be trusted."""
+        """Samples of which too much fell on masked pixels."""
         return self.bad_fraction > MAX_BAD_SHARE
 
 
@@ -132,7 +132,7 @@ def model_image(samples: Samples, profile: Profile, flux: NDArray[np.floating]) 
 
 
 def scattered_under(samples: Samples, background: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much light between the spectra an extraction takes off under each sample: (n_samples,) electron.
+    """How much light between the spectra an extraction subtracts under each sample: (n_samples,) electron.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from sedmd.reduce.loops.background import free_weight
 from sedmd.reduce.loops.judge import judge, tally
 from sedmd.reduce.loops.light import shift_columns
 from sedmd.reduce.numeric.containers import Image, Mask
-from sedmd.reduce.traces.background import DOUBTFUL_SHARE, gap_weight, smooth_background
+from sedmd.reduce.traces.background import PROFILE_ERROR, gap_weight, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.samples import Samples
@@ -93,8 +93,8 @@ def separate(
         flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
         del background
         model = model_image(moved, profile, flux)
-        # Both frames are filled anew by `judge`: until then they hold what is smoothed, so that none is made for it.
-        free_weight(gap, weight, model, np.float32(DOUBTFUL_SHARE), next_weight)
+        # Both frames are filled again by `judge`: until then they hold what is smoothed, so that none is made for it.
+        free_weight(gap, weight, model, np.float32(PROFILE_ERROR), next_weight)
         background = smooth_background(np.subtract(data, model, out=residual), next_weight)
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
         judge(data, good, model, background, noise, residual, next_weight, outliers)

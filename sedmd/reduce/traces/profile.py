@@ -91,7 +91,7 @@ def gaussian_profile(*, t_max: float = 9.0, step: float = 0.05, pixel_in_sigma: 
     Parameters
     ----------
     t_max, step : extent and spacing of the table
-    pixel_in_sigma : size of a pixel in units of the width; the rms of the pixel itself is taken off the Gaussian
+    pixel_in_sigma : size of a pixel in units of the width; the rms of the pixel itself is subtracted from the Gaussian
 
     Returns
     -------

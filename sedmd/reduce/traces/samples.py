@@ -127,7 +127,7 @@ def make_samples(
 
     Returns
     -------
-    Samples sorted by column, then row; samples further off the chip than `ROWS_BEYOND` are left out
+    Samples sorted by column, then row; samples further off the chip than `ROWS_BEYOND` are excluded
     """
     # Counted in columns that are used.
     first = -((every // 2 - np.clip(x_first, 0, shape[1])) // every)

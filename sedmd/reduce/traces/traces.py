@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sedmd.reduce.loops.light import profile_columns, pull_columns
 from sedmd.reduce.numeric.field import field_value, fit_field, terms
 from sedmd.reduce.numeric.parallel import side_by_side
-from sedmd.reduce.traces.background import doubtful_light, gap_weight, smooth_background
+from sedmd.reduce.traces.background import gap_weight, profile_variance, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, fit_fluxes, model_image
 from sedmd.reduce.traces.profile import Profile, gaussian_profile, measured_profile
 from sedmd.reduce.traces.ridges import Chains, find_chains
@@ -192,7 +192,7 @@ def solve_traces(
     y_coeff : (n_trace, 3) present coefficients
     centre : (n_trace,) reference column
     trace, u, dy, weight : (n,) trace, abscissa, measured offset [pixel] and its inverse variance
-    prior_sigma : (3,) how far each coefficient may stray from the smooth field of its neighbours; inf = free
+    prior_sigma : (3,) how far each coefficient may deviate from the smooth field of its neighbours; inf = free
 
     Returns
     -------
@@ -318,7 +318,7 @@ def _misfit(
     flux = np.maximum(np.nan_to_num(fitted.flux), 0.0)
     model = model_image(samples, profile, flux)
     left = light - model
-    weight = np.where(good, gap / (np.float32(noise) + model + doubtful_light(model)), np.float32(0.0))
+    weight = np.where(good, gap / (np.float32(noise) + model + profile_variance(model)), np.float32(0.0))
     update = smooth_background(left, weight, columns=used, n_x=n_x)
     left -= update
     pulls = np.empty((6, flux.size))
@@ -330,7 +330,7 @@ def _misfit(
 
 
 def _floor_error(flux: NDArray[Any], floor: float = 0.1) -> NDArray[np.floating]:
-    """Error no sample is trusted beyond: grows where a sample is faint among bright neighbours."""
+    """Least error of a sample: grows where a sample is faint among bright neighbours."""
     typical = np.percentile(flux, 75) + 1e-9
     found: NDArray[np.floating] = floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
     return found

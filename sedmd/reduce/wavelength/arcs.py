@@ -294,7 +294,7 @@ def _combs(published: NDArray[np.floating], power: NDArray[np.floating]) -> NDAr
     np.add.at(comb, (np.arange(len(SCAN_GRID))[:, None], column), power.astype(np.float32))
     smooth = np.exp(-0.5 * (2 * np.pi * SCAN_SIGMA * fft.rfftfreq(FFT_SIZE)) ** 2).astype(np.float32)
     transform = np.conj(fft.rfft(comb, axis=-1)) * smooth
-    # Parseval: the norm of the comb from its transform, of which each frequency but the first stands for two.
+    # Parseval: the norm of the comb from its transform, of which each frequency but the first counts twice.
     square = 2 * (np.abs(transform) ** 2).sum(axis=1, keepdims=True) - np.abs(transform[:, :1]) ** 2
     return np.asarray(transform / (np.sqrt(square / FFT_SIZE) + 1e-9))
 

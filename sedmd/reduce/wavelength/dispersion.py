@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sedmd.reduce.numeric.field import terms
 
-#: How many of its doubts a group's offset may be before it counts for less: a peak that is taken for another line is
-#: off by any amount.
+#: How many of its uncertainties a group's offset may be before it counts for less: a peak that is taken for another
+#: line is off by any amount.
 OFFSET_DOUBTS = 2.0
 #: How far the second, third ... Legendre term over `CURVE_RANGE` may bend the published curve, columns: some more than
 #: the curves of kpy, of pysedm and of prisms of the design's glasses differ by (6, 1.2, 0.4, 0.9, 0.2).
@@ -32,7 +32,7 @@ class Group:
     wavelength: float
     xi: float
     #: How far its mean wavelength may be off, in columns: the same for all spaxels.
-    doubt: float
+    uncertainty: float
     #: Strong and single enough to tell the width of a line.
     clean: bool
     #: Median light of the group, electron.
@@ -66,8 +66,8 @@ class Fitted:
 def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArray[Any], row: NDArray[Any]) -> Fitted:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
-    Every group has one offset common to the field, held by its doubt: so a blend with a wrong wavelength, measured in
-    1500 spaxels, does not bend the solution.
+    Every group has one offset common to the field, held by its uncertainty: so a blend with a wrong wavelength,
+    measured in 1500 spaxels, does not bend the solution.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
     column = np.stack([g.column for g in groups], axis=1)
     error = np.stack([g.error for g in groups], axis=1)
     xi = np.array([g.xi for g in groups])
-    doubt = np.array([g.doubt for g in groups])
+    uncertainty = np.array([g.uncertainty for g in groups])
     weight = np.where(np.isfinite(column), 1.0 / (np.nan_to_num(error, nan=1e3) ** 2 + 0.02**2), 0.0)
     target = np.where(weight > 0, column - centre[:, None], 0.0)
     x, y = np.clip(centre, 0, 2048), np.clip(row, 0, 2048)
@@ -99,7 +99,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
     bend = np.stack([c(xi) for c in curve])
     n_poly = sum(b.shape[1] for b in basis)
     # The published curve is right to a few columns; its higher terms are not free to follow a blend.
-    prior = np.r_[np.full(n_poly, 1e-4), 1.0 / doubt**2]
+    prior = np.r_[np.full(n_poly, 1e-4), 1.0 / uncertainty**2]
     higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]
     prior[higher] = np.array(CURVE_FREEDOM[: len(higher)]) ** -2.0
     keep = weight.copy()
@@ -111,7 +111,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
         normal, right = _normal_equations(keep, target, basis, bend)
         held = prior.copy()
         solution = np.linalg.solve(normal + np.diag(held), right)
-        prior[n_poly:] = 1.0 / (doubt**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
+        prior[n_poly:] = 1.0 / (uncertainty**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
         terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
         per_spaxel = np.column_stack([b @ t for b, t in zip(basis, terms_of, strict=True)])
         residual = target - per_spaxel @ bend - solution[n_poly:]
@@ -129,8 +129,9 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
-    # What the fit made least: offsets within their doubts by squares, a peak taken for another line by a logarithm.
-    offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * doubt)) ** 2)
+    # What the fit made least: offsets within their uncertainties by squares, a peak taken for another line by a
+    # logarithm.
+    offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * uncertainty)) ** 2)
     penalty = (prior[higher] * solution[higher] ** 2).sum() + offsets.sum()
     own = np.diag(np.linalg.inv(normal + np.diag(held)))[n_poly:]
     alone = np.maximum(1.0 - held[n_poly:] * own, 1e-9)
@@ -140,7 +141,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
         weight=keep,
         strain=float(penalty / len(groups)),
         left_out=solution[n_poly:] / alone,
-        left_out_error=np.sqrt(own / alone + doubt**2),
+        left_out_error=np.sqrt(own / alone + uncertainty**2),
     )
 
 

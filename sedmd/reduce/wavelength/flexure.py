@@ -22,7 +22,7 @@ class SkyFeature:
     wavelength : (m,) Angstrom in air, increasing: fine grid or single lines
     intensity : (m,) relative photon rate at those wavelengths
     low, high : Angstrom, window of the fit (continuum included)
-    doubt_px : how far the centroid of the shape may be off, in columns
+    uncertainty_px : how far the centroid of the shape may be off, in columns
     """
 
     name: str
@@ -30,7 +30,7 @@ class SkyFeature:
     intensity: NDArray[np.floating]
     low: float
     high: float
-    doubt_px: float
+    uncertainty_px: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +240,7 @@ def _fit_feature(
     return FeatureShift(
         name=feature.name,
         shift_px=shift,
-        error_px=float(np.hypot(error_px, feature.doubt_px)),
+        error_px=float(np.hypot(error_px, feature.uncertainty_px)),
         significance=float(significance),
         stretch=stretch,
     )
@@ -257,7 +257,7 @@ def _combine(features: tuple[FeatureShift, ...]) -> Flexure:
     median = shift[order][min(int(half), shift.size - 1)]
     weight = np.where(np.abs(shift - median) < np.maximum(4 * error, 0.3), error**-2, 0.0)
     dx = float((weight * shift).sum() / weight.sum())
-    # Features that disagree make the result less sure than their own errors say.
+    # Features that disagree make the result less certain than their own errors say.
     used = weight > 0
     chi2 = float((weight * (shift - dx) ** 2).sum()) / max(int(used.sum()) - 1, 1)
     return Flexure(dx_px=dx, error_px=float(np.sqrt(max(chi2, 1.0) / weight.sum())), features=features)

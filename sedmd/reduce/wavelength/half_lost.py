@@ -24,7 +24,7 @@ from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1))
 #: So many steps beyond the spaxels that were found others are looked for.
 RINGS = 5
-#: Rows between two traces from which their light can be told apart.
+#: Rows between two traces from which their light can be separated.
 MIN_DISTANCE = 2.5
 #: Fewest columns on the chip that are worth a trace.
 MIN_COLUMNS = 4
@@ -128,7 +128,7 @@ def _drawn(
 
 
 def _free_columns(beside: Traces, traces: Traces, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Columns on the chip in which each of the traces beside can be told from all others; 0 where half of them cannot.
+    """Columns on the chip in which each of the traces beside is separated from all others; 0 where half of them cannot.
 
     Beyond the edge of the array a node of the lattice is often one from whose place another spectrum begins.
     """

@@ -1,8 +1,8 @@
 """Fit groups of lamp lines in all spaxels at once: one brightness and floor for each, one shift for each blend in it.
 
 Lines closer than the resolution are fitted together with their relative intensities, which are common to all spaxels.
-What all spaxels say about them and what the table says are weighed against each other; what is left in doubt is told as
-a doubt of the group's place.
+What all spaxels say about them and what the table says are weighed against each other; what remains uncertain is
+reported as an uncertainty of the group's position.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ TABLE_SIGMA = float(np.log(2.0))
 #: Spaxels whose worth in information about the strengths all together are given. The shape of a line, which is not
 #: quite the Gaussian that is fitted, is wrong in all of them alike and does not average out.
 WORTH = 3.0
-#: How far the width of a line may stray from the prediction: while it is being measured, and when it is known.
+#: How far the width of a line may deviate from the prediction: while it is being measured, and when it is known.
 WIDTH_SIGMA, KNOWN_WIDTH_SIGMA = 0.1, 0.06
-#: How far the blends of a group may stray from their common shift [column].
+#: How far the blends of a group may deviate from their common shift [column].
 SPREAD_SIGMA = 0.5
 #: Spaxels that are asked for the strengths, and how often in one fit.
 N_ASKED, STRENGTH_ROUNDS = 400, 3
@@ -52,7 +52,7 @@ class GroupFit:
     amplitude : (n,) electron, flux of the whole group
     stretch : (n,) fitted width in units of the predicted width
     intensity : (m,) relative intensities of the lines, unit sum
-    doubt : (k,) column, error of the shifts, common to all spaxels, that the doubt about the intensities makes
+    uncertainty : (k,) column, error of the shifts, common to all spaxels, from the uncertainty of the intensities
     column : (n, size) the columns of `spectra` that took part
     model : (n, size) electron, light of the group there without its floor; zero where unusable
     """
@@ -62,7 +62,7 @@ class GroupFit:
     amplitude: NDArray[np.floating]
     stretch: NDArray[np.floating]
     intensity: NDArray[np.floating]
-    doubt: NDArray[np.floating]
+    uncertainty: NDArray[np.floating]
     column: NDArray[np.int64]
     model: NDArray[np.floating]
 
@@ -102,7 +102,7 @@ def blends(
 ) -> NDArray[np.int64]:
     """Number of the blend, 0 to k - 1, that each line of a group belongs to.
 
-    Strong lines within `resolution` columns are one blend, as one shift is all that can be told of them; a weak line
+    Strong lines within `resolution` columns are one blend, as only one shift can be measured of them; a weak line
     belongs to that of the nearest strong one. No blend is longer, or its shift would hang on the dispersion.
     """
     leader = np.flatnonzero(intensity >= min(strong, intensity.max()))
@@ -152,8 +152,8 @@ def fit_group(
     blend : (m,) number of the blend, from 0, that each line belongs to; default: all to one
     table : (m,) what is known of the relative intensities, to `TABLE_SIGMA`; default `intensity`
     free : the intensities are improved; else they stay as they are
-    width_sigma : how far the widths may stray from the predicted ones, relative
-    others : (n, n_column) electron, light of other groups, which is taken off
+    width_sigma : how far the widths may deviate from the predicted ones, relative
+    others : (n, n_column) electron, light of other groups, which is subtracted
     rounds : Gauss-Newton rounds at most, before and after each improvement of the intensities
     max_shift : fits that wander further are marked unusable
 
@@ -192,10 +192,10 @@ def fit_group(
         piece_by_piece(improve_some, len(data))
 
     improve()
-    doubt: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)
+    uncertainty: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)
     if intensity.size > 1:
         for _ in range(STRENGTH_ROUNDS if free else 1):
-            step, doubt = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known)
+            step, uncertainty = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known)
             if free:
                 intensity = intensity * np.exp(np.clip(step, -1.0, 1.0))
                 intensity /= intensity.sum()
@@ -211,7 +211,7 @@ def fit_group(
         amplitude=amplitude,
         stretch=np.where(bad.all(axis=1), np.nan, stretch),
         intensity=intensity,
-        doubt=doubt,
+        uncertainty=uncertainty,
         column=column,
         model=np.where(bad.any(axis=1)[:, None], 0.0, model),
     )
@@ -234,9 +234,11 @@ def _strength_step(
     parameters: NDArray[Any],
     table: NDArray[Any],
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Step in the logarithms of the intensities that bright spaxels and the table ask for, and the doubt that is left.
+    """Step in the logarithms of the intensities that bright spaxels and the table ask for, and the uncertainty that is
+    left.
 
-    The doubt is that of each blend's shift [column]: what is not known of the intensities, times how the shift answers.
+     The uncertainty is that of each blend's shift [column]: what is not known of the intensities, times how the shift
+     answers.
     """
     amplitude = parameters[:, FLUX]
     rows = np.flatnonzero(usable & (amplitude > np.median(amplitude[usable]))) if usable.any() else np.empty(0, int)

@@ -36,7 +36,7 @@ REFERENCE_WAVELENGTH = 6500.0
 #: Fewest groups of lamp lines that place a spaxel, the smooth field model giving the rest.
 MIN_LINE_GROUPS = 2
 #: Lowest correlation of the lamp spectra with the line lists that counts as identified: 0.8 to 0.9 with the right
-#: lamps, whatever their lines' ratios; less than 0.5 with exchanged ones.
+#: lamps, for any ratios of their lines; less than 0.5 with exchanged ones.
 MIN_IDENTIFICATION = 0.6
 #: Lowest likeness of a trace's lamp spectra with the mean of all, in units of the usual one, that places its lines.
 MIN_LIKENESS = 0.5
@@ -100,7 +100,7 @@ def solve_geometry(
     traces, _ = refine_traces(traces, frames[:1], rounds=2, width_order=2)
     solution, score = _first_solution(traces, lamps, lines, guesses)
     x_ref, y_ref = reference_positions(traces, solution)
-    # A spaxel half off the chip shows few lines, but its light has to be modelled all the same: the lattice vouches.
+    # A spaxel half off the chip shows few lines, but its light has to be modelled: the lattice gives its place.
     known = solution.n_lines >= MIN_LINE_GROUPS
     lattice = find_lattice(np.where(known, x_ref, np.nan), np.where(known, y_ref, np.nan))
     keep = np.flatnonzero(lattice.on_lattice)

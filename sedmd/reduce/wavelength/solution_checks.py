@@ -16,12 +16,12 @@ MIN_LAMP_GROUPS, MIN_GROUPS = 2, 8
 #: stand in every published line list of the instrument; beyond the last line a solution is a guess.
 BLUE_END, RED_END = 4400.0, 8200.0
 #: Largest strain: how hard the lines and the published curve had to be bent to agree, squared and in units of what is
-#: in doubt about them. About 1 when all is well; 3 is every group 1.7 of its doubt off.
+#: uncertain about them. About 1 when all is well; 3 is every group off by 1.7 of its uncertainty.
 MAX_STRAIN = 3.0
 #: Largest median scatter of the lamp lines about the solution [column]: a fifth of the width of a line. What places a
 #: line worse than that has not placed it but its neighbour.
 MAX_RMS = 0.6
-#: A group of lines is told when it is further than this from where the others put it: in units of what may be, and in
+#: A group of lines is reported beyond this distance from where the others put it: in units of what may be, and in
 #: columns.
 ODD_LINE_SIGMA, ODD_LINE_PX = 4.0, 0.3
 #: Fewest groups that place a spaxel by itself: the five terms of its polynomial and one to contradict them.
@@ -54,11 +54,11 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
     complete : (n,) bool, the whole spectrum is on the chip
     """
     seen = Counter(lamp for lamp, *_ in solution.groups)
-    told = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
+    text = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
     poor = [lamp for lamp in ("Hg", "Cd", "Xe") if seen[lamp] < MIN_LAMP_GROUPS]
     if poor or seen.total() < MIN_GROUPS:
         return (
-            f"too few groups of lamp lines ({told}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
+            f"too few groups of lamp lines ({text}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
             f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or ('Hg', 'Cd', 'Xe'))}"
         )
     wavelengths = [wavelength for _, wavelength, *_ in solution.groups]

@@ -26,8 +26,8 @@ from sedmd.reduce.wavelength.linefit import KNOWN_WIDTH_SIGMA, WIDTH_SIGMA, Grou
 GROUP_SEPARATION = 3.2
 #: Strong lines of a group within this many times that width have one shift: closer than two, they are one peak.
 BLEND_SEPARATION = 1.7
-#: Wavelength up to which lamp lines are trusted [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
-REDDEST_TRUSTED = 9300.0
+#: Wavelength up to which lamp lines are reliable [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
+REDDEST_RELIABLE = 9300.0
 #: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
 #: the next order's or the continuum's [Angstrom].
 REDDEST_FITTED = 9600.0
@@ -41,7 +41,7 @@ ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
 #: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
 #: How far the mean of a group may be off, in units of its scatter over the spaxels.
-SCATTER_DOUBT = 1.0
+SCATTER_UNCERTAINTY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def make_scale(
 
 
 class LineGroup(NamedTuple):
-    """What became of one group of lamp lines in a solution.
+    """Fit of one group of lamp lines in a solution.
 
     Attributes
     ----------
@@ -125,7 +125,8 @@ class WavelengthSolution:
     line_sigma_slope : float, relative change of that sigma per unit xi
     groups : tuple of LineGroup
     strain : float, how hard the lines and the published curve had to be bent to agree: the penalty of the group offsets
-        in units of their doubts and of the higher terms in units of their prior, per group; about 1 when all is well
+        in units of their uncertainties and of the higher terms in units of their prior, per group; about 1 when all is
+        well
     """
 
     scale: Scale
@@ -268,7 +269,7 @@ def fit_wavelengths(
             tight[:] = True
         # What makes a line scatter from spaxel to spaxel, light that no table has, moves their mean as well.
         good = [
-            replace(g, doubt=float(np.hypot(g.doubt, SCATTER_DOUBT * s)))
+            replace(g, uncertainty=float(np.hypot(g.uncertainty, SCATTER_UNCERTAINTY * s)))
             for g, s, kept in zip(good, scatter, tight, strict=True)
             if kept
         ]
@@ -341,7 +342,7 @@ def _measure(
     known_width: bool,
     free_strengths: bool,
 ) -> list[Group]:
-    """Fit every group of one lamp in every spaxel, the light of the other groups taken off.
+    """Fit every group of one lamp in every spaxel, the light of the other groups subtracted.
 
     Only when the places are good may the strengths of lines be learned, and widths be taken for known: from a bad
     place, another ratio of the lines is as good an explanation as a shift.
@@ -378,7 +379,7 @@ def _measure(
             blend=blend,
             table=state.table[group],
             free=free_strengths,
-            # A line by itself tells its width; to a blend it is told, or it would answer a wrong ratio by its width.
+            # A line by itself fits its width; a blend gets it, or it would answer a wrong ratio by its width.
             width_sigma=KNOWN_WIDTH_SIGMA if known_width and group.size > 1 else WIDTH_SIGMA,
             others=others,
             max_shift=max_shift,
@@ -411,7 +412,7 @@ def _blend(
     """What the fit of a group of the given strength says about one of its blends, that of the lines `own`."""
     share, table = state.intensity[own] / state.intensity[own].sum(), state.table[own]
     part = float(state.intensity[own].sum()) / strength
-    # The place of a blend is told where its strong lines lie; any wavelength near by would do, as one shift is fitted.
+    # The position of a blend is that of its strong lines; any wavelength near by would do, as one shift is fitted.
     mean_xi = float(np.average(xi[own], weights=share**2))
     wavelength = float(scale.to_wavelength(np.array(mean_xi)))
     shift, error = fit.shift[:, number], fit.error[:, number]
@@ -423,14 +424,14 @@ def _blend(
     # A faint group means something only if one line of the right width clearly leads it.
     strong, sharp, lead = table.max() > 0.03, 0.8 < width_seen < 1.25, table.max() / table.sum()
     known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and sharp)
-    doubt = float(np.hypot(0.02, fit.doubt[number])) + (0.02 if known else 0.8)
+    uncertainty = float(np.hypot(0.02, fit.uncertainty[number])) + (0.02 if known else 0.8)
     # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
-    doubt += 0.4 if wavelength > REDDEST_TRUSTED else 0.0
+    uncertainty += 0.4 if wavelength > REDDEST_RELIABLE else 0.0
     return Group(
         lamp=state.lamp,
         wavelength=wavelength,
         xi=mean_xi,
-        doubt=doubt,
+        uncertainty=uncertainty,
         clean=bool(share_seen > 0.15 and share.max() > 0.85),
         light=light,
         column=np.polynomial.polynomial.polyval(mean_xi, coeff.T) + shift,

@@ -1,4 +1,4 @@
-"""Where a target is expected in the field, in the header of a cube; where a star landed, in that of its spectrum."""
+"""Expected target position in the field, in the header of a cube; a star's position, in that of its spectrum."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 from sedmd.products.fitsio import Cards
 from sedmd.products.sky import MIDDLE_CARDS, sky_position, target_position
 from sedmd.raw.cards import number, text_of, truth, within
-from sedmd.reduce.target.place import Landing, Place, with_star
+from sedmd.reduce.target.place import FieldPosition, Place, with_star
 
-#: Half of an A/B pair lies a nod to one side of where targets land [arcsec in each axis]: kpy's nods are of 2.8 to 5
+#: Half of an A/B pair lies a nod to one side of the target position [arcsec in each axis]: kpy's nods are of 2.8 to 5
 #: arcsec (recenter_ifu.py).
 HALF_NOD_ARCSEC = 3.5
 #: Figure of a cube's job: where targets were expected when it was made.
 EXPECTED = "targets land at [arcsec]"
-#: What an extraction says of where targets land: a standard star does, a clear target does, a pair does not.
+#: What an extraction tells of the target position: a standard star does, a clear target does, a pair does not.
 STANDARD, TARGET, PAIR = "standard", "target", "pair"
 
 
 def place_cards(header: Mapping[str, object], place: Place) -> Cards:
-    """Where targets land, and the sky position of the middle of the field that follows.
+    """The expected target position, and the sky position of the field centre that follows.
 
     Parameters
     ----------
     header : of the raw frame
-    place : where targets land
+    place : expected target position
     """
     cards: dict[str, tuple[str | float | None, str]] = {
-        "PLACEX": (place.x_arcsec, "[arcsec] targets land here, East"),
+        "PLACEX": (place.x_arcsec, "[arcsec] expected target position, East"),
         "PLACEY": (place.y_arcsec, "[arcsec] and North"),
         "PLACEERR": (place.spread_arcsec, "[arcsec] 1 sigma of a target, in each axis"),
-        "PLACESRC": (place.source, "what it was learned from; empty: not known"),
+        "PLACESRC": (place.source, "source of the position; empty: unknown"),
     }
     if (target := target_position(header)) is not None:
         middle = sky_position(target, -place.x_arcsec, -place.y_arcsec)
-        # the target of half a pair lies to one side, and which is not told
+        # the target of half a pair lies to one side, and which is unknown
         error = nodded(place).spread_arcsec if truth(header.get("ABPAIR")) else place.spread_arcsec
         cards |= {
             MIDDLE_CARDS[0]: (middle[0], "[deg] right ascension of x = y = 0"),
@@ -52,7 +52,7 @@ def nodded(place: Place) -> Place:
     return replace(place, spread_arcsec=math.hypot(place.spread_arcsec, HALF_NOD_ARCSEC))
 
 
-def place_told(header: Mapping[str, object]) -> Place:
+def place_in(header: Mapping[str, object]) -> Place:
     """Where a cube's header expects a target; not known if it says nothing."""
     x, y = number(header.get("PLACEX")), number(header.get("PLACEY"))
     spread = within(header, "PLACEERR", 0.01, 60.0)
@@ -77,16 +77,16 @@ def places_for(
     pointing_arcsec : spread about a place that is known, instead of the learned one
     half : it is one exposure of a pair, alone
     """
-    places: tuple[Place, ...] = (place_told(cube),)
-    if star is not None and (landed := star_landed(star)) is not None:
+    places: tuple[Place, ...] = (place_in(cube),)
+    if star is not None and (landed := star_position(star)) is not None:
         places = with_star(places[0], landed)
     if pointing_arcsec is not None:
         places = tuple(replace(one, spread_arcsec=pointing_arcsec) if one.known else one for one in places)
     return tuple(map(nodded, places)) if half else places
 
 
-def star_landed(star: Mapping[str, object]) -> tuple[float, float] | None:
-    """Where a star's spectrum was taken from, arcsec East and North: of a pair the middle of both; None if untold."""
+def star_position(star: Mapping[str, object]) -> tuple[float, float] | None:
+    """Where a star's spectrum was taken from, arcsec East and North: of a pair the middle of both; None if unknown."""
     x, y = number(star.get("XPOS")), number(star.get("YPOS"))
     if x is None or y is None:
         return None
@@ -94,18 +94,18 @@ def star_landed(star: Mapping[str, object]) -> tuple[float, float] | None:
     return (x, y) if x_b is None or y_b is None else (0.5 * (x + x_b), 0.5 * (y + y_b))
 
 
-def landing_figures(frame: str, *, standard: bool, pair: bool) -> dict[str, Any]:
-    """Figures of an extraction by which it teaches where targets land: the first raw frame, and what was in it."""
+def position_figures(frame: str, *, standard: bool, pair: bool) -> dict[str, Any]:
+    """Figures of an extraction from which the target position is learned: the first raw frame, and what was in it."""
     return {"frame": frame, "role": PAIR if pair else STANDARD if standard else TARGET}
 
 
-def landing_of(figures: Mapping[str, Any], night: str) -> Landing | None:
-    """Where the object of an extraction landed; None if it does not tell where targets do.
+def field_position_of(figures: Mapping[str, Any], night: str) -> FieldPosition | None:
+    """Field position of the object of an extraction; None if it does not tell the target position.
 
-    A standard star does, and a single target about which there was no doubt.
+    A standard star does, and a single target without concerns.
     """
     clear = figures.get("role") == TARGET and figures.get("quality") == 1
     x, y = number(figures.get("x [arcsec]")), number(figures.get("y [arcsec]"))
     if not (clear or figures.get("role") == STANDARD) or x is None or y is None:
         return None
-    return Landing(x_arcsec=x, y_arcsec=y, night=night)
+    return FieldPosition(x_arcsec=x, y_arcsec=y, night=night)

@@ -8,10 +8,10 @@ import pytest
 from sedmd.core.config import AutomaticExtraction, Instrument, Paths, Settings
 from sedmd.core.job import Job, Outcome, Product
 from sedmd.ledger.ledger import Ledger
-from sedmd.products.landing import EXPECTED, landing_figures
+from sedmd.products.target_positions import EXPECTED, position_figures
 from sedmd.reduce.target.place import Place
 from sedmd.run.context import ACCEPTED, REFUSED, night_context
-from sedmd.run.landings import landings_of, place_begun_with
+from sedmd.run.target_positions import field_positions_of, place_begun_with
 
 NOW = datetime(2021, 10, 20, 12, tzinfo=UTC)
 NIGHT = "20211018"
@@ -39,7 +39,7 @@ def did(ledger, night, step, label, figures):
 
 def found(x, y, hour, *, standard=False, pair=False, quality=1):
     told = {"x [arcsec]": x, "y [arcsec]": y, "quality": 0 if standard else quality}
-    return told | landing_figures(f"ifu{hour:02d}", standard=standard, pair=pair)
+    return told | position_figures(f"ifu{hour:02d}", standard=standard, pair=pair)
 
 
 def expected(ledger, night=NIGHT, pin=True, **changes):
@@ -63,7 +63,7 @@ def test_standards_and_clear_targets_teach_in_the_order_of_their_exposures(ledge
     did(ledger, "20211017", "extract", "pair", found(7.0, -3.0, 5, pair=True))
     did(ledger, "20211017", "extract", "doubtful", found(-5.0, 3.0, 6, quality=2))
     did(ledger, "20211017", "extract", "old", {"x [arcsec]": 9.0, "y [arcsec]": 9.0})
-    assert [one.x_arcsec for one in landings_of(ledger, "20211017")] == [0.8, 1.4]
+    assert [one.x_arcsec for one in field_positions_of(ledger, "20211017")] == [0.8, 1.4]
     place = expected(ledger)
     assert place.source == "2 exposures since 20211017"
     assert (place.x_arcsec, place.y_arcsec) == pytest.approx((1.1, 3.0))

@@ -30,7 +30,7 @@ def test_jobs_at_work_may_end(settings, tell, number):
     with running(settings, FAKE_STEP_SECONDS="0.7") as daemon:
         wait_for(lambda: len(workers_of(daemon.process.pid)) == 2, daemon)
         assert daemon.stop(number) == 0
-        assert daemon.said("stopping; waiting for 2 jobs") == daemon.said("stopped; 0 jobs start again") == 1
+        assert daemon.said("stopping; waiting for 2 jobs") == daemon.said("stopped; 0 jobs restart next time") == 1
     assert booked(settings) == 2
     tell(f"{number.name}: 2 jobs at work, both booked")
 

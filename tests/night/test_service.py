@@ -117,7 +117,7 @@ def test_sigterm_lets_running_jobs_end_and_starts_no_more(tmp_path):
         code, log = stop(daemon)
     assert code == 0
     assert "stopping; waiting for" in log
-    assert "stopped; 0 jobs start again" in log
+    assert "stopped; 0 jobs restart next time" in log
     assert jobs(settings, "running") == 0
     assert jobs(settings, "done") >= 1
 

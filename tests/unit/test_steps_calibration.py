@@ -289,6 +289,23 @@ def test_a_solution_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, mo
     assert not (tmp_path / "wavelength.fits").exists()
 
 
+def test_a_geometry_whose_lines_fail_their_checks_is_a_fault_and_no_product(tmp_path, monkeypatch, found):
+    n = steps.MIN_SPAXELS
+    geometry = SimpleNamespace(
+        traces=SimpleNamespace(n=n),
+        solution=prism_solution(np.linspace(200.0, 1800.0, n)),  # of no line at all
+        complete=np.ones(n, bool),
+    )
+    monkeypatch.setattr(steps, "likeness", lambda a, b: 0.0)
+    monkeypatch.setattr(steps, "rows_between", lambda a, b: 0.0)
+    monkeypatch.setattr(steps, "solve_geometry", lambda *given: geometry)
+    inputs = {role: (tmp_path / f"{role}.fits",) for role in ("dome", *steps.LAMPS)}
+    outputs = {"traces": tmp_path / "traces.fits"}
+    with pytest.raises(CalibrationFault, match=r"^traces: too few groups of lamp lines \(Hg 0, Cd 0, Xe 0\)"):
+        make_traces(Job(step="traces", night="20190612", label="traces", inputs=inputs, outputs=outputs))
+    assert not outputs["traces"].exists()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.2])
 def test_a_flat_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkeypatch, found, share):
     n = found.complete.size

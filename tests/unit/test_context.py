@@ -1,5 +1,6 @@
 """What earlier nights are offered to a night: as long as the instrument is the same."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from sedmd.core.config import Paths, Settings
 from sedmd.core.job import Job, Outcome, Product
 from sedmd.ledger.ledger import Ledger
+from sedmd.observation.noted_decisions import DECIDED
 from sedmd.plan.calibrations import bias_label, output_checksum
 from sedmd.run.context import night_context
 
@@ -81,3 +83,21 @@ def test_first_night_after_a_change_serves_the_next(ledger):
 def test_old_night_of_the_same_instrument_judges_but_does_not_serve(ledger):
     whole_night(ledger, "20211018")
     assert offered(ledger, "20220301") == ([], None, True)
+
+
+@pytest.mark.parametrize("night", ["20211015", "20211016"])
+def test_a_night_is_offered_nothing_of_itself_and_of_later_nights(ledger, night):
+    for other in ("20211016", "20211017"):
+        whole_night(ledger, other)
+    assert offered(ledger, night) == ([], None, False)
+
+
+def test_products_that_an_observer_saved_under_their_own_name_are_graded(ledger):
+    def decision(product, saved_as):
+        entry = {"product": product, "saved_as": saved_as, "quality": 1, "reducer": "ann", "time": "", "sha256": "ab"}
+        ledger.marks.put(DECIDED, "20211018", saved_as, json.dumps(entry))
+
+    decision("ZTF21a_obs1", "ZTF21a_obs1")
+    decision("ZTF21b_obs1", "ZTF21b_obs1_ann")  # the automatic spectrum keeps its name, and is made
+    assert context(ledger, "20211018").graded == {"ZTF21a_obs1": "ann"}
+    assert context(ledger, "20211019").graded == {}

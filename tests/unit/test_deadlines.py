@@ -45,6 +45,12 @@ def test_fallback_is_due_an_hour_after_sunset_or_when_an_old_night_is_complete(m
     assert sun.fallback_due(sun.sunset + timedelta(minutes=minutes_after_sunset), final=final) is due
 
 
+@pytest.mark.parametrize("after_closing_s, due", [(-1, True), (0, False)])
+def test_from_the_closing_on_an_open_night_takes_no_earlier_calibrations(after_closing_s, due):
+    sun = times()
+    assert sun.fallback_due(sun.closes + timedelta(seconds=after_closing_s), final=False) is due
+
+
 @pytest.mark.parametrize("after_closing_s, quiet_for_s, over", [(-1, 9999, False), (0, 899, False), (0, 900, True)])
 def test_a_night_is_over_after_sunrise_and_quiet(after_closing_s, quiet_for_s, over):
     sun = times()

@@ -135,6 +135,12 @@ def test_a_failed_transaction_leaves_nothing(ledger):
     assert ledger.jobs.records("20190612")["k"].state == "running"
 
 
+def test_what_is_committed_is_on_the_disk(ledger):
+    # 2 is FULL: with less, a loss of power takes the last commits of a ledger in WAL mode
+    assert ledger.jobs._store.db.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert ledger.jobs._store.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
 def test_the_ledger_survives_its_process(tmp_path):
     path = tmp_path / "ledger.sqlite"
     with Ledger.open(path, clock=lambda: NOW) as first:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sedmd.products.conditions import REFERENCE_WAVELENGTH, conditions_of, refraction
+from sedmd.products.conditions import REFERENCE_WAVELENGTH, Conditions, conditions_of, refraction
 
 
 def test_start_and_end_are_averaged():
@@ -117,3 +117,13 @@ def test_pressure_is_reduced_in_the_standard_atmosphere():
 @pytest.mark.parametrize("card", [-999.0, 51.0, "NA", None, 930.0])
 def test_a_pressure_that_cannot_be_is_the_usual_one(card):
     assert conditions_of({"BARPRESS": card}).pressure_mbar == 824.0
+
+
+@pytest.mark.parametrize(("card", "share"), [(45.0, 0.45), (100.0, 1.0), (0.5, 0.005), (0.0, 0.0)])
+def test_humidity_is_per_cent_in_the_card_and_a_share_in_the_conditions(card, share):
+    assert conditions_of({"OUT_HUM": card}).humidity == pytest.approx(share)
+
+
+@pytest.mark.parametrize("card", [{}, {"OUT_HUM": 200.0}, {"OUT_HUM": -999.0}])
+def test_a_humidity_that_cannot_be_is_the_usual_one(card):
+    assert conditions_of(card).humidity == Conditions(airmass=None, parallactic_deg=None).humidity

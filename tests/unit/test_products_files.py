@@ -1,6 +1,8 @@
 """Whole file or no file; damaged files are refused."""
 
 import errno
+import os
+import stat
 
 import numpy as np
 import pytest
@@ -55,6 +57,22 @@ def test_other_errors_of_the_disk_are_not_called_a_full_disk(tmp_path, monkeypat
     with pytest.raises(OSError, match="Input/output"):
         write_bytes_atomic(b"x", tmp_path / "x")
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(("durable", "synced"), [(True, ["temporary", "folder"]), (False, [])])
+def test_content_reaches_the_disk_before_its_name_and_the_name_before_the_return(
+    tmp_path, monkeypatch, durable, synced
+):
+    path, heard = tmp_path / "x", []
+
+    def heed(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "temporary"
+        assert path.exists() == (kind == "folder")
+        heard.append(kind)
+
+    monkeypatch.setattr(files.os, "fsync", heed)
+    write_bytes_atomic(b"x", path, durable=durable)
+    assert heard == synced and path.read_bytes() == b"x"
 
 
 def test_same_content_gives_same_bytes(tmp_path):

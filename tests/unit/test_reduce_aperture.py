@@ -203,6 +203,12 @@ def test_pair_of_unequal_exposures_subtracts_the_sky():
     assert_allclose(difference(cube_a, cube_b, exptime_a_s=900, exptime_b_s=300).flux, 0, atol=1e-9)
 
 
+def test_variance_of_unequal_exposures_grows_with_the_square_of_their_ratio():
+    cube_a, cube_b = make_cube(variance=90.0), make_cube(variance=30.0)
+    minus = difference(cube_a, cube_b, exptime_a_s=900, exptime_b_s=300)
+    assert_allclose(minus.variance, 90.0 + 9 * 30.0)
+
+
 def test_pair_with_one_position_lost_keeps_the_other():
     cube = make_cube([(0.0, 0.0, 3000.0, 0.8)])
     a = extract(cube, sky="none")

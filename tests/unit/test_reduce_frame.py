@@ -67,6 +67,16 @@ def test_fluxes_have_the_errors_they_say():
     assert found.outliers.mean() < 1e-3
 
 
+def test_a_trace_without_a_number_is_fitted_and_gives_no_sample():
+    samples, image = lights()[0], frame()
+    named = samples.trace % 5 != 0
+    every = separate(image, samples, PROFILE)
+    found = separate(image, replace(samples, trace=np.where(named, samples.trace, -1)), PROFILE)
+    assert np.array_equal(found.samples.trace, samples.trace[named])
+    assert np.array_equal(found.extracted.flux, every.extracted.flux[named])
+    assert np.array_equal(found.background, every.background)
+
+
 def test_a_cosmic_ray_is_an_outlier_and_costs_nothing_else():
     samples, flux, _ = lights()
     image = frame()

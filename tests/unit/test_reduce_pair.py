@@ -103,6 +103,12 @@ def test_sky_is_the_mean_of_both():
     assert_allclose(found.sky, 100.0 / (0.627**2 * np.sqrt(3) / 2), rtol=0.03)
 
 
+def test_sky_of_b_counts_as_in_the_exposure_of_a():
+    a, b = exposure(PLACE_A, sky=80.0), exposure(PLACE_B, sky=120.0, factor=2.0, factor_sky=2.0)
+    found = pair(a, b, gain_b=2.0)
+    assert_allclose(found.sky, 100.0 / (0.627**2 * np.sqrt(3) / 2), rtol=0.03)
+
+
 def test_cubes_of_different_arrays_are_refused():
     a, b = exposure(PLACE_A, sky=80.0), exposure(PLACE_B, sky=80.0)
     other = Spaxels(

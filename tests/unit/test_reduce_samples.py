@@ -44,6 +44,19 @@ def test_columns_are_inclusive_and_clipped_to_the_chip(first, last, count):
     assert samples.x.size == count
 
 
+def test_samples_of_spectra_off_the_chip_keep_their_light_and_lose_their_number():
+    own = lattice_scene().samples()
+    others = own.moved(20.0).select(own.trace < 3)
+    both = own.with_unnamed(others)
+    assert (np.diff(both.x * 10_000.0 + both.y) > 0).all()
+    named = both.select(both.trace >= 0)
+    assert_array_equal(named.trace, own.trace)
+    assert_array_equal(named.y, own.y)
+    unnamed = both.select(both.trace < 0)
+    assert (unnamed.trace == -1).all()
+    assert_array_equal(np.column_stack([unnamed.x, unnamed.y]), np.column_stack([others.x, others.y]))
+
+
 def test_moved_is_towards_higher_rows_and_select_keeps_order():
     samples = lattice_scene().samples()
     assert_allclose(samples.moved(1.25).y - samples.y, 1.25)

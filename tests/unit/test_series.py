@@ -1,6 +1,6 @@
 """Calibration series and sets: what is combined with what, and which set of lamps serves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -87,6 +87,15 @@ def test_late_biases_serve_only_when_the_evening_has_too_few():
     assert list(made[0.1].frames) == series(5, 5) and [frame for frame, _ in late] == morning
     made, late = biases(series(4, 5) + morning)
     assert len(made[0.1].frames) == 9 and late == []
+
+
+@pytest.mark.parametrize(("before_s", "used"), [(1e-6, 6), (0.0, 5)])
+def test_the_small_hours_begin_with_the_hour_that_the_settings_name(before_s, used):
+    begun = MIDNIGHT + timedelta(hours=UNTIL)
+    more = run(Kind.BIAS, 0, base=begun - timedelta(seconds=before_s))[:1]
+    made, late = biases(series(5, 5) + more)
+    assert len(made[0.1].frames) == used
+    assert [frame for frame, _ in late] == ([] if used == 6 else more)
 
 
 # sets of lamps

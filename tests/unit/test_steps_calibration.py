@@ -3,21 +3,34 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
 import sedmd.raw.epochs
+import sedmd.steps.calibration as steps
 from sedmd.core.errors import CalibrationFault
-from sedmd.core.instrument import Sections
+from sedmd.core.instrument import WAVELENGTH_GRID, Sections
 from sedmd.core.job import Job
 from sedmd.products.image import read_image
+from sedmd.products.solution import TraceSet
 from sedmd.raw.epochs import CAMERAS, Camera
 from sedmd.reduce.numeric.containers import Mask
-from sedmd.steps.calibration import _made_of, _moved, _off_the_dome, make_bias, make_lamp, make_traces
+from sedmd.reduce.traces.profile import gaussian_profile
+from sedmd.steps.calibration import (
+    _made_of,
+    _moved,
+    _off_the_dome,
+    make_bias,
+    make_flat,
+    make_lamp,
+    make_traces,
+    make_wavelength,
+)
 from sedmd.steps.raw import read_master_bias, to_electrons
-from unit.reduce_scenes import expose, rng
+from unit.reduce_scenes import expose, hex_spaxels, prism_solution, quiet, rng, rows_scene
 
 SHAPE, FIRST, GAIN, READ_NOISE_ADU = (512, 515), 512, 1.8, 5.0
 
@@ -247,3 +260,67 @@ def test_frames_of_another_camera_are_left_out_and_named(tmp_path):
     assert result.warnings[0].startswith("rejected: ifu20.fits: frame of shape (512, 515) and master bias")
     with pytest.raises(CalibrationFault, match=r"dome: none of 1 exposures can be used; the first: ifu20\.fits: frame"):
         make_lamp(jobs(tmp_path, [], domes[:1])[1])
+
+
+def solved_job(folder: Path, step: str, *roles: str) -> Job:
+    """A step on traces that were found; what it reads and fits is injected."""
+    inputs = {role: (folder / f"{role}.fits",) for role in ("traces", *roles)}
+    for (path,) in inputs.values():
+        path.touch()
+    return Job(step=step, night="20190612", label=step, inputs=inputs, outputs={step: folder / f"{step}.fits"})
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Traces of a field of which every spectrum is whole; the images are dark."""
+    spaxels = hex_spaxels(6)
+    n = spaxels.q.size
+    start = prism_solution(np.linspace(200.0, 1800.0, n))
+    made = TraceSet(traces=None, spaxels=spaxels, complete=np.ones(n, bool), start=start)
+    monkeypatch.setattr(steps, "read_traces", lambda path: made)
+    monkeypatch.setattr(steps, "read_image", lambda path: (quiet(np.zeros((64, 40))), fits.Header()))
+    return made
+
+
+def test_a_solution_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkeypatch, found):
+    monkeypatch.setattr(steps, "refine_wavelengths", lambda *given: found.start)  # of no line at all
+    with pytest.raises(CalibrationFault, match=r"^wavelength: too few groups of lamp lines \(Hg 0, Cd 0, Xe 0\)"):
+        make_wavelength(solved_job(tmp_path, "wavelength", *steps.LAMPS))
+    assert not (tmp_path / "wavelength.fits").exists()
+
+
+def test_a_geometry_whose_lines_fail_their_checks_is_a_fault_and_no_product(tmp_path, monkeypatch, found):
+    n = steps.MIN_SPAXELS
+    geometry = SimpleNamespace(
+        traces=SimpleNamespace(n=n),
+        solution=prism_solution(np.linspace(200.0, 1800.0, n)),  # of no line at all
+        complete=np.ones(n, bool),
+    )
+    monkeypatch.setattr(steps, "likeness", lambda a, b: 0.0)
+    monkeypatch.setattr(steps, "rows_between", lambda a, b: 0.0)
+    monkeypatch.setattr(steps, "solve_geometry", lambda *given: geometry)
+    inputs = {role: (tmp_path / f"{role}.fits",) for role in ("dome", *steps.LAMPS)}
+    outputs = {"traces": tmp_path / "traces.fits"}
+    with pytest.raises(CalibrationFault, match=r"^traces: too few groups of lamp lines \(Hg 0, Cd 0, Xe 0\)"):
+        make_traces(Job(step="traces", night="20190612", label="traces", inputs=inputs, outputs=outputs))
+    assert not outputs["traces"].exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_flat_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkeypatch, found, share):
+    n = found.complete.size
+    flat = np.ones((WAVELENGTH_GRID.size, n), np.float32)
+    flat[:, : round(share * n)] = 0.1
+    samples = rows_scene([30.0]).samples()
+    traces = SimpleNamespace(samples=lambda shape: samples, profile=gaussian_profile())
+    monkeypatch.setattr(steps, "read_traces", lambda path: replace(found, traces=traces))
+    monkeypatch.setattr(steps, "read_wavelength", lambda path: found.start)
+    monkeypatch.setattr(steps, "_per_angstrom", lambda *given: (flat, flat, flat))
+    monkeypatch.setattr(steps, "spaxel_flat", lambda *given, **options: flat)
+    job = solved_job(tmp_path, "flat", "dome", "wavelength")
+    if share:
+        with pytest.raises(CalibrationFault, match=r"^flat: 20 % of the 127 complete spaxels get less than 20 %"):
+            make_flat(job)
+    else:
+        make_flat(job)
+    assert job.outputs["flat"].exists() == (not share)

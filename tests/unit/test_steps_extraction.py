@@ -11,6 +11,7 @@ from sedmd.observation.load import load
 from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum
 from sedmd.products.target_positions import field_position_of, place_cards
+from sedmd.reduce.numeric.hexagon import cell_area
 from sedmd.reduce.target.place import Place
 from sedmd.steps.extraction import extract_spectrum
 from unit.reduce_scenes import hex_spaxels, make_cube, moffat_share
@@ -94,6 +95,15 @@ def test_a_clear_target_is_final_whatever_its_offset_cards_say(tmp_path, offsets
     assert figures["confidence"] > 0.97 and "doubts" not in figures and figures["quality"] == 1
     landed = field_position_of(figures, job.night)
     assert (landed.x_arcsec, landed.y_arcsec) == pytest.approx(LANDED, abs=0.1)
+
+
+@pytest.mark.parametrize("exptime_s", [2160.0, 540.0])
+def test_the_spectrum_is_what_arrives_in_a_second(tmp_path, exptime_s):
+    job = extraction(tmp_path, {LANDED: 4000.0}, EXPTIME=exptime_s)
+    extract_spectrum(job)
+    spectrum, _ = read_spectrum(job.outputs["ext"])
+    assert np.nanmedian(spectrum.flux) == pytest.approx(4000.0 / exptime_s, rel=0.03)
+    assert np.nanmedian(spectrum.sky) == pytest.approx(150.0 / cell_area(SPAXELS) / exptime_s, rel=0.03)
 
 
 def test_the_spectrum_has_the_targets_position_and_the_cube_that_of_its_field(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from numpy.testing import assert_allclose
 
 from sedmd.core.config import AutomaticExtraction
 from sedmd.core.errors import FrameFault
@@ -20,7 +21,7 @@ from sedmd.observation.meta import Facts, facts_of, figures_of
 from sedmd.observation.seeing import expected
 from sedmd.products.conditions import Conditions
 from sedmd.products.plots.spectrum import _older
-from sedmd.products.sensitivity import write_sensitivity
+from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import Field, read_spectrum, write_spectrum
 from sedmd.reduce.flux.sensitivity import Sensitivity, blur_to_bins, extinction_factor
 from sedmd.reduce.numeric.containers import Spectrum
@@ -146,14 +147,16 @@ def test_the_page_tells_what_is_older_and_nothing_else():
     assert _older({**OLDER, "cal_fallback": False}) == _older({}) == ""
 
 
-def star_of(folder: Path, product: str, key: str, *, level: float = 1.0, tilt: float = 0.0) -> Path:
+def star_of(
+    folder: Path, product: str, key: str, *, level: float = 1.0, tilt: float = 0.0, airmass: float = 1.0
+) -> Path:
     """An extracted standard, seen through dry air and a throughput without a feature."""
     wavelength = np.linspace(3700.0, 9300.0, 220)
     lost = level * np.exp(tilt * (wavelength - 6500) / 5600)
-    lost = lost / extinction_factor(extinction_mag(wavelength), 1.0)
+    lost = lost / extinction_factor(extinction_mag(wavelength), airmass)
     flux = 1e16 * lost * blur_to_bins(*standards.load(key), wavelength, 30.0 * np.ones(220))
     path = folder / f"ext_{product}.fits"
-    meta = {"target": product, "airmass": 1.0, "exptime_s": 60.0, "is_standard": True, "standard": key}
+    meta = {"target": product, "airmass": airmass, "exptime_s": 60.0, "is_standard": True, "standard": key}
     error = 0.003 * np.abs(flux)
     ext = Spectrum(wavelength=wavelength, flux=flux, error=error, sky=flux, unit=INSTRUMENTAL, meta=meta)
     write_spectrum(path, ext, header=fits.Header({"LSFSIGMA": 30.0 / (5600 / 219)}))
@@ -181,6 +184,14 @@ def test_a_star_that_lost_its_blue_light_does_not_bend_the_nights_curve(tmp_path
     assert "not used" in result.warnings[0]
     header = fits.getheader(tmp_path / "std-correction.fits")
     assert (header["NSTARS"], header["STDOUT1"]) == (1, "STD-HZ44_obs1")
+
+
+@pytest.mark.parametrize("airmass", [1.0, 2.0])
+def test_the_sensitivity_is_that_above_the_atmosphere(tmp_path, airmass):
+    make_fluxcal(fluxcal_of(tmp_path, [star_of(tmp_path, "STD-HZ44_obs1", "hz44", airmass=airmass)]))
+    sensitivity = read_sensitivity(tmp_path / "std-correction.fits")
+    blue = (sensitivity.wavelength > 4000) & (sensitivity.wavelength < 5500)
+    assert_allclose(sensitivity.value[blue], 1e16, rtol=0.02)
 
 
 def test_a_standard_star_without_a_spectrum_in_the_table_never_calibrates(tmp_path):

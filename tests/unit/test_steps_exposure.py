@@ -1,0 +1,97 @@
+"""From a separated frame to the cube: flexure applied, flux and noise divided by the flat."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sedmd.core.instrument import WAVELENGTH_GRID
+from sedmd.products.solution import TraceSet
+from sedmd.reduce.numeric.containers import Mask
+from sedmd.reduce.traces.extract import Extracted
+from sedmd.reduce.traces.frame import Separated
+from sedmd.reduce.traces.samples import make_samples
+from sedmd.reduce.traces.traces import Traces
+from sedmd.reduce.wavelength.flexure import Flexure
+from sedmd.steps.exposure import _Calibrations, _cube
+from unit.reduce_scenes import hex_spaxels, prism_solution
+
+SPAXELS = hex_spaxels(1)
+N = SPAXELS.q.size
+SOLUTION = prism_solution(np.linspace(200.3, 420.7, N))
+#: Light in the middle of the spectra, a feature to be found again [Angstrom].
+LINE, WIDTH = 6500.0, 150.0
+
+
+def calibrations(flat):
+    traces = Traces(
+        centre=np.rint(SOLUTION.coeff[:, 0]),
+        y_coeff=10.0 + 5 * np.arange(N)[:, None],
+        x_first=np.zeros(N, int),
+        x_last=np.full(N, 799),
+        width=np.array([1.4]),
+        width_order=0,
+        profile=None,
+        rms=np.zeros(N),
+    )
+    found = TraceSet(traces=traces, spaxels=SPAXELS, complete=np.ones(N, bool), start=SOLUTION)
+    return _Calibrations(night="20190612", earlier={}, bias=None, traces=found, solution=SOLUTION, flat=flat)
+
+
+def separated(dx_px):
+    """A line on a continuum that lies `dx_px` columns higher than the solution puts it; variance 9 in each column."""
+    samples = make_samples(
+        x_first=np.zeros(N, int),
+        x_last=np.full(N, 799),
+        centre=np.rint(SOLUTION.coeff[:, 0]),
+        y_coeff=10.0 + 5 * np.arange(N)[:, None],
+        sigma=lambda trace, x, y: np.full(x.shape, 1.4),
+        shape=(64, 800),
+    )
+    wavelength = SOLUTION.wavelength(samples.trace, samples.x - dx_px)
+    flux = 100.0 + 1000.0 * np.exp(-0.5 * ((wavelength - LINE) / WIDTH) ** 2)
+    none = np.zeros(flux.size)
+    return Separated(
+        samples=samples,
+        extracted=Extracted(flux=flux, variance=none + 9.0, bad_fraction=none, explained=none, peak=0.3),
+        background=np.zeros(samples.shape),
+        dy_px=0.0,
+        dy_error_px=0.01,
+        outliers=np.zeros(samples.shape, bool),
+        chi2=1.0,
+        n_bright=0,
+        unexplained=0.0,
+    )
+
+
+def cube_of(dx_px, flat):
+    flexure = Flexure(dx_px=dx_px, error_px=0.02, features=())
+    return _cube(separated(dx_px), flexure, calibrations(np.asarray(flat, np.float32)))
+
+
+EVEN = np.ones((WAVELENGTH_GRID.size, N))
+
+
+@pytest.mark.parametrize("dx_px", [-1.5, 0.4, 1.5])
+def test_light_that_flexure_moved_is_put_back_to_its_wavelength(dx_px):
+    """A column is 25 Angstrom and more: 1.5 of them, not put back or moved on, are 40 Angstrom and more."""
+    still, moved = cube_of(0.0, EVEN), cube_of(dx_px, EVEN)
+    near = np.abs(WAVELENGTH_GRID - LINE) < 2 * WIDTH
+    assert_allclose(moved.flux[near], still.flux[near], rtol=0.02)
+
+
+def test_flux_is_divided_by_the_flat_and_variance_by_its_square():
+    flat = EVEN * np.linspace(0.5, 2.0, N)
+    even, made = cube_of(0.0, EVEN), cube_of(0.0, flat)
+    good = np.isfinite(even.flux)
+    assert good.any(axis=0).all()
+    assert_allclose((made.flux * flat)[good], even.flux[good], rtol=1e-5)
+    assert_allclose((made.variance * flat**2)[good], even.variance[good], rtol=1e-5)
+
+
+def test_a_spaxel_without_a_flat_has_no_data():
+    flat = EVEN.copy()
+    flat[:, 2] = np.nan
+    made = cube_of(0.0, flat)
+    assert np.isnan(made.flux[:, 2]).all() and np.isnan(made.variance[:, 2]).all()
+    assert (made.mask[:, 2] & Mask.NO_DATA).all()
+    assert np.isfinite(made.flux[:, 3]).any()

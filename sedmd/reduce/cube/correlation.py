@@ -22,7 +22,7 @@ def bin_correlation(columns: NDArray[np.floating], lags: int = 2) -> NDArray[np.
     -----
     Columns are independent and of equal noise; a bin takes from each the share that it overlaps. With the place of the
     columns under the bins unknown, as it differs from spaxel to spaxel, two points at a distance d lie in the same
-    column with the probability max(0, 1 - |d|). The covariance of two bins is that, integrated over both; with G its
+    column with the probability max(0, 1 - abs(d)). The covariance of two bins is that, integrated over both; with G its
     second integral, and the bins [a, b] and [c, d], it is G(d - a) - G(d - b) - G(c - a) + G(c - b). A bin of w >= 1
     columns has the variance w - 1/3, and two such bins side by side share 1/6.
     """
@@ -62,6 +62,6 @@ def band_covariance(error: NDArray[np.floating], correlation: NDArray[np.floatin
 
 
 def _twice_integrated(distance: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Second integral of max(0, 1 - |d|), zero and level at d = 0."""
+    """Second integral of max(0, 1 - abs(d)), zero and level at d = 0."""
     d = np.abs(distance)
     return np.asarray(np.where(d < 1, d**2 / 2 - d**3 / 6, d / 2 - 1 / 6))

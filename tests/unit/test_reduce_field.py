@@ -1,4 +1,4 @@
-"""Smooth functions of the place on the detector: sums without the matrix of their terms, and fits that outliers miss."""
+"""Smooth functions of the place on the detector: sums without a matrix of terms, and fits that outliers miss."""
 
 import numpy as np
 import pytest

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.io.fits.card import Undefined
 
 from sedmd.core.config import AutomaticExtraction
 from sedmd.data.extinction import extinction_mag
-from sedmd.observation.exposure import gain_of_b, raw_name, to_mean_airmass
+from sedmd.observation.exposure import frame_of, gain_of_b, raw_name, to_mean_airmass
 from sedmd.observation.extract import concerns_of, field_of, is_final, median_snr, quality_of
 from sedmd.observation.inputs import FluxSource, Subject
 from sedmd.observation.meta import (
@@ -27,6 +29,7 @@ from sedmd.observation.seeing import CLEAR_STAR, STAR_FWHM_ARCSEC, star_images
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.psf import Psf
 from unit.reduce_scenes import make_cube
+from unit.test_steps_extraction import CARDS as HEADER
 from unit.test_steps_extraction import SPAXELS
 
 WAVELENGTH = np.linspace(4000.0, 9000.0, 101)
@@ -210,6 +213,18 @@ def test_which_source_tells_the_image_of_a_star(sources, width):
 def test_raw_names():
     assert raw_name(Path("e3d_crr_b_ifu20190612_04_07_07_ZTF19abc.fits")) == "ifu20190612_04_07_07"
     assert raw_name(Path("mine.fits")) == "mine"
+
+
+@pytest.mark.parametrize("card", ["ABPAIR", "ADCSPEED", "AIRMASS", "ENDDOME", "REQ_ID"])
+def test_a_card_without_a_value_says_no_more_than_one_that_is_lost(card):
+    path = Path("e3d_crr_b_ifu20211018_05_12_31_ZTF21abcdefg.fits")
+    header = fits.Header(HEADER)
+    header.pop(card, None)
+    lost = frame_of(path, header)
+    header[card] = Undefined()
+    assert (
+        frame_of(path, header) == lost == frame_of(path, {key: value for key, value in HEADER.items() if key != card})
+    )
 
 
 def test_an_age_is_told_in_nights():

@@ -405,14 +405,14 @@ def run(folder: Path, mutants: list[Mutant], results: Path) -> None:
 
 
 def again(folder: Path, files: list[str], results: Path, new: Path) -> None:
-    """Test those that survived by whole files of tests, as they are now: those of them that import the module."""
+    """Test those that survived by files of tests, or tests, as they are now: those that import the module."""
     for library in LIBRARIES:
         __import__(library)
     shutil.copytree(ROOT / "tests", tree_of(folder) / "tests", dirs_exist_ok=True)
     shutil.copytree(folder / "loops", folder / "loops.mutant", dirs_exist_ok=True)
     if outcome(folder, files, 3600) != "passed":
         raise SystemExit(f"without a mutant the tests do not pass: {folder / 'pytest.log'}")
-    texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
+    texts = {file: (ROOT / file.split("::")[0]).read_text(encoding="utf-8") for file in files}
     for one in read(results):
         module = str(one["file"]).removesuffix(".py").replace("/", ".")
         package, _, name = module.rpartition(".")

@@ -86,7 +86,7 @@ def partners(scene, beside):
 
 @pytest.mark.parametrize("off", [0.0, 40.0, -65.0])
 def test_a_trace_beside_has_the_curve_of_the_others_wherever_theirs_are_told_from(scene, off):
-    """All spectra have one slope and one bend at the reference wavelength; their polynomials are about `off` from it."""
+    """All have one slope and one bend at the reference wavelength; their polynomials are about `off` from it."""
     slope, bend = 1.5, -2.0
     found, _ = split(scene)
     x_ref, y_ref = scene.centre[found].astype(float), scene.y_coeff[found, 0]

@@ -379,7 +379,7 @@ def judged(folder: Path, mutant: Mutant, groups: tuple[list[str], ...]) -> dict[
     try:
         answer = "none"
         for tests in groups:
-            if answer in ("passed", "none"):
+            if tests and answer in ("passed", "none"):
                 answer = outcome(folder, tests)
     finally:
         shutil.copyfile(ROOT / mutant.file, path)

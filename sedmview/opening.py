@@ -11,11 +11,12 @@ from typing import Any
 from sedmd.observation.aperture import Extractor
 from sedmd.observation.decisions import Decision
 from sedmd.observation.load import Observation
-from sedmd.observation.suggestion import Suggestion
+from sedmd.observation.suggestion import Suggestion, places_of
+from sedmd.reduce.target.place import Place
 from sedmview.desk import Desk
 from sedmview.history import History
 from sedmview.listing import Listing
-from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft
+from sedmview.model import Stage, choice_of, first_choice, from_draft, started
 from sedmview.placing import Placing
 from sedmview.spectra import Spectra
 from sedmview.targets import Entry, Filter, TargetStatus
@@ -91,13 +92,13 @@ class Opening:
         self._state.opening = entry
         known = self._ready.get(entry.product)
 
-        def work() -> tuple[Extractor, Suggestion | None, Decision | None, dict[str, Any] | None]:
+        def work() -> tuple[Extractor, Suggestion | None, tuple[Place, ...], Decision | None, dict[str, Any] | None]:
             decision, draft = self._desk.files.decision(entry), self._desk.files.draft(entry)
             if known is not None and known[0] == self._desk.files.stamp(entry):
                 observation, suggestion = known[1], known[2]
             else:
                 observation, suggestion = self._desk.files.load(entry), None
-            return _extractor(observation, decision), suggestion, decision, draft
+            return _extractor(observation, decision), suggestion, places_of(observation), decision, draft
 
         self._desk.jobs.submit(
             "load",
@@ -133,6 +134,7 @@ class Opening:
         entry: Entry,
         extractor: Extractor,
         suggestion: Suggestion | None,
+        expected: tuple[Place, ...],
         decision: Decision | None,
         draft: dict[str, Any] | None,
     ) -> None:
@@ -147,8 +149,9 @@ class Opening:
         self._placing.let_go()
         state.message, state.warning = state.greeting, bool(state.greeting)
         state.greeting, state.wants_name, state.save_wanted = "", False, False
-        state.stage, state.locked = Stage.SCALE, False
-        state.choice = first_choice(observation)
+        state.suggestion_wanted, state.graded, state.acknowledged = False, None, frozenset()
+        state.stage, state.locked, state.expected = Stage.SCALE, False, expected
+        state.choice = first_choice(observation, expected)
         if decision is not None:
             state.choice, state.stage, state.locked = choice_of(decision, observation), Stage.PLACE, True
             state.suggestion = state.suggestion or _of_decision(decision)
@@ -193,8 +196,11 @@ class Opening:
         # what is saved was made with the image of a star as it was found then
         if not state.locked:
             state.suggestion = found
-            if state.choice is not None and not state.choice.placed and self._history.empty and found.a is not None:
-                state.choice = replace(accepted(state.choice, found), placed=frozenset(), fitted=False)
+            if state.choice is not None and not state.choice.placed and found.a is not None:
+                state.choice = started(state.choice, found, reshaped=not self._history.empty)
+            if state.suggestion_wanted:
+                state.suggestion_wanted = False
+                self._placing.accept_suggestion()
             self._desk.view.changed("spectrum")
         self._desk.view.changed("choice")
         self.searched(observation)
@@ -204,7 +210,7 @@ class Opening:
         state = self._state
         log.warning("the search for objects failed: %s", error, exc_info=error)
         if state.observation is observation:
-            state.searching = state.save_wanted = False
+            state.searching = state.save_wanted = state.suggestion_wanted = False
             self._desk.view.changed("choice")
 
     def _prefetch(self) -> None:

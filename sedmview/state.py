@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published
+from sedmd.reduce.target.place import Place
 from sedmview import apertures
+from sedmview.concerns import Graded
 from sedmview.model import Choice, Stage
 from sedmview.targets import Entry, Filter, passes
 
@@ -33,6 +35,10 @@ class ViewerState:
     rest : where A was put, as long as B waits where the nod predicts it
     comparison : a spectrum from a file that is laid over the object's, whichever target is open
     wants_name, save_wanted, saving : the name is asked for; to be saved after the search; products being saved
+    suggestion_wanted : the suggestion is to be taken when the search has ended
+    graded : what the grade was given to
+    acknowledged : concerns about what would be saved that the observer has seen
+    expected : where the target is expected, with the error; two places if star and former nights contradict
     """
 
     reducer: str = ""
@@ -60,6 +66,10 @@ class ViewerState:
     wants_name: bool = False
     save_wanted: bool = False
     saving: set[str] = field(default_factory=set)
+    suggestion_wanted: bool = False
+    graded: Graded | None = None
+    acknowledged: frozenset[str] = frozenset()
+    expected: tuple[Place, ...] = ()
 
     @property
     def floating(self) -> bool:

@@ -15,11 +15,13 @@ from sedmview.field import FieldPlot
 from sedmview.finder import Finder
 from sedmview.layout import Layout
 from sedmview.lines import SETS, shifted
+from sedmview.marks import FieldMarks
 from sedmview.panels import finder_words, set_tip
 from sedmview.presenter import Presenter
 from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import signal_to_noise
 from sedmview.targets import Entry
+from sedmview.words import aperture_words
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Window(QtWidgets.QMainWindow):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.draw_now)
         self.parts = Layout(self)
+        self.marks = FieldMarks(self.parts.field)
         self._connect()
         self._bind_keys()
         self._menus()
@@ -209,6 +212,8 @@ class Window(QtWidgets.QMainWindow):
         if choice is None:
             return
         offered = state.suggestion if not state.locked and choice.object_visible else None
+        others = state.suggestion.others if state.suggestion is not None and not state.locked else ()
+        self.marks.show_marks(() if state.locked else state.expected, others)
         parts.field.show_apertures(choice, floating=state.floating, offered=offered, hidden=not choice.object_visible)
         aperture = choice.aperture
         values = (
@@ -251,14 +256,9 @@ class Window(QtWidgets.QMainWindow):
             parts.warning.setText(presenter.spectra.problem)
             _restyle(parts.warning, "warning", True)
             return
-        inside = extraction.spectrum.meta.get("aperture_inside")
         text = f"S/N {signal_to_noise(extraction.spectrum):.1f} per bin at 500–800 nm"
-        cut = isinstance(inside, float) and inside < 0.97
-        if cut:
-            text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
-        share = extraction.spectrum.meta.get("aperture_share")
-        if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a star's light inside, corrected"
+        told, cut = aperture_words(extraction)
+        text += "".join(f"     {one}" for one in told)
         modelled = state.suggestion.modelled if state.suggestion and not hidden else ()
         if modelled:
             unfitted = "host or neighbour not subtracted (F fits it)"

@@ -97,7 +97,7 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
     flux = bands.flux.copy()
     noise = _sky_noise(flux, bands.variance)
     sources: list[Source] = []
-    inner = _rim_distance(spaxels) > RIM_ARCSEC
+    inner = rim_distance(spaxels) > RIM_ARCSEC
     matched = _Filter.of(replace(bands, variance=noise), spaxels)
     for _ in range(max_sources):
         score = matched.scores(flux, noise)
@@ -174,8 +174,8 @@ def _rim(spaxels: Spaxels) -> NDArray[np.bool_]:
     )
 
 
-def _rim_distance(spaxels: Spaxels) -> NDArray[np.floating]:
-    """Distance of each spaxel from the nearest one at the rim, arcsec."""
+def rim_distance(spaxels: Spaxels) -> NDArray[np.floating]:
+    """Distance of each spaxel from the nearest one at the rim, (n,) arcsec; infinite where there is no rim."""
     rim = _rim(spaxels)
     places = np.column_stack([spaxels.x_arcsec, spaxels.y_arcsec])
     return np.asarray(cKDTree(places[rim]).query(places)[0]) if rim.any() else np.full(len(places), np.inf)

@@ -16,7 +16,7 @@ from sedmd.reduce.target.place import Place
 from sedmview.desk import Desk
 from sedmview.history import History
 from sedmview.listing import Listing
-from sedmview.model import Stage, choice_of, first_choice, from_draft, started
+from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft, started
 from sedmview.placing import Placing
 from sedmview.spectra import Spectra
 from sedmview.targets import Entry, Filter, TargetStatus
@@ -157,6 +157,7 @@ class Opening:
             state.suggestion = state.suggestion or _of_decision(decision)
         if draft is not None:
             self._restore(draft)
+        self._confirm_provisional()
         for topic in ("entries", "target", "picture", "choice", "spectrum"):
             self._desk.view.changed(topic)
         if suggestion is None:
@@ -169,6 +170,16 @@ class Opening:
             )
         else:
             self._prefetch()
+
+    def _confirm_provisional(self) -> None:
+        """Of a provisional spectrum the pipeline's apertures and fit are the start: one grade confirms it."""
+        state, found = self._state, self._state.suggestion
+        if state.entry is None or state.entry.state is not TargetStatus.PROVISIONAL or state.locked:
+            return
+        if found is None or found.told is None or state.choice is None or state.choice.placed:
+            return
+        if self._history.empty and state.choice.grade is None:
+            state.choice, state.stage = accepted(state.choice, found), Stage.PLACE
 
     def _restore(self, draft: dict[str, Any]) -> None:
         state = self._state
@@ -201,6 +212,7 @@ class Opening:
             if state.suggestion_wanted:
                 state.suggestion_wanted = False
                 self._placing.accept_suggestion()
+            self._confirm_provisional()
             self._desk.view.changed("spectrum")
         self._desk.view.changed("choice")
         self.searched(observation)

@@ -18,6 +18,7 @@ from sedmview.targets import MARKS, Entry, TargetStatus, age
 PHASES = ("Scale", "Place A", "Place B", "Grade", "Save")
 _STATE_COLOURS = {
     TargetStatus.READY: "#ffffff",
+    TargetStatus.PROVISIONAL: "#ffffff",
     TargetStatus.PAIR: "#ffd866",
     TargetStatus.AUTOMATIC: "#b7c4d1",
     TargetStatus.WAITING: "#7d8995",

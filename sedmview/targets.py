@@ -20,6 +20,7 @@ from sedmd.observation import decisions
 from sedmd.observation.exposure import frame_of
 from sedmd.observation.inputs import Inputs
 from sedmd.observation.saved import names
+from sedmd.raw.cards import truth
 from sedmd.raw.fitsfile import MAX_HEADER_BLOCKS
 from sedmd.raw.frames import Frame
 from sedmd.raw.header import header_values
@@ -38,6 +39,7 @@ class TargetStatus(StrEnum):
     """Where a target stands, in the order of the list."""
 
     READY = "ready"
+    PROVISIONAL = "provisional, to be confirmed"
     PAIR = "waiting for the pair"
     FAILED = "failed"
     AUTOMATIC = "extracted automatically"
@@ -48,6 +50,7 @@ class TargetStatus(StrEnum):
 #: Sign of each state, so that none is told by its colour alone.
 MARKS: Mapping[TargetStatus, str] = {
     TargetStatus.READY: "●",
+    TargetStatus.PROVISIONAL: "◈",
     TargetStatus.PAIR: "◐",
     TargetStatus.AUTOMATIC: "◇",
     TargetStatus.WAITING: "…",
@@ -301,6 +304,10 @@ def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> 
         except (SedmError, OSError):
             continue
         quality, reducer = header.get("QUALITY"), header.get("REDUCER")
+        if truth(header.get("PROVIS")):
+            concerns = [str(header[key]) for number in range(1, 4) if (key := f"DOUBT{number}") in header]
+            reason = entry.reason or "; ".join(concerns)
+            return replace(entry, state=TargetStatus.PROVISIONAL, quality=None, reducer="", reason=reason)
         if not isinstance(quality, int) or quality <= 0:
             return replace(entry, state=TargetStatus.AUTOMATIC, quality=None, reducer="")
         state = TargetStatus.DONE if header.get("STEP") == OBSERVER else TargetStatus.AUTOMATIC

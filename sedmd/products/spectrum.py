@@ -43,6 +43,7 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "skysub": ("SKYSUB", "sky was subtracted"),
     "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 none"),
     "reducer": ("REDUCER", "who placed the aperture"),
+    "provisional": ("PROVIS", "an observer has to confirm it"),
     "confidence": ("CONFID", "confidence in the automatic spectrum, 0-1"),
     "method": ("EXTRMETH", "how the spectrum was extracted"),
     "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),

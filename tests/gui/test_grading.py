@@ -16,6 +16,7 @@ from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
 from sedmview.concerns import LEAST_INSIDE, Graded, change, concerns_of, disagreement, has_signal
 from sedmview.model import first_choice, started
+from sedmview.targets import TargetStatus
 from sedmview.words import aperture_words
 
 WAVELENGTH = np.linspace(3800.0, 9200.0, 200)
@@ -188,6 +189,24 @@ def test_whoever_clicks_after_s_gets_what_was_clicked():
     jobs.run("search")
     assert not presenter.state.choice.fitted
     assert (presenter.state.choice.a.x_arcsec, presenter.state.choice.a.y_arcsec) == (-2.0, 1.0)
+
+
+def test_a_provisional_spectrum_is_confirmed_by_one_grade():
+    presenter = make_presenter(T0={"state": TargetStatus.PROVISIONAL, "reason": "two objects"})
+    assert presenter.state.choice.fitted and presenter.spectra.extraction.fitted
+    do(presenter, "2 Return")
+    ((_, placement, verdict),) = saved(presenter)
+    assert placement.fit is not None and verdict.quality == 2
+
+
+@pytest.mark.parametrize("early", ["", "X Z"])
+def test_a_provisional_spectrum_waits_for_the_search_and_yields_to_the_observer(early):
+    jobs = LaterJobs()
+    presenter = make_presenter(jobs=jobs, T0={"state": TargetStatus.PROVISIONAL})
+    jobs.run("list"), presenter.opening.open(presenter.state.entries[0]), jobs.run("load")
+    do(presenter, early)
+    jobs.run("search")
+    assert presenter.state.choice.fitted is not bool(early)
 
 
 # ---- where it starts

@@ -137,6 +137,7 @@ ACTIONS: tuple[Action, ...] = (
         "list.science", "science: all targets, no standards", "F3", BOTH, lambda p: p.opening.go_through(Filter.SCIENCE)
     ),
     _do("list.other", "other: targets not of ZTF", "F4", BOTH, lambda p: p.opening.go_through(Filter.OTHER)),
+    _do("list.find", "find a target by its name", "/ Ctrl+F", BOTH, lambda p: p.desk.view.changed("find")),
     _do("list.redo", "redo: what is saved already", "F6", BOTH, lambda p: p.listing.set_filter(Filter.REDO)),
     _do("edit.undo", "undo", "U Ctrl+Z", BOTH, lambda p: p.history.undo(), True),
     _do("edit.redo", "redo what was undone", "Ctrl+Y Ctrl+Shift+Z", BOTH, lambda p: p.history.redo(), True),

@@ -188,7 +188,7 @@ class Saving:
         self._desk.view.changed("entries")
         written = ", ".join(path.name for path in paths)
         log.info("saved %s quality %d by %s", written, decision.quality, decision.reducer)
-        then = "Enter: next target" if self._listing.next_ready() else "No other target is ready"
+        then = "Enter: next target" if self._listing.next_ready() else self._listing.none_ready()
         self._desk.say(f"Saved {decision.saved_as}, {decision.quality} {QUALITIES[decision.quality]}. {then}")
 
     def _not_saved(self, entry: Entry, error: Exception) -> None:

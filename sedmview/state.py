@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
@@ -38,6 +39,9 @@ class ViewerState:
     suggestion_wanted : the suggestion is to be taken when the search has ended
     graded : what the grade was given to
     acknowledged : concerns about what would be saved that the observer has seen
+    wanted : part of a name that was typed to find a target
+    unreadable : products that could not be opened, and of which cubes
+    redshifts : that of each target, so that none leaks to the next
     expected : where the target is expected, with the error; two places if star and former nights contradict
     """
 
@@ -70,6 +74,9 @@ class ViewerState:
     graded: Graded | None = None
     acknowledged: frozenset[str] = frozenset()
     expected: tuple[Place, ...] = ()
+    wanted: str = ""
+    unreadable: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    redshifts: dict[str, float] = field(default_factory=dict)
 
     @property
     def floating(self) -> bool:
@@ -93,8 +100,13 @@ class ViewerState:
 
     @property
     def shown_entries(self) -> list[Entry]:
-        """What the filter lets through."""
-        return [entry for entry in self.entries if passes(entry, self.filter)]
+        """What the filter lets through, and has in its name what was typed to find it."""
+        typed = self.wanted.lower()
+        return [
+            entry
+            for entry in self.entries
+            if passes(entry, self.filter) and typed in f"{entry.product} {entry.name}".lower()
+        ]
 
     @property
     def phase(self) -> int:

@@ -9,7 +9,7 @@ from astropy.io import fits
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job, Result
 from sedmd.core.quality import PROVISIONAL
-from sedmd.observation.exposure import read_exposure
+from sedmd.observation.exposure import airmass_of, read_exposure
 from sedmd.observation.extract import (
     concern_cards,
     field_of,
@@ -44,15 +44,18 @@ def extract_spectrum(job: Job) -> Result:
     subject = inputs.subject
     star = None if inputs.star is None else fits.getheader(inputs.star)
     found = find_target(exposures, subject, expected(exposures, subject, star, inputs.settings))
+    air = airmass_of(exposures)
+    where = {} if air is None else {"airmass": round(air, 4)}
     provisional = not is_final(found, subject, inputs.settings)
     if provisional and (subject.standard or found.point is None):
-        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
+        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found) | where)
     if provisional:
         figures = _figures(found) | {PROVISIONAL: said(found)}
     else:
         figures = _figures(found, quality=quality_of(found, subject))
         frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
         figures |= position_figures(frame, standard=subject.standard, pair=pair)
+    figures |= where
     write_spectrum(
         job.outputs["ext"],
         fitted_spectrum(exposures, subject, found, provisional=provisional),

@@ -46,7 +46,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 6,
+    "traces": 7,
     "wavelength": 5,
     "flat": 4,
     "cube": 6,

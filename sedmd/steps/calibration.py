@@ -197,6 +197,7 @@ def make_traces(job: Job) -> Result:
         "beside": 0 if geometry.traces.beside is None else geometry.traces.beside.n,
         "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3),
         "FWHM [px]": round(2.355 * width, 2),
+        "scattered [%]": round(100 * geometry.traces.halo.total, 1) if geometry.traces.halo else None,
         "pitch [px]": round(geometry.lattice.pitch, 3),
         "angle [deg]": round(geometry.lattice.angle_deg, 2),
         "blue at": "high x" if sense > 0 else "low x",
@@ -301,7 +302,9 @@ def make_flat(job: Job) -> Result:
     dome = _without_variance(read_image(job.one("dome"))[0])
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
-    separated = separate(dome, found.traces.samples(dome.data.shape), found.traces.profile, dy_px=0.0, rounds=2)
+    traces = found.traces
+    samples = traces.samples(dome.data.shape)
+    separated = separate(dome, samples, traces.profile, halo=traces.halo, dy_px=0.0, rounds=2)
     extracted = separated.extracted
     flux, variance, mask = _per_angstrom(separated, extracted.flux, extracted.variance, found, solution)
     scattered = scattered_under(separated.samples, separated.background)

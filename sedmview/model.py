@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import FloatArray
 from sedmd.reduce.target.aperture import Ellipse
 from sedmview.apertures import START_RADIUS, like, placed
-from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded
+from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded, peak_near
 
 #: Colour maps for one exposure, and for A minus B: perceptually uniform, safe for the colour-blind.
 MAPS: tuple[str, ...] = ("viridis", "cividis", "gray", "inferno")
@@ -69,6 +69,11 @@ class Choice:
     @property
     def letters(self) -> tuple[str, ...]:
         return ("A",) if self.b is None else ("A", "B")
+
+    @property
+    def apertures(self) -> tuple[Ellipse, ...]:
+        """A, and B where there is one."""
+        return tuple(self.of(letter) for letter in self.letters)
 
     @property
     def aperture(self) -> Ellipse:
@@ -125,6 +130,21 @@ def picture_of(observation: Observation, window: tuple[float, float]) -> FloatAr
     return collapse(observation.field_cube, low, high)
 
 
+def scale_for(
+    observation: Observation,
+    window: tuple[float, float],
+    places: Sequence[Ellipse],
+    *,
+    how: str = "",
+    stretch: str = "linear",
+) -> ColourScale:
+    """Automatic limits of the picture, by the peak of the object where the apertures are."""
+    values, spaxels = picture_of(observation, window), observation.field_cube.spaxels
+    middles = [(one.x_arcsec, one.y_arcsec) for one in places]
+    peak = peak_near(values, spaxels.x_arcsec, spaxels.y_arcsec, middles)
+    return automatic_scale(values, symmetric=observation.pair, how=how, stretch=stretch, peak=peak)
+
+
 def first_choice(observation: Observation) -> Choice:
     """Apertures on the brightest spot, B where the nod predicts; robust limits."""
     low, high = bounded(WINDOWS[0].low, WINDOWS[0].high, observation.field_cube.wavelength)
@@ -137,7 +157,7 @@ def first_choice(observation: Observation) -> Choice:
     return Choice(
         a=a,
         b=predicted_b(observation, a) if observation.pair else None,
-        scale=automatic_scale(values, symmetric=observation.pair),
+        scale=scale_for(observation, (low, high), (a,)),
         window=(low, high),
         colours=(PAIR_MAPS if observation.pair else MAPS)[0],
     )

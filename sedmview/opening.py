@@ -15,7 +15,7 @@ from sedmd.observation.suggestion import Suggestion
 from sedmview.desk import Desk
 from sedmview.history import History
 from sedmview.listing import Listing
-from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft
+from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft, scale_for
 from sedmview.placing import Placing
 from sedmview.spectra import Spectra
 from sedmview.targets import Entry, Filter, TargetStatus
@@ -195,6 +195,10 @@ class Opening:
             state.suggestion = found
             if state.choice is not None and not state.choice.placed and self._history.empty and found.a is not None:
                 state.choice = replace(accepted(state.choice, found), placed=frozenset(), fitted=False)
+                if state.choice.scale == first_choice(observation).scale:  # limits by the object that was found
+                    scale = scale_for(observation, state.choice.window, state.choice.apertures)
+                    state.choice = replace(state.choice, scale=scale)
+                    self._desk.view.changed("picture")
             self._desk.view.changed("spectrum")
         self._desk.view.changed("choice")
         self.searched(observation)

@@ -37,6 +37,8 @@ class Files(Protocol):
     def drop_draft(self, entry: Entry) -> None: ...
     def keep_settings(self, **changes: object) -> None: ...
     def published(self, path: Path) -> Published: ...
+    def page(self, entry: Entry) -> Path | None: ...
+    def night_page(self) -> Path | None: ...
 
 
 class BackgroundWork(Protocol):
@@ -50,11 +52,18 @@ class BackgroundWork(Protocol):
 class View(Protocol):
     """What a window must do for the presenter: show a topic again, soon, once however often it was asked for.
 
-    Topics: entries, target, picture, choice, spectrum, lines, help; and comparison: ask for the file of a spectrum, and
-    pass it to `Looking.compare`.
+    Topics: entries, target, picture, choice, spectrum, lines, help; range: all of field and spectrum again; and
+    comparison: ask for the file of a spectrum, and pass it to `Looking.compare`.
     """
 
     def changed(self, topic: str) -> None: ...
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard."""
+
+    def show_outside(self, place: str) -> bool:
+        """Open an address (``https:`` or ``file:``) in the desktop's own program; False if there is none."""
+        ...
 
 
 class Inline:

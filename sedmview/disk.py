@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.core.config import Calibrations
+from sedmd.core.quality import REDONE
 from sedmd.observation import saved
 from sedmd.observation.decisions import Decision, Placement
 from sedmd.observation.inputs import flux_by_headers, inputs_by_headers
@@ -87,6 +88,17 @@ class NightOnDisk:
     def published(self, path: Path) -> Published:
         """A spectrum of somebody else's. Raises SedmError, OSError."""
         return read_published(path)
+
+    def page(self, entry: Entry) -> Path | None:
+        """The PDF of the target's spectrum, an observer's before the pipeline's; None if there is none."""
+        pages = (self.night.folder / saved.names(name)[1] for name in (entry.product + REDONE, entry.product))
+        return next((path for path in pages if path.is_file()), None)
+
+    def night_page(self) -> Path | None:
+        """The night's page of the web site; None if there is none, or nobody tells where it is."""
+        root = self.night.settings.web.root if self.night.settings else None
+        path = None if root is None else root / self.night.folder.name / "index.html"
+        return path if path is not None and path.is_file() else None
 
     def keep_settings(self, **changes: object) -> None:
         """Name and tastes. Raises OSError, SedmError."""

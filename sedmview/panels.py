@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from sedmview.actions import help_text
 from sedmview.colours import table
 from sedmview.finder import Finder
+from sedmview.lines import Line
 from sedmview.model import Choice
+from sedmview.paragraph import escape, set_tip
 from sedmview.pictures import levels
 from sedmview.qt import QtCore, QtGui, QtWidgets
 from sedmview.targets import MARKS, Entry, TargetStatus, age
@@ -35,13 +37,6 @@ def label(name: str, *, wrap: bool = False) -> QtWidgets.QLabel:
     # a long text is cut: were it to widen the window's columns, the field would slip away under the pointer
     made.setMinimumWidth(1)
     return made
-
-
-def set_tip(widget: QtWidgets.QWidget | QtWidgets.QListWidgetItem, text: str) -> None:
-    """A tool tip that is what it says: a name of strangers that looks like HTML would have pictures opened."""
-    if set(text) & set("<&"):
-        text = f"<span>{escape(text)}</span>".replace("\n", "<br>")
-    widget.setToolTip(text)
 
 
 class TargetList(QtWidgets.QListWidget):
@@ -126,6 +121,7 @@ class ColourBar(QtWidgets.QWidget):
     def show_scale(self, choice: Choice, *, symmetric: bool) -> None:
         """The scale that is in force."""
         self._choice, self._symmetric = choice, symmetric
+        set_tip(self, self.words())
         self.update()
 
     def paintEvent(self, _: object) -> None:
@@ -145,9 +141,26 @@ class ColourBar(QtWidgets.QWidget):
         words = [(flags.AlignLeft, scale.low, ""), (flags.AlignRight, scale.high, " e/Å")]
         if scale.stretch == "linear" or self._symmetric:
             words.append((flags.AlignHCenter, middle, ""))
+        least = 1e-3 * (scale.high - scale.low)
         for flag, value, unit in words:
-            painter.drawText(area, int(flag | flags.AlignTop), f"{0.0 if abs(value) < 1e-9 else value:.3g}{unit}")
+            painter.drawText(area, int(flag | flags.AlignTop), f"{0.0 if abs(value) < least else value:.3g}{unit}")
+        # how the limits came about, between the figures
+        left, right = width // 8 + 4, width // 2 - 18 if len(words) == 3 else width - width // 6
+        font = painter.font()
+        font.setPointSizeF(8.5)
+        painter.setFont(font)
+        room = QtCore.QRect(left, 15, right - left, 20)
+        text = painter.fontMetrics().elidedText(self.words(), QtCore.Qt.TextElideMode.ElideRight, room.width())
+        painter.setPen(QtGui.QColor("#8d99a5"))
+        painter.drawText(room, int(flags.AlignHCenter | flags.AlignTop), text)
         painter.end()
+
+    def words(self) -> str:
+        """Rule of the limits, stretch and colours."""
+        if self._choice is None:
+            return ""
+        scale = self._choice.scale
+        return f"{scale.how}, {scale.stretch}, {self._choice.colours}{' inverted' * self._choice.inverted}"
 
 
 class FinderChart(QtWidgets.QLabel):
@@ -185,6 +198,18 @@ class FinderChart(QtWidgets.QLabel):
             self.setPixmap(self._picture.scaled(self.size(), keep, smooth))
 
 
+def line_menu(
+    parent: QtWidgets.QWidget, wavelength: float, lines: Sequence[tuple[Line, float]], chosen: Callable[[Line], None]
+) -> QtWidgets.QMenu:
+    """Which lines a feature may be, each with the redshift that it would have."""
+    menu = QtWidgets.QMenu(parent)
+    menu.addAction(f"{wavelength:.0f} Å is").setEnabled(False)
+    for line, redshift in lines:
+        entry = menu.addAction(f"{line.name} {line.wavelength:.0f}\tz = {redshift:.4f}")
+        entry.triggered.connect(lambda _checked=False, line=line: chosen(line))
+    return menu
+
+
 def finder_words(finder: Finder | None) -> str:
     """What is to be said under a chart."""
     if finder is None:
@@ -214,8 +239,3 @@ def help_html() -> str:
         "way of the object from blue to red. Diamonds: where the automatic search found it.</p>"
     )
     return f"<table><tr>{''.join(columns)}</tr></table>{mouse}"
-
-
-def escape(text: str) -> str:
-    """Text that may stand in HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

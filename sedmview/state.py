@@ -8,6 +8,7 @@ from sedmd.observation.load import Observation
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published
 from sedmview import apertures
+from sedmview.drawn import Drawn
 from sedmview.model import Choice, Stage
 from sedmview.targets import Entry, Filter, passes
 
@@ -30,6 +31,7 @@ class ViewerState:
     greeting : said when the first target is open
     help_shown, redshift, line_set, sky_shown : what is drawn over the pictures
     pointer, pointer_spectrum : where the pointer is [arcsec], and whether the spectrum of that spaxel is shown
+    drawn : what is drawn over and beside the pictures
     rest : where A was put, as long as B waits where the nod predicts it
     comparison : a spectrum from a file that is laid over the object's, whichever target is open
     wants_name, save_wanted, saving : the name is asked for; to be saved after the search; products being saved
@@ -55,6 +57,7 @@ class ViewerState:
     sky_shown: bool = True
     pointer: tuple[float, float] | None = None
     pointer_spectrum: bool = False
+    drawn: Drawn = field(default_factory=Drawn)
     rest: tuple[float, float] | None = None
     comparison: Published | None = None
     wants_name: bool = False

@@ -15,7 +15,7 @@ from sedmview.field import FieldPlot
 from sedmview.finder import Finder
 from sedmview.layout import Layout
 from sedmview.lines import SETS, shifted
-from sedmview.panels import finder_words, set_tip
+from sedmview.panels import finder_words, line_menu
 from sedmview.presenter import Presenter
 from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import signal_to_noise
@@ -38,6 +38,11 @@ COMPARISON_FILES = "Spectra as text (*.txt *.dat *.ascii *.asci *.csv *.spec *.f
 _LEAVE = ("Return", "Enter", "Esc", "Tab")
 
 
+def open_outside(place: str) -> bool:
+    """Open a web address or a file in the desktop's own program; False if there is none."""
+    return bool(QtGui.QDesktopServices.openUrl(QtCore.QUrl(place)))
+
+
 class Window(QtWidgets.QMainWindow):
     """The presenter's view.
 
@@ -50,6 +55,11 @@ class Window(QtWidgets.QMainWindow):
     note : callable
         Told every action: ident and target.
     redraw_ms : int
+    opener : callable
+        Opens a web address or a file outside; False if nothing does.
+    sizes : as they were kept last time, if at all
+    keep_sizes : callable
+        Told the sizes of the window and its columns when it is closed.
     """
 
     def __init__(
@@ -59,6 +69,9 @@ class Window(QtWidgets.QMainWindow):
         find_finder: Callable[[Entry], Finder | None] = lambda entry: None,
         note: Callable[[str, str], None] = lambda action, target: None,
         redraw_ms: int = REDRAW_MS,
+        opener: Callable[[str], bool] = open_outside,
+        sizes: object = None,
+        keep_sizes: Callable[[dict[str, list[int]]], None] = lambda sizes: None,
     ) -> None:
         super().__init__()
         self.presenter = presenter
@@ -68,11 +81,14 @@ class Window(QtWidgets.QMainWindow):
         self._topics: set[str] = set()
         self._last = 0.0
         self._dialogue: QtWidgets.QFileDialog | None = None
+        self._menu: QtWidgets.QMenu | None = None
         self._redraw_ms = redraw_ms
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.draw_now)
         self.parts = Layout(self)
+        self.parts.take_sizes(self, sizes)
+        self._keep_sizes, self._opener = keep_sizes, opener
         self._connect()
         self._bind_keys()
         self._menus()
@@ -106,6 +122,7 @@ class Window(QtWidgets.QMainWindow):
             "choice": self._draw_choice,
             "spectrum": self._draw_spectrum,
             "lines": self._draw_lines,
+            "range": self._draw_range,
             "help": self._draw_help,
             "comparison": self._ask_comparison,
         }
@@ -113,6 +130,17 @@ class Window(QtWidgets.QMainWindow):
             if topic in topics:
                 draw()
         self._last = time.monotonic()
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard, and where a middle click pastes from."""
+        board = QtWidgets.QApplication.clipboard()
+        board.setText(text)
+        if board.supportsSelection():
+            board.setText(text, QtGui.QClipboard.Mode.Selection)
+
+    def show_outside(self, place: str) -> bool:
+        """Open an address in the desktop's own program; False if there is none."""
+        return self._opener(place)
 
     def show_fault(self, words: str) -> None:
         """Something went wrong that nobody expected: say so, go on."""
@@ -144,9 +172,9 @@ class Window(QtWidgets.QMainWindow):
         facts.append(f"airmass {airmass:.2f}" if isinstance(airmass, float) else "airmass unknown")
         alone = f"only {entry.half} of a pair" if entry.half else "single exposure"
         facts.append("A − B" if observation.pair else alone)
-        notes = [note for note in (entry.reason, *observation.notes[-1:]) if note]
-        parts.facts.setText("    ".join([*filter(None, facts), *notes]))
-        set_tip(parts.facts, "\n".join([entry.reason, *observation.notes]).strip())
+        parts.facts.setText("    ".join(filter(None, facts)))
+        parts.reason.setText("   •   ".join(filter(None, (entry.reason, *observation.notes))))
+        parts.spectrum.new_target()
         parts.field.show_field(observation)
         presenter.desk.jobs.submit(
             "finder",
@@ -181,15 +209,15 @@ class Window(QtWidgets.QMainWindow):
         choice = state.choice
         if choice is None or state.observation is None:
             return
-        parts.field.show_picture(presenter.looking.picture(), choice)
+        values = presenter.looking.picture()
+        parts.field.show_picture(values, choice)
+        parts.field.show_contours(values if state.drawn.contours else None)
         parts.bar.show_scale(choice, symmetric=state.observation.pair)
         parts.spectrum.show_window(*choice.window)
         low, high = (f"{edge / 10:.0f}" for edge in choice.window)
         for box, text in ((parts.window_low, low), (parts.window_high, high)):
             if not box.hasFocus():
                 box.setText(text)
-        scale = choice.scale
-        parts.scale_facts.setText(f"{scale.how}   {scale.stretch}   {choice.colours}{' inverted' * choice.inverted}")
 
     def _draw_choice(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
@@ -207,7 +235,10 @@ class Window(QtWidgets.QMainWindow):
             state.wants_name = False
             parts.name.setFocus()
         if choice is None:
+            parts.show_notice(presenter.prompt)
+            _restyle(parts.notice, "warning", state.warning and bool(state.message))
             return
+        parts.show_work()
         offered = state.suggestion if not state.locked and choice.object_visible else None
         parts.field.show_apertures(choice, floating=state.floating, offered=offered, hidden=not choice.object_visible)
         aperture = choice.aperture
@@ -227,24 +258,25 @@ class Window(QtWidgets.QMainWindow):
         if presenter.spectra.extraction is not None and presenter.spectra.extraction.fitted:
             words = ["PSF and host fit"]
         if not choice.object_visible:
-            words.append("NO TARGET VISIBLE")
+            words = ["NO TARGET VISIBLE"]
         if choice.partial:
             words.append("A alone")
         parts.flags.setText("   ".join(words))
         found = state.suggestion.words if state.suggestion else "looking for objects ..." * state.searching
         parts.found.setText(f"found: {found}" if found and not state.searching else found)
-        set_tip(parts.found, found)
 
     def _draw_spectrum(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
         extraction, shown = presenter.spectra.extraction, state.shown
         parts.spectrum.show_extraction(
             extraction,
-            sky=state.sky_shown,
+            bins=state.drawn.smoothing,
             pointer=self._pointer_spectrum(),
             comparison=state.comparison,
             other=presenter.spectra.other,
         )
+        parts.sky.setVisible(state.sky_shown)
+        parts.sky.show_sky(extraction.spectrum if extraction is not None and state.sky_shown else None)
         hidden = shown is not None and not shown.object_visible
         parts.field.show_used(extraction, shown, hidden=hidden)
         if extraction is None:
@@ -264,7 +296,6 @@ class Window(QtWidgets.QMainWindow):
             unfitted = "host or neighbour not subtracted (F fits it)"
             text += f"     {'; '.join(modelled) if extraction.fitted else unfitted}"
         parts.warning.setText(text)
-        set_tip(parts.warning, text)
         _restyle(parts.warning, "warning", cut)
 
     def _pointer_spectrum(self) -> Spectrum | None:
@@ -278,10 +309,24 @@ class Window(QtWidgets.QMainWindow):
     def _draw_lines(self) -> None:
         state = self.presenter.state
         name, lines = SETS[state.line_set]
-        self.parts.spectrum.show_lines(shifted(lines, state.redshift))
+        velocity = state.drawn.velocity_km_s
+        self.parts.spectrum.show_lines(shifted(lines, state.redshift, velocity))
         self.parts.lines.setText(name)
-        if not self.parts.redshift.hasFocus():
-            self.parts.redshift.setText(f"{state.redshift:.4f}")
+        for box, text in ((self.parts.redshift, f"{state.redshift:.4f}"), (self.parts.velocity, f"{velocity:.0f}")):
+            if not box.hasFocus():
+                box.setText(text)
+
+    def _draw_range(self) -> None:
+        self.parts.field.whole_field()
+        self.parts.spectrum.whole_range()
+
+    def _ask_line(self, wavelength: float) -> None:
+        """Which line is it that was clicked? The menu does not hold up the window."""
+        drawing = self.presenter.drawing
+        middle, lines = drawing.candidates(wavelength)
+        if self.presenter.spectra.extraction is not None and lines:
+            self._menu = line_menu(self, middle, lines, lambda line: drawing.choose_line(line, middle))
+            self._menu.popup(QtGui.QCursor.pos())
 
     def _ask_comparison(self) -> None:
         """A dialogue that does not hold up the window; asked for again it comes to the front."""
@@ -358,6 +403,8 @@ class Window(QtWidgets.QMainWindow):
         field.pointed.connect(self._pointed)
         field.left.connect(self._left)
         parts.spectrum.window_chosen.connect(presenter.looking.set_window)
+        parts.spectrum.asked.connect(self._ask_line)
+        parts.spectrum.pointed.connect(parts.spectrum_readout.setText)
         parts.list.chosen.connect(self._listed)
         parts.name.editingFinished.connect(self._named)
         parts.save.clicked.connect(lambda _checked=False: self._save_clicked())
@@ -366,6 +413,7 @@ class Window(QtWidgets.QMainWindow):
         for box in (parts.window_low, parts.window_high):
             box.editingFinished.connect(self._window_typed)
         parts.redshift.editingFinished.connect(self._redshift_typed)
+        parts.velocity.editingFinished.connect(self._velocity_typed)
         for number, box in enumerate(parts.aperture_boxes):
             box.editingFinished.connect(lambda number=number: self._aperture_typed(number))
 
@@ -419,6 +467,12 @@ class Window(QtWidgets.QMainWindow):
             self.presenter.looking.set_redshift(redshift)
         self.changed("lines")
 
+    def _velocity_typed(self) -> None:
+        velocity = _number(self.parts.velocity)
+        if velocity is not None:
+            self.presenter.drawing.set_velocity(velocity)
+        self.changed("lines")
+
     def _aperture_typed(self, number: int) -> None:
         value = _number(self.parts.aperture_boxes[number])
         if value is not None:
@@ -431,6 +485,7 @@ class Window(QtWidgets.QMainWindow):
 
     def closeEvent(self, event: object) -> None:
         self._poll.stop()
+        self._keep_sizes(self.parts.sizes(self))
         super().closeEvent(event)
 
 

@@ -16,6 +16,7 @@ from sedmd.observation.inputs import flux_by_headers, inputs_by_headers
 from sedmd.observation.load import Observation, load, stamp_of
 from sedmd.observation.suggestion import Suggestion, suggest
 from sedmd.products.published import Published, read_published
+from sedmview.beside import Beside, beside
 from sedmview.memory import Memory
 from sedmview.targets import Entry, NightList, decision_of
 
@@ -93,6 +94,10 @@ class NightOnDisk:
         """The PDF of the target's spectrum, an observer's before the pipeline's; None if there is none."""
         pages = (self.night.folder / saved.names(name)[1] for name in (entry.product + REDONE, entry.product))
         return next((path for path in pages if path.is_file()), None)
+
+    def beside(self, entry: Entry) -> Beside:
+        """Spectra saved before, and the classification. Slow disk: not for the GUI thread."""
+        return beside(self.night.folder, entry.product)
 
     def night_page(self) -> Path | None:
         """The night's page of the web site; None if there is none, or nobody tells where it is."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
+from sedmview.beside import Beside
 from sedmview.desk import Desk
 from sedmview.lines import SETS, Line, feature_at, possible, redshift_of
 from sedmview.looking import Looking
 from sedmview.spectra import Spectra
+from sedmview.targets import Entry
+
+log = logging.getLogger(__name__)
 
 #: Bins of the running mean, in the order in which a key goes through them.
 SMOOTHINGS = (1, 3, 5, 9)
@@ -27,10 +33,41 @@ class Drawing:
         told = "as it is saved" if drawn.smoothing == 1 else f"mean of {drawn.smoothing} bins, on the screen only"
         self._desk.say(f"Spectrum: {told}")
 
+    def read_beside(self, entry: Entry) -> None:
+        """Look for former spectra and the classification of the target that was opened."""
+        desk, drawn = self._desk, self._state.drawn
+        drawn.beside, drawn.beside_shown = Beside(), 0
+
+        def found(beside: Beside) -> None:
+            if self._state.entry is not None and self._state.entry.product == entry.product:
+                drawn.beside = beside
+                desk.view.changed("beside")
+
+        def failed(error: Exception) -> None:
+            log.warning("%s: former spectra and classification: %s", entry.product, error)
+
+        desk.jobs.submit("beside", lambda: desk.files.beside(entry), found, failed)
+
+    def next_beside(self) -> None:
+        """Lay the saved spectrum, one saved before, or the best template over the object's; then none."""
+        drawn = self._state.drawn
+        if not drawn.beside.curves:
+            self._desk.say("No spectrum of this target was saved before, and none is classified")
+            return
+        drawn.beside_shown = (drawn.beside_shown + 1) % (len(drawn.beside.curves) + 1)
+        self._desk.view.changed("spectrum")
+        over = drawn.over
+        self._desk.say("Nothing is laid over" if over is None else f"Laid over: {over.published.name}")
+
     def toggle_contours(self) -> None:
         """Lines of equal light over the field, or none."""
         self._state.drawn.contours = not self._state.drawn.contours
         self._desk.view.changed("picture")
+
+    def toggle_finder(self) -> None:
+        """The finder chart large, over the pictures, or small again."""
+        self._state.drawn.finder_large = not self._state.drawn.finder_large
+        self._desk.view.changed("finder")
 
     def whole_range(self) -> None:
         """All of the field, and the usual range of the spectrum; again: all of the spectrum."""

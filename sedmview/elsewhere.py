@@ -17,7 +17,7 @@ def link_of(template: str, name: str, position_deg: tuple[float, float] | None) 
     if position_deg is None and ("{ra" in template or "{dec" in template):
         return None
     ra, dec = position_deg or (0.0, 0.0)
-    return template.format(name=quote(name, safe=""), ra=ra, dec=dec)
+    return template.format(name=quote(name, safe=""), ra=f"{ra:.6f}", dec=f"{dec:.6f}")
 
 
 class Elsewhere:

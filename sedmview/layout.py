@@ -6,7 +6,8 @@ import pyqtgraph as pg
 
 from sedmd.core.quality import QUALITIES
 from sedmview.field import FieldPlot
-from sedmview.panels import ColourBar, FinderChart, PhaseBar, TargetList, help_html, label
+from sedmview.finderchart import FinderChart
+from sedmview.panels import ColourBar, PhaseBar, TargetList, help_html, label
 from sedmview.paragraph import Paragraph
 from sedmview.qt import QtCore, QtWidgets
 from sedmview.skystrip import SkyStrip
@@ -109,6 +110,9 @@ class Layout:
         whole.addWidget(split, 1)
         self._centre.setLayout(whole)
         window.setCentralWidget(self._centre)
+        self.enlarged = FinderChart(self._centre)
+        self.enlarged.setAccessibleName("Finder chart, large")
+        self.enlarged.hide()
         self.help = label("help")
         self.help.setTextFormat(QtCore.Qt.TextFormat.RichText)
         self.help.setParent(self._centre)
@@ -162,6 +166,12 @@ class Layout:
         self.help.move(
             max((area.width() - self.help.width()) // 2, 0), max((area.height() - self.help.height()) // 2, 0)
         )
+
+    def place_enlarged(self) -> None:
+        """The large chart over the pictures, the list left free."""
+        area = self.pages.geometry()
+        place = self._outer.mapTo(self._centre, area.topLeft())
+        self.enlarged.setGeometry(QtCore.QRect(place, area.size()))
 
     def _left(self) -> QtWidgets.QWidget:
         tall = QtWidgets.QSplitter(QtCore.Qt.Orientation.Vertical)

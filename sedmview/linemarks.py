@@ -11,7 +11,7 @@ from sedmview.qt import QtCore, QtGui
 
 COLOUR_LINES = "#8fd18a"
 #: Rows for the names, how high each is and where the first begins below the top [px].
-ROWS, ROW_PX, TOP_PX = 5, 16, 22
+ROWS, ROW_PX, TOP_PX = 5, 18, 22
 #: Between two names [px].
 GAP_PX = 6
 

@@ -1,4 +1,4 @@
-"""The parts of the window beside field and spectrum: list of targets, phases, colour bar, finder chart, help."""
+"""The parts of the window beside field and spectrum: list of targets, phases, colour bar, help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from sedmview.actions import help_text
 from sedmview.colours import table
-from sedmview.finder import Finder
 from sedmview.lines import Line
 from sedmview.model import Choice
 from sedmview.paragraph import escape, set_tip
@@ -163,41 +162,6 @@ class ColourBar(QtWidgets.QWidget):
         return f"{scale.how}, {scale.stretch}, {self._choice.colours}{' inverted' * self._choice.inverted}"
 
 
-class FinderChart(QtWidgets.QLabel):
-    """The finder chart, North up and East to the left as the field beside it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("finder")
-        self.setAccessibleName("Finder chart")
-        self.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-        self.setWordWrap(True)
-        self.setMinimumSize(120, 120)
-        policy = QtWidgets.QSizePolicy.Policy.Ignored
-        self.setSizePolicy(policy, policy)
-        self._picture: QtGui.QPixmap | None = None
-
-    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None, warning: str = "") -> None:
-        """A chart, or in its place words: that there is none, or what is wrong with it."""
-        if finder is None or image is None or image.isNull():
-            self._picture = None
-            self.setText(f"no finder chart: {warning}" if warning else "no finder chart")
-            set_tip(self, warning)
-            return
-        self._picture = QtGui.QPixmap.fromImage(image)
-        set_tip(self, finder.path.name)
-        self._fit()
-
-    def resizeEvent(self, event: object) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        if self._picture is not None:
-            keep, smooth = QtCore.Qt.AspectRatioMode.KeepAspectRatio, QtCore.Qt.TransformationMode.SmoothTransformation
-            self.setPixmap(self._picture.scaled(self.size(), keep, smooth))
-
-
 def line_menu(
     parent: QtWidgets.QWidget, wavelength: float, lines: Sequence[tuple[Line, float]], chosen: Callable[[Line], None]
 ) -> QtWidgets.QMenu:
@@ -208,16 +172,6 @@ def line_menu(
         entry = menu.addAction(f"{line.name} {line.wavelength:.0f}\tz = {redshift:.4f}")
         entry.triggered.connect(lambda _checked=False, line=line: chosen(line))
     return menu
-
-
-def finder_words(finder: Finder | None) -> str:
-    """What is to be said under a chart."""
-    if finder is None:
-        return ""
-    if finder.apart_s is None:
-        return finder.path.name
-    late = "   NOT of this exposure?" if finder.apart_s > 1800 else ""
-    return f"finder {finder.apart_s / 60:.0f} min apart{late}"
 
 
 def help_html() -> str:
@@ -235,7 +189,9 @@ def help_html() -> str:
     mouse = (
         "<p>Fine steps: Shift with letters and arrows, Ctrl with signs. &nbsp; Click: the active aperture goes there. "
         "Drag: inside moves it, its squares change size, angle and shape.<br>"
-        "A is red, B blue and dashed. Dotted outlines: spaxels of the object. Small dots: sky. Line with two ends: the "
-        "way of the object from blue to red. Diamonds: where the automatic search found it.</p>"
+        "A is red, B blue and dashed. Dotted outlines: spaxels of the object. Ticks: sky. Line with two ends: the "
+        "way of the object from blue to red. Diamonds: where the automatic search found it.<br>"
+        "Wheel: zoom; with Shift over the spectrum in flux. Right button on the field, any on the spectrum: move. Home: "
+        "all again. Click on a feature: which line it is sets z; v shifts the lines of a supernova to the blue.</p>"
     )
     return f"<table><tr>{''.join(columns)}</tr></table>{mouse}"

@@ -13,7 +13,8 @@ from sedmd.observation.aperture import Extraction
 from sedmd.observation.calibrate import CALIBRATED
 from sedmd.products.published import Published
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
-from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_COMPARISON, COLOUR_INK, COLOUR_OFFER, COLOUR_OTHER
+from sedmview.beside import BesideCurve
+from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_COMPARISON, COLOUR_INK, COLOUR_OFFER, COLOUR_OTHER, COLOUR_OVER
 from sedmview.linemarks import LineMarks
 from sedmview.qt import QtCore, QtWidgets
 from sedmview.skystrip import AXIS_WIDTH
@@ -21,10 +22,10 @@ from sedmview.spectra import smoothed
 
 #: Bins drawn and bins left out, again and again: Qt takes longer for a dashed pen on a curve of so many pieces than for
 #: all else together.
-SOLID, DASHES, DOTS, LONG_DASHES = (1, 0), (5, 3), (1, 1), (12, 3)
+SOLID, DASHES, DOTS, LONG_DASHES, SHORT_DASHES = (1, 0), (5, 3), (1, 1), (12, 3), (2, 2)
 #: How each curve is drawn, so that none is told by its colour alone.
-DASHED = {"A": SOLID, "B": DASHES, "object": SOLID, "other": DOTS, "comparison": LONG_DASHES}
-_SIGNS = {SOLID: "━", DASHES: "╍", DOTS: "┉", LONG_DASHES: "╾"}
+DASHED = {"A": SOLID, "B": DASHES, "object": SOLID, "other": DOTS, "comparison": LONG_DASHES, "over": SHORT_DASHES}
+_SIGNS = {SOLID: "━", DASHES: "╍", DOTS: "┉", LONG_DASHES: "╾", SHORT_DASHES: "┅"}
 #: A notch of the wheel makes the range so much narrower.
 ZOOM_STEP = 1.25
 #: The narrowest range [Angstrom], and so much of the flux axis as of the usual one.
@@ -124,12 +125,13 @@ class SpectrumPlot(pg.PlotWidget):
         self._band = pg.FillBetweenItem(self._low, self._high, brush=(120, 170, 220, 90))
         self._comparison = _curve(COLOUR_COMPARISON)
         self._other = _curve(COLOUR_OTHER)
+        self._over = _curve(COLOUR_OVER)
         self._pointer = _curve(COLOUR_OFFER, style=QtCore.Qt.PenStyle.DotLine)
         self._part_a = _curve(COLOUR_A)
         self._part_b = _curve(COLOUR_B)
         self._curve = _curve(COLOUR_INK, width=1)
         self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
-        curves = (self._comparison, self._other, self._part_a, self._part_b, self._pointer, self._curve)
+        curves = (self._comparison, self._over, self._other, self._part_a, self._part_b, self._pointer, self._curve)
         # the edges of the band are not drawn themselves: it needs their paths only
         for item in (self._band, self._zero, *curves):
             self.addItem(item, ignoreBounds=True)
@@ -198,13 +200,15 @@ class SpectrumPlot(pg.PlotWidget):
         *,
         pointer: Spectrum | None = None,
         comparison: Published | None = None,
+        over: BesideCurve | None = None,
         other: Spectrum | None = None,
         bins: int = 1,
     ) -> None:
         """Draw a spectrum, or none.
 
-        `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled; `other` is the one that is not
-        chosen of aperture and fit. With `bins` above 1 running means are drawn.
+        `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled; `over` is what was saved before
+        or a template; `other` is the one that is not chosen of aperture and fit. With `bins` above 1 running means are
+        drawn.
         """
         spectrum = self._shown = smoothed(extraction.spectrum, bins) if extraction else None
         exponent = exponent_of(spectrum) if spectrum else 0
@@ -219,7 +223,7 @@ class SpectrumPlot(pg.PlotWidget):
         if extraction is None or spectrum is None:
             for edge in (self._low, self._high):
                 edge.setData([], [])
-            for curve in (self._pointer, self._comparison, self._other):
+            for curve in (self._pointer, self._comparison, self._over, self._other):
                 _draw(curve, None, scale)
             self._told = ""
             self._legend.setHtml("")
@@ -235,10 +239,19 @@ class SpectrumPlot(pg.PlotWidget):
         shown = comparison.spectrum if comparison is not None and factor else None
         _draw(self._comparison, shown, scale / (factor or 1.0), DASHED["comparison"])
         name = "" if comparison is None else comparison.name[:NAME_LETTERS]
+        over_factor = 0.0 if over is None else scale_to(spectrum, over.published.spectrum) if over.scaled else 1.0
+        _draw(
+            self._over,
+            over.published.spectrum if over is not None and over_factor else None,
+            scale / (over_factor or 1.0),
+            DASHED["over"],
+        )
         _draw(self._other, None if other is None else smoothed(other, bins), scale, DASHED["other"])
         words = _object_words(pair=bool(parts), fitted=extraction.fitted, other=other is not None)
         if bins > 1:
             words.append((f"mean of {bins} bins", COLOUR_INK))
+        if over is not None:
+            words.append((f"{_SIGNS[DASHED['over']]} {html_text(over.published.name[:NAME_LETTERS])}", COLOUR_OVER))
         highest = float(np.nanmax(spectrum.flux)) / scale if np.isfinite(spectrum.flux).any() else top
         if highest > top:
             words.append((f"▲ up to {highest:.2g}, Home", COLOUR_INK))

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sedmd.host.foreign_file import plain, sentence
-from sedmd.host.foreign_picture import picture_bytes, pixels_apart
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmview.actions import ACTIONS, Action, keys, press, repeats
 from sedmview.field import FieldPlot
 from sedmview.finder import Finder
+from sedmview.finderside import FinderSide
 from sedmview.layout import Layout
 from sedmview.lines import SETS, shifted
-from sedmview.panels import finder_words, line_menu
+from sedmview.panels import line_menu
 from sedmview.presenter import Presenter
 from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import signal_to_noise
@@ -27,9 +26,6 @@ log = logging.getLogger(__name__)
 REDRAW_MS, SLOW_REDRAW_MS = 33, 100
 #: How often the night's folder is looked at [ms].
 POLL_MS = 3000
-
-#: Longest edge of a finder chart in the window [pixel]; a chart has some 900.
-FINDER_EDGE = 1600
 
 #: What a spectrum from elsewhere is called.
 COMPARISON_FILES = "Spectra as text (*.txt *.dat *.ascii *.asci *.csv *.spec *.flm);;All files (*)"
@@ -76,7 +72,7 @@ class Window(QtWidgets.QMainWindow):
         super().__init__()
         self.presenter = presenter
         presenter.desk.view = self
-        self._find_finder, self._note = find_finder, note
+        self._note = note
         self.setWindowTitle("sedmview")
         self._topics: set[str] = set()
         self._last = 0.0
@@ -89,6 +85,7 @@ class Window(QtWidgets.QMainWindow):
         self.parts = Layout(self)
         self.parts.take_sizes(self, sizes)
         self._keep_sizes, self._opener = keep_sizes, opener
+        self.chart = FinderSide(presenter, self.parts, find_finder)
         self._connect()
         self._bind_keys()
         self._menus()
@@ -123,6 +120,8 @@ class Window(QtWidgets.QMainWindow):
             "spectrum": self._draw_spectrum,
             "lines": self._draw_lines,
             "range": self._draw_range,
+            "finder": self.chart.draw,
+            "beside": self._draw_reason,
             "help": self._draw_help,
             "comparison": self._ask_comparison,
         }
@@ -173,36 +172,18 @@ class Window(QtWidgets.QMainWindow):
         alone = f"only {entry.half} of a pair" if entry.half else "single exposure"
         facts.append("A − B" if observation.pair else alone)
         parts.facts.setText("    ".join(filter(None, facts)))
-        parts.reason.setText("   •   ".join(filter(None, (entry.reason, *observation.notes))))
         parts.spectrum.new_target()
         parts.field.show_field(observation)
-        presenter.desk.jobs.submit(
-            "finder",
-            lambda: self._read_finder(entry),
-            lambda got: self._show_finder(entry, *got),
-            lambda error: self._show_finder(entry, None, None, plain(f"{type(error).__name__}: {error}")),
-        )
+        presenter.drawing.read_beside(entry)
+        self._draw_reason()
+        self.chart.read(entry)
 
-    def _read_finder(self, entry: Entry) -> tuple[Finder | None, QtGui.QImage | None, str]:
-        """The chart of a target, its picture, and why there is none."""
-        finder = self._find_finder(entry)
-        if finder is None:
-            return None, None, ""
-        try:
-            # none of Qt's readers sees the file: they take any format that somebody installed
-            width, height, rows = pixels_apart(picture_bytes(finder.path), edge=FINDER_EDGE)
-        except Exception as error:
-            # the border: whatever is in a stranger's picture costs that picture only
-            return finder, None, plain(sentence(finder.path, error))
-        return finder, QtGui.QImage(rows, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888).copy(), ""
-
-    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, warning: str) -> None:
+    def _draw_reason(self) -> None:
+        """What is known of the target, and why it waits."""
         state = self.presenter.state
-        if warning:
-            log.warning("finder chart of %s: %s", entry.product, warning)
-        if state.entry is not None and state.entry.product == entry.product:
-            self.parts.finder.show_finder(finder, image, warning)
-            self.parts.finder_facts.setText(finder_words(finder))
+        if state.entry is not None and state.observation is not None:
+            known = (state.entry.reason, state.drawn.beside.words, *state.observation.notes)
+            self.parts.reason.setText("   •   ".join(filter(None, known)))
 
     def _draw_picture(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
@@ -239,6 +220,7 @@ class Window(QtWidgets.QMainWindow):
             _restyle(parts.notice, "warning", state.warning and bool(state.message))
             return
         parts.show_work()
+        self.chart.draw_soon()
         offered = state.suggestion if not state.locked and choice.object_visible else None
         parts.field.show_apertures(choice, floating=state.floating, offered=offered, hidden=not choice.object_visible)
         aperture = choice.aperture
@@ -273,6 +255,7 @@ class Window(QtWidgets.QMainWindow):
             bins=state.drawn.smoothing,
             pointer=self._pointer_spectrum(),
             comparison=state.comparison,
+            over=state.drawn.over,
             other=presenter.spectra.other,
         )
         parts.sky.setVisible(state.sky_shown)
@@ -482,6 +465,7 @@ class Window(QtWidgets.QMainWindow):
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
         self.parts.place_help()
+        self.parts.place_enlarged()
 
     def closeEvent(self, event: object) -> None:
         self._poll.stop()

@@ -22,6 +22,7 @@ from sedmd.reduce.target.aperture import difference
 from sedmd.reduce.target.psf import Refraction
 from sedmd.reduce.target.target import Look
 from sedmview.actions import press
+from sedmview.beside import Beside
 from sedmview.desk import Inline
 from sedmview.disk import NightOnDisk
 from sedmview.memory import Memory
@@ -142,7 +143,7 @@ class Files:
 
     def __init__(self, observations, **entries):
         self.observations = observations
-        self.saved, self.drafts, self.settings, self.pages = [], {}, {}, {}
+        self.saved, self.drafts, self.settings, self.pages, self.besides = [], {}, {}, {}, {}
         self.list = [
             Entry(product=name, name=name, cubes=one.paths, **entries.get(name, {}))
             for name, one in observations.items()
@@ -198,6 +199,9 @@ class Files:
 
     def page(self, entry):
         return self.pages.get(entry.product)
+
+    def beside(self, entry):
+        return self.besides.get(entry.product, Beside())
 
     def night_page(self):
         return self.pages.get("night")

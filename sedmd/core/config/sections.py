@@ -358,7 +358,7 @@ class Web:
 def _check_link(template: str) -> None:
     _check_url(template)
     try:
-        made = template.format(ra=1.0, dec=1.0, name="X")
+        made = template.format(ra="1.000000", dec="1.000000", name="X")
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         msg = f"{template!r} cannot be filled in ({error}); expected an address with {{ra}}, {{dec}} [deg] or {{name}}"
         raise ConfigError(msg) from error
@@ -371,8 +371,8 @@ class Links:
     """Web pages on a target that the observer's window opens; {ra} and {dec} [deg] and {name} are filled in."""
 
     cutout: str = setting(
-        "https://www.legacysurvey.org/viewer?ra={ra:.5f}&dec={dec:.5f}&layer=ls-dr10&zoom=16",
-        "a survey's picture of the place; empty: none",
+        "https://www.legacysurvey.org/viewer?ra={ra}&dec={dec}&zoom=16",
+        "a survey's picture; empty: none",
         check=_check_link,
     )
     marshal: str = setting(

@@ -202,7 +202,7 @@ class Layout:
 
     def _right(self) -> QtWidgets.QWidget:
         self.redshift, self.lines = _box("Redshift of the line markers", 66), Paragraph("facts", natural=110)
-        self.velocity = _box("Expansion: lines of a supernova lie so far to the blue, km/s", 56)
+        self.velocity = _box("Expansion: lines of a supernova lie so far to the blue, km/s", 62)
         self.spectrum_readout = Paragraph("facts")
         self.spectrum_readout.setAlignment(QtCore.Qt.AlignmentFlag.AlignRight)
         self.grades: dict[int, QtWidgets.QPushButton] = {}

@@ -45,6 +45,9 @@ class Listing:
     def take_entries(self, entries: Sequence[Entry]) -> None:
         """The list as it is now; the open target stays open."""
         state = self._state
+        if not state.listed:
+            state.listed = True
+            self._desk.view.changed("choice")
         if list(entries) == state.entries:
             return
         state.entries = list(entries)

@@ -191,7 +191,7 @@ def help_html() -> str:
         "Drag: inside moves it, its squares change size, angle and shape.<br>"
         "A is red, B blue and dashed. Dotted outlines: spaxels of the object. Ticks: sky. Line with two ends: the "
         "way of the object from blue to red. Diamonds: where the automatic search found it.<br>"
-        "Wheel: zoom; with Shift over the spectrum in flux. Right button on the field, any on the spectrum: move. Home: "
-        "all again. Click on a feature: which line it is sets z; v shifts the lines of a supernova to the blue.</p>"
+        "Wheel: zoom, with Shift over the spectrum in flux. Right button on the field, any on the spectrum: move.<br>"
+        "Click on a feature of the spectrum: which line it is sets z; v: lines of a supernova lie so far blue.</p>"
     )
     return f"<table><tr>{''.join(columns)}</tr></table>{mouse}"

@@ -21,6 +21,7 @@ class ViewerState:
     ----------
     reducer : the observer's name
     entries, filter : the list, and which of it is gone through
+    listed : the night has been looked at
     entry, observation, choice : what is open, None before the first
     stage : Stage
     suggestion : what the automatic search found; None until it has
@@ -40,6 +41,7 @@ class ViewerState:
     reducer: str = ""
     entries: list[Entry] = field(default_factory=list)
     filter: Filter = Filter.ALL
+    listed: bool = False
     entry: Entry | None = None
     observation: Observation | None = None
     choice: Choice | None = None

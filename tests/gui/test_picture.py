@@ -198,6 +198,11 @@ def test_a_window_that_waits_shows_a_sentence_and_nothing_else(opened):
     parts = window.parts
     assert parts.notice.isVisible() and parts.notice.text() == presenter.prompt
     assert not any(one.isVisible() for one in (parts.field, parts.spectrum, parts.bar, parts.phases, parts.save))
+    assert "No cube yet" in parts.notice.text()
+    presenter.state.listed = False
+    window.changed("choice")
+    window.draw_now()
+    assert parts.notice.text() == "Reading the night ..."
     presenter.desk.say("e3d_x.fits: cut after 40000 bytes", warning=True)
     window.draw_now()
     assert parts.notice.text() == "e3d_x.fits: cut after 40000 bytes" and parts.notice.property("warning") is True
@@ -211,6 +216,15 @@ def test_without_a_spectrum_there_are_no_axes_and_no_letters(opened):
     assert not plot.getAxis("left").isVisible() and not plot.getAxis("bottom").isVisible()
     fresh = type(window.parts.field)()
     assert not any(text.isVisible() for text in fresh._letters.values())
+
+
+@pytest.mark.parametrize("size", [(1280, 768), (1920, 1048)])
+def test_the_help_fits_the_window(opened, size):
+    window = opened(size=size)
+    window.key("?")
+    window.draw_now()
+    shown = window.parts.help
+    assert shown.isVisible() and shown.width() <= window.width() - 12 and shown.height() <= window.height() - 30
 
 
 # ---- the field

@@ -89,7 +89,7 @@ class Paragraph(QtWidgets.QLabel):
         return QtCore.QSize(max(self.width() - inside.width(), 0), max(self.height() - inside.height(), 0))
 
     def keep_height(self, more_px: int) -> None:
-        """The height that a line of the usual font needs and so much more, for good; call it when the style is known."""
+        """The height of a line of the usual font and so much more, for good; call it when the style is known."""
         self.setFixedHeight(self.sizeHint().height() + more_px)
 
     def _shrink(self, long: bool) -> None:

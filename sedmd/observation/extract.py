@@ -14,6 +14,7 @@ from sedmd.observation.seeing import TargetPrior
 from sedmd.products.fitsio import Cards, CardValue
 from sedmd.products.spectrum import Field
 from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.automatic import Automatic, extract_target
@@ -107,6 +108,7 @@ def fitted_spectrum(exposures: Sequence[Exposure], subject: Subject, found: Auto
         sky=point.sky / look.exptime_s,
         unit=INSTRUMENTAL,
         meta=_figures(exposures, subject, found),
+        correlation=None if look.cube.columns is None else bin_correlation(look.cube.columns),
     )
 
 

@@ -51,7 +51,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 5,
     "cube": 7,
     "extract": 11,
-    "fluxcal": 2,
+    "fluxcal": 3,
     "calibrate": 4,
     "page": 1,
 }

@@ -336,7 +336,7 @@ def _seen_in_bands(
 
 
 def _residual_scatter(
-    residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 41
+    residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 15
 ) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)

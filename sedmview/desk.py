@@ -50,8 +50,8 @@ class BackgroundWork(Protocol):
 class View(Protocol):
     """What a window must do for the presenter: show a topic again, soon, once however often it was asked for.
 
-    Topics: entries, target, picture, choice, spectrum, lines, help; and comparison: ask for the file of a spectrum, and
-    pass it to `Looking.compare`.
+    Topics: entries, target, picture, choice, spectrum, lines, help; comparison: ask for the file of a spectrum, and
+    pass it to `Spectra.compare`; and find: ask for part of a name, and pass it to `Listing.find`.
     """
 
     def changed(self, topic: str) -> None: ...

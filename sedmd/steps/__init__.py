@@ -50,10 +50,10 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 6,
     "flat": 5,
     "cube": 7,
-    "extract": 11,
+    "extract": 12,
     "fluxcal": 3,
     "calibrate": 4,
-    "page": 1,
+    "page": 2,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (

@@ -263,6 +263,23 @@ def test_engines_by_configuration():
     assert none is None and "nothing is classified" in why
 
 
+@pytest.mark.parametrize(("reducer", "step", "secure"), [("ann", "observer", True), ("sedmd", "calibrate", False)])
+def test_an_ia_that_no_observer_took_needs_an_rlap_of_15(folder, reducer, step, secure):
+    put(folder, "b", reducer=reducer, step=step)
+    run(folder, FakeEngine(ia()))  # the best reaches 12
+    made = classification.of(of(folder, "b"))
+    assert (made.type, made.secure) == ("Ia", secure)
+    assert secure or "not 15 that a type Ia needs" in made.why
+    assert "secure: 3 of 5, weight 0.8, score 8 (15 for an unattended Ia), z 0.02" in made.identity
+
+
+def test_each_engine_has_a_score_of_its_own():
+    settings = Classify()
+    assert (classify.rule_of(settings, "rlap").score, classify.rule_of(settings, "rlap").unattended_ia) == (8.0, 15.0)
+    other = classify.rule_of(settings, "HsLAP-CCC")
+    assert (other.score, other.unattended_ia) == (5.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

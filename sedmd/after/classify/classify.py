@@ -85,13 +85,15 @@ def choose(candidates: Sequence[Classifier], name: str) -> tuple[Classifier | No
     return None, "no engine to classify with. " + ". ".join(reasons)
 
 
-def rule_of(settings: Classify) -> Rule:
-    """When a type is secure, from the configuration."""
+def rule_of(settings: Classify, metric: str) -> Rule:
+    """When a type is secure, from the configuration, for an engine with scores of this kind."""
+    rlap = metric == "rlap"
     return Rule(
         best=settings.secure_best,
         least=settings.secure_least,
         weight=settings.secure_weight,
-        score=settings.secure_score,
+        score=settings.secure_rlap if rlap else settings.secure_hslap,
+        unattended_ia=settings.secure_rlap_unattended if rlap else 0.0,
         z_apart=settings.secure_redshift_apart,
     )
 
@@ -144,7 +146,7 @@ def classify_night(
     """
     spectra, errors = final_spectra(folder, known)
     engine, why_none = choose(engines(settings) if use is None else use, settings.engine)
-    rule = rule_of(settings)
+    rule = rule_of(settings, "" if engine is None else engine.metric)
     done: list[Done] = []
 
     def tell(product: str, state: str, text: str) -> None:
@@ -183,7 +185,8 @@ def classify_night(
 
 def identity(engine: Classifier, rule: Rule) -> tuple[str, ...]:
     """What a classification depends on besides the spectrum."""
-    text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
+    score = f"{rule.score:g}" + (f" ({rule.unattended_ia:g} for an unattended Ia)" if rule.unattended_ia else "")
+    text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {score}, z {rule.z_apart:g}"
     return (*engine.identity(), text, f"sedmd {sedmd.__version__}")
 
 
@@ -209,7 +212,7 @@ def classify_one(
         answer = engine.classify(read_back, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    made = summary(spectrum, engine, rule, answer, inputs=inputs, time=clock())
+    made = summary(spectrum, engine, rule, answer, inputs=inputs, time=clock(), unattended=not spectrum.by_observer)
     products = {}
     if answer.curve is not None and made.type:
         name = f"{made.saved_as}_{made.type}.png"
@@ -235,9 +238,10 @@ def summary(
     *,
     inputs: dict[str, str],
     time: datetime,
+    unattended: bool = False,
 ) -> Classification:
     """What an engine's answer amounts to. The engine's own medians go before ours where it has them."""
-    verdict = judge(answer.matches, rule, answer.missing)
+    verdict = judge(answer.matches, rule, answer.missing, unattended=unattended)
     best = verdict.best
     return Classification(
         product=spectrum.product,

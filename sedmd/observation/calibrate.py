@@ -60,4 +60,9 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
     mag = extinction_mag(spectrum.wavelength)
     flux, error = calibrate(spectrum.flux, spectrum.error, sensitivity, mag, known)
     sky, _ = calibrate(spectrum.sky, spectrum.sky, sensitivity, mag, known)
-    return Spectrum(wavelength=spectrum.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta)
+    host = None
+    if spectrum.host is not None:
+        host, _ = calibrate(spectrum.host, spectrum.error, sensitivity, mag, known)
+    return Spectrum(
+        wavelength=spectrum.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta, host=host
+    )

@@ -142,6 +142,8 @@ def write_spectrum(
 ) -> str:
     """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY; figures in the primary header.
 
+    Where the light of a host was subtracted, the table has HOST as well.
+
     Parameters
     ----------
     path : Path
@@ -177,6 +179,18 @@ def write_spectrum(
                 unit=f"{spectrum.unit} / arcsec2",
                 comment="level of the sky",
             ),
+            *(
+                []
+                if spectrum.host is None
+                else [
+                    Column(
+                        name="HOST",
+                        array=np.asarray(spectrum.host, float),
+                        unit=spectrum.unit,
+                        comment="host light that was subtracted",
+                    )
+                ]
+            ),
         ],
         name="SPECTRUM",
     )
@@ -208,6 +222,7 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         table = hdul["SPECTRUM"]
         columns = {name: native(table.data[name]) for name in ("WAVELENGTH", "FLUX", "ERROR", "SKY")}
         unit = str(table.columns["FLUX"].unit)
+        host = native(table.data["HOST"]) if "HOST" in table.columns.names else None
     except (KeyError, TypeError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not a spectrum with wavelength, flux, error and sky ({error})") from error
     meta: dict[str, CardValue] = {}
@@ -223,6 +238,7 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         sky=columns["SKY"],
         unit=unit,
         meta=meta,
+        host=host,
     )
     return spectrum, header
 

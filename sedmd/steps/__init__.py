@@ -50,9 +50,9 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 5,
     "flat": 4,
     "cube": 6,
-    "extract": 10,
+    "extract": 11,
     "fluxcal": 2,
-    "calibrate": 3,
+    "calibrate": 4,
     "page": 1,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.

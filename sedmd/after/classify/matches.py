@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Counts with Ib in every engine, as SNID's own table has it; the bank of snid-sage keeps it among the II.
 IIB = "IIb"
@@ -70,6 +70,8 @@ class Rule:
         What the best match must reach.
     unattended_ia : float
         What it must reach for a type Ia of a spectrum that no observer has looked at.
+    contrast : float
+        On a host, the target's part of the light at its place must be at least this.
     z_apart : float
         A match whose redshift is further than this from the middle one does not agree, with any type.
     """
@@ -79,6 +81,7 @@ class Rule:
     weight: float = 0.8
     score: float = 5.0
     unattended_ia: float = 0.0
+    contrast: float = 0.2
     z_apart: float = 0.02
 
 
@@ -146,9 +149,7 @@ def best_by_object(matches: Sequence[Match]) -> list[Match]:
     return list(kept.values())
 
 
-def judge(
-    matches: Sequence[Match], rule: Rule, missing: Sequence[str] = (), *, unattended: bool = False
-) -> Consensus:
+def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = (), *, unattended: bool = False) -> Consensus:
     """Type, and whether the best matches agree on it.
 
     Parameters
@@ -191,6 +192,28 @@ def judge(
         age=age,
         age_error=age_error,
     )
+
+
+def on_a_host(alone: Consensus, together: Consensus, contrast: float, rule: Rule) -> Consensus:
+    """The verdict on a target that has a host: secure only where the model of the host does not decide.
+
+    Parameters
+    ----------
+    alone, together : Consensus
+        On the spectrum without the host's light, and with it.
+    contrast : float
+        The target's part of the light at its place, 0 to 1.
+    rule : Rule
+    """
+    against = []
+    if alone.group and together.group != alone.group:
+        against.append(f"with its host's light it is {together.group or 'without a match'}")
+    if alone.group and not contrast >= rule.contrast:
+        against.append(f"{contrast:.0%} of the light at its place is the target's, not {rule.contrast:.0%}")
+    if not against:
+        return alone
+    why = against if alone.secure else [alone.why, *against]
+    return replace(alone, secure=False, why="; ".join(why))
 
 
 def fractions(matches: Sequence[Match]) -> dict[str, float]:

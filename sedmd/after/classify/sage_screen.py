@@ -136,7 +136,7 @@ def _chunk(spectrum: Prepared, flux: Array, transform: Array) -> tuple[Array, Ar
 
 
 def _first_lags(spectrum: Prepared, transform: Array, filtered: Array, size: int) -> tuple[Array, Array]:
-    """Lag of the highest peak of the correlation within the redshifts, NaN for none; rows with a peak at the end of the grid."""
+    """Lag of the highest peak within the redshifts, NaN for none; and which rows have it at the end of the grid."""
     middle = size // 2
     data = np.fft.rfft(spectrum.flux)
     rms = _rms(data[None], filtered, size)[0] * _rms(transform, filtered, size)
@@ -296,4 +296,5 @@ def _quantile(values: Array, where: Array) -> Array:
     above = ordered[rows, np.minimum(low + 1, np.maximum(number - 1, 0))]
     part = place - low
     step = above - below
-    return np.where(part < 0.5, below + step * part, above - step * (1 - part))
+    found: Array = np.where(part < 0.5, below + step * part, above - step * (1 - part))
+    return found

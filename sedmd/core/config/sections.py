@@ -418,6 +418,13 @@ class Classify:
         " 15 on (Kim et al. 2024).",
     )
     secure_hslap: float = setting(5.0, "... or this with snid-sage, whose scores are HsLAP-CCC")
+    secure_contrast: float = setting(
+        0.2,
+        "on a host, so much of the light at its place must be the target's",
+        least=0,
+        most=1,
+        more="A target on a host is classified with and without the host's light; a type is secure only if both agree.",
+    )
     secure_redshift_apart: float = setting(0.02, "further from the middle one, a redshift is another redshift")
 
 

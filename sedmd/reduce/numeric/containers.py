@@ -100,6 +100,8 @@ class Spectrum:
     sky : (n,) sky level per arcsec**2 in `unit` / arcsec**2
     unit : str, ``"electron / (s Angstrom)"`` or ``"erg / (s cm2 Angstrom)"``
     meta : dict of plain values: figures that end in the header (see products.spectrum.META_CARDS)
+    host : (n,) in `unit`, or None: what of a host's light an extraction without a model of it would count as the
+        target's; where there is one, it was subtracted
     """
 
     wavelength: FloatArray
@@ -108,3 +110,4 @@ class Spectrum:
     sky: FloatArray
     unit: str
     meta: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+    host: FloatArray | None = None

@@ -60,6 +60,9 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
     mag = extinction_mag(spectrum.wavelength)
     flux, error = calibrate(spectrum.flux, spectrum.error, sensitivity, mag, known)
     sky, _ = calibrate(spectrum.sky, spectrum.sky, sensitivity, mag, known)
+    host = None
+    if spectrum.host is not None:
+        host, _ = calibrate(spectrum.host, spectrum.error, sensitivity, mag, known)
     return replace(
         spectrum,
         flux=flux,
@@ -67,5 +70,6 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
         sky=sky,
         unit=CALIBRATED,
         meta=meta,
+        host=host,
         calibration_error=calibration_error(flux, sensitivity),
     )

@@ -149,6 +149,8 @@ def write_spectrum(
 
     The figures are in the primary header.
 
+    Where the light of a host was subtracted, the table has HOST as well.
+
     Parameters
     ----------
     path : Path
@@ -185,6 +187,18 @@ def write_spectrum(
                 comment="level of the sky",
             ),
             *_error_columns(spectrum),
+            *(
+                []
+                if spectrum.host is None
+                else [
+                    Column(
+                        name="HOST",
+                        array=np.asarray(spectrum.host, float),
+                        unit=spectrum.unit,
+                        comment="host light that was subtracted",
+                    )
+                ]
+            ),
         ],
         name="SPECTRUM",
     )
@@ -235,6 +249,7 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         names = list(table.columns.names)
         shared = [native(table.data[name]) for name in names if re.fullmatch(r"CORR\d+", name)]
         calibration = native(table.data["CALERR"]) if "CALERR" in names else None
+        host = native(table.data["HOST"]) if "HOST" in table.columns.names else None
     except (KeyError, TypeError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not a spectrum with wavelength, flux, error and sky ({error})") from error
     meta: dict[str, CardValue] = {}
@@ -252,6 +267,7 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         meta=meta,
         correlation=np.column_stack(shared) if shared else None,
         calibration_error=calibration,
+        host=host,
     )
     return spectrum, header
 

@@ -50,9 +50,9 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 6,
     "flat": 5,
     "cube": 7,
-    "extract": 12,
+    "extract": 13,
     "fluxcal": 3,
-    "calibrate": 4,
+    "calibrate": 5,
     "page": 2,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.

@@ -350,6 +350,16 @@ def test_what_is_known_of_the_errors_of_a_spectrum_comes_back(tmp_path):
         assert hdul["SPECTRUM"].columns["CALERR"].unit == spectrum.unit
 
 
+def test_the_light_of_a_host_comes_back_where_there_is_one(tmp_path):
+    plain = make_spectrum()
+    write_spectrum(tmp_path / "plain.fits", plain)
+    assert read_spectrum(tmp_path / "plain.fits")[0].host is None
+    write_spectrum(tmp_path / "host.fits", replace(plain, host=0.5 * plain.flux))
+    assert_array_equal(read_spectrum(tmp_path / "host.fits")[0].host, 0.5 * plain.flux)
+    with fits.open(tmp_path / "host.fits") as hdul:
+        assert hdul["SPECTRUM"].columns["HOST"].unit == hdul["SPECTRUM"].columns["FLUX"].unit
+
+
 def test_no_two_figures_share_a_card():
     cards = [card for card, _ in META_CARDS.values()]
     assert len(set(cards)) == len(cards)

@@ -67,6 +67,12 @@ def _grade(grade: int, meaning: str) -> Action:
     return _do(f"grade.{grade}", f"{grade} {meaning}", str(grade), BOTH, lambda p: p.saving.grade(grade))
 
 
+def _jump(number: int) -> Action:
+    title = "to the object of this number" if number == 1 else f"to object {number}"
+    # digits alone are grades
+    return _do(f"aperture.object-{number}", title, f"Alt+{number}", BOTH, lambda p: p.placing.jump(number))
+
+
 ACTIONS: tuple[Action, ...] = (
     _do("scale.widen", "wider scale", ">", BOTH, lambda p: p.looking.rescale("widen", 1.25), True),
     _do("scale.narrow", "narrower scale", "<", BOTH, lambda p: p.looking.rescale("widen", 0.8), True),
@@ -96,6 +102,7 @@ ACTIONS: tuple[Action, ...] = (
     _do("picture.range", "whole field, usual range; all", "Home", BOTH, lambda p: p.drawing.whole_range()),
     _do("picture.compare", "spectrum from a file, or none", "O", BOTH, lambda p: p.spectra.toggle_comparison()),
     _do("aperture.suggestion", "take the suggestion", "S", BOTH, lambda p: p.placing.accept_suggestion()),
+    *(_jump(number) for number in range(1, 5)),
     _do("aperture.smaller", "smaller", "Z", PLACE, lambda p: p.placing.resize(-0.2), True),
     _do("aperture.larger", "larger", "X", PLACE, lambda p: p.placing.resize(0.2), True),
     _do("aperture.smaller-fine", "a little smaller", "Shift+Z", PLACE, lambda p: p.placing.resize(-0.05), True),
@@ -141,6 +148,7 @@ ACTIONS: tuple[Action, ...] = (
         "list.science", "science: all targets, no standards", "F3", BOTH, lambda p: p.opening.go_through(Filter.SCIENCE)
     ),
     _do("list.other", "other: targets not of ZTF", "F4", BOTH, lambda p: p.opening.go_through(Filter.OTHER)),
+    _do("list.find", "find a target by its name", "/ Ctrl+F", BOTH, lambda p: p.desk.view.changed("find")),
     _do("list.redo", "redo: what is saved already", "F6", BOTH, lambda p: p.listing.set_filter(Filter.REDO)),
     _do("edit.undo", "undo", "U Ctrl+Z", BOTH, lambda p: p.history.undo(), True),
     _do("edit.redo", "redo what was undone", "Ctrl+Y Ctrl+Shift+Z", BOTH, lambda p: p.history.redo(), True),

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
+    # a bin without data is shown as one; numpy's words on it are for nobody who looks at the window
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
     try:
         plan = plan_of(given, Path.cwd())
     except SedmError as error:

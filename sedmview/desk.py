@@ -56,7 +56,7 @@ class View(Protocol):
 
     Topics: entries, target, picture, choice, spectrum, lines, help; beside, finder: what lies beside the spectrum, the
     chart; range: all of field and spectrum again; comparison: ask for the file of a spectrum, and pass it to
-    `Looking.compare`.
+    `Spectra.compare`; find: ask for part of a name, and pass it to `Listing.find`.
     """
 
     def changed(self, topic: str) -> None: ...

@@ -19,6 +19,7 @@ from sedmview.targets import MARKS, Entry, TargetStatus, age
 PHASES = ("Scale", "Place A", "Place B", "Grade", "Save")
 _STATE_COLOURS = {
     TargetStatus.READY: "#ffffff",
+    TargetStatus.PROVISIONAL: "#ffffff",
     TargetStatus.PAIR: "#ffd866",
     TargetStatus.AUTOMATIC: "#b7c4d1",
     TargetStatus.WAITING: "#7d8995",
@@ -48,6 +49,9 @@ class TargetList(QtWidgets.QListWidget):
         self.setAccessibleName("Targets")
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
+        self.setUniformItemSizes(True)
+        # thirty targets are to be seen at once
+        self.setStyleSheet("QListWidget::item { padding: 0px; border: none; }")
         self.itemClicked.connect(lambda item: self.chosen.emit(item.data(QtCore.Qt.ItemDataRole.UserRole)))
         self._shown: list[tuple[str, str, str]] = []
 
@@ -62,7 +66,7 @@ class TargetList(QtWidgets.QListWidget):
                 item = QtWidgets.QListWidgetItem(text)
                 item.setData(QtCore.Qt.ItemDataRole.UserRole, product)
                 item.setForeground(QtGui.QColor(_STATE_COLOURS[entry.state]))
-                set_tip(item, f"{entry.product}: {entry.state}. {entry.reason}".strip())
+                set_tip(item, self._told(entry))
                 self.addItem(item)
             self.verticalScrollBar().setValue(place)
         for row, (product, _, _) in enumerate(rows):
@@ -71,17 +75,19 @@ class TargetList(QtWidgets.QListWidget):
 
     @staticmethod
     def _text(entry: Entry, now: datetime) -> str:
-        if entry.quality is not None:
-            second = f"{entry.quality}  {entry.reducer}" + (
-                " by itself" if entry.state is TargetStatus.AUTOMATIC else ""
-            )
-        elif entry.state is TargetStatus.PAIR:
-            second = "waiting for the pair: A only"
-        else:
-            second = str(entry.state) + (f"   only {entry.half} of a pair" if entry.half else "")
+        """One line: sign, name, the grade or what is missing, how long ago."""
+        grade = "" if entry.quality is None else f"{entry.quality} {entry.reducer}"
+        short = grade or ("A only" if entry.state is TargetStatus.PAIR else f"{entry.half} only" if entry.half else "")
+        facts = [short, f"X {entry.airmass:.2f}" if entry.airmass and not grade else "", age(entry.start, now)]
+        return f"{MARKS[entry.state]} {entry.product}   " + "  ".join(filter(None, facts))
+
+    @staticmethod
+    def _told(entry: Entry) -> str:
+        """All that is known of an entry, for its tool tip."""
         facts = ["A−B" if entry.pair else "", f"{entry.exptime_s:.0f} s" if entry.exptime_s else ""]
-        facts += [f"X {entry.airmass:.2f}" if entry.airmass else "", age(entry.start, now)]
-        return f"{MARKS[entry.state]} {entry.product}\n    {second}\n    " + "   ".join(filter(None, facts))
+        facts += [f"airmass {entry.airmass:.2f}" if entry.airmass else ""]
+        told = f"{entry.product}: {entry.state}. {entry.reason}".strip()
+        return "\n".join(filter(None, [told, "   ".join(filter(None, facts))]))
 
 
 class PhaseBar(QtWidgets.QLabel):

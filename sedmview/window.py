@@ -10,15 +10,18 @@ from pathlib import Path
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmview.actions import ACTIONS, Action, keys, press, repeats
 from sedmview.field import FieldPlot
+from sedmview.findbox import FindBox
 from sedmview.finder import Finder
 from sedmview.finderside import FinderSide
 from sedmview.layout import Layout
 from sedmview.lines import SETS, shifted
+from sedmview.marks import FieldMarks
 from sedmview.panels import line_menu
 from sedmview.presenter import Presenter
 from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import signal_to_noise
 from sedmview.targets import Entry
+from sedmview.words import aperture_words
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,8 @@ class Window(QtWidgets.QMainWindow):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.draw_now)
         self.parts = Layout(self)
+        self.marks = FieldMarks(self.parts.field)
+        self.find = FindBox(self.parts.list, presenter.listing.find)
         self.parts.take_sizes(self, sizes)
         self._keep_sizes, self._opener = keep_sizes, opener
         self.chart = FinderSide(presenter, self.parts, find_finder)
@@ -124,6 +129,7 @@ class Window(QtWidgets.QMainWindow):
             "beside": self._draw_reason,
             "help": self._draw_help,
             "comparison": self._ask_comparison,
+            "find": self.focus_find,
         }
         for topic, draw in drawers.items():
             if topic in topics:
@@ -152,6 +158,7 @@ class Window(QtWidgets.QMainWindow):
     def _draw_entries(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
         current = state.entry.product if state.entry is not None else ""
+        self.find.show_wanted(state.wanted)
         parts.list.show_entries(state.shown_entries, current, presenter.desk.clock())
         done = sum(entry.quality is not None for entry in state.shown_entries)
         parts.filter.setText(f"{state.filter}   {done} of {len(state.shown_entries)} graded")
@@ -162,6 +169,7 @@ class Window(QtWidgets.QMainWindow):
         if observation is None or entry is None:
             return
         parts.title.setText(entry.product)
+        parts.readout.setText("")  # that was the target before
         self.setWindowTitle(f"sedmview {observation.folder.name} {entry.product}")
         facts = [
             str(observation.meta.get("utc") or ""),
@@ -222,6 +230,8 @@ class Window(QtWidgets.QMainWindow):
         parts.show_work()
         self.chart.draw_soon()
         offered = state.suggestion if not state.locked and choice.object_visible else None
+        others = state.suggestion.others if state.suggestion is not None and not state.locked else ()
+        self.marks.show_marks(() if state.locked else state.expected, others)
         parts.field.show_apertures(choice, floating=state.floating, offered=offered, hidden=not choice.object_visible)
         aperture = choice.aperture
         values = (
@@ -266,14 +276,9 @@ class Window(QtWidgets.QMainWindow):
             parts.warning.setText(presenter.spectra.problem)
             _restyle(parts.warning, "warning", True)
             return
-        inside = extraction.spectrum.meta.get("aperture_inside")
         text = f"S/N {signal_to_noise(extraction.spectrum):.1f} per bin at 500–800 nm"
-        cut = isinstance(inside, float) and inside < 0.97
-        if cut:
-            text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
-        share = extraction.spectrum.meta.get("aperture_share")
-        if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a star's light inside, corrected"
+        told, cut = aperture_words(extraction)
+        text += "".join(f"     {one}" for one in told)
         modelled = state.suggestion.modelled if state.suggestion and not hidden else ()
         if modelled:
             unfitted = "host or neighbour not subtracted (F fits it)"
@@ -340,10 +345,17 @@ class Window(QtWidgets.QMainWindow):
         if isinstance(focus, QtWidgets.QLineEdit):
             if name in _LEAVE:
                 self.leave_text()
+                if focus is self.find:
+                    self._found(opens=name in ("Return", "Enter"))
             return
         action = press(self.presenter, name)
         if action is not None:
             self._noted(action)
+
+    def focus_find(self) -> None:
+        """The next letters are part of a name."""
+        self.find.setFocus()
+        self.find.selectAll()
 
     def leave_text(self) -> None:
         """What was typed counts, and keys are keys again."""
@@ -351,6 +363,14 @@ class Window(QtWidgets.QMainWindow):
         self.parts.field.setFocus()
         if focus is not None and focus is self.parts.name:
             self._named()
+
+    def _found(self, *, opens: bool) -> None:
+        """Enter opens the first target that was found; the list is whole again."""
+        first = next((one for one in self.presenter.state.shown_entries if one.openable), None)
+        typed = self.find.text()
+        self.presenter.listing.find("")
+        if opens and typed and first is not None:
+            self.presenter.opening.open(first)
 
     def _noted(self, action: Action) -> None:
         state = self.presenter.state

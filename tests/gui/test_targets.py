@@ -108,6 +108,7 @@ def test_a_single_labelled_a_is_ready_and_no_half(redux):
     [
         ({"QUALITY": 1, "REDUCER": "sedmd", "STEP": "calibrate"}, (TargetStatus.AUTOMATIC, 1, "sedmd")),
         ({"QUALITY": 0, "REDUCER": "sedmd", "STEP": "calibrate"}, (TargetStatus.AUTOMATIC, None, "")),
+        ({"QUALITY": 0, "PROVIS": True, "STEP": "calibrate"}, (TargetStatus.PROVISIONAL, None, "")),
         ({"QUALITY": 3, "REDUCER": "Ada L.", "STEP": "observer"}, (TargetStatus.DONE, 3, "Ada L.")),
     ],
 )

@@ -145,7 +145,7 @@ class Files:
         self.observations = observations
         self.saved, self.drafts, self.settings, self.pages, self.besides = [], {}, {}, {}, {}
         self.list = [
-            Entry(product=name, name=name, cubes=one.paths, **entries.get(name, {}))
+            Entry(**{"product": name, "name": name, "cubes": one.paths, **entries.get(name, {})})
             for name, one in observations.items()
         ]
 

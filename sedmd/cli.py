@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from sedmd import __version__
 from sedmd.commands import (
     alert,
+    bank,
     classify,
     config,
     demo,
@@ -56,6 +57,7 @@ COMMANDS = (
     trend,
     publish,
     classify,
+    bank,
     upload,
     withdraw,
     alert,

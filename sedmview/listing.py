@@ -47,6 +47,9 @@ class Listing:
         """The list as it is now; the open target stays open."""
         state = self._state
         entries = [self._as_found(one) for one in entries]
+        if not state.listed:
+            state.listed = True
+            self._desk.view.changed("choice")
         if list(entries) == state.entries:
             return
         state.entries = list(entries)

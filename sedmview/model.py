@@ -19,7 +19,7 @@ from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.find import RIM_ARCSEC, edge_distance, rim_distance
 from sedmd.reduce.target.place import Place
 from sedmview.apertures import START_RADIUS, like, placed
-from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded
+from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded, peak_near
 
 #: Colour maps for one exposure, and for A minus B: perceptually uniform, safe for the colour-blind.
 MAPS: tuple[str, ...] = ("viridis", "cividis", "gray", "inferno")
@@ -71,6 +71,11 @@ class Choice:
     @property
     def letters(self) -> tuple[str, ...]:
         return ("A",) if self.b is None else ("A", "B")
+
+    @property
+    def apertures(self) -> tuple[Ellipse, ...]:
+        """A, and B where there is one."""
+        return tuple(self.of(letter) for letter in self.letters)
 
     @property
     def aperture(self) -> Ellipse:
@@ -145,6 +150,21 @@ def residual_of(observation: Observation, window: tuple[float, float], left: Flo
     return np.where(np.isfinite(residual), residual, values)
 
 
+def scale_for(
+    observation: Observation,
+    window: tuple[float, float],
+    places: Sequence[Ellipse],
+    *,
+    how: str = "",
+    stretch: str = "linear",
+) -> ColourScale:
+    """Automatic limits of the picture, by the peak of the object where the apertures are."""
+    values, spaxels = picture_of(observation, window), observation.field_cube.spaxels
+    middles = [(one.x_arcsec, one.y_arcsec) for one in places]
+    peak = peak_near(values, spaxels.x_arcsec, spaxels.y_arcsec, middles)
+    return automatic_scale(values, symmetric=observation.pair, how=how, stretch=stretch, peak=peak)
+
+
 def first_choice(observation: Observation, expected: Sequence[Place] = ()) -> Choice:
     """Apertures where the target is expected, or on the brightest spot; B where the nod predicts; robust limits.
 
@@ -160,7 +180,7 @@ def first_choice(observation: Observation, expected: Sequence[Place] = ()) -> Ch
     return Choice(
         a=a,
         b=predicted_b(observation, a) if observation.pair else None,
-        scale=automatic_scale(values, symmetric=observation.pair),
+        scale=scale_for(observation, (low, high), (a,)),
         window=(low, high),
         colours=(PAIR_MAPS if observation.pair else MAPS)[0],
     )

@@ -16,7 +16,7 @@ from sedmd.reduce.target.place import Place
 from sedmview.desk import Desk
 from sedmview.history import History
 from sedmview.listing import Listing
-from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft, started
+from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft, scale_for, started
 from sedmview.placing import Placing
 from sedmview.spectra import Spectra
 from sedmview.targets import Entry, Filter, TargetStatus
@@ -219,6 +219,11 @@ class Opening:
             state.suggestion = found
             if state.choice is not None and not state.choice.placed and found.a is not None:
                 state.choice = started(state.choice, found, reshaped=not self._history.empty)
+                if self._history.empty and state.choice.scale == first_choice(observation, state.expected).scale:
+                    # limits by the object that was found
+                    scale = scale_for(observation, state.choice.window, state.choice.apertures)
+                    state.choice = replace(state.choice, scale=scale)
+                    self._desk.view.changed("picture")
             if state.suggestion_wanted:
                 state.suggestion_wanted = False
                 self._placing.accept_suggestion()

@@ -11,6 +11,7 @@ from sedmd.products.published import Published
 from sedmd.reduce.target.place import Place
 from sedmview import apertures
 from sedmview.concerns import Graded
+from sedmview.drawn import Drawn
 from sedmview.model import Choice, Stage
 from sedmview.targets import Entry, Filter, passes
 
@@ -23,6 +24,7 @@ class ViewerState:
     ----------
     reducer : the observer's name
     entries, filter : the list, and which of it is gone through
+    listed : the night has been looked at
     entry, observation, choice : what is open, None before the first
     stage : Stage
     suggestion : what the automatic search found; None until it has
@@ -33,6 +35,7 @@ class ViewerState:
     greeting : said when the first target is open
     help_shown, redshift, line_set, sky_shown : what is drawn over the pictures
     pointer, pointer_spectrum : where the pointer is [arcsec], and whether the spectrum of that spaxel is shown
+    drawn : what is drawn over and beside the pictures
     rest : where A was put, as long as B waits where the nod predicts it
     comparison : a spectrum from a file that is laid over the object's, whichever target is open
     wants_name, save_wanted, saving : the name is asked for; to be saved after the search; products being saved
@@ -49,6 +52,7 @@ class ViewerState:
     reducer: str = ""
     entries: list[Entry] = field(default_factory=list)
     filter: Filter = Filter.ALL
+    listed: bool = False
     entry: Entry | None = None
     observation: Observation | None = None
     choice: Choice | None = None
@@ -66,6 +70,7 @@ class ViewerState:
     sky_shown: bool = True
     pointer: tuple[float, float] | None = None
     pointer_spectrum: bool = False
+    drawn: Drawn = field(default_factory=Drawn)
     rest: tuple[float, float] | None = None
     comparison: Published | None = None
     wants_name: bool = False

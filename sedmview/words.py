@@ -61,6 +61,8 @@ def prompt(state: ViewerState) -> str:
     if state.message:
         return state.message
     if state.choice is None or state.entry is None:
+        if not state.listed:
+            return "Reading the night ..."
         return "No target is open" if state.entries else "No cube yet; the list fills by itself"
     if state.locked:
         return locked_words(state)

@@ -10,7 +10,7 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.observation.inputs import FluxSource
 from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.sensitivity import read_sensitivity
-from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate
+from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate, calibration_error
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -60,4 +60,16 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
     mag = extinction_mag(spectrum.wavelength)
     flux, error = calibrate(spectrum.flux, spectrum.error, sensitivity, mag, known)
     sky, _ = calibrate(spectrum.sky, spectrum.sky, sensitivity, mag, known)
-    return Spectrum(wavelength=spectrum.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta)
+    host = None
+    if spectrum.host is not None:
+        host, _ = calibrate(spectrum.host, spectrum.error, sensitivity, mag, known)
+    return replace(
+        spectrum,
+        flux=flux,
+        error=error,
+        sky=sky,
+        unit=CALIBRATED,
+        meta=meta,
+        host=host,
+        calibration_error=calibration_error(flux, sensitivity),
+    )

@@ -15,6 +15,7 @@ from sedmd.observation.seeing import TargetPrior
 from sedmd.products.fitsio import Cards, CardValue
 from sedmd.products.spectrum import Field
 from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.automatic import Automatic, extract_target
@@ -115,6 +116,8 @@ def fitted_spectrum(
         sky=point.sky / look.exptime_s,
         unit=INSTRUMENTAL,
         meta=figures,
+        correlation=None if look.cube.columns is None else bin_correlation(look.cube.columns),
+        host=None if found.host_light is None else found.host_light * scale,
     )
 
 
@@ -123,6 +126,7 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
     psf, point = found.sources[0].psf, found.point
     assert point is not None
     wavelength = exposures[0].look.cube.wavelength
+    share = found.host[0].share if found.host else None
     good = (wavelength > TOLD_RANGE[0]) & (wavelength < TOLD_RANGE[1])
     return {
         "SNRMED": (found.snr, "median S/N per bin, 4500-8500 Angstrom"),
@@ -134,8 +138,14 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
         "POSERR": (found.sources[0].position_error, "[arcsec] of the position"),
         "DETSIG": (found.sources[0].significance, "significance of the detection"),
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
-        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was subtracted / target's"),
+        "HOSTFRAC": (share, "host light that was subtracted / target's"),
+        **({} if share is None else {"CONTRAST": (contrast_of(share), "target's part of the light at its place")}),
     }
+
+
+def contrast_of(share: float) -> float:
+    """The target's part of the light at its place, 0 to 1, from the host's light in units of the target's."""
+    return 1.0 / (1.0 + max(share, 0.0))
 
 
 def concern_cards(found: Automatic) -> Cards:

@@ -30,7 +30,7 @@ from sedmd.products.solution import (
 from sedmd.raw.epochs import gain_of
 from sedmd.raw.rawname import stem_of
 from sedmd.reduce.cube.cube import rebin
-from sedmd.reduce.cube.flat import spaxel_flat
+from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, spaxel_flat
 from sedmd.reduce.detector.bias import bias_reasons, combine_bias
 from sedmd.reduce.detector.ccd import combine_exposures
 from sedmd.reduce.detector.checks import likeness
@@ -310,7 +310,10 @@ def make_flat(job: Job) -> Result:
     scattered = scattered_under(separated.samples, separated.background)
     under, _, _ = _per_angstrom(separated, scattered, np.zeros(scattered.shape), found, solution)
     places = np.column_stack([found.spaxels.x_arcsec, found.spaxels.y_arcsec])
-    flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask, places, scattered=np.nan_to_num(under))
+    known = SCATTERED_ERROR if traces.halo is None else HALO_ERROR
+    flat = spaxel_flat(
+        WAVELENGTH_GRID, flux, variance, mask, places, scattered=np.nan_to_num(under), scattered_error=known
+    )
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")

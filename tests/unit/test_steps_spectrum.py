@@ -90,6 +90,18 @@ def test_flux_calibration_of_the_night_itself(tmp_path):
     assert result.warnings == ()
 
 
+def test_noise_and_the_error_of_the_calibration_are_told_apart(tmp_path):
+    calibrate_spectrum(job(tmp_path))
+    before, _ = read_spectrum(next(tmp_path.rglob("ext_ZTF_obs1.fits")))
+    after, _ = read_spectrum(next(tmp_path.rglob("sp_ZTF_obs1.fits")))
+    noise = np.sqrt(after.error**2 - after.calibration_error**2)
+    known = np.isfinite(noise) & (noise > 0)
+    assert known.any()
+    np.testing.assert_allclose(
+        (noise / np.abs(after.flux))[known], (before.error / np.abs(before.flux))[known], rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize(("age", "told"), [(1, "1 night old"), (3, "3 nights old")])
 def test_flux_calibration_of_an_earlier_night(tmp_path, age, told):
     result = calibrate_spectrum(job(tmp_path, options={"fluxcal": {"night": "20190609", "age_nights": age}}))

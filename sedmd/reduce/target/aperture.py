@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Cube, FloatArray, Spaxels, Spectrum
 from sedmd.reduce.numeric.hexagon import cell_area, cell_vertices
 from sedmd.reduce.target.overlap import shares_in_unit_circle
@@ -195,6 +196,7 @@ def measure_ellipse(
     whole = np.pi * ellipse.semi_major_arcsec**2 * ellipse.axis_ratio
     spectrum = Spectrum(
         wavelength=np.asarray(cube.wavelength, dtype=float),
+        correlation=None if cube.columns is None else bin_correlation(cube.columns),
         flux=(seen * light).sum(axis=1) * repair / exptime_s,
         error=np.sqrt(variance) * repair / exptime_s,
         sky=level / area / exptime_s,
@@ -391,6 +393,7 @@ def mean_of_pair(spectrum_a: Spectrum, spectrum_b: Spectrum) -> Spectrum:
         sky=0.5 * (spectrum_a.sky + spectrum_b.sky),
         unit=spectrum_a.unit,
         meta=meta,
+        correlation=spectrum_a.correlation,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sedmd.observation.aperture import Extraction, fit
-from sedmd.observation.load import Observation, star_header
+from sedmd.observation.load import Observation, guide_record, star_header
 from sedmd.observation.seeing import TargetPrior, expected, expected_places, night_seeing, star_images
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.automatic import Automatic
@@ -55,10 +55,11 @@ class Suggestion:
 def suggest(observation: Observation) -> Suggestion:
     """What the pipeline extracts by itself of an observation, with its confidence and its concerns."""
     star, inputs = star_header(observation), observation.inputs
-    told = expected(observation.exposures, inputs.subject, star, inputs.settings)
+    guide = guide_record(observation)
+    told = expected(observation.exposures, inputs.subject, star, inputs.settings, guide)
     found, fitted = fit(observation, told)
-    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings)
-    stars = star_images(found.found, night_seeing(observation.exposures, star))
+    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings, guide)
+    stars = star_images(found.found, night_seeing(observation.exposures, star, guide))
     made = Suggestion(
         psf_a=stars[0] if stars else None,
         psf_b=stars[1] if stars and observation.pair else None,

@@ -1,10 +1,12 @@
 """The rainbow camera beside the spectrograph: four filters on one chip, acquisition and guider frames.
 
-Facts: the robot's configuration and camera drivers of 2022 to 2024 (github.com/scizen9/SEDM_robot). 2048 x 2048 pixels
-of 0.394 arcsec, East to the left and North down, gain 1.77. Targets are put on column 1293, row 1280, and moved from
-there by (-94.9, -118.5) arcsec to the spectrograph, by (60, 110) into the filter r. Nothing shines through columns 850 to
-1250 and rows 800 to 1250: there are the filters' frames and the spectrograph's mirror. Frames of 30 s, 10 s with standard
-stars, begin 5 s after the spectrograph's and come every 40 s, none in its last 7 s.
+Facts: the robot's configuration and camera drivers of 2022 to 2024 (github.com/scizen9/SEDM_robot).
+
+* 2048 x 2048 pixels of 0.394 arcsec, East to the left and North down, gain 1.77.
+* Targets are put on column 1293, row 1280, and moved from there by (-94.9, -118.5) arcsec to the spectrograph, by
+  (60, 110) into the filter r.
+* Nothing shines through columns 850 to 1250 and rows 800 to 1250: there are the filters' frames and the mirror.
+* Frames of 30 s, 10 s with standard stars, begin 5 s after the spectrograph's and come every 40 s, none in its last 7.
 """
 
 from __future__ import annotations

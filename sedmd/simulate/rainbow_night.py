@@ -22,7 +22,8 @@ from sedmd.simulate.rainbow import (
     frames_of,
     render_rainbow,
 )
-from sedmd.simulate.rainbow_sky import field_sky
+from sedmd.simulate.rainbow_sky import EPOCH, field_sky
+from sedmd.simulate.tables import standards
 
 #: Read-out speed of its acquisition and guider frames [MHz].
 SPEED = 2.0
@@ -122,6 +123,10 @@ def write_catalogue(plan: NightPlan, folder: Path) -> Path:
     for ra, dec in sorted(fields):
         for row in field_sky(ra, dec, seed=plan.seed).catalogue():
             writer.writerow([f"{value:.9f}" if k < 2 else f"{value:.4f}" for k, value in enumerate(row)])
+    for one in plan.exposures:
+        if guided(one) and one.kind == "standard":  # the target itself is in the catalogue too
+            bright = standards()[one.target.removeprefix("STD-")].v
+            writer.writerow([f"{one.ra:.9f}", f"{one.dec:.9f}", "0.0", "0.0", f"{bright:.4f}", "-0.3", f"{EPOCH}"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"gaia_{plan.night}.csv"
     path.write_text(stream.getvalue())

@@ -93,3 +93,36 @@ def grey_factor(target: ZeroPoints, reference: ZeroPoints) -> GreyFactor | None:
     mag = float((weight * lower).sum() / weight.sum())
     factor = 10 ** (0.4 * mag)
     return GreyFactor(factor=factor, error=0.921 * factor / math.sqrt(weight.sum()))
+
+
+def level_of(stars: Mapping[str, ZeroPoints], scales: Mapping[str, float]) -> dict[str, ZeroPoint]:
+    """Zero points of the sky to which a flux calibration belongs.
+
+    Parameters
+    ----------
+    stars : zero points of the exposure of each standard star, by filter
+    scales : how much brighter than the adopted level each star came out that is used
+
+    Returns
+    -------
+    dict of filter to ZeroPoint
+        Means over the stars that have `LEAST_STARS` stars around them, in all filters together.
+
+    Notes
+    -----
+    A standard star that came out brighter by its scale had a clearer sky by it; its zero point less 2.5 log of the
+    scale is that of the level.
+    """
+    told = {name: points for name, points in stars.items() if name in scales and scales[name] > 0}
+    told = {name: points for name, points in told.items() if sum(one.count for one in points.values()) >= LEAST_STARS}
+    made = {}
+    for band in {band: None for points in told.values() for band in points}:
+        mine = [(points[band], 2.5 * math.log10(scales[name])) for name, points in told.items() if band in points]
+        weight = np.array([1 / point.error**2 for point, _ in mine])
+        value = np.array([point.mag - shift for point, shift in mine])
+        mean = float((weight * value).sum() / weight.sum())
+        # what the stars differ by is an error too: scatter of the scales, illumination
+        scatter = float(np.sqrt((weight * (value - mean) ** 2).sum() / weight.sum() / len(mine)))
+        error = math.hypot(1 / math.sqrt(weight.sum()), scatter)
+        made[band] = ZeroPoint(mag=mean, error=error, count=max(point.count for point, _ in mine))
+    return made

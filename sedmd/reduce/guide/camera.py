@@ -11,8 +11,8 @@ import numpy as np
 
 from sedmd.reduce.numeric.containers import FloatArray
 
-#: Scale [arcsec/px] (robot's configuration of 2022). East is at low columns and North at low rows: both CDELT of its frames are negative, and by the moves into the filters
-#: no other sense puts a target into the named one.
+#: Scale [arcsec/px] (robot's configuration of 2022). East is at low columns and North at low rows: both CDELT of its
+#: frames are negative, and by the moves into the filters no other sense puts a target into the named one.
 SCALE_ARCSEC = 0.394
 #: The chip's columns and rows. Filters beside the cross (columns 850 to 1250, rows 800 to 1250): there are the frames
 #: of the filters, and the mirror that sends the light to the spectrograph.
@@ -43,7 +43,7 @@ class SkyScale:
         """Columns and rows for arcsec East and North, (2, 2) px/arcsec."""
         angle = math.radians(self.turn_deg)
         cos, sin = math.cos(angle) / self.scale_arcsec, math.sin(angle) / self.scale_arcsec
-        found: FloatArray = np.array([[-cos, sin], [-sin, -cos]], dtype=float)
+        found: FloatArray = np.asarray([[-cos, sin], [-sin, -cos]])
         return found
 
     def pixels(self, offsets_arcsec: FloatArray) -> FloatArray:
@@ -69,7 +69,8 @@ class SkyScale:
 
 def spectrograph_pixel() -> FloatArray:
     """Column and row (from 0) at which the spectrograph's field lies, as far as the published step tells, (2,)."""
-    return np.array(ACQUISITION_PIXEL) - 1.0 + SkyScale().pixels(-np.array([TO_SPECTROGRAPH]))[0]
+    found: FloatArray = np.asarray(ACQUISITION_PIXEL) - 1.0 + SkyScale().pixels(-np.asarray([TO_SPECTROGRAPH]))[0]
+    return found
 
 
 def filters_of(x: FloatArray, y: FloatArray) -> np.ndarray:

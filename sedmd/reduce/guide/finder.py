@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,38 @@ MOST_WIDTHS, WIDTH_SNR = 30, 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cutouts:
+    """What was cut out about each star: pixels less the sky [adu], squared distances [px2] from its middle, the noise
+    of a pixel [adu], the width of its filter's images in units of that at 6500 Angstrom, and electron/adu/s, and s."""
+
+    stamps: FloatArray
+    r2: FloatArray
+    sigma: FloatArray
+    wider: FloatArray
+    gain: float
+    exptime_s: float
+
+    def light(self, fwhm_px: float) -> tuple[FloatArray, FloatArray]:
+        """Flux and its error, (n,) electron/s, where stars are so wide at 6500 Angstrom."""
+        alpha = fwhm_px / ALPHA_FWHM * self.wider
+        amplitude, spread = _amplitudes(self.stamps, _profile(self.r2, alpha[:, None, None]))
+        total = np.pi * alpha**2 / (BETA - 1) * self.gain
+        electrons = amplitude * total
+        error = np.sqrt((spread * self.sigma * total) ** 2 + np.maximum(electrons, 0.0))
+        return electrons / self.exptime_s, error / self.exptime_s
+
+    def part(self, chosen: NDArray[np.intp]) -> Cutouts:
+        """Some of the stars."""
+        return replace(
+            self,
+            stamps=self.stamps[chosen],
+            r2=self.r2[chosen],
+            sigma=self.sigma[chosen],
+            wider=self.wider[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DetectedStars:
     """Stars of a frame, the brightest first.
 
@@ -51,6 +83,7 @@ class DetectedStars:
     band : (n,) filter
     fwhm_px : (n,) px
         At 6500 Angstrom, of the clean bright ones, without the width of a pixel; NaN of all others.
+    cutouts : Cutouts
     """
 
     x: FloatArray
@@ -60,6 +93,12 @@ class DetectedStars:
     error: FloatArray
     clean: NDArray[np.bool_]
     fwhm_px: FloatArray
+    cutouts: Cutouts
+
+    def as_wide_as(self, fwhm_px: float) -> DetectedStars:
+        """The same with the light measured for stars of this FWHM at 6500 Angstrom."""
+        flux, error = self.cutouts.light(fwhm_px)
+        return replace(self, flux=flux, error=error)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -93,41 +132,33 @@ def find_stars(data: NDArray[np.integer] | FloatArray, *, exptime_s: float, gain
         places.append(at[:, ::-1] + np.array([columns.start, rows.start]))
         noise += [sigma] * len(at)
         bands += [band] * len(at)
-    where = np.concatenate(places).astype(float)
-    if not len(where):
-        nothing = np.empty(0)
-        return DetectedStars(
-            x=nothing,
-            y=nothing,
-            band=np.empty(0, "U1"),
-            flux=nothing,
-            error=nothing,
-            clean=np.empty(0, bool),
-            fwhm_px=nothing,
-        )
-    cuts, sigma_adu = np.array(stamps, float), np.maximum(np.array(noise, float), 1e-3)
+    where = np.concatenate(places).astype(float).reshape(-1, 2)
+    cuts = np.array(stamps, float).reshape(-1, 2 * HALF + 1, 2 * HALF + 1)
     offset, centred = _middles(cuts)
     where += offset
-    near, _ = cKDTree(where).query(where, k=2) if len(where) > 1 else (np.full((1, 2), np.inf), None)
-    clean = centred & ~np.array(full) & (near[:, 1] > APART)
-    r2 = _squares(offset)
-    wider = np.array([(FILTER_WAVELENGTH[band] / REFERENCE) ** WIDTH_POWER for band in bands])
-    fwhm = _widths(cuts, r2, clean, sigma_adu, wider)
+    near = cKDTree(where).query(where, k=2)[0][:, 1] if len(where) > 1 else np.full(len(where), np.inf)
+    clean = centred & ~np.array(full, bool) & (near > APART)
+    cutouts = Cutouts(
+        stamps=cuts,
+        r2=_squares(offset),
+        sigma=np.maximum(np.array(noise, float), 1e-3),
+        wider=np.array([(FILTER_WAVELENGTH[band] / REFERENCE) ** WIDTH_POWER for band in bands]),
+        gain=gain,
+        exptime_s=exptime_s,
+    )
+    fwhm = _widths(cutouts, clean)
     known = fwhm[np.isfinite(fwhm)]
-    alpha = (float(np.median(known)) if len(known) else USUAL_PX) / ALPHA_FWHM * wider[:, None, None]
-    amplitude, spread = _amplitudes(cuts, _profile(r2, alpha))
-    total = np.pi * alpha[:, 0, 0] ** 2 / (BETA - 1)
-    electrons = amplitude * total * gain
-    error = np.sqrt((spread * sigma_adu * total * gain) ** 2 + np.maximum(electrons, 0.0))
-    order = np.argsort(-electrons, kind="stable")
+    flux, error = cutouts.light(float(np.median(known)) if len(known) else USUAL_PX)
+    order = np.argsort(-flux, kind="stable")
     return DetectedStars(
         x=where[order, 0],
         y=where[order, 1],
-        band=np.array(bands)[order],
-        flux=electrons[order] / exptime_s,
-        error=error[order] / exptime_s,
-        clean=(clean & (electrons > 0))[order],
+        band=np.array(bands, "U1")[order],
+        flux=flux[order],
+        error=error[order],
+        clean=(clean & (flux > 0))[order],
         fwhm_px=fwhm[order],
+        cutouts=cutouts.part(order),
     )
 
 
@@ -200,12 +231,11 @@ def _amplitudes(stamps: FloatArray, shape: FloatArray) -> tuple[FloatArray, Floa
     return (stamps * even).sum(axis=axes) / norm, 1 / np.sqrt(norm)
 
 
-def _widths(
-    stamps: FloatArray, r2: FloatArray, clean: NDArray[np.bool_], sigma: FloatArray, wider: FloatArray
-) -> FloatArray:
-    """FWHM of the clean bright stars over `wider`, (n,) px; NaN of all others, and of cosmic rays."""
+def _widths(given: Cutouts, clean: NDArray[np.bool_]) -> FloatArray:
+    """FWHM of the clean bright stars at 6500 Angstrom, (n,) px; NaN of all others, and of cosmic rays."""
+    stamps, r2, wider = given.stamps, given.r2, given.wider
     near = r2 < (HALF - 3) ** 2
-    snr = np.where(near, stamps, 0.0).sum(axis=(1, 2)) / (sigma * np.sqrt(near.sum(axis=(1, 2))))
+    snr = np.where(near, stamps, 0.0).sum(axis=(1, 2)) / (given.sigma * np.sqrt(np.maximum(near.sum(axis=(1, 2)), 1)))
     bright = np.flatnonzero(clean & (snr > WIDTH_SNR))
     bright = bright[np.argsort(-snr[bright], kind="stable")][:MOST_WIDTHS]
     fwhm = np.full(len(stamps), np.nan)

@@ -134,9 +134,10 @@ def measure_frames(
             times = np.array([images[number].at_s for number in used])
             pointing = _pointing(plate.sky, plate.origins_px, times, plate.rms_arcsec, plate.count)
             chosen = [found[number] for number in used]
-            zero_points = _zero_points(chosen, plate.pairs, table, extinction_mag or {})
-            # a star of the table is no cosmic ray and no galaxy
+            # a star of the table is no cosmic ray and no galaxy: its width is the seeing's
             seeing = _seeing(chosen, [pair[:, 0] for pair in plate.pairs], plate.sky, least=1)
+            chosen = [_as_wide_as_matched(one, pair) for one, pair in zip(chosen, plate.pairs, strict=True)]
+            zero_points = _zero_points(chosen, plate.pairs, table, extinction_mag or {})
     if seeing is None:
         lacking.append(f"seeing: fewer than {LEAST_WIDTHS} bright stars")
     return RcMeasured(
@@ -170,6 +171,13 @@ def _seeing(
     if len(mean) > 1:
         error = math.hypot(error, float(mean.std(ddof=1)) / math.sqrt(len(mean)))
     return float(mean.mean()), error
+
+
+def _as_wide_as_matched(found: DetectedStars, pair: NDArray[np.integer]) -> DetectedStars:
+    """The light of a frame's stars, measured with the width of those that are in the table."""
+    widths = found.fwhm_px[pair[:, 0]]
+    widths = widths[np.isfinite(widths)]
+    return found.as_wide_as(float(np.median(widths))) if len(widths) else found
 
 
 def _places(found: DetectedStars, shifts: Mapping[str, tuple[float, float]], sky: SkyScale) -> FloatArray:

@@ -217,3 +217,15 @@ def test_fewer_than_five_stars_tell_no_factor():
     assert grey_factor({"g": points(24.0)["g"]}, {"r": points(24.0)["r"]}) is None
     assert grey_factor({}, {}) is None
     assert grey_factor(points(24.0, count=2), points(24.0, count=2)) is not None
+
+
+def test_cosmic_rays_of_an_empty_field_tell_no_seeing():
+    """A few faint stars, and hits as wide as a sharp star: what does not recur is not a star."""
+    images, order = [], np.random.default_rng(8).permutation(len(lattice()))
+    for number in range(3):
+        hits = lattice()[order[12 * number : 12 * number + 12]]
+        images.append(
+            RcImage(data=star_field(hits, 3e5, fwhm_px=2.2, seed=number), exptime_s=30.0, gain=GAIN, at_s=40.0 * number)
+        )
+    found = measure_frames(images, None, None, expected_px=EXPECTED)
+    assert found.seeing_arcsec is None and "seeing" in found.lacking[-1]

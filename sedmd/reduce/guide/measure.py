@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from sedmd.reduce.guide.brightness import ZeroPoint, zero_point
 from sedmd.reduce.guide.camera import SkyScale, spectrograph_pixel
@@ -23,6 +24,10 @@ MOST_RMS = 0.5
 FLOOR_ARCSEC = 0.08
 #: From frame to frame of an exposure the telescope moves less than this [px].
 STEP_PX = 40.0
+#: Guiding holds a star within this, from one frame to another [px].
+GUIDED_PX = 6.0
+#: Widths of stars agree better than this, as a fraction; those of stars, galaxies and cosmic rays do not.
+MOST_SCATTER = 0.12
 #: Fewest stars whose width is the seeing's; an error of it that no number takes away.
 LEAST_WIDTHS, SEEING_FLOOR = 3, 0.02
 
@@ -110,7 +115,7 @@ def measure_frames(
     """
     found = [find_stars(one.data, exptime_s=one.exptime_s, gain=one.gain) for one in images]
     lacking: list[str] = []
-    seeing = _seeing(found, [np.arange(len(one)) for one in found], sky or SkyScale(), least=LEAST_WIDTHS)
+    seeing = _seeing(found, _recurring(found), sky or SkyScale(), least=LEAST_WIDTHS, most_scatter=MOST_SCATTER)
     pointing, zero_points = None, dict[str, ZeroPoint]()
     if table is None or centre_deg is None:
         why = "no star table" if table is None else "no coordinates of the target in the header"
@@ -157,16 +162,21 @@ def _unmatched(found: Sequence[DetectedStars], table: FieldStars) -> str:
 
 
 def _seeing(
-    found: Sequence[DetectedStars], chosen: Sequence[NDArray[np.integer]], sky: SkyScale, *, least: int
+    found: Sequence[DetectedStars],
+    chosen: Sequence[NDArray[np.integer]],
+    sky: SkyScale,
+    *,
+    least: int,
+    most_scatter: float = np.inf,
 ) -> tuple[float, float] | None:
     """FWHM [arcsec] and its error, mean over the frames: the light of the whole exposure is as wide."""
     given = [one.fwhm_px[these] for one, these in zip(found, chosen, strict=True)]
     widths = [one[np.isfinite(one)] * sky.scale_arcsec for one in given]
-    widths = [one for one in widths if len(one) >= least]
+    widths = [one for one in widths if len(one) >= least and _scatter(one) <= most_scatter * np.median(one)]
     if sum(map(len, widths)) < LEAST_WIDTHS:
         return None
     mean = np.array([np.median(one) for one in widths])
-    own = np.array([1.2533 * 1.4826 * np.median(np.abs(one - np.median(one))) / math.sqrt(len(one)) for one in widths])
+    own = np.array([1.2533 * _scatter(one) / math.sqrt(len(one)) for one in widths])
     error = math.hypot(float(np.sqrt((own**2).sum())) / len(own), SEEING_FLOOR * float(mean.mean()))
     if len(mean) > 1:
         error = math.hypot(error, float(mean.std(ddof=1)) / math.sqrt(len(mean)))
@@ -178,6 +188,24 @@ def _as_wide_as_matched(found: DetectedStars, pair: NDArray[np.integer]) -> Dete
     widths = found.fwhm_px[pair[:, 0]]
     widths = widths[np.isfinite(widths)]
     return found.as_wide_as(float(np.median(widths))) if len(widths) else found
+
+
+def _scatter(values: FloatArray) -> float:
+    """Standard deviation, robust."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def _recurring(found: Sequence[DetectedStars]) -> list[NDArray[np.integer]]:
+    """Stars of each frame that another frame has too, as cosmic rays are not; all of them of a single frame."""
+    if len(found) == 1:
+        return [np.arange(len(found[0]))]
+    places = [np.column_stack([one.x, one.y]) for one in found]
+    seen = []
+    for number, mine in enumerate(places):
+        others = np.concatenate([one for other, one in enumerate(places) if other != number])
+        near = cKDTree(others).query(mine)[0] if len(others) and len(mine) else np.full(len(mine), np.inf)
+        seen.append(np.flatnonzero(near < GUIDED_PX))
+    return seen
 
 
 def _places(found: DetectedStars, shifts: Mapping[str, tuple[float, float]], sky: SkyScale) -> FloatArray:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from sedmd import __version__
 from sedmd.commands import (
     alert,
+    bank,
     classify,
     config,
     demo,
@@ -57,6 +58,7 @@ COMMANDS = (
     trend,
     publish,
     classify,
+    bank,
     upload,
     withdraw,
     alert,

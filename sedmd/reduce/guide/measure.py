@@ -200,7 +200,7 @@ def _recurring(found: Sequence[DetectedStars]) -> list[NDArray[np.integer]]:
     if len(found) == 1:
         return [np.arange(len(found[0]))]
     places = [np.column_stack([one.x, one.y]) for one in found]
-    seen = []
+    seen: list[NDArray[np.integer]] = []
     for number, mine in enumerate(places):
         others = np.concatenate([one for other, one in enumerate(places) if other != number])
         near = cKDTree(others).query(mine)[0] if len(others) and len(mine) else np.full(len(mine), np.inf)

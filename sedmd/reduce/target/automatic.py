@@ -62,6 +62,7 @@ class Automatic:
         In counts of the first exposure; None when nothing was found.
     sources : the target in each exposure; its `psf` is the one that was extracted with
     host : the light around the target in each exposure, where there is any
+    host_light : (n_wave,) what of it would count as the target's without a model of it; None without a host
     found : everything that was found in each exposure, the brightest first
     others : further objects, places in the first exposure [arcsec]
     checks : everything that was checked, with its confidence, the gravest first
@@ -71,6 +72,7 @@ class Automatic:
     point: PointSpectrum | None
     sources: tuple[Source, ...] = ()
     host: tuple[Host, ...] = ()
+    host_light: NDArray[np.floating] | None = None
     found: tuple[tuple[Source, ...], ...] = ()
     others: tuple[tuple[float, float], ...] = ()
     checks: tuple[Concern, ...] = ()
@@ -142,6 +144,8 @@ def extract_target(
     sources = tuple(replace(one, psf=psf) for one, psf in zip(chosen.sources, images, strict=True))
     beside = [] if standard else _beside(looks, found, chosen, hosts)
     point = _extracted(looks, sources, beside, gain_b)
+    # the host's image is the last of what lies beside the target
+    plain = _extracted(looks, sources, beside[:-1], gain_b) if hosts else None
     snr = snr_of(looks[0].cube.wavelength, point)
     reasons = [
         about_detection(chosen, hosts),
@@ -165,6 +169,7 @@ def extract_target(
         point=point,
         sources=sources,
         host=tuple(hosts),
+        host_light=None if plain is None else plain.flux - point.flux,
         found=tuple(map(tuple, found)),
         others=tuple(place_of(one) for one in others),
         checks=tuple(sorted(reasons, key=lambda concern: concern.confidence)),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sedmd.core.config import Settings
+from sedmd.core.config import AutomaticExtraction, Settings
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -80,7 +80,7 @@ def night_context(
             "traces": {"field_centre": settings.instrument.field_centre(night)},
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
         },
-        target_options=asdict(settings.extraction),
+        target_options=_target_options(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
         fallbacks=memory.sets,
         flux_fallback=memory.flux,
@@ -89,6 +89,13 @@ def night_context(
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
+
+
+def _target_options(settings: AutomaticExtraction) -> dict[str, Any]:
+    """What of the settings a target's spectrum depends on, as plain values; a folder that is not set is left out."""
+    options = asdict(settings)
+    folder = options.pop("cutouts")
+    return options if folder is None else options | {"cutouts": str(folder)}
 
 
 def _records(records: Mapping[str, Record], *, latest: datetime) -> dict[str, Record]:

@@ -8,6 +8,7 @@ from astropy.io import fits
 
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job, Result
+from sedmd.observation.cutouts import cutouts_of
 from sedmd.observation.exposure import read_exposure
 from sedmd.observation.extract import (
     concern_cards,
@@ -39,7 +40,8 @@ def extract_spectrum(job: Job) -> Result:
     inputs = inputs_of(job)
     subject = inputs.subject
     star = None if inputs.star is None else fits.getheader(inputs.star)
-    found = find_target(exposures, subject, expected(exposures, subject, star, inputs.settings))
+    field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
+    found = find_target(exposures, subject, expected(exposures, subject, star, inputs.settings), field)
     if not is_final(found, subject, inputs.settings):
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
     figures = _figures(found, quality=quality_of(found, subject))
@@ -54,7 +56,8 @@ def extract_spectrum(job: Job) -> Result:
         field=field_of(exposures),
     )
     alone = f"{job.label}: the [{subject.half}] exposure of an A/B pair, extracted without the other"
-    return Result(figures=figures, warnings=(alone,) if subject.half else ())
+    unused = [f"{job.label}: not used: {trouble}" for trouble in troubles]
+    return Result(figures=figures, warnings=(*unused, *((alone,) if subject.half else ())))
 
 
 def said(found: Automatic) -> str:

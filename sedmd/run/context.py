@@ -92,7 +92,7 @@ def night_context(
 
 
 def _target_options(settings: AutomaticExtraction) -> dict[str, Any]:
-    """What of the settings a target's spectrum depends on, as plain values; a folder that is not set is left out."""
+    """What of the settings a target's spectrum depends on, as plain values; a folder that is not set is omitted."""
     options = asdict(settings)
     folder = options.pop("cutouts")
     return options if folder is None else options | {"cutouts": str(folder)}

@@ -9,8 +9,8 @@ from sedmd.reduce.numeric.containers import FloatArray
 from sedmview.desk import Desk
 from sedmview.history import Drafts, History
 from sedmview.lines import SETS
-from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of
-from sedmview.pictures import STRETCHES, automatic_scale, bounded, next_limits, windows_at
+from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of, scale_for
+from sedmview.pictures import STRETCHES, bounded, next_limits, windows_at
 
 
 class Looking:
@@ -47,8 +47,7 @@ class Looking:
         state = self._state
         if state.choice is None or state.observation is None:
             return
-        values = picture_of(state.observation, state.choice.window)
-        self._look(scale=automatic_scale(values, symmetric=state.observation.pair))
+        self._look(scale=scale_for(state.observation, state.choice.window, state.choice.apertures))
         self.accept_scale()
 
     def back_to_scale(self) -> None:
@@ -63,11 +62,8 @@ class Looking:
         state = self._state
         if state.choice is None or state.observation is None:
             return
-        values, how = (
-            picture_of(state.observation, state.choice.window),
-            next_limits(state.choice.scale.how),
-        )
-        scale = automatic_scale(values, symmetric=state.observation.pair, how=how, stretch=state.choice.scale.stretch)
+        choice, how = state.choice, next_limits(state.choice.scale.how)
+        scale = scale_for(state.observation, choice.window, choice.apertures, how=how, stretch=choice.scale.stretch)
         self._look(scale=scale)
         self._desk.say(f"Limits: {how}")
 
@@ -119,13 +115,10 @@ class Looking:
         if window == state.choice.window:
             self._desk.view.changed("picture")  # what was typed or dragged goes back to what is
             return
-        scale = state.choice.scale
-        how = "" if scale.how == "by hand" else scale.how
-        values = picture_of(state.observation, window)
-        self._look(
-            window=window,
-            scale=automatic_scale(values, symmetric=state.observation.pair, how=how, stretch=scale.stretch),
-        )
+        choice = state.choice
+        how = "" if choice.scale.how == "by hand" else choice.scale.how
+        scale = scale_for(state.observation, window, choice.apertures, how=how, stretch=choice.scale.stretch)
+        self._look(window=window, scale=scale)
 
     def picture(self) -> FloatArray:
         """Values of the spaxels in the range of wavelength that is looked at."""

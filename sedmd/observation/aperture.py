@@ -199,4 +199,7 @@ def _whole(observation: Observation, spectra: Sequence[Spectrum]) -> Spectrum:
     whole = spectra[0] if len(spectra) == 1 else mean_of_pair(*spectra)
     figures = observation.meta
     both = {"exptime_s": figures["exptime_s"]}  # of both exposures as they were, not of the scaled ones
+    if len(spectra) == 2:
+        other = spectra[1].meta
+        both |= {f"{key}_b": other[key] for key in ("aperture_inside", "aperture_share") if key in other}
     return replace(whole, meta=in_order(dict(figures) | dict(whole.meta) | both))

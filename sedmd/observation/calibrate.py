@@ -10,7 +10,7 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.observation.inputs import FluxSource
 from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.sensitivity import read_sensitivity
-from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate
+from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate, calibration_error
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -63,6 +63,13 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
     host = None
     if spectrum.host is not None:
         host, _ = calibrate(spectrum.host, spectrum.error, sensitivity, mag, known)
-    return Spectrum(
-        wavelength=spectrum.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta, host=host
+    return replace(
+        spectrum,
+        flux=flux,
+        error=error,
+        sky=sky,
+        unit=CALIBRATED,
+        meta=meta,
+        host=host,
+        calibration_error=calibration_error(flux, sensitivity),
     )

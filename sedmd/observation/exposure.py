@@ -84,8 +84,9 @@ def raw_name(path: Path) -> str:
 def frame_of(path: Path, header: Mapping[str, object] | fits.Header) -> Frame:
     """The raw frame that a cube was made of: its cards travelled with it. Raises HeaderFault."""
     cards = {key: card_value(header, key) if isinstance(header, fits.Header) else header[key] for key in header if key}
-    # cubes of other pipelines come without the read-out speed, which nothing here depends on
-    cards.setdefault("ADCSPEED", 0.1)
+    # cubes of other pipelines come without the read-out speed, or without its value; nothing here depends on it
+    if cards.get("ADCSPEED") is None:
+        cards["ADCSPEED"] = 0.1
     return frame_from_header(cards, path.with_name(f"{raw_name(path)}.fits"))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sedmd.core.config import AutomaticExtraction
+from sedmd.core.quality import PROVISIONAL
 from sedmd.observation.exposure import Exposure, gain_of_b, to_mean_airmass
 from sedmd.observation.inputs import Subject
 from sedmd.observation.meta import calibrations_of, figures_of, in_order
@@ -14,6 +15,7 @@ from sedmd.observation.seeing import TargetPrior
 from sedmd.products.fitsio import Cards, CardValue
 from sedmd.products.spectrum import Field
 from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.automatic import Automatic, extract_target
@@ -92,8 +94,12 @@ def quality_of(found: Automatic, subject: Subject) -> int:
     return max(found.quality, 2) if subject.half else found.quality
 
 
-def fitted_spectrum(exposures: Sequence[Exposure], subject: Subject, found: Automatic) -> Spectrum:
+def fitted_spectrum(
+    exposures: Sequence[Exposure], subject: Subject, found: Automatic, *, provisional: bool = False
+) -> Spectrum:
     """The spectrum of what was found, in electron / (s Angstrom), for a pair at the mean airmass.
+
+    A provisional one has no grade: an observer has to confirm it.
 
     Raises
     ------
@@ -105,13 +111,17 @@ def fitted_spectrum(exposures: Sequence[Exposure], subject: Subject, found: Auto
         raise ValueError(f"{found.checks[0].why}; place an aperture by hand")
     look = exposures[0].look
     scale = to_mean_airmass(exposures) / look.exptime_s
+    figures = _figures(exposures, subject, found)
+    if provisional:
+        figures = in_order(figures | {"quality": 0, PROVISIONAL: True})
     return Spectrum(
         wavelength=look.cube.wavelength,
         flux=point.flux * scale,
         error=point.error * scale,
         sky=point.sky / look.exptime_s,
         unit=INSTRUMENTAL,
-        meta=_figures(exposures, subject, found),
+        meta=figures,
+        correlation=None if look.cube.columns is None else bin_correlation(look.cube.columns),
         host=None if found.host_light is None else found.host_light * scale,
     )
 

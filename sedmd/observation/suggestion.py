@@ -10,6 +10,7 @@ from sedmd.observation.seeing import TargetPrior, expected, expected_places, nig
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.automatic import Automatic
 from sedmd.reduce.target.find import Source
+from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
 
 #: Semi-major axis offered, in units of the image's FWHM, and its limits [arcsec].
@@ -57,19 +58,25 @@ def suggest(observation: Observation) -> Suggestion:
     star, inputs = star_header(observation), observation.inputs
     told = expected(observation.exposures, inputs.subject, star, inputs.settings)
     found, fitted = fit(observation, told)
-    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings)
     stars = star_images(found.found, night_seeing(observation.exposures, star))
     made = Suggestion(
         psf_a=stars[0] if stars else None,
         psf_b=stars[1] if stars and observation.pair else None,
         words=_words(found),
         modelled=tuple(concern.why for concern in found.concerns if concern.modelled),
-        expected=tuple((place.x_arcsec, place.y_arcsec) for place in places if place.known),
+        expected=tuple((place.x_arcsec, place.y_arcsec) for place in places_of(observation)),
         others=found.others,
         fitted=fitted,
         told=told if fitted is not None else None,
     )
     return made if not found.sources else _with_apertures(made, found, pair=observation.pair)
+
+
+def places_of(observation: Observation) -> tuple[Place, ...]:
+    """Where the target is expected, before anything is looked for; none where nobody knows."""
+    inputs = observation.inputs
+    places = expected_places(observation.exposures, inputs.subject, star_header(observation), inputs.settings)
+    return tuple(place for place in places if place.known)
 
 
 def _with_apertures(made: Suggestion, found: Automatic, *, pair: bool) -> Suggestion:

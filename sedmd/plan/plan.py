@@ -55,6 +55,8 @@ class Node:
         It waits for frames that did not come: a calibration is missing.
     fallback : str
         The earlier night whose calibrations it uses; empty for tonight's own.
+    provisional : str
+        Why an observer has to confirm the spectrum that it made; empty where nobody has to.
     order : tuple
         Urgency, then time.
     """
@@ -68,6 +70,7 @@ class Node:
     active: bool = False
     missing: bool = False
     fallback: str = ""
+    provisional: str = ""
     order: tuple[Any, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sedmd.core.quality import PROVISIONAL
 from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
@@ -448,6 +449,9 @@ class _Planner(JobMaker):
                 **({} if visit.standard else self.context.target_options),
             },
         )
+        record = self.context.records.get(node.key)
+        if node.state is State.DONE and record is not None:
+            node = self.replace(node, replace(node, provisional=str(record.figures.get(PROVISIONAL) or "")))
         return self.replace(node, with_cause(node, visit.frames))
 
     def _star_for(self, visit: Visit, stars: Sequence[tuple[Visit, Node]]) -> dict[str, list[InputFile | Absent]]:

@@ -43,6 +43,7 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "skysub": ("SKYSUB", "sky was subtracted"),
     "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 none"),
     "reducer": ("REDUCER", "who placed the aperture"),
+    "provisional": ("PROVIS", "an observer has to confirm it"),
     "confidence": ("CONFID", "confidence in the automatic spectrum, 0-1"),
     "method": ("EXTRMETH", "how the spectrum was extracted"),
     "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),
@@ -53,6 +54,10 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "axis_ratio": ("APRATIO", "minor / major axis of the aperture"),
     "angle_deg": ("APANGLE", "[deg] major axis, N through E"),
     "n_spaxels": ("NSPAXEL", "spaxels in the aperture, parts counted"),
+    "aperture_inside": ("APINSIDE", "part of the aperture on the field"),
+    "aperture_inside_b": ("APINSIDB", "the same in frame B"),
+    "aperture_share": ("APSHARE", "of a star's light in it, corrected for"),
+    "aperture_share_b": ("APSHAREB", "the same in frame B"),
     "seeing_arcsec": ("SEEING", "[arcsec] FWHM of the object in the cube"),
     "sky_line_fwhm_nm": ("SKYFWHM", "[nm] FWHM of the sky lines"),
     "trace_fwhm_px": ("TRFWHM", "[px] FWHM of the traces across dispersion"),
@@ -140,7 +145,9 @@ def write_spectrum(
     provenance: Provenance | None = None,
     field: Field | None = None,
 ) -> str:
-    """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY; figures in the primary header.
+    """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY and what is known of the errors.
+
+    The figures are in the primary header.
 
     Where the light of a host was subtracted, the table has HOST as well.
 
@@ -179,6 +186,7 @@ def write_spectrum(
                 unit=f"{spectrum.unit} / arcsec2",
                 comment="level of the sky",
             ),
+            *_error_columns(spectrum),
             *(
                 []
                 if spectrum.host is None
@@ -203,6 +211,22 @@ def write_spectrum(
     return write_fits_atomic(fits.HDUList(hdus), path)
 
 
+def _error_columns(spectrum: Spectrum) -> list[Column]:
+    """What there is of CALERR, and CORR1, CORR2, ... for as many neighbours as noise is shared with."""
+    columns = []
+    if spectrum.calibration_error is not None:
+        calibration = np.asarray(spectrum.calibration_error, float)
+        columns.append(
+            Column(name="CALERR", array=calibration, unit=spectrum.unit, comment="part of ERROR: flux calibration")
+        )
+    if spectrum.correlation is not None:
+        columns += [
+            Column(name=f"CORR{lag}", array=np.asarray(one, float), comment=f"correlation of the noise, {lag} bins on")
+            for lag, one in enumerate(spectrum.correlation.T, start=1)
+        ]
+    return columns
+
+
 def is_ours(keyword: str) -> bool:
     """Whether a card is one that only the pipeline writes: in a raw frame it has no meaning."""
     return (keyword in _MIRRORED and keyword not in FROM_THE_TELESCOPE) or bool(_OURS.fullmatch(keyword))
@@ -222,6 +246,9 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         table = hdul["SPECTRUM"]
         columns = {name: native(table.data[name]) for name in ("WAVELENGTH", "FLUX", "ERROR", "SKY")}
         unit = str(table.columns["FLUX"].unit)
+        names = list(table.columns.names)
+        shared = [native(table.data[name]) for name in names if re.fullmatch(r"CORR\d+", name)]
+        calibration = native(table.data["CALERR"]) if "CALERR" in names else None
         host = native(table.data["HOST"]) if "HOST" in table.columns.names else None
     except (KeyError, TypeError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not a spectrum with wavelength, flux, error and sky ({error})") from error
@@ -238,6 +265,8 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         sky=columns["SKY"],
         unit=unit,
         meta=meta,
+        correlation=np.column_stack(shared) if shared else None,
+        calibration_error=calibration,
         host=host,
     )
     return spectrum, header

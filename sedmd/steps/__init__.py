@@ -46,14 +46,14 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 6,
-    "wavelength": 5,
-    "flat": 4,
-    "cube": 6,
-    "extract": 11,
-    "fluxcal": 2,
-    "calibrate": 4,
-    "page": 1,
+    "traces": 7,
+    "wavelength": 6,
+    "flat": 5,
+    "cube": 7,
+    "extract": 13,
+    "fluxcal": 3,
+    "calibrate": 5,
+    "page": 2,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (

@@ -8,8 +8,9 @@ from astropy.io import fits
 
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job, Result
+from sedmd.core.quality import PROVISIONAL
 from sedmd.observation.cutouts import cutouts_of
-from sedmd.observation.exposure import read_exposure
+from sedmd.observation.exposure import airmass_of, read_exposure
 from sedmd.observation.extract import (
     concern_cards,
     field_of,
@@ -28,12 +29,15 @@ from sedmd.reduce.target.automatic import Automatic
 
 
 def extract_spectrum(job: Job) -> Result:
-    """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom, if that is safe.
+    """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom.
+
+    If the confidence is below the job's `min_confidence`, the spectrum is provisional: it has no grade, and an observer
+    confirms or replaces it in the viewer.
 
     Raises
     ------
     NeedsObserver
-        If the confidence is below the job's `min_confidence`; the cube then waits in the viewer.
+        If no object was found, or if a standard star's spectrum is not safe: it must not calibrate the night.
     """
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
@@ -42,14 +46,21 @@ def extract_spectrum(job: Job) -> Result:
     star = None if inputs.star is None else fits.getheader(inputs.star)
     field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
     found = find_target(exposures, subject, expected(exposures, subject, star, inputs.settings), field)
-    if not is_final(found, subject, inputs.settings):
-        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
-    figures = _figures(found, quality=quality_of(found, subject))
-    frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
-    figures |= position_figures(frame, standard=subject.standard, pair=pair)
+    air = airmass_of(exposures)
+    where = {} if air is None else {"airmass": round(air, 4)}
+    provisional = not is_final(found, subject, inputs.settings)
+    if provisional and (subject.standard or found.point is None):
+        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found) | where)
+    if provisional:
+        figures = _figures(found) | {PROVISIONAL: said(found)}
+    else:
+        figures = _figures(found, quality=quality_of(found, subject))
+        frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
+        figures |= position_figures(frame, standard=subject.standard, pair=pair)
+    figures |= where
     write_spectrum(
         job.outputs["ext"],
-        fitted_spectrum(exposures, subject, found),
+        fitted_spectrum(exposures, subject, found, provisional=provisional),
         header=exposures[0].header,
         cards={**fit_cards(exposures, found), **concern_cards(found)},
         provenance=provenance(job),

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from sedmd.observation import decisions
 from sedmd.observation.decisions import Decision, DecisionFault, Picture, Placement
+from sedmd.observation.inputs import Subject
+from sedmd.observation.seeing import TargetPrior
 from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
+from sedmd.reduce.target.seeing import Seeing
 
 SHA = "0123456789abcdef" * 4
 
@@ -44,6 +48,81 @@ def test_it_comes_back_as_it_was(tmp_path):
     assert decisions.read(path) == decision
     assert decisions.find(tmp_path) == [path]
     assert decisions.time_of(decision).hour == 5
+
+
+def test_a_decision_of_the_first_version_is_read_with_what_it_could_not_say(tmp_path):
+    table = json.loads(decisions.to_json(make_decision())) | {"version": 1}
+    for key in ("fluxcal_night", "subject", "object_visible", "partial", "versions"):
+        del table[key]
+    for key in ("skysub", "point_source", "psf_a", "psf_b", "fit"):
+        del table["placement"][key]
+    read = decisions.from_json(json.dumps(table), "d.json")
+    a, b = make_decision().placement.a, make_decision().placement.b
+    assert read == make_decision(placement=Placement(a=a, b=b), versions={})
+    assert (read.object_visible, read.partial, read.subject, read.fluxcal_night) == (True, False, None, "")
+    assert (read.placement.skysub, read.placement.point_source, read.placement.fit) == (True, True, None)
+
+
+@pytest.mark.parametrize("version", [0, 3, "2", None])
+def test_no_other_version_is_read(version):
+    table = json.loads(decisions.to_json(make_decision())) | {"version": version}
+    with pytest.raises(DecisionFault, match="decision version"):
+        decisions.from_json(json.dumps(table), "d.json")
+
+
+FIT = TargetPrior(
+    places=(Place(x_arcsec=-2.0, y_arcsec=1.5, spread_arcsec=2.0, source="the night's star"),),
+    seeing=Seeing(fwhm_arcsec=0.9, spread_arcsec=0.3),
+)
+
+
+def test_a_fit_and_the_subject_come_back_as_they_were():
+    a = make_decision().placement.a
+    subject = Subject(name="ZTF19abc", standard=True, star="feige34", half="B", name_doubt="?")
+    decision = make_decision(
+        placement=Placement(a=a, fit=FIT, skysub=False, point_source=False),
+        cubes=(("e3d_a.fits", SHA),),
+        subject=subject,
+        fluxcal_night="20190610",
+        object_visible=False,
+        partial=True,
+    )
+    assert decisions.from_json(decisions.to_json(decision), "d.json") == decision
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        (("subject", "half"), "C", "half is 'C'"),
+        (("fluxcal_night",), "2019", "fluxcal_night is '2019'"),
+        (("placement", "fit", "places"), [], "places is empty"),
+        (("placement", "fit", "seeing", "fwhm_arcsec"), 0.0, "fwhm_arcsec is 0.0"),
+        (("placement", "fit", "places", 0, "spread_arcsec"), -1, "spread_arcsec is -1"),
+        (("placement", "a", "axis_ratio"), 1.5, "axis_ratio is 1.5"),
+        (("placement", "a", "semi_major_arcsec"), 0, "semi_major_arcsec is 0"),
+        (("placement", "a", "x_arcsec"), 61, "x_arcsec is 61"),
+        (("placement", "a", "y_arcsec"), -61, "y_arcsec is -61"),
+        (("picture", "window"), [6500, 70000], "window is 70000"),
+        (("cubes", 0), ["e3d_a.fits", SHA, "more"], "its SHA-256"),
+        (("cubes", 0), ["e3d_a.fits", 5], "its SHA-256"),
+        (("cubes", 0), 5, "its SHA-256"),
+    ],
+)
+def test_what_cannot_be_is_refused_wherever_it_stands(where, value, words):
+    a = make_decision().placement.a
+    one = make_decision(placement=Placement(a=a, fit=FIT), cubes=(("e3d_a.fits", SHA),), subject=Subject(name="x"))
+    table = json.loads(decisions.to_json(one))
+    inner = table
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = value
+    with pytest.raises(DecisionFault, match=rf"^d\.json: .*{words}"):
+        decisions.from_json(json.dumps(table), "d.json")
+
+
+def test_a_time_without_a_zone_is_utc():
+    assert decisions.time_of(make_decision(time="2019-06-12T05:10:00")) == decisions.time_of(make_decision())
+    assert decisions.time_of(make_decision(time="2019-06-12T07:10:00+02:00")) == decisions.time_of(make_decision())
 
 
 @given(st.floats(-50, 50), st.floats(0.1, 30), st.floats(0.02, 1), st.floats(0, 359))

@@ -40,3 +40,10 @@ def test_a_file_lists_nights(root, tmp_path):
 def test_what_is_no_night_is_refused(root, word):
     with pytest.raises(ConfigError, match=r"no directory|is not a night"):
         nights_meant([word], root)
+
+
+def test_a_file_that_is_named_in_a_list_is_not_read_in_turn(root, tmp_path):
+    listed = tmp_path / "nights.txt"
+    listed.write_text(f"20190101 {listed}\n")
+    with pytest.raises(ConfigError, match="is not a night"):
+        nights_meant([str(listed)], root)

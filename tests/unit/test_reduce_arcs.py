@@ -8,7 +8,7 @@ from numpy.polynomial import polynomial
 
 from sedmd.core.instrument import DISPERSION_GUESSES
 from sedmd.reduce.loops.arcs import sharpen_alignment, sum_rows
-from sedmd.reduce.wavelength.arcs import HALF_SPAN, Alignment, Lines, align, identify, mean_aligned
+from sedmd.reduce.wavelength.arcs import HALF_SPAN, Alignment, Lines, _sharpen, align, identify, mean_aligned
 from sedmd.reduce.wavelength.solution import MIN_IDENTIFICATION
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import pixel_shares, rng
@@ -151,3 +151,20 @@ def test_sharpening_finds_shift_stretch_and_bend_from_nearby():
     # limits hold, and what is held at zero stays nearer to it
     sharpen_alignment(spectra, template, design, inverse, np.zeros(3), 100.0, 101.0, 12, found, likeness)
     assert (found[:, 1] <= 101.0).all() and (found[:, 1] >= 100.0).all()
+
+
+@pytest.mark.parametrize("bright", [1.0, 30.0])
+def test_where_lines_are_too_few_to_tell_a_bend_there_is_hardly_one_however_bright_they_are(bright):
+    # two lines as far to either side: a bend would move both as a shift does
+    u, n = np.arange(201) - 100, 40
+
+    def drawn(*places):
+        return sum(np.exp(-0.5 * ((u - place) / 3.0) ** 2) for place in places)
+
+    noise = rng(1).normal(0, 0.05, (n, u.size))
+    start = Alignment(shift=np.zeros(n), stretch=np.ones(n), bend=np.zeros(n), likeness=np.ones(n))
+    spectra, template = bright * (drawn(-59.6, 61.6) + noise), bright * drawn(-60.0, 60.0)
+    found = _sharpen(spectra[None], template[None], start, 1.2, rounds=12)
+    assert found.shift == pytest.approx(np.full(n, 1.0), abs=0.5)
+    assert found.stretch == pytest.approx(np.full(n, 1 + 0.6 / 60), abs=0.004)
+    assert 0.1 < np.std(found.bend) < 0.5

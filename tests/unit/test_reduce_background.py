@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.loops.background import free_weight, spread_blocks, sum_blocks
-from sedmd.reduce.traces.background import gap_weight, smooth_background
+from sedmd.reduce.traces.background import _planes, _smooth_blocks, gap_weight, smooth_background
 from sedmd.reduce.traces.profile import gaussian_profile
 from unit.reduce_scenes import SHAPE, lattice_scene, pixel_shares, rng, rows_scene
 
@@ -98,6 +98,25 @@ def test_the_smooth_is_a_plane_through_each_neighbourhood():
     for y, x in [(16, 20), (0, 0), (31, 39), (12, 23), (5, 39)]:
         # Slopes are held a little (a thousandth of the level's weight).
         assert centre[y, x] == pytest.approx(plane_by_hand(value, weight, 5.0, y, x), abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("level", "off", "has_a_say"),
+    [
+        (100.0, 10.0, True),  # ten sigma, but a tenth of the level: the light may be so
+        (4.0, 4.5, True),  # far from the level, but not from the noise
+        (4.0, 9.0, False),
+        (100.0, 40.0, False),
+        (100.0, -40.0, False),
+    ],
+)
+def test_a_block_has_no_say_that_is_off_by_noise_and_by_a_quarter_of_the_level(level, off, has_a_say):
+    value = level + rng(6).normal(0, 1.0, (32, 40))
+    value[16, 20] = level + off
+    weight = np.ones(value.shape)
+    kept = weight.copy()
+    kept[16, 20] = 1.0 if has_a_say else 0.0
+    assert_allclose(_smooth_blocks(value, weight, 5.0), _planes(value, kept, 5.0))
 
 
 def test_some_columns_alone_are_smoothed_like_all_with_the_others_masked():

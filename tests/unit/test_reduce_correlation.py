@@ -36,6 +36,18 @@ def test_it_is_what_rebinned_noise_shows():
     assert found[:-2, 1] == pytest.approx(np.diag(true, 2), abs=0.01)
 
 
+@pytest.mark.parametrize("lags", [1, 2, 7])
+def test_a_short_spectrum_has_as_many_neighbours_as_it_has(lags):
+    # half columns: the middles of two bins with one between them are a column apart
+    whole = bin_correlation(np.full(9, 0.5), 2)[0]
+    found = bin_correlation(np.full(3, 0.5), lags)
+    assert found.shape == (3, lags)
+    assert found[:2, 0] == pytest.approx([whole[0], whole[0]])
+    assert found[0, 1:2] == pytest.approx(whole[1:lags])
+    assert not found[0, 2:].any() and not found[1, 1:].any() and not found[2].any()
+    assert not bin_correlation(np.full(1, 0.5), lags).any()
+
+
 def test_unknown_widths_are_correlated_with_nothing():
     width = np.array([1.0, 1.0, np.nan, 1.0, 1.0])
     assert bin_correlation(width)[:, 0] == pytest.approx([0.25, 0, 0, 0.25, 0])

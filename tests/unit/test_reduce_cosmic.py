@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 from sedmd.reduce.detector import cosmic
 from sedmd.reduce.detector.cosmic import clean_cosmics, find_cosmics
+from sedmd.reduce.loops.cosmic import EDGE, significance
 from sedmd.reduce.numeric.containers import Mask
 from unit.reduce_scenes import draw, expose, lattice_scene, rng, taper
 
@@ -178,3 +179,21 @@ def test_random_frames_as_astroscrappy(seed, shape, level, read_noise, share, ba
     data = level + random.normal(0, np.hypot(read_noise, np.sqrt(max(level, 0.0))), shape)
     data += random.exponential(3000.0, shape) * (random.uniform(size=shape) < share)
     agree_with_astroscrappy(data, read_noise, random.uniform(size=shape) < bad_share)
+
+
+def test_the_laplacian_of_a_frame_that_ends_in_darkness():
+    """Each pixel's quarters (van Dokkum 2001), on a frame of which one end is bright and the other is not."""
+    y, x = np.mgrid[:24, :31]
+    data = (100.0 + rng(2).uniform(0, 50, y.shape) + 700.0 * (y == 23) + 500.0 * (x == 0)).astype(np.float32)
+    variance = np.full(data.shape, 25.0, np.float32)
+    noise, excess = np.empty_like(data), np.empty_like(data)
+    whole = np.array([[0, data.shape[0], 0, data.shape[1]]])
+    significance(data, variance, whole, noise, excess, np.empty((2, *data.shape), np.float32))
+    quarters = np.repeat(np.repeat(data.astype(float), 2, axis=0), 2, axis=1)
+    dark = np.pad(quarters, 1)
+    around = dark[:-2, 1:-1] + dark[2:, 1:-1] + dark[1:-1, :-2] + dark[1:-1, 2:]
+    stand = np.maximum(4 * quarters - around, 0).reshape(24, 2, 31, 2).mean(axis=(1, 3)) / (2 * 5.0)
+    assert_allclose(noise, 5.0)
+    inner = (slice(EDGE, -EDGE), slice(EDGE, -EDGE))
+    usual = ndimage.median_filter(ndimage.median_filter(stand, (1, 7)), (7, 1))
+    assert_allclose(excess[inner], (stand - usual)[inner], rtol=1e-4, atol=1e-4)

@@ -1,9 +1,21 @@
 """Where in the field targets land: what is learned, what is forgotten at a jump, and what a stray does not spoil."""
 
+import math
+
 import numpy as np
 import pytest
 
-from sedmd.reduce.target.place import ANYWHERE, LEAST_SPREAD, USUAL_SPREAD, FieldPosition, Place, learn_place, with_star
+from sedmd.reduce.target.place import (
+    ANYWHERE,
+    LEAST_SPREAD,
+    USUAL_SPREAD,
+    USUAL_WORTH,
+    FieldPosition,
+    Place,
+    _usual_with,
+    learn_place,
+    with_star,
+)
 
 
 def positions(points, first=0):
@@ -128,3 +140,15 @@ def test_a_star_that_contradicts_leaves_both_places():
 def test_what_the_settings_give_no_star_changes():
     given = Place(spread_arcsec=1.5, source="settings")
     assert with_star(given, (-4.0, 3.0)) == (given,)
+
+
+def test_a_measured_spread_is_pooled_with_what_is_usual():
+    # residuals of one size: the median of their sizes is that; of so many degrees of freedom
+    residuals = 0.8 * np.tile([[1.0, -1.0], [-1.0, 1.0]], (10, 1))
+    measured = 1.4826 * 0.8 * math.sqrt(40 / 38)
+    wanted = math.sqrt((USUAL_WORTH * USUAL_SPREAD**2 + 38 * measured**2) / (USUAL_WORTH + 38))
+    assert _usual_with(residuals, 38) == pytest.approx(wanted)
+    assert _usual_with(residuals[:1], 0) == USUAL_SPREAD
+    # the more is measured the more it counts: nothing of the usual is left in the end
+    many = np.tile(residuals, (1000, 1))
+    assert _usual_with(many, 2 * len(many)) == pytest.approx(1.4826 * 0.8, rel=1e-3)

@@ -157,6 +157,21 @@ def test_a_lamp_taken_again_stands_in_for_the_first():
     assert told == [(frame, "Xe was taken more than once; the frames of 23:20 to 23:24 UT are used") for frame in again]
 
 
+def test_what_is_taken_again_after_two_whole_sets_belongs_to_the_newer():
+    before, after, again = lamps(), lamps(100), run(Kind.XE, 200)
+    newer, older = sets_of(before + after + again)[0]
+    assert [choice.frames[0] for choice in newer.lamps[Kind.XE]] == [after[10], again[0]]
+    assert [choice.frames[0] for choice in older.lamps[Kind.XE]] == [before[10]]
+    assert set(older.frames) == set(before) and set(newer.frames) == {*after, *again}
+
+
+def test_exposures_that_were_not_announced_are_no_rest_of_a_series():
+    frames = run(Kind.HG, 0, 3, total=5)
+    alone = make(10, kind=Kind.HG, series_index=None, series_total=None)
+    (one,), _ = sets_of([*frames, alone])
+    assert serves(one, Kind.HG) == frames
+
+
 def test_a_lamp_taken_again_at_once_serves_and_the_first_stands_in():
     frames = lamps(kinds=CYCLE[:3]) + run(Kind.XE, 30) + run(Kind.CD, 40)
     (one,), _ = sets_of(frames)

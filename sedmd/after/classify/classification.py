@@ -26,6 +26,8 @@ from sedmd.products.fitsio import Cards, CardValue, add_cards, read_checked, wri
 SUFFIX = ".classification.json"
 #: Folder of a night with the copies and the comparison plots.
 CLASSIFIED = "classified"
+#: Name of the best template's text there, after that of the spectrum; the observer's window lays it over.
+TEMPLATE = "_template.txt"
 #: Kind of the ledger's marks.
 MARK = "classified"
 _KIND, _VERSION = "sedmd classification", 1

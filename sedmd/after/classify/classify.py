@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 import sedmd
 from sedmd.after.classify.classification import (
     CLASSIFIED,
     SUFFIX,
+    TEMPLATE,
     Classification,
     ClassificationFault,
     find,
@@ -27,7 +30,7 @@ from sedmd.after.classify.classification import (
     write,
     write_copies,
 )
-from sedmd.after.classify.engine import Answer, Classifier
+from sedmd.after.classify.engine import Answer, BestTemplate, Classifier
 from sedmd.after.classify.matches import Rule, fractions, judge, on_a_host
 from sedmd.after.classify.sage import Sage
 from sedmd.after.classify.snid import Snid
@@ -35,6 +38,7 @@ from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.core.config import Classify
 from sedmd.core.errors import SedmError
 from sedmd.core.patterns import first_match
+from sedmd.host.files import sha256_of, write_bytes_atomic
 from sedmd.observation.own_files import Known
 from sedmd.products.plots.comparison import plot_comparison
 from sedmd.products.spectrum import read_spectrum
@@ -225,6 +229,7 @@ def classify_one(
         with_host=with_host,
     )
     products = {}
+    (folder / CLASSIFIED / f"{made.saved_as}{TEMPLATE}").unlink(missing_ok=True)  # of an earlier run
     if answer.curve is not None and made.type:
         name = f"{made.saved_as}_{made.type}.png"
         _remove_plots(folder, made.saved_as)
@@ -236,6 +241,7 @@ def classify_one(
             title=f"{made.target}  {made.label}" + ("" if made.secure else "  (not secure)"),
             label=f"{made.template}  z={made.template_z:.4f}  {made.metric}={made.score:.1f}",
         )
+        products |= _write_template(folder / CLASSIFIED, made, answer.curve)
     made = replace(made, products=products | write_copies(made, spectrum))
     write(made, folder)
     return made
@@ -301,6 +307,19 @@ def summary(
         fractions=dict(answer.fractions) or (fractions(answer.matches) if answer.matches else {}),
         time=time.astimezone(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _write_template(folder: Path, made: Classification, curve: BestTemplate) -> dict[str, str]:
+    """The best template as text, for the observer's window: file name to SHA-256."""
+    path = folder / f"{made.saved_as}{TEMPLATE}"
+    known = np.isfinite(curve.wavelength) & np.isfinite(curve.flux)
+    rows = "".join(
+        f"{wavelength:.2f} {flux:.6g}\n"
+        for wavelength, flux in zip(curve.wavelength[known], curve.flux[known], strict=True)
+    )
+    name = f"{made.template} {made.label} z={made.template_z:.4f}"
+    write_bytes_atomic(f"# NAME: {name}\n# any unit; wavelength as observed [Angstrom]\n{rows}".encode(), path)
+    return {path.name: sha256_of(path)}
 
 
 def _remove_stale(folder: Path, valid: set[str]) -> list[str]:

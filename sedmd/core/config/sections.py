@@ -363,6 +363,31 @@ class Web:
     finders: str = setting("", 'folder of finder charts, "/data/sedm/phot/{night}/finders"; empty: none are shown')
 
 
+def _check_link(template: str) -> None:
+    _check_url(template)
+    try:
+        made = template.format(ra="1.000000", dec="1.000000", name="X")
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        msg = f"{template!r} cannot be filled in ({error}); expected an address with {{ra}}, {{dec}} [deg] or {{name}}"
+        raise ConfigError(msg) from error
+    if made and not made.startswith(("https://", "http://")):
+        raise ConfigError(f"{template!r} is no web address; expected https://...")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Web pages on a target that the observer's window opens; {ra} and {dec} [deg] and {name} are filled in."""
+
+    cutout: str = setting(
+        "https://www.legacysurvey.org/viewer?ra={ra}&dec={dec}&zoom=16",
+        "a survey's picture; empty: none",
+        check=_check_link,
+    )
+    marshal: str = setting(
+        "https://fritz.science/source/{name}", "the target's own page; empty: none", check=_check_link
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classify:
     """Which spectra are classified, by what, and when a type is secure."""
@@ -456,6 +481,7 @@ class Settings:
     mail: Mail = field(default_factory=Mail)
     after: After = field(default_factory=After)
     web: Web = field(default_factory=Web)
+    links: Links = field(default_factory=Links)
     classify: Classify = field(default_factory=Classify)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 

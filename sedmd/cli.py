@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from sedmd import __version__
 from sedmd.commands import (
     alert,
+    bank,
     classify,
     config,
     demo,
@@ -26,6 +27,7 @@ from sedmd.commands import (
     run,
     scan,
     simulate,
+    stars,
     status,
     targets,
     trend,
@@ -56,10 +58,12 @@ COMMANDS = (
     trend,
     publish,
     classify,
+    bank,
     upload,
     withdraw,
     alert,
     final_report,
+    stars,
     simulate,
     demo,
     validate,

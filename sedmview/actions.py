@@ -67,6 +67,12 @@ def _grade(grade: int, meaning: str) -> Action:
     return _do(f"grade.{grade}", f"{grade} {meaning}", str(grade), BOTH, lambda p: p.saving.grade(grade))
 
 
+def _jump(number: int) -> Action:
+    title = "to the object of this number" if number == 1 else f"to object {number}"
+    # digits alone are grades
+    return _do(f"aperture.object-{number}", title, f"Alt+{number}", BOTH, lambda p: p.placing.jump(number))
+
+
 ACTIONS: tuple[Action, ...] = (
     _do("scale.widen", "wider scale", ">", BOTH, lambda p: p.looking.rescale("widen", 1.25), True),
     _do("scale.narrow", "narrower scale", "<", BOTH, lambda p: p.looking.rescale("widen", 0.8), True),
@@ -86,11 +92,18 @@ ACTIONS: tuple[Action, ...] = (
     _do("picture.window", "next wavelength range", "W", BOTH, lambda p: p.looking.next_window()),
     _do("picture.redder", "range to the red", "Ctrl+Right", BOTH, lambda p: p.looking.shift_window(0.5), True),
     _do("picture.bluer", "range to the blue", "Ctrl+Left", BOTH, lambda p: p.looking.shift_window(-0.5), True),
-    _do("picture.sky", "sky curve on or off", "K", BOTH, lambda p: p.looking.toggle_sky_curve()),
+    _do("picture.sky", "sky strip on or off", "K", BOTH, lambda p: p.looking.toggle_sky_curve()),
+    _do("picture.residual", "data minus model, or data", "D", BOTH, lambda p: p.looking.toggle_residual()),
     _do("picture.pointer", "spectrum under the pointer", "H", BOTH, lambda p: p.looking.toggle_pointer_spectrum()),
     _do("picture.lines", "next line markers", "L", BOTH, lambda p: p.looking.next_lines()),
+    _do("picture.smoothing", "next smoothing of the spectrum", "B", BOTH, lambda p: p.drawing.next_smoothing()),
+    _do("picture.contours", "contours on or off", "G", BOTH, lambda p: p.drawing.toggle_contours()),
+    _do("picture.beside", "saved before; best template", "V", BOTH, lambda p: p.drawing.next_beside()),
+    _do("picture.finder", "finder chart large or small", "E", BOTH, lambda p: p.drawing.toggle_finder()),
+    _do("picture.range", "whole field, usual range; all", "Home", BOTH, lambda p: p.drawing.whole_range()),
     _do("picture.compare", "spectrum from a file, or none", "O", BOTH, lambda p: p.spectra.toggle_comparison()),
     _do("aperture.suggestion", "take the suggestion", "S", BOTH, lambda p: p.placing.accept_suggestion()),
+    *(_jump(number) for number in range(1, 5)),
     _do("aperture.smaller", "smaller", "Z", PLACE, lambda p: p.placing.resize(-0.2), True),
     _do("aperture.larger", "larger", "X", PLACE, lambda p: p.placing.resize(0.2), True),
     _do("aperture.smaller-fine", "a little smaller", "Shift+Z", PLACE, lambda p: p.placing.resize(-0.05), True),
@@ -125,11 +138,18 @@ ACTIONS: tuple[Action, ...] = (
     _do("target.next", "next target", "PgDown", BOTH, lambda p: p.opening.step(1)),
     _do("target.previous", "previous target", "PgUp", BOTH, lambda p: p.opening.step(-1)),
     _do("target.reload", "read it from disk again", "F5", BOTH, lambda p: p.opening.reopen()),
+    _do("look.position", "copy RA and Dec, degrees", "Ctrl+C", BOTH, lambda p: p.elsewhere.copy_degrees()),
+    _do("look.sexagesimal", "copy RA and Dec, hh:mm:ss", "Ctrl+Shift+C", BOTH, lambda p: p.elsewhere.copy_hours()),
+    _do("look.page", "open the saved page (PDF)", "Ctrl+O", BOTH, lambda p: p.elsewhere.open_page()),
+    _do("look.night", "open the night's web page", "Ctrl+P", BOTH, lambda p: p.elsewhere.open_night()),
+    _do("look.cutout", "open a survey's picture", "Ctrl+L", BOTH, lambda p: p.elsewhere.open_cutout()),
+    _do("look.marshal", "open the marshal's page", "Ctrl+M", BOTH, lambda p: p.elsewhere.open_marshal()),
     _do("list.all", "all targets", "F2", BOTH, lambda p: p.listing.set_filter(Filter.ALL)),
     _do(
         "list.science", "science: all targets, no standards", "F3", BOTH, lambda p: p.opening.go_through(Filter.SCIENCE)
     ),
     _do("list.other", "other: targets not of ZTF", "F4", BOTH, lambda p: p.opening.go_through(Filter.OTHER)),
+    _do("list.find", "find a target by its name", "/ Ctrl+F", BOTH, lambda p: p.desk.view.changed("find")),
     _do("list.redo", "redo: what is saved already", "F6", BOTH, lambda p: p.listing.set_filter(Filter.REDO)),
     _do("edit.undo", "undo", "U Ctrl+Z", BOTH, lambda p: p.history.undo(), True),
     _do("edit.redo", "redo what was undone", "Ctrl+Y Ctrl+Shift+Z", BOTH, lambda p: p.history.redo(), True),

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
+    # a bin without data is shown as one; numpy's words on it are for nobody who looks at the window
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
     try:
         plan = plan_of(given, Path.cwd())
     except SedmError as error:
@@ -102,6 +105,7 @@ def build(
         jobs=lanes,
         view=None,  # type: ignore[arg-type]  # the window puts itself in
         reducer=reducer or str(memory.settings().get("reducer", "")),
+        links=plan.settings.links if plan.settings else None,
         clock=clock,
     )
     folders = finder.folders_of(plan.folder, finders)
@@ -117,7 +121,20 @@ def build(
             lambda error: log.warning("actions cannot be logged: %s", error),
         )
 
-    window = Window(presenter, find_finder=find_finder, note=note, redraw_ms=SLOW_REDRAW_MS if slow else REDRAW_MS)
+    def keep_sizes(sizes: dict[str, list[int]]) -> None:
+        try:
+            memory.keep_settings(sizes=sizes)
+        except (OSError, SedmError) as error:
+            log.warning("the size of the window cannot be kept: %s", error)
+
+    window = Window(
+        presenter,
+        find_finder=find_finder,
+        note=note,
+        redraw_ms=SLOW_REDRAW_MS if slow else REDRAW_MS,
+        sizes=memory.settings().get("sizes"),
+        keep_sizes=keep_sizes,
+    )
     window.setWindowTitle(f"sedmview {plan.folder.name}")
     if compare is not None:
         presenter.spectra.compare(compare)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 #: Colours of the apertures and of what is drawn over the field.
 COLOUR_A, COLOUR_B, COLOUR_SKY, COLOUR_INK, COLOUR_OFFER = "#ff4d4d", "#4da3ff", "#7fe0d0", "#e8edf2", "#ffd866"
+#: Curves beside the object's: the one that is not chosen of aperture and fit, a spectrum from elsewhere, and one saved
+#: before or a template.
+COLOUR_OTHER, COLOUR_COMPARISON, COLOUR_OVER = "#7fb0b8", "#d58fd8", "#ffb454"
 
 #: Outside of any spaxel, and spaxels without a value.
 BACKGROUND, NO_VALUE = (24, 28, 34), (62, 68, 76)

@@ -14,6 +14,7 @@ from sedmd.observation.load import Observation
 from sedmd.observation.saved import Verdict
 from sedmd.observation.suggestion import Suggestion
 from sedmd.products.published import Published
+from sedmview.beside import Beside
 from sedmview.state import ViewerState
 from sedmview.targets import Entry
 from sedmview.words import words_of
@@ -37,6 +38,9 @@ class Files(Protocol):
     def drop_draft(self, entry: Entry) -> None: ...
     def keep_settings(self, **changes: object) -> None: ...
     def published(self, path: Path) -> Published: ...
+    def page(self, entry: Entry) -> Path | None: ...
+    def beside(self, entry: Entry) -> Beside: ...
+    def night_page(self) -> Path | None: ...
 
 
 class BackgroundWork(Protocol):
@@ -50,11 +54,19 @@ class BackgroundWork(Protocol):
 class View(Protocol):
     """What a window must do for the presenter: show a topic again, soon, once however often it was asked for.
 
-    Topics: entries, target, picture, choice, spectrum, lines, help; and comparison: ask for the file of a spectrum, and
-    pass it to `Looking.compare`.
+    Topics: entries, target, picture, choice, spectrum, lines, help; beside, finder: what lies beside the spectrum, the
+    chart; range: all of field and spectrum again; comparison: ask for the file of a spectrum, and pass it to
+    `Spectra.compare`; find: ask for part of a name, and pass it to `Listing.find`.
     """
 
     def changed(self, topic: str) -> None: ...
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard."""
+
+    def show_outside(self, place: str) -> bool:
+        """Open an address (``https:`` or ``file:``) in the desktop's own program; False if there is none."""
+        ...
 
 
 class Inline:

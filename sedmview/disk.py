@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.core.config import Calibrations
+from sedmd.core.quality import REDONE
 from sedmd.observation import saved
 from sedmd.observation.decisions import Decision, Placement
 from sedmd.observation.inputs import flux_by_headers, inputs_by_headers
 from sedmd.observation.load import Observation, load, stamp_of
 from sedmd.observation.suggestion import Suggestion, suggest
 from sedmd.products.published import Published, read_published
+from sedmview.beside import Beside, beside
 from sedmview.memory import Memory
 from sedmview.targets import Entry, NightList, decision_of
 
@@ -87,6 +89,21 @@ class NightOnDisk:
     def published(self, path: Path) -> Published:
         """A spectrum of somebody else's. Raises SedmError, OSError."""
         return read_published(path)
+
+    def page(self, entry: Entry) -> Path | None:
+        """The PDF of the target's spectrum, an observer's before the pipeline's; None if there is none."""
+        pages = (self.night.folder / saved.names(name)[1] for name in (entry.product + REDONE, entry.product))
+        return next((path for path in pages if path.is_file()), None)
+
+    def beside(self, entry: Entry) -> Beside:
+        """Spectra saved before, and the classification. Slow disk: not for the GUI thread."""
+        return beside(self.night.folder, entry.product)
+
+    def night_page(self) -> Path | None:
+        """The night's page of the web site; None if there is none, or nobody tells where it is."""
+        root = self.night.settings.web.root if self.night.settings else None
+        path = None if root is None else root / self.night.folder.name / "index.html"
+        return path if path is not None and path.is_file() else None
 
     def keep_settings(self, **changes: object) -> None:
         """Name and tastes. Raises OSError, SedmError."""

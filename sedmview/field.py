@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 
 from sedmd.observation.aperture import Extraction
 from sedmd.observation.load import Observation
@@ -14,7 +15,7 @@ from sedmd.products.sky import sexagesimal_text, sky_position
 from sedmd.reduce.numeric.containers import FloatArray, Spaxels
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.aperture import Ellipse
-from sedmview import apertures
+from sedmview import apertures, contours
 from sedmview.apertures import ends, outline
 from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER, COLOUR_SKY
 from sedmview.hexmap import HexMap
@@ -23,10 +24,17 @@ from sedmview.qt import QtCore, QtWidgets
 
 #: Dark line under the outlines, so that they stand out on every colour of the map.
 HALO = pg.mkPen("#0b0e12", width=5)
+#: The same under thin lines.
+THIN_HALO = pg.mkPen((11, 14, 18, 200), width=3)
+HALO_OF_TICKS = pg.mkPen((11, 14, 18, 200), width=4)
+#: Contours of what is negative in A minus B.
+COLOUR_BELOW = "#9cc7ff"
 #: How near to a handle a press must be to hold it, pixels.
 GRIP_PX = 9
 #: The refraction track is marked from here to there [Angstrom].
 TRACK = (4000.0, 9000.0)
+#: A notch of the wheel makes the picture so much larger; at most so many times the whole field.
+ZOOM_STEP, MOST_ZOOM = 1.25, 12.0
 #: Half the length of the tick on a sky spaxel [arcsec].
 _TICK = 0.03
 
@@ -39,8 +47,13 @@ class _Marks(pg.ScatterPlotItem):
 
 
 class FieldBox(pg.ViewBox):
-    """Clicks and drags of the left button are positions on the sky; nothing else moves the picture."""
+    """Clicks and drags of the left button are positions on the sky; the wheel zooms, another button moves the picture.
 
+    Emits `zoomed(factor, x, y)` about a place of the field, `moved(dx, dy)` [arcsec].
+    """
+
+    zoomed = QtCore.Signal(float, float, float)
+    moved = QtCore.Signal(float, float)
     clicked = QtCore.Signal(float, float)
     dragged = QtCore.Signal(float, float)
     dropped = QtCore.Signal()
@@ -57,10 +70,17 @@ class FieldBox(pg.ViewBox):
         place = self.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
         self.clicked.emit(place.x(), place.y())
 
-    def mouseDragEvent(self, event: object, axis: object = None) -> None:
-        if event.button() != QtCore.Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
-            return
+    def wheelEvent(self, event: object, axis: object = None) -> None:
         event.accept()  # type: ignore[attr-defined]
+        place = self.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
+        self.zoomed.emit(ZOOM_STEP ** (event.delta() / 120), place.x(), place.y())  # type: ignore[attr-defined]
+
+    def mouseDragEvent(self, event: object, axis: object = None) -> None:
+        event.accept()  # type: ignore[attr-defined]
+        if event.button() != QtCore.Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
+            now, before = (self.mapSceneToView(at) for at in (event.scenePos(), event.lastScenePos()))  # type: ignore[attr-defined]
+            self.moved.emit(before.x() - now.x(), before.y() - now.y())
+            return
         if event.isStart():  # type: ignore[attr-defined]
             start = self.mapSceneToView(event.buttonDownScenePos())  # type: ignore[attr-defined]
             reach = GRIP_PX * self.viewPixelSize()[0]
@@ -95,9 +115,15 @@ class FieldPlot(pg.PlotWidget):
         self.getAxis("left").setWidth(46)
         self.hideButtons()
         dotted, dashed = QtCore.Qt.PenStyle.DotLine, QtCore.Qt.PenStyle.DashLine
-        self._sky = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_SKY, width=2), connect="pairs")
-        self._members = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1, style=dotted), connect="pairs")
-        self._track = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1))
+        # a dark line under each: light colours of a map would swallow it
+        under = {"connect": "pairs", "shadowPen": THIN_HALO}
+        self._sky = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_SKY, width=2), connect="pairs", shadowPen=HALO_OF_TICKS)
+        self._members = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1, style=dotted), **under)
+        self._contours = {
+            True: pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1), **under),
+            False: pg.PlotCurveItem(pen=pg.mkPen(COLOUR_BELOW, width=1), **under),
+        }
+        self._track = pg.PlotCurveItem(pen=pg.mkPen(COLOUR_INK, width=1), shadowPen=THIN_HALO)
         self._track_ends = _Marks(size=6, pen=pg.mkPen("#0b0e12"), pxMode=True)
         self._outlines = {
             "A": pg.PlotCurveItem(pen=pg.mkPen(COLOUR_A, width=2), shadowPen=HALO),
@@ -108,20 +134,25 @@ class FieldPlot(pg.PlotWidget):
             for letter, colour in (("A", COLOUR_A), ("B", COLOUR_B))
         }
         self._handles = _Marks(size=8, symbol="s", pen=pg.mkPen("#0b0e12"), brush=COLOUR_INK)
+        self._offer_halo = _Marks(size=13, symbol="d", pen=pg.mkPen("#0b0e12", width=4), brush=None)
         self._offer = _Marks(size=13, symbol="d", pen=pg.mkPen(COLOUR_OFFER, width=1.5), brush=None)
         self._expected = _Marks(size=15, symbol="+", pen=pg.mkPen("#0b0e12"), brush=COLOUR_OFFER)
         for item in (
+            *self._contours.values(),
             self._expected,
             self._sky,
             self._members,
             self._track,
             self._track_ends,
+            self._offer_halo,
             self._offer,
             *self._outlines.values(),
             *self._letters.values(),
             self._handles,
         ):
             self.addItem(item, ignoreBounds=True)
+        for letter in self._letters.values():
+            letter.setVisible(False)
         self._compass()
         self._observation: Observation | None = None
         self._shapes: dict[str, Ellipse] = {}
@@ -136,6 +167,10 @@ class FieldPlot(pg.PlotWidget):
         self._resized.setInterval(100)
         self._resized.timeout.connect(self._rebuild)
         self.box.sigResized.connect(lambda *_: self._resized.start())
+        self.box.zoomed.connect(self.zoom)
+        self.box.moved.connect(self._move)
+        self._zoom, self._middle = 1.0, (0.0, 0.0)
+        self._lattice: tuple[object, NDArray[np.intp]] | None = None
 
     def show_field(self, observation: Observation) -> None:
         """Another target."""
@@ -143,8 +178,46 @@ class FieldPlot(pg.PlotWidget):
         spaxels = observation.field_cube.spaxels
         self._corners = cell_vertices(spaxels)
         self.hexes.set_field(spaxels, self._pixels())
-        reach = self.hexes.reach
-        self.setRange(xRange=(-reach, reach), yRange=(-reach, reach), padding=0.0)
+        self.whole_field()
+
+    def whole_field(self) -> None:
+        """All of the field again."""
+        self._zoom, self._middle = 1.0, (0.0, 0.0)
+        self._look()
+
+    @property
+    def zoomed(self) -> bool:
+        """Only a part of the field is shown."""
+        return self._zoom > 1.0
+
+    def zoom(self, factor: float, x: float, y: float) -> None:
+        """Larger (factor above 1) or smaller about a place of the field, which stays where it is on the screen."""
+        zoom = min(max(self._zoom * factor, 1.0), MOST_ZOOM)
+        kept = 1 - self._zoom / zoom
+        self._middle = tuple(at + kept * (place - at) for at, place in zip(self._middle, (x, y), strict=True))  # type: ignore[assignment]
+        self._zoom = zoom
+        self._look()
+
+    def show_contours(self, values: FloatArray | None) -> None:
+        """Lines of equal light of a picture, or none."""
+        if values is None or self._observation is None:
+            for curve in self._contours.values():
+                curve.setVisible(False)
+            return
+        spaxels = self._observation.field_cube.spaxels
+        if self._lattice is None or self._lattice[0] is not spaxels:
+            self._lattice = (spaxels, contours.triangles(spaxels))
+        smooth = contours.smoothed(values, spaxels)
+        levels, middle = contours.levels_of(smooth, pair=self._observation.pair), float(np.nanmedian(smooth))
+        for above, curve in self._contours.items():
+            found = [
+                contours.segments(smooth, spaxels, self._lattice[1], level)
+                for level in levels
+                if (level > middle) == above
+            ]
+            curve.setVisible(bool(found))
+            if found:
+                curve.setData(*(np.concatenate([one[axis] for one in found]) for axis in (0, 1)))
 
     def show_picture(self, values: FloatArray, choice: Choice) -> None:
         """Other values or other colours."""
@@ -190,6 +263,7 @@ class FieldPlot(pg.PlotWidget):
         offers = [one for one in (offered.a, offered.b) if one is not None] if offered is not None else []
         marks = (
             (self._handles, handles),
+            (self._offer_halo, [(one.x_arcsec, one.y_arcsec) for one in offers]),
             (self._offer, [(one.x_arcsec, one.y_arcsec) for one in offers]),
             (self._expected, list(offered.expected) if offered is not None else []),
         )
@@ -251,7 +325,28 @@ class FieldPlot(pg.PlotWidget):
         return int(min(max(round(side), 384), 1600))
 
     def _rebuild(self) -> None:
-        self.hexes.set_pixels(self._pixels())
+        """The hexagons as sharp as the screen: only what is seen of them is drawn."""
+        if self._zoom == 1.0:
+            self.hexes.look_at((0.0, 0.0), self.hexes.reach, self._pixels())
+            return
+        (x0, x1), (y0, y1) = self.box.viewRange()
+        side = max(self.box.width(), self.box.height()) * self.devicePixelRatioF()
+        reach = 0.5 * max(abs(x1 - x0), abs(y1 - y0))
+        self.hexes.look_at((0.5 * (x0 + x1), 0.5 * (y0 + y1)), reach, int(min(max(round(side), 384), 1600)))
+
+    def _look(self) -> None:
+        """The part of the field that is looked at; it never leaves the field."""
+        reach = self.hexes.reach / self._zoom
+        free = self.hexes.reach - reach
+        self._middle = tuple(min(max(at, -free), free) for at in self._middle)  # type: ignore[assignment]
+        x, y = self._middle
+        self.setRange(xRange=(x - reach, x + reach), yRange=(y - reach, y + reach), padding=0.0)
+        self._resized.start()
+
+    def _move(self, dx: float, dy: float) -> None:
+        if self._zoom > 1.0:
+            self._middle = (self._middle[0] + dx, self._middle[1] + dy)
+            self._look()
 
     def _edges(self, spaxels: Spaxels, members: FloatArray) -> tuple[FloatArray, FloatArray]:
         centres = np.stack([spaxels.x_arcsec[members], spaxels.y_arcsec[members]], axis=1)

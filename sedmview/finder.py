@@ -2,21 +2,114 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
+from scipy.spatial import ConvexHull
+
+from sedmd.core.errors import SedmError
+from sedmd.host.foreign_file import read_table
+from sedmd.products.sky import sky_position
+from sedmd.reduce.numeric.containers import FloatArray, Spaxels
+from sedmd.reduce.numeric.hexagon import cell_vertices
+
+log = logging.getLogger(__name__)
 
 _TIME = re.compile(r"(\d{8}_\d\d_\d\d_\d\d)")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartScale:
+    """Where on the sky a chart's pixels are: what ``<chart>.json`` beside it tells.
+
+    Attributes
+    ----------
+    ra_deg, dec_deg : float
+        Position of the pixel `x_px`, `y_px` (from the upper left corner).
+    scale_arcsec : float
+        Of a pixel.
+    north_deg : float
+        Direction of North in the picture, counter-clockwise from straight up.
+    east_left : bool
+        With North up East is to the left, as on the sky.
+    width_px : int
+        Of the picture.
+    """
+
+    ra_deg: float
+    dec_deg: float
+    x_px: float
+    y_px: float
+    scale_arcsec: float
+    width_px: int
+    north_deg: float = 0.0
+    east_left: bool = True
+
+    def pixel_of(self, east_arcsec: float, north_arcsec: float) -> tuple[float, float]:
+        """Pixel of an offset from the chart's position."""
+        turn = math.radians(self.north_deg)
+        left = east_arcsec if self.east_left else -east_arcsec
+        right, up = -left * math.cos(turn) - north_arcsec * math.sin(turn), 0.0
+        up = north_arcsec * math.cos(turn) - left * math.sin(turn)
+        return self.x_px + right / self.scale_arcsec, self.y_px - up / self.scale_arcsec
+
+    def apart(self, middle_deg: tuple[float, float], x_arcsec: float, y_arcsec: float) -> tuple[float, float]:
+        """Offset from the chart's position [arcsec] of a place of the field, whose middle has that RA and Dec."""
+        ra, dec = sky_position(middle_deg, x_arcsec, y_arcsec)
+        across = (ra - self.ra_deg + 180) % 360 - 180
+        return 3600 * across * math.cos(math.radians(self.dec_deg)), 3600 * (dec - self.dec_deg)
+
+    def shrunk(self, width_px: int) -> ChartScale:
+        """The same for a picture that was made smaller to so many pixels across."""
+        by = width_px / self.width_px
+        return replace(
+            self, x_px=self.x_px * by, y_px=self.y_px * by, scale_arcsec=self.scale_arcsec / by, width_px=width_px
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """A chart and how far in time from the exposure it was taken [s]; None when the name does not tell."""
+    """A chart and how far in time from the exposure it was taken [s]; None when the name does not tell.
+
+    `scale` is None where nothing beside the chart tells it.
+    """
 
     path: Path
     apart_s: float | None
+    scale: ChartScale | None = None
+
+
+def read_scale(chart: Path) -> ChartScale | None:
+    """The scale that ``<chart>.json`` tells; None where there is none that can be used."""
+    try:
+        table = read_table(chart.with_suffix(".json"))
+        values = {entry.name: table[entry.name] for entry in fields(ChartScale) if entry.name in table}
+        numbers = [value for name, value in values.items() if name != "east_left"]
+        if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+            raise ValueError("a value is no number")
+        made = ChartScale(**values)
+        if not (0.01 <= made.scale_arcsec <= 100 and made.width_px > 0 and abs(made.dec_deg) <= 90):
+            raise ValueError("a value is out of range")
+    except FileNotFoundError:
+        return None
+    except (SedmError, OSError, ValueError, TypeError) as error:
+        log.warning("%s: the scale of the chart is not used: %s", chart.with_suffix(".json").name, error)
+        return None
+    return made
+
+
+def edge_of(spaxels: Spaxels) -> FloatArray:
+    """Corners (n, 2) of the field's convex outline, arcsec East and North."""
+    corners = cell_vertices(spaxels)
+    points = np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1)[:, None] + corners[None]
+    flat = points.reshape(-1, 2)
+    return np.asarray(flat[ConvexHull(flat).vertices])
 
 
 def folders_of(night_folder: Path, given: Path | None = None) -> tuple[Path, ...]:
@@ -47,7 +140,7 @@ def find_finder(folders: Sequence[Path], name: str, start: datetime | None) -> F
             if best is None or _key(apart) < _key(best.apart_s):
                 best = Finder(chart, apart)
         if best is not None:
-            return best
+            return replace(best, scale=read_scale(best.path))
     return None
 
 

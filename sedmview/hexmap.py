@@ -17,16 +17,20 @@ from sedmview.pictures import ColourScale, levels
 from sedmview.qt import QtCore, QtGui
 
 
-def index_map(spaxels: Spaxels, reach: float, pixels: int) -> NDArray[np.int32]:
+def index_map(
+    spaxels: Spaxels, reach: float, pixels: int, middle: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.int32]:
     """Number of the spaxel at each pixel of a square picture of the field; the number of spaxels where there is none.
 
     Parameters
     ----------
     spaxels : Spaxels
     reach : float
-        The picture spans -reach to +reach arcsec in both directions.
+        The picture spans -reach to +reach arcsec about its middle in both directions.
     pixels : int
         Pixels along a side.
+    middle : (x, y)
+        Of the picture, arcsec.
 
     Returns
     -------
@@ -41,9 +45,11 @@ def index_map(spaxels: Spaxels, reach: float, pixels: int) -> NDArray[np.int32]:
     scale = pixels / (2 * reach)
     # a little fat, so that rounding leaves no gaps between neighbours
     corners = cell_vertices(spaxels) * 1.02 * -scale
-    centres = (reach - np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1)) * scale
-    polygons = (corners[None] + centres[:, None]).tolist()
-    for number, polygon in enumerate(polygons, start=1):
+    centres = (reach + np.array(middle) - np.stack([spaxels.x_arcsec, spaxels.y_arcsec], axis=1)) * scale
+    edge = np.abs(corners).max()
+    seen = np.flatnonzero(((centres > -edge) & (centres < pixels + edge)).all(axis=1))
+    polygons = (corners[None] + centres[seen, None]).tolist()
+    for number, polygon in zip((seen + 1).tolist(), polygons, strict=True):
         painter.setBrush(QtGui.QColor(number >> 16 & 255, number >> 8 & 255, number & 255))
         painter.drawPolygon(QtGui.QPolygonF([QtCore.QPointF(x, y) for x, y in polygon]))
     painter.end()
@@ -66,27 +72,24 @@ class HexMap(pg.GraphicsObject):
         self._buffer: NDArray[np.uint32] = np.zeros((0, 0), dtype=np.uint32)
         self._image: QtGui.QImage | None = None
         self.reach = 15.0
+        self._seen = ((0.0, 0.0), self.reach)
 
     def set_field(self, spaxels: Spaxels, pixels: int) -> None:
-        """Another field, or another size on the screen."""
-        self.prepareGeometryChange()
+        """Another field."""
         self._spaxels = spaxels
         edge = np.abs(cell_vertices(spaxels)).max()
         self.reach = float(np.abs([spaxels.x_arcsec, spaxels.y_arcsec]).max() + edge + 0.3)
-        self._index = index_map(spaxels, self.reach, pixels)
-        self._buffer = np.zeros((pixels, pixels), dtype=np.uint32)
-        self._image = QtGui.QImage(self._buffer.data, pixels, pixels, 4 * pixels, QtGui.QImage.Format.Format_RGB32)
         self._values = np.full(len(spaxels.q), np.nan)
         self._palette = np.full(len(spaxels.q) + 1, packed(BACKGROUND), dtype=np.uint32)
-        self._fill()
+        self._draw_numbers((0.0, 0.0), self.reach, pixels)
 
-    def set_pixels(self, pixels: int) -> None:
-        """The same field for another size on the screen."""
-        if self._spaxels is not None and pixels != len(self._index):
-            values, palette = self._values, self._palette
-            self.set_field(self._spaxels, pixels)
-            self._values, self._palette = values, palette
-            self._fill()
+    def look_at(self, middle: tuple[float, float], reach: float, pixels: int) -> None:
+        """The same field in another size on the screen, or a part of it [arcsec], sharp again."""
+        reach = min(reach, self.reach)
+        if reach == self.reach:
+            middle = (0.0, 0.0)
+        if self._spaxels is not None and ((middle, reach), pixels) != (self._seen, len(self._index)):
+            self._draw_numbers(middle, reach, pixels)
 
     def set_values(
         self, values: FloatArray, scale: ColourScale, *, colours: str, inverted: bool, symmetric: bool
@@ -103,8 +106,9 @@ class HexMap(pg.GraphicsObject):
 
     def spaxel_at(self, x: float, y: float) -> int | None:
         """Index of the spaxel at a place of the field, None where there is none."""
-        size = len(self._index)
-        column, row = (int(np.floor((self.reach - value) / (2 * self.reach) * size)) for value in (x, y))
+        size, (middle, reach) = len(self._index), self._seen
+        places = (reach + at - value for at, value in zip(middle, (x, y), strict=True))
+        column, row = (int(np.floor(place / (2 * reach) * size)) for place in places)
         if self._spaxels is None or not (0 <= row < size and 0 <= column < size):
             return None
         number = int(self._index[row, column])
@@ -120,7 +124,8 @@ class HexMap(pg.GraphicsObject):
         return float(self._values[spaxel])
 
     def boundingRect(self) -> QtCore.QRectF:
-        return QtCore.QRectF(-self.reach, -self.reach, 2 * self.reach, 2 * self.reach)
+        (x, y), reach = self._seen
+        return QtCore.QRectF(x - reach, y - reach, 2 * reach, 2 * reach)
 
     def paint(self, painter: QtGui.QPainter, *_: object) -> None:
         if self._image is None:
@@ -131,6 +136,15 @@ class HexMap(pg.GraphicsObject):
         painter.resetTransform()
         painter.drawImage(place, self._image)
         painter.restore()
+
+    def _draw_numbers(self, middle: tuple[float, float], reach: float, pixels: int) -> None:
+        assert self._spaxels is not None
+        self.prepareGeometryChange()
+        self._seen = (middle, reach)
+        self._index = index_map(self._spaxels, reach, pixels, middle)
+        self._buffer = np.zeros((pixels, pixels), dtype=np.uint32)
+        self._image = QtGui.QImage(self._buffer.data, pixels, pixels, 4 * pixels, QtGui.QImage.Format.Format_RGB32)
+        self._fill()
 
     def _fill(self) -> None:
         if self._index.size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sedmview.desk import Desk
 from sedmview.targets import Entry, Filter, TargetStatus
@@ -45,6 +46,10 @@ class Listing:
     def take_entries(self, entries: Sequence[Entry]) -> None:
         """The list as it is now; the open target stays open."""
         state = self._state
+        entries = [self._as_found(one) for one in entries]
+        if not state.listed:
+            state.listed = True
+            self._desk.view.changed("choice")
         if list(entries) == state.entries:
             return
         state.entries = list(entries)
@@ -59,18 +64,55 @@ class Listing:
     def set_filter(self, wanted: Filter) -> None:
         """Which targets are gone through."""
         state = self._state
-        state.filter = wanted
+        state.filter, state.wanted = wanted, ""
         self._desk.view.changed("entries")
         count = len(state.shown_entries)
         self._desk.say(f"{wanted}: {count} target{'s' * (count != 1)}")
 
-    def next_ready(self) -> Entry | None:
-        """What to go on with: ready ones first, then those that the pipeline extracted and did not grade."""
+    def find(self, text: str) -> None:
+        """Show the targets that have this in their name; all again when it is empty."""
+        self._state.wanted = text.strip()
+        self._desk.view.changed("entries")
+
+    def waiting(self) -> list[Entry]:
+        """What needs a person, in the order of the list from the open target on and then from its beginning.
+
+        Ready and provisional ones, what the pipeline extracted without a grade, and what failed after its cube was
+        made; not what waits for the other exposure of its pair, nor what could not be opened.
+        """
         state = self._state
+        shown = state.shown_entries
         here = state.entry.product if state.entry is not None else ""
-        others = [one for one in state.shown_entries if one.product != here and one.product not in state.saving]
-        ready = [one for one in others if one.state is TargetStatus.READY]
-        ungraded = [
-            one for one in others if one.state is TargetStatus.AUTOMATIC and not one.standard and one.quality is None
-        ]
-        return next(iter(ready + ungraded), None)
+        at = next((number for number, one in enumerate(shown) if one.product == here), -1)
+        others = [one for one in [*shown[at + 1 :], *shown[: max(at, 0)]] if one.product not in state.saving]
+        return [one for one in others if needs_a_person(one) and state.unreadable.get(one.product) != one.cubes]
+
+    def next_ready(self) -> Entry | None:
+        """What to go on with; None where nothing of what is shown needs a person."""
+        return next(iter(self.waiting()), None)
+
+    def none_ready(self) -> str:
+        """That no other target needs a person, or that only what is not shown does."""
+        state = self._state
+        hidden = [one for one in state.entries if one not in state.shown_entries and needs_a_person(one)]
+        hidden = [one for one in hidden if one.product not in state.saving and one is not state.entry]
+        if not hidden:
+            return "No other target is ready"
+        filtered = f"matches {state.wanted!r}" if state.wanted else f"of the filter {state.filter!s} is ready"
+        return f"No other target {filtered}; {len(hidden)} more with all of them (F2)"
+
+    def _as_found(self, entry: Entry) -> Entry:
+        """The entry; where its cubes could not be opened, they cannot as long as they are the same."""
+        if self._state.unreadable.get(entry.product) != entry.cubes or not entry.cubes:
+            return entry
+        known = next((one for one in self._state.entries if one.product == entry.product), entry)
+        return replace(entry, state=TargetStatus.FAILED, reason=known.reason)
+
+
+def needs_a_person(entry: Entry) -> bool:
+    """Whether only a person can bring it on."""
+    if entry.state in (TargetStatus.READY, TargetStatus.PROVISIONAL):
+        return True
+    undecided = entry.state is TargetStatus.AUTOMATIC and entry.quality is None
+    failed = entry.state is TargetStatus.FAILED and entry.openable
+    return not entry.standard and (undecided or failed)

@@ -9,8 +9,8 @@ from sedmd.reduce.numeric.containers import FloatArray
 from sedmview.desk import Desk
 from sedmview.history import Drafts, History
 from sedmview.lines import SETS
-from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of
-from sedmview.pictures import STRETCHES, automatic_scale, bounded, next_limits, windows_at
+from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of, residual_of, scale_for
+from sedmview.pictures import STRETCHES, bounded, next_limits, windows_at
 
 
 class Looking:
@@ -47,8 +47,7 @@ class Looking:
         state = self._state
         if state.choice is None or state.observation is None:
             return
-        values = picture_of(state.observation, state.choice.window)
-        self._look(scale=automatic_scale(values, symmetric=state.observation.pair))
+        self._look(scale=scale_for(state.observation, state.choice.window, state.choice.apertures))
         self.accept_scale()
 
     def back_to_scale(self) -> None:
@@ -63,11 +62,8 @@ class Looking:
         state = self._state
         if state.choice is None or state.observation is None:
             return
-        values, how = (
-            picture_of(state.observation, state.choice.window),
-            next_limits(state.choice.scale.how),
-        )
-        scale = automatic_scale(values, symmetric=state.observation.pair, how=how, stretch=state.choice.scale.stretch)
+        choice, how = state.choice, next_limits(state.choice.scale.how)
+        scale = scale_for(state.observation, choice.window, choice.apertures, how=how, stretch=choice.scale.stretch)
         self._look(scale=scale)
         self._desk.say(f"Limits: {how}")
 
@@ -119,19 +115,35 @@ class Looking:
         if window == state.choice.window:
             self._desk.view.changed("picture")  # what was typed or dragged goes back to what is
             return
-        scale = state.choice.scale
-        how = "" if scale.how == "by hand" else scale.how
-        values = picture_of(state.observation, window)
-        self._look(
-            window=window,
-            scale=automatic_scale(values, symmetric=state.observation.pair, how=how, stretch=scale.stretch),
-        )
+        choice = state.choice
+        how = "" if choice.scale.how == "by hand" else choice.scale.how
+        scale = scale_for(state.observation, window, choice.apertures, how=how, stretch=choice.scale.stretch)
+        self._look(window=window, scale=scale)
 
     def picture(self) -> FloatArray:
         """Values of the spaxels in the range of wavelength that is looked at."""
         state = self._state
         assert state.observation is not None and state.choice is not None
+        left = self._left()
+        if state.residual_shown and left is not None:
+            return residual_of(state.observation, state.choice.window, left)
         return picture_of(state.observation, state.choice.window)
+
+    def toggle_residual(self) -> None:
+        """The picture of the data, or of the data minus the fit of PSF and host: what is left was not modelled."""
+        state = self._state
+        if self._left() is None:
+            self._desk.say(
+                "The search goes on" if state.searching else "Nothing was fitted: there is no model to subtract"
+            )
+            return
+        state.residual_shown = not state.residual_shown
+        self._desk.view.changed("picture")
+        self._desk.say("Picture: data minus the fit of PSF and host" if state.residual_shown else "Picture: the data")
+
+    def _left(self) -> FloatArray | None:
+        found = self._state.suggestion
+        return None if found is None or found.fitted is None else found.fitted.left
 
     def next_lines(self) -> None:
         """The next set of line markers."""

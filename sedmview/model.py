@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -16,8 +16,10 @@ from sedmd.observation.suggestion import Suggestion
 from sedmd.reduce.cube.collapse import collapse
 from sedmd.reduce.numeric.containers import FloatArray
 from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reduce.target.find import RIM_ARCSEC, edge_distance, rim_distance
+from sedmd.reduce.target.place import Place
 from sedmview.apertures import START_RADIUS, like, placed
-from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded
+from sedmview.pictures import WINDOWS, ColourScale, automatic_scale, bounded, peak_near
 
 #: Colour maps for one exposure, and for A minus B: perceptually uniform, safe for the colour-blind.
 MAPS: tuple[str, ...] = ("viridis", "cividis", "gray", "inferno")
@@ -69,6 +71,11 @@ class Choice:
     @property
     def letters(self) -> tuple[str, ...]:
         return ("A",) if self.b is None else ("A", "B")
+
+    @property
+    def apertures(self) -> tuple[Ellipse, ...]:
+        """A, and B where there is one."""
+        return tuple(self.of(letter) for letter in self.letters)
 
     @property
     def aperture(self) -> Ellipse:
@@ -125,22 +132,84 @@ def picture_of(observation: Observation, window: tuple[float, float]) -> FloatAr
     return collapse(observation.field_cube, low, high)
 
 
-def first_choice(observation: Observation) -> Choice:
-    """Apertures on the brightest spot, B where the nod predicts; robust limits."""
+def residual_of(observation: Observation, window: tuple[float, float], left: FloatArray) -> FloatArray:
+    """The picture of the data minus what was fitted, on the level of the field; the data where nothing was fitted.
+
+    Parameters
+    ----------
+    observation : Observation
+    window : range of wavelength [Angstrom]
+    left : (n_wave, n_spaxel) data minus model, NaN where nothing was fitted
+    """
+    cube = observation.field_cube
+    values = picture_of(observation, window)
+    hidden = np.where(np.isfinite(left), cube.mask, cube.mask | 1)
+    flat = replace(cube, flux=np.nan_to_num(left), mask=hidden.astype(cube.mask.dtype))
+    level = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+    residual = collapse(flat, *bounded(*window, cube.wavelength)) + level
+    return np.where(np.isfinite(residual), residual, values)
+
+
+def scale_for(
+    observation: Observation,
+    window: tuple[float, float],
+    places: Sequence[Ellipse],
+    *,
+    how: str = "",
+    stretch: str = "linear",
+) -> ColourScale:
+    """Automatic limits of the picture, by the peak of the object where the apertures are."""
+    values, spaxels = picture_of(observation, window), observation.field_cube.spaxels
+    middles = [(one.x_arcsec, one.y_arcsec) for one in places]
+    peak = peak_near(values, spaxels.x_arcsec, spaxels.y_arcsec, middles)
+    return automatic_scale(values, symmetric=observation.pair, how=how, stretch=stretch, peak=peak)
+
+
+def first_choice(observation: Observation, expected: Sequence[Place] = ()) -> Choice:
+    """Apertures where the target is expected, or on the brightest spot; B where the nod predicts; robust limits.
+
+    Parameters
+    ----------
+    observation : Observation
+    expected : sequence of Place
+        Where the target is expected, the likeliest first; none where nobody knows.
+    """
     low, high = bounded(WINDOWS[0].low, WINDOWS[0].high, observation.field_cube.wavelength)
     values = picture_of(observation, (low, high))
-    smooth = _neighbour_median(observation, values)
-    x, y = observation.field_cube.spaxels.x_arcsec, observation.field_cube.spaxels.y_arcsec
-    at = int(np.nanargmax(smooth)) if np.isfinite(smooth).any() else None
-    a = Ellipse(x_arcsec=0.0, y_arcsec=0.0, semi_major_arcsec=START_RADIUS)
-    a = a if at is None else placed(a, float(x[at]), float(y[at]))
+    a = first_aperture(observation, expected, values)
     return Choice(
         a=a,
         b=predicted_b(observation, a) if observation.pair else None,
-        scale=automatic_scale(values, symmetric=observation.pair),
+        scale=scale_for(observation, (low, high), (a,)),
         window=(low, high),
         colours=(PAIR_MAPS if observation.pair else MAPS)[0],
     )
+
+
+def first_aperture(observation: Observation, expected: Sequence[Place], values: FloatArray) -> Ellipse:
+    """Where A is before anybody has put it somewhere: never at the rim of the field, whose spaxels are often false.
+
+    Parameters
+    ----------
+    observation : Observation
+    expected : sequence of Place
+    values : (n,) picture of the field, NaN where nothing is known
+    """
+    spaxels = observation.field_cube.spaxels
+    start = Ellipse(x_arcsec=0.0, y_arcsec=0.0, semi_major_arcsec=START_RADIUS)
+    for place in expected:
+        if edge_distance(spaxels, place.x_arcsec, place.y_arcsec) > RIM_ARCSEC:
+            return placed(start, place.x_arcsec, place.y_arcsec)
+    x, y = spaxels.x_arcsec, spaxels.y_arcsec
+    smooth = _neighbour_median(observation, values)
+    # the wings of what lies at the rim are brightest next to it: an object of its own is brighter than all around it
+    near = np.hypot(x - x[:, None], y - y[:, None]) < RIM_ARCSEC
+    around = np.where(near & np.isfinite(smooth), smooth, -np.inf).max(axis=1)
+    inner = np.isfinite(smooth) & (smooth >= around) & (rim_distance(spaxels) > RIM_ARCSEC)
+    if not inner.any():
+        return start
+    brightest = int(np.argmax(np.where(inner, smooth, -np.inf)))
+    return placed(start, float(x[brightest]), float(y[brightest]))
 
 
 def predicted_b(observation: Observation, a: Ellipse) -> Ellipse:
@@ -164,6 +233,21 @@ def predicted_b(observation: Observation, a: Ellipse) -> Ellipse:
     told, turned = (placed(a, a.x_arcsec + sign * dx, a.y_arcsec + sign * dy) for sign in (1, -1))
     # the other sign must be clearly better to be believed
     return turned if light(turned) < min(2 * light(told), 0.0) else told
+
+
+def without_object(choice: Choice, observation: Observation, expected: Sequence[Place]) -> Choice:
+    """Nothing is seen: the spectrum is that of the sky where the target is expected, and not of what lies elsewhere."""
+    a = first_aperture(observation, expected, np.full(len(observation.field_cube.spaxels.x_arcsec), np.nan))
+    return replace(
+        choice,
+        a=a,
+        b=predicted_b(observation, a) if choice.b is not None else None,
+        grade=4,
+        skysub=True,
+        fitted=False,
+        object_visible=False,
+        placed=frozenset(choice.letters),
+    )
 
 
 def choice_of(decision: Decision, observation: Observation) -> Choice:
@@ -197,6 +281,15 @@ def accepted(choice: Choice, suggestion: Suggestion) -> Choice:
         b = suggestion.b or like(suggestion.a, b)
     taken = replace(choice, a=suggestion.a, b=b, placed=frozenset(choice.letters), object_visible=True)
     return replace(taken, fitted=fit_offered(taken, suggestion))
+
+
+def started(choice: Choice, suggestion: Suggestion, *, reshaped: bool) -> Choice:
+    """The start on the object that was found, as long as nothing is placed; its size, unless that was changed."""
+    taken = accepted(choice, suggestion)
+    if reshaped:
+        b = None if taken.b is None or choice.b is None else like(choice.b, taken.b)
+        taken = replace(taken, a=like(choice.a, taken.a), b=b)
+    return replace(taken, placed=frozenset(), fitted=False)
 
 
 def centred(observation: Observation, choice: Choice) -> Ellipse | None:

@@ -11,11 +11,12 @@ from typing import Any
 from sedmd.observation.aperture import Extractor
 from sedmd.observation.decisions import Decision
 from sedmd.observation.load import Observation
-from sedmd.observation.suggestion import Suggestion
+from sedmd.observation.suggestion import Suggestion, places_of
+from sedmd.reduce.target.place import Place
 from sedmview.desk import Desk
 from sedmview.history import History
 from sedmview.listing import Listing
-from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft
+from sedmview.model import Stage, accepted, choice_of, first_choice, from_draft, scale_for, started
 from sedmview.placing import Placing
 from sedmview.spectra import Spectra
 from sedmview.targets import Entry, Filter, TargetStatus
@@ -38,7 +39,9 @@ class Opening:
     def __init__(self, desk: Desk, listing: Listing, history: History, spectra: Spectra, placing: Placing) -> None:
         self._desk, self._state, self._listing = desk, desk.state, listing
         self._history, self._spectra, self._placing = history, spectra, placing
-        self._ready: dict[str, tuple[object, Observation, Suggestion]] = {}
+        self._ready: dict[str, tuple[object, Observation | None, Suggestion]] = {}
+        self._ahead = ""
+        self._not_ahead: set[str] = set()
         self.searched: Callable[[Observation], None] = lambda _: None
 
     def found(self, entry: Entry | None) -> Suggestion | None:
@@ -63,7 +66,7 @@ class Opening:
         ready = self._listing.next_ready()
         if ready is None:
             if not quiet:
-                self._desk.say("No other target is ready; PgDn and PgUp go through the list")
+                self._desk.say(f"{self._listing.none_ready()}; PgDn and PgUp go through the list")
             return False
         self.open(ready)
         return True
@@ -91,13 +94,13 @@ class Opening:
         self._state.opening = entry
         known = self._ready.get(entry.product)
 
-        def work() -> tuple[Extractor, Suggestion | None, Decision | None, dict[str, Any] | None]:
+        def work() -> tuple[Extractor, Suggestion | None, tuple[Place, ...], Decision | None, dict[str, Any] | None]:
             decision, draft = self._desk.files.decision(entry), self._desk.files.draft(entry)
-            if known is not None and known[0] == self._desk.files.stamp(entry):
-                observation, suggestion = known[1], known[2]
-            else:
-                observation, suggestion = self._desk.files.load(entry), None
-            return _extractor(observation, decision), suggestion, decision, draft
+            fresh = known is not None and known[0] == self._desk.files.stamp(entry)
+            suggestion = known[2] if known is not None and fresh else None
+            kept = known[1] if known is not None and fresh else None
+            observation = self._desk.files.load(entry) if kept is None else kept
+            return _extractor(observation, decision), suggestion, places_of(observation), decision, draft
 
         self._desk.jobs.submit(
             "load",
@@ -121,6 +124,7 @@ class Opening:
             state.opening = None
         log.warning("%s cannot be opened: %s", entry.product, error)
         words = " ".join(str(error).split()) or type(error).__name__
+        state.unreadable[entry.product] = entry.cubes
         state.entries = [
             replace(one, state=TargetStatus.FAILED, reason=words) if one.product == entry.product else one
             for one in state.entries
@@ -133,6 +137,7 @@ class Opening:
         entry: Entry,
         extractor: Extractor,
         suggestion: Suggestion | None,
+        expected: tuple[Place, ...],
         decision: Decision | None,
         draft: dict[str, Any] | None,
     ) -> None:
@@ -140,6 +145,13 @@ class Opening:
         if state.opening is None or state.opening.product != entry.product:
             return  # another one was asked for since
         state.opening = None
+        state.unreadable.pop(entry.product, None)
+        if state.entry is not None:
+            state.redshifts[state.entry.product] = state.redshift
+        if state.entry is None or state.entry.product != entry.product:
+            # what was read at the pointer, and the redshift, are the other target's
+            state.pointer, state.redshift = None, state.redshifts.get(entry.product, 0.0)
+            self._desk.view.changed("lines")
         observation = extractor.observation
         state.entry, state.observation, state.suggestion = entry, observation, suggestion
         self._spectra.take(extractor, suggestion)
@@ -147,17 +159,20 @@ class Opening:
         self._placing.let_go()
         state.message, state.warning = state.greeting, bool(state.greeting)
         state.greeting, state.wants_name, state.save_wanted = "", False, False
-        state.stage, state.locked = Stage.SCALE, False
-        state.choice = first_choice(observation)
+        state.residual_shown = False
+        state.suggestion_wanted, state.graded, state.acknowledged = False, None, frozenset()
+        state.stage, state.locked, state.expected = Stage.SCALE, False, expected
+        state.choice = first_choice(observation, expected)
         if decision is not None:
             state.choice, state.stage, state.locked = choice_of(decision, observation), Stage.PLACE, True
             state.suggestion = state.suggestion or _of_decision(decision)
         if draft is not None:
             self._restore(draft)
+        self._confirm_provisional()
         for topic in ("entries", "target", "picture", "choice", "spectrum"):
             self._desk.view.changed(topic)
+        state.searching = suggestion is None
         if suggestion is None:
-            state.searching = True
             self._desk.jobs.submit(
                 "search",
                 lambda: self._desk.files.suggest(observation),
@@ -166,6 +181,16 @@ class Opening:
             )
         else:
             self._prefetch()
+
+    def _confirm_provisional(self) -> None:
+        """Of a provisional spectrum the pipeline's apertures and fit are the start: one grade confirms it."""
+        state, found = self._state, self._state.suggestion
+        if state.entry is None or state.entry.state is not TargetStatus.PROVISIONAL or state.locked:
+            return
+        if found is None or found.told is None or state.choice is None or state.choice.placed:
+            return
+        if self._history.empty and state.choice.grade is None:
+            state.choice, state.stage = accepted(state.choice, found), Stage.PLACE
 
     def _restore(self, draft: dict[str, Any]) -> None:
         state = self._state
@@ -183,18 +208,26 @@ class Opening:
 
     def _suggested(self, entry: Entry, observation: Observation, found: Suggestion) -> None:
         state = self._state
-        while len(self._ready) > MOST_READY:
-            self._ready.pop(next(iter(self._ready)))
-        self._ready[entry.product] = (observation.stamp, observation, found)
+        self._keep(entry, observation, found)
         if state.observation is not observation:
+            self._prefetch()
             return
         state.searching = False
         self._spectra.keep_fit(found)
         # what is saved was made with the image of a star as it was found then
         if not state.locked:
             state.suggestion = found
-            if state.choice is not None and not state.choice.placed and self._history.empty and found.a is not None:
-                state.choice = replace(accepted(state.choice, found), placed=frozenset(), fitted=False)
+            if state.choice is not None and not state.choice.placed and found.a is not None:
+                state.choice = started(state.choice, found, reshaped=not self._history.empty)
+                if self._history.empty and state.choice.scale == first_choice(observation, state.expected).scale:
+                    # limits by the object that was found
+                    scale = scale_for(observation, state.choice.window, state.choice.apertures)
+                    state.choice = replace(state.choice, scale=scale)
+                    self._desk.view.changed("picture")
+            if state.suggestion_wanted:
+                state.suggestion_wanted = False
+                self._placing.accept_suggestion()
+            self._confirm_provisional()
             self._desk.view.changed("spectrum")
         self._desk.view.changed("choice")
         self.searched(observation)
@@ -204,26 +237,46 @@ class Opening:
         state = self._state
         log.warning("the search for objects failed: %s", error, exc_info=error)
         if state.observation is observation:
-            state.searching = state.save_wanted = False
+            state.searching = state.save_wanted = state.suggestion_wanted = False
             self._desk.view.changed("choice")
+        self._prefetch()
+
+    def _keep(self, entry: Entry, observation: Observation, found: Suggestion) -> None:
+        """What was found stays at hand for every target; the cubes of so many only, those that were needed last."""
+        self._ready.pop(entry.product, None)
+        self._ready[entry.product] = (observation.stamp, observation, found)
+        large = [product for product, (_, cubes, _) in self._ready.items() if cubes is not None]
+        for product in large[:-MOST_READY]:
+            stamp, _, suggestion = self._ready[product]
+            self._ready[product] = (stamp, None, suggestion)
 
     def _prefetch(self) -> None:
-        """Have the next ready target at hand before it is asked for."""
-        state = self._state
-        for one in state.shown_entries:
-            known = one.product in self._ready or (state.entry is not None and one.product == state.entry.product)
-            if one.state is not TargetStatus.READY or known or one.product in state.saving:
-                continue
-
-            def work(one: Entry = one) -> tuple[Entry, Observation, Suggestion]:
-                observation = self._desk.files.load(one)
-                return one, observation, self._desk.files.suggest(observation)
-
-            def keep(got: tuple[Entry, Observation, Suggestion]) -> None:
-                self._ready[got[0].product] = (got[1].stamp, got[1], got[2])
-
-            self._desk.jobs.submit("search", work, keep, lambda error: log.info("not read ahead: %s", error))
+        """Search ahead for every target that waits, one at a time, the next one first."""
+        if self._ahead or self._state.searching:
             return
+        todo = [one for one in self._listing.waiting() if one.product not in self._ready and one.openable]
+        todo = [one for one in todo if one.product not in self._not_ahead]
+        if not todo:
+            return
+        one = todo[0]
+        self._ahead = one.product
+
+        def work() -> tuple[Observation, Suggestion]:
+            observation = self._desk.files.load(one)
+            return observation, self._desk.files.suggest(observation)
+
+        def done(got: tuple[Observation, Suggestion]) -> None:
+            self._ahead = ""
+            self._keep(one, *got)
+            self._prefetch()
+
+        def failed(error: Exception) -> None:
+            log.info("not read ahead: %s", error)
+            self._ahead = ""
+            self._not_ahead.add(one.product)
+            self._prefetch()
+
+        self._desk.jobs.submit("search", work, done, failed)
 
 
 def _of_decision(decision: Decision) -> Suggestion:

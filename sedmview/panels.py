@@ -1,16 +1,17 @@
-"""The parts of the window beside field and spectrum: list of targets, phases, colour bar, finder chart, help."""
+"""The parts of the window beside field and spectrum: list of targets, phases, colour bar, help."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import numpy as np
 
 from sedmview.actions import help_text
 from sedmview.colours import table
-from sedmview.finder import Finder
+from sedmview.lines import Line
 from sedmview.model import Choice
+from sedmview.paragraph import escape, set_tip
 from sedmview.pictures import levels
 from sedmview.qt import QtCore, QtGui, QtWidgets
 from sedmview.targets import MARKS, Entry, TargetStatus, age
@@ -18,6 +19,7 @@ from sedmview.targets import MARKS, Entry, TargetStatus, age
 PHASES = ("Scale", "Place A", "Place B", "Grade", "Save")
 _STATE_COLOURS = {
     TargetStatus.READY: "#ffffff",
+    TargetStatus.PROVISIONAL: "#ffffff",
     TargetStatus.PAIR: "#ffd866",
     TargetStatus.AUTOMATIC: "#b7c4d1",
     TargetStatus.WAITING: "#7d8995",
@@ -37,13 +39,6 @@ def label(name: str, *, wrap: bool = False) -> QtWidgets.QLabel:
     return made
 
 
-def set_tip(widget: QtWidgets.QWidget | QtWidgets.QListWidgetItem, text: str) -> None:
-    """A tool tip that is what it says: a name of strangers that looks like HTML would have pictures opened."""
-    if set(text) & set("<&"):
-        text = f"<span>{escape(text)}</span>".replace("\n", "<br>")
-    widget.setToolTip(text)
-
-
 class TargetList(QtWidgets.QListWidget):
     """The list; emits `chosen(product)` on a click."""
 
@@ -54,6 +49,9 @@ class TargetList(QtWidgets.QListWidget):
         self.setAccessibleName("Targets")
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
+        self.setUniformItemSizes(True)
+        # thirty targets are to be seen at once
+        self.setStyleSheet("QListWidget::item { padding: 0px; border: none; }")
         self.itemClicked.connect(lambda item: self.chosen.emit(item.data(QtCore.Qt.ItemDataRole.UserRole)))
         self._shown: list[tuple[str, str, str]] = []
 
@@ -68,7 +66,7 @@ class TargetList(QtWidgets.QListWidget):
                 item = QtWidgets.QListWidgetItem(text)
                 item.setData(QtCore.Qt.ItemDataRole.UserRole, product)
                 item.setForeground(QtGui.QColor(_STATE_COLOURS[entry.state]))
-                set_tip(item, f"{entry.product}: {entry.state}. {entry.reason}".strip())
+                set_tip(item, self._told(entry))
                 self.addItem(item)
             self.verticalScrollBar().setValue(place)
         for row, (product, _, _) in enumerate(rows):
@@ -77,17 +75,19 @@ class TargetList(QtWidgets.QListWidget):
 
     @staticmethod
     def _text(entry: Entry, now: datetime) -> str:
-        if entry.quality is not None:
-            second = f"{entry.quality}  {entry.reducer}" + (
-                " by itself" if entry.state is TargetStatus.AUTOMATIC else ""
-            )
-        elif entry.state is TargetStatus.PAIR:
-            second = "waiting for the pair: A only"
-        else:
-            second = str(entry.state) + (f"   only {entry.half} of a pair" if entry.half else "")
+        """One line: sign, name, the grade or what is missing, how long ago."""
+        grade = "" if entry.quality is None else f"{entry.quality} {entry.reducer}"
+        short = grade or ("A only" if entry.state is TargetStatus.PAIR else f"{entry.half} only" if entry.half else "")
+        facts = [short, f"X {entry.airmass:.2f}" if entry.airmass and not grade else "", age(entry.start, now)]
+        return f"{MARKS[entry.state]} {entry.product}   " + "  ".join(filter(None, facts))
+
+    @staticmethod
+    def _told(entry: Entry) -> str:
+        """All that is known of an entry, for its tool tip."""
         facts = ["A−B" if entry.pair else "", f"{entry.exptime_s:.0f} s" if entry.exptime_s else ""]
-        facts += [f"X {entry.airmass:.2f}" if entry.airmass else "", age(entry.start, now)]
-        return f"{MARKS[entry.state]} {entry.product}\n    {second}\n    " + "   ".join(filter(None, facts))
+        facts += [f"airmass {entry.airmass:.2f}" if entry.airmass else ""]
+        told = f"{entry.product}: {entry.state}. {entry.reason}".strip()
+        return "\n".join(filter(None, [told, "   ".join(filter(None, facts))]))
 
 
 class PhaseBar(QtWidgets.QLabel):
@@ -126,6 +126,7 @@ class ColourBar(QtWidgets.QWidget):
     def show_scale(self, choice: Choice, *, symmetric: bool) -> None:
         """The scale that is in force."""
         self._choice, self._symmetric = choice, symmetric
+        set_tip(self, self.words())
         self.update()
 
     def paintEvent(self, _: object) -> None:
@@ -145,54 +146,38 @@ class ColourBar(QtWidgets.QWidget):
         words = [(flags.AlignLeft, scale.low, ""), (flags.AlignRight, scale.high, " e/Å")]
         if scale.stretch == "linear" or self._symmetric:
             words.append((flags.AlignHCenter, middle, ""))
+        least = 1e-3 * (scale.high - scale.low)
         for flag, value, unit in words:
-            painter.drawText(area, int(flag | flags.AlignTop), f"{0.0 if abs(value) < 1e-9 else value:.3g}{unit}")
+            painter.drawText(area, int(flag | flags.AlignTop), f"{0.0 if abs(value) < least else value:.3g}{unit}")
+        # how the limits came about, between the figures
+        left, right = width // 8 + 4, width // 2 - 18 if len(words) == 3 else width - width // 6
+        font = painter.font()
+        font.setPointSizeF(8.5)
+        painter.setFont(font)
+        room = QtCore.QRect(left, 15, right - left, 20)
+        text = painter.fontMetrics().elidedText(self.words(), QtCore.Qt.TextElideMode.ElideRight, room.width())
+        painter.setPen(QtGui.QColor("#8d99a5"))
+        painter.drawText(room, int(flags.AlignHCenter | flags.AlignTop), text)
         painter.end()
 
-
-class FinderChart(QtWidgets.QLabel):
-    """The finder chart, North up and East to the left as the field beside it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("finder")
-        self.setAccessibleName("Finder chart")
-        self.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-        self.setWordWrap(True)
-        self.setMinimumSize(120, 120)
-        policy = QtWidgets.QSizePolicy.Policy.Ignored
-        self.setSizePolicy(policy, policy)
-        self._picture: QtGui.QPixmap | None = None
-
-    def show_finder(self, finder: Finder | None, image: QtGui.QImage | None, warning: str = "") -> None:
-        """A chart, or in its place words: that there is none, or what is wrong with it."""
-        if finder is None or image is None or image.isNull():
-            self._picture = None
-            self.setText(f"no finder chart: {warning}" if warning else "no finder chart")
-            set_tip(self, warning)
-            return
-        self._picture = QtGui.QPixmap.fromImage(image)
-        set_tip(self, finder.path.name)
-        self._fit()
-
-    def resizeEvent(self, event: object) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        if self._picture is not None:
-            keep, smooth = QtCore.Qt.AspectRatioMode.KeepAspectRatio, QtCore.Qt.TransformationMode.SmoothTransformation
-            self.setPixmap(self._picture.scaled(self.size(), keep, smooth))
+    def words(self) -> str:
+        """Rule of the limits, stretch and colours."""
+        if self._choice is None:
+            return ""
+        scale = self._choice.scale
+        return f"{scale.how}, {scale.stretch}, {self._choice.colours}{' inverted' * self._choice.inverted}"
 
 
-def finder_words(finder: Finder | None) -> str:
-    """What is to be said under a chart."""
-    if finder is None:
-        return ""
-    if finder.apart_s is None:
-        return finder.path.name
-    late = "   NOT of this exposure?" if finder.apart_s > 1800 else ""
-    return f"finder {finder.apart_s / 60:.0f} min apart{late}"
+def line_menu(
+    parent: QtWidgets.QWidget, wavelength: float, lines: Sequence[tuple[Line, float]], chosen: Callable[[Line], None]
+) -> QtWidgets.QMenu:
+    """Which lines a feature may be, each with the redshift that it would have."""
+    menu = QtWidgets.QMenu(parent)
+    menu.addAction(f"{wavelength:.0f} Å is").setEnabled(False)
+    for line, redshift in lines:
+        entry = menu.addAction(f"{line.name} {line.wavelength:.0f}{' of the ejecta' * line.moves}\tz = {redshift:.4f}")
+        entry.triggered.connect(lambda _checked=False, line=line: chosen(line))
+    return menu
 
 
 def help_html() -> str:
@@ -210,12 +195,9 @@ def help_html() -> str:
     mouse = (
         "<p>Fine steps: Shift with letters and arrows, Ctrl with signs. &nbsp; Click: the active aperture goes there. "
         "Drag: inside moves it, its squares change size, angle and shape.<br>"
-        "A is red, B blue and dashed. Dotted outlines: spaxels of the object. Small dots: sky. Line with two ends: the "
-        "way of the object from blue to red. Diamonds: where the automatic search found it.</p>"
+        "A is red, B blue and dashed. Dotted outlines: spaxels of the object. Ticks: sky. Line with two ends: the "
+        "way of the object from blue to red. Diamonds: where the automatic search found it.<br>"
+        "Wheel: zoom, with Shift over the spectrum in flux. Right button on the field, any on the spectrum: move.<br>"
+        "Click on a feature of the spectrum: which line it is sets z; v: lines of a supernova lie so far blue.</p>"
     )
     return f"<table><tr>{''.join(columns)}</tr></table>{mouse}"
-
-
-def escape(text: str) -> str:
-    """Text that may stand in HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

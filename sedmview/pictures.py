@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,8 @@ H_ALPHA = 6562.8
 #: Half width of the window about a line [Angstrom]: the instrument's line is some 60 Angstrom wide there.
 LINE_HALF_WIDTH = 60.0
 MIN_WIDTH = 50.0
+#: So near to the middle of an aperture the object's peak is looked for [arcsec]: two spaxels about it.
+PEAK_RADIUS = 1.5
 
 
 def windows_at(redshift: float) -> tuple[WavelengthRange, ...]:
@@ -94,7 +96,7 @@ def _log(t: FloatArray) -> FloatArray:
     return found
 
 
-#: Stretches map 0 to 0 and 1 to 1, and are odd, so that A minus B stays centred on zero.
+#: Stretches map 0 to 0 and 1 to 1, and are odd, so that A minus B stays centred on the middle of its scale.
 STRETCHES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "linear": _linear,
     "asinh": _asinh,
@@ -161,8 +163,13 @@ LIMITS: Mapping[str, Callable[[FloatArray], tuple[float, float]]] = {
 }
 
 
-def automatic_scale(values: FloatArray, *, symmetric: bool, how: str = "", stretch: str = "linear") -> ColourScale:
-    """Limits by a rule of `LIMITS`; for A minus B symmetric about zero.
+def automatic_scale(
+    values: FloatArray, *, symmetric: bool, how: str = "", stretch: str = "linear", peak: float | None = None
+) -> ColourScale:
+    """Limits by a rule of `LIMITS`; for A minus B symmetric about the median of the field.
+
+    The sky of A and B is never quite the same. About zero the difference would lie on one arm of the colours, which a
+    logarithmic stretch spreads over the whole field.
 
     Parameters
     ----------
@@ -170,23 +177,52 @@ def automatic_scale(values: FloatArray, *, symmetric: bool, how: str = "", stret
     symmetric : bool
     how : str
         Key of `LIMITS`; by default the first, which shows noise and object.
+    peak : float, optional
+        How far the object rises above the median (`peak_near`). The first rule ends there: a brighter star elsewhere
+        in the field does not make the object dark.
     """
     how = how or next(iter(LIMITS))
     good = values[np.isfinite(values)]
     if len(good) == 0:
         return ColourScale(low=-1.0 if symmetric else 0.0, high=1.0, step=0.1, stretch=stretch, how=how)
-    _, sigma = _noise(good)
+    middle, sigma = _noise(good)
+    by_object = how == next(iter(LIMITS))
     if symmetric:
-        low, high = LIMITS[how](np.concatenate([good, -good]))
+        apart = good - middle
+        low, high = LIMITS[how](np.concatenate([apart, -apart]))
         reach = max(abs(low), abs(high), 3 * sigma)
-        if how == next(iter(LIMITS)):
-            reach = max(5 * sigma, 0.7 * float(np.percentile(np.abs(good), 99.5)))
-        low, high = -reach, reach
+        if by_object:
+            reach = max(5 * sigma, 0.7 * float(np.percentile(np.abs(apart), 99.5)) if peak is None else peak)
+        low, high = middle - reach, middle + reach
+    elif by_object and peak is not None:
+        low, high = middle - 2 * sigma, middle + max(6 * sigma, peak)
     else:
         low, high = LIMITS[how](good)
     if not high - low >= sigma * 1e-3:
         low, high = low - 2 * sigma, low + 2 * sigma
     return ColourScale(low=low, high=high, step=sigma, stretch=stretch, how=how)
+
+
+def peak_near(
+    values: FloatArray, x_arcsec: FloatArray, y_arcsec: FloatArray, places: Sequence[tuple[float, float]]
+) -> float | None:
+    """How far an object stands out of the median of the field, up or down; None where no place has two values.
+
+    Parameters
+    ----------
+    values, x_arcsec, y_arcsec : (n_spaxel,)
+        NaN where there is no value.
+    places : sequence of (x, y)
+        Where objects are, arcsec. Of each place the second largest of the values within `PEAK_RADIUS` counts: one hot
+        spaxel is no object.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    apart = np.abs(values - np.median(values[known]))
+    found = [np.sort(apart[known & (np.hypot(x_arcsec - x, y_arcsec - y) < PEAK_RADIUS)])[-2:] for x, y in places]
+    peaks = [float(two[0]) for two in found if len(two) == 2]
+    return max(peaks) if peaks else None
 
 
 def next_limits(how: str) -> str:

@@ -62,6 +62,7 @@ class Placing:
             return
         if state.stage is Stage.SCALE:
             state.stage = Stage.PLACE
+        state.suggestion_wanted = False
         letter = state.choice.active
         choice = state.choice.with_aperture(apertures.placed(state.choice.aperture, x, y))
         choice = replace(choice, placed=choice.placed | {letter}, object_visible=True)
@@ -146,14 +147,40 @@ class Placing:
         state = self._state
         if state.choice is None:
             return
-        if state.suggestion is None or state.suggestion.a is None:
-            self._desk.say("Still looking for objects" if state.searching else f"No suggestion: {search_words(state)}")
-            return
         if state.locked:
             self._desk.say(locked_words(state))
             return
+        if state.searching:
+            state.suggestion_wanted = True
+            self._desk.say("Still looking for objects; S is remembered")
+            return
+        if state.suggestion is None or state.suggestion.a is None:
+            self._desk.say(f"No suggestion: {search_words(state)}")
+            return
         state.stage = Stage.PLACE
         self._history.choose(accepted(state.choice, state.suggestion))
+
+    def jump(self, number: int) -> None:
+        """A goes to the object that carries this number in the field, and B, of a pair, where the nod predicts it."""
+        state = self._state
+        if state.choice is None:
+            return
+        others = state.suggestion.others if state.suggestion is not None else ()
+        if state.locked:
+            self._desk.say(locked_words(state))
+        elif number > len(others):
+            none = f"No object carries the number {number}"
+            self._desk.say("Still looking for objects" if state.searching else none)
+        else:
+            x, y = others[number - 1]
+            state.stage, state.suggestion_wanted = Stage.PLACE, False
+            there = replace(state.choice.with_aperture(apertures.placed(state.choice.a, x, y), "A"), active="A")
+            there = replace(there, placed=there.placed | {"A"}, object_visible=True)
+            if there.b is not None and state.observation is not None:
+                b = apertures.like(there.a, predicted_b(state.observation, there.a))
+                there = replace(there, b=b, active="B", placed=there.placed - {"B"}, fitted=False)
+                state.rest = (x, y)
+            self._history.choose(there)
 
     def set_aperture(self, number: int, value: float) -> None:
         """A typed number for the active aperture: East, North, semi-major axis, axis ratio or angle."""

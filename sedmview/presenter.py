@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sedmd.core.config import Links
 from sedmview.desk import BackgroundWork, Desk, Files, View
+from sedmview.drawing import Drawing
+from sedmview.elsewhere import Elsewhere
 from sedmview.history import Drafts, History
 from sedmview.listing import Listing
 from sedmview.looking import Looking
@@ -25,6 +28,8 @@ class Presenter:
     files, jobs, view : the disk, work away from the window, the window
     reducer : str
         The observer's name.
+    links : Links
+        Web pages on a target; by default the usual ones.
     clock : callable
         The time now, UTC.
 
@@ -38,6 +43,7 @@ class Presenter:
     history, drafts : changes of the choice and undo; what is kept of it
     spectra : the spectra of what is shown
     looking, placing, saving : commands on pictures, on apertures, on grade and files
+    drawing, elsewhere : commands on what is drawn over the pictures; on what is looked at outside
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Presenter:
         jobs: BackgroundWork,
         view: View,
         reducer: str = "",
+        links: Links | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.desk = desk = Desk(files=files, jobs=jobs, view=view, clock=clock, state=ViewerState(reducer=reducer))
@@ -56,6 +63,8 @@ class Presenter:
         self.spectra = Spectra(desk)
         self.listing = Listing(desk)
         self.looking = Looking(desk, self.history, self.drafts)
+        self.drawing = Drawing(desk, self.spectra, self.looking)
+        self.elsewhere = Elsewhere(desk, links or Links())
         self.placing = Placing(desk, self.history)
         self.opening = Opening(desk, self.listing, self.history, self.spectra, self.placing)
         self.saving = Saving(desk, self.listing, self.opening, self.history, self.drafts, self.spectra)

@@ -10,10 +10,11 @@ from sedmd.core.quality import QUALITIES
 from sedmd.observation.decisions import Decision
 from sedmd.observation.load import Observation
 from sedmd.observation.saved import Verdict
+from sedmview.concerns import Graded, concerns_of, has_signal
 from sedmview.desk import Desk
 from sedmview.history import Drafts, History
 from sedmview.listing import Listing
-from sedmview.model import Choice, Stage, placement_of
+from sedmview.model import Choice, Stage, placement_of, without_object
 from sedmview.opening import Opening
 from sedmview.spectra import Spectra
 from sedmview.targets import Entry, TargetStatus
@@ -38,30 +39,30 @@ class Saving:
         if state.choice is None:
             return
         choice = state.choice
+        if state.suggestion_wanted:
+            self._desk.say("S is remembered; grade the spectrum when the search has ended and it is there")
+            return
         if grade in (1, 2, 3) and "A" not in choice.placed:
             self._desk.say("Place A first: click on the target, or S takes the suggestion", warning=True)
+            return
+        if grade in (1, 2) and (lack := self._no_signal()):
+            self._desk.say(lack, warning=True)
             return
         if state.stage is Stage.SCALE:
             state.stage = Stage.PLACE
         # B that was not moved stays where the nod predicts it
         state.rest = None
         self._history.choose(replace(choice, grade=grade, placed=choice.placed | set(choice.letters)))
+        shown = self._spectra.extraction
+        state.graded = None if shown is None else Graded.of(state.choice, shown.spectrum)
 
     def no_object(self) -> None:
         """Nothing is seen: grade 4, sky on. It can be undone like everything else."""
         state = self._state
-        if state.choice is not None:
-            self._history.choose(
-                replace(
-                    state.choice,
-                    grade=4,
-                    skysub=True,
-                    fitted=False,
-                    object_visible=False,
-                    placed=frozenset(state.choice.letters),
-                ),
-                stage=Stage.PLACE,
-            )
+        if state.choice is not None and state.observation is not None:
+            nothing = without_object(state.choice, state.observation, state.expected)
+            state.graded, state.suggestion_wanted = None, False
+            self._history.choose(nothing, stage=Stage.PLACE)
 
     def use_partial(self) -> None:
         """Take one exposure of a pair without the other: a deliberate choice."""
@@ -118,7 +119,12 @@ class Saving:
             self._desk.say("Saving as soon as the stars of the field are looked at ...")
             return
         entry, observation, choice = state.entry, state.observation, state.choice
-        assert choice.grade is not None
+        assert choice.grade is not None and self._spectra.extraction is not None
+        concerns = concerns_of(self._spectra.extraction, choice, state.graded)
+        if not state.acknowledged.issuperset(concerns):
+            state.acknowledged = frozenset(concerns)
+            self._desk.say(f"Not saved yet: {'; '.join(concerns)}. Enter again saves it nevertheless", warning=True)
+            return
         placement = placement_of(choice, state.suggestion)
         verdict = Verdict(
             picture=choice.picture,
@@ -159,6 +165,15 @@ class Saving:
             return "no name yet: type yours, then Enter"
         if self._spectra.extraction is None:
             return self._spectra.problem
+        return self._no_signal() if state.choice.grade in (1, 2) else ""
+
+    def _no_signal(self) -> str:
+        """Why what is shown cannot be good or acceptable; empty when it can."""
+        shown = self._spectra.extraction
+        if shown is None:
+            return self._spectra.problem or "There is no spectrum yet"
+        if not has_signal(shown.spectrum):
+            return "The spectrum has no data at 450-850 nm: it is 3 poor at best; 4 no object, 5 bogus"
         return ""
 
     def _saved(self, entry: Entry, choice: Choice, decision: Decision, paths: tuple[Path, ...]) -> None:
@@ -173,7 +188,7 @@ class Saving:
         self._desk.view.changed("entries")
         written = ", ".join(path.name for path in paths)
         log.info("saved %s quality %d by %s", written, decision.quality, decision.reducer)
-        then = "Enter: next target" if self._listing.next_ready() else "No other target is ready"
+        then = "Enter: next target" if self._listing.next_ready() else self._listing.none_ready()
         self._desk.say(f"Saved {decision.saved_as}, {decision.quality} {QUALITIES[decision.quality]}. {then}")
 
     def _not_saved(self, entry: Entry, error: Exception) -> None:

@@ -22,6 +22,22 @@ from sedmview.words import words_of
 log = logging.getLogger(__name__)
 
 
+def smoothed(spectrum: Spectrum, bins: int) -> Spectrum:
+    """Running mean over an odd number of bins, for looking only; bins without a value do not count.
+
+    The error is that of the mean of independent bins.
+    """
+    if bins <= 1 or bins > len(spectrum.flux):
+        return spectrum
+    known = np.isfinite(spectrum.flux)
+    window = np.ones(bins)
+    count = np.convolve(known, window, mode="same")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        flux = np.convolve(np.where(known, spectrum.flux, 0.0), window, mode="same") / count
+        error = np.sqrt(np.convolve(np.where(known, spectrum.error, 0.0) ** 2, window, mode="same")) / count
+    return replace(spectrum, flux=np.where(known, flux, np.nan), error=np.where(known, error, np.nan))
+
+
 class Spectra:
     """Extracts what is shown, once for each change."""
 

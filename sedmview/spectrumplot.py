@@ -1,4 +1,4 @@
-"""The spectrum that will be saved, its error and sky, for a pair its two parts; bands, lines, the picture's range."""
+"""The spectrum that will be saved and its error, for a pair its two parts; bands, lines, the picture's range."""
 
 from __future__ import annotations
 
@@ -6,30 +6,89 @@ from html import escape as html_text
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 
 from sedmd.data.telluric import BANDS
 from sedmd.observation.aperture import Extraction
 from sedmd.observation.calibrate import CALIBRATED
 from sedmd.products.published import Published
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
-from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_INK, COLOUR_OFFER
+from sedmview.beside import BesideCurve
+from sedmview.colours import COLOUR_A, COLOUR_B, COLOUR_COMPARISON, COLOUR_INK, COLOUR_OFFER, COLOUR_OTHER, COLOUR_OVER
+from sedmview.linemarks import LineMarks
 from sedmview.qt import QtCore, QtWidgets
+from sedmview.skystrip import AXIS_WIDTH
+from sedmview.spectra import smoothed
 
-COLOUR_SKY_CURVE = "#c9a24a"
-COLOUR_COMPARISON = "#d58fd8"
-COLOUR_OTHER = "#7fb0b8"
+#: Bins drawn and bins left out, again and again: Qt takes longer for a dashed pen on a curve of so many pieces than for
+#: all else together.
+SOLID, DASHES, DOTS, LONG_DASHES, SHORT_DASHES = (1, 0), (5, 3), (1, 1), (12, 3), (2, 2)
+#: How each curve is drawn, so that none is told by its colour alone.
+DASHED = {"A": SOLID, "B": DASHES, "object": SOLID, "other": DOTS, "comparison": LONG_DASHES, "over": SHORT_DASHES}
+_SIGNS = {SOLID: "━", DASHES: "╍", DOTS: "┉", LONG_DASHES: "╾", SHORT_DASHES: "┅"}
+#: A notch of the wheel makes the range so much narrower.
+ZOOM_STEP = 1.25
+#: The narrowest range [Angstrom], and so much of the flux axis as of the usual one.
+LEAST_RANGE, LEAST_FLUX = 60.0, 0.01
 #: Letters of a comparison's name that the legend has room for.
 NAME_LETTERS = 24
 _SOFT = (150, 160, 170)
 
 
+class SpectrumBox(pg.ViewBox):
+    """The wheel zooms in wavelength, with Shift or Ctrl in flux; a drag moves the picture; a click asks for a line.
+
+    Emits `asked(x)` with a wavelength, `changed()` after the observer changed the ranges.
+    """
+
+    asked = QtCore.Signal(float)
+    changed = QtCore.Signal()
+
+    def __init__(self) -> None:
+        super().__init__(enableMenu=False, enableMouse=False)
+
+    def wheelEvent(self, event: object, axis: int | None = None) -> None:
+        event.accept()  # type: ignore[attr-defined]
+        place = self.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
+        factor = ZOOM_STEP ** (-event.delta() / 120)  # type: ignore[attr-defined]
+        modifiers = QtCore.Qt.KeyboardModifier
+        held = event.modifiers() & (modifiers.ShiftModifier | modifiers.ControlModifier)  # type: ignore[attr-defined]
+        self.zoom(factor, (place.x(), place.y()), flux=axis == 1 or bool(held))
+
+    def zoom(self, factor: float, place: tuple[float, float], *, flux: bool) -> None:
+        """Narrower (factor below 1) or wider about a place, which stays where it is on the screen."""
+        low, high = self.viewRange()[1 if flux else 0]
+        at = place[1 if flux else 0]
+        ends = (at + factor * (low - at), at + factor * (high - at))
+        self.setRange(**{"yRange" if flux else "xRange": ends}, padding=0.0)
+        self.changed.emit()
+
+    def mouseClickEvent(self, event: object) -> None:
+        event.accept()  # type: ignore[attr-defined]
+        if event.button() == QtCore.Qt.MouseButton.LeftButton and not event.double():  # type: ignore[attr-defined]
+            self.asked.emit(self.mapSceneToView(event.scenePos()).x())  # type: ignore[attr-defined]
+
+    def mouseDragEvent(self, event: object, axis: object = None) -> None:
+        event.accept()  # type: ignore[attr-defined]
+        now, before = (self.mapSceneToView(at) for at in (event.scenePos(), event.lastScenePos()))  # type: ignore[attr-defined]
+        self.translateBy(x=before.x() - now.x(), y=before.y() - now.y())
+        self.changed.emit()
+
+
 class SpectrumPlot(pg.PlotWidget):
-    """Flux against wavelength. Emits `window_chosen(low, high)` [Angstrom] when the band of the picture was dragged."""
+    """Flux against wavelength.
+
+    Emits `window_chosen(low, high)` [Angstrom] when the band of the picture was dragged, `asked(x)` when a wavelength
+    was clicked, `pointed(text)` with what is under the pointer, empty when it goes.
+    """
 
     window_chosen = QtCore.Signal(float, float)
+    asked = QtCore.Signal(float)
+    pointed = QtCore.Signal(str)
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
-        super().__init__(parent)
+        self.box = SpectrumBox()
+        super().__init__(parent, viewBox=self.box)
         self.hideButtons()
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)
@@ -37,7 +96,7 @@ class SpectrumPlot(pg.PlotWidget):
         self.setLabel("left", "flux density")
         self.getAxis("left").enableAutoSIPrefix(False)
         self.getAxis("bottom").enableAutoSIPrefix(False)
-        self.getAxis("left").setWidth(62)
+        self.getAxis("left").setWidth(AXIS_WIDTH)
         self.getViewBox().disableAutoRange()
         self._limits: tuple[float, float, float, float] | None = None
         self._label, self._told = "", ""
@@ -64,21 +123,30 @@ class SpectrumPlot(pg.PlotWidget):
         self.addItem(self._window, ignoreBounds=True)
         self._low, self._high = pg.PlotCurveItem(pen=None), pg.PlotCurveItem(pen=None)
         self._band = pg.FillBetweenItem(self._low, self._high, brush=(120, 170, 220, 90))
-        self._sky = _curve(COLOUR_SKY_CURVE)
         self._comparison = _curve(COLOUR_COMPARISON)
         self._other = _curve(COLOUR_OTHER)
+        self._over = _curve(COLOUR_OVER)
         self._pointer = _curve(COLOUR_OFFER, style=QtCore.Qt.PenStyle.DotLine)
         self._part_a = _curve(COLOUR_A)
-        self._part_b = _curve(COLOUR_B)  # a dashed line of so many pieces takes Qt longer than all else together
+        self._part_b = _curve(COLOUR_B)
         self._curve = _curve(COLOUR_INK, width=1)
         self._zero = pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(_SOFT, width=1))
-        curves = (self._sky, self._comparison, self._other, self._part_a, self._part_b, self._pointer, self._curve)
+        curves = (self._comparison, self._over, self._other, self._part_a, self._part_b, self._pointer, self._curve)
         # the edges of the band are not drawn themselves: it needs their paths only
         for item in (self._band, self._zero, *curves):
             self.addItem(item, ignoreBounds=True)
         self._legend = pg.TextItem("", anchor=(1, 0))
         self.addItem(self._legend, ignoreBounds=True)
-        self._lines: list[pg.InfiniteLine] = []
+        self.marks = LineMarks(self)
+        self._shown: Spectrum | None = None
+        self._zoomed = False
+        self.box.asked.connect(self.asked)
+        self.box.changed.connect(self._taken)
+        self.box.sigRangeChanged.connect(self._arrange)
+        self.box.sigResized.connect(self._arrange)
+        self.scene().sigMouseMoved.connect(self._moved)
+        self.getAxis("bottom").hide()
+        self.getAxis("left").hide()
 
     def show_window(self, low: float, high: float) -> None:
         """Where the picture of the field looks."""
@@ -90,43 +158,79 @@ class SpectrumPlot(pg.PlotWidget):
 
     def show_lines(self, lines: list[tuple[str, float]]) -> None:
         """Markers of spectral lines: name and observed wavelength."""
-        for line in self._lines:
-            self.removeItem(line)
-        self._lines = []
-        for number, (name, wavelength) in enumerate(sorted(lines, key=lambda one: one[1])):
-            pen = pg.mkPen("#8fd18a", width=1, style=QtCore.Qt.PenStyle.DotLine)
-            options = {"position": 0.97 - 0.05 * (number % 4), "color": "#8fd18a", "anchors": [(0, 0.5), (1, 0.5)]}
-            line = pg.InfiniteLine(wavelength, angle=90, pen=pen, label=name, labelOpts=options)
-            line.setZValue(-5)
-            self.addItem(line, ignoreBounds=True)
-            self._lines.append(line)
+        self.marks.show(lines)
+
+    def whole_range(self) -> None:
+        """The usual ranges; where they are in force already all that there is, however far out."""
+        if self._limits is None or self._fits is None:
+            return
+        first, last, low, high = self._limits
+        if not self._zoomed and self._shown is not None:
+            self._zoomed = True
+            scale = 10.0 ** exponent_of(self._shown)
+            values = self._shown.flux[np.isfinite(self._shown.flux)] / scale
+            if len(values):
+                low, high = min(low, float(values.min())), max(high, float(values.max()))
+            room = 0.04 * (high - low)
+            low, high = low - room, high + room
+        else:
+            self._zoomed = False
+        self.setXRange(first, last, padding=0.01)
+        self.setYRange(low, high, padding=0.0)
+
+    @property
+    def zoomed(self) -> bool:
+        """The ranges are not the usual ones."""
+        return self._zoomed
+
+    def new_target(self) -> None:
+        """Another target: the ranges are its own."""
+        self._zoomed, self._fits, self._limits = False, None, None
+
+    def readout(self, x: float) -> str:
+        """Wavelength, flux, error and signal to noise of the bin at a wavelength [Angstrom]."""
+        text = f"{x:.0f} Å"
+        if self._shown is None or not self._shown.wavelength[0] <= x <= self._shown.wavelength[-1]:
+            return text
+        at = int(np.argmin(np.abs(self._shown.wavelength - x)))
+        flux, error = float(self._shown.flux[at]), float(self._shown.error[at])
+        if not np.isfinite(flux):
+            return f"{text}   no value"
+        text += f"   {flux:.3g} ± {error:.2g}"
+        return text + (f"   S/N {flux / error:.1f}" if error > 0 else "")
 
     def show_extraction(
         self,
         extraction: Extraction | None,
         *,
-        sky: bool,
         pointer: Spectrum | None = None,
         comparison: Published | None = None,
+        over: BesideCurve | None = None,
         other: Spectrum | None = None,
+        bins: int = 1,
     ) -> None:
         """Draw a spectrum, or none.
 
-        `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled; `other` is the one that is not
-        chosen of aperture and fit.
+        `pointer` is that of one spaxel, `comparison` one of somebody else's, scaled; `over` is what was saved before
+        or a template; `other` is the one that is not chosen of aperture and fit. With `bins` above 1 running means are
+        drawn.
         """
-        spectrum = extraction.spectrum if extraction else None
+        spectrum = self._shown = smoothed(extraction.spectrum, bins) if extraction else None
         exponent = exponent_of(spectrum) if spectrum else 0
         scale = 10.0**exponent
         parts = [part.spectrum for part in extraction.parts] if extraction and len(extraction.parts) == 2 else []
-        _draw(self._part_a, parts[0] if parts else None, scale)
-        _draw(self._part_b, parts[1] if parts else None, scale)
+        parts = [smoothed(part, bins) for part in parts]
+        _draw(self._part_a, parts[0] if parts else None, scale, DASHED["A"])
+        _draw(self._part_b, parts[1] if parts else None, scale, DASHED["B"])
         _draw(self._curve, spectrum, scale)
+        for axis in ("left", "bottom"):  # without a spectrum there is nothing that they would measure
+            self.getAxis(axis).setVisible(spectrum is not None)
         if extraction is None or spectrum is None:
             for edge in (self._low, self._high):
                 edge.setData([], [])
-            for curve in (self._sky, self._pointer, self._comparison, self._other):
+            for curve in (self._pointer, self._comparison, self._over, self._other):
                 _draw(curve, None, scale)
+            self._told = ""
             self._legend.setHtml("")
             return
         self._axes(spectrum, parts, exponent)
@@ -134,17 +238,29 @@ class SpectrumPlot(pg.PlotWidget):
         flux, error = np.nan_to_num(spectrum.flux) / scale, np.nan_to_num(spectrum.error) / scale
         self._low.setData(spectrum.wavelength, flux - error)
         self._high.setData(spectrum.wavelength, flux + error)
-        sky_scale = _fit(spectrum.sky, 0.3 * (top - max(bottom, 0.0)) * scale) if sky else 0.0
-        _draw(self._sky, spectrum if sky_scale else None, scale / (sky_scale or 1.0), column="sky")
         pointer_scale = _fit(pointer.flux, 0.6 * (top - max(bottom, 0.0)) * scale) if pointer is not None else 0.0
         _draw(self._pointer, pointer if pointer_scale else None, scale / (pointer_scale or 1.0))
         factor = 0.0 if comparison is None else scale_to(spectrum, comparison.spectrum)
         shown = comparison.spectrum if comparison is not None and factor else None
-        _draw(self._comparison, shown, scale / (factor or 1.0))
+        _draw(self._comparison, shown, scale / (factor or 1.0), DASHED["comparison"])
         name = "" if comparison is None else comparison.name[:NAME_LETTERS]
-        _draw(self._other, other, scale)
+        over_factor = 0.0 if over is None else scale_to(spectrum, over.published.spectrum) if over.scaled else 1.0
+        _draw(
+            self._over,
+            over.published.spectrum if over is not None and over_factor else None,
+            scale / (over_factor or 1.0),
+            DASHED["over"],
+        )
+        _draw(self._other, None if other is None else smoothed(other, bins), scale, DASHED["other"])
         words = _object_words(pair=bool(parts), fitted=extraction.fitted, other=other is not None)
-        self._tell(words, sky_scale, pointer_scale, (name, factor))
+        if bins > 1:
+            words.append((f"mean of {bins} bins", COLOUR_INK))
+        if over is not None:
+            words.append((f"{_SIGNS[DASHED['over']]} {html_text(over.published.name[:NAME_LETTERS])}", COLOUR_OVER))
+        highest = float(np.nanmax(spectrum.flux)) / scale if np.isfinite(spectrum.flux).any() else top
+        if highest > top:
+            words.append((f"▲ up to {highest:.2g}, Home", COLOUR_INK))
+        self._tell(words, pointer_scale, (name, factor))
 
     def _axes(self, spectrum: Spectrum, parts: list[Spectrum], exponent: int) -> None:
         """Axes change only when they must: each change paints the whole plot again."""
@@ -162,23 +278,56 @@ class SpectrumPlot(pg.PlotWidget):
             fits = low >= old[2] - 0.02 * old_room and high <= old[3] + 0.02 * old_room
             if fits and room > 0.7 * old_room:
                 return
+        # who looks at a part of the spectrum keeps it while an aperture is moved, but not in another unit
+        kept = self._zoomed and self._fits is not None and self._fits[2] == label
         self._limits, self._fits = (first, last, low, high), (first, last, label)
-        self.setXRange(first, last, padding=0.01)
-        self.setYRange(low, high, padding=0.0)
-        self._legend.setPos(last, high)
-        for text, start, row in self._bands:
-            text.setPos(start, low + (0.005 + 0.035 * row) * (high - low))
+        if not kept:
+            self._zoomed = False
+            self.setXRange(first, last, padding=0.01)
+            self.setYRange(low, high, padding=0.0)
 
-    def _tell(
-        self, words: list[tuple[str, str]], sky_scale: float, pointer_scale: float, comparison: tuple[str, float]
-    ) -> None:
-        if sky_scale:
-            words.append((f"sky × {sky_scale:g}", COLOUR_SKY_CURVE))
+    def _taken(self) -> None:
+        """The observer has chosen ranges; what lies beyond all data, or is too narrow to be one, is no range."""
+        self._zoomed = True
+        if self._limits is None:
+            return
+        first, last, bottom, top = self._limits
+        (low, high), (under, over) = self.box.viewRange()
+        wide = min(max(high - low, LEAST_RANGE), 1.3 * (last - first))
+        middle = min(max(0.5 * (low + high), first), last)
+        tall = min(max(over - under, LEAST_FLUX * (top - bottom)), 1e4 * (top - bottom))
+        at = 0.5 * (under + over)
+        if (wide, middle) != (high - low, 0.5 * (low + high)):
+            self.setXRange(middle - 0.5 * wide, middle + 0.5 * wide, padding=0.0)
+        if tall != over - under:
+            self.setYRange(at - 0.5 * tall, at + 0.5 * tall, padding=0.0)
+
+    def _arrange(self, *_: object) -> None:
+        """What stands at an edge of the view stays there: legend, names of bands and of lines."""
+        (low, high), (bottom, top) = self.box.viewRange()
+        self._legend.setPos(high, top)
+        for text, start, row in self._bands:
+            text.setVisible(self._limits is not None and low <= start <= high)
+            text.setPos(start, bottom + (0.005 + 0.035 * row) * (top - bottom))
+        self.marks.arrange()
+
+    def _moved(self, scene_place: object) -> None:
+        inside = self._shown is not None and self.box.sceneBoundingRect().contains(scene_place)
+        self.pointed.emit(self.readout(self.box.mapSceneToView(scene_place).x()) if inside else "")
+
+    def leaveEvent(self, event: object) -> None:
+        super().leaveEvent(event)
+        self.pointed.emit("")
+
+    def _tell(self, words: list[tuple[str, str]], pointer_scale: float, comparison: tuple[str, float]) -> None:
         if pointer_scale:
             words.append((f"spaxel × {pointer_scale:g}", COLOUR_OFFER))
         name, factor = comparison
         if name:
-            told = f"{html_text(name)} × {factor:.3g}" if factor else f"{html_text(name)}: no wavelength in common"
+            sign = _SIGNS[DASHED["comparison"]]
+            told = (
+                f"{sign} {html_text(name)} × {factor:.3g}" if factor else f"{html_text(name)}: no wavelength in common"
+            )
             words.append((told, COLOUR_COMPARISON))
         html = "&nbsp;&nbsp; ".join(f"<span style='color:{colour}'>{word}</span>" for word, colour in words)
         if html != self._told:
@@ -194,8 +343,10 @@ def _object_words(*, pair: bool, fitted: bool, other: bool) -> list[tuple[str, s
     """What the legend says of the object's curves, and the colour of each."""
     words = [("PSF and host fit ± 1σ" if fitted else "object ± 1σ", COLOUR_INK)]
     if pair:
-        words = [("A", COLOUR_A), ("B", COLOUR_B), ("mean ± 1σ", COLOUR_INK)]
-    return words + ([("aperture" if fitted else "PSF and host fit", COLOUR_OTHER)] if other else [])
+        sides = [(f"{_SIGNS[DASHED[side]]} {side}", colour) for side, colour in (("A", COLOUR_A), ("B", COLOUR_B))]
+        words = [*sides, ("mean ± 1σ", COLOUR_INK)]
+    name = f"{_SIGNS[DASHED['other']]} {'aperture' if fitted else 'PSF and host fit'}"
+    return words + ([(name, COLOUR_OTHER)] if other else [])
 
 
 def _curve(colour: str, *, width: int = 1, style: object = None) -> pg.PlotCurveItem:
@@ -203,13 +354,22 @@ def _curve(colour: str, *, width: int = 1, style: object = None) -> pg.PlotCurve
     return pg.PlotCurveItem(pen=pen, connect="finite")
 
 
-def _draw(curve: pg.PlotCurveItem, spectrum: Spectrum | None, scale: float, column: str = "flux") -> None:
+def _draw(curve: pg.PlotCurveItem, spectrum: Spectrum | None, scale: float, dashes: tuple[int, int] = SOLID) -> None:
     # an empty curve is asked for its outline again and again while others are painted; one that is hidden is not
     curve.setVisible(spectrum is not None)
     if spectrum is not None:
-        curve.setData(spectrum.wavelength, getattr(spectrum, column) / scale)
+        flux, connect = spectrum.flux / scale, "finite" if dashes == SOLID else drawn(spectrum.flux, dashes)
+        curve.setData(spectrum.wavelength, flux if dashes == SOLID else np.nan_to_num(flux), connect=connect)
     elif curve.xData is not None and len(curve.xData):
         curve.setData([], [])
+
+
+def drawn(flux: FloatArray, dashes: tuple[int, int]) -> NDArray[np.int32]:
+    """Whether the piece from each bin (n,) to the next is drawn: dashes of so many bins, where both have values."""
+    on, off = dashes
+    known = np.isfinite(flux)
+    pattern = np.arange(len(flux)) % (on + off) < on
+    return np.asarray(pattern & known & np.append(known[1:], False), dtype=np.int32)
 
 
 def _fit(values: FloatArray, room: float) -> float:

@@ -17,9 +17,12 @@ from sedmd.core.errors import SedmError
 from sedmd.core.quality import OBSERVER, REDONE
 from sedmd.host.foreign_file import open_regular
 from sedmd.observation import decisions
-from sedmd.observation.exposure import frame_of
+from sedmd.observation.exposure import frame_of, raw_name
 from sedmd.observation.inputs import Inputs
 from sedmd.observation.saved import names
+from sedmd.products.conditions import conditions_of
+from sedmd.raw.cards import truth
+from sedmd.raw.clocks import start_of
 from sedmd.raw.fitsfile import MAX_HEADER_BLOCKS
 from sedmd.raw.frames import Frame
 from sedmd.raw.header import header_values
@@ -35,9 +38,10 @@ LEDGER_PERIOD = timedelta(minutes=1)
 
 
 class TargetStatus(StrEnum):
-    """Where a target stands, in the order of the list."""
+    """Where a target stands."""
 
     READY = "ready"
+    PROVISIONAL = "provisional, to be confirmed"
     PAIR = "waiting for the pair"
     FAILED = "failed"
     AUTOMATIC = "extracted automatically"
@@ -48,6 +52,7 @@ class TargetStatus(StrEnum):
 #: Sign of each state, so that none is told by its colour alone.
 MARKS: Mapping[TargetStatus, str] = {
     TargetStatus.READY: "●",
+    TargetStatus.PROVISIONAL: "◈",
     TargetStatus.PAIR: "◐",
     TargetStatus.AUTOMATIC: "◇",
     TargetStatus.WAITING: "…",
@@ -139,11 +144,12 @@ def age(start: datetime | None, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the ledger says of a product."""
+    """What the ledger says of a product; `start` is that of the first exposure, None where no name tells it."""
 
     state: str = ""
     reason: str = ""
     standard: bool = False
+    start: datetime | None = None
 
     @property
     def failed(self) -> bool:
@@ -169,11 +175,11 @@ class NightList:
         self._only = None if cubes is None else tuple(cubes)
         self._frames: dict[tuple[Path, int, int], Frame] = {}
         self._cards: dict[Path, tuple[int, int, Mapping[str, object]]] = {}
-        self._told: tuple[object, datetime, dict[str, _Told]] | None = None
+        self._told: tuple[object, datetime, dict[str, _Told], bool] | None = None
         self._chosen: tuple[object, datetime, dict[str, Inputs]] | None = None
 
     def entries(self, now: datetime) -> tuple[list[Entry], list[str]]:
-        """The list, ready ones first, then by time; and what could not be read. Slow disk: not for the GUI thread."""
+        """The list by time, so that nothing moves; and what could not be read. Slow disk: not for the GUI thread."""
         frames: dict[str, tuple[Frame, Path]] = {}
         warnings: list[str] = []
         for path in self._cubes():
@@ -184,10 +190,17 @@ class NightList:
                 frames[found.stem] = (found, path)
         visits = observations([frame for frame, _ in frames.values()])
         waits = timedelta(seconds=(self.settings.night if self.settings else WaitingTimes()).partner_wait_s)
-        told, warning = self._ledger(now)
+        told, closed, warning = self._ledger(now)
         if warning:
             warnings.append(warning)
-        entries = [self._entry(visit, frames, told, open_until=now - waits) for visit in visits]
+        last = max((visit.frames[0].start for visit in visits), default=now)
+        entries = []
+        for visit in visits:
+            first = visit.frames[0]
+            ended = first.start + timedelta(seconds=first.exptime_s or 0.0)
+            # the telescope takes B right after A: what went on to another target, or to bed, does not come back
+            waiting = visit.awaits_partner and not closed and first.start >= last and ended > now - waits
+            entries.append(self._entry(visit, frames, told, waiting=waiting))
         known = {entry.product for entry in entries}
         if self._only is None:
             entries += [_without_cube(name, words) for name, words in told.items() if name not in known]
@@ -230,17 +243,16 @@ class NightList:
         frames: Mapping[str, tuple[Frame, Path]],
         told: Mapping[str, _Told],
         *,
-        open_until: datetime,
+        waiting: bool,
     ) -> Entry:
         cubes = tuple(frames[frame.stem][1] for frame in visit.frames)
-        airmasses = [frame.airmass for frame in visit.frames if frame.airmass is not None]
+        airmasses = [airmass for path in cubes if (airmass := self._airmass(path)) is not None]
         first = visit.frames[0]
-        ended = first.start + timedelta(seconds=first.exptime_s or 0.0)
         entry = Entry(
             product=visit.product,
             name=visit.name,
             cubes=cubes,
-            state=TargetStatus.PAIR if visit.awaits_partner and ended > open_until else TargetStatus.READY,
+            state=TargetStatus.PAIR if waiting else TargetStatus.READY,
             exptime_s=first.exptime_s,
             airmass=sum(airmasses) / len(airmasses) if airmasses else None,
             start=first.start,
@@ -254,6 +266,13 @@ class NightList:
             entry = replace(entry, reason=words.reason)
         return with_product(entry, self._header)
 
+    def _airmass(self, path: Path) -> float | None:
+        """In the middle of the exposure, as the spectrum's header has it; None where the cube does not tell."""
+        try:
+            return conditions_of(self._header(path), raw_name(path)).airmass
+        except (SedmError, OSError):
+            return None
+
     def _header(self, path: Path) -> Mapping[str, object]:
         status = path.stat()
         known = self._cards.get(path)
@@ -261,24 +280,25 @@ class NightList:
             known = self._cards[path] = (status.st_mtime_ns, status.st_size, header_of(path))
         return known[2]
 
-    def _ledger(self, now: datetime) -> tuple[dict[str, _Told], str]:
-        """What each product is, as the ledger tells; the viewer works without it."""
+    def _ledger(self, now: datetime) -> tuple[dict[str, _Told], bool, str]:
+        """What each product is and whether the night is over, as the ledger tells; the viewer works without it."""
         if self.settings is None or not (self.settings.paths.state / "ledger.sqlite").exists():
-            return {}, ""
+            return {}, False, ""
         # planning a night takes longer than looking whether anybody has written into the ledger
         state_now = _state_of(self.settings.paths.state)
         if self._told is not None and self._told[0] == state_now and now - self._told[1] < LEDGER_PERIOD:
-            return self._told[2], ""
+            return self._told[2], self._told[3], ""
         try:
             state = snapshot(self.settings, night=self.folder.name, now=now)
         except (SedmError, sqlite3.Error, OSError) as error:
-            return {}, f"ledger: {error}"
+            return {}, False, f"ledger: {error}"
         told = {}
         for target in state.targets:
             reason = target.reason.removeprefix(f"{target.name}: ")
-            told[target.name] = _Told(target.stage, reason, target.standard)
-        self._told = (state_now, now, told)
-        return told, ""
+            clock = start_of({}, target.frames[0]) if target.frames else None
+            told[target.name] = _Told(target.stage, reason, target.standard, clock.time if clock else None)
+        self._told = (state_now, now, told, state.closed)
+        return told, state.closed, ""
 
 
 def _state_of(folder: Path) -> list[tuple[str, int, int]]:
@@ -301,6 +321,10 @@ def with_product(entry: Entry, read: Callable[[Path], Mapping[str, object]]) -> 
         except (SedmError, OSError):
             continue
         quality, reducer = header.get("QUALITY"), header.get("REDUCER")
+        if truth(header.get("PROVIS")):
+            concerns = [str(header[key]) for number in range(1, 4) if (key := f"DOUBT{number}") in header]
+            reason = entry.reason or "; ".join(concerns)
+            return replace(entry, state=TargetStatus.PROVISIONAL, quality=None, reducer="", reason=reason)
         if not isinstance(quality, int) or quality <= 0:
             return replace(entry, state=TargetStatus.AUTOMATIC, quality=None, reducer="")
         state = TargetStatus.DONE if header.get("STEP") == OBSERVER else TargetStatus.AUTOMATIC
@@ -355,12 +379,10 @@ def _without_cube(name: str, words: _Told) -> Entry:
         state=TargetStatus.FAILED if words.failed else TargetStatus.WAITING,
         reason=words.reason or words.state,
         standard=words.standard,
+        start=words.start,
     )
 
 
-def _order(entry: Entry) -> tuple[int, float, str]:
-    return (
-        list(TargetStatus).index(entry.state),
-        entry.start.timestamp() if entry.start else float("inf"),
-        entry.product,
-    )
+def _order(entry: Entry) -> tuple[float, str]:
+    """By time, whatever becomes of it: what is saved stays where it is, and what is new comes last."""
+    return entry.start.timestamp() if entry.start else float("inf"), entry.product

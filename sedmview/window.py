@@ -7,19 +7,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sedmd.host.foreign_file import plain, sentence
-from sedmd.host.foreign_picture import picture_bytes, pixels_apart
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmview.actions import ACTIONS, Action, keys, press, repeats
 from sedmview.field import FieldPlot
+from sedmview.findbox import FindBox
 from sedmview.finder import Finder
+from sedmview.finderside import FinderSide
 from sedmview.layout import Layout
 from sedmview.lines import SETS, shifted
-from sedmview.panels import finder_words, set_tip
+from sedmview.marks import FieldMarks
+from sedmview.panels import line_menu
 from sedmview.presenter import Presenter
 from sedmview.qt import QAction, QShortcut, QtCore, QtGui, QtWidgets
 from sedmview.spectrumplot import signal_to_noise
 from sedmview.targets import Entry
+from sedmview.words import aperture_words
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +30,16 @@ REDRAW_MS, SLOW_REDRAW_MS = 33, 100
 #: How often the night's folder is looked at [ms].
 POLL_MS = 3000
 
-#: Longest edge of a finder chart in the window [pixel]; a chart has some 900.
-FINDER_EDGE = 1600
-
 #: What a spectrum from elsewhere is called.
 COMPARISON_FILES = "Spectra as text (*.txt *.dat *.ascii *.asci *.csv *.spec *.flm);;All files (*)"
 
 #: Keys that leave a field for text; every other shortcut is off while one is typed in.
 _LEAVE = ("Return", "Enter", "Esc", "Tab")
+
+
+def open_outside(place: str) -> bool:
+    """Open a web address or a file in the desktop's own program; False if there is none."""
+    return bool(QtGui.QDesktopServices.openUrl(QtCore.QUrl(place)))
 
 
 class Window(QtWidgets.QMainWindow):
@@ -50,6 +54,11 @@ class Window(QtWidgets.QMainWindow):
     note : callable
         Told every action: ident and target.
     redraw_ms : int
+    opener : callable
+        Opens a web address or a file outside; False if nothing does.
+    sizes : as they were kept last time, if at all
+    keep_sizes : callable
+        Told the sizes of the window and its columns when it is closed.
     """
 
     def __init__(
@@ -59,20 +68,29 @@ class Window(QtWidgets.QMainWindow):
         find_finder: Callable[[Entry], Finder | None] = lambda entry: None,
         note: Callable[[str, str], None] = lambda action, target: None,
         redraw_ms: int = REDRAW_MS,
+        opener: Callable[[str], bool] = open_outside,
+        sizes: object = None,
+        keep_sizes: Callable[[dict[str, list[int]]], None] = lambda sizes: None,
     ) -> None:
         super().__init__()
         self.presenter = presenter
         presenter.desk.view = self
-        self._find_finder, self._note = find_finder, note
+        self._note = note
         self.setWindowTitle("sedmview")
         self._topics: set[str] = set()
         self._last = 0.0
         self._dialogue: QtWidgets.QFileDialog | None = None
+        self._menu: QtWidgets.QMenu | None = None
         self._redraw_ms = redraw_ms
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.draw_now)
         self.parts = Layout(self)
+        self.marks = FieldMarks(self.parts.field)
+        self.find = FindBox(self.parts.list, presenter.listing.find)
+        self.parts.take_sizes(self, sizes)
+        self._keep_sizes, self._opener = keep_sizes, opener
+        self.chart = FinderSide(presenter, self.parts, find_finder)
         self._connect()
         self._bind_keys()
         self._menus()
@@ -106,13 +124,28 @@ class Window(QtWidgets.QMainWindow):
             "choice": self._draw_choice,
             "spectrum": self._draw_spectrum,
             "lines": self._draw_lines,
+            "range": self._draw_range,
+            "finder": self.chart.draw,
+            "beside": self._draw_reason,
             "help": self._draw_help,
             "comparison": self._ask_comparison,
+            "find": self.focus_find,
         }
         for topic, draw in drawers.items():
             if topic in topics:
                 draw()
         self._last = time.monotonic()
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard, and where a middle click pastes from."""
+        board = QtWidgets.QApplication.clipboard()
+        board.setText(text)
+        if board.supportsSelection():
+            board.setText(text, QtGui.QClipboard.Mode.Selection)
+
+    def show_outside(self, place: str) -> bool:
+        """Open an address in the desktop's own program; False if there is none."""
+        return self._opener(place)
 
     def show_fault(self, words: str) -> None:
         """Something went wrong that nobody expected: say so, go on."""
@@ -125,6 +158,7 @@ class Window(QtWidgets.QMainWindow):
     def _draw_entries(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
         current = state.entry.product if state.entry is not None else ""
+        self.find.show_wanted(state.wanted)
         parts.list.show_entries(state.shown_entries, current, presenter.desk.clock())
         done = sum(entry.quality is not None for entry in state.shown_entries)
         parts.filter.setText(f"{state.filter}   {done} of {len(state.shown_entries)} graded")
@@ -135,6 +169,7 @@ class Window(QtWidgets.QMainWindow):
         if observation is None or entry is None:
             return
         parts.title.setText(entry.product)
+        parts.readout.setText("")  # that was the target before
         self.setWindowTitle(f"sedmview {observation.folder.name} {entry.product}")
         facts = [
             str(observation.meta.get("utc") or ""),
@@ -144,52 +179,34 @@ class Window(QtWidgets.QMainWindow):
         facts.append(f"airmass {airmass:.2f}" if isinstance(airmass, float) else "airmass unknown")
         alone = f"only {entry.half} of a pair" if entry.half else "single exposure"
         facts.append("A − B" if observation.pair else alone)
-        notes = [note for note in (entry.reason, *observation.notes[-1:]) if note]
-        parts.facts.setText("    ".join([*filter(None, facts), *notes]))
-        set_tip(parts.facts, "\n".join([entry.reason, *observation.notes]).strip())
+        parts.facts.setText("    ".join(filter(None, facts)))
+        parts.spectrum.new_target()
         parts.field.show_field(observation)
-        presenter.desk.jobs.submit(
-            "finder",
-            lambda: self._read_finder(entry),
-            lambda got: self._show_finder(entry, *got),
-            lambda error: self._show_finder(entry, None, None, plain(f"{type(error).__name__}: {error}")),
-        )
+        presenter.drawing.read_beside(entry)
+        self._draw_reason()
+        self.chart.read(entry)
 
-    def _read_finder(self, entry: Entry) -> tuple[Finder | None, QtGui.QImage | None, str]:
-        """The chart of a target, its picture, and why there is none."""
-        finder = self._find_finder(entry)
-        if finder is None:
-            return None, None, ""
-        try:
-            # none of Qt's readers sees the file: they take any format that somebody installed
-            width, height, rows = pixels_apart(picture_bytes(finder.path), edge=FINDER_EDGE)
-        except Exception as error:
-            # the border: whatever is in a stranger's picture costs that picture only
-            return finder, None, plain(sentence(finder.path, error))
-        return finder, QtGui.QImage(rows, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888).copy(), ""
-
-    def _show_finder(self, entry: Entry, finder: Finder | None, image: QtGui.QImage | None, warning: str) -> None:
+    def _draw_reason(self) -> None:
+        """What is known of the target, and why it waits."""
         state = self.presenter.state
-        if warning:
-            log.warning("finder chart of %s: %s", entry.product, warning)
-        if state.entry is not None and state.entry.product == entry.product:
-            self.parts.finder.show_finder(finder, image, warning)
-            self.parts.finder_facts.setText(finder_words(finder))
+        if state.entry is not None and state.observation is not None:
+            known = (state.entry.reason, state.drawn.beside.words, *state.observation.notes)
+            self.parts.reason.setText("   •   ".join(filter(None, known)))
 
     def _draw_picture(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
         choice = state.choice
         if choice is None or state.observation is None:
             return
-        parts.field.show_picture(presenter.looking.picture(), choice)
+        values = presenter.looking.picture()
+        parts.field.show_picture(values, choice)
+        parts.field.show_contours(values if state.drawn.contours else None)
         parts.bar.show_scale(choice, symmetric=state.observation.pair)
         parts.spectrum.show_window(*choice.window)
         low, high = (f"{edge / 10:.0f}" for edge in choice.window)
         for box, text in ((parts.window_low, low), (parts.window_high, high)):
             if not box.hasFocus():
                 box.setText(text)
-        scale = choice.scale
-        parts.scale_facts.setText(f"{scale.how}   {scale.stretch}   {choice.colours}{' inverted' * choice.inverted}")
 
     def _draw_choice(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
@@ -207,8 +224,14 @@ class Window(QtWidgets.QMainWindow):
             state.wants_name = False
             parts.name.setFocus()
         if choice is None:
+            parts.show_notice(presenter.prompt)
+            _restyle(parts.notice, "warning", state.warning and bool(state.message))
             return
+        parts.show_work()
+        self.chart.draw_soon()
         offered = state.suggestion if not state.locked and choice.object_visible else None
+        others = state.suggestion.others if state.suggestion is not None and not state.locked else ()
+        self.marks.show_marks(() if state.locked else state.expected, others)
         parts.field.show_apertures(choice, floating=state.floating, offered=offered, hidden=not choice.object_visible)
         aperture = choice.aperture
         values = (
@@ -227,44 +250,40 @@ class Window(QtWidgets.QMainWindow):
         if presenter.spectra.extraction is not None and presenter.spectra.extraction.fitted:
             words = ["PSF and host fit"]
         if not choice.object_visible:
-            words.append("NO TARGET VISIBLE")
+            words = ["NO TARGET VISIBLE"]
         if choice.partial:
             words.append("A alone")
         parts.flags.setText("   ".join(words))
         found = state.suggestion.words if state.suggestion else "looking for objects ..." * state.searching
         parts.found.setText(f"found: {found}" if found and not state.searching else found)
-        set_tip(parts.found, found)
 
     def _draw_spectrum(self) -> None:
         presenter, state, parts = self.presenter, self.presenter.state, self.parts
         extraction, shown = presenter.spectra.extraction, state.shown
         parts.spectrum.show_extraction(
             extraction,
-            sky=state.sky_shown,
+            bins=state.drawn.smoothing,
             pointer=self._pointer_spectrum(),
             comparison=state.comparison,
+            over=state.drawn.over,
             other=presenter.spectra.other,
         )
+        parts.sky.setVisible(state.sky_shown)
+        parts.sky.show_sky(extraction.spectrum if extraction is not None and state.sky_shown else None)
         hidden = shown is not None and not shown.object_visible
         parts.field.show_used(extraction, shown, hidden=hidden)
         if extraction is None:
             parts.warning.setText(presenter.spectra.problem)
             _restyle(parts.warning, "warning", True)
             return
-        inside = extraction.spectrum.meta.get("aperture_inside")
         text = f"S/N {signal_to_noise(extraction.spectrum):.1f} per bin at 500–800 nm"
-        cut = isinstance(inside, float) and inside < 0.97
-        if cut:
-            text += f"     only {100 * float(inside or 0):.0f} % of the aperture lies on the field"
-        share = extraction.spectrum.meta.get("aperture_share")
-        if isinstance(share, float):
-            text += f"     {100 * share:.0f} % of a star's light inside, corrected"
+        told, cut = aperture_words(extraction)
+        text += "".join(f"     {one}" for one in told)
         modelled = state.suggestion.modelled if state.suggestion and not hidden else ()
         if modelled:
             unfitted = "host or neighbour not subtracted (F fits it)"
             text += f"     {'; '.join(modelled) if extraction.fitted else unfitted}"
         parts.warning.setText(text)
-        set_tip(parts.warning, text)
         _restyle(parts.warning, "warning", cut)
 
     def _pointer_spectrum(self) -> Spectrum | None:
@@ -278,10 +297,27 @@ class Window(QtWidgets.QMainWindow):
     def _draw_lines(self) -> None:
         state = self.presenter.state
         name, lines = SETS[state.line_set]
-        self.parts.spectrum.show_lines(shifted(lines, state.redshift))
+        velocity = state.drawn.velocity_km_s
+        self.parts.spectrum.show_lines(shifted(lines, state.redshift, velocity))
         self.parts.lines.setText(name)
-        if not self.parts.redshift.hasFocus():
-            self.parts.redshift.setText(f"{state.redshift:.4f}")
+        for box, text in ((self.parts.redshift, f"{state.redshift:.4f}"), (self.parts.velocity, f"{velocity:.0f}")):
+            if not box.hasFocus():
+                box.setText(text)
+
+    def _draw_range(self) -> None:
+        field, spectrum = self.parts.field, self.parts.spectrum
+        # who wants the whole field again does not ask for all of the spectrum
+        if spectrum.zoomed or not field.zoomed:
+            spectrum.whole_range()
+        field.whole_field()
+
+    def _ask_line(self, wavelength: float) -> None:
+        """Which line is it that was clicked? The menu does not hold up the window."""
+        drawing = self.presenter.drawing
+        middle, lines = drawing.candidates(wavelength)
+        if self.presenter.spectra.extraction is not None and lines:
+            self._menu = line_menu(self, middle, lines, lambda line: drawing.choose_line(line, middle))
+            self._menu.popup(QtGui.QCursor.pos())
 
     def _ask_comparison(self) -> None:
         """A dialogue that does not hold up the window; asked for again it comes to the front."""
@@ -309,10 +345,17 @@ class Window(QtWidgets.QMainWindow):
         if isinstance(focus, QtWidgets.QLineEdit):
             if name in _LEAVE:
                 self.leave_text()
+                if focus is self.find:
+                    self._found(opens=name in ("Return", "Enter"))
             return
         action = press(self.presenter, name)
         if action is not None:
             self._noted(action)
+
+    def focus_find(self) -> None:
+        """The next letters are part of a name."""
+        self.find.setFocus()
+        self.find.selectAll()
 
     def leave_text(self) -> None:
         """What was typed counts, and keys are keys again."""
@@ -320,6 +363,14 @@ class Window(QtWidgets.QMainWindow):
         self.parts.field.setFocus()
         if focus is not None and focus is self.parts.name:
             self._named()
+
+    def _found(self, *, opens: bool) -> None:
+        """Enter opens the first target that was found; the list is whole again."""
+        first = next((one for one in self.presenter.state.shown_entries if one.openable), None)
+        typed = self.find.text()
+        self.presenter.listing.find("")
+        if opens and typed and first is not None:
+            self.presenter.opening.open(first)
 
     def _noted(self, action: Action) -> None:
         state = self.presenter.state
@@ -358,6 +409,8 @@ class Window(QtWidgets.QMainWindow):
         field.pointed.connect(self._pointed)
         field.left.connect(self._left)
         parts.spectrum.window_chosen.connect(presenter.looking.set_window)
+        parts.spectrum.asked.connect(self._ask_line)
+        parts.spectrum.pointed.connect(parts.spectrum_readout.setText)
         parts.list.chosen.connect(self._listed)
         parts.name.editingFinished.connect(self._named)
         parts.save.clicked.connect(lambda _checked=False: self._save_clicked())
@@ -366,6 +419,7 @@ class Window(QtWidgets.QMainWindow):
         for box in (parts.window_low, parts.window_high):
             box.editingFinished.connect(self._window_typed)
         parts.redshift.editingFinished.connect(self._redshift_typed)
+        parts.velocity.editingFinished.connect(self._velocity_typed)
         for number, box in enumerate(parts.aperture_boxes):
             box.editingFinished.connect(lambda number=number: self._aperture_typed(number))
 
@@ -419,6 +473,12 @@ class Window(QtWidgets.QMainWindow):
             self.presenter.looking.set_redshift(redshift)
         self.changed("lines")
 
+    def _velocity_typed(self) -> None:
+        velocity = _number(self.parts.velocity)
+        if velocity is not None:
+            self.presenter.drawing.set_velocity(velocity)
+        self.changed("lines")
+
     def _aperture_typed(self, number: int) -> None:
         value = _number(self.parts.aperture_boxes[number])
         if value is not None:
@@ -428,9 +488,11 @@ class Window(QtWidgets.QMainWindow):
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
         self.parts.place_help()
+        self.parts.place_enlarged()
 
     def closeEvent(self, event: object) -> None:
         self._poll.stop()
+        self._keep_sizes(self.parts.sizes(self))
         super().closeEvent(event)
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from sedmd.core.errors import SedmError
 from sedmd.core.quality import QUALITIES
+from sedmd.observation.aperture import Extraction
 from sedmview import targets
 from sedmview.model import Choice, Stage
 from sedmview.state import ViewerState
+
+#: An aperture with less of its area on the field is said to be cut.
+WHOLE = 0.97
 
 
 def words_of(error: Exception) -> str:
@@ -32,6 +36,24 @@ def search_words(state: ViewerState) -> str:
     return state.suggestion.words if state.suggestion is not None else "the search failed"
 
 
+def aperture_words(extraction: Extraction) -> tuple[list[str], bool]:
+    """How much of the object each aperture holds; and whether one of them is cut by the edge of the field."""
+    metas = [part.spectrum.meta for part in extraction.parts]
+    named = list(zip("AB" if len(metas) == 2 else [""], metas, strict=False))
+    words, cut = [], False
+    for letter, meta in named:
+        inside = meta.get("aperture_inside")
+        if isinstance(inside, float) and inside < WHOLE:
+            of = f" {letter}" if letter else ""
+            words.append(f"only {100 * inside:.0f} % of the aperture{of} lies on the field")
+            cut = True
+    shares = [(letter, share) for letter, meta in named if isinstance(share := meta.get("aperture_share"), float)]
+    if shares:
+        told = ", ".join(f"{letter} {100 * share:.0f} %".strip() for letter, share in shares)
+        words.append(f"{told} of a star's light inside, corrected")
+    return words, cut
+
+
 def prompt(state: ViewerState) -> str:
     """One line: what the observer is expected to do now."""
     if state.opening is not None:
@@ -39,6 +61,8 @@ def prompt(state: ViewerState) -> str:
     if state.message:
         return state.message
     if state.choice is None or state.entry is None:
+        if not state.listed:
+            return "Reading the night ..."
         return "No target is open" if state.entries else "No cube yet; the list fills by itself"
     if state.locked:
         return locked_words(state)

@@ -99,7 +99,7 @@ def _classify_files(options: argparse.Namespace) -> int:
     for path in options.file:
         try:
             third = None if options.third is None else Third(options.third)
-            found = classify_file(path, engine, rule_of(settings), third=third)
+            found = classify_file(path, engine, rule_of(settings, engine.metric), third=third)
             print(found.line(), flush=True)
         except (SedmError, OSError) as fault:
             failed += 1

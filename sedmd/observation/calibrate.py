@@ -10,7 +10,8 @@ from sedmd.data.extinction import extinction_mag
 from sedmd.observation.inputs import FluxSource
 from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.sensitivity import read_sensitivity
-from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate
+from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate, calibration_error
+from sedmd.reduce.guide.brightness import GreyFactor
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -31,6 +32,25 @@ class Calibration:
 def read_calibration(source: FluxSource) -> Calibration:
     """Read a flux calibration. Raises ProductFault, OSError."""
     return Calibration(source=source, sensitivity=read_sensitivity(source.path))
+
+
+def greyed(spectrum: Spectrum, factor: GreyFactor | None) -> Spectrum:
+    """A calibrated spectrum as the standard star's sky would have shown it; the same where no field stars tell.
+
+    The night sky's own light is no star's and stays. The factor's error is common to all wavelengths and not in ERROR.
+    """
+    if factor is None:
+        return spectrum
+    meta = dict(spectrum.meta) | {"grey_factor": factor.factor, "grey_error": factor.error}
+    grey = factor.factor
+    return replace(
+        spectrum,
+        flux=spectrum.flux * grey,
+        error=spectrum.error * grey,
+        host=None if spectrum.host is None else spectrum.host * grey,
+        calibration_error=None if spectrum.calibration_error is None else spectrum.calibration_error * grey,
+        meta=meta,
+    )
 
 
 def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: float | None) -> Spectrum:
@@ -60,4 +80,16 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
     mag = extinction_mag(spectrum.wavelength)
     flux, error = calibrate(spectrum.flux, spectrum.error, sensitivity, mag, known)
     sky, _ = calibrate(spectrum.sky, spectrum.sky, sensitivity, mag, known)
-    return Spectrum(wavelength=spectrum.wavelength, flux=flux, error=error, sky=sky, unit=CALIBRATED, meta=meta)
+    host = None
+    if spectrum.host is not None:
+        host, _ = calibrate(spectrum.host, spectrum.error, sensitivity, mag, known)
+    return replace(
+        spectrum,
+        flux=flux,
+        error=error,
+        sky=sky,
+        unit=CALIBRATED,
+        meta=meta,
+        host=host,
+        calibration_error=calibration_error(flux, sensitivity),
+    )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sedmd.core.config import AutomaticExtraction
+from sedmd.core.quality import PROVISIONAL
 from sedmd.observation.exposure import Exposure, gain_of_b, to_mean_airmass
 from sedmd.observation.inputs import Subject
 from sedmd.observation.meta import calibrations_of, figures_of, in_order
@@ -14,9 +15,11 @@ from sedmd.observation.seeing import TargetPrior
 from sedmd.products.fitsio import Cards, CardValue
 from sedmd.products.spectrum import Field
 from sedmd.reduce.cube.collapse import collapse
+from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.automatic import Automatic, extract_target
+from sedmd.reduce.target.host_images import HostImages
 from sedmd.reduce.target.target import Concern
 
 INSTRUMENTAL = "electron / (s Angstrom)"
@@ -32,7 +35,9 @@ TOLD_RANGE = (4500.0, 8500.0)
 PICTURE_RANGE = (5000.0, 8000.0)
 
 
-def find_target(exposures: Sequence[Exposure], subject: Subject, expected: TargetPrior) -> Automatic:
+def find_target(
+    exposures: Sequence[Exposure], subject: Subject, expected: TargetPrior, field: HostImages | None = None
+) -> Automatic:
     """What is found without an observer; for the flux of a pair, in counts of A.
 
     Parameters
@@ -40,6 +45,7 @@ def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Targe
     exposures : one, or A and B
     subject : Subject
     expected : what is known before the cubes are looked at
+    field : images of the field from before the target was there
 
     Raises
     ------
@@ -53,6 +59,7 @@ def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Targe
         seeing=expected.seeing,
         standard=subject.standard,
         concerns=concerns_of(exposures, subject),
+        field=field,
     )
 
 
@@ -87,8 +94,12 @@ def quality_of(found: Automatic, subject: Subject) -> int:
     return max(found.quality, 2) if subject.half else found.quality
 
 
-def fitted_spectrum(exposures: Sequence[Exposure], subject: Subject, found: Automatic) -> Spectrum:
+def fitted_spectrum(
+    exposures: Sequence[Exposure], subject: Subject, found: Automatic, *, provisional: bool = False
+) -> Spectrum:
     """The spectrum of what was found, in electron / (s Angstrom), for a pair at the mean airmass.
+
+    A provisional one has no grade: an observer has to confirm it.
 
     Raises
     ------
@@ -100,13 +111,18 @@ def fitted_spectrum(exposures: Sequence[Exposure], subject: Subject, found: Auto
         raise ValueError(f"{found.checks[0].why}; place an aperture by hand")
     look = exposures[0].look
     scale = to_mean_airmass(exposures) / look.exptime_s
+    figures = _figures(exposures, subject, found)
+    if provisional:
+        figures = in_order(figures | {"quality": 0, PROVISIONAL: True})
     return Spectrum(
         wavelength=look.cube.wavelength,
         flux=point.flux * scale,
         error=point.error * scale,
         sky=point.sky / look.exptime_s,
         unit=INSTRUMENTAL,
-        meta=_figures(exposures, subject, found),
+        meta=figures,
+        correlation=None if look.cube.columns is None else bin_correlation(look.cube.columns),
+        host=None if found.host_light is None else found.host_light * scale,
     )
 
 
@@ -115,6 +131,7 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
     psf, point = found.sources[0].psf, found.point
     assert point is not None
     wavelength = exposures[0].look.cube.wavelength
+    share = found.host[0].share if found.host else None
     good = (wavelength > TOLD_RANGE[0]) & (wavelength < TOLD_RANGE[1])
     return {
         "SNRMED": (found.snr, "median S/N per bin, 4500-8500 Angstrom"),
@@ -126,8 +143,21 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
         "POSERR": (found.sources[0].position_error, "[arcsec] of the position"),
         "DETSIG": (found.sources[0].significance, "significance of the detection"),
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
-        "HOSTFRAC": (found.host[0].share if found.host else None, "host light that was subtracted / target's"),
+        "HOSTFRAC": (share, "host light that was subtracted / target's"),
+        **({} if share is None else _host_cards(found, share)),
     }
+
+
+def _host_cards(found: Automatic, share: float) -> Cards:
+    return {
+        "CONTRAST": (contrast_of(share), "target's part of the light at its place"),
+        "HOSTSRC": (found.host_source, "what told of the host"),
+    }
+
+
+def contrast_of(share: float) -> float:
+    """The target's part of the light at its place, 0 to 1, from the host's light in units of the target's."""
+    return 1.0 / (1.0 + max(share, 0.0))
 
 
 def concern_cards(found: Automatic) -> Cards:

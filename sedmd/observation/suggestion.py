@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sedmd.observation.aperture import Extraction, fit
-from sedmd.observation.load import Observation, star_header
+from sedmd.observation.load import Observation, guide_record, star_header
 from sedmd.observation.seeing import TargetPrior, expected, expected_places, night_seeing, star_images
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.automatic import Automatic
 from sedmd.reduce.target.find import Source
+from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Psf
 
 #: Semi-major axis offered, in units of the image's FWHM, and its limits [arcsec].
@@ -55,21 +56,28 @@ class Suggestion:
 def suggest(observation: Observation) -> Suggestion:
     """What the pipeline extracts by itself of an observation, with its confidence and its concerns."""
     star, inputs = star_header(observation), observation.inputs
-    told = expected(observation.exposures, inputs.subject, star, inputs.settings)
+    guide = guide_record(observation)
+    told = expected(observation.exposures, inputs.subject, star, inputs.settings, guide)
     found, fitted = fit(observation, told)
-    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings)
-    stars = star_images(found.found, night_seeing(observation.exposures, star))
+    stars = star_images(found.found, night_seeing(observation.exposures, star, guide))
     made = Suggestion(
         psf_a=stars[0] if stars else None,
         psf_b=stars[1] if stars and observation.pair else None,
         words=_words(found),
         modelled=tuple(concern.why for concern in found.concerns if concern.modelled),
-        expected=tuple((place.x_arcsec, place.y_arcsec) for place in places if place.known),
+        expected=tuple((place.x_arcsec, place.y_arcsec) for place in places_of(observation)),
         others=found.others,
         fitted=fitted,
         told=told if fitted is not None else None,
     )
     return made if not found.sources else _with_apertures(made, found, pair=observation.pair)
+
+
+def places_of(observation: Observation) -> tuple[Place, ...]:
+    """Where the target is expected, before anything is looked for; none where nobody knows."""
+    inputs, star, guide = observation.inputs, star_header(observation), guide_record(observation)
+    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings, guide)
+    return tuple(place for place in places if place.known)
 
 
 def _with_apertures(made: Suggestion, found: Automatic, *, pair: bool) -> Suggestion:

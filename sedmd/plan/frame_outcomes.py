@@ -24,11 +24,12 @@ def with_cause(node: Node, frames: Sequence[Frame]) -> Node:
     What an extraction says of a target that it cannot know where to look for is a consequence.
     """
     first = next((frame for frame in frames if frame.lost), None)
-    if first is None or not (node.lost or node.state is State.AWAITING):
+    if first is None or not (node.lost or node.state is State.AWAITING or node.provisional):
         return node
+    why = f"{first.lost}; {node.provisional or node.reason}"
     if first.unfinished:
-        return replace(node, reason=f"{first.contradiction}. Name it: sedmd mend {first.stem} OBJECT=NAME")
-    return replace(node, reason=f"{first.lost}; {node.reason}")
+        why = f"{first.contradiction}. Name it: sedmd mend {first.stem} OBJECT=NAME"
+    return replace(node, provisional=why) if node.provisional else replace(node, reason=why)
 
 
 def on_sky_outcome(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> FrameOutcome:
@@ -41,9 +42,12 @@ def on_sky_outcome(frame: Frame, cube: Node, ext: Node, spectrum: Node) -> Frame
         return FrameOutcome(
             frame=frame, outcome=f"{made}{node.job.step} {node.state}", why=node.reason, good=not node.lost
         )
+    ascii_name = spectrum.job.outputs["ascii"].name
+    if ext.provisional:
+        return FrameOutcome(frame=frame, outcome=f"{ascii_name}; awaiting observer", why=ext.provisional)
     notes = list(frame.notes)
     if cube.fallback:
         notes.insert(0, f"using calibrations from {cube.fallback}")
     if half := ext.job.options.get("half_of_pair"):
         notes.insert(0, f"only the [{half}] exposure of a pair: sky subtraction is inferior")
-    return FrameOutcome(frame=frame, outcome=spectrum.job.outputs["ascii"].name, why="; ".join(notes))
+    return FrameOutcome(frame=frame, outcome=ascii_name, why="; ".join(notes))

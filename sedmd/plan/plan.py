@@ -55,6 +55,8 @@ class Node:
         It waits for frames that did not come: a calibration is missing.
     fallback : str
         The earlier night whose calibrations it uses; empty for tonight's own.
+    provisional : str
+        Why an observer has to confirm the spectrum that it made; empty where nobody has to.
     order : tuple
         Urgency, then time.
     """
@@ -68,6 +70,7 @@ class Node:
     active: bool = False
     missing: bool = False
     fallback: str = ""
+    provisional: str = ""
     order: tuple[Any, ...] = ()
 
     @property
@@ -202,6 +205,10 @@ class Context:
         What an operator holds back.
     graded : mapping of product to name
         Observations whose files are an observer's, and whose: the pipeline must not write over them.
+    rc_frames : mapping of stem to path
+        Acquisition and guider frames of the night.
+    stars : (path, identity) or None
+        The site's star table.
     """
 
     night: str
@@ -223,6 +230,8 @@ class Context:
     geometry_changes: Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[str]] = lambda traces, wavelength: ()
     holds: Mapping[str, str] = field(default_factory=dict)
     graded: Mapping[str, str] = field(default_factory=dict)
+    rc_frames: Mapping[str, Path] = field(default_factory=dict)
+    stars: tuple[Path, str] | None = None
 
 
 def job_key(

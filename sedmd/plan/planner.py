@@ -14,10 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sedmd.core.quality import PROVISIONAL
 from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
+from sedmd.plan.guiding import guide_inputs
 from sedmd.plan.job_inputs import Absent, InputFile, correction_option
 from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
@@ -432,7 +434,7 @@ class _Planner(JobMaker):
         node = self.node(
             RECIPE["extract"],
             visit.product,
-            {**roles, **star},
+            {**roles, **star, **guide_inputs(self, visit)},
             {"product": visit.product},
             hold=hold,
             urgency=RECIPE["extract"].urgency + 1 - firsts[visit.product],
@@ -448,6 +450,9 @@ class _Planner(JobMaker):
                 **({} if visit.standard else self.context.target_options),
             },
         )
+        record = self.context.records.get(node.key)
+        if node.state is State.DONE and record is not None:
+            node = self.replace(node, replace(node, provisional=str(record.figures.get(PROVISIONAL) or "")))
         return self.replace(node, with_cause(node, visit.frames))
 
     def _star_for(self, visit: Visit, stars: Sequence[tuple[Visit, Node]]) -> dict[str, list[InputFile | Absent]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sedmd.products.provenance import Provenance
 from sedmd.products.tables import Column, Table, read_table, table_hdu, write_table
 from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.numeric.field import FieldModel
+from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
@@ -43,7 +44,7 @@ class TraceSet:
 
 
 def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Provenance | None = None) -> str:
-    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, the traces BESIDE, the first wavelengths."""
+    """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, BESIDE, HALO, first wavelengths."""
     t = found.traces
     columns = [
         *_spaxel_columns(found.spaxels),
@@ -63,8 +64,28 @@ def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Prove
     header = fits.Header()
     add_cards(header, cards)
     beside = [] if t.beside is None else [table_hdu(_trace_columns(t.beside), name="BESIDE")]
-    extra = [profile, width, *beside, *_solution_hdus(found.start)]
+    extra = [profile, width, *beside, *_halo_hdus(t.halo), *_solution_hdus(found.start)]
     return write_table(path, columns, header, extra, provenance=provenance)
+
+
+def _halo_hdus(halo: Halo | None) -> list[fits.BinTableHDU]:
+    if halo is None:
+        return []
+    columns = [
+        Column(name="SIGMA", array=halo.scale, unit="pixel", comment="width of a Gaussian"),
+        Column(name="SHARE", array=halo.share, comment="share of the spectra's light that it scatters"),
+    ]
+    hdu = table_hdu(columns, name="HALO")
+    hdu.header["EVEN"] = (halo.even, "share that falls evenly over the detector")
+    return [hdu]
+
+
+def _halo(extra: Mapping[str, fits.BinTableHDU]) -> Halo | None:
+    if "HALO" not in extra:
+        return None
+    hdu = extra["HALO"]
+    scale, share = (np.asarray(hdu.data[name], float) for name in ("SIGMA", "SHARE"))
+    return Halo(scale=scale, share=share, even=float(hdu.header["EVEN"]))
 
 
 def _trace_columns(traces: Traces) -> list[Column]:
@@ -91,6 +112,7 @@ def read_traces(path: Path) -> TraceSet:
         width_order=int(width.header["ORDER"]),
         profile=Profile(step=float(t[1] - t[0]), value=np.asarray(profile["VALUE"], float)),
         rms=table["RMS"].astype(float),
+        halo=_halo(table.extra),
     )
     if "BESIDE" in table.extra:
         beside = table.extra["BESIDE"].data

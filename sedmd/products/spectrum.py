@@ -43,6 +43,7 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "skysub": ("SKYSUB", "sky was subtracted"),
     "quality": ("QUALITY", "1 good 2 fair 3 poor 4 no object 5 bogus 0 none"),
     "reducer": ("REDUCER", "who placed the aperture"),
+    "provisional": ("PROVIS", "an observer has to confirm it"),
     "confidence": ("CONFID", "confidence in the automatic spectrum, 0-1"),
     "method": ("EXTRMETH", "how the spectrum was extracted"),
     "x_arcsec": ("XPOS", "[arcsec] aperture, East of the field centre"),
@@ -53,6 +54,10 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "axis_ratio": ("APRATIO", "minor / major axis of the aperture"),
     "angle_deg": ("APANGLE", "[deg] major axis, N through E"),
     "n_spaxels": ("NSPAXEL", "spaxels in the aperture, parts counted"),
+    "aperture_inside": ("APINSIDE", "part of the aperture on the field"),
+    "aperture_inside_b": ("APINSIDB", "the same in frame B"),
+    "aperture_share": ("APSHARE", "of a star's light in it, corrected for"),
+    "aperture_share_b": ("APSHAREB", "the same in frame B"),
     "seeing_arcsec": ("SEEING", "[arcsec] FWHM of the object in the cube"),
     "sky_line_fwhm_nm": ("SKYFWHM", "[nm] FWHM of the sky lines"),
     "trace_fwhm_px": ("TRFWHM", "[px] FWHM of the traces across dispersion"),
@@ -67,6 +72,8 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "fluxcal_night": ("FLXNIGHT", "night of the flux calibration"),
     "fluxcal_age_nights": ("FLXAGE", "[nights] from the flux calibration to the frame"),
     "fluxcal_fallback": ("FLXFALL", "flux calibration of an earlier night used"),
+    "grey_factor": ("GREYFAC", "flux over that without field stars: clouds"),
+    "grey_error": ("GREYERR", "1 sigma of GREYFAC"),
     "frame": ("FRAME", "raw frame"),
     "frame_b": ("FRAMEB", "raw frame of position B"),
 }
@@ -140,7 +147,11 @@ def write_spectrum(
     provenance: Provenance | None = None,
     field: Field | None = None,
 ) -> str:
-    """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY; figures in the primary header.
+    """Write a spectrum: table SPECTRUM with WAVELENGTH, FLUX, ERROR, SKY and what is known of the errors.
+
+    The figures are in the primary header.
+
+    Where the light of a host was subtracted, the table has HOST as well.
 
     Parameters
     ----------
@@ -177,6 +188,19 @@ def write_spectrum(
                 unit=f"{spectrum.unit} / arcsec2",
                 comment="level of the sky",
             ),
+            *_error_columns(spectrum),
+            *(
+                []
+                if spectrum.host is None
+                else [
+                    Column(
+                        name="HOST",
+                        array=np.asarray(spectrum.host, float),
+                        unit=spectrum.unit,
+                        comment="host light that was subtracted",
+                    )
+                ]
+            ),
         ],
         name="SPECTRUM",
     )
@@ -187,6 +211,22 @@ def write_spectrum(
         primary.header.update(provenance.header)
         hdus.append(provenance.table)
     return write_fits_atomic(fits.HDUList(hdus), path)
+
+
+def _error_columns(spectrum: Spectrum) -> list[Column]:
+    """What there is of CALERR, and CORR1, CORR2, ... for as many neighbours as noise is shared with."""
+    columns = []
+    if spectrum.calibration_error is not None:
+        calibration = np.asarray(spectrum.calibration_error, float)
+        columns.append(
+            Column(name="CALERR", array=calibration, unit=spectrum.unit, comment="part of ERROR: flux calibration")
+        )
+    if spectrum.correlation is not None:
+        columns += [
+            Column(name=f"CORR{lag}", array=np.asarray(one, float), comment=f"correlation of the noise, {lag} bins on")
+            for lag, one in enumerate(spectrum.correlation.T, start=1)
+        ]
+    return columns
 
 
 def is_ours(keyword: str) -> bool:
@@ -208,6 +248,10 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         table = hdul["SPECTRUM"]
         columns = {name: native(table.data[name]) for name in ("WAVELENGTH", "FLUX", "ERROR", "SKY")}
         unit = str(table.columns["FLUX"].unit)
+        names = list(table.columns.names)
+        shared = [native(table.data[name]) for name in names if re.fullmatch(r"CORR\d+", name)]
+        calibration = native(table.data["CALERR"]) if "CALERR" in names else None
+        host = native(table.data["HOST"]) if "HOST" in table.columns.names else None
     except (KeyError, TypeError, AttributeError) as error:
         raise ProductFault(f"{path.name}: not a spectrum with wavelength, flux, error and sky ({error})") from error
     meta: dict[str, CardValue] = {}
@@ -223,6 +267,9 @@ def read_spectrum(path: Path) -> tuple[Spectrum, fits.Header]:
         sky=columns["SKY"],
         unit=unit,
         meta=meta,
+        correlation=np.column_stack(shared) if shared else None,
+        calibration_error=calibration,
+        host=host,
     )
     return spectrum, header
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from sedmd.core.job import Job, Outcome
+from sedmd.core.quality import PROVISIONAL
 from sedmd.host.foreign_file import open_to_append, plain
 from sedmd.host.sharing import not_ours
 
@@ -98,7 +99,11 @@ class EventLog:
     def job(self, job: Job, outcome: Outcome, state: str) -> None:
         """A job ended."""
         if state == "done":
-            self.event(job.night, job.step, job.label, f"done in {outcome.seconds:.1f} s  {figures(outcome.figures)}")
+            shown = {name: value for name, value in outcome.figures.items() if name != PROVISIONAL}
+            self.event(job.night, job.step, job.label, f"done in {outcome.seconds:.1f} s  {figures(shown)}")
+            if why := outcome.figures.get(PROVISIONAL):
+                text = f"provisional spectrum, awaiting observer: {job.label}: {why}"
+                self.event(job.night, job.step, job.label, text, level=NOTICE)
         elif state == "awaiting observer":
             self.event(job.night, job.step, job.label, f"awaiting observer: {outcome.reason}", level=NOTICE)
         else:

@@ -111,6 +111,8 @@ class TargetState:
         The job that counts: the extraction, or the calibration of its spectrum once that is done.
     calibrated : bool
         The spectrum is there.
+    provisional : str
+        Why an observer has to confirm the pipeline's spectrum; empty where nobody has to.
     reason : str
         Why the job waits, failed or was quarantined.
     pair : bool
@@ -137,6 +139,7 @@ class TargetState:
     step: str
     state: State
     calibrated: bool = False
+    provisional: str = ""
     reason: str = ""
     pair: bool = False
     half_of_pair: str = ""
@@ -149,8 +152,10 @@ class TargetState:
 
     @property
     def stage(self) -> str:
-        """ "spectrum", or step and state of the job that counts."""
-        return "spectrum" if self.calibrated else f"{self.step} {self.state}"
+        """ "spectrum", "provisional" while an observer has to confirm it, or step and state of the job that counts."""
+        if self.calibrated:
+            return "provisional" if self.provisional else "spectrum"
+        return f"{self.step} {self.state}"
 
     @property
     def group(self) -> str:
@@ -166,7 +171,9 @@ class TargetState:
 
     @property
     def awaits_observer(self) -> bool:
-        """An observer has to place the aperture."""
+        """An observer has to place the aperture, or to confirm a provisional spectrum."""
+        if self.provisional:
+            return self.decision is None
         return not self.calibrated and self.state is State.AWAITING
 
 

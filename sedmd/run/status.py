@@ -181,6 +181,9 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
         taken = [frames[path] for cube in mine for path in cube.job.inputs["raw"]]
         airmasses = [frame.airmass for frame in taken if frame.airmass is not None]
         row = jobs.get(ext.key)
+        figures = row.figures if row is not None else {}
+        # in the middle of the exposure, as the spectrum's header has it; at its start while there is no spectrum
+        airmass = figures.get("airmass") or (sum(airmasses) / len(airmasses) if airmasses else None)
         targets.append(
             TargetState(
                 name=node.job.label,
@@ -191,14 +194,15 @@ def _targets(plan: Plan, jobs: dict[str, JobRow], verdicts: dict[str, Decided]) 
                 step=at.job.step,
                 state=at.state,
                 calibrated=node.state is State.DONE,
-                reason=at.reason,
+                provisional=ext.provisional,
+                reason=at.reason or (ext.provisional if node.state is State.DONE else ""),
                 pair=len(taken) == 2,
                 half_of_pair=str(ext.job.options.get("half_of_pair") or ""),
                 frames=tuple(frame.stem for frame in taken),
                 exptime_s=sum(frame.exptime_s or 0.0 for frame in taken),
-                airmass=sum(airmasses) / len(airmasses) if airmasses else None,
+                airmass=airmass,
                 calibrations=next((cube.fallback for cube in mine if cube.fallback), plan.night),
-                figures=ExtractionFigures.of(row.figures if row is not None else {}),
+                figures=ExtractionFigures.of(figures),
                 decision=verdicts.get(node.job.label),
             )
         )

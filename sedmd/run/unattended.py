@@ -53,7 +53,7 @@ def rows_of(state: NightState, subjects: Collection[str] = ()) -> list[TargetOut
 def _outcome(target: TargetState) -> TargetOutcome:
     found, outcome = target.figures, target.stage
     quality = found.quality
-    if target.calibrated:
+    if target.calibrated and not target.provisional:
         outcome = "standard star" if target.standard else "final"
     elif target.awaits_observer:
         outcome, quality = "awaiting observer", 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sedmd.core.quality import PROVISIONAL
 from sedmd.products.solution import read_traces
 from sedmd.products.spectrum import read_spectrum
 from sedmd.raw.rawname import stem_of
@@ -85,6 +86,8 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
         spectrum, _ = read_spectrum(path)
         meta = spectrum.meta
         stems = _frames_of(meta)
+        if meta.get(PROVISIONAL):  # it waits for an observer: the pipeline does not vouch for it
+            continue
         if not stems or not all(truth.knows(stem) for stem in stems) or not meta.get("fluxcal"):
             continue
         targets = [[s for s in truth.sources(stem) if s.role == "target"] for stem in stems]
@@ -120,8 +123,9 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
 
 
 def extracted_frames(folder: Path) -> set[str]:
-    """Stems of the raw frames from which any spectrum was made."""
-    return {stem for path in folder.glob("sp_*.fits") for stem in _frames_of(read_spectrum(path)[0].meta)}
+    """Stems of the raw frames from which any spectrum was made that is not provisional."""
+    metas = [read_spectrum(path)[0].meta for path in folder.glob("sp_*.fits")]
+    return {stem for meta in metas if not meta.get(PROVISIONAL) for stem in _frames_of(meta)}
 
 
 def sky_map(truth: NightTruth, folder: Path) -> NDArray[np.float64]:

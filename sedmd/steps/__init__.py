@@ -18,6 +18,7 @@ _FUNCTIONS: Mapping[str, str] = {
     "wavelength": "calibration.make_wavelength",
     "flat": "calibration.make_flat",
     "cube": "exposure.make_cube",
+    "guide": "guiding.measure_guiding",
     "extract": "extraction.extract_spectrum",
     "fluxcal": "spectrum.make_fluxcal",
     "calibrate": "spectrum.calibrate_spectrum",
@@ -46,14 +47,15 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
-    "traces": 6,
-    "wavelength": 5,
-    "flat": 4,
-    "cube": 6,
-    "extract": 10,
-    "fluxcal": 2,
-    "calibrate": 3,
-    "page": 1,
+    "traces": 7,
+    "wavelength": 6,
+    "flat": 5,
+    "cube": 7,
+    "guide": 1,
+    "extract": 13,
+    "fluxcal": 3,
+    "calibrate": 5,
+    "page": 2,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (

@@ -30,7 +30,7 @@ from sedmd.products.solution import (
 from sedmd.raw.epochs import gain_of
 from sedmd.raw.rawname import stem_of
 from sedmd.reduce.cube.cube import rebin
-from sedmd.reduce.cube.flat import spaxel_flat
+from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, spaxel_flat
 from sedmd.reduce.detector.bias import bias_reasons, combine_bias
 from sedmd.reduce.detector.ccd import combine_exposures
 from sedmd.reduce.detector.checks import likeness
@@ -197,6 +197,7 @@ def make_traces(job: Job) -> Result:
         "beside": 0 if geometry.traces.beside is None else geometry.traces.beside.n,
         "rms [px]": round(float(np.nanmedian(geometry.traces.rms)), 3),
         "FWHM [px]": round(2.355 * width, 2),
+        "scattered [%]": round(100 * geometry.traces.halo.total, 1) if geometry.traces.halo else None,
         "pitch [px]": round(geometry.lattice.pitch, 3),
         "angle [deg]": round(geometry.lattice.angle_deg, 2),
         "blue at": "high x" if sense > 0 else "low x",
@@ -301,13 +302,18 @@ def make_flat(job: Job) -> Result:
     dome = _without_variance(read_image(job.one("dome"))[0])
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
-    separated = separate(dome, found.traces.samples(dome.data.shape), found.traces.profile, dy_px=0.0, rounds=2)
+    traces = found.traces
+    samples = traces.samples(dome.data.shape)
+    separated = separate(dome, samples, traces.profile, halo=traces.halo, dy_px=0.0, rounds=2)
     extracted = separated.extracted
     flux, variance, mask = _per_angstrom(separated, extracted.flux, extracted.variance, found, solution)
     scattered = scattered_under(separated.samples, separated.background)
     under, _, _ = _per_angstrom(separated, scattered, np.zeros(scattered.shape), found, solution)
     places = np.column_stack([found.spaxels.x_arcsec, found.spaxels.y_arcsec])
-    flat = spaxel_flat(WAVELENGTH_GRID, flux, variance, mask, places, scattered=np.nan_to_num(under))
+    known = SCATTERED_ERROR if traces.halo is None else HALO_ERROR
+    flat = spaxel_flat(
+        WAVELENGTH_GRID, flux, variance, mask, places, scattered=np.nan_to_num(under), scattered_error=known
+    )
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")

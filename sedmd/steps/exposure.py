@@ -97,7 +97,7 @@ def make_cube(job: Job) -> Result:
         image = clean_cosmics(image)
     n_cosmic = int(((image.mask & np.uint8(Mask.COSMIC)) != 0).sum())
     traces = calibrations.traces.traces
-    separated = separate(image, traces.samples(image.data.shape), traces.profile)
+    separated = separate(image, traces.samples(image.data.shape), traces.profile, halo=traces.halo)
     _check_traces(raw.name, separated, calibrations.origin)
     flexure = _checked_flexure(raw.name, separated, calibrations)
     cube = _cube(separated, flexure, calibrations)

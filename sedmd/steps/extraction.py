@@ -8,7 +8,9 @@ from astropy.io import fits
 
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job, Result
-from sedmd.observation.exposure import read_exposure
+from sedmd.core.quality import PROVISIONAL
+from sedmd.observation.cutouts import cutouts_of
+from sedmd.observation.exposure import airmass_of, read_exposure
 from sedmd.observation.extract import (
     concern_cards,
     field_of,
@@ -19,7 +21,8 @@ from sedmd.observation.extract import (
     quality_of,
 )
 from sedmd.observation.inputs import inputs_of
-from sedmd.observation.seeing import expected
+from sedmd.observation.seeing import expected, prior_cards
+from sedmd.products.guide import read_guide
 from sedmd.products.provenance import provenance
 from sedmd.products.spectrum import write_spectrum
 from sedmd.products.target_positions import position_figures
@@ -27,34 +30,50 @@ from sedmd.reduce.target.automatic import Automatic
 
 
 def extract_spectrum(job: Job) -> Result:
-    """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom, if that is safe.
+    """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom.
+
+    If the confidence is below the job's `min_confidence`, the spectrum is provisional: it has no grade, and an observer
+    confirms or replaces it in the viewer.
 
     Raises
     ------
     NeedsObserver
-        If the confidence is below the job's `min_confidence`; the cube then waits in the viewer.
+        If no object was found, or if a standard star's spectrum is not safe: it must not calibrate the night.
     """
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
     inputs = inputs_of(job)
     subject = inputs.subject
     star = None if inputs.star is None else fits.getheader(inputs.star)
-    found = find_target(exposures, subject, expected(exposures, subject, star, inputs.settings))
-    if not is_final(found, subject, inputs.settings):
-        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found))
-    figures = _figures(found, quality=quality_of(found, subject))
-    frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
-    figures |= position_figures(frame, standard=subject.standard, pair=pair)
+    guide = None if inputs.guide is None else read_guide(inputs.guide)
+    prior = expected(exposures, subject, star, inputs.settings, guide)
+    field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
+    found = find_target(exposures, subject, prior, field)
+    air = airmass_of(exposures)
+    where = {} if air is None else {"airmass": round(air, 4)}
+    provisional = not is_final(found, subject, inputs.settings)
+    if provisional and (subject.standard or found.point is None):
+        raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found) | where)
+    if provisional:
+        figures = _figures(found) | {PROVISIONAL: said(found)}
+    else:
+        figures = _figures(found, quality=quality_of(found, subject))
+        frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
+        seen = None if guide is None else guide.offset
+        figures |= position_figures(frame, standard=subject.standard, pair=pair, guider=seen)
+    figures |= where
+    guided = {} if guide is None else prior_cards(prior, guide)
     write_spectrum(
         job.outputs["ext"],
-        fitted_spectrum(exposures, subject, found),
+        fitted_spectrum(exposures, subject, found, provisional=provisional),
         header=exposures[0].header,
-        cards={**fit_cards(exposures, found), **concern_cards(found)},
+        cards={**fit_cards(exposures, found), **guided, **concern_cards(found)},
         provenance=provenance(job),
         field=field_of(exposures),
     )
     alone = f"{job.label}: the [{subject.half}] exposure of an A/B pair, extracted without the other"
-    return Result(figures=figures, warnings=(alone,) if subject.half else ())
+    unused = [f"{job.label}: not used: {trouble}" for trouble in troubles]
+    return Result(figures=figures, warnings=(*unused, *((alone,) if subject.half else ())))
 
 
 def said(found: Automatic) -> str:

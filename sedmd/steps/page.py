@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sedmd.core.job import Job, Result
+from sedmd.core.quality import PROVISIONAL
 from sedmd.data import standards
 from sedmd.observation.calibrate import CALIBRATED
 from sedmd.products.plots import ApertureMark, MapImage, plot_spectrum
@@ -13,7 +16,7 @@ from sedmd.reduce.numeric.containers import Spectrum
 
 def draw_page(job: Job) -> Result:
     """Draw spectrum, field and figures; for a standard star with the published spectrum beside it."""
-    spectrum, _ = read_spectrum(job.one("sp"))
+    spectrum, header = read_spectrum(job.one("sp"))
     key = str(spectrum.meta.get("standard") or "") if spectrum.unit == CALIBRATED else ""
     plot_spectrum(
         job.outputs["pdf"],
@@ -22,8 +25,18 @@ def draw_page(job: Job) -> Result:
         image=_map(read_field(job.one("sp"))),
         apertures=_marks(spectrum),
         reference=standards.load(key) if key else None,
+        note=_note(spectrum, header),
     )
     return Result()
+
+
+def _note(spectrum: Spectrum, header: Mapping[str, object]) -> str:
+    """Of a spectrum that nobody has confirmed: that it is provisional, with its confidence and the concerns."""
+    if not spectrum.meta.get(PROVISIONAL):
+        return ""
+    concerns = [str(header[key]) for number in range(1, 10) if (key := f"DOUBT{number}") in header]
+    confidence = number_of(spectrum.meta.get("confidence"), 0.0)
+    return "; ".join([f"PROVISIONAL, awaiting observer: confidence {confidence:.2f}", *concerns])
 
 
 def _map(field: Field | None) -> MapImage | None:

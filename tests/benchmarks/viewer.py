@@ -118,13 +118,13 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
         window.draw_now()
         application.processEvents()
 
-    from sedmd.observation import observed
+    from sedmd.observation.load import load
 
     entry = presenter.state.entry
     wall = []
     for _ in range(7):
         before = time.perf_counter()
-        observation = observed.load(entry.product, entry.cubes)
+        observation = load(entry.product, entry.cubes)
         window.parts.field.hexes.set_field(observation.field_cube.spaxels, window.parts.field._pixels())
         paint()
         wall.append(1e3 * (time.perf_counter() - before))
@@ -154,7 +154,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
         presenter.placing.drag(a.x_arcsec + 0.02 * (number % 20), a.y_arcsec + 0.01 * number)
 
     figures["drag"] = timed(drag, paint)
-    presenter.drafts.drop()
+    presenter.placing.drop()
     presenter.history.undo()
 
     def hover(number: int) -> None:

@@ -20,8 +20,8 @@ from sedmd.observation.suggestion import suggest
 from sedmd.reduce.target.aperture import Ellipse, extract_ellipse
 from sedmview import apertures
 from sedmview.apertures import Grip
-from sedmview.model import Stage, first_choice, from_draft, picture_of, placement_of, predicted_b, to_draft
-from sedmview.pictures import LIMITS, STRETCHES, ColourScale, automatic_scale, bounded, levels
+from sedmview.model import Stage, first_choice, from_draft, picture_of, placement_of, predicted_b, scale_for, to_draft
+from sedmview.pictures import LIMITS, STRETCHES, ColourScale, automatic_scale, bounded, levels, peak_near
 
 CIRCLE = Ellipse(x_arcsec=0.0, y_arcsec=0.0, semi_major_arcsec=2.0)
 
@@ -77,10 +77,43 @@ def test_the_ends_of_a_scale_never_meet(changes):
 
 
 @pytest.mark.parametrize("how", LIMITS)
-def test_limits_of_a_difference_are_symmetric_about_zero(how):
+def test_limits_of_a_difference_are_symmetric_about_the_median_of_the_field(how):
     values = np.random.default_rng(0).normal(0.3, 2.0, 1000)
     scale = automatic_scale(values, symmetric=True, how=how)
-    assert scale.low == -scale.high and scale.how == how
+    assert 0.5 * (scale.low + scale.high) == pytest.approx(np.median(values)) and scale.how == how
+
+
+def test_a_sky_that_rose_between_a_and_b_leaves_the_field_of_a_logarithmic_pair_in_the_middle():
+    """Without the median taken away a difference of one sigma lies far up one arm of the logarithmic colours."""
+    values = np.random.default_rng(0).normal(0.0, 0.02, 1001) + 5.0
+    values[:9] += 40.0
+    scale = automatic_scale(values, symmetric=True, stretch="log")
+    level = levels(np.array([np.median(values)]), scale, symmetric=True)
+    assert level == pytest.approx(0.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_limits_follow_the_object_and_not_a_brighter_star_beside_it(pair):
+    """A star of 20 times the light at the edge: the object of 200 still reaches the end of the colours."""
+    stars = ((3.0, -4.0, 200.0), (-8.0, 8.0, 4000.0))
+    cubes = (make_cube(stars), make_cube(((-3.0, 4.0, 200.0),), seed=2))
+    observation = make_observation(*cubes[: 1 + pair])
+    spaxels = observation.field_cube.spaxels
+    object_there = Ellipse(x_arcsec=3.0, y_arcsec=-4.0, semi_major_arcsec=2.0)
+    scale = scale_for(observation, (6500.0, 7000.0), (object_there,))
+    values = picture_of(observation, (6500.0, 7000.0))
+    near = np.hypot(spaxels.x_arcsec - 3.0, spaxels.y_arcsec + 4.0) < 1.5
+    peak = np.sort(np.abs(values - np.nanmedian(values))[near])
+    assert scale.high - np.nanmedian(values) == pytest.approx(peak[-2])
+    assert levels(values[near].max()[None], scale, symmetric=pair) == pytest.approx(1.0)
+
+
+def test_a_hot_spaxel_in_the_aperture_is_not_the_peak_of_the_object():
+    values, x = np.zeros(50), np.linspace(-10, 10, 50)
+    values[24:27] = 5.0, 1e6, 6.0
+    assert peak_near(values, x, np.zeros(50), [(float(x[25]), 0.0)]) == 6.0
+    assert peak_near(values, x, np.zeros(50), [(99.0, 0.0)]) is None
+    assert peak_near(values * np.nan, x, np.zeros(50), [(0.0, 0.0)]) is None
 
 
 @pytest.mark.parametrize("how", LIMITS)

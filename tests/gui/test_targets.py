@@ -16,7 +16,7 @@ from sedmd.ledger.ledger import Ledger
 from sedmview import targets
 from sedmview.disk import NightOnDisk
 from sedmview.finder import find_finder, folders_of
-from sedmview.lines import SETS, H, shifted
+from sedmview.lines import BALMER, SETS, shifted
 from sedmview.memory import Memory
 from sedmview.targets import Entry, Filter, NightList, TargetStatus, age, matching, passes
 
@@ -108,6 +108,7 @@ def test_a_single_labelled_a_is_ready_and_no_half(redux):
     [
         ({"QUALITY": 1, "REDUCER": "sedmd", "STEP": "calibrate"}, (TargetStatus.AUTOMATIC, 1, "sedmd")),
         ({"QUALITY": 0, "REDUCER": "sedmd", "STEP": "calibrate"}, (TargetStatus.AUTOMATIC, None, "")),
+        ({"QUALITY": 0, "PROVIS": True, "STEP": "calibrate"}, (TargetStatus.PROVISIONAL, None, "")),
         ({"QUALITY": 3, "REDUCER": "Ada L.", "STEP": "observer"}, (TargetStatus.DONE, 3, "Ada L.")),
     ],
 )
@@ -200,5 +201,5 @@ def test_memory_is_kept_by_night_and_place(tmp_path):
 
 
 def test_lines_move_with_the_redshift():
-    assert dict(shifted(H, 0.1))["Hα"] == pytest.approx(7219.08)
+    assert dict(shifted(BALMER, 0.1))["Hα"] == pytest.approx(7219.08)
     assert SETS[0][1] == () and {line for _, lines in SETS for line in lines} == set(SETS[-1][1])

@@ -22,6 +22,7 @@ from sedmd.reduce.target.aperture import difference
 from sedmd.reduce.target.psf import Refraction
 from sedmd.reduce.target.target import Look
 from sedmview.actions import press
+from sedmview.beside import Beside
 from sedmview.desk import Inline
 from sedmview.disk import NightOnDisk
 from sedmview.memory import Memory
@@ -100,10 +101,18 @@ def make_header(name, day, **cards):
 
 
 class NullView:
-    """Counts what it was asked to show."""
+    """Counts what it was asked to show; keeps what was copied and opened outside, where a program may be missing."""
 
-    def __init__(self):
+    def __init__(self, *, opens=True):
         self.shown = Counter()
+        self.copied, self.opened, self.opens = [], [], opens
+
+    def copy(self, text):
+        self.copied.append(text)
+
+    def show_outside(self, place):
+        self.opened.append(place)
+        return self.opens
 
     def changed(self, topic):
         self.shown.update([topic])
@@ -134,9 +143,9 @@ class Files:
 
     def __init__(self, observations, **entries):
         self.observations = observations
-        self.saved, self.drafts, self.settings = [], {}, {}
+        self.saved, self.drafts, self.settings, self.pages, self.besides = [], {}, {}, {}, {}
         self.list = [
-            Entry(product=name, name=name, cubes=one.paths, **entries.get(name, {}))
+            Entry(**{"product": name, "name": name, "cubes": one.paths, **entries.get(name, {})})
             for name, one in observations.items()
         ]
 
@@ -187,6 +196,15 @@ class Files:
 
     def published(self, path):
         return read_published(path)
+
+    def page(self, entry):
+        return self.pages.get(entry.product)
+
+    def beside(self, entry):
+        return self.besides.get(entry.product, Beside())
+
+    def night_page(self):
+        return self.pages.get("night")
 
 
 def make_presenter(*, pair=False, jobs=None, files=None, reducer="Ada", n=2, **entries):

@@ -1,5 +1,6 @@
 """A night is classified: which spectra, what is written where, and that nobody believes a file was damaged."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -261,6 +262,79 @@ def test_engines_by_configuration():
     assert engines(Classify(engine="none")) == []
     none, why = classify.choose([], "none")
     assert none is None and "nothing is classified" in why
+
+
+@pytest.mark.parametrize(("reducer", "step", "secure"), [("ann", "observer", True), ("sedmd", "calibrate", False)])
+def test_an_ia_that_no_observer_took_needs_an_rlap_of_15(folder, reducer, step, secure):
+    put(folder, "b", reducer=reducer, step=step)
+    run(folder, FakeEngine(ia()))  # the best reaches 12
+    made = classification.of(of(folder, "b"))
+    assert (made.type, made.secure) == ("Ia", secure)
+    assert secure or "not 15 that a type Ia needs" in made.why
+    assert "secure: 3 of 5, weight 0.8, score 8 (15 for an unattended Ia), z 0.02, contrast 0.2" in made.identity
+
+
+def on_host(folder, name, *, share):
+    """A spectrum with as much host light in it as `share` of its own; the engine sees it by the level."""
+    put(folder, name, CONTRAST=1 / (1 + share))
+    spectrum, _ = read_spectrum(folder / f"sp_{name}.fits")
+    put_away = dataclasses.replace(spectrum, host=share * spectrum.flux)
+    cards = {"STEP": "observer", "CONTRAST": 1 / (1 + share)}
+    write_spectrum(folder / f"sp_{name}.fits", put_away, cards=cards)
+    book(folder, name)
+    return spectrum
+
+
+class TwoAnswers(FakeEngine):
+    """Answers another thing where the host's light is in the spectrum."""
+
+    def __init__(self, alone, together, flux):
+        super().__init__(alone)
+        self.together, self.flux, self.levels = together, flux, []
+
+    def classify(self, spectrum, folder):
+        alone = super().classify(spectrum, folder)
+        self.levels.append(float(np.median(spectrum.flux / self.flux)))
+        assert spectrum.host is None or self.levels[-1] == pytest.approx(1)
+        return self.together if self.levels[-1] > 1.001 else alone
+
+
+def as_ic(answer):
+    return dataclasses.replace(answer, matches=tuple(dataclasses.replace(one, label="Ic") for one in answer.matches))
+
+
+@pytest.mark.parametrize(
+    ("share", "together", "secure", "said"),
+    [
+        (1.0, ia(), True, "5 of the best 5 objects agree"),
+        (3.9, ia(), True, "5 of the best 5 objects agree"),
+        (4.1, ia(), False, "20% of the light at its place is the target's, not 20%"),
+        (1.0, as_ic(ia()), False, "with its host's light it is Ic"),
+        (1.0, Answer(), False, "with its host's light it is without a match"),
+    ],
+)
+def test_on_a_host_both_spectra_must_agree(folder, share, together, secure, said):
+    flux = on_host(folder, "h", share=share).flux
+    engine = TwoAnswers(ia(), together, flux)
+    run(folder, engine)
+    made = classification.of(of(folder, "h"))
+    assert (made.type, made.secure, made.why) == ("Ia", secure, said)
+    assert made.contrast == pytest.approx(1 / (1 + share)) and made.type_with_host == (
+        "Ic" if "Ic" in said else "" if "without" in said else "Ia"
+    )
+    assert sorted(engine.levels) == pytest.approx([1, 1, 1 + share])  # the other is ZTF19a, without a host
+    text = (folder / CLASSIFIED / "h_SEDM.txt").read_text()
+    assert f"# CLASSCONTRAST: {1 / (1 + share):.2f}" in text
+    copy, _ = read_spectrum(folder / CLASSIFIED / "sp_h.fits")
+    assert np.allclose(copy.host, share * flux)
+    assert classification.of(of(folder)).contrast is None
+
+
+def test_each_engine_has_a_score_of_its_own():
+    settings = Classify()
+    assert (classify.rule_of(settings, "rlap").score, classify.rule_of(settings, "rlap").unattended_ia) == (8.0, 15.0)
+    other = classify.rule_of(settings, "HsLAP-CCC")
+    assert (other.score, other.unattended_ia) == (5.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedmd.after.classify.matches import Match, Rule, best_by_object, fractions, group_of, judge
+from sedmd.after.classify.matches import Match, Rule, best_by_object, fractions, group_of, judge, object_of
 
 RULE = Rule()
 
@@ -129,3 +129,52 @@ def test_whatever_comes_there_is_one_verdict_in_any_order(matches, random):
         objects = {one.template for one in verdict.agreeing}
         assert len(objects) >= RULE.least and verdict.group != "NotSN"
         assert {one.group for one in verdict.agreeing} == {verdict.group}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("sn94D", "sn1994D", "sn94D_bsnip", "SN 1994D", "1994D"),
+        ("sn02bo", "sn2002bo", "sn02bo_bsnip", "sn2002bo-early"),
+        ("sn2011fe", "SN2011fe", "11fe", "at2011fe"),
+        ("ASASSN-14lp", "asassn-14lp"),
+    ],
+)
+def test_the_names_of_a_supernova_are_one_witness(names):
+    assert len({object_of(name) for name in names}) == 1
+    assert len(best_by_object([match(name) for name in names])) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("sn1994D", "sn1994I"),
+        ("sn1994ae", "sn1994a"),
+        ("sn2049a", "sn1949a"),
+        ("PTF10hmv", "PTF10hmw"),
+        ("kcE", "kcS0"),
+        ("sn50a", "sn49a"),
+    ],
+)
+def test_two_objects_stay_two(one, other):
+    assert object_of(one) != object_of(other)
+
+
+def test_doubles_do_not_make_a_type_secure():
+    matches = [match(name, score=20.0) for name in ("sn94D", "sn1994D", "sn94D_bsnip", "sn94D_x", "SN1994D")]
+    verdict = judge(matches, RULE)
+    assert verdict.asked == 1 and not verdict.secure
+
+
+def test_an_unattended_ia_needs_more():
+    rule = Rule(score=8.0, unattended_ia=15.0)
+    for score, attended, unattended in ((7.9, 0, 0), (8.0, 1, 0), (14.9, 1, 0), (15.0, 1, 1)):
+        assert judge(five(score=score), rule).secure == bool(attended)
+        assert judge(five(score=score), rule, unattended=True).secure == bool(unattended)
+    assert judge(five(score=8.0, label="IIP"), rule, unattended=True).secure
+    assert "not 15 that a type Ia needs" in judge(five(score=9.0), rule, unattended=True).why
+
+
+def test_iib_counts_with_ib_in_every_spelling():
+    assert group_of("IIb") == group_of("II-IIb") == group_of("Ib-IIb") == group_of("Ib") == "Ib"
+    assert group_of("II") == group_of("II-norm") == group_of("IIn") == "II"

@@ -1,6 +1,7 @@
 """The night's report: everything that happened is in it, once, within 120 columns."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from astropy.io import fits
@@ -120,6 +121,21 @@ def test_an_observation_without_a_spectrum_is_where_it_belongs(night):
     assert "broken 900 s, extract failed: no trace" in text
     assert "\nawaiting observer\n  unclear 900 s, extract awaiting observer: two objects\n" in text
     assert "\nin progress\n  later 900 s, extract waiting: the [B] exposure\n" in text
+
+
+def test_a_provisional_spectrum_is_in_the_table_and_awaits_the_observer(night):
+    write_products(night, "unclear", quality=0, provisional=True)
+    waits = observed("unclear", "spectrum", "confidence 0.40: two objects")
+    waits = replace(waits, calibrated=True, provisional="confidence 0.40: two objects")
+    made = report(night, state(waits))
+    assert [(line.product, line.quality, line.provisional) for line in made.lines] == [("unclear", 0, True)]
+    assert [one.product for one in made.observer] == ["unclear"] and made.pending == () and made.lost_s == 0
+    text = report_text(made)
+    assert "\nawaiting observer\n  unclear 900 s, provisional: confidence 0.40: two objects\n" in text
+    assert "with concerns" not in text
+    write_products(night, "unclear_redo", step="observer", target="unclear")
+    again = report(night, state(waits))
+    assert again.observer == () and [(line.product, line.provisional) for line in again.lines] == [("unclear", False)]
 
 
 def test_what_the_observer_placed_waits_for_nobody(night):

@@ -4,14 +4,18 @@ import dataclasses
 import importlib.util
 import json
 import math
+import os
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import template_bank as bank
 
+from sedmd.after.classify import sage_runner
+from sedmd.after.classify.bank import install
 from sedmd.after.classify.engine import EngineFault
-from sedmd.after.classify.matches import Rule, judge
+from sedmd.after.classify.matches import Rule, group_of, judge
 from sedmd.after.classify.sage import Sage, parse
 from sedmd.reduce.numeric.containers import Spectrum
 
@@ -22,6 +26,9 @@ PACKAGE = {
     "shared/utils/__init__.py": "",
     "shared/utils/math_utils.py": "def get_best_metric_value(match):\n    return match['score']\n",
     "snid/__init__.py": "",
+    "snid/io.py": "def read_spectrum(path):\n    return path\n",
+    "snid/core/__init__.py": "",
+    "snid/core/integration.py": "def load_templates_unified(folder, profile_id):\n    return [{'name': 'sn0'}]\n",
 }
 ANSWER = """
 class Result:
@@ -34,14 +41,24 @@ class Result:
     all_matches.append(dict(template=dict(name="gal1", type="Galaxy", subtype="Gal-S", age=None), score=2.0,
                             redshift=0.1, sigma_z=float("nan")))
 """
-RUN = "\ndef run_snid(path, templates, **options):\n"
+RUN = """
+def preprocess_spectrum(spectrum_path, input_spectrum):
+    return {"path": spectrum_path, "grid_params": {}}, {}
+
+def run_snid_analysis(processed, templates, **options):
+    path = processed["path"]
+"""
+
+
+#: An index of a bank that names nothing.
+EMPTY = {"templates": {}, "by_type": {}}
 
 
 @pytest.fixture
 def stand_in(tmp_path):
     """A python that has the stand-in package, and an index of a bank."""
 
-    def make(body, *, answer=ANSWER):
+    def make(body, *, answer=ANSWER, index=None):
         site = tmp_path / "site" / "snid_sage"
         for name, text in {**PACKAGE, "snid/snid.py": answer + RUN + body}.items():
             (site / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +70,7 @@ def stand_in(tmp_path):
         program.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -I -c "{start}" "$@"\n')
         program.chmod(0o755)
         (tmp_path / "bank").mkdir(exist_ok=True)
-        (tmp_path / "bank" / "template_index.json").write_text("{}")
+        (tmp_path / "bank" / "template_index.json").write_text(json.dumps(index or EMPTY))
         return Sage(templates=tmp_path / "bank", python=str(program), timeout_s=60.0)
 
     return make
@@ -79,6 +96,7 @@ def test_all_types_are_asked_and_windows_are_kept_out(stand_in, work):
     body = """
     import sys, json
     rows = [line.split() for line in open(path)]
+    assert options.pop("preloaded_templates") == [{"name": "sn0"}]
     assert float(rows[0][0]) >= 4000 and options == dict(zmin=-0.01, zmax=0.3, show_plots=False), options
     try:
         import PySide6
@@ -140,10 +158,39 @@ def test_what_is_missing_is_told(tmp_path):
     assert "sage_templates is not set" in Sage().available()
     assert "has no template_index.json" in Sage(templates=tmp_path).available()
     (tmp_path / "template_index.json").write_text("{}")
+    assert "is not the index of a bank" in Sage(templates=tmp_path).available()
+    (tmp_path / "template_index.json").write_text(json.dumps(EMPTY))
     assert "there is no /nowhere/python" in Sage(templates=tmp_path, python="/nowhere/python").available()
-    one = Sage(templates=tmp_path).identity()
-    (tmp_path / "template_index.json").write_text("{ }")
-    assert Sage(templates=tmp_path).identity() != one
+    named = {"sn1": {"storage_file": "templates_Ia.hdf5"}}
+    (tmp_path / "template_index.json").write_text(json.dumps(EMPTY | {"templates": named}))
+    assert "lacks templates_Ia.hdf5" in Sage(templates=tmp_path).available()
+    with pytest.raises(EngineFault, match=r"lacks templates_Ia\.hdf5"):
+        Sage(templates=tmp_path).classify(flat(), tmp_path)
+
+
+def test_templates_are_part_of_the_identity(tmp_path):
+    named = {"sn1": {"storage_file": "templates_Ia.hdf5"}}
+    (tmp_path / "template_index.json").write_text(json.dumps(EMPTY | {"templates": named}))
+    found = set()
+    for content in (b"one", b"two"):
+        (tmp_path / "templates_Ia.hdf5").write_bytes(content)
+        os.utime(tmp_path / "templates_Ia.hdf5", ns=(len(found), len(found)))
+        found.add(Sage(templates=tmp_path).identity())
+    assert len(found) == 2
+
+
+def test_a_bank_that_does_not_load_whole_is_a_fault(stand_in, work):
+    index = EMPTY | {"templates": {"sn0": {"storage_file": "a.hdf5", "epochs": 3}}}
+    engine = stand_in("    return Result(), {}\n", index=index)
+    (engine.templates / "a.hdf5").write_bytes(b"")
+    with pytest.raises(EngineFault, match="gives 1 of the 3 spectra that its index names; run sedmd bank again"):
+        engine.classify(flat(), work)
+
+
+def test_iib_is_one_type_whatever_the_bank_files_it_under():
+    row = {"template": "sn1993J", "type": "II", "subtype": "IIb", "score": 5.0, "z": 0.01}
+    (only,) = parse(json.dumps({"matches": [row]})).matches
+    assert (only.label, only.group) == ("IIb", "Ib") == ("IIb", group_of("II-IIb"))
 
 
 # the real one
@@ -201,3 +248,35 @@ def test_nothing_is_left_in_a_persons_home(real, tmp_path, monkeypatch):
     classified(real, tmp_path, bank.supernova_ia(bank.FINE, 0.0), redshift=0.05, s_to_n=20)
     assert list((tmp_path / "home").iterdir()) == []
     assert {path.name: path.stat().st_mtime_ns for path in real.templates.iterdir()} == before
+
+
+#: Prints what the screen and what every template one by one give; the screen decides on few templates here.
+COMPARE = """
+import json, runpy, sys
+runner, spectrum, bank, out = sys.argv[1:5]
+sys.argv[0] = runner
+for asked, quick in ((100000, []), (8, []), (8, ["quick"])):
+    module = {"__name__": "runner", "__file__": runner}
+    exec(compile(open(runner).read(), runner, "exec"), module)
+    module["ASKED"], module["TOLD"] = asked, 5
+    assert module["main"]([spectrum, bank, out, "0.3", *quick]) == 0
+    print("ANSWER", open(out).read())
+"""
+
+
+@pytest.mark.slow
+def test_the_screen_changes_no_score(real, tmp_path):
+    installed = install(real.templates, tmp_path / "bank").folder
+    wavelength, flux, _ = bank.observed(bank.supernova_ia(bank.FINE, 3.0), redshift=0.04, s_to_n=10)
+    (tmp_path / "spectrum.txt").write_text("".join(f"{w:.2f} {f:.6e}\n" for w, f in zip(wavelength, flux)))
+    files = [sage_runner.__file__, tmp_path / "spectrum.txt", installed, tmp_path / "answer.json"]
+    command = [sys.executable, "-c", COMPARE, *map(str, files)]
+    environment = os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "MPLBACKEND": "Agg"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    every, *few = (json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("ANSWER "))
+    assert every["asked"] == every["bank"] and [one["asked"] for one in few] == [8, 8]
+    for one in few:
+        for mine, theirs in zip(one["matches"], every["matches"], strict=True):
+            assert all(mine[key] == theirs[key] for key in ("template", "type", "age"))
+            for key in ("score", "z", "z_error"):
+                assert mine[key] == pytest.approx(theirs[key], rel=1e-9)

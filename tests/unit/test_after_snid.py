@@ -1,6 +1,8 @@
 """SNID's adapter, against a stand-in that speaks its output format and fails in its ways."""
 
+import dataclasses
 import math
+import os
 import time
 from pathlib import Path
 
@@ -25,7 +27,8 @@ def spectrum():
 
 
 def engine(program, **other):
-    return Snid(program=str(program), parameters=Classify().snid_parameters, **({"timeout_s": 60.0} | other))
+    usual = {"parameters": Classify().snid_parameters, "timeout_s": 60.0}
+    return Snid(program=str(program), **(usual | other))
 
 
 def run(program, spectrum, folder, **other):
@@ -146,3 +149,21 @@ def test_medians_that_are_no_numbers_are_not_there():
 def test_other_widths_of_columns_are_read_too():
     text = HEAD + "1 sn2003cg Ia-norm 0.62 14.3 0.0509 0.004 -2.3 0 good\n"
     assert parse(text).matches[0].template == "sn2003cg"
+
+
+def test_other_templates_make_another_identity(tmp_path):
+    one = engine(write_stand_in(tmp_path / "bin", "answers"), parameters=())
+    own, named = tmp_path / "templates", tmp_path / "mine"
+    found = [one.identity()]
+    assert "templates unknown" in found[0]
+    own.mkdir()
+    for content in ("one", "two"):
+        (own / "sn1994D.lnw").write_text(content)
+        os.utime(own / "sn1994D.lnw", ns=(len(found), len(found)))
+        found.append(one.identity())
+    named.mkdir()
+    (named / "sn1994D.lnw").write_text("three")
+    found.append(dataclasses.replace(one, parameters=(f"tempdir={named}",)).identity())
+    assert len({identity[1] for identity in found}) == 4
+    (own / "README").write_text("no template")
+    assert one.identity() == found[2]

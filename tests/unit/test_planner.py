@@ -421,6 +421,20 @@ def test_a_lost_block_of_cards_is_the_reason_of_what_follows_from_it(state):
     assert why == f"{LOST}: neither target nor position is known. Name it: sedmd mend {x.stem} OBJECT=NAME"
 
 
+def test_a_provisional_spectrum_is_calibrated_and_its_frame_awaits_the_observer():
+    whole, _, _ = carry_out(WHOLE)
+    records = {node.key: Record(state="done") for node in whole.nodes}
+    (x,) = [node for node in whole.nodes if (node.job.step, node.job.label) == ("extract", "x")]
+    records[x.key] = Record(state="done", figures={"provisional": "confidence 0.40: two objects"})
+    products = {path.name: node.key for node in whole.nodes for path in node.job.outputs.values()}
+    plan = plan_night(WHOLE, context(final=True, records=records, products=products))
+    assert states(plan, "calibrate")["x"] is State.DONE
+    told = {outcome.frame.name: (outcome.outcome, outcome.why, outcome.good) for outcome in plan.outcomes}
+    assert told["x"] == ("x_SEDM.txt; awaiting observer", "confidence 0.40: two objects", True)
+    assert told["y"][0] == "y_obs1_SEDM.txt"
+    assert [node.job.label for node in plan.nodes if node.provisional] == ["x"]
+
+
 def test_ignored_and_late_frames_have_a_fate():
     focus = make(5, "Focus: 3", kind=Kind.IGNORED, reason="a focus frame")
     neon = make(0, "Ne", kind=Kind.NE, base=AFTERNOON + timedelta(hours=3))

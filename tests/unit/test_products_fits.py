@@ -334,6 +334,30 @@ def test_spectrum_round_trip(tmp_path):
     assert back.meta == meta
     assert header["OBJECT"] == "ZTF18abc [A]"
     assert header["EXPTIME"] == 1800.0  # the figure wins over the card of the single raw frame
+    assert back.correlation is None and back.calibration_error is None
+
+
+def test_what_is_known_of_the_errors_of_a_spectrum_comes_back(tmp_path):
+    spectrum = make_spectrum(target="x")
+    n = spectrum.wavelength.size
+    shared = np.column_stack([np.linspace(0.1, 0.3, n), np.linspace(0.0, 0.02, n)])
+    whole = replace(spectrum, correlation=shared, calibration_error=0.01 * np.abs(spectrum.flux))
+    write_spectrum(tmp_path / "sp.fits", whole)
+    back, _ = read_spectrum(tmp_path / "sp.fits")
+    assert_array_equal(back.correlation, shared)
+    assert_array_equal(back.calibration_error, whole.calibration_error)
+    with fits.open(tmp_path / "sp.fits") as hdul:
+        assert hdul["SPECTRUM"].columns["CALERR"].unit == spectrum.unit
+
+
+def test_the_light_of_a_host_comes_back_where_there_is_one(tmp_path):
+    plain = make_spectrum()
+    write_spectrum(tmp_path / "plain.fits", plain)
+    assert read_spectrum(tmp_path / "plain.fits")[0].host is None
+    write_spectrum(tmp_path / "host.fits", replace(plain, host=0.5 * plain.flux))
+    assert_array_equal(read_spectrum(tmp_path / "host.fits")[0].host, 0.5 * plain.flux)
+    with fits.open(tmp_path / "host.fits") as hdul:
+        assert hdul["SPECTRUM"].columns["HOST"].unit == hdul["SPECTRUM"].columns["FLUX"].unit
 
 
 def test_no_two_figures_share_a_card():

@@ -168,6 +168,17 @@ def test_the_transient_is_told_from_its_galaxy_and_the_galaxy_taken_off():
     assert (found.sources[0].psf.x_arcsec, found.sources[0].psf.y_arcsec) == pytest.approx((0.2, 0.1), abs=0.25)
     assert found.host and found.quality == 2
     assert level(found, 3000.0) == pytest.approx(1, abs=0.1)
+    # and what would have come in with it is known: the galaxy's light under the star, in the galaxy's colours
+    inside = (0.2 - SPAXELS.x_arcsec) ** 2 + (0.1 - SPAXELS.y_arcsec) ** 2 < 1.5**2
+    under = 9000.0 * host[0, inside].mean() / star(0.2, 0.1)[80, inside].mean()
+    assert 0.3 * under < np.nanmedian(found.host_light) < under
+    ratio = found.host_light / found.point.flux
+    assert np.nanmedian(ratio) == pytest.approx(found.host[0].share, rel=0.3)
+    assert np.nanmedian(ratio[:50]) > 1.5 * np.nanmedian(ratio[-50:])
+
+
+def test_without_a_host_nothing_is_said_of_its_light():
+    assert extract_target([look((3000.0, SHAPE, star(0.2, 0.1)))]).host_light is None
 
 
 def test_a_galaxy_alone_is_not_taken_for_a_transient():

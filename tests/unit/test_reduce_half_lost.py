@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from sedmd.products.solution import TraceSet, read_traces, write_traces
 from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.traces.frame import separate
+from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.reduce.traces.traces import Traces, refine_traces
 from sedmd.reduce.wavelength.geometry import find_lattice
@@ -146,10 +147,15 @@ def test_traces_beside_come_back_from_the_file(scene, tmp_path):
     number = np.arange(traces.n, dtype=np.int32)
     spaxels = Spaxels(ident=number + 1, q=number, r=number, x_arcsec=number * 0.1, y_arcsec=number * 0.1)
     start = replace(prism_solution(scene.centre[found].astype(float)), groups=(LineGroup("Hg", 5460.7, 0.0, 0.01),))
-    for one in (traces, replace(traces, beside=None)):
+    halo = Halo(scale=np.array([24.0, 96.0]), share=np.array([0.01, 0.02]), even=0.003)
+    for one in (traces, replace(traces, beside=None, halo=halo)):
         whole = TraceSet(traces=one, spaxels=spaxels, complete=np.ones(one.n, bool), start=start)
         write_traces(tmp_path / "traces.fits", whole, cards={})
         again = read_traces(tmp_path / "traces.fits").traces
         before, after = one.samples(SHAPE), again.samples(SHAPE)
+        if one.halo is not None:
+            assert again.halo.even == 0.003
+            assert np.array_equal([again.halo.scale, again.halo.share], [halo.scale, halo.share])
+        assert (again.halo is None) == (one.halo is None)
         for name in ("trace", "x", "y", "sigma"):
             assert np.array_equal(getattr(before, name), getattr(after, name))

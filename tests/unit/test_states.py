@@ -154,6 +154,21 @@ def test_what_is_final_without_an_observer():
     assert [row.product for row in rows_of(night, ["b"])] == ["b"]
 
 
+def test_a_provisional_spectrum_awaits_the_observer_until_he_has_decided():
+    found = {
+        "calibrated": True,
+        "provisional": "confidence 0.40: two objects",
+        "reason": "confidence 0.40: two objects",
+    }
+    night = state(target("a", **found), target("d", **found, decision=DECIDED))
+    assert [one.awaits_observer for one in night.targets] == [True, False]
+    assert [(row.outcome, row.quality, row.why) for row in rows_of(night)] == [
+        ("awaiting observer", 0, "confidence 0.40: two objects"),
+        ("graded by ann", 1, "confidence 0.40: two objects"),
+    ]
+    assert "provisional" in render(night) and "0 of 2 targets" in table(rows_of(night))
+
+
 def test_targets_are_grouped_as_the_survey_names_them():
     groups = {one.name: one.group for one in (target("ztf19a"), target("SN2019x"), target("ZTF", standard=True))}
     assert groups == {"ztf19a": "science", "SN2019x": "other", "ZTF": "standard"}

@@ -90,6 +90,18 @@ def test_flux_calibration_of_the_night_itself(tmp_path):
     assert result.warnings == ()
 
 
+def test_noise_and_the_error_of_the_calibration_are_told_apart(tmp_path):
+    calibrate_spectrum(job(tmp_path))
+    before, _ = read_spectrum(next(tmp_path.rglob("ext_ZTF_obs1.fits")))
+    after, _ = read_spectrum(next(tmp_path.rglob("sp_ZTF_obs1.fits")))
+    noise = np.sqrt(after.error**2 - after.calibration_error**2)
+    known = np.isfinite(noise) & (noise > 0)
+    assert known.any()
+    np.testing.assert_allclose(
+        (noise / np.abs(after.flux))[known], (before.error / np.abs(before.flux))[known], rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize(("age", "told"), [(1, "1 night old"), (3, "3 nights old")])
 def test_flux_calibration_of_an_earlier_night(tmp_path, age, told):
     result = calibrate_spectrum(job(tmp_path, options={"fluxcal": {"night": "20190609", "age_nights": age}}))
@@ -248,3 +260,19 @@ def test_a_page_is_the_same_whoever_draws_it_again(tmp_path):
     once = page_of(made).outputs["pdf"].read_bytes()
     draw_page(page_of(made))
     assert once.startswith(b"%PDF") and page_of(made).outputs["pdf"].read_bytes() == once
+
+
+@pytest.mark.parametrize("provisional", [True, False])
+def test_the_page_of_a_provisional_spectrum_says_so_with_its_concerns(tmp_path, monkeypatch, provisional):
+    path = tmp_path / "sp_SN2017abc.fits"
+    meta = {"confidence": 0.4321, "quality": 0} | ({"provisional": True} if provisional else {})
+    flat = np.ones(9)
+    spectrum = Spectrum(wavelength=np.linspace(4e3, 9e3, 9), flux=flat, error=flat, sky=flat, unit="e", meta=meta)
+    write_spectrum(path, spectrum, cards={"DOUBT1": "two objects", "DOUBT2": "it is faint"})
+    notes = []
+    monkeypatch.setattr("sedmd.steps.page.plot_spectrum", lambda *_, note, **__: notes.append(note))
+    draw_page(
+        Job(step="page", night="20170612", label="x", inputs={"sp": (path,)}, outputs={"pdf": tmp_path / "p.pdf"})
+    )
+    said = "PROVISIONAL, awaiting observer: confidence 0.43; two objects; it is faint"
+    assert notes == [said if provisional else ""]

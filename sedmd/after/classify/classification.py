@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from sedmd.after.classify.matches import FRACTIONS
@@ -26,6 +26,8 @@ from sedmd.products.fitsio import Cards, CardValue, add_cards, read_checked, wri
 SUFFIX = ".classification.json"
 #: Folder of a night with the copies and the comparison plots.
 CLASSIFIED = "classified"
+#: Name of the best template's text there, after that of the spectrum; the observer's window lays it over.
+TEMPLATE = "_template.txt"
 #: Kind of the ledger's marks.
 MARK = "classified"
 _KIND, _VERSION = "sedmd classification", 1
@@ -60,6 +62,10 @@ class Classification:
     agreeing, asked : int
         So many of the best objects agree, of so many asked.
     fractions : mapping of type to part of all matches
+    contrast : float or None
+        On a host, the target's part of the light at its place, 0 to 1.
+    type_with_host : str
+        On a host, the type of the spectrum with the host's light in it.
     time : str
         UTC, ISO 8601.
     products : mapping of file name to SHA-256
@@ -89,6 +95,8 @@ class Classification:
     agreeing: int = 0
     asked: int = 0
     fractions: Mapping[str, float] = field(default_factory=dict)
+    contrast: float | None = None
+    type_with_host: str = ""
     time: str = ""
     products: Mapping[str, str] = field(default_factory=dict)
 
@@ -270,6 +278,7 @@ def ascii_lines(made: Classification) -> list[tuple[str, str]]:
         ("CLASSAGREE", f"{made.agreeing} of {made.asked}"),
         ("CLASSSCORE", f"{_text(made.score, '%.2f')} {made.metric}"),
         ("CLASSTEMPLATE", made.template or "-"),
+        *([] if made.contrast is None else [("CLASSCONTRAST", _text(made.contrast, "%.2f"))]),
     ]
 
 
@@ -349,4 +358,5 @@ def _all_keys() -> Iterator[tuple[str, str]]:
     empty = Classification(
         product="", saved_as="", night="", target="", inputs={}, identity=(), engine="", metric="", type="-", label="-"
     )
+    empty = replace(empty, contrast=1.0)
     yield from ascii_lines(empty)

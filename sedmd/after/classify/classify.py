@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 import sedmd
 from sedmd.after.classify.classification import (
     CLASSIFIED,
     SUFFIX,
+    TEMPLATE,
     Classification,
     ClassificationFault,
     find,
@@ -27,17 +30,19 @@ from sedmd.after.classify.classification import (
     write,
     write_copies,
 )
-from sedmd.after.classify.engine import Answer, Classifier
-from sedmd.after.classify.matches import Rule, fractions, judge
+from sedmd.after.classify.engine import Answer, BestTemplate, Classifier
+from sedmd.after.classify.matches import Rule, fractions, judge, on_a_host
 from sedmd.after.classify.sage import Sage
 from sedmd.after.classify.snid import Snid
 from sedmd.after.spectra import FinalSpectrum, final_spectra
 from sedmd.core.config import Classify
 from sedmd.core.errors import SedmError
 from sedmd.core.patterns import first_match
+from sedmd.host.files import sha256_of, write_bytes_atomic
 from sedmd.observation.own_files import Known
 from sedmd.products.plots.comparison import plot_comparison
 from sedmd.products.spectrum import read_spectrum
+from sedmd.reduce.numeric.containers import Spectrum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +90,16 @@ def choose(candidates: Sequence[Classifier], name: str) -> tuple[Classifier | No
     return None, "no engine to classify with. " + ". ".join(reasons)
 
 
-def rule_of(settings: Classify) -> Rule:
-    """When a type is secure, from the configuration."""
+def rule_of(settings: Classify, metric: str) -> Rule:
+    """When a type is secure, from the configuration, for an engine with scores of this kind."""
+    rlap = metric == "rlap"
     return Rule(
         best=settings.secure_best,
         least=settings.secure_least,
         weight=settings.secure_weight,
-        score=settings.secure_score,
+        score=settings.secure_rlap if rlap else settings.secure_hslap,
+        unattended_ia=settings.secure_rlap_unattended if rlap else 0.0,
+        contrast=settings.secure_contrast,
         z_apart=settings.secure_redshift_apart,
     )
 
@@ -144,7 +152,7 @@ def classify_night(
     """
     spectra, errors = final_spectra(folder, known)
     engine, why_none = choose(engines(settings) if use is None else use, settings.engine)
-    rule = rule_of(settings)
+    rule = rule_of(settings, "" if engine is None else engine.metric)
     done: list[Done] = []
 
     def tell(product: str, state: str, text: str) -> None:
@@ -183,7 +191,9 @@ def classify_night(
 
 def identity(engine: Classifier, rule: Rule) -> tuple[str, ...]:
     """What a classification depends on besides the spectrum."""
-    text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {rule.score:g}, z {rule.z_apart:g}"
+    score = f"{rule.score:g}" + (f" ({rule.unattended_ia:g} for an unattended Ia)" if rule.unattended_ia else "")
+    text = f"secure: {rule.least} of {rule.best}, weight {rule.weight:g}, score {score}, z {rule.z_apart:g}"
+    text += f", contrast {rule.contrast:g}"
     return (*engine.identity(), text, f"sedmd {sedmd.__version__}")
 
 
@@ -204,13 +214,22 @@ def classify_one(
     folder = spectrum.fits.parent
     inputs = inputs_of(spectrum)
     read_back, _ = read_spectrum(spectrum.fits)
-    work = Path(tempfile.mkdtemp(prefix="sedmd-classify-"))
-    try:
-        answer = engine.classify(read_back, work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    made = summary(spectrum, engine, rule, answer, inputs=inputs, time=clock())
+    answer = ask(engine, read_back)
+    with_host = None
+    if read_back.host is not None:
+        with_host = ask(engine, replace(read_back, flux=read_back.flux + read_back.host, host=None))
+    made = summary(
+        spectrum,
+        engine,
+        rule,
+        answer,
+        inputs=inputs,
+        time=clock(),
+        unattended=not spectrum.by_observer,
+        with_host=with_host,
+    )
     products = {}
+    (folder / CLASSIFIED / f"{made.saved_as}{TEMPLATE}").unlink(missing_ok=True)  # of an earlier run
     if answer.curve is not None and made.type:
         name = f"{made.saved_as}_{made.type}.png"
         _remove_plots(folder, made.saved_as)
@@ -222,9 +241,19 @@ def classify_one(
             title=f"{made.target}  {made.label}" + ("" if made.secure else "  (not secure)"),
             label=f"{made.template}  z={made.template_z:.4f}  {made.metric}={made.score:.1f}",
         )
+        products |= _write_template(folder / CLASSIFIED, made, answer.curve)
     made = replace(made, products=products | write_copies(made, spectrum))
     write(made, folder)
     return made
+
+
+def ask(engine: Classifier, spectrum: Spectrum) -> Answer:
+    """What an engine says about a spectrum, in a folder that is gone afterwards. Raises EngineFault, OSError."""
+    work = Path(tempfile.mkdtemp(prefix="sedmd-classify-"))
+    try:
+        return engine.classify(spectrum, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def summary(
@@ -235,9 +264,20 @@ def summary(
     *,
     inputs: dict[str, str],
     time: datetime,
+    unattended: bool = False,
+    with_host: Answer | None = None,
 ) -> Classification:
-    """What an engine's answer amounts to. The engine's own medians go before ours where it has them."""
-    verdict = judge(answer.matches, rule, answer.missing)
+    """What an engine's answer amounts to. The engine's own medians go before ours where it has them.
+
+    `with_host`: of a target on a host, the answer about its spectrum with the host's light in it.
+    """
+    verdict = judge(answer.matches, rule, answer.missing, unattended=unattended)
+    contrast, together = None, None
+    if with_host is not None:
+        given = spectrum.cards.get("CONTRAST")
+        contrast = float(given) if isinstance(given, float | int) else 0.0
+        together = judge(with_host.matches, rule, with_host.missing, unattended=unattended)
+        verdict = on_a_host(verdict, together, contrast, rule)
     best = verdict.best
     return Classification(
         product=spectrum.product,
@@ -262,9 +302,24 @@ def summary(
         age_error=_first(answer.age_error, verdict.age_error) if best is not None else None,
         agreeing=len(verdict.agreeing),
         asked=verdict.asked,
+        contrast=contrast,
+        type_with_host="" if together is None else together.group,
         fractions=dict(answer.fractions) or (fractions(answer.matches) if answer.matches else {}),
         time=time.astimezone(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _write_template(folder: Path, made: Classification, curve: BestTemplate) -> dict[str, str]:
+    """The best template as text, for the observer's window: file name to SHA-256."""
+    path = folder / f"{made.saved_as}{TEMPLATE}"
+    known = np.isfinite(curve.wavelength) & np.isfinite(curve.flux)
+    rows = "".join(
+        f"{wavelength:.2f} {flux:.6g}\n"
+        for wavelength, flux in zip(curve.wavelength[known], curve.flux[known], strict=True)
+    )
+    name = f"{made.template} {made.label} z={made.template_z:.4f}"
+    write_bytes_atomic(f"# NAME: {name}\n# any unit; wavelength as observed [Angstrom]\n{rows}".encode(), path)
+    return {path.name: sha256_of(path)}
 
 
 def _remove_stale(folder: Path, valid: set[str]) -> list[str]:

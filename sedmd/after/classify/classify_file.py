@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sedmd.after.classify.classification import Classification
-from sedmd.after.classify.classify import summary
+from sedmd.after.classify.classify import ask, summary
 from sedmd.after.classify.engine import Classifier
 from sedmd.after.classify.matches import Rule
 from sedmd.after.spectra import FinalSpectrum
@@ -44,11 +42,7 @@ def classify_file(path: Path, engine: Classifier, rule: Rule, *, third: Third | 
         It cannot be read, or the engine failed.
     """
     published = read_published(path, third)
-    work = Path(tempfile.mkdtemp(prefix="sedmd-classify-"))
-    try:
-        answer = engine.classify(published.spectrum, work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    answer = ask(engine, published.spectrum)
     about = FinalSpectrum(
         night="",
         product=path.stem,

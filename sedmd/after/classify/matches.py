@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-#: Types of which subtypes have names of their own; IIb counts with Ib, as SNID's own table has it.
-_GROUPS = (("Ib", re.compile(r"IIb.*|Ib.*")), ("Ia", re.compile("Ia.*")), ("Ic", re.compile("Ic.*")))
+#: Counts with Ib in every engine, as SNID's own table has it; the bank of snid-sage keeps it among the II.
+IIB = "IIb"
+#: Types of which subtypes have names of their own.
+_GROUPS = (("Ib", re.compile(r"(II-)?IIb.*|Ib.*")), ("Ia", re.compile("Ia.*")), ("Ic", re.compile("Ic.*")))
 _HYDROGEN = re.compile(r"II.*")
+#: A supernova by year and letters, whatever a collection puts before and after: sn94D, sn1994D, sn94D_bsnip.
+_SUPERNOVA = re.compile(r"(?:sn|at)?[ _-]?((?:19|20)?\d\d)([a-z]{1,4})(?:[_.-].*)?")
+#: Two digits from here on are of the last century.
+_CENTURY = 50
 #: What is no supernova, by the names that banks of templates use.
 NOT_SN = frozenset({"notsn", "agn", "gal", "galaxy", "lbv", "m-star", "c-star", "star", "qso", "cv", "nova"})
 #: Groups whose share of the matches goes into the header.
@@ -62,6 +68,10 @@ class Rule:
         Their part of the sum of the scores of all that are asked.
     score : float
         What the best match must reach.
+    unattended_ia : float
+        What it must reach for a type Ia of a spectrum that no observer has looked at.
+    contrast : float
+        On a host, the target's part of the light at its place must be at least this.
     z_apart : float
         A match whose redshift is further than this from the middle one does not agree, with any type.
     """
@@ -70,6 +80,8 @@ class Rule:
     least: int = 3
     weight: float = 0.8
     score: float = 5.0
+    unattended_ia: float = 0.0
+    contrast: float = 0.2
     z_apart: float = 0.02
 
 
@@ -117,15 +129,27 @@ def group_of(label: str) -> str:
     return "II" if _HYDROGEN.fullmatch(text) else text.partition("-")[0]
 
 
+def object_of(template: str) -> str:
+    """One name for all names of an object: sn94D, sn1994D and sn94D_bsnip are the supernova 1994d."""
+    text = template.strip().casefold()
+    found = _SUPERNOVA.fullmatch(text)
+    if found is None:
+        return text
+    year, letters = found.groups()
+    if len(year) == 2:
+        year = f"{19 if int(year) >= _CENTURY else 20}{year}"
+    return f"sn{year}{letters}"
+
+
 def best_by_object(matches: Sequence[Match]) -> list[Match]:
-    """The best match of each object, best first: ten epochs of one supernova are one witness, not ten."""
+    """The best match of each object, best first: ten epochs of one supernova are one witness, and so are its names."""
     kept: dict[str, Match] = {}
     for match in sorted(matches, key=lambda one: (-one.score, one.template, one.label, one.age)):
-        kept.setdefault(match.template, match)
+        kept.setdefault(object_of(match.template), match)
     return list(kept.values())
 
 
-def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> Consensus:
+def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = (), *, unattended: bool = False) -> Consensus:
     """Type, and whether the best matches agree on it.
 
     Parameters
@@ -135,6 +159,8 @@ def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> 
     rule : Rule
     missing : sequence of str
         Types of which the bank has no template: with any, nothing is secure.
+    unattended : bool
+        No observer has looked at the spectrum.
     """
     usable = [one for one in matches if math.isfinite(one.score) and one.score > 0 and math.isfinite(one.z)]
     asked = best_by_object(usable)[: rule.best]
@@ -150,7 +176,8 @@ def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> 
     part = sum(one.score for one in agreeing) / sum(one.score for one in asked)
     z, z_error = _mean([(one.z, one.score) for one in agreeing])
     age, age_error = _mean([(one.age, one.score) for one in agreeing if math.isfinite(one.age)])
-    against = _against(asked, ours, agreeing, part, rule, group)
+    least = max(rule.score, rule.unattended_ia) if unattended and group == "Ia" else rule.score
+    against = _against(asked, ours, agreeing, part, rule, group, least)
     if missing:
         against.append(f"the bank has no {' and no '.join(missing)}, which might fit better")
     return Consensus(
@@ -167,6 +194,28 @@ def judge(matches: Sequence[Match], rule: Rule, missing: Sequence[str] = ()) -> 
     )
 
 
+def on_a_host(alone: Consensus, together: Consensus, contrast: float, rule: Rule) -> Consensus:
+    """The verdict on a target that has a host: secure only where the model of the host does not decide.
+
+    Parameters
+    ----------
+    alone, together : Consensus
+        On the spectrum without the host's light, and with it.
+    contrast : float
+        The target's part of the light at its place, 0 to 1.
+    rule : Rule
+    """
+    against = []
+    if alone.group and together.group != alone.group:
+        against.append(f"with its host's light it is {together.group or 'without a match'}")
+    if alone.group and not contrast >= rule.contrast:
+        against.append(f"{contrast:.0%} of the light at its place is the target's, not {rule.contrast:.0%}")
+    if not against:
+        return alone
+    why = against if alone.secure else [alone.why, *against]
+    return replace(alone, secure=False, why="; ".join(why))
+
+
 def fractions(matches: Sequence[Match]) -> dict[str, float]:
     """Part of the matches in each of `FRACTIONS`; all zero without a match."""
     total = max(len(matches), 1)
@@ -174,13 +223,20 @@ def fractions(matches: Sequence[Match]) -> dict[str, float]:
 
 
 def _against(
-    asked: Sequence[Match], ours: Sequence[Match], agreeing: Sequence[Match], part: float, rule: Rule, group: str
+    asked: Sequence[Match],
+    ours: Sequence[Match],
+    agreeing: Sequence[Match],
+    part: float,
+    rule: Rule,
+    group: str,
+    least: float,
 ) -> list[str]:
     against = []
     if group == "NotSN":
         against.append("the best match is no supernova: a galaxy, a star, or host light")
-    if asked[0].score < rule.score:
-        against.append(f"the best match reaches {asked[0].score:.1f}, not {rule.score:g}")
+    if asked[0].score < least:
+        unseen = " that a type Ia needs unless an observer took the spectrum" if least > rule.score else ""
+        against.append(f"the best match reaches {asked[0].score:.1f}, not {least:g}{unseen}")
     if asked[0].group != group:
         against.append(f"the best match is {asked[0].label}, most of the weight is {group}")
     if len(agreeing) < rule.least:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -15,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from sedmd.after.classify import sage_runner
+from sedmd.after.classify.bank import INDEX, BankError, digest_of, is_quick, read_index, why_not_whole
 from sedmd.after.classify.engine import Answer, BestTemplate, EngineFault, last_words, run_limited, write_table
-from sedmd.after.classify.matches import SUPERNOVAE, Match, fractions, group_of
-from sedmd.host.files import sha256_of
+from sedmd.after.classify.matches import IIB, SUPERNOVAE, Match, fractions, group_of
 from sedmd.reduce.numeric.containers import Spectrum
 
-INDEX = "template_index.json"
 #: Wavelengths that are given to it, Angstrom: those that SNID uses.
 LOW, HIGH = 4000.0, 9500.0
 #: It wants 2000 Angstrom of spectrum.
@@ -51,9 +51,11 @@ class Sage:
     def available(self) -> str:
         """Why not, or nothing."""
         if self.templates is None:
-            return "[classify] sage_templates is not set; snid-sage needs a template bank: download one"
+            return "[classify] sage_templates is not set; snid-sage needs a template bank: install one with sedmd bank"
         if not (self.templates / INDEX).is_file():
             return f"{self.templates} has no {INDEX}; set [classify] sage_templates to a bank of snid-sage"
+        if why := why_not_whole(self.templates):
+            return why
         if self.python:
             if shutil.which(self.python) is None:
                 return f"there is no {self.python}; set [classify] sage_python to a python that has snid-sage"
@@ -62,13 +64,15 @@ class Sage:
         return ""
 
     def identity(self) -> tuple[str, ...]:
-        """Version (of this python's own; else the interpreter), bank by its index, redshifts, wavelengths."""
+        """Version (of this python's own; else the interpreter), bank by its contents, redshifts, wavelengths."""
         try:
             version = self.python or metadata.version("snid-sage")
         except metadata.PackageNotFoundError:
             version = "absent"
-        index = None if self.templates is None else self.templates / INDEX
-        bank = sha256_of(index)[:12] if index is not None and index.is_file() else "absent"
+        bank = "absent"
+        if self.templates is not None:
+            with contextlib.suppress(BankError):
+                bank = digest_of(self.templates)[:12]
         return (f"snid-sage {version}", f"bank {bank}", f"z -0.01 to {self.redshift_max:g}", f"{LOW:g}-{HIGH:g} A")
 
     def classify(self, spectrum: Spectrum, folder: Path) -> Answer:
@@ -86,6 +90,7 @@ class Sage:
             str(self.templates),
             str(out),
             str(self.redshift_max),
+            *(["quick"] if is_quick(self.templates or Path()) else []),
         ]
         code = run_limited(command, folder, timeout_s=self.timeout_s, log=log)
         if code != 0 or not out.exists():
@@ -96,9 +101,8 @@ class Sage:
     def _missing(self) -> tuple[str, ...]:
         """Types of supernovae that the bank lacks, by its index."""
         try:
-            index = json.loads(((self.templates or Path()) / INDEX).read_text(encoding="utf-8"))
-            present = {group_of(str(name)) for name in index.get("by_type", {})}
-        except (OSError, ValueError, AttributeError, TypeError):
+            present = {group_of(str(name)) for name in read_index(self.templates or Path()).get("by_type", {})}
+        except (BankError, AttributeError, TypeError):
             present = set()
         return tuple(name for name in SUPERNOVAE if name not in present)
 
@@ -130,8 +134,9 @@ def _match(row: dict[str, Any]) -> Match | None:
     template, kind, subtype = (str(row.get(key) or "") for key in ("template", "type", "subtype"))
     if not math.isfinite(score) or not math.isfinite(z) or not template or not kind:
         return None
-    # a subtype that names its type says both ("Ia-norm", "IIP"); another one is added to it
-    label = subtype if subtype and group_of(subtype) == group_of(kind) else f"{kind}-{subtype}" if subtype else kind
+    # a subtype that names its type says both ("Ia-norm", "IIP", "IIb"); another one is added to it
+    says_both = subtype == IIB or (subtype and group_of(subtype) == group_of(kind))
+    label = subtype if says_both else f"{kind}-{subtype}" if subtype else kind
     return Match(
         template=template, label=label, score=score, z=z, z_error=_float(row.get("z_error")), age=_float(row.get("age"))
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import math
 import shutil
@@ -53,9 +55,23 @@ class Snid:
         return ""
 
     def identity(self) -> tuple[str, ...]:
-        """The program by its bytes, and its parameters; which templates it has it does not tell."""
+        """The program and its templates by their bytes, and its parameters."""
         found = shutil.which(self.program)
-        return (f"snid {sha256_of(Path(found))[:12] if found else 'absent'}", *self.parameters)
+        if found is None:
+            return ("snid absent", *self.parameters)
+        return (f"snid {sha256_of(Path(found))[:12]}", f"templates {self._templates(Path(found))}", *self.parameters)
+
+    def _templates(self, program: Path) -> str:
+        """Its templates by their contents: of `tempdir` in the parameters, else beside the program where they lie.
+
+        "unknown" where they are somewhere else, which is compiled into the program.
+        """
+        named = [Path(one.partition("=")[2]) for one in self.parameters if one.startswith("tempdir=")]
+        own = program.resolve().parent
+        for folder in [*named, own / "templates", own.parent / "templates"]:
+            if states := _states(folder):
+                return _digest(states)
+        return "unknown"
 
     def classify(self, spectrum: Spectrum, folder: Path) -> Answer:
         """Run it. No output file means that no template matches."""
@@ -73,6 +89,22 @@ class Snid:
         if not output.exists():
             return Answer()
         return parse(output.read_text(encoding="utf-8", errors="replace"), curve=_curve(folder))
+
+
+def _states(folder: Path) -> tuple[tuple[Path, int, int], ...]:
+    """Every template of a folder as it is now: file, size, time of change."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix == ".lnw")
+        return tuple((path, state.st_size, state.st_mtime_ns) for path in found for state in [path.stat()])
+    except OSError:
+        return ()
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(states: tuple[tuple[Path, int, int], ...]) -> str:
+    """Read once for each state of the folder: a night asks for each spectrum."""
+    text = "".join(f"{path.name} {sha256_of(path)}\n" for path, _, _ in states)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def parse(text: str, *, curve: BestTemplate | None = None) -> Answer:

@@ -14,6 +14,7 @@ from sedmd.after.report.efficiency import BANDS, efficiency, in_bands
 from sedmd.host.foreign_file import open_regular
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.sensitivity import read_sensitivity
+from sedmd.raw.cards import truth
 from sedmd.raw.header import header_values
 
 _BLOCK, _CARD = 2880, 80
@@ -127,7 +128,9 @@ def night_figures(folder: Path) -> NightFigures:
         adu, gain = number(cards, "RDNOISE"), number(cards, "GAIN")
         if adu is not None and gain is not None:
             noise[path.stem.removeprefix("bias")] = adu * gain
-    seeing = [number(primary_cards(path), "SEEING") for path in sorted(folder.glob("sp_*.fits"))]
+    spectra = [primary_cards(path) for path in sorted(folder.glob("sp_*.fits"))]
+    # what nobody has confirmed may be a galaxy
+    seeing = [number(cards, "SEEING") for cards in spectra if truth(cards.get("PROVIS")) is not True]
     exposures = [_exposure(path) for path in sorted(folder.glob("e3d_*.fits"))]
     return NightFigures(
         night=folder.name,

@@ -70,6 +70,8 @@ class SpectrumLine:
         Concerns about an automatic extraction.
     half : str
         "A" or "B" for that exposure of a pair without the other.
+    provisional : bool
+        An observer has to confirm it.
     """
 
     product: str
@@ -93,6 +95,7 @@ class SpectrumLine:
     confidence: float | None = None
     doubts: tuple[str, ...] = ()
     half: str = ""
+    provisional: bool = False
 
     @property
     def older(self) -> bool:
@@ -102,7 +105,7 @@ class SpectrumLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """An observation without a spectrum."""
+    """An observation without a final spectrum."""
 
     product: str
     target: str
@@ -219,7 +222,8 @@ def make_report(
     there = {one.product for one in lines}
     rest = [one for one in state.targets if one.name not in there]
     failed = [_open(one) for one in rest if one.failed]
-    observer = [_open(one) for one in rest if one.awaits_observer]
+    decided = {one.product for one in spectra if one.by_observer}
+    observer = [_open(one) for one in state.targets if one.awaits_observer and one.name not in decided]
     pending = [_open(one) for one in rest if not one.failed and not one.awaits_observer]
     seeing = sorted(one.seeing_arcsec for one in lines if one.seeing_arcsec)
     return Report(
@@ -292,6 +296,7 @@ def _line(one: FinalSpectrum, found: BestMatch | None) -> SpectrumLine:
         flux_age=_int(cards.get("FLXAGE")) if one.calibrated else None,
         classification=found,
         confidence=None if one.by_observer or one.standard else _float(cards.get("CONFID")),
+        provisional=bool(cards.get("PROVIS")),
         doubts=() if one.by_observer else tuple(str(cards[key]) for key in sorted(cards) if _DOUBT.fullmatch(key)),
         half=half,
     )

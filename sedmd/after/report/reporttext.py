@@ -37,12 +37,13 @@ def report_json(report: Report) -> str:
 
 def report_text(report: Report) -> str:
     """The report as text; no line is longer than `WIDTH`."""
+    doubted = [one for one in report.lines if one.doubts and not one.provisional]
     sections = [
         _head(report),
         _table(report),
         _section("failed", [_open(one) for one in report.failed]),
         _section("awaiting observer", [_open(one) for one in report.observer]),
-        _section("final without an observer, with concerns", [_doubted(one) for one in report.lines if one.doubts]),
+        _section("final without an observer, with concerns", [_doubted(one) for one in doubted]),
         _section("in progress", [_open(one) for one in report.pending]),
         _section("calibrations", [*(_calibration(one) for one in report.calibrations), *report.serving]),
         _section("errors and warnings", report.trouble),

@@ -262,6 +262,42 @@ class AutomaticExtraction:
     seeing_arcsec: float = setting(
         1.8, "usual FWHM of a star at 6500 Angstrom; used until the night has a standard star", unit="arcsec"
     )
+    cutouts: Path | None = setting(
+        None,
+        "images of the fields, a folder for each target; a host in them is modelled by them",
+        more="FOLDER/TARGET/g.fits and the like, of Pan-STARRS or the Legacy Surveys, in g, r, i, z, y, at least 12"
+        " arcsec about the target, put there when it is requested: the name ends in the band, or a card BANDS has a"
+        " letter for each plane. They are looked for when a target is extracted; after that sedmd redo takes them.",
+        example='"/data/sedm/cutouts"',
+    )
+
+
+#: What acquisition and guider frames can be used for.
+GUIDE_USES = ("position", "seeing", "transparency")
+
+
+def _check_guide_use(word: str) -> None:
+    if word not in GUIDE_USES:
+        raise ConfigError(f"{word!r} is no use of guider frames; expected of {', '.join(GUIDE_USES)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What acquisition and guider frames are used for; none of them is ever needed."""
+
+    stars: Path | None = setting(
+        None,
+        "folder of the star table (sedmd stars import); unset: only the seeing is measured",
+        example='"/data/sedm/stars"',
+    )
+    pattern: str = setting("rc*.fits", "names of the frames, beside the spectrograph's, also .gz or .fz; empty: off")
+    use: tuple[str, ...] = setting(
+        GUIDE_USES,
+        "what the reduction takes from them; []: nothing",
+        more="position: the target is looked for where the stars say that it is. seeing: their width tells that of the"
+        " target's image. transparency: their brightness tells what clouds took between standard star and target.",
+        check=_check_guide_use,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,6 +391,31 @@ class Web:
     finders: str = setting("", 'folder of finder charts, "/data/sedm/phot/{night}/finders"; empty: none are shown')
 
 
+def _check_link(template: str) -> None:
+    _check_url(template)
+    try:
+        made = template.format(ra="1.000000", dec="1.000000", name="X")
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        msg = f"{template!r} cannot be filled in ({error}); expected an address with {{ra}}, {{dec}} [deg] or {{name}}"
+        raise ConfigError(msg) from error
+    if made and not made.startswith(("https://", "http://")):
+        raise ConfigError(f"{template!r} is no web address; expected https://...")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Web pages on a target that the observer's window opens; {ra} and {dec} [deg] and {name} are filled in."""
+
+    cutout: str = setting(
+        "https://www.legacysurvey.org/viewer?ra={ra}&dec={dec}&zoom=16",
+        "a survey's picture; empty: none",
+        check=_check_link,
+    )
+    marshal: str = setting(
+        "https://fritz.science/source/{name}", "the target's own page; empty: none", check=_check_link
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classify:
     """Which spectra are classified, by what, and when a type is secure."""
@@ -382,7 +443,7 @@ class Classify:
     sage_templates: Path | None = setting(
         None,
         "snid-sage's bank; without it snid-sage is not used",
-        more="The bank is a folder with template_index.json and templates_*.hdf5.",
+        more="The bank is a folder with template_index.json and templates_*.hdf5; sedmd bank installs one.",
         example='"/data/snid-sage/templates"',
     )
     sage_python: str = setting("", "a python that has snid-sage, if it is not the one that runs sedmd")
@@ -410,7 +471,21 @@ class Classify:
     secure_best: int = setting(5, "a type is secure if of so many best objects of the bank ...")
     secure_least: int = setting(3, "... so many are of it, at one redshift,")
     secure_weight: float = setting(0.8, "... carry this part of the scores,", least=0, most=1)
-    secure_score: float = setting(5.0, "... and the best reaches this (rlap of snid, HsLAP-CCC of snid-sage)")
+    secure_rlap: float = setting(8.0, "... and the best reaches this with snid, whose scores are rlap,")
+    secure_rlap_unattended: float = setting(
+        15.0,
+        "... or this for a type Ia that no observer has looked at,",
+        more="Of the type Ia that SNID finds in 4646 spectra of the instrument more than 98 % are right from an rlap of"
+        " 15 on (Kim et al. 2024).",
+    )
+    secure_hslap: float = setting(5.0, "... or this with snid-sage, whose scores are HsLAP-CCC")
+    secure_contrast: float = setting(
+        0.2,
+        "on a host, so much of the light at its place must be the target's",
+        least=0,
+        most=1,
+        more="A target on a host is classified with and without the host's light; a type is secure only if both agree.",
+    )
     secure_redshift_apart: float = setting(0.02, "further from the middle one, a redshift is another redshift")
 
 
@@ -429,11 +504,13 @@ class Settings:
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
     extraction: AutomaticExtraction = field(default_factory=AutomaticExtraction)
+    guide: Guide = field(default_factory=Guide)
     products: Products = field(default_factory=Products)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)
     after: After = field(default_factory=After)
     web: Web = field(default_factory=Web)
+    links: Links = field(default_factory=Links)
     classify: Classify = field(default_factory=Classify)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 

@@ -18,6 +18,9 @@ from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 _ALERT = "#c0562b"
 _QUALITY = {0: "automatic", 1: "good", 2: "acceptable", 3: "poor", 4: "no object", 5: "bogus target"}
 
+#: As many letters of the smallest text go into a line of the page.
+LINE_LETTERS = 210
+
 
 def plot_spectrum(
     path: Path,
@@ -28,6 +31,7 @@ def plot_spectrum(
     apertures: Sequence[ApertureMark] = (),
     reference: tuple[FloatArray, FloatArray] | None = None,
     limits: tuple[float, float] | None = None,
+    note: str = "",
 ) -> str:
     """The page ``<NAME>_SEDM.pdf``.
 
@@ -46,6 +50,8 @@ def plot_spectrum(
         Published spectrum of a standard star, drawn for comparison in the unit of `spectrum`.
     limits : (low, high), optional
         Limits of the picture's colours, as an observer set them; robust ones without.
+    note : str
+        A sentence under the title that nobody should miss.
 
     Returns
     -------
@@ -73,6 +79,8 @@ def plot_spectrum(
         notes.axis("off")
         _write_figures(notes, spectrum)
         _write_title(figure, name, spectrum.meta)
+        if note:
+            figure.text(0.065, 0.9, _shortened(note), fontsize=7.5, color=_ALERT, parse_math=False)
         return save(figure, path)
 
 
@@ -128,6 +136,11 @@ def _write_title(figure: Figure, name: str, meta: Mapping[str, CardValue]) -> No
     figure.text(
         0.985, 0.012, f"SED Machine, Palomar 60-inch     sedmd {sedmd.__version__}", fontsize=6, color=SOFT, ha="right"
     )
+
+
+def _shortened(text: str) -> str:
+    """Text that fits on one line of the page."""
+    return text if len(text) <= LINE_LETTERS else f"{text[: LINE_LETTERS - 3].rstrip()}..."
 
 
 def _older(meta: Mapping[str, CardValue]) -> str:

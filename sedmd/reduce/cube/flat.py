@@ -10,10 +10,11 @@ from scipy.spatial import cKDTree
 NEIGHBOURS = 12
 #: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
 LOOSE, LEAST_SPREAD = 0.3, 0.003
-#: Scattered light that was subtracted is known to this share of it: far wings of the spectra look like it. The error
-#: is the same over many bins, as the light is smooth, and they tell no more than one of them: so many at once. With
-#: more, nothing would hold the blue end where half-lost spaxels at the chip's edge spoil the red one.
-SCATTERED_ERROR, COMMON_BINS = 0.1, 10.0
+#: Scattered light that was subtracted is known to this share of it: as the halo of the spectra, or where no halo was
+#: found and their far wings look like it. The error is the same over many bins, as the light is smooth, and they tell
+#: no more than one of them: so many at once. With more, nothing would hold the blue end where half-lost spaxels at the
+#: chip's edge spoil the red one.
+HALO_ERROR, SCATTERED_ERROR, COMMON_BINS = 0.02, 0.1, 10.0
 
 
 def spaxel_flat(
@@ -24,6 +25,7 @@ def spaxel_flat(
     places: NDArray[np.floating],
     *,
     scattered: NDArray[np.floating] | float = 0.0,
+    scattered_error: float = SCATTERED_ERROR,
     order: int = 3,
     rounds: int = 4,
 ) -> NDArray[np.floating]:
@@ -36,6 +38,7 @@ def spaxel_flat(
     mask : (n_wave, n_spaxel) non-zero = not to be used
     places : (n_spaxel, 2) where the spaxels are on the array, any unit
     scattered : (n_wave, n_spaxel) or float, electron/Angstrom, subtracted under each spectrum as scattered light
+    scattered_error : share of it that may be wrong
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 
@@ -64,7 +67,7 @@ def spaxel_flat(
     for _ in range(rounds):
         model = reference[:, None] * curve
         # Photon noise, half a per cent for structure finer than the curve, and the uncertainty of the scattered light.
-        uncertain = (0.005 * model) ** 2 + COMMON_BINS * (SCATTERED_ERROR * scattered) ** 2
+        uncertain = (0.005 * model) ** 2 + COMMON_BINS * (scattered_error * scattered) ** 2
         weight = np.where(good, 1.0 / (variance + uncertain + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)

@@ -336,7 +336,7 @@ def _seen_in_bands(
 
 
 def _residual_scatter(
-    residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 41
+    residual: NDArray[Any], error: NDArray[Any], clear: NDArray[Any], window: int = 15
 ) -> NDArray[np.floating]:
     """Running rms of the stars' residuals outside the bands with their photon noise subtracted, fraction."""
     use = np.isfinite(residual) & clear[None, :] & (np.abs(np.nan_to_num(residual)) < 0.1)
@@ -385,4 +385,9 @@ def calibrate(
     factor = extinction_factor(mag_per_airmass, airmass) * np.exp(sensitivity.telluric * airmass**TELLURIC_EXPONENT)
     factor = factor / sensitivity.value
     calibrated = np.asarray(flux) * factor
-    return calibrated, np.hypot(np.asarray(error) * factor, sensitivity.floor * np.abs(calibrated))
+    return calibrated, np.hypot(np.asarray(error) * factor, calibration_error(calibrated, sensitivity))
+
+
+def calibration_error(flux: NDArray[np.floating], sensitivity: Sensitivity) -> NDArray[np.floating]:
+    """Error of a calibrated flux that no exposure time takes away: (n_wave,) in its unit."""
+    return np.asarray(sensitivity.floor * np.abs(flux))

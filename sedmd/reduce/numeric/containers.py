@@ -100,6 +100,11 @@ class Spectrum:
     sky : (n,) sky level per arcsec**2 in `unit` / arcsec**2
     unit : str, ``"electron / (s Angstrom)"`` or ``"erg / (s cm2 Angstrom)"``
     meta : dict of plain values: figures that end in the header (see products.spectrum.META_CARDS)
+    correlation : (n, lags) of each bin's noise with that of the bins after it, see `sedmd.reduce.cube.correlation`;
+        None where nothing tells
+    calibration_error : (n,) in `unit`, the part of `error` that is the flux calibration's and no noise; None before it
+    host : (n,) in `unit`, or None: what of a host's light an extraction without a model of it would count as the
+        target's; where there is one, it was subtracted
     """
 
     wavelength: FloatArray
@@ -108,3 +113,6 @@ class Spectrum:
     sky: FloatArray
     unit: str
     meta: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+    correlation: FloatArray | None = None
+    calibration_error: FloatArray | None = None
+    host: FloatArray | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Cube, FloatArray, Spaxels, Spectrum
 from sedmd.reduce.numeric.hexagon import cell_area, cell_vertices
 from sedmd.reduce.target.overlap import shares_in_unit_circle
@@ -27,6 +28,13 @@ MIN_SKY_INNER_ARCSEC = 3.0
 MIN_SKY_SPAXELS = 12
 #: Bins on either side over which an object's profile is averaged to replace what a masked sample held.
 _PROFILE_REACH = 20
+#: By so many sectors of the annulus it is judged how uneven the sky is; each has at least so many spaxels.
+SKY_SECTORS, MIN_SECTOR = 8, 4
+#: Bins over which a sector's level is averaged, and by how much more than so many independent ones they scatter: two
+#: neighbours correlate by about 0.2.
+_EVEN_BINS, _BIN_CORRELATION = 21, 1.4
+#: The square of a sector's level counts at most this many times the median one: a neighbour lies in one or two of them.
+_MOST_UNEVEN = 4.0
 #: A bin that lost more than this share of the object's light is not repaired.
 _MAX_LOST = 0.5
 
@@ -153,8 +161,11 @@ def measure_ellipse(
     Notes
     -----
     A spaxel counts by the share of its area inside the ellipse; error = sqrt(sum share**2 variance + (sum share)**2
-    variance of the sky). Masked samples inside the aperture are replaced by their expected share of the light, from
-    the object's profile in the neighbouring bins, and the error grows accordingly.
+    (variance of the sky's level + unevenness of the sky)). The unevenness is by how much the level of the sky differs
+    from a sector of the annulus to those beside it, beyond the noise of their samples: errors of flat field and
+    scattered light are alike in neighbouring spaxels and bins, so that they do not average out in an aperture. Masked
+    samples inside the aperture are replaced by their expected share of the light, from the object's profile in the
+    neighbouring bins, and the error grows accordingly.
     """
     _check(ellipse.semi_major_arcsec, ellipse.axis_ratio, exptime_s)
     members, share = coverage(cube.spaxels, ellipse, shift_x, shift_y)
@@ -166,9 +177,11 @@ def measure_ellipse(
     if sky == "annulus":
         around = sky_spaxels(cube.spaxels, ellipse, shift_x, shift_y)
         level, level_variance = _sky_level(cube, around)
+        unevenness, size = _unevenness(cube, around, ellipse, level)
     else:
         around = members[:0]
-        level, level_variance = np.zeros(len(cube.wavelength)), np.zeros(len(cube.wavelength))
+        level, level_variance, unevenness = np.zeros((3, len(cube.wavelength)))
+        size = 1.0
 
     flux, sample_variance, good = _gathered(cube, members)
     light = np.where(good, flux - level[:, None], 0.0)
@@ -177,11 +190,13 @@ def measure_ellipse(
         repair = np.where(kept >= 1 - _MAX_LOST, 1 / kept, np.nan)
     seen = share * good
     variance = np.sum(seen**2 * np.where(good, sample_variance, 0.0), axis=1)
-    variance += seen.sum(axis=1) ** 2 * level_variance
+    number = seen.sum(axis=1)
+    variance += number**2 * (level_variance + unevenness * np.sqrt(np.maximum(size / np.maximum(number, 1.0), 1.0)))
     area = cell_area(cube.spaxels)
     whole = np.pi * ellipse.semi_major_arcsec**2 * ellipse.axis_ratio
     spectrum = Spectrum(
         wavelength=np.asarray(cube.wavelength, dtype=float),
+        correlation=None if cube.columns is None else bin_correlation(cube.columns),
         flux=(seen * light).sum(axis=1) * repair / exptime_s,
         error=np.sqrt(variance) * repair / exptime_s,
         sky=level / area / exptime_s,
@@ -378,6 +393,7 @@ def mean_of_pair(spectrum_a: Spectrum, spectrum_b: Spectrum) -> Spectrum:
         sky=0.5 * (spectrum_a.sky + spectrum_b.sky),
         unit=spectrum_a.unit,
         meta=meta,
+        correlation=spectrum_a.correlation,
     )
 
 
@@ -432,6 +448,45 @@ def _sky_level(cube: Cube, members: NDArray[np.intp]) -> tuple[FloatArray, Float
     # a sum of what is kept and zeros: numpy's own `where` takes eight times as long
     total, total_variance = (np.where(kept, one, 0).sum(axis=1, dtype=float) for one in (flux, variance))
     return total / enough, total_variance / enough**2
+
+
+def _unevenness(cube: Cube, members: NDArray[np.intp], ellipse: Ellipse, level: FloatArray) -> tuple[FloatArray, float]:
+    """Variance of the sky's level from place to place, (n_wave,), and of how many spaxels a place consists.
+
+    The mean over all wavelengths in units of the samples' variance, from the means over sectors of the annulus.
+    """
+    flux, variance, good = _gathered(cube, members)
+    spaxels = cube.spaxels
+    x, y = spaxels.x_arcsec[members] - ellipse.x_arcsec, spaxels.y_arcsec[members] - ellipse.y_arcsec
+    sector = np.floor((np.arctan2(x, y) / (2 * np.pi) % 1.0) * SKY_SECTORS).astype(int) % SKY_SECTORS
+    belongs = (sector[:, None] == np.arange(SKY_SECTORS)).astype(float)
+    there = belongs.sum(axis=0) >= MIN_SECTOR
+    between = np.flatnonzero(there & np.roll(there, 1) & np.roll(there, -1))
+    off = np.where(good, flux - level[:, None], 0.0)
+    spread = np.sqrt(np.where(good, variance, 0.0))
+    known = good & (np.abs(off) < 5 * spread)  # a cosmic ray, or a neighbour, is no uneven sky
+    count = known @ belongs
+    whole = np.isfinite(level) & (count[:, there] >= MIN_SECTOR / 2).all(axis=1)
+    if len(between) < 3 or whole.sum() < 2 * _EVEN_BINS:
+        return np.zeros(len(level)), 1.0
+    count = np.maximum(count[whole], 1.0)
+    sample = np.where(known, variance, 0.0)[whole]
+    mean = np.where(known, off, 0.0)[whole] @ belongs / count
+    # each against the two beside it: a slope across the field is no error, since the annulus lies on all sides
+    mean = (mean - 0.5 * (np.roll(mean, 1, axis=1) + np.roll(mean, -1, axis=1)))[:, between] / np.sqrt(1.5)
+    noise = ((sample @ belongs) / count**2)[:, there]
+    typical = sample.sum(axis=1) / known[whole].sum(axis=1)
+    # in units of the noise of one sample, so that each wavelength counts alike
+    smooth = uniform_filter1d(mean / np.sqrt(typical)[:, None], _EVEN_BINS, axis=0, mode="nearest")
+    power = np.mean(smooth**2, axis=0)
+    power = np.minimum(power, _MOST_UNEVEN * np.median(power))
+    white = float(np.mean(noise / typical[:, None])) * _BIN_CORRELATION / _EVEN_BINS
+    excess = max(float(np.mean(power)) - white, 0.0)
+    made = np.full(len(level), np.nan)
+    made[whole] = excess * typical
+    at = np.flatnonzero(whole)
+    made = np.interp(np.arange(len(level)), at, made[at])
+    return made, float(belongs.sum(axis=0)[there].mean())
 
 
 def _lower_median(values: FloatArray) -> FloatArray:

@@ -94,10 +94,12 @@ def find_in_bands(bands: Bands, spaxels: Spaxels, *, max_sources: int = 5, thres
     sky level of each band free; the best place is then fitted, subtracted, and the search repeated. Spaxels at the rim
     of the array, which catch part of their light only, are searched last and only if nothing else was found.
     """
+    if not np.isfinite(bands.variance).any():
+        return []
     flux = bands.flux.copy()
     noise = _sky_noise(flux, bands.variance)
     sources: list[Source] = []
-    inner = _rim_distance(spaxels) > RIM_ARCSEC
+    inner = rim_distance(spaxels) > RIM_ARCSEC
     matched = _Filter.of(replace(bands, variance=noise), spaxels)
     for _ in range(max_sources):
         score = matched.scores(flux, noise)
@@ -174,8 +176,8 @@ def _rim(spaxels: Spaxels) -> NDArray[np.bool_]:
     )
 
 
-def _rim_distance(spaxels: Spaxels) -> NDArray[np.floating]:
-    """Distance of each spaxel from the nearest one at the rim, arcsec."""
+def rim_distance(spaxels: Spaxels) -> NDArray[np.floating]:
+    """Distance of each spaxel from the nearest one at the rim, (n,) arcsec; infinite where there is no rim."""
     rim = _rim(spaxels)
     places = np.column_stack([spaxels.x_arcsec, spaxels.y_arcsec])
     return np.asarray(cKDTree(places[rim]).query(places)[0]) if rim.any() else np.full(len(places), np.inf)
@@ -195,6 +197,8 @@ def _sky_noise(flux: NDArray[Any], variance: NDArray[Any]) -> NDArray[np.floatin
     noise = variance.copy()
     for band in range(len(flux)):
         ok = np.isfinite(variance[band])
+        if not ok.any():  # a band without a good sample has no noise to measure
+            continue
         middle = np.median(flux[band][ok])
         low = flux[band][ok] - middle
         real = 1.4826 * np.median(np.abs(low[low < 0])) if (low < 0).any() else 0.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from sedmd.reduce.loops.background import spread_blocks, sum_blocks
 from sedmd.reduce.traces.extract import model_image
+from sedmd.reduce.traces.halo import BLOCK_ERROR, FOOT_ERROR, Halo, fit_halo, unlike_halo
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.samples import Samples
 
@@ -14,6 +16,10 @@ from sedmd.reduce.traces.samples import Samples
 BLOCK_PX = 8
 #: Share of a pixel's trace light that the profile does not know.
 PROFILE_ERROR = 0.05
+#: Sigma of the Gaussian window over which the light between the traces is smoothed [pixel].
+SCALE_PX = 40.0
+#: The same for what is unlike the known halo of the traces, first the wide parts; it counts from so many sigma on.
+REST_SCALES_PX, SIGNIFICANT = (100.0, SCALE_PX), 2.0
 
 
 def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> NDArray[np.float32]:
@@ -51,7 +57,7 @@ def smooth_background(
     *,
     columns: NDArray[np.integer] | None = None,
     n_x: int | None = None,
-    scale_px: float = 40.0,
+    scale_px: float = SCALE_PX,
 ) -> NDArray[np.float32]:
     """Smooth what the trace model leaves over the frame, weighted pixel by pixel.
 
@@ -72,14 +78,96 @@ def smooth_background(
         If the frame cannot be divided into blocks.
     """
     here = np.arange(len(residual)) if columns is None else np.ascontiguousarray(columns, np.int64)
-    sides = (len(residual) if n_x is None else n_x, residual.shape[1])
+    value, w = _blocks(residual, weight, here, len(residual) if n_x is None else n_x)
+    return _spread_blocks(_smooth_blocks(value, w, scale_px / BLOCK_PX), here, residual.shape)
+
+
+def light_between(
+    residual: NDArray[np.floating], weight: NDArray[np.floating], model: NDArray[np.floating], halo: Halo
+) -> NDArray[np.float32]:
+    """Light between the traces where their halo is known: the halo, what is even beside it, and the smooth rest.
+
+    Parameters
+    ----------
+    residual : (n_x, n_y) electron, frame minus trace model, columns first
+    weight : (n_x, n_y) statistical weight; 0 for masked pixels
+    model : (n_x, n_y) electron, light of the traces
+    halo : Halo of this instrument
+
+    Returns
+    -------
+    (n_x, n_y) float32, electron
+
+    Raises
+    ------
+    ValueError
+        If the frame cannot be divided into blocks.
+    """
+    here = np.arange(len(residual))
+    value, w = _blocks(residual, weight, here, len(residual))
+    spectra = _block_means(model)
+    known = halo.light(spectra, BLOCK_PX)
+    even, feet = unlike_halo(spectra, known, value, w)
+    known += even
+    w = np.where(w > 0, 1.0 / (1.0 / np.maximum(w, 1e-12) + (BLOCK_ERROR * known) ** 2), 0.0)
+    error = BLOCK_ERROR * known, FOOT_ERROR * spectra
+    for scale in REST_SCALES_PX:
+        known += _significant(np.where(w > 0, value - known - feet, 0.0), w, scale / BLOCK_PX, *error)
+    return _spread_blocks(known, here, residual.shape)
+
+
+def _significant(
+    rest: NDArray[np.floating],
+    w: NDArray[np.floating],
+    sigma: float,
+    halo_error: NDArray[np.floating],
+    foot_error: NDArray[np.floating],
+) -> NDArray[np.floating]:
+    """The smooth of the rest as far as it stands above what noise, halo and feet of the profile would leave.
+
+    Drawn to zero by the positive part of 1 - (2 error / value)**2 (James & Stein 1961): a ghost stays, noise does not.
+    """
+    smooth = _smooth_blocks(rest, w, sigma)
+    noise = 1.0 / np.maximum(4.0 * np.pi * sigma**2 * gaussian_filter(w, sigma, truncate=3.0), 1e-9)
+    error = noise + halo_error**2 + gaussian_filter(foot_error, sigma, truncate=3.0) ** 2
+    found: NDArray[np.floating] = smooth * np.clip(
+        1.0 - SIGNIFICANT**2 * error / np.maximum(smooth**2, 1e-12), 0.0, 1.0
+    )
+    return found
+
+
+def measure_halo(
+    residual: NDArray[np.floating], weight: NDArray[np.floating], model: NDArray[np.floating]
+) -> Halo | None:
+    """The halo of the traces as a bright frame shows it: see `fit_halo`, and `light_between` for the frames."""
+    value, w = _blocks(residual, weight, np.arange(len(residual)), len(residual))
+    return fit_halo(_block_means(model), value, w, BLOCK_PX)
+
+
+def _blocks(
+    residual: NDArray[np.floating], weight: NDArray[np.floating], columns: NDArray[np.int64], n_x: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Weighted mean and sum of the weights of each block of pixels."""
+    sides = (n_x, residual.shape[1])
     if any(side % BLOCK_PX or side < 2 * BLOCK_PX for side in sides):
         raise ValueError(f"sides of {sides} pixels cannot be divided into blocks of {BLOCK_PX}; multiples are expected")
     w = np.zeros((sides[0] // BLOCK_PX, sides[1] // BLOCK_PX))
     moment = np.zeros(w.shape)
-    smooth = np.empty(residual.shape, np.float32)
-    sum_blocks(_single(residual), _single(weight), here, BLOCK_PX, w, moment)
-    spread_blocks(_smooth_blocks(moment / np.maximum(w, 1e-12), w, scale_px / BLOCK_PX), here, BLOCK_PX, smooth)
+    sum_blocks(_single(residual), _single(weight), columns, BLOCK_PX, w, moment)
+    return moment / np.maximum(w, 1e-12), w
+
+
+def _block_means(image: NDArray[np.floating]) -> NDArray[np.floating]:
+    n, m = (side // BLOCK_PX for side in image.shape)
+    means: NDArray[np.floating] = image.reshape(n, BLOCK_PX, m, BLOCK_PX).mean(axis=(1, 3), dtype=np.float64)
+    return means
+
+
+def _spread_blocks(
+    blocks: NDArray[np.floating], columns: NDArray[np.int64], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    smooth = np.empty(shape, np.float32)
+    spread_blocks(np.ascontiguousarray(blocks), columns, BLOCK_PX, smooth)
     return smooth
 
 

@@ -12,8 +12,9 @@ from sedmd.reduce.loops.background import free_weight
 from sedmd.reduce.loops.judge import judge, tally
 from sedmd.reduce.loops.light import shift_columns
 from sedmd.reduce.numeric.containers import Image, Mask
-from sedmd.reduce.traces.background import PROFILE_ERROR, gap_weight, smooth_background
+from sedmd.reduce.traces.background import PROFILE_ERROR, gap_weight, light_between, measure_halo, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
+from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.samples import Samples
 
@@ -55,6 +56,7 @@ def separate(
     samples: Samples,
     profile: Profile,
     *,
+    halo: Halo | None = None,
     dy_px: float | None = None,
     rounds: int = 3,
 ) -> Separated:
@@ -65,6 +67,7 @@ def separate(
     image : Image, electron
     samples : samples of all traces where the calibration put them
     profile : profile across the dispersion
+    halo : how the instrument scatters the light of the traces; None: what lies between them tells it alone
     dy_px : known shift of the traces; None = measure it on this frame
     rounds : rounds of background, fluxes and shift
 
@@ -95,7 +98,7 @@ def separate(
         model = model_image(moved, profile, flux)
         # Both frames are filled again by `judge`: until then they hold what is smoothed, so that none is made for it.
         free_weight(gap, weight, model, np.float32(PROFILE_ERROR), next_weight)
-        background = smooth_background(np.subtract(data, model, out=residual), next_weight)
+        background = _between(np.subtract(data, model, out=residual), next_weight, model, halo)
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
         judge(data, good, model, background, noise, residual, next_weight, outliers)
         if dy_px is None:
@@ -123,6 +126,43 @@ def separate(
         n_bright=int(n_bright),
         unexplained=float(n_unexplained / max(n_bright, 1)),
     )
+
+
+def _between(left: NDArray[Any], weight: NDArray[Any], model: NDArray[Any], halo: Halo | None) -> NDArray[np.float32]:
+    """Light between the traces, from what they leave of a frame."""
+    return smooth_background(left, weight) if halo is None else light_between(left, weight, model, halo)
+
+
+def find_halo(dome: Image, samples: Samples, profile: Profile, *, rounds: int = 2) -> Halo | None:
+    """Measure how the instrument scatters the light of the traces, on a frame where all of them shine.
+
+    Parameters
+    ----------
+    dome : Image, electron
+    samples, profile : of all traces, those beside the field too
+    rounds : rounds of fluxes and halo, each with the light between the traces of the one before
+
+    Returns
+    -------
+    Halo, or None where the frame shows none
+    """
+    good = columns_first((dome.mask == 0) & np.isfinite(dome.data))
+    data = np.where(good, columns_first(dome.data), np.float32(0.0))
+    noise = np.float32(dome.read_noise**2)
+    gap = gap_weight(samples, profile)
+    weight = np.where(good, np.float32(1.0) / noise, np.float32(0.0))
+    background = np.zeros_like(data)
+    free = np.empty_like(data)
+    halo = None
+    for _ in range(rounds):
+        model = model_image(samples, profile, fit_fluxes(samples, profile, data - background, weight).flux)
+        free_weight(gap, weight, model, np.float32(PROFILE_ERROR), free)
+        left = data - model
+        halo = measure_halo(left, free, model)
+        background = _between(left, free, model, halo)
+        expected = np.maximum(model, 0) + np.maximum(background, 0) + noise
+        weight = np.where(good, np.float32(1.0) / expected, np.float32(0.0))
+    return halo
 
 
 def scan_shift(

@@ -136,8 +136,7 @@ def measured_profile(core: NDArray[np.floating], wings: NDArray[np.floating] | N
     smooth = np.convolve(np.pad(value, 6, mode="edge"), np.full(13, 1 / 13), mode="valid")
     value = np.where(t > SMOOTHED, smooth, value)
     for side in (start.t > 0, start.t < 0):
-        near = side & (t > SMOOTHED) & (t < FAR)
-        level = max(float(np.mean((value * t**FALL)[near])), 0.0)
+        level = _wing_level(t[side], value[side])
         value[side & (t >= FAR)] = level * t[side & (t >= FAR)] ** -FALL
     value = np.maximum(value, 0.0)
     return Profile(step=start.step, value=value / (value.sum() * start.step))
@@ -145,6 +144,19 @@ def measured_profile(core: NDArray[np.floating], wings: NDArray[np.floating] | N
 
 def _shares(sums: NDArray[np.floating], start: Profile) -> NDArray[np.floating]:
     return np.where(sums[0] > 0, sums[1] / np.maximum(sums[0], 1e-300), start.value)
+
+
+def _wing_level(t: NDArray[np.floating], value: NDArray[np.floating]) -> float:
+    """Factor of ``t**-FALL`` beside which the core, a Gaussian of width one there, makes up the values up to `FAR`.
+
+    Without the core its foot would count as wing, and the wings would come out half as high again.
+    """
+    near = (t > CORE) & (t < FAR)
+    design = np.column_stack([t[near] ** -FALL, np.exp(-0.5 * t[near] ** 2)])
+    # Each value counts by its share, so that the core's steep side does not outweigh the wing.
+    weight = 1.0 / np.maximum(value[near], 1e-4)
+    answer = np.linalg.lstsq(design * weight[:, None], value[near] * weight, rcond=None)[0]
+    return max(float(answer[0]), 0.0)
 
 
 def _known(wings: NDArray[np.floating], t: NDArray[np.floating]) -> bool:

@@ -15,6 +15,7 @@ from sedmd.reduce.numeric.field import field_value, fit_field, terms
 from sedmd.reduce.numeric.parallel import side_by_side
 from sedmd.reduce.traces.background import gap_weight, profile_variance, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, fit_fluxes, model_image
+from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile, gaussian_profile, measured_profile
 from sedmd.reduce.traces.ridges import Chains, find_chains
 from sedmd.reduce.traces.samples import Samples, make_samples
@@ -41,6 +42,7 @@ class Traces:
     profile : Profile across the dispersion
     rms : (n,) float, pixel, scatter of the ridge about the trace
     beside : Traces or None, spectra that lie mostly off the chip: no spaxels of the field, but their light is there
+    halo : Halo or None, how the instrument scatters their light, where the dome has shown it
     """
 
     centre: NDArray[np.floating]
@@ -52,6 +54,7 @@ class Traces:
     profile: Profile
     rms: NDArray[np.floating]
     beside: Traces | None = None
+    halo: Halo | None = None
 
     @property
     def n(self) -> int:

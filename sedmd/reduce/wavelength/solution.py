@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sedmd.core.instrument import FULL_RANGE, DispersionGuess
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.numeric.parallel import side_by_side
-from sedmd.reduce.traces.frame import separate
+from sedmd.reduce.traces.frame import find_halo, separate
 from sedmd.reduce.traces.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength.arcs import (
     HALF_SPAN,
@@ -112,6 +112,7 @@ def solve_geometry(
         traces, solution, node, x_ref[keep], y_ref[keep], dome, REFERENCE_WAVELENGTH, EXTRACTION_RANGE
     )
     traces, chi2 = refine_traces(traces, frames)
+    traces = replace(traces, halo=find_halo(dome, traces.samples(dome.data.shape), traces.profile))
     x_ref, y_ref = reference_positions(traces, solution)
     lattice = find_lattice(x_ref, y_ref)
     return Geometry(
@@ -161,7 +162,7 @@ def refine_wavelengths(
 
 def _arc_spectra(traces: Traces, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Flux and variance of a lamp on columns relative to the middle of each trace: (n, 2 HALF_SPAN + 1), NaN: none."""
-    separated = separate(image, traces.samples(image.data.shape), traces.profile, dy_px=0.0, rounds=2)
+    separated = separate(image, traces.samples(image.data.shape), traces.profile, halo=traces.halo, dy_px=0.0, rounds=2)
     samples = separated.samples
     shape = (traces.n, 2 * HALF_SPAN + 1)
     flux, variance = np.full(shape, np.nan), np.full(shape, np.nan)

@@ -147,8 +147,8 @@ def test_a_measured_spread_is_pooled_with_what_is_usual():
     residuals = 0.8 * np.tile([[1.0, -1.0], [-1.0, 1.0]], (10, 1))
     measured = 1.4826 * 0.8 * math.sqrt(40 / 38)
     wanted = math.sqrt((USUAL_WORTH * USUAL_SPREAD**2 + 38 * measured**2) / (USUAL_WORTH + 38))
-    assert _usual_with(residuals, 38) == pytest.approx(wanted)
-    assert _usual_with(residuals[:1], 0) == USUAL_SPREAD
+    assert _usual_with(residuals, 38, USUAL_SPREAD) == pytest.approx(wanted)
+    assert _usual_with(residuals[:1], 0, USUAL_SPREAD) == USUAL_SPREAD
     # the more is measured the more it counts: nothing of the usual is left in the end
     many = np.tile(residuals, (1000, 1))
-    assert _usual_with(many, 2 * len(many)) == pytest.approx(1.4826 * 0.8, rel=1e-3)
+    assert _usual_with(many, 2 * len(many), USUAL_SPREAD) == pytest.approx(1.4826 * 0.8, rel=1e-3)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sedmd.observation.calibrate import calibrated
+from sedmd.observation.cutouts import cutouts_of
 from sedmd.observation.decisions import Placement
 from sedmd.observation.extract import find_target, fit_cards, fitted_spectrum, median_snr
 from sedmd.observation.load import Observation
@@ -90,7 +91,8 @@ def extract(observation: Observation, placement: Placement) -> Extraction:
 def fit(observation: Observation, expected: TargetPrior) -> tuple[Automatic, Extraction | None]:
     """The pipeline's own extraction: what was found, and its calibrated spectrum; None where nothing was found."""
     exposures, subject = observation.exposures, observation.inputs.subject
-    found = find_target(exposures, subject, expected)
+    field, _ = (None, []) if subject.standard else cutouts_of(observation.inputs, exposures)
+    found = find_target(exposures, subject, expected, field)
     if found.point is None:
         return found, None
     electrons = fitted_spectrum(exposures, subject, found)

@@ -262,6 +262,42 @@ class AutomaticExtraction:
     seeing_arcsec: float = setting(
         1.8, "usual FWHM of a star at 6500 Angstrom; used until the night has a standard star", unit="arcsec"
     )
+    cutouts: Path | None = setting(
+        None,
+        "images of the fields, a folder for each target; a host in them is modelled by them",
+        more="FOLDER/TARGET/g.fits and the like, of Pan-STARRS or the Legacy Surveys, in g, r, i, z, y, at least 12"
+        " arcsec about the target, put there when it is requested: the name ends in the band, or a card BANDS has a"
+        " letter for each plane. They are looked for when a target is extracted; after that sedmd redo takes them.",
+        example='"/data/sedm/cutouts"',
+    )
+
+
+#: What acquisition and guider frames can be used for.
+GUIDE_USES = ("position", "seeing", "transparency")
+
+
+def _check_guide_use(word: str) -> None:
+    if word not in GUIDE_USES:
+        raise ConfigError(f"{word!r} is no use of guider frames; expected of {', '.join(GUIDE_USES)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What acquisition and guider frames are used for; none of them is ever needed."""
+
+    stars: Path | None = setting(
+        None,
+        "folder of the star table (sedmd stars import); unset: only the seeing is measured",
+        example='"/data/sedm/stars"',
+    )
+    pattern: str = setting("rc*.fits", "names of the frames, beside the spectrograph's, also .gz or .fz; empty: off")
+    use: tuple[str, ...] = setting(
+        GUIDE_USES,
+        "what the reduction takes from them; []: nothing",
+        more="position: the target is looked for where the stars say that it is. seeing: their width tells that of the"
+        " target's image. transparency: their brightness tells what clouds took between standard star and target.",
+        check=_check_guide_use,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -468,6 +504,7 @@ class Settings:
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
     extraction: AutomaticExtraction = field(default_factory=AutomaticExtraction)
+    guide: Guide = field(default_factory=Guide)
     products: Products = field(default_factory=Products)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)

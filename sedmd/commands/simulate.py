@@ -22,6 +22,15 @@ def add_to(add: Add) -> None:
     size.add_argument("--full", dest="size", action="store_const", const="full", help="a whole night")
     size.add_argument("--least", dest="size", action="store_const", const="least", help="one standard and one target")
     command.add_argument("--profile", help="hardware epoch (default: that of the night, else the present one)")
+    command.add_argument(
+        "--rc",
+        metavar="N",
+        type=int,
+        nargs="?",
+        const=6,
+        default=0,
+        help="acquisition frames too, and N guider frames with each exposure (6), with a catalogue of their stars",
+    )
     command.set_defaults(size="mini")
 
 
@@ -38,6 +47,9 @@ def verb_simulate(options: argparse.Namespace) -> int:
             profile=options.profile,
             workers=options.workers,
             progress=bar.show,
+            rc=options.rc,
         )
     print(f"raw frames in {options.out / 'raw'}, truth in {options.out / 'truth'}")
+    if options.rc:
+        print(f"stars for sedmd stars import in {options.out / 'stars'}")
     return 0

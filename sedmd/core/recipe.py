@@ -64,9 +64,16 @@ RECIPE: Mapping[str, Step] = {
             frames=("crr", "bs"),
         ),
         Step(
+            name="guide",
+            per="exposure",
+            needs=("raw", "rc", "stars?"),
+            makes={"guide": "guide_{stem}.fits"},
+            urgency=3,
+        ),
+        Step(
             name="extract",
             per="observation",
-            needs=("cube?", "cube_a?", "cube_b?", "star?"),
+            needs=("cube?", "cube_a?", "cube_b?", "star?", "guide?"),
             makes={"ext": "ext_{product}.fits"},
             urgency=4,
         ),

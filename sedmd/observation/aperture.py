@@ -54,11 +54,14 @@ class Extraction:
         Those of the apertures: one, or A and B; none where PSF and host were fitted.
     cards : mapping
         Further cards, on the fit.
+    left : (n_wave, n_spaxel) or None
+        Data minus all that was fitted, in the unit of the field's cube; NaN where nothing was. None for apertures.
     """
 
     spectrum: Spectrum
     parts: tuple[Part, ...] = ()
     cards: Cards = field(default_factory=dict)
+    left: FloatArray | None = None
 
     @property
     def fitted(self) -> bool:
@@ -96,7 +99,11 @@ def fit(observation: Observation, expected: TargetPrior) -> tuple[Automatic, Ext
     spectrum = calibrated(electrons, observation.calibration, observation.airmass)
     snr = (median_snr(spectrum), "median S/N per bin, 4500-8500 Angstrom")
     cards: Cards = {**fit_cards(exposures, found), "SNRMED": snr}
-    return found, Extraction(spectrum=spectrum, cards=cards)
+    left = found.point.left[0]
+    if observation.pair:
+        a_s, b_s = observation.exptimes_s
+        left = left - a_s / b_s * found.point.left[1]
+    return found, Extraction(spectrum=spectrum, cards=cards, left=left)
 
 
 class Extractor:

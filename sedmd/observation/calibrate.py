@@ -11,6 +11,7 @@ from sedmd.observation.inputs import FluxSource
 from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.sensitivity import read_sensitivity
 from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate, calibration_error
+from sedmd.reduce.guide.brightness import GreyFactor
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -31,6 +32,25 @@ class Calibration:
 def read_calibration(source: FluxSource) -> Calibration:
     """Read a flux calibration. Raises ProductFault, OSError."""
     return Calibration(source=source, sensitivity=read_sensitivity(source.path))
+
+
+def greyed(spectrum: Spectrum, factor: GreyFactor | None) -> Spectrum:
+    """A calibrated spectrum as the standard star's sky would have shown it; the same where no field stars tell.
+
+    The night sky's own light is no star's and stays. The factor's error is common to all wavelengths and not in ERROR.
+    """
+    if factor is None:
+        return spectrum
+    meta = dict(spectrum.meta) | {"grey_factor": factor.factor, "grey_error": factor.error}
+    grey = factor.factor
+    return replace(
+        spectrum,
+        flux=spectrum.flux * grey,
+        error=spectrum.error * grey,
+        host=None if spectrum.host is None else spectrum.host * grey,
+        calibration_error=None if spectrum.calibration_error is None else spectrum.calibration_error * grey,
+        meta=meta,
+    )
 
 
 def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: float | None) -> Spectrum:

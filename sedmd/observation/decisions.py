@@ -182,7 +182,11 @@ def read(path: Path) -> Decision:
 
 def to_json(decision: Decision) -> str:
     """A decision as text; numbers come back exactly as they were."""
-    return json.dumps({"kind": _KIND, "version": _VERSION, **asdict(decision)}, indent=1) + "\n"
+    table = asdict(decision)
+    for place in (table["placement"]["fit"] or {}).get("places", ()):
+        if not place["measured"]:  # as decisions were written before there were such places
+            del place["measured"]
+    return json.dumps({"kind": _KIND, "version": _VERSION, **table}, indent=1) + "\n"
 
 
 def from_json(text: str, name: str) -> Decision:
@@ -368,6 +372,7 @@ def _place(table: Mapping[str, Any], name: str) -> Place:
         y_arcsec=_number(table, name, "y_arcsec", -600, 600),
         spread_arcsec=_number(table, name, "spread_arcsec", 0.001, 600),
         source=_text(table, name, "source"),
+        measured=_flag(table, name, "measured", False),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sedmd.core.config import AutomaticExtraction, Calibrations
 from sedmd.core.job import Job
+from sedmd.core.recipe import RECIPE
 from sedmd.host.foreign_file import each
 from sedmd.plan.calibrations import age_nights
 from sedmd.products.fitsio import card_value, primary_header
@@ -74,6 +75,8 @@ class Inputs:
     subject : Subject
     star : Path or None
         Spectrum of the standard star that gives PSF width and target position: the night's nearest in time.
+    guide : Path or None
+        What acquisition and guider frames of the exposure tell.
     flux : FluxSource or None
         None before the first standard star, where no earlier night's can be used either.
     settings : AutomaticExtraction
@@ -83,6 +86,7 @@ class Inputs:
 
     subject: Subject
     star: Path | None = None
+    guide: Path | None = None
     flux: FluxSource | None = None
     settings: AutomaticExtraction = field(default_factory=AutomaticExtraction)
     by_headers: bool = False
@@ -119,6 +123,7 @@ def inputs_of(extract: Job, calibrate: Job | None = None) -> Inputs:
     return Inputs(
         subject=subject_of(extract),
         star=extract.one("star") if extract.inputs.get("star") else None,
+        guide=extract.one("guide") if extract.inputs.get("guide") else None,
         flux=None if calibrate is None else flux_of(calibrate),
         settings=AutomaticExtraction(
             min_confidence=float(options.get("min_confidence", usual.min_confidence)),
@@ -163,10 +168,19 @@ def inputs_by_headers(
     return Inputs(
         subject=subject_by_header(frames),
         star=None if frames[0].kind is Kind.STANDARD else nearest_star(folder, frames[0].start),
+        guide=guide_beside(frames, folder),
         flux=flux_by_headers(folder, max_age_nights=(rules or Calibrations()).fallback_max_age_nights),
         settings=settings or AutomaticExtraction(),
         by_headers=True,
     )
+
+
+def guide_beside(frames: Sequence[Frame], folder: Path) -> Path | None:
+    """What guider frames of a single exposure tell, in the folder of its cube; None without."""
+    if len(frames) != 1 or (frames[0].pair and half_by_label(frames[0])):
+        return None
+    path = folder / RECIPE["guide"].makes["guide"].format(stem=frames[0].stem)
+    return path if path.exists() else None
 
 
 def nearest_star(folder: Path, start: datetime) -> Path | None:

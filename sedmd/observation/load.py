@@ -15,6 +15,7 @@ from sedmd.observation.exposure import Exposure, airmass_of, frame_of, read_expo
 from sedmd.observation.inputs import FLUXCAL, FluxSource, Inputs, inputs_by_headers
 from sedmd.observation.meta import ASSUMED_AIRMASS, figures_of
 from sedmd.products.fitsio import CardValue, ProductFault, primary_header
+from sedmd.products.guide import GuideRecord, read_guide
 from sedmd.products.sky import middle_position
 from sedmd.raw.frames import Frame
 from sedmd.reduce.numeric.containers import Cube, FloatArray
@@ -200,6 +201,15 @@ def star_header(observation: Observation) -> fits.Header | None:
         return None
     headers, _ = each([path], primary_header)
     return headers.get(path)
+
+
+def guide_record(observation: Observation) -> GuideRecord | None:
+    """What acquisition and guider frames of the exposure tell; None without such frames, or if it cannot be read."""
+    path = observation.inputs.guide
+    if path is None:
+        return None
+    records, _ = each([path], read_guide)
+    return records.get(path)
 
 
 def _calibration(

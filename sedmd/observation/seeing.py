@@ -10,14 +10,20 @@ from sedmd.core.config import AutomaticExtraction
 from sedmd.observation.exposure import Exposure, airmass_of
 from sedmd.observation.inputs import Subject
 from sedmd.products.conditions import known_seeing
-from sedmd.products.target_positions import places_for
+from sedmd.products.fitsio import Cards
+from sedmd.products.guide import GuideRecord, guide_cards, offset_in
+from sedmd.products.target_positions import places_for, star_position
 from sedmd.reduce.target.find import Source
-from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.place import Place, with_star
 from sedmd.reduce.target.psf import Psf
 from sedmd.reduce.target.seeing import Seeing
 
 #: Significance of a star whose width is trusted to tell how much light an aperture misses.
 CLEAR_STAR = 15.0
+#: The stars around the target tell the FWHM of its image with this spread, in units of it: another camera and focus.
+GUIDED_SPREAD = 0.1
+#: Known better than this, a place decides which object is the target, however bright another one is [arcsec].
+SURE_ARCSEC = 1.0
 #: A star's image is not narrower nor wider than this [arcsec].
 STAR_FWHM_ARCSEC = (1.0, 4.0)
 
@@ -39,7 +45,11 @@ class TargetPrior:
 
 
 def expected(
-    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
+    exposures: Sequence[Exposure],
+    subject: Subject,
+    star: Mapping[str, object] | None,
+    settings: AutomaticExtraction,
+    guide: GuideRecord | None = None,
 ) -> TargetPrior:
     """What is known of a target; of a standard star nothing is asked: it is the brightest object.
 
@@ -49,25 +59,78 @@ def expected(
     subject : Subject
     star : header of the spectrum of the night's standard star, None without one
     settings : AutomaticExtraction
+    guide : what acquisition and guider frames tell, None without
     """
     if subject.standard:
         return TargetPrior()
     return TargetPrior(
-        places=expected_places(exposures, subject, star, settings),
-        seeing=night_seeing(exposures, star) or Seeing(fwhm_arcsec=float(settings.seeing_arcsec)),
+        places=expected_places(exposures, subject, star, settings, guide),
+        seeing=night_seeing(exposures, star, guide) or Seeing(fwhm_arcsec=float(settings.seeing_arcsec)),
     )
 
 
 def expected_places(
-    exposures: Sequence[Exposure], subject: Subject, star: Mapping[str, object] | None, settings: AutomaticExtraction
+    exposures: Sequence[Exposure],
+    subject: Subject,
+    star: Mapping[str, object] | None,
+    settings: AutomaticExtraction,
+    guide: GuideRecord | None = None,
 ) -> tuple[Place, ...]:
-    """Where the target is looked for: see `sedmd.products.target_positions.places_for`."""
+    """Where the target is looked for: where field stars put it, else as `places_for` says."""
+    if guide is not None and (places := guided_places(guide, star)):
+        return places
     header, half = exposures[0].header, bool(subject.half)
     return places_for(header, star, pointing_arcsec=settings.pointing_arcsec, half=half)
 
 
-def night_seeing(exposures: Sequence[Exposure], star: Mapping[str, object] | None) -> Seeing | None:
-    """The seeing at the airmass of an observation as the night's standard star tells it; None if it does not."""
+def guided_places(guide: GuideRecord, star: Mapping[str, object] | None) -> tuple[Place, ...]:
+    """Where field stars put the target; none where too few told, or where the guider's pixel falls is not known.
+
+    Two places where the night's standard star, whose guider frames told as well, contradicts the nights before.
+    """
+    if guide.offset is None or guide.error_arcsec is None or not guide.link.known:
+        return ()
+    links: tuple[Place, ...] = (guide.link,)
+    if star is not None and (at := star_position(star)) is not None and (offset := offset_in(star)) is not None:
+        links = with_star(guide.link, (at[0] - offset[0], at[1] - offset[1]))
+    spreads = [math.hypot(link.spread_arcsec, guide.error_arcsec) for link in links]
+    return tuple(
+        Place(
+            x_arcsec=link.x_arcsec + guide.offset[0],
+            y_arcsec=link.y_arcsec + guide.offset[1],
+            spread_arcsec=spread,
+            source=f"by the {guide.source} frames; {link.source}",
+            measured=spread < SURE_ARCSEC,
+        )
+        for link, spread in zip(links, spreads, strict=True)
+    )
+
+
+def prior_cards(expected: TargetPrior, guide: GuideRecord) -> Cards:
+    """Cards with what an extraction expected, and by what it was known; only where there were frames to ask."""
+    place, seeing = expected.places[0], expected.seeing
+    by_guide = guide.seeing_arcsec is not None
+    return {
+        **guide_cards(guide),
+        "POSSRC": (place.source or "nothing", "source of the expected position"),
+        "PRIORX": (place.x_arcsec, "[arcsec] expected position, East"),
+        "PRIORY": (place.y_arcsec, "[arcsec] and North"),
+        "PRIORERR": (place.spread_arcsec, "[arcsec] 1 sigma, each axis"),
+        "SEESRC": ("field stars" if by_guide else "standard star, or usual", "source of the expected FWHM"),
+        "SEEPRIOR": (seeing.fwhm_arcsec, "[arcsec] expected FWHM at 6500 A"),
+    }
+
+
+def night_seeing(
+    exposures: Sequence[Exposure], star: Mapping[str, object] | None, guide: GuideRecord | None = None
+) -> Seeing | None:
+    """The seeing of an observation: by the stars around it, else at its airmass by the night's standard star.
+
+    None where neither tells.
+    """
+    if guide is not None and guide.seeing_arcsec is not None:
+        fwhm, error = guide.seeing_arcsec, guide.seeing_error_arcsec or 0.0
+        return Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(GUIDED_SPREAD * fwhm, error))
     return None if star is None else known_seeing(star, airmass_of(exposures))
 
 

@@ -205,6 +205,10 @@ class Context:
         What an operator holds back.
     graded : mapping of product to name
         Observations whose files are an observer's, and whose: the pipeline must not write over them.
+    rc_frames : mapping of stem to path
+        Acquisition and guider frames of the night.
+    stars : (path, identity) or None
+        The site's star table.
     """
 
     night: str
@@ -226,6 +230,8 @@ class Context:
     geometry_changes: Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[str]] = lambda traces, wavelength: ()
     holds: Mapping[str, str] = field(default_factory=dict)
     graded: Mapping[str, str] = field(default_factory=dict)
+    rc_frames: Mapping[str, Path] = field(default_factory=dict)
+    stars: tuple[Path, str] | None = None
 
 
 def job_key(

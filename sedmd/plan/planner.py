@@ -19,6 +19,7 @@ from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
+from sedmd.plan.guiding import guide_inputs
 from sedmd.plan.job_inputs import Absent, InputFile, correction_option
 from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
@@ -433,7 +434,7 @@ class _Planner(JobMaker):
         node = self.node(
             RECIPE["extract"],
             visit.product,
-            {**roles, **star},
+            {**roles, **star, **guide_inputs(self, visit)},
             {"product": visit.product},
             hold=hold,
             urgency=RECIPE["extract"].urgency + 1 - firsts[visit.product],

@@ -72,6 +72,8 @@ META_CARDS: dict[str, tuple[str, str]] = {
     "fluxcal_night": ("FLXNIGHT", "night of the flux calibration"),
     "fluxcal_age_nights": ("FLXAGE", "[nights] from the flux calibration to the frame"),
     "fluxcal_fallback": ("FLXFALL", "flux calibration of an earlier night used"),
+    "grey_factor": ("GREYFAC", "flux over that without field stars: clouds"),
+    "grey_error": ("GREYERR", "1 sigma of GREYFAC"),
     "frame": ("FRAME", "raw frame"),
     "frame_b": ("FRAMEB", "raw frame of position B"),
 }

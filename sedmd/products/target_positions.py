@@ -17,6 +17,8 @@ from sedmd.reduce.target.place import FieldPosition, Place, with_star
 HALF_NOD_ARCSEC = 3.5
 #: Figure of a cube's job: where targets were expected when it was made.
 EXPECTED = "targets land at [arcsec]"
+#: Figures of an extraction: where guider frames saw the target.
+GUIDER_FIGURES = ("guider x [arcsec]", "guider y [arcsec]")
 #: What an extraction tells of the target position: a standard star does, a clear target does, a pair does not.
 STANDARD, TARGET, PAIR = "standard", "target", "pair"
 
@@ -94,9 +96,29 @@ def star_position(star: Mapping[str, object]) -> tuple[float, float] | None:
     return (x, y) if x_b is None or y_b is None else (0.5 * (x + x_b), 0.5 * (y + y_b))
 
 
-def position_figures(frame: str, *, standard: bool, pair: bool) -> dict[str, Any]:
-    """Figures of an extraction from which the target position is learned: the first raw frame, and what was in it."""
-    return {"frame": frame, "role": PAIR if pair else STANDARD if standard else TARGET}
+def position_figures(
+    frame: str, *, standard: bool, pair: bool, guider: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """Figures of an extraction from which the target position is learned: the first raw frame, and what was in it.
+
+    `guider`: where guider frames saw the target, arcsec East and North of their camera's pixel of the spectrograph.
+    """
+    figures: dict[str, Any] = {"frame": frame, "role": PAIR if pair else STANDARD if standard else TARGET}
+    if guider is not None:
+        figures |= {GUIDER_FIGURES[0]: round(guider[0], 2), GUIDER_FIGURES[1]: round(guider[1], 2)}
+    return figures
+
+
+def guider_pair_of(figures: Mapping[str, Any], night: str) -> FieldPosition | None:
+    """Where in the field the guider's pixel of the spectrograph is, by an extraction; None if it does not tell.
+
+    The object's place less what the guider frames of its exposure say; of the objects that tell the target position.
+    """
+    place = field_position_of(figures, night)
+    east, north = (number(figures.get(name)) for name in GUIDER_FIGURES)
+    if place is None or east is None or north is None:
+        return None
+    return FieldPosition(x_arcsec=place.x_arcsec - east, y_arcsec=place.y_arcsec - north, night=night)
 
 
 def field_position_of(figures: Mapping[str, Any], night: str) -> FieldPosition | None:

@@ -17,6 +17,7 @@ from sedmd.plan.geometry_change import NightGeometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
+from sedmd.run.rc_frames import given_to, learned_of_guider, rc_frames_of, star_input
 from sedmd.run.target_positions import expected_place, place_begun_with
 
 #: Marks of the ledger: held back by an operator; a geometry change; one that was accepted.
@@ -79,6 +80,7 @@ def night_context(
         options={
             "traces": {"field_centre": settings.instrument.field_centre(night)},
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
+            "guide": {"use": sorted(settings.guide.use), **memory.guider},
         },
         target_options=_target_options(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
@@ -87,6 +89,8 @@ def night_context(
         pin_fallbacks=pin_fallbacks and settings.calibrations.fallback_redo == "offer",
         geometry_changes=_geometry_judge(reference),
         holds={mark.subject: mark.text for mark in marks if mark.kind == HOLD},
+        rc_frames=rc_frames_of(settings, ledger, night, now=now),
+        stars=star_input(settings, ledger, night),
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
 
@@ -126,12 +130,15 @@ class EarlierNights:
         Of traces and wavelengths of the newest good geometry.
     place
         Where targets are expected.
+    guider
+        ``link`` and ``sky`` of the rainbow camera, as texts: options of the step ``guide``.
     """
 
     sets: tuple[CalibrationSet, ...] = ()
     flux: FluxCalibration | None = None
     figures: tuple[Figures, Figures] | None = None
     place: Place = field(default_factory=Place)
+    guider: Mapping[str, str] = field(default_factory=lambda: {"link": "", "sky": ""})
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
@@ -164,7 +171,8 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
         if flux is not None:
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
-    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place)
+    guider = _guider(ledger, night, pin=pin_fallbacks)
+    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider)
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
@@ -172,10 +180,21 @@ def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Plac
     if pin and (begun := place_begun_with(ledger, night)) is not None:
         return begun
 
-    def marked(kind: str) -> Callable[[str], bool]:
-        return lambda other: bool(ledger.marks.of_night(other, kind))
-
+    marked = _marked(ledger)
     return expected_place(settings, ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
+
+
+def _guider(ledger: Ledger, night: str, *, pin: bool) -> Mapping[str, str]:
+    """What is known of the rainbow camera before a night."""
+    if pin and (given := given_to(ledger, night)) is not None:
+        return given
+    marked = _marked(ledger)
+    return learned_of_guider(ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
+
+
+def _marked(ledger: Ledger) -> Callable[[str], Callable[[str], bool]]:
+    """Kind of a mark -> whether a night has one."""
+    return lambda kind: lambda other: bool(ledger.marks.of_night(other, kind))
 
 
 def _geometry_judge(reference: tuple[Figures, Figures] | None) -> Callable[[Figures, Figures], Sequence[str]]:

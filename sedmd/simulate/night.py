@@ -18,6 +18,7 @@ from sedmd.simulate.headers import build_header, to_hdu
 from sedmd.simulate.observe import plan_night, profile_and_night
 from sedmd.simulate.plan import NightPlan
 from sedmd.simulate.profiles import InstrumentProfile
+from sedmd.simulate.rainbow_night import write_catalogue, write_rainbow_frames, write_rainbow_truth
 
 Progress = Callable[[int, int, str], None]
 
@@ -63,6 +64,7 @@ def simulate_night(
     profile: str | Path | InstrumentProfile | None = None,
     progress: Progress | None = None,
     workers: int = 1,
+    rc: int = 0,
 ) -> Path:
     """Simulate a whole night.
 
@@ -81,6 +83,9 @@ def simulate_night(
         Called as ``progress(done, total, file name)`` after each frame, in order of completion.
     workers : int
         Processes that render; 1 renders here.
+    rc : int
+        Also acquisition and guider frames of the rainbow camera, at most so many of these with each exposure (the robot
+        takes one every 40 s), and ``stars/gaia_YYYYMMDD.csv``, a catalogue of the stars in them. 0: none.
 
     Returns
     -------
@@ -92,10 +97,12 @@ def simulate_night(
     ConfigError
         If night, size or profile cannot be used.
     SedmError
-        If the number of workers is not positive.
+        If the number of workers is not positive, or that of guider frames negative.
     """
     if workers < 1:
         raise SedmError(f"workers must be at least 1, got {workers}")
+    if rc < 0:
+        raise SedmError(f"guider frames must be 0 or more, got {rc}")
     out = Path(out)
     loaded, night = profile_and_night(profile, night)
     plan = plan_night(night=night, seed=seed, size=size, profile=loaded)
@@ -108,6 +115,10 @@ def simulate_night(
         if progress is not None:
             progress(len(rows), len(plan), plan.exposures[index].file)
     truth.write_night_truth(plan, [rows[i] for i in range(len(plan))], out / "truth")
+    if rc:
+        beside = [row for index in range(len(plan)) for row in write_rainbow_frames(plan, index, out, most=rc)]
+        write_catalogue(plan, out / "stars")
+        write_rainbow_truth(plan, beside, out / "truth")
     return out
 
 

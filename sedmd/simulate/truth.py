@@ -35,6 +35,10 @@ Everything is written under ``OUT/truth``; ``<stem>`` is the raw file's name wit
     the header is the dark current's level [electron/pixel], not included.
 ``<stem>_cosmics.fits``
     Cosmic-ray mask (uint8, tile-compressed): pixels where a hit left more than three times the read noise.
+``rc.fits`` (where the rainbow camera's frames were asked for)
+    One row per acquisition and guider frame: file, the spectrograph's exposure, purpose, where the target's direction
+    falls (aim_east, aim_north, arcsec of the spectrograph's axis), transparency, fwhm [arcsec at 5500 A]; in the header
+    SCALE [arcsec/px], TURN [deg] and AXISX, AXISY, the pixel of that axis.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from sedmd.observation.extract import (
     quality_of,
 )
 from sedmd.observation.inputs import inputs_of
-from sedmd.observation.seeing import expected
+from sedmd.observation.seeing import expected, prior_cards
+from sedmd.products.guide import read_guide
 from sedmd.products.provenance import provenance
 from sedmd.products.spectrum import write_spectrum
 from sedmd.products.target_positions import position_figures
@@ -44,8 +45,10 @@ def extract_spectrum(job: Job) -> Result:
     inputs = inputs_of(job)
     subject = inputs.subject
     star = None if inputs.star is None else fits.getheader(inputs.star)
+    guide = None if inputs.guide is None else read_guide(inputs.guide)
+    prior = expected(exposures, subject, star, inputs.settings, guide)
     field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
-    found = find_target(exposures, subject, expected(exposures, subject, star, inputs.settings), field)
+    found = find_target(exposures, subject, prior, field)
     air = airmass_of(exposures)
     where = {} if air is None else {"airmass": round(air, 4)}
     provisional = not is_final(found, subject, inputs.settings)
@@ -56,13 +59,15 @@ def extract_spectrum(job: Job) -> Result:
     else:
         figures = _figures(found, quality=quality_of(found, subject))
         frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
-        figures |= position_figures(frame, standard=subject.standard, pair=pair)
+        seen = None if guide is None else guide.offset
+        figures |= position_figures(frame, standard=subject.standard, pair=pair, guider=seen)
     figures |= where
+    guided = {} if guide is None else prior_cards(prior, guide)
     write_spectrum(
         job.outputs["ext"],
         fitted_spectrum(exposures, subject, found, provisional=provisional),
         header=exposures[0].header,
-        cards={**fit_cards(exposures, found), **concern_cards(found)},
+        cards={**fit_cards(exposures, found), **guided, **concern_cards(found)},
         provenance=provenance(job),
         field=field_of(exposures),
     )

@@ -12,16 +12,18 @@ from sedmd.core.job import Job, Result
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
-from sedmd.observation.calibrate import calibrated, read_calibration
+from sedmd.observation.calibrate import calibrated, greyed, read_calibration
 from sedmd.observation.extract import median_snr
-from sedmd.observation.inputs import flux_of
+from sedmd.observation.inputs import FluxSource, flux_of
 from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.ascii import write_ascii
-from sedmd.products.fitsio import Cards
+from sedmd.products.fitsio import Cards, card_value, primary_header
+from sedmd.products.guide import LEVEL, zero_point_cards, zero_points_in
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
+from sedmd.reduce.guide.brightness import ZeroPoint, grey_factor, level_of
 
 
 def make_fluxcal(job: Job) -> Result:
@@ -29,6 +31,7 @@ def make_fluxcal(job: Job) -> Result:
     responses = []
     unknown: tuple[str, ...] = ()
     wavelength: NDArray[Any] | None = None
+    points: dict[str, dict[str, ZeroPoint]] = {}
     sigma: NDArray[Any] = np.empty(0)
     for path in sorted(job.inputs["standards"], key=lambda p: p.name):
         spectrum, header = read_spectrum(path)
@@ -42,6 +45,7 @@ def make_fluxcal(job: Job) -> Result:
             unknown += (f"{path.name}: no airmass in the header, {airmass} assumed for the extinction",)
         reference = blur_to_bins(*standards.load(key), wavelength, sigma)
         factor = extinction_factor(extinction_mag(wavelength), airmass) / reference
+        points[path.stem.removeprefix("ext_")] = zero_points_in(header)
         responses.append(
             Response(
                 star=path.stem.removeprefix("ext_"),
@@ -72,6 +76,8 @@ def make_fluxcal(job: Job) -> Result:
             for number, (star, off) in enumerate(sensitivity.rejected[:9], start=1)
         },
     }
+    level = level_of(points, dict(zip(sensitivity.stars, sensitivity.scales, strict=True)))
+    cards = {**cards, **zero_point_cards(level, begin=LEVEL)}
     write_sensitivity(job.outputs["fluxcal"], sensitivity, cards=cards, provenance=provenance(job))
     figures: dict[str, Any] = {"standards": len(sensitivity.stars), "to [A]": round(float(ends[1]))}
     if scatter is not None:
@@ -103,13 +109,24 @@ def calibrate_spectrum(job: Job) -> Result:
         if assumed:
             warnings += (f"{job.label}: no airmass in the header, {airmass} assumed for the extinction",)
     spectrum = calibrated(ext, None if source is None else read_calibration(source), airmass)
+    grey = None if source is None else grey_factor(zero_points_in(header), zero_points_in(_cards(source), begin=LEVEL))
+    spectrum = greyed(spectrum, grey)
     snr = median_snr(spectrum)
     cards: Cards = {"SNRMED": (snr, "median S/N per bin, 4500-8500 Angstrom")}
     field = read_field(job.one("ext"))
     write_spectrum(job.outputs["sp"], spectrum, header=header, cards=cards, provenance=provenance(job), field=field)
     write_ascii(job.outputs["ascii"], spectrum)
     at = int(np.argmin(np.abs(spectrum.wavelength - 5500)))
-    return Result(figures={"S/N": round(snr, 1), "F(5500)": f"{spectrum.flux[at]:.2e}"}, warnings=warnings)
+    figures: dict[str, Any] = {"S/N": round(snr, 1), "F(5500)": f"{spectrum.flux[at]:.2e}"}
+    if grey is not None:
+        figures["grey factor"] = f"{grey.factor:.3f} +-{grey.error:.3f}"
+    return Result(figures=figures, warnings=warnings)
+
+
+def _cards(source: FluxSource) -> dict[str, Any]:
+    """Header of a flux calibration as plain values."""
+    header = primary_header(source.path)
+    return {key: card_value(header, key) for key in header if key}
 
 
 def _telluric_depths(wavelength: NDArray[Any], sigma: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -272,6 +272,34 @@ class AutomaticExtraction:
     )
 
 
+#: What acquisition and guider frames can be used for.
+GUIDE_USES = ("position", "seeing", "transparency")
+
+
+def _check_guide_use(word: str) -> None:
+    if word not in GUIDE_USES:
+        raise ConfigError(f"{word!r} is no use of guider frames; expected of {', '.join(GUIDE_USES)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What acquisition and guider frames are used for; none of them is ever needed."""
+
+    stars: Path | None = setting(
+        None,
+        "folder of the star table (sedmd stars import); unset: only the seeing is measured",
+        example='"/data/sedm/stars"',
+    )
+    pattern: str = setting("rc*.fits", "names of the frames, beside the spectrograph's, also .gz or .fz; empty: off")
+    use: tuple[str, ...] = setting(
+        GUIDE_USES,
+        "what the reduction takes from them; []: nothing",
+        more="position: the target is looked for where the stars say that it is. seeing: their width tells that of the"
+        " target's image. transparency: their brightness tells what clouds took between standard star and target.",
+        check=_check_guide_use,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Products:
     """What is kept of the frames between raw frame and cube."""
@@ -476,6 +504,7 @@ class Settings:
     site: Site = field(default_factory=Site)
     instrument: Instrument = field(default_factory=Instrument)
     extraction: AutomaticExtraction = field(default_factory=AutomaticExtraction)
+    guide: Guide = field(default_factory=Guide)
     products: Products = field(default_factory=Products)
     upload: Upload = field(default_factory=Upload)
     mail: Mail = field(default_factory=Mail)

@@ -26,6 +26,7 @@ from sedmd.reduce.target.concerns import (
     apart,
     matters,
     nothing,
+    nothing_there,
     snr_of,
 )
 from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, without
@@ -135,7 +136,9 @@ def extract_target(
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
     ranked = candidates(looks, found, places=places)
     if not ranked:
-        return Automatic(point=None, found=tuple(map(tuple, found)), checks=(nothing(looks, found),))
+        measured = all(place.measured for place in places)
+        why = nothing_there(looks, found, places) if measured else nothing(looks, found)
+        return Automatic(point=None, found=tuple(map(tuple, found)), checks=(why,))
     seeing = seeing or Seeing()
     pictures: list[Host] = []
     hosts: list[Host] = []

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.stats import norm
 
-from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source
+from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, edge_distance
 from sedmd.reduce.target.host import Host
+from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import PointSpectrum, Psf, image
 from sedmd.reduce.target.seeing import Seeing
-from sedmd.reduce.target.target import Candidate, Concern, Look, nod_error, nod_of, place_of
+from sedmd.reduce.target.target import GATE, Candidate, Concern, Look, nod_error, nod_of, place_of
 
 #: Light from objects farther than this does not reach the target [arcsec].
 REACH_ARCSEC = 9.0
@@ -60,6 +61,19 @@ def nothing(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Concern
     if nod_of(looks) is not None and all(found):
         return Concern(why="no object moved from A to B as the telescope did", confidence=0.0)
     return Concern(why="no object is in both A and B", confidence=0.0)
+
+
+def nothing_there(looks: Sequence[Look], found: Sequence[Sequence[Source]], places: Sequence[Place]) -> Concern:
+    """Why there is no candidate where stars around the target tell where it is."""
+    place = places[0]
+    spaxels = looks[0].cube.spaxels
+    at = f"({place.x_arcsec:+.1f}, {place.y_arcsec:+.1f}) arcsec, {place.source}"
+    if (beyond := -edge_distance(spaxels, place.x_arcsec, place.y_arcsec)) > 0:
+        return Concern(why=f"the target is {beyond:.1f} arcsec outside the field: {at}", confidence=0.0)
+    others = len(found[0])
+    seen = f"; {others} other {'object is' if others == 1 else 'objects are'} in the field" if others else ""
+    why = f"no object within {GATE * place.spread_arcsec:.1f} arcsec of the target's position {at}{seen}"
+    return Concern(why=why, confidence=0.0)
 
 
 def about_place(chosen: Candidate, ranked: Sequence[Candidate], sources: Sequence[Source], seeing: Seeing) -> Concern:

@@ -57,12 +57,15 @@ class Place:
         1 sigma in each axis: scatter of targets about it, the error of the position itself included.
     source : str
         How it is known: ``12 exposures since 20211002``, ``settings``; empty when it is not.
+    measured : bool
+        In this exposure, by stars around the target: it is nowhere else.
     """
 
     x_arcsec: float = 0.0
     y_arcsec: float = 0.0
     spread_arcsec: float = ANYWHERE
     source: str = ""
+    measured: bool = False
 
     def describe(self) -> str:
         """As a sentence says it."""
@@ -109,12 +112,16 @@ class Place:
         return math.exp(-0.5 * self.off(x_arcsec, y_arcsec) ** 2 / variance) / (2 * math.pi * variance)
 
 
-def learn_place(positions: Sequence[FieldPosition]) -> Place:
+def learn_place(
+    positions: Sequence[FieldPosition], *, usual: float = USUAL_SPREAD, least: float = LEAST_SPREAD
+) -> Place:
     """The target position since the last jump.
 
     Parameters
     ----------
     positions : in the order of time
+    usual : spread in each axis before it is measured [arcsec]
+    least : nothing is known better [arcsec]
 
     Returns
     -------
@@ -131,14 +138,14 @@ def learn_place(positions: Sequence[FieldPosition]) -> Place:
     if not positions:
         return Place()
     points = np.array([(one.x_arcsec, one.y_arcsec) for one in positions], float)
-    first = _after_last_jump(points)
+    first = _after_last_jump(points, usual)
     points, since = points[first:], positions[first].night
     off = np.hypot(*(points - np.median(points, axis=0)).T)
-    kept = points[off <= OUTLIER * _spread(points)]
+    kept = points[off <= OUTLIER * _spread(points, usual)]
     if not len(kept):
         return Place()
     x, y = kept.mean(axis=0)
-    return _learned(float(x), float(y), _spread(kept), len(kept), since)
+    return _learned(float(x), float(y), _spread(kept, usual), len(kept), since, least)
 
 
 def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tuple[Place, ...]:
@@ -171,37 +178,37 @@ def with_star(place: Place, star: tuple[float, float], *, night: str = "") -> tu
     return (replace(more, source=f"{place.source} and the night's star"),)
 
 
-def _learned(x: float, y: float, spread: float, count: int, since: str) -> Place:
+def _learned(x: float, y: float, spread: float, count: int, since: str, least: float = LEAST_SPREAD) -> Place:
     """The place of a mean, for the next target: its own spread and the error of the mean."""
     wide = spread * math.sqrt(1 + 1 / count)
     if wide > ANYWHERE:
         return Place()
-    wide = max(wide, LEAST_SPREAD)
+    wide = max(wide, least)
     source = f"{count} exposure{'' if count == 1 else 's'}" + (f" since {since}" if since else "")
     return Place(x_arcsec=x, y_arcsec=y, spread_arcsec=wide, source=source)
 
 
-def _spread(points: NDArray[np.floating]) -> float:
+def _spread(points: NDArray[np.floating], usual: float = USUAL_SPREAD) -> float:
     """Spread in each axis of points (n, 2), robust, with what is usual counted in."""
-    return _usual_with(points - np.median(points, axis=0), 2 * (len(points) - 1))
+    return _usual_with(points - np.median(points, axis=0), 2 * (len(points) - 1), usual)
 
 
-def _usual_with(residuals: NDArray[np.floating], freedom: int) -> float:
+def _usual_with(residuals: NDArray[np.floating], freedom: int, usual: float) -> float:
     """Spread of residuals (n, 2) of so many degrees of freedom, with what is usual counted in."""
     if freedom < 1:
-        return USUAL_SPREAD
+        return usual
     measured = 1.4826 * float(np.median(np.abs(residuals))) * math.sqrt(residuals.size / freedom)
-    return math.sqrt((USUAL_WORTH * USUAL_SPREAD**2 + freedom * measured**2) / (USUAL_WORTH + freedom))
+    return math.sqrt((USUAL_WORTH * usual**2 + freedom * measured**2) / (USUAL_WORTH + freedom))
 
 
-def _after_last_jump(points: NDArray[np.floating]) -> int:
+def _after_last_jump(points: NDArray[np.floating], usual: float = USUAL_SPREAD) -> int:
     """Index of the first of the points (n, 2) after the last jump."""
     first = 0
     while len(points) - first > MIN_AFTER_JUMP:
         rest = points[first:]
         parts = [(rest[:at], rest[at:]) for at in range(1, len(rest) - MIN_AFTER_JUMP + 1)]
         before, after = min(parts, key=lambda two: _unlike(two[0]) + _unlike(two[1]))
-        if not _jumped(before, after):
+        if not _jumped(before, after, usual):
             break
         first += len(before)
     return first
@@ -212,11 +219,11 @@ def _unlike(points: NDArray[np.floating]) -> float:
     return float(np.abs(points - np.median(points, axis=0)).sum())
 
 
-def _jumped(before: NDArray[np.floating], after: NDArray[np.floating]) -> bool:
+def _jumped(before: NDArray[np.floating], after: NDArray[np.floating], usual: float) -> bool:
     """The medians differ by far more than their errors, and enough of what came after agrees with itself."""
     middles = np.median(before, axis=0), np.median(after, axis=0)
     residuals = np.concatenate([before - middles[0], after - middles[1]])
-    spread = _usual_with(residuals, 2 * (len(residuals) - 2))
+    spread = _usual_with(residuals, 2 * (len(residuals) - 2), usual)
     agreeing = int((np.hypot(*(after - middles[1]).T) <= OUTLIER * spread).sum())
     error2 = MEDIAN_VARIANCE * spread**2 * (1 / len(before) + 1 / len(after))
     return agreeing >= MIN_AFTER_JUMP and float(np.sum((middles[1] - middles[0]) ** 2)) > JUMP_CHI2 * error2

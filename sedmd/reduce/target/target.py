@@ -24,6 +24,9 @@ MIN_NOD = 0.5
 MIDWAY, FIRST, SECOND = 0.8, 0.1, 0.1
 #: Targets that lie anywhere in the field: wrong coordinates, a poor acquisition, an offset that somebody typed.
 MISPOINTED = 0.1
+#: The same where stars around the target tell where it is; farther from there than so many sigma it is not, in either
+#: axis (the first of 460 targets would be).
+MISMEASURED, GATE = 0.002, 3.5
 #: Unrelated objects as bright as targets are, per arcsec**2: galaxies and stars to R = 20.5 (Hogg et al. 1997; Bahcall
 #: & Soneira 1980, high latitude), which is one in the field of view.
 UNRELATED = 1.2e-3
@@ -125,9 +128,11 @@ def candidates(
     Notes
     -----
     Bayes' rule: the density of targets about their expected positions, normal ones with a floor for those that went
-    off target, against the density of unrelated objects and against there being nothing to see.
+    off target, against the density of unrelated objects and against there being nothing to see. Where stars around the
+    target tell where it is, what lies elsewhere is no candidate, however bright.
     """
     made = []
+    within = all(place.measured for place in places)
     # what shines beyond the rim is not in the field, and what the rim itself makes is no object
     found = [
         [one for one in sources if one.edge_arcsec > 0 and not any(_in_the_wings(one, other) for other in sources)]
@@ -135,6 +140,8 @@ def candidates(
     ]
     for sources in _objects(looks, found):
         density, place, off = _density(sources, places)
+        if within and off > GATE * place.spread_arcsec:
+            continue
         others = unrelated(sources[0].brightness / looks[0].exptime_s)
         made.append(Candidate(sources=sources, expected=place, off_arcsec=off, unrelated=others, odds=density / others))
     return weighed(made, [1.0] * len(made))
@@ -242,7 +249,8 @@ def _density(sources: Sequence[Source], places: Sequence[Place]) -> tuple[float,
         ((place.off(*point), place) for point, _ in points for place in places), key=lambda pair: pair[0]
     )
     mispointed = Place().density(*points[0][0])
-    return (1 - MISPOINTED) * mean + MISPOINTED * mispointed, nearest, off
+    share = MISMEASURED if all(place.measured for place in places) else MISPOINTED
+    return (1 - share) * mean + share * mispointed, nearest, off
 
 
 def _readings(points: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], float]]:

@@ -1,0 +1,1 @@
+"""Pointing, seeing and transparency of an exposure from the stars that acquisition and guider frames show."""

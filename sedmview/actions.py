@@ -93,6 +93,7 @@ ACTIONS: tuple[Action, ...] = (
     _do("picture.redder", "range to the red", "Ctrl+Right", BOTH, lambda p: p.looking.shift_window(0.5), True),
     _do("picture.bluer", "range to the blue", "Ctrl+Left", BOTH, lambda p: p.looking.shift_window(-0.5), True),
     _do("picture.sky", "sky strip on or off", "K", BOTH, lambda p: p.looking.toggle_sky_curve()),
+    _do("picture.residual", "data minus model, or data", "D", BOTH, lambda p: p.looking.toggle_residual()),
     _do("picture.pointer", "spectrum under the pointer", "H", BOTH, lambda p: p.looking.toggle_pointer_spectrum()),
     _do("picture.lines", "next line markers", "L", BOTH, lambda p: p.looking.next_lines()),
     _do("picture.smoothing", "next smoothing of the spectrum", "B", BOTH, lambda p: p.drawing.next_smoothing()),

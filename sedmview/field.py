@@ -185,6 +185,11 @@ class FieldPlot(pg.PlotWidget):
         self._zoom, self._middle = 1.0, (0.0, 0.0)
         self._look()
 
+    @property
+    def zoomed(self) -> bool:
+        """Only a part of the field is shown."""
+        return self._zoom > 1.0
+
     def zoom(self, factor: float, x: float, y: float) -> None:
         """Larger (factor above 1) or smaller about a place of the field, which stays where it is on the screen."""
         zoom = min(max(self._zoom * factor, 1.0), MOST_ZOOM)

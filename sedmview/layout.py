@@ -21,7 +21,8 @@ QLabel#reason { color: #c3ccd6; font-size: 9.5pt; }
 QLabel#notice { color: #aab4bf; font-size: 14pt; padding: 40px; }
 QLabel#notice[warning="true"] { color: #ff9d7a; }
 QLabel#found { color: #ffd866; }
-QLabel#prompt { background: #26303b; color: #ffe08a; font-size: 12.5pt; padding: 6px 10px; border-radius: 4px; }
+QLabel#prompt { background: #26303b; color: #ffe08a; font-size: 12.5pt; padding: 1px 10px; border-radius: 4px; }
+QLabel#prompt[long="true"] { font-size: 9pt; }
 QLabel#prompt[warning="true"] { background: #5a2a22; color: #ffd9cc; }
 QLabel#warning[warning="true"] { color: #ff9d7a; }
 QLabel#aperture[side="A"] { color: #ff4d4d; }
@@ -68,7 +69,7 @@ class Layout:
             Paragraph("facts"),
             label("facts"),
         )
-        self.prompt, self.phases = Paragraph("prompt"), PhaseBar()
+        self.prompt, self.phases = Paragraph("prompt", shrinks=True), PhaseBar()
         self.reason = Paragraph("reason", 2)
         self.reason.setAccessibleName("What is known of the target, and why it waits")
         self.prompt.setAccessibleName("What to do next")
@@ -124,6 +125,7 @@ class Layout:
             one.updateGeometry()
         for layout in window.findChildren(QtWidgets.QLayout):
             layout.invalidate()
+        self.prompt.keep_height(10)
         screen = QtWidgets.QApplication.primaryScreen()
         area = screen.availableGeometry() if screen is not None else QtCore.QRect(0, 0, *LARGE)
         window.resize(*first_size(area.width(), area.height()))

@@ -105,9 +105,12 @@ def redshift_of(line: Line, wavelength: float, velocity_km_s: float = 0.0) -> fl
 
 def possible(lines: Sequence[Line], wavelength: float, velocity_km_s: float = 0.0) -> list[tuple[Line, float]]:
     """Which lines a feature may be, and the redshift of each, the bluest line first."""
-    found = [(line, redshift_of(line, wavelength, velocity_km_s)) for line in lines]
-    within = [(line, z) for line, z in found if REDSHIFTS[0] <= z <= REDSHIFTS[1]]
-    return sorted(within, key=lambda one: one[0].wavelength)
+    found: dict[tuple[str, float], tuple[Line, float]] = {}
+    for line in lines:
+        z = redshift_of(line, wavelength, velocity_km_s)
+        if REDSHIFTS[0] <= z <= REDSHIFTS[1]:
+            found.setdefault((line.name, round(z, 6)), (line, z))  # without expansion host and ejecta say the same
+    return sorted(found.values(), key=lambda one: one[0].wavelength)
 
 
 def feature_at(spectrum: Spectrum, wavelength: float) -> float:

@@ -9,7 +9,7 @@ from sedmd.reduce.numeric.containers import FloatArray
 from sedmview.desk import Desk
 from sedmview.history import Drafts, History
 from sedmview.lines import SETS
-from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of, scale_for
+from sedmview.model import MAPS, PAIR_MAPS, Stage, picture_of, residual_of, scale_for
 from sedmview.pictures import STRETCHES, bounded, next_limits, windows_at
 
 
@@ -124,7 +124,26 @@ class Looking:
         """Values of the spaxels in the range of wavelength that is looked at."""
         state = self._state
         assert state.observation is not None and state.choice is not None
+        left = self._left()
+        if state.residual_shown and left is not None:
+            return residual_of(state.observation, state.choice.window, left)
         return picture_of(state.observation, state.choice.window)
+
+    def toggle_residual(self) -> None:
+        """The picture of the data, or of the data minus the fit of PSF and host: what is left was not modelled."""
+        state = self._state
+        if self._left() is None:
+            self._desk.say(
+                "The search goes on" if state.searching else "Nothing was fitted: there is no model to subtract"
+            )
+            return
+        state.residual_shown = not state.residual_shown
+        self._desk.view.changed("picture")
+        self._desk.say("Picture: data minus the fit of PSF and host" if state.residual_shown else "Picture: the data")
+
+    def _left(self) -> FloatArray | None:
+        found = self._state.suggestion
+        return None if found is None or found.fitted is None else found.fitted.left
 
     def next_lines(self) -> None:
         """The next set of line markers."""

@@ -132,6 +132,24 @@ def picture_of(observation: Observation, window: tuple[float, float]) -> FloatAr
     return collapse(observation.field_cube, low, high)
 
 
+def residual_of(observation: Observation, window: tuple[float, float], left: FloatArray) -> FloatArray:
+    """The picture of the data minus what was fitted, on the level of the field; the data where nothing was fitted.
+
+    Parameters
+    ----------
+    observation : Observation
+    window : range of wavelength [Angstrom]
+    left : (n_wave, n_spaxel) data minus model, NaN where nothing was fitted
+    """
+    cube = observation.field_cube
+    values = picture_of(observation, window)
+    hidden = np.where(np.isfinite(left), cube.mask, cube.mask | 1)
+    flat = replace(cube, flux=np.nan_to_num(left), mask=hidden.astype(cube.mask.dtype))
+    level = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+    residual = collapse(flat, *bounded(*window, cube.wavelength)) + level
+    return np.where(np.isfinite(residual), residual, values)
+
+
 def scale_for(
     observation: Observation,
     window: tuple[float, float],

@@ -159,6 +159,7 @@ class Opening:
         self._placing.let_go()
         state.message, state.warning = state.greeting, bool(state.greeting)
         state.greeting, state.wants_name, state.save_wanted = "", False, False
+        state.residual_shown = False
         state.suggestion_wanted, state.graded, state.acknowledged = False, None, frozenset()
         state.stage, state.locked, state.expected = Stage.SCALE, False, expected
         state.choice = first_choice(observation, expected)

@@ -175,7 +175,7 @@ def line_menu(
     menu = QtWidgets.QMenu(parent)
     menu.addAction(f"{wavelength:.0f} Å is").setEnabled(False)
     for line, redshift in lines:
-        entry = menu.addAction(f"{line.name} {line.wavelength:.0f}\tz = {redshift:.4f}")
+        entry = menu.addAction(f"{line.name} {line.wavelength:.0f}{' of the ejecta' * line.moves}\tz = {redshift:.4f}")
         entry.triggered.connect(lambda _checked=False, line=line: chosen(line))
     return menu
 

@@ -31,15 +31,18 @@ class Paragraph(QtWidgets.QLabel):
     natural : int, optional
         Most pixels of a text that stands in a row with others: it is as wide as it needs to be up to these. By default
         it takes what is left over.
+    shrinks : bool
+        A text too long for one line stands in two of a smaller font, for which the style knows the property "long".
     """
 
-    def __init__(self, name: str, lines: int = 1, *, natural: int | None = None) -> None:
+    def __init__(self, name: str, lines: int = 1, *, natural: int | None = None, shrinks: bool = False) -> None:
         super().__init__()
         self.setObjectName(name)
         self.setTextFormat(QtCore.Qt.TextFormat.PlainText)
         self.setWordWrap(lines > 1)
         self.setAlignment(QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignVCenter)
         self._lines, self._natural, self._whole, self._tip = lines, natural, "", ""
+        self._shrinks = shrinks
         policy = QtWidgets.QSizePolicy.Policy
         self.setSizePolicy(policy.Ignored if natural is None else policy.Maximum, policy.Fixed)
         self.setMinimumWidth(1)
@@ -85,7 +88,23 @@ class Paragraph(QtWidgets.QLabel):
         inside = self.contentsRect()
         return QtCore.QSize(max(self.width() - inside.width(), 0), max(self.height() - inside.height(), 0))
 
+    def keep_height(self, more_px: int) -> None:
+        """The height of a line of the usual font and so much more, for good; call it when the style is known."""
+        self.setFixedHeight(self.sizeHint().height() + more_px)
+
+    def _shrink(self, long: bool) -> None:
+        if bool(self.property("long")) != long:
+            self.setProperty("long", long)
+            self.style().unpolish(self)
+            self.style().polish(self)
+        self._lines = 2 if long else 1
+        self.setWordWrap(long)
+
     def _fit(self) -> None:
+        if self._shrinks:
+            self._shrink(False)
+            if not self._has_room(self._whole, self.contentsRect().width(), self.fontMetrics()):
+                self._shrink(True)
         room, metrics = self.contentsRect(), self.fontMetrics()
         shown = self._whole
         if not self._has_room(shown, room.width(), metrics):

@@ -178,6 +178,11 @@ class SpectrumPlot(pg.PlotWidget):
         self.setXRange(first, last, padding=0.01)
         self.setYRange(low, high, padding=0.0)
 
+    @property
+    def zoomed(self) -> bool:
+        """The ranges are not the usual ones."""
+        return self._zoomed
+
     def new_target(self) -> None:
         """Another target: the ranges are its own."""
         self._zoomed, self._fits, self._limits = False, None, None

@@ -42,6 +42,7 @@ class ViewerState:
     suggestion_wanted : the suggestion is to be taken when the search has ended
     graded : what the grade was given to
     acknowledged : concerns about what would be saved that the observer has seen
+    residual_shown : the picture is that of the data minus what was fitted
     wanted : part of a name that was typed to find a target
     unreadable : products that could not be opened, and of which cubes
     redshifts : that of each target, so that none leaks to the next
@@ -79,6 +80,7 @@ class ViewerState:
     graded: Graded | None = None
     acknowledged: frozenset[str] = frozenset()
     expected: tuple[Place, ...] = ()
+    residual_shown: bool = False
     wanted: str = ""
     unreadable: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     redshifts: dict[str, float] = field(default_factory=dict)

@@ -305,8 +305,11 @@ class Window(QtWidgets.QMainWindow):
                 box.setText(text)
 
     def _draw_range(self) -> None:
-        self.parts.field.whole_field()
-        self.parts.spectrum.whole_range()
+        field, spectrum = self.parts.field, self.parts.spectrum
+        # who wants the whole field again does not ask for all of the spectrum
+        if spectrum.zoomed or not field.zoomed:
+            spectrum.whole_range()
+        field.whole_field()
 
     def _ask_line(self, wavelength: float) -> None:
         """Which line is it that was clicked? The menu does not hold up the window."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sedmd.observation.calibrate import calibrated
+from sedmd.observation.cutouts import cutouts_of
 from sedmd.observation.decisions import Placement
 from sedmd.observation.extract import find_target, fit_cards, fitted_spectrum, median_snr
 from sedmd.observation.load import Observation
@@ -53,11 +54,14 @@ class Extraction:
         Those of the apertures: one, or A and B; none where PSF and host were fitted.
     cards : mapping
         Further cards, on the fit.
+    left : (n_wave, n_spaxel) or None
+        Data minus all that was fitted, in the unit of the field's cube; NaN where nothing was. None for apertures.
     """
 
     spectrum: Spectrum
     parts: tuple[Part, ...] = ()
     cards: Cards = field(default_factory=dict)
+    left: FloatArray | None = None
 
     @property
     def fitted(self) -> bool:
@@ -87,14 +91,19 @@ def extract(observation: Observation, placement: Placement) -> Extraction:
 def fit(observation: Observation, expected: TargetPrior) -> tuple[Automatic, Extraction | None]:
     """The pipeline's own extraction: what was found, and its calibrated spectrum; None where nothing was found."""
     exposures, subject = observation.exposures, observation.inputs.subject
-    found = find_target(exposures, subject, expected)
+    field, _ = (None, []) if subject.standard else cutouts_of(observation.inputs, exposures)
+    found = find_target(exposures, subject, expected, field)
     if found.point is None:
         return found, None
     electrons = fitted_spectrum(exposures, subject, found)
     spectrum = calibrated(electrons, observation.calibration, observation.airmass)
     snr = (median_snr(spectrum), "median S/N per bin, 4500-8500 Angstrom")
     cards: Cards = {**fit_cards(exposures, found), "SNRMED": snr}
-    return found, Extraction(spectrum=spectrum, cards=cards)
+    left = found.point.left[0]
+    if observation.pair:
+        a_s, b_s = observation.exptimes_s
+        left = left - a_s / b_s * found.point.left[1]
+    return found, Extraction(spectrum=spectrum, cards=cards, left=left)
 
 
 class Extractor:

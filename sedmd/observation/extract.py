@@ -19,6 +19,7 @@ from sedmd.reduce.cube.correlation import bin_correlation
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.numeric.hexagon import cell_vertices
 from sedmd.reduce.target.automatic import Automatic, extract_target
+from sedmd.reduce.target.host_images import HostImages
 from sedmd.reduce.target.target import Concern
 
 INSTRUMENTAL = "electron / (s Angstrom)"
@@ -34,7 +35,9 @@ TOLD_RANGE = (4500.0, 8500.0)
 PICTURE_RANGE = (5000.0, 8000.0)
 
 
-def find_target(exposures: Sequence[Exposure], subject: Subject, expected: TargetPrior) -> Automatic:
+def find_target(
+    exposures: Sequence[Exposure], subject: Subject, expected: TargetPrior, field: HostImages | None = None
+) -> Automatic:
     """What is found without an observer; for the flux of a pair, in counts of A.
 
     Parameters
@@ -42,6 +45,7 @@ def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Targe
     exposures : one, or A and B
     subject : Subject
     expected : what is known before the cubes are looked at
+    field : images of the field from before the target was there
 
     Raises
     ------
@@ -55,6 +59,7 @@ def find_target(exposures: Sequence[Exposure], subject: Subject, expected: Targe
         seeing=expected.seeing,
         standard=subject.standard,
         concerns=concerns_of(exposures, subject),
+        field=field,
     )
 
 
@@ -139,7 +144,14 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
         "DETSIG": (found.sources[0].significance, "significance of the detection"),
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
         "HOSTFRAC": (share, "host light that was subtracted / target's"),
-        **({} if share is None else {"CONTRAST": (contrast_of(share), "target's part of the light at its place")}),
+        **({} if share is None else _host_cards(found, share)),
+    }
+
+
+def _host_cards(found: Automatic, share: float) -> Cards:
+    return {
+        "CONTRAST": (contrast_of(share), "target's part of the light at its place"),
+        "HOSTSRC": (found.host_source, "what told of the host"),
     }
 
 

@@ -129,6 +129,7 @@ def inputs_of(extract: Job, calibrate: Job | None = None) -> Inputs:
             min_confidence=float(options.get("min_confidence", usual.min_confidence)),
             pointing_arcsec=options.get("pointing_arcsec"),
             seeing_arcsec=float(options.get("seeing_arcsec", usual.seeing_arcsec)),
+            cutouts=Path(options["cutouts"]) if options.get("cutouts") else None,
         ),
     )
 

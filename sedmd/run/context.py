@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sedmd.core.config import Settings
+from sedmd.core.config import AutomaticExtraction, Settings
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -82,7 +82,7 @@ def night_context(
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
             "guide": {"use": sorted(settings.guide.use), **memory.guider},
         },
-        target_options=asdict(settings.extraction),
+        target_options=_target_options(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
         fallbacks=memory.sets,
         flux_fallback=memory.flux,
@@ -93,6 +93,13 @@ def night_context(
         stars=star_input(settings, ledger, night),
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
+
+
+def _target_options(settings: AutomaticExtraction) -> dict[str, Any]:
+    """What of the settings a target's spectrum depends on, as plain values; a folder that is not set is omitted."""
+    options = asdict(settings)
+    folder = options.pop("cutouts")
+    return options if folder is None else options | {"cutouts": str(folder)}
 
 
 def _records(records: Mapping[str, Record], *, latest: datetime) -> dict[str, Record]:

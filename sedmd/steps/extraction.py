@@ -9,6 +9,7 @@ from astropy.io import fits
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job, Result
 from sedmd.core.quality import PROVISIONAL
+from sedmd.observation.cutouts import cutouts_of
 from sedmd.observation.exposure import airmass_of, read_exposure
 from sedmd.observation.extract import (
     concern_cards,
@@ -46,7 +47,8 @@ def extract_spectrum(job: Job) -> Result:
     star = None if inputs.star is None else fits.getheader(inputs.star)
     guide = None if inputs.guide is None else read_guide(inputs.guide)
     prior = expected(exposures, subject, star, inputs.settings, guide)
-    found = find_target(exposures, subject, prior)
+    field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
+    found = find_target(exposures, subject, prior, field)
     air = airmass_of(exposures)
     where = {} if air is None else {"airmass": round(air, 4)}
     provisional = not is_final(found, subject, inputs.settings)
@@ -70,7 +72,8 @@ def extract_spectrum(job: Job) -> Result:
         field=field_of(exposures),
     )
     alone = f"{job.label}: the [{subject.half}] exposure of an A/B pair, extracted without the other"
-    return Result(figures=figures, warnings=(alone,) if subject.half else ())
+    unused = [f"{job.label}: not used: {trouble}" for trouble in troubles]
+    return Result(figures=figures, warnings=(*unused, *((alone,) if subject.half else ())))
 
 
 def said(found: Automatic) -> str:

@@ -154,7 +154,7 @@ def measure(night: Path, product: str) -> dict[str, tuple[float, float]]:
         presenter.placing.drag(a.x_arcsec + 0.02 * (number % 20), a.y_arcsec + 0.01 * number)
 
     figures["drag"] = timed(drag, paint)
-    presenter.drafts.drop()
+    presenter.placing.drop()
     presenter.history.undo()
 
     def hover(number: int) -> None:

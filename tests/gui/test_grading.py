@@ -263,6 +263,30 @@ def test_alt_and_a_digit_goes_to_the_object_of_that_number(pair):
     assert presenter.state.choice == choice and "No object carries the number 3" in presenter.prompt
 
 
+# ---- data minus model
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_data_minus_model_leaves_nothing_of_the_object(pair):
+    presenter = make_presenter(pair=pair)
+    data = presenter.looking.picture()
+    do(presenter, "D")
+    left = presenter.looking.picture()
+    level, peak = np.nanmedian(data), np.nanmax(np.abs(data - np.nanmedian(data)))
+    # the image is fitted as a Moffat, and is a Gaussian
+    assert np.nanmax(np.abs(left - level)) < 0.15 * peak and "data minus" in presenter.prompt
+    do(presenter, "D")
+    assert np.array_equal(presenter.looking.picture(), data)
+    do(presenter, "D PgDown")
+    assert not presenter.state.residual_shown
+
+
+def test_without_a_model_there_is_none_to_subtract():
+    presenter = make_presenter(files=Files({"T0": make_observation(known_cube(()))}))
+    do(presenter, "D")
+    assert not presenter.state.residual_shown and "Nothing was fitted" in presenter.prompt
+
+
 # ---- light beyond the aperture
 
 

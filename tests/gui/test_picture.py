@@ -170,6 +170,19 @@ def test_a_paragraph_shows_what_it_has_room_for_and_says_the_rest_in_its_tip(qtb
     assert wide.sizeHint().width() == 300
 
 
+def test_a_long_message_stands_in_two_small_lines_of_the_same_place(window):
+    prompt, height = window.parts.prompt, window.parts.prompt.height()
+    long = "e3d_crr_b_ifu20211018_02_33_45_ZTF21aacliou.fits: the table of spaxels has 12 rows, expected 2300; " * 2
+    window.presenter.desk.say(long, warning=True)
+    window.draw_now()
+    assert prompt.seen == long and prompt.height() == height and prompt.property("long") is True
+    small = prompt.fontMetrics().lineSpacing()
+    assert 2 * small <= prompt.contentsRect().height() + 2
+    window.presenter.desk.say("short")
+    window.draw_now()
+    assert prompt.property("long") is False and prompt.fontMetrics().lineSpacing() > small
+
+
 def test_the_size_of_the_window_is_remembered(opened):
     kept = []
     window = opened(size=(1300, 790), keep_sizes=kept.append)
@@ -279,6 +292,11 @@ def test_the_right_button_moves_the_picture_and_places_nothing(window, qtbot):
     for _ in range(30):
         field._move(9.0, 9.0)
     assert max(np.abs(field.box.viewRange()).max(), 0) <= 1.2 * field.hexes.reach  # the field is never lost
+    usual = window.parts.spectrum.box.viewRange()
+    window.key("Home")
+    window.draw_now()
+    assert not field.zoomed and not window.parts.spectrum.zoomed
+    assert np.allclose(window.parts.spectrum.box.viewRange()[0], usual[0])
 
 
 def test_contours_enclose_the_object_at_their_level(window):
@@ -494,6 +512,9 @@ def test_lines_of_the_ejecta_move_with_the_expansion_and_those_of_the_host_do_no
     assert lines.seen_at(silicon, 0.0, 11000.0) == pytest.approx(6355.0 * (1 - 11000 / 299792.458), rel=1e-3)
     assert lines.seen_at(host, 0.1, 11000.0) == pytest.approx(6562.8 * 1.1)
     for line in (silicon, host):
+        offered = lines.possible((line, replace(line, moves=True)), 7000.0, 0.0)
+        assert len(offered) == 1  # without expansion host and ejecta are one line
+        assert len(lines.possible((host, lines.HYDROGEN[0]), 7000.0, 9000.0)) == 2
         for z, velocity in ((0.0, 0.0), (0.07, 9000.0)):
             assert lines.redshift_of(line, lines.seen_at(line, z, velocity), velocity) == pytest.approx(z)
 

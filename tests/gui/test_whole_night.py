@@ -48,6 +48,8 @@ def at(dx=0.0, dy=0.0, light=LIGHT, spectrum=SHAPE, fwhm=1.8):
 
 
 HOSTED = (at(0.3, 0.2), at(1.9, -0.9, 900.0, HOST, 3.6))
+#: Of a pair such a host at 2 arcsec costs 16 % at a confidence of 0.96: the pipeline is not sure of it, and says so.
+PAIRED = (at(0.3, 0.2), at(2.9, -1.6, 900.0, HOST, 3.6))
 #: Name -> (sources of each exposure, keys of the observer, limit of the flux error; None where nothing is measured).
 NIGHT = {
     "Clear": ([(at(0.3, -0.2),)], "S 1 Enter", 0.03),
@@ -62,7 +64,7 @@ NIGHT = {
     "Artefact": ([(at(9.5, 4.0, 4 * LIGHT),)], "N Enter", None),
     "Another": ([(at(-0.5, 0.2),)], "S 1 Enter", 0.03),
     "HostedPair": (
-        [tuple((x + sx, y + sy, *rest) for x, y, *rest in HOSTED) for sx, sy in ((3.0, -4.0), (-3.0, 4.0))],
+        [tuple((x + sx, y + sy, *rest) for x, y, *rest in PAIRED) for sx, sy in ((3.0, -4.0), (-3.0, 4.0))],
         "S 1 Enter",
         0.10,
     ),

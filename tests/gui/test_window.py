@@ -74,7 +74,7 @@ def settled(qtbot, window):
     def quiet():
         assert presenter.desk.jobs.pending == 0 and not window._timer.isActive() and presenter.state.opening is None
 
-    qtbot.waitUntil(quiet, timeout=60000)
+    qtbot.waitUntil(quiet, timeout=180_000)
 
 
 @pytest.fixture
@@ -287,7 +287,8 @@ def test_every_key_of_the_table_arrives(window, qtbot, monkeypatch):
         combination = sequence[0]
         code = combination if isinstance(combination, int) else combination.toCombined()
         modifiers = Qt.KeyboardModifier.NoModifier
-        for mask in (Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier):
+        shift, control, alt = (getattr(Qt.KeyboardModifier, f"{one}Modifier") for one in ("Shift", "Control", "Alt"))
+        for mask in (shift, control, alt):
             if code & (mask.value if hasattr(mask, "value") else int(mask)):
                 modifiers |= mask
         key = signs.get(name[-1]) or Key(code & 0x01FFFFFF)

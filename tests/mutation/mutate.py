@@ -405,16 +405,21 @@ def run(folder: Path, mutants: list[Mutant], results: Path) -> None:
 
 
 def again(folder: Path, files: list[str], results: Path, new: Path) -> None:
-    """Test those that survived by whole files of tests, as they are now."""
+    """Test those that survived by files of tests, or tests, as they are now: those that import the module."""
     for library in LIBRARIES:
         __import__(library)
     shutil.copytree(ROOT / "tests", tree_of(folder) / "tests", dirs_exist_ok=True)
     shutil.copytree(folder / "loops", folder / "loops.mutant", dirs_exist_ok=True)
     if outcome(folder, files, 3600) != "passed":
         raise SystemExit(f"without a mutant the tests do not pass: {folder / 'pytest.log'}")
+    texts = {file: (ROOT / file.split("::")[0]).read_text(encoding="utf-8") for file in files}
     for one in read(results):
-        if one["outcome"] == "survived":
-            note(new, judged(folder, as_mutant(one), (files,)))
+        module = str(one["file"]).removesuffix(".py").replace("/", ".")
+        package, _, name = module.rpartition(".")
+        imports = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import .*\b{name}\b")
+        importing = [file for file, text in texts.items() if imports.search(text)]
+        if one["outcome"] == "survived" and importing:
+            note(new, judged(folder, as_mutant(one), (importing,)))
 
 
 def note(results: Path, result: dict[str, object]) -> None:

@@ -11,10 +11,11 @@ from astropy.io import fits
 from astropy.io.fits.card import Undefined
 
 from sedmd.core.config import AutomaticExtraction
+from sedmd.core.job import Job
 from sedmd.data.extinction import extinction_mag
 from sedmd.observation.exposure import frame_of, gain_of_b, raw_name, to_mean_airmass
 from sedmd.observation.extract import concerns_of, field_of, is_final, median_snr, quality_of
-from sedmd.observation.inputs import FluxSource, Subject
+from sedmd.observation.inputs import FluxSource, Subject, inputs_of, subject_by_header, subject_of
 from sedmd.observation.meta import (
     CARDS,
     Facts,
@@ -26,9 +27,11 @@ from sedmd.observation.meta import (
     mean_airmass,
 )
 from sedmd.observation.seeing import CLEAR_STAR, STAR_FWHM_ARCSEC, star_images
+from sedmd.raw.frames import Kind
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.psf import Psf
 from unit.reduce_scenes import make_cube
+from unit.test_night import make
 from unit.test_steps_extraction import CARDS as HEADER
 from unit.test_steps_extraction import SPAXELS
 
@@ -225,6 +228,45 @@ def test_a_card_without_a_value_says_no_more_than_one_that_is_lost(card):
     assert (
         frame_of(path, header) == lost == frame_of(path, {key: value for key, value in HEADER.items() if key != card})
     )
+
+
+@pytest.mark.parametrize(("kind", "standard"), [(Kind.STANDARD, True), (Kind.SCIENCE, False)])
+def test_the_subject_is_what_the_first_header_says(kind, standard):
+    first = make(0, "STD-Feige34" if standard else "x", kind=kind, star="feige34" if standard else "")
+    later = make(20, "another", kind=Kind.SCIENCE if standard else Kind.STANDARD)
+    assert subject_by_header([first, later]) == Subject(
+        name=first.name, standard=standard, star="feige34" if standard else ""
+    )
+
+
+def test_a_half_is_told_of_a_pair_of_which_one_exposure_is_there():
+    a, b = make(0, "x [A]"), make(20, "x [B]")
+    assert [subject_by_header(frames).half for frames in ([a], [b], [a, b])] == ["A", "B", ""]
+    assert subject_by_header([replace(a, pair=False)]).half == ""
+    doubted = replace(b, contradiction="names contradict", name_doubtful=True)
+    assert [subject_by_header([a, one]).name_doubt for one in (b, doubted)] == ["", "names contradict"]
+
+
+def job(step="extract", **told):
+    told = {"inputs": {}, "options": {}} | told
+    return Job(step=step, night="20190612", label="x", outputs={}, **told)
+
+
+def test_inputs_are_those_of_the_jobs():
+    star, flux = Path("ext_STD.fits"), Path("std-correction.fits")
+    options = {"name": "x", "standard": True, "star": "feige34", "half_of_pair": "A", "name_doubt": "?"}
+    first = job(inputs={"star": (star,)}, options=options | {"min_confidence": 0.3, "pointing_arcsec": [1.0, 2.0]})
+    made = inputs_of(first, job("calibrate", inputs={"fluxcal": (flux,)}))
+    assert made.subject == Subject(name="x", standard=True, star="feige34", half="A", name_doubt="?")
+    assert (made.star, made.by_headers) == (star, False)
+    assert (made.settings.min_confidence, made.settings.pointing_arcsec) == (0.3, [1.0, 2.0])
+    assert made.settings.seeing_arcsec == AutomaticExtraction().seeing_arcsec
+    assert made.flux == FluxSource(path=flux, night="20190612")
+    earlier = job("calibrate", inputs={"fluxcal": (flux,)}, options={"fluxcal": {"night": "20190610", "age_nights": 2}})
+    assert inputs_of(first, earlier).flux == FluxSource(path=flux, night="20190610", age_nights=2, fallback=True)
+    bare = inputs_of(job())
+    assert (bare.star, bare.flux, bare.subject) == (None, None, Subject(name=""))
+    assert subject_of(job(), name="typed").name == "typed" and subject_of(first, name="typed").name == "x"
 
 
 def test_an_age_is_told_in_nights():

@@ -161,6 +161,21 @@ def test_the_standard_star_nearest_in_time_tells_a_target_the_seeing():
     assert all("STD" in name for name in extracted[:2])
 
 
+def test_what_the_settings_ask_of_a_target_is_asked_of_no_standard():
+    wanted = {"min_confidence": 0.3, "seeing_arcsec": 1.7}
+    plan = plan_night(WHOLE, context(target_options=wanted))
+    options = {node.job.label: node.job.options for node in plan.nodes if node.job.step == "extract"}
+    assert {label: wanted.keys() & told.keys() for label, told in options.items()} == {
+        "STD-Feige34_obs1": set(),
+        "x": wanted.keys(),
+        "y_obs1": wanted.keys(),
+    }
+    # a setting that changes makes targets again, and no standard
+    again = plan_night(WHOLE, context(target_options=wanted | {"seeing_arcsec": 2.0}))
+    keys = [{node.job.label: node.key for node in one.nodes if node.job.step == "extract"} for one in (plan, again)]
+    assert {label for label in options if keys[0][label] != keys[1][label]} == {"x", "y_obs1"}
+
+
 def test_while_the_night_is_open_targets_do_not_wait_for_a_star():
     without, done, _ = carry_out([frame for frame in WHOLE if frame.kind is not Kind.STANDARD], final=False)
     assert "extract x" in done and star_of(without, "x") == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sedmd.reduce.numeric.containers import Image, Mask
-from sedmd.reduce.traces.frame import flagged, separate
+from sedmd.reduce.traces.frame import flagged, scan_shift, separate
 from sedmd.reduce.traces.profile import gaussian_profile
 from unit.reduce_scenes import draw, expose, lattice_scene, rng, taper
 
@@ -41,6 +41,13 @@ def test_shift_of_the_traces_returns_what_was_injected(dy):
     assert 0 < found.dy_error_px < 0.02
     # The samples come back where the light is.
     assert np.allclose(found.samples.y - lights()[0].y, found.dy_px)
+
+
+@pytest.mark.parametrize("dy", [-1.75, -0.3, 0.0, 0.25, 2.2])
+def test_the_scan_alone_finds_the_shift_between_its_steps(dy):
+    image = frame(dy)
+    columns = (np.ascontiguousarray(one.T) for one in (image.data, image.mask == 0))
+    assert scan_shift(*columns, lights()[0], PROFILE, image.read_noise) == pytest.approx(dy, abs=0.03)
 
 
 def test_known_shift_is_used_and_not_measured():

@@ -13,7 +13,7 @@ from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.reduce.traces.traces import Traces, refine_traces
 from sedmd.reduce.wavelength.geometry import find_lattice
-from sedmd.reduce.wavelength.half_lost import with_half_lost
+from sedmd.reduce.wavelength.half_lost import _drawn, with_half_lost
 from sedmd.reduce.wavelength.wavelength import LineGroup
 from unit.reduce_scenes import draw, expose, lattice_scene, prism_column, prism_solution
 
@@ -83,6 +83,25 @@ def partners(scene, beside):
         off[(scene.x_last < x.mean()) | (scene.x_first > x.mean())] = np.inf
         answer.append(int(np.argmin(off)) if off.min() < 1.0 else -1)
     return np.array(answer), lost
+
+
+@pytest.mark.parametrize("off", [0.0, 40.0, -65.0])
+def test_a_trace_beside_has_the_curve_of_the_others_wherever_theirs_are_told_from(scene, off):
+    """All have one slope and one bend at the reference wavelength; their polynomials are about `off` from it."""
+    slope, bend = 1.5, -2.0
+    found, _ = split(scene)
+    x_ref, y_ref = scene.centre[found].astype(float), scene.y_coeff[found, 0]
+    u = off / 100.0
+    curve = np.column_stack([y_ref + slope * u + bend * u**2, np.tile([slope + 2 * bend * u, bend], (len(found), 1))])
+    traces = replace(as_traces(scene, found), centre=x_ref + off, y_coeff=curve)
+    x, y = np.array([-30.0, 780.0]), np.array([100.0, 200.0])
+    ends = np.array([[-120.0, 60.4], [870.0, 690.6]])
+    made = _drawn(traces, x_ref, y_ref, x, y, ends, SHAPE)
+    assert np.array_equal(made.x_first, [0, 690]) and np.array_equal(made.x_last, [61, 767])
+    for number in range(2):
+        column = np.arange(made.x_first[number], made.x_last[number] + 1)
+        along = (column - x[number]) / 100.0
+        assert rows(made, number, column) == pytest.approx(y[number] + slope * along + bend * along**2, abs=1e-3)
 
 
 def test_those_that_shine_are_found_and_nothing_else(scene):

@@ -151,6 +151,15 @@ def test_blur_does_not_invent_what_the_table_does_not_hold():
     assert np.isfinite(seen[(WAVELENGTH > 4600) & (WAVELENGTH < 7900)]).all()
 
 
+@pytest.mark.parametrize("sigma", [20.0, 60.0])
+def test_a_bin_needs_the_table_to_two_sigma_on_either_side(sigma):
+    short = FINE[(FINE > 4500) & (FINE < 8000)]
+    reach = 2 * np.hypot(sigma, (WAVELENGTH[1] - WAVELENGTH[0]) / np.sqrt(12))
+    known = np.isfinite(blur_to_bins(short, np.ones(short.size), WAVELENGTH, np.full(220, sigma)))
+    wanted = (WAVELENGTH - reach > short[0]) & (WAVELENGTH + reach < short[-1])
+    assert np.array_equal(known, wanted) and 0 < wanted.sum() < 220
+
+
 def bent(one, slope):
     """The response of a star whose light was lost more in the blue: by `slope` from end to end."""
     tilt = np.exp(slope * (WAVELENGTH - WAVELENGTH.mean()) / np.ptp(WAVELENGTH))

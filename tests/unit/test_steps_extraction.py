@@ -156,6 +156,51 @@ def test_a_blind_pointing_shows_another_object_or_none_and_neither_is_taken(tmp_
     assert "arcsec from the expected position" in provisional(extraction(tmp_path, {(6.0, -4.0): 4000.0}))
 
 
+def cutout(folder, east, north):
+    """An image of a star of FWHM 1.19 arcsec so far from the target."""
+    header = fits.Header()
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN", "DEC--TAN"
+    header["CRVAL1"], header["CRVAL2"] = TARGET.ra.deg, TARGET.dec.deg
+    header["CRPIX1"] = header["CRPIX2"] = 81.0
+    header["CDELT1"], header["CDELT2"] = -0.25 / 3600, 0.25 / 3600
+    rows, columns = np.indices((161, 161))
+    x, y = -0.25 * (columns - 80), 0.25 * (rows - 80)
+    alpha = 1.19 / (2 * np.sqrt(2 ** (1 / 3.0) - 1))
+    values = (1 + ((x - east) ** 2 + (y - north) ** 2) / alpha**2) ** -3.0
+    values += np.random.default_rng(2).normal(0, 1e-3, values.shape)
+    folder.mkdir(parents=True)
+    fits.PrimaryHDU(values.astype(np.float32), header=header).writeto(folder / "ps1_r.fits")
+
+
+def test_a_host_in_cutouts_is_taken_off_and_named(tmp_path):
+    """What stands 1.6 arcsec West in the images stands in the cube, and the target is told from it."""
+    cutout(tmp_path / "cut" / "ZTF21abcdefg", -1.6, 0.0)
+    (tmp_path / "cut" / "ZTF21abcdefg" / "ps1_g.fits").write_text("half a file")
+    beside = (LANDED[0] - 1.6, LANDED[1])
+    options = {"cutouts": str(tmp_path / "cut"), "min_confidence": 0.0}
+    job = extraction(tmp_path, {LANDED: 4000.0, beside: 3000.0}, options=options)
+    result = extract_spectrum(job)
+    spectrum, header = read_spectrum(job.outputs["ext"])
+    assert np.nanmedian(spectrum.flux) == pytest.approx(4000.0 / 2160.0, rel=0.04)
+    assert header["HOSTSRC"] == "images r" and 0.5 < header["CONTRAST"] < 0.95
+    assert header["CONTRAST"] == pytest.approx(1 / (1 + header["HOSTFRAC"]))
+    assert np.nanmedian(spectrum.host / spectrum.flux) == pytest.approx(header["HOSTFRAC"], rel=0.3)
+    (warning,) = result.warnings
+    assert "not used" in warning and "ps1_g.fits" in warning
+
+
+def test_without_cutouts_of_a_target_nothing_changes(tmp_path):
+    contents = []
+    for number, options in enumerate(({}, {"cutouts": str(tmp_path / "nowhere")})):
+        job = extraction(tmp_path / str(number), {LANDED: 4000.0}, options=options)
+        extract_spectrum(job)
+        spectrum, header = read_spectrum(job.outputs["ext"])
+        contents.append(spectrum)
+        assert "HOSTSRC" not in header and "CONTRAST" not in header and spectrum.host is None
+    for name in ("flux", "error", "sky"):
+        assert np.array_equal(*(getattr(one, name) for one in contents), equal_nan=True)
+
+
 def test_the_nights_star_tells_of_a_jump(tmp_path):
     """Until the camera was touched targets landed at one place, the night's star and its target at another."""
     moved = (6.0, -4.5)

@@ -262,6 +262,14 @@ class AutomaticExtraction:
     seeing_arcsec: float = setting(
         1.8, "usual FWHM of a star at 6500 Angstrom; used until the night has a standard star", unit="arcsec"
     )
+    cutouts: Path | None = setting(
+        None,
+        "images of the fields, a folder for each target; a host in them is modelled by them",
+        more="FOLDER/TARGET/g.fits and the like, of Pan-STARRS or the Legacy Surveys, in g, r, i, z, y, at least 12"
+        " arcsec about the target, put there when it is requested: the name ends in the band, or a card BANDS has a"
+        " letter for each plane. They are looked for when a target is extracted; after that sedmd redo takes them.",
+        example='"/data/sedm/cutouts"',
+    )
 
 
 #: What acquisition and guider frames can be used for.

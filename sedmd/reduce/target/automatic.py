@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.target.concerns import (
     about_agreement,
     about_detection,
@@ -29,7 +30,8 @@ from sedmd.reduce.target.concerns import (
     snr_of,
 )
 from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, without
-from sedmd.reduce.target.host import Host, fit_host
+from sedmd.reduce.target.host import Host, fit_beside, fit_host
+from sedmd.reduce.target.host_images import HostImages, blurred, host_shape
 from sedmd.reduce.target.pair import extract_pair
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
@@ -46,6 +48,8 @@ LEAST_RIVAL = 0.05
 EXTENDED, PART_OF_HOST = 1.4, 0.3
 #: Nearer than this, star and host cannot be separated [arcsec]; error of a width that was fitted in passing.
 SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
+#: What tells of a host where there are no images of the field: a profile that is fitted together with the target.
+MODEL = "model"
 #: Confidence from which a concern is not worth mentioning.
 NO_CONCERN = 0.985
 #: Signal-to-noise ratio per bin from which a spectrum without concerns is good; acceptable below.
@@ -63,6 +67,7 @@ class Automatic:
     sources : the target in each exposure; its `psf` is the one that was extracted with
     host : the light around the target in each exposure, where there is any
     host_light : (n_wave,) what of it would count as the target's without a model of it; None without a host
+    host_source : what told of the host: "model", or the images; empty without a host
     found : everything that was found in each exposure, the brightest first
     others : further objects, places in the first exposure [arcsec]
     checks : everything that was checked, with its confidence, the gravest first
@@ -73,6 +78,7 @@ class Automatic:
     sources: tuple[Source, ...] = ()
     host: tuple[Host, ...] = ()
     host_light: NDArray[np.floating] | None = None
+    host_source: str = ""
     found: tuple[tuple[Source, ...], ...] = ()
     others: tuple[tuple[float, float], ...] = ()
     checks: tuple[Concern, ...] = ()
@@ -107,6 +113,7 @@ def extract_target(
     seeing: Seeing | None = None,
     standard: bool = False,
     concerns: Sequence[Concern] = (),
+    field: HostImages | None = None,
 ) -> Automatic:
     """Find the target in one exposure or in A and B, and extract it, with all other light in the field modelled.
 
@@ -118,6 +125,7 @@ def extract_target(
     seeing : what is known of a star's FWHM; by default what is usual
     standard : the target is a standard star: the brightest object
     concerns : further concerns: its calibrations, say
+    field : images of the field from before the target was there; its host is modelled by them where they show one
 
     Raises
     ------
@@ -140,9 +148,12 @@ def extract_target(
         ranked, pictures = _by_shape(looks, bands, found, ranked, seeing)
         chosen = ranked[0]
         hosts = pictures if any(picture.clear for picture in pictures) else []
+    shapes: list[NDArray[Any]] = []
+    if field is not None and not standard and field.visible:
+        hosts, shapes = _by_images(looks, bands, chosen, pictures, field.seen(), seeing)
     images = _images(chosen.sources, hosts)
     sources = tuple(replace(one, psf=psf) for one, psf in zip(chosen.sources, images, strict=True))
-    beside = [] if standard else _beside(looks, found, chosen, hosts)
+    beside = [] if standard else _beside(looks, found, chosen, hosts, shapes)
     point = _extracted(looks, sources, beside, gain_b)
     # the host's image is the last of what lies beside the target
     plain = _extracted(looks, sources, beside[:-1], gain_b) if hosts else None
@@ -170,6 +181,7 @@ def extract_target(
         sources=sources,
         host=tuple(hosts),
         host_light=None if plain is None else plain.flux - point.flux,
+        host_source="" if not hosts else field.source if shapes and field is not None else MODEL,
         found=tuple(map(tuple, found)),
         others=tuple(place_of(one) for one in others),
         checks=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
@@ -271,6 +283,35 @@ def _hosts(
     return fits
 
 
+def _by_images(
+    looks: Sequence[Look],
+    bands: Sequence[Bands],
+    chosen: Candidate,
+    pictures: Sequence[Host],
+    field: HostImages,
+    seeing: Seeing,
+) -> tuple[list[Host], list[NDArray[Any]]]:
+    """The target beside its host as the images of the field show it, and the host's shape in each exposure."""
+    hosts, shapes = [], []
+    for look, one, source, picture in zip(looks, bands, chosen.sources, pictures, strict=True):
+        begin = picture if picture.clear else replace(picture, star=source.psf)
+        usual = replace(begin.star, fwhm_arcsec=seeing.fwhm_arcsec)
+        for search in (True, False, False):  # at the seeing that is expected, then at the one that was found
+            sharp = blurred(field, usual if search else begin.star)
+
+            def shape_of(star: Psf, part: Spaxels, sharp: HostImages = sharp, one: Bands = one) -> NDArray[np.floating]:
+                return host_shape(sharp, star, part, one.wavelength, one.east, one.north)
+
+            about = place_of(source)
+            spaxels = look.cube.spaxels
+            begin = fit_beside(begin, one, spaxels, shape_of, search=search, about=about, seeing=seeing)
+        hosts.append(begin)
+        refraction, wavelength = look.refraction, look.cube.wavelength
+        sharp = blurred(field, begin.star)
+        shapes.append(host_shape(sharp, begin.star, look.cube.spaxels, wavelength, refraction.east, refraction.north))
+    return hosts, shapes
+
+
 def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:
     """A wide, faint source beside a host is what the host's own shape left behind in the search."""
     wide = other.psf.fwhm_arcsec > EXTENDED * seeing.fwhm_arcsec
@@ -279,7 +320,11 @@ def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:
 
 
 def _beside(
-    looks: Sequence[Look], found: Sequence[Sequence[Source]], chosen: Candidate, hosts: Sequence[Host]
+    looks: Sequence[Look],
+    found: Sequence[Sequence[Source]],
+    chosen: Candidate,
+    hosts: Sequence[Host],
+    shapes: Sequence[NDArray[Any]] = (),
 ) -> list[tuple[NDArray[Any], ...]]:
     """Images, in each exposure, of the light beside the target that is not its own."""
     places = [place_of(source) for source in chosen.sources]
@@ -299,18 +344,22 @@ def _beside(
             )
             if all(apart(moved[0], known[0]) > 1.0 for known in psfs):
                 psfs.append(moved)
-    if hosts:
+    if shapes:
+        # the images have all that stands near the target
+        psfs = [one for one in psfs if apart(one[0], chosen.sources[0].psf) > HOST_ARCSEC]
+    elif hosts:
         # what the search took for neighbours is the host's light as a rule
         near = [host.image for host in hosts]
         psfs = [one for one in psfs if apart(one[0], near[0]) > near[0].fwhm_arcsec]
         psfs.append(tuple(near))
-    return [
+    images = [
         tuple(
             image(psf, look.cube.spaxels, look.cube.wavelength, look.refraction.east, look.refraction.north)
             for psf, look in zip(group, looks, strict=True)
         )
         for group in psfs
     ]
+    return [*images, tuple(shapes)] if shapes else images
 
 
 def _extracted(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +38,10 @@ EXTENDED_ARCSEC = 1.0
 ENOUGH = {"ftol": 1e-5, "xtol": 1e-4, "gtol": 1e-6}
 #: Parameters of a star: place, FWHM, Moffat exponent, ellipticity; and the size of a step of each in the fits.
 N_STAR, STEPS = 6, (0.3, 0.3, 0.3, 0.5, 0.1, 0.1)
+#: (point source, spaxels) -> shape of the host in each band, (n_bands, n_spaxel).
+ShapeOf = Callable[[Psf, Spaxels], NDArray[Any]]
+#: Steps in each axis among which a point source is looked for beside a known host [arcsec].
+SEARCH_ARCSEC = (-1.6, -0.8, 0.0, 0.8, 1.6)
 #: A model of an image is not known better than this share of it.
 SHAPE_ERROR = 0.02
 
@@ -126,6 +132,70 @@ def fit_host(
     return _host(problem, alone, both)
 
 
+def fit_beside(
+    host: Host,
+    bands: Bands,
+    spaxels: Spaxels,
+    shape_of: ShapeOf,
+    *,
+    search: bool = False,
+    about: tuple[float, float] | None = None,
+    seeing: Seeing | None = None,
+) -> Host:
+    """Fit the point source once more, beside a host whose shape is known from images of the field.
+
+    Parameters
+    ----------
+    host : Host
+        As `fit_host` found it; where the fit begins.
+    bands : Bands
+    spaxels : Spaxels
+    shape_of : callable
+        (point source, spaxels) -> the host's shape in each band, (n_bands, n_spaxel), when the source is there.
+    search : bool
+        Begin where the fit is best among places around, not where `host` has the source.
+    about, seeing : as for `fit_host`
+
+    Returns
+    -------
+    Host
+        With the star, its share, both significances and the chi-square of this fit.
+    """
+    problem = _problem(bands, spaxels, host.star, about=about, seeing=seeing or Seeing())
+    begin = _Start.of(host.star, None)
+    begin = _Start(star=[*begin.star[:3], *(host.star.beta, host.star.e1, host.star.e2)], host=begin.host)
+    low, high = (np.array(one) for one in begin.bounds)
+
+    def terms(p: NDArray[Any]) -> NDArray[Any]:
+        star = problem.star_of(p)
+        return problem.design(problem.shape(star), shape_of(star, problem.part))
+
+    def misfit(p: NDArray[Any]) -> NDArray[Any]:
+        return problem.residuals(p, terms(p))
+
+    starts = [np.clip(begin.star, low, high)]
+    if search:
+        # a source and its host may have been found as one object between the two
+        for dx, dy in product(SEARCH_ARCSEC, repeat=2):
+            shape = (problem.prior[0], *problem.prior[1:])
+            starts.append(np.array([begin.star[0] + dx, begin.star[1] + dy, *shape]))
+    first = min(starts, key=lambda p: float((misfit(p) ** 2).sum())) if search else starts[0]
+    fit = least_squares(misfit, first, bounds=(low, high), x_scale=STEPS, max_nfev=30, **ENOUGH)
+    star, usable, n_bands = problem.star_of(fit.x), problem.usable, len(problem.flux)
+    chi2 = 2 * fit.cost / max(int(usable.sum()) - N_STAR - 5 * n_bands, 1)
+    solution, covariance = solve_rows(terms(fit.x), problem.flux, problem.weight)
+    return replace(
+        host,
+        star=star,
+        share=_share(problem.shape(star), shape_of(star, problem.part), solution, usable),
+        significance=_significance(solution[:, 0], covariance[:, 0, 0] * max(chi2, 1.0)),
+        host_significance=_significance(solution[:, 1], covariance[:, 1, 1] * max(chi2, 1.0)),
+        gain=float(host.gain + host.cost - 2 * fit.cost),
+        cost=float(2 * fit.cost),
+        chi2=float(chi2),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Problem:
     """The samples around a source and what is known of a star there.
@@ -174,6 +244,10 @@ class _Problem:
     def misfit(self, p: NDArray[Any]) -> NDArray[Any]:
         """Residuals of star, or of star and host, in units of the noise, and deviations from the known shape."""
         design = self.design(self.shape(self.star_of(p)), *([self.shape(self.host_of(p))] if len(p) > N_STAR else []))
+        return self.residuals(p, design)
+
+    def residuals(self, p: NDArray[Any], design: NDArray[Any]) -> NDArray[Any]:
+        """The same for any terms of the linear part."""
         solution, _ = solve_rows(design, self.flux, self.weight)
         residual = (self.flux - np.einsum("bsi,bi->bs", design, solution)) * self.root
         return np.append(np.clip(residual, -8.0, 8.0).ravel(), (p[2:N_STAR] - self.prior) / self.spread)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,16 @@ from scipy import ndimage
 
 from sedmd.reduce.numeric.containers import Cube, Spaxels
 from sedmd.reduce.numeric.hexagon import cell_area
-from sedmd.reduce.target.psf import MAX_NOISIER, PointSpectrum, Psf, Refraction, image, sky_terms, variance_law
+from sedmd.reduce.target.psf import (
+    MAX_NOISIER,
+    PointSpectrum,
+    Psf,
+    Refraction,
+    image,
+    sky_terms,
+    spread_over,
+    variance_law,
+)
 
 #: Where level and tilt of the skies stand among the terms of the fit, after the target.
 SKY_A, SKY_B = slice(1, 4), slice(4, 7)
@@ -66,7 +75,11 @@ def extract_pair(
     samples = _samples((cube_a, cube_b), near)
     terms = _terms(cube_a, near, ((psf_a, refraction_a), (psf_b, refraction_b)), gain, others)
     fit = _fit(samples, terms, rounds)
-    return _spectrum(fit, terms, gain, cube_a)
+    left = tuple(
+        spread_over(flux - np.einsum("wsi,wi->ws", design, fit.solution), near, samples.good)
+        for flux, design in zip(samples.flux, terms.design, strict=True)
+    )
+    return replace(_spectrum(fit, terms, gain, cube_a), left=left)
 
 
 @dataclass(frozen=True, slots=True)

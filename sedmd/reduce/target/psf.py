@@ -262,12 +262,14 @@ class PointSpectrum:
     flux, error : (n_wave,) total flux density of the source, unit of the cube; NaN where nothing could be measured
     sky : (n_wave,) level of the sky per arcsec**2
     residual_chi2 : (n_wave,) reduced chi-square of the fit
+    left : (n_wave, n_spaxel) for each exposure, data minus all that was fitted; NaN where nothing was, or not for that
     """
 
     flux: NDArray[np.floating]
     error: NDArray[np.floating]
     sky: NDArray[np.floating]
     residual_chi2: NDArray[np.floating]
+    left: tuple[NDArray[np.floating], ...] = ()
 
 
 def extract_point(
@@ -343,7 +345,15 @@ def extract_point(
         error=np.where(poor, np.nan, np.sqrt(covariance[:, 0, 0])),
         sky=np.where(poor, np.nan, strength[:, 1] / cell_area(spaxels)),
         residual_chi2=chi2,
+        left=(spread_over(residual, near, good),),
     )
+
+
+def spread_over(values: NDArray[np.floating], near: NDArray[np.bool_], good: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Values (n_wave, n_near) of some spaxels as (n_wave, n_spaxel); NaN in the others and where they are not good."""
+    made = np.full((len(values), len(near)), np.nan, np.float32)
+    made[:, near] = np.where(good, values, np.nan)
+    return made
 
 
 def sky_terms(spaxels: Spaxels, psf: Psf, n_wave: int) -> NDArray[np.floating]:

@@ -22,7 +22,7 @@ class FindBox(QtWidgets.QLineEdit):
         super().__init__()
         self.setPlaceholderText("find   /")
         self.setAccessibleName("Part of a target's name to find")
-        self.setClearButtonEnabled(True)
+        self.setStyleSheet("padding: 0px; font-size: 9pt;")
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.ClickFocus)
         column = beside.parentWidget().layout()
         column.insertWidget(column.indexOf(beside), self)

@@ -181,7 +181,8 @@ class Layout:
         lower = _column((self.finder, 1), self.finder_facts)
         tall.addWidget(upper)
         tall.addWidget(lower)
-        tall.setSizes([460, 250])
+        self.finder.setMinimumHeight(100)  # thirty targets are to be seen beside it on 800 lines
+        tall.setSizes([600, 100])
         tall.setMinimumWidth(190)
         self._tall = tall
         return tall

@@ -51,16 +51,17 @@ class TargetList(QtWidgets.QListWidget):
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
         self.setUniformItemSizes(True)
         # thirty targets are to be seen at once
-        self.setStyleSheet("QListWidget::item { padding: 0px; border: none; }")
+        self.setStyleSheet("QListWidget { font-size: 8.5pt; } QListWidget::item { padding: 0px; border: none; }")
         self.itemClicked.connect(lambda item: self.chosen.emit(item.data(QtCore.Qt.ItemDataRole.UserRole)))
         self._shown: list[tuple[str, str, str]] = []
+        self._current = ""
 
     def show_entries(self, entries: Sequence[Entry], current: str, now: datetime) -> None:
         """The entries again; only what differs is drawn again."""
         rows = [(entry.product, self._text(entry, now), str(entry.state)) for entry in entries]
+        place = self.verticalScrollBar().value()
         if rows != self._shown:
             self._shown = rows
-            place = self.verticalScrollBar().value()
             self.clear()
             for entry, (product, text, _) in zip(entries, rows, strict=True):
                 item = QtWidgets.QListWidgetItem(text)
@@ -68,17 +69,20 @@ class TargetList(QtWidgets.QListWidget):
                 item.setForeground(QtGui.QColor(_STATE_COLOURS[entry.state]))
                 set_tip(item, self._told(entry))
                 self.addItem(item)
-            self.verticalScrollBar().setValue(place)
         for row, (product, _, _) in enumerate(rows):
             if product == current and self.currentRow() != row:
                 self.setCurrentRow(row)
+        # Qt scrolls to the present one: right where it has changed, else the lines would slip away under the pointer
+        if current == self._current:
+            self.verticalScrollBar().setValue(place)
+        self._current = current
 
     @staticmethod
     def _text(entry: Entry, now: datetime) -> str:
-        """One line: sign, name, the grade or what is missing, how long ago."""
+        """One line: sign, name, the grade or what is missing, how long ago, airmass; what is cut stands in the tip."""
         grade = "" if entry.quality is None else f"{entry.quality} {entry.reducer}"
         short = grade or ("A only" if entry.state is TargetStatus.PAIR else f"{entry.half} only" if entry.half else "")
-        facts = [short, f"X {entry.airmass:.2f}" if entry.airmass and not grade else "", age(entry.start, now)]
+        facts = [short, age(entry.start, now), f"X {entry.airmass:.2f}" if entry.airmass and not grade else ""]
         return f"{MARKS[entry.state]} {entry.product}   " + "  ".join(filter(None, facts))
 
     @staticmethod

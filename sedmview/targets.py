@@ -384,5 +384,5 @@ def _without_cube(name: str, words: _Told) -> Entry:
 
 
 def _order(entry: Entry) -> tuple[float, str]:
-    """By time, whatever becomes of it: what is saved stays where it is, and what is new comes last."""
+    """By time only: what is saved stays where it is, and what is new comes last."""
     return entry.start.timestamp() if entry.start else float("inf"), entry.product

@@ -173,7 +173,7 @@ def test_pipeline_runs_without_a_screen():
 
 def test_model_and_presenter_of_the_viewer_know_no_window():
     drawn = ("qt.py", "worker.py", "colours.py", "hexmap.py", "field.py", "spectrumplot.py", "panels.py")
-    drawn += ("marks.py", "layout.py", "window.py", "app.py")
+    drawn += ("marks.py", "findbox.py", "layout.py", "window.py", "app.py")
     drawn += ("layout.py", "window.py", "app.py", "linemarks.py", "skystrip.py", "paragraph.py")
     drawn += ("finderchart.py", "finderside.py")
     assert all((SEDMVIEW / name).exists() for name in drawn), "a part of the viewer was renamed: update the rule"

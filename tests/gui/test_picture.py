@@ -212,6 +212,9 @@ def test_a_window_that_waits_shows_a_sentence_and_nothing_else(opened):
     assert parts.notice.isVisible() and parts.notice.text() == presenter.prompt
     assert not any(one.isVisible() for one in (parts.field, parts.spectrum, parts.bar, parts.phases, parts.save))
     assert "No cube yet" in parts.notice.text()
+    parts.show_work()
+    parts.show_notice("again nothing")
+    assert parts.notice.isVisible() and not parts.field.isVisible()
     presenter.state.listed = False
     window.changed("choice")
     window.draw_now()
@@ -310,6 +313,7 @@ def test_contours_enclose_the_object_at_their_level(window):
         x, y = contours.segments(star + noise, spaxels, lattice, level)
         radius = np.hypot(x - 1, y + 2)
         assert np.median(radius) == pytest.approx(sigma * np.sqrt(2 * np.log(peak / level)), rel=0.05)
+        assert np.std(radius) < 0.1  # a sixth of a spaxel: ends lie where the level is crossed, not half way
         # a closed line: each end of a piece is the end of another one
         ends = np.round(np.stack([x, y], axis=1), 6)
         _, count = np.unique(ends, axis=0, return_counts=True)

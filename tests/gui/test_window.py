@@ -571,7 +571,8 @@ def test_a_read_only_disk_keeps_the_choice(window, qtbot, redux, monkeypatch):
 
 
 def test_a_window_without_any_target(qtbot, tmp_path):
-    presenter = make_presenter(files=type("Empty", (), {"entries": lambda self: ([], [])})())
+    nothing = {"entries": lambda self: ([], []), "night_page": lambda self: None}
+    presenter = make_presenter(files=type("Empty", (), nothing)())
     window = Window(presenter)
     qtbot.addWidget(window)
     window.show()

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from PIL import Image
 from tell_samples import SNID, field, observed, state, write_cube_header, write_flux_calibration, write_products
 
@@ -263,6 +264,25 @@ def test_the_finder_of_the_target_is_shown(settings, redux, tmp_path):
     with Image.open(settings.web.root / "20190612" / "abc_finder.jpg") as shown:
         assert shown.size == (600, 400)
     assert any("finder_rc20190612_04_18_00_ACQ-torn_NA.png is not on the page" in one for one in done.errors)
+
+
+def test_where_nobody_made_a_finder_one_is_drawn_from_the_cutouts(settings, redux, tmp_path):
+    write_products(redux, "abc")
+    with fits.open(redux / "sp_abc.fits", mode="update") as hdul:
+        hdul[0].header["OBJRA"], hdul[0].header["OBJDEC"] = "12:29:12.0", "+12:24:00.0"
+    place = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 187.3, "CRVAL2": 12.4}
+    header = fits.Header(place | {"CRPIX1": 101.0, "CRPIX2": 101.0, "CDELT1": -0.4 / 3600, "CDELT2": 0.4 / 3600})
+    (tmp_path / "cut" / "abc").mkdir(parents=True)
+    values = np.random.default_rng(1).normal(0, 1, (201, 201)).astype(np.float32)
+    fits.PrimaryHDU(values, header=header).writeto(tmp_path / "cut" / "abc" / "r.fits")
+    publish(look(settings), settings.web.root, settings)
+    assert "abc_finder" not in " ".join(page(settings).links)
+    cut = replace(settings, extraction=replace(settings.extraction, cutouts=tmp_path / "cut"))
+    assert publish(look(cut), cut.web.root, cut).errors == ()
+    assert "abc_finder.png" in page(cut).links
+    with Image.open(cut.web.root / "20190612" / "abc_finder.png") as shown:
+        assert shown.size == (500, 500)
+    assert "20190612/abc_finder.png" not in publish(look(cut), cut.web.root, cut).written  # as it should be
 
 
 def test_a_night_without_a_spectrum_has_a_page(settings):

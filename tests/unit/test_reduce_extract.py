@@ -183,6 +183,14 @@ def test_samples_off_the_detector_or_out_of_order_are_refused(x):
         model_image(samples, PROFILE, np.ones(2))
 
 
+def test_a_sample_without_a_row_on_the_detector_is_bad():
+    y = np.array([-30.0, 20.0, 95.0])
+    samples = Samples(trace=np.arange(3), x=np.full(3, 5), y=y, sigma=np.full(3, 1.4), shape=(64, 40))
+    found = fit_fluxes(samples, PROFILE, np.ones((40, 64)), np.ones((40, 64)))
+    assert_allclose(found.bad_fraction, [1.0, 0.0, 1.0], atol=1e-12)
+    assert found.bad.tolist() == [True, False, True]
+
+
 def test_a_frame_of_another_detector_is_refused():
     samples = rows_scene([20.0]).samples()
     with pytest.raises(ValueError, match=r"weight must be of \(40, 64\) pixels"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 import sedmd
 from sedmd.after.classify.classification import CLASSIFIED
@@ -23,6 +24,7 @@ from sedmd.after.report.reporttext import report_json, report_text
 from sedmd.after.report.trend import trend
 from sedmd.after.spectra import FinalSpectrum
 from sedmd.after.web import pagecharts
+from sedmd.after.web.finder_picture import best_band, finder_png
 from sedmd.after.web.finders import finder_of
 from sedmd.after.web.nightpage import Target, index_page, night_page
 from sedmd.after.web.pictures import field_png
@@ -32,6 +34,7 @@ from sedmd.core.errors import ConfigError
 from sedmd.core.target_names import safe_name
 from sedmd.host.foreign_file import plain, product_bytes, sentence
 from sedmd.host.foreign_picture import jpeg_apart, picture_bytes
+from sedmd.observation.cutouts import read_cutouts
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.plots.maps import ApertureMark, MapImage, MapPanel, map_of_cube, map_of_values, plot_maps
@@ -39,6 +42,7 @@ from sedmd.products.sensitivity import read_sensitivity
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
 from sedmd.products.spectrum import read_field, read_spectrum
 from sedmd.reduce.numeric.containers import Spectrum
+from sedmd.reduce.target.host_images import HostImage
 
 #: So many nights the efficiency trend of a page shows.
 TREND_NIGHTS = 30
@@ -96,7 +100,8 @@ def publish(tonight: Tonight, root: Path, settings: Settings, *, dry_run: bool =
     finders = _finders(settings, night, errors)
     lines = {line.product: line for line in tonight.report.lines}
     by_start = sorted(tonight.spectra, key=lambda one: (lines[one.product].utc, one.product))
-    targets = [_target(one, lines[one.product], folder, finders, errors) for one in by_start]
+    cutouts = settings.extraction.cutouts
+    targets = [_target(one, lines[one.product], folder, finders, errors, cutouts) for one in by_start]
     charts = _charts(tonight, redux, settings, errors)
     maps = _maps(redux, folder, errors)
     for name, text in ((TEXT, report_text(tonight.report)), (JSON, report_json(tonight.report))):
@@ -154,7 +159,12 @@ def _nights(root: Path) -> list[dict[str, Any]]:
 
 
 def _target(
-    one: FinalSpectrum, line: SpectrumLine, folder: WebFolder, finders: Sequence[Path], errors: list[str]
+    one: FinalSpectrum,
+    line: SpectrumLine,
+    folder: WebFolder,
+    finders: Sequence[Path],
+    errors: list[str],
+    cutouts: Path | None = None,
 ) -> Target:
     """Copy a target's products, draw its pictures; a missing or damaged file costs itself only."""
     links, chart, field, finder = [], "", "", ""
@@ -190,7 +200,30 @@ def _target(
             # the boundary: a fault of a stranger's picture costs that picture only
             why = plain(sentence(chart_path, error))
             errors.append(f"finder {chart_path.name} is not on the page: {why}")
+    elif (image := _finder_image(one, cutouts)) is not None:
+        finder = f"{one.product}_finder.png"
+        outline = _outline(one)
+        folder.add(finder, _source(image.values.tobytes(), repr(outline)), partial(finder_png, image, outline))
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))
+
+
+def _finder_image(one: FinalSpectrum, cutouts: Path | None) -> HostImage | None:
+    """An image of the field from which a finder can be drawn; None without one, or for a standard star."""
+    images, _ = (None, []) if one.standard else read_cutouts(cutouts, one.target, one.cards)
+    return None if images is None else best_band(images)
+
+
+def _outline(one: FinalSpectrum) -> list[tuple[float, float]]:
+    """Border of the field that the spectrum was taken from, arcsec East and North of the target."""
+    try:
+        field, spectrum = read_field(one.fits), read_spectrum(one.fits)[0]
+    except _DAMAGED:
+        return []
+    x, y = (spectrum.meta.get(key) for key in ("x_arcsec", "y_arcsec"))
+    if field is None or not isinstance(x, float | int) or not isinstance(y, float | int):
+        return []
+    points = np.column_stack([field.x_arcsec - x, field.y_arcsec - y])
+    return [(float(px), float(py)) for px, py in points[ConvexHull(points).vertices]]
 
 
 def _comparisons(one: FinalSpectrum, line: SpectrumLine) -> list[tuple[str, Path]]:

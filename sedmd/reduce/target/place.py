@@ -193,7 +193,7 @@ def _spread(points: NDArray[np.floating], usual: float = USUAL_SPREAD) -> float:
     return _usual_with(points - np.median(points, axis=0), 2 * (len(points) - 1), usual)
 
 
-def _usual_with(residuals: NDArray[np.floating], freedom: int, usual: float) -> float:
+def _usual_with(residuals: NDArray[np.floating], freedom: int, usual: float = USUAL_SPREAD) -> float:
     """Spread of residuals (n, 2) of so many degrees of freedom, with what is usual counted in."""
     if freedom < 1:
         return usual

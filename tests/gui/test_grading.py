@@ -317,6 +317,6 @@ def test_what_is_left_of_a_pair_is_that_of_a_minus_that_of_b():
     found, made = fit(pair, TargetPrior())
     of_a, of_b = found.point.left
     np.testing.assert_allclose(made.left, of_a - of_b, rtol=1e-6)
-    # the noise of these cubes is one; the middle of the star, a Gaussian fitted as a Moffat, is left aside by the median
+    # the noise of these cubes is one; a median does not see the star, a Gaussian that is fitted as a Moffat
     assert 1.4826 * np.nanmedian(np.abs(of_a)) == pytest.approx(1.0, abs=0.15)
     assert 1.4826 * np.nanmedian(np.abs(made.left)) == pytest.approx(2**0.5, abs=0.2)

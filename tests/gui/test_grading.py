@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from viewer_samples import NOD, Files, LaterJobs, do, known_cube, make_cube, make_observation, make_presenter
+from viewer_samples import NOD, Files, LaterJobs, do, known_cube, make_cube, make_observation, make_pair, make_presenter
 
-from sedmd.observation.aperture import Extraction, Part, extract
+from sedmd.observation.aperture import Extraction, Part, extract, fit
 from sedmd.observation.decisions import Placement
+from sedmd.observation.seeing import TargetPrior
 from sedmd.observation.suggestion import Suggestion
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.aperture import Ellipse, Measured
@@ -309,3 +310,13 @@ def test_the_share_inside_is_told_of_a_and_of_b():
     alone = extract(pair, Placement(**apertures, psf_b=wide)).spectrum.meta
     assert alone["aperture_share"] == pytest.approx(alone["aperture_share_b"], abs=0.02)
     assert "aperture_share_b" not in extract(pair, Placement(**apertures)).spectrum.meta
+
+
+def test_what_is_left_of_a_pair_is_that_of_a_minus_that_of_b():
+    pair = make_pair()
+    found, made = fit(pair, TargetPrior())
+    of_a, of_b = found.point.left
+    np.testing.assert_allclose(made.left, of_a - of_b, rtol=1e-6)
+    # the noise of these cubes is one; a median does not see the star, a Gaussian that is fitted as a Moffat
+    assert 1.4826 * np.nanmedian(np.abs(of_a)) == pytest.approx(1.0, abs=0.15)
+    assert 1.4826 * np.nanmedian(np.abs(made.left)) == pytest.approx(2**0.5, abs=0.2)

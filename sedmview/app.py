@@ -111,7 +111,11 @@ def build(
     folders = finder.folders_of(plan.folder, finders)
 
     def find_finder(entry: Entry) -> finder.Finder | None:
-        return finder.find_finder(folders, entry.name, entry.start)
+        made = finder.find_finder(folders, entry.name, entry.start)
+        if made is not None or entry.standard or not entry.cubes:
+            return made
+        cutouts = plan.settings.extraction.cutouts if plan.settings else None
+        return finder.drawn_finder(entry.cubes[0], entry.name, cutouts)
 
     def note(action: str, target: str) -> None:
         lanes.submit(

@@ -6,21 +6,28 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from sedmd.core.errors import SedmError
 from sedmd.host.foreign_file import read_table
-from sedmd.products.sky import sky_position
+from sedmd.observation.exposure import frame_of
+from sedmd.observation.finder_image import finder_image
+from sedmd.observation.finder_picture import on_white
+from sedmd.products.fitsio import card_value, primary_header
+from sedmd.products.sky import sky_position, target_position
 from sedmd.reduce.numeric.containers import FloatArray, Spaxels
 from sedmd.reduce.numeric.hexagon import cell_vertices
 
 log = logging.getLogger(__name__)
 
+#: From the target to the edge of a chart that is drawn here [arcsec].
+DRAWN_ARCSEC = 60.0
 _TIME = re.compile(r"(\d{8}_\d\d_\d\d_\d\d)")
 
 
@@ -77,12 +84,49 @@ class ChartScale:
 class Finder:
     """A chart and how far in time from the exposure it was taken [s]; None when the name does not tell.
 
-    `scale` is None where nothing beside the chart tells it.
+    `scale` is None where nothing beside the chart tells it. `picture`, (n, n) uint8 grey, is the chart where none was
+    made and it is drawn from an image of the field; `path` is then the file that holds the exposure.
     """
 
     path: Path
     apart_s: float | None
     scale: ChartScale | None = None
+    picture: NDArray[np.uint8] | None = field(default=None, compare=False)
+
+
+def drawn_finder(cube: Path, target: str, cutouts: Path | None) -> Finder | None:
+    """A chart drawn from the acquisition frame of an exposure, or from a survey's image; None without either.
+
+    Parameters
+    ----------
+    cube : Path
+        Of the exposure, in the folder of its night.
+    target : str
+    cutouts : Path or None
+        The setting of that name.
+
+    Raises
+    ------
+    ProductFault, OSError
+        A file is damaged.
+    """
+    header = primary_header(cube)
+    cards = {key: card_value(header, key) for key in header if key}
+    where = target_position(cards)
+    image = finder_image(cube.parent, frame_of(cube, header).stem, target, cards, cutouts)
+    if image is None or where is None:
+        return None
+    shades, reach = on_white(image, DRAWN_ARCSEC)
+    size = len(shades)
+    scale = ChartScale(
+        ra_deg=where[0],
+        dec_deg=where[1],
+        x_px=size / 2,
+        y_px=size / 2,
+        scale_arcsec=2 * reach / size,
+        width_px=size,
+    )
+    return Finder(cube, None, scale, shades)
 
 
 def read_scale(chart: Path) -> ChartScale | None:

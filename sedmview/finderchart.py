@@ -140,6 +140,8 @@ def finder_words(finder: Finder | None) -> str:
     """What is to be said under a chart."""
     if finder is None:
         return ""
+    if finder.picture is not None:
+        return "drawn from an image of the field"
     if finder.apart_s is None:
         return finder.path.name
     late = "   NOT of this exposure?" if finder.apart_s > 1800 else ""

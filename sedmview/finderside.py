@@ -81,6 +81,10 @@ class FinderSide(QtCore.QObject):
         finder = self._find_finder(entry)
         if finder is None:
             return None, None, ""
+        if finder.picture is not None:
+            size = len(finder.picture)
+            grey = QtGui.QImage(finder.picture.tobytes(), size, size, size, QtGui.QImage.Format.Format_Grayscale8)
+            return finder, grey.copy(), ""
         try:
             # none of Qt's readers sees the file: they take any format that somebody installed
             width, height, rows = pixels_apart(picture_bytes(finder.path), edge=FINDER_EDGE)

@@ -9,19 +9,22 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from sedmd.products.fitsio import Cards, CardValue, add_cards, card_value, read_checked
+from sedmd.products.fitsio import Cards, CardValue, add_cards, card_value, native, read_checked
 from sedmd.products.provenance import Provenance
 from sedmd.products.tables import Column, write_table
 from sedmd.raw.cards import number, text_of, whole
 from sedmd.reduce.guide.brightness import ZeroPoint, ZeroPoints
 from sedmd.reduce.guide.camera import FILTERS
 from sedmd.reduce.guide.measure import RcMeasured
+from sedmd.reduce.target.host_images import HostImage
 from sedmd.reduce.target.place import Place
 
 #: What the names of the cards begin with that hold the zero points at the level of a flux calibration.
 LEVEL = "STDZP"
 #: Which frames told the position.
 GUIDER, ACQUISITION = "guider", "acquisition"
+#: Extension with the acquisition frame about the target.
+FINDER = "FINDER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,24 @@ def write_guide(
     measured: RcMeasured | None,
     frames: Sequence[FrameUse],
     *,
+    finder: HostImage | None = None,
     lacking: Sequence[str] = (),
     provenance: Provenance | None = None,
 ) -> str:
-    """Write the product; returns its SHA-256."""
+    """Write the product; returns its SHA-256.
+
+    Parameters
+    ----------
+    path : Path
+    record : GuideRecord
+    measured : RcMeasured or None
+    frames : sequence of FrameUse
+    finder : HostImage, optional
+        The acquisition frame about the target.
+    lacking : sequence of str
+        Why something is not known.
+    provenance : Provenance, optional
+    """
     header = fits.Header()
     where = None if measured is None else measured.pointing
     cards: dict[str, CardValue | tuple[CardValue, str]] = {
@@ -108,7 +125,35 @@ def write_guide(
             name="WHY", array=np.array([one.why for one in frames] or [""]), comment="it was not used; empty: it was"
         ),
     ]
-    return write_table(path, columns, header, name="FRAMES", provenance=provenance)
+    charts = [] if finder is None else [_finder_hdu(finder)]
+    return write_table(path, columns, header, charts, name="FRAMES", provenance=provenance)
+
+
+def _finder_hdu(finder: HostImage) -> fits.ImageHDU:
+    header = fits.Header()
+    header["BAND"] = (finder.band, "filter")
+    header["WAVE"] = (finder.wavelength, "[Angstrom] mean wavelength")
+    header["FWHM"] = (finder.fwhm_arcsec, "[arcsec] of a star")
+    for axis, name in enumerate(("COL", "ROW")):
+        for term, of in enumerate(("E", "N", "0")):
+            header[f"{name}{of}"] = (float(finder.to_pixel[axis, term]), "from 0: E x East + N x North [arcsec] + 0")
+    return fits.ImageHDU(np.asarray(finder.values, np.float32), header, name=FINDER)
+
+
+def read_finder(path: Path) -> HostImage | None:
+    """The acquisition frame about the target; None where there is none. Raises ProductFault, OSError."""
+    hdul = read_checked(path)
+    if FINDER not in hdul:
+        return None
+    header = hdul[FINDER].header
+    to_pixel = [[float(header[f"{name}{of}"]) for of in ("E", "N", "0")] for name in ("COL", "ROW")]
+    return HostImage(
+        band=str(header["BAND"]),
+        wavelength=float(header["WAVE"]),
+        values=native(hdul[FINDER].data),
+        to_pixel=np.array(to_pixel),
+        fwhm_arcsec=float(header["FWHM"]),
+    )
 
 
 def guide_cards(record: GuideRecord) -> Cards:

@@ -51,7 +51,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "wavelength": 6,
     "flat": 5,
     "cube": 7,
-    "guide": 1,
+    "guide": 2,
     "extract": 13,
     "fluxcal": 3,
     "calibrate": 5,

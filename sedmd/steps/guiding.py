@@ -26,10 +26,19 @@ from sedmd.raw.cards import number_of, position, text_of, within
 from sedmd.raw.clocks import start_of
 from sedmd.raw.labels import begins_word, image_type
 from sedmd.raw.rawname import stem_of
-from sedmd.reduce.guide.camera import ACQUISITION_PIXEL, FILTER_WAVELENGTH, SIZE, SkyScale, spectrograph_pixel
-from sedmd.reduce.guide.measure import RcImage, RcMeasured, measure_frames
+from sedmd.reduce.guide.camera import (
+    ACQUISITION_PIXEL,
+    FILTER_WAVELENGTH,
+    FILTERS,
+    SIZE,
+    SkyScale,
+    filters_of,
+    spectrograph_pixel,
+)
+from sedmd.reduce.guide.measure import RcImage, RcMeasured, TruePointing, measure_frames
 from sedmd.reduce.guide.sky import separation_deg, tangent_plane
 from sedmd.reduce.guide.stars import FROM_GAIA, FieldStars
+from sedmd.reduce.target.host_images import HostImage
 from sedmd.reduce.target.place import Place
 from sedmd.steps.raw import read_raw
 
@@ -41,6 +50,8 @@ FIELD_DEG = 0.24
 SAME_TARGET_DEG = 30 / 3600
 #: The step from acquisition to the spectrograph is made blindly, and this well [arcsec].
 STEP_ERROR = 1.0
+#: From the target to the edge of a finder [arcsec], and the seeing where nothing tells it.
+FINDER_HALF_ARCSEC, USUAL_SEEING = 60.0, 2.0
 #: A star of the table this near to a standard star's coordinates, and this bright, is it: its proper motion counts.
 STANDARD_DEG, STANDARD_MAG = 8 / 3600, 16.0
 
@@ -86,7 +97,7 @@ def measure_guiding(job: Job) -> Result:
     if job.options.get("standard") and table is not None and exposed.centre is not None:
         exposed = replace(exposed, centre=_standard(table, exposed.centre))
     sky = SkyScale.of(text) if (text := str(job.options.get("sky") or "")) else None
-    record, measured, frames = _measured(frames, exposed, table, sky)
+    record, measured, frames, finder = _measured(frames, exposed, table, sky)
     wanted = job.options.get("use", ())
     lacking += () if measured is None else measured.lacking
     record = replace(record, link=Place.of(text) if (text := str(job.options.get("link") or "")) else Place())
@@ -96,6 +107,7 @@ def measure_guiding(job: Job) -> Result:
         record,
         measured,
         [one.use for one in frames],
+        finder=finder,
         lacking=(*lacking, *unused),
         provenance=provenance(job),
     )
@@ -166,16 +178,18 @@ def _standard(table: FieldStars, centre: tuple[float, float]) -> tuple[float, fl
 
 def _measured(
     frames: Sequence[_RcFrame], exposed: _Exposed, table: FieldStars | None, sky: SkyScale | None
-) -> tuple[GuideRecord, RcMeasured | None, list[_RcFrame]]:
-    """What the frames tell, guider frames first."""
+) -> tuple[GuideRecord, RcMeasured | None, list[_RcFrame], HostImage | None]:
+    """What the frames tell, guider frames first, and a finder of the acquisition frame."""
     frames = [_in_time(one, exposed) for one in frames]
     given = [one for one in frames if not one.use.why]
     guiders = [one for one in given if one.use.purpose == GUIDER]
     acquired = [one for one in given if one.use.purpose == ACQUISITION][-1:]
     measured = _measure(guiders, exposed, table, sky, spectrograph_pixel()) if guiders else None
     record = _record(measured)
-    if record.offset is None and acquired and exposed.centre is not None:
-        first = _measure_acquisition(acquired[0], exposed, table, sky)
+    seen = _acquisition_pointing(acquired[0], exposed, table, sky) if acquired else None
+    finder = None if seen is None else _finder(acquired[0], seen, record.seeing_arcsec)
+    if record.offset is None and seen is not None:
+        first = _after_the_step(acquired[0], exposed, seen)
         if first is not None:
             record = replace(
                 record,
@@ -190,7 +204,7 @@ def _measured(
         replace(one, use=replace(one.use, why="guider frames tell more")) if one.use.name in aside else one
         for one in frames
     ]
-    return record, measured, marked
+    return record, measured, marked, finder
 
 
 def _in_time(one: _RcFrame, exposed: _Exposed) -> _RcFrame:
@@ -253,22 +267,52 @@ def _record(measured: RcMeasured | None) -> GuideRecord:
     )
 
 
-def _measure_acquisition(
+def _acquisition_pointing(
     frame: _RcFrame, exposed: _Exposed, table: FieldStars | None, sky: SkyScale | None
-) -> tuple[float, float, float] | None:
+) -> TruePointing | None:
+    """Where the target stands in the acquisition frame; None where its stars do not tell."""
+    then = None if frame.header is None else _telescope(frame.header)
+    if then is None or exposed.centre is None:
+        return None
+    at = tangent_plane(np.array([then[0]]), np.array([then[1]]), exposed.centre)
+    expected = np.array(ACQUISITION_PIXEL) - 1.0 + SkyScale().pixels(-at)[0]
+    return _measure([frame], exposed, table, sky, expected).pointing
+
+
+def _telescope(header: Mapping[str, object]) -> tuple[float, float] | None:
+    return position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC"))
+
+
+def _after_the_step(frame: _RcFrame, exposed: _Exposed, seen: TruePointing) -> tuple[float, float, float] | None:
     """Where the target stands after the step from the acquisition frame, East and North, and the plate's error."""
     assert frame.header is not None and exposed.centre is not None
-    then, now = (position(header, ("RA", "DEC"), ("TEL_RA", "TEL_DEC")) for header in (frame.header, exposed.header))
+    then, now = _telescope(frame.header), _telescope(exposed.header)
     if then is None or now is None:
         return None
     at = tangent_plane(np.array([then[0], now[0]]), np.array([then[1], now[1]]), exposed.centre)
-    expected = np.array(ACQUISITION_PIXEL) - 1.0 + SkyScale().pixels(-at[:1])[0]
-    where = _measure([frame], exposed, table, sky, expected).pointing
-    if where is None:
-        return None
     # the telescope moves on, and the target the other way
     moved = at[1] - at[0]
-    return where.east_arcsec - float(moved[0]), where.north_arcsec - float(moved[1]), where.error_arcsec
+    return seen.east_arcsec - float(moved[0]), seen.north_arcsec - float(moved[1]), seen.error_arcsec
+
+
+def _finder(frame: _RcFrame, seen: TruePointing, seeing_arcsec: float | None) -> HostImage | None:
+    """The acquisition frame about the target; None where that is beside the frame or on the cross of the filters."""
+    assert frame.data is not None
+    column, row = spectrograph_pixel() + seen.sky.pixels(np.array([[seen.east_arcsec, seen.north_arcsec]]))[0]
+    band = str(filters_of(np.array([column]), np.array([row]))[0])
+    if not band:
+        return None
+    rows, columns = FILTERS[band]
+    half = round(FINDER_HALF_ARCSEC / seen.sky.scale_arcsec)
+    left, low = max(round(column) - half, columns.start), max(round(row) - half, rows.start)
+    part = frame.data[low : min(round(row) + half, rows.stop), left : min(round(column) + half, columns.stop)]
+    return HostImage(
+        band=band,
+        wavelength=FILTER_WAVELENGTH[band],
+        values=part.astype(np.float32),
+        to_pixel=np.column_stack([seen.sky.matrix, [column - left, row - low]]),
+        fwhm_arcsec=seeing_arcsec or USUAL_SEEING,
+    )
 
 
 def _figures(record: GuideRecord, measured: RcMeasured | None, options: Mapping[str, Any]) -> dict[str, Any]:

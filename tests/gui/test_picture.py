@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from test_window import _seen
 from viewer_samples import Files, NullView, do, make_cube, make_header, make_observation, make_pair, make_presenter
 
@@ -15,13 +16,16 @@ from sedmd.core.config import Links, from_table
 from sedmd.core.errors import ConfigError
 from sedmd.observation.saved import names
 from sedmd.observation.suggestion import Suggestion
+from sedmd.products.guide import GuideRecord, write_guide
 from sedmd.products.published import read_published
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.aperture import Ellipse
+from sedmd.reduce.target.host_images import HostImage
 from sedmview import beside, colours, contours, finder, lines, spectrumplot
 from sedmview.elsewhere import link_of
 from sedmview.finder import ChartScale, Finder
 from sedmview.finderchart import FinderChart, OnChart
+from sedmview.finderside import FinderSide
 from sedmview.layout import FRAME_HEIGHT, first_size, remembered_sizes
 from sedmview.model import MAPS, PAIR_MAPS
 from sedmview.paragraph import Paragraph
@@ -753,6 +757,28 @@ def test_the_outline_of_the_field_holds_every_spaxel():
     for (x0, y0), (x1, y1) in pairwise(np.vstack([edge, edge[:1]])):
         side = (x1 - x0) * (spaxels.y_arcsec - y0) - (y1 - y0) * (spaxels.x_arcsec - x0)
         assert (side > 0).all()
+
+
+def test_where_nobody_made_a_chart_one_is_drawn_from_the_acquisition_frame(tmp_path, qtbot):
+    cube = tmp_path / "e3d_crr_b_ifu20211018_05_12_31_abc.fits"
+    told = {"OBJECT": "abc", "OBJRA": "03:14:26.4", "OBJDEC": "+31:08:52.8", "EXPTIME": 2160.0, "IMGTYPE": "Science"}
+    fits.PrimaryHDU(header=fits.Header(told | {"UTC": "2021-10-18T05:12:31.4"})).writeto(cube)
+    assert finder.drawn_finder(cube, "abc", None) is None
+    values = np.random.default_rng(1).normal(100, 5, (400, 400))
+    to_pixel = np.array([[-2.5, 0.1, 200.0], [-0.1, -2.5, 190.0]])
+    column, row = np.rint(to_pixel @ [20.0, -12.0, 1.0]).astype(int)
+    values[row - 2 : row + 3, column - 2 : column + 3] += 2000.0
+    image = HostImage(band="r", wavelength=6190.0, values=values, to_pixel=to_pixel, fwhm_arcsec=2.0)
+    write_guide(tmp_path / "guide_ifu20211018_05_12_31.fits", GuideRecord(), None, [], finder=image)
+    made = finder.drawn_finder(cube, "abc", None)
+    assert (made.scale.ra_deg, made.scale.dec_deg) == pytest.approx((48.61, 31.148), abs=1e-4)
+    low, left = np.median(np.argwhere(made.picture < 60), axis=0)
+    assert (left, low) == pytest.approx(made.scale.pixel_of(20.0, -12.0), abs=3.0)
+    window_of_chart = FinderSide.__new__(FinderSide)
+    window_of_chart._find_finder = lambda entry: made
+    _, shown, warning = window_of_chart._read(None)
+    assert (shown.width(), shown.height(), warning) == (len(made.picture), len(made.picture), "")
+    assert QtGui.qGray(shown.pixel(round(left), round(low))) < 60
 
 
 def test_a_click_enlarges_the_chart_and_another_one_puts_it_away(window, qtbot):

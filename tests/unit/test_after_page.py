@@ -32,8 +32,10 @@ from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.core.target_names import safe_name
 from sedmd.products.ascii import read_ascii
 from sedmd.products.cube import write_cube
+from sedmd.products.guide import GuideRecord, write_guide
 from sedmd.products.plots.maps import ApertureMark, MapImage
 from sedmd.reduce.numeric.containers import Cube, Spaxels
+from sedmd.reduce.target.host_images import HostImage
 
 EVIL = "a <b>\"quoted\"</b> & 'single'"
 VOID = {"meta", "link", "img", "br"}
@@ -283,6 +285,31 @@ def test_where_nobody_made_a_finder_one_is_drawn_from_the_cutouts(settings, redu
     with Image.open(cut.web.root / "20190612" / "abc_finder.png") as shown:
         assert shown.size == (500, 500)
     assert "20190612/abc_finder.png" not in publish(look(cut), cut.web.root, cut).written  # as it should be
+
+
+def test_where_nobody_made_a_finder_one_is_drawn_from_the_acquisition_frame(settings, redux):
+    write_products(redux, "abc")
+    frame = "ifu20190612_04_31_53"
+    with fits.open(redux / "sp_abc.fits", mode="update") as hdul:
+        hdul[0].header["FRAME"] = frame
+    values = np.random.default_rng(1).normal(100, 5, (300, 300))
+    values[100:110, 150:160] += 500.0
+    to_pixel = np.array([[-2.5, 0.0, 150.0], [0.0, -2.5, 150.0]])
+    image = HostImage(band="r", wavelength=6190.0, values=values, to_pixel=to_pixel, fwhm_arcsec=2.0)
+    guide = redux / f"guide_{frame}.fits"
+    write_guide(guide, GuideRecord(), None, [], finder=image)
+    assert publish(look(settings), settings.web.root, settings).errors == ()
+    assert "abc_finder.png" in page(settings).links
+    with Image.open(settings.web.root / "20190612" / "abc_finder.png") as shown:
+        grey = np.asarray(shown.convert("L")).astype(int)
+    # the star at low rows is North of the target, and up
+    dark = np.argwhere(grey[:240, 100:400] < 80)
+    assert len(dark) and dark[:, 0].mean() < 150
+    guide.write_bytes(guide.read_bytes()[:-3000])
+    assert any(
+        "no finder from its acquisition frame" in one
+        for one in publish(look(settings), settings.web.root, settings).errors
+    )
 
 
 def test_a_night_without_a_spectrum_has_a_page(settings):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sedmd.after.web.finder_picture import SIZE, best_band, finder_png, north_up
+from sedmd.observation.finder_picture import SIZE, best_band, finder_png, north_up
 from sedmd.reduce.target.host_images import HostImage, HostImages
 
 

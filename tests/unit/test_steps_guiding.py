@@ -10,7 +10,7 @@ from astropy.io import fits
 from sedmd.core.job import Job
 from sedmd.observation.seeing import guided_places
 from sedmd.products.fitsio import read_checked
-from sedmd.products.guide import read_guide
+from sedmd.products.guide import read_finder, read_guide
 from sedmd.products.star_table import EPOCH, STAR, add_stars
 from sedmd.reduce.guide.camera import ACQUISITION_PIXEL, SkyScale, filters_of, spectrograph_pixel
 from sedmd.reduce.target.place import Place
@@ -138,6 +138,40 @@ def test_without_guider_frames_the_acquisition_frame_tells(tmp_path):
     assert record.seeing_arcsec is None and not record.zero_points
     (place,) = guided_places(record, None)
     assert not place.measured  # an arcsec is not enough to overrule what is seen
+
+
+def brightest_near(chart, offset, reach=4):
+    """Column and row of the brightest pixel about a place of the sky, arcsec East and North of the target."""
+    column, row = np.rint(chart.to_pixel @ [*offset, 1.0]).astype(int)
+    part = chart.values[row - reach : row + reach + 1, column - reach : column + reach + 1]
+    low, left = np.unravel_index(int(part.argmax()), part.shape)
+    return column - reach + left, row - reach + low
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_the_acquisition_frame_about_the_target_is_kept_for_a_finder(tmp_path, guided):
+    # 40 arcsec farther from the cross than where acquisition should have put it
+    acquired = SKY.offsets(np.array([ACQUISITION_PIXEL]) + 99 - spectrograph_pixel())[0]
+    taken = cards("ACQ-ZTF21abcdefg r", "Acquisition", 30.0, ACQUIRED, "2021-10-18T05:11:00.0")
+    rc = {"rc20211018_05_11_00": (frame(tuple(acquired)), taken)}
+    job = step(tmp_path, rc | ({"rc20211018_05_13_40": guider(13)} if guided else {}))
+    measure_guiding(job)
+    assert read_guide(job.outputs["guide"]).source == ("guider" if guided else "acquisition")
+    chart = read_finder(job.outputs["guide"])
+    assert chart.band == "r"
+    # stars about the target are where the chart says that these places of the sky are
+    places = np.column_stack([OFFSETS, np.ones(len(OFFSETS))]) @ chart.to_pixel.T
+    inside = (places > 5).all(axis=1) & (places < np.array(chart.values.shape[::-1]) - 6).all(axis=1)
+    assert inside.any()
+    for offset in OFFSETS[inside]:
+        found = brightest_near(chart, offset)
+        assert np.hypot(*(np.array(found) - chart.to_pixel @ [*offset, 1.0])) < 1.5
+
+
+def test_without_an_acquisition_frame_there_is_no_finder(tmp_path):
+    job = step(tmp_path, {"rc20211018_05_13_40": guider(13)})
+    measure_guiding(job)
+    assert read_finder(job.outputs["guide"]) is None
 
 
 def test_frames_that_do_not_belong_cost_only_themselves(tmp_path):

@@ -24,7 +24,6 @@ from sedmd.after.report.reporttext import report_json, report_text
 from sedmd.after.report.trend import trend
 from sedmd.after.spectra import FinalSpectrum
 from sedmd.after.web import pagecharts
-from sedmd.after.web.finder_picture import best_band, finder_png
 from sedmd.after.web.finders import finder_of
 from sedmd.after.web.nightpage import Target, index_page, night_page
 from sedmd.after.web.pictures import field_png
@@ -34,13 +33,15 @@ from sedmd.core.errors import ConfigError
 from sedmd.core.target_names import safe_name
 from sedmd.host.foreign_file import plain, product_bytes, sentence
 from sedmd.host.foreign_picture import jpeg_apart, picture_bytes
-from sedmd.observation.cutouts import read_cutouts
+from sedmd.observation.finder_image import finder_image
+from sedmd.observation.finder_picture import finder_png
 from sedmd.products.cube import read_cube
 from sedmd.products.fitsio import ProductFault
 from sedmd.products.plots.maps import ApertureMark, MapImage, MapPanel, map_of_cube, map_of_values, plot_maps
 from sedmd.products.sensitivity import read_sensitivity
 from sedmd.products.solution import read_flat, read_traces, read_wavelength
 from sedmd.products.spectrum import read_field, read_spectrum
+from sedmd.raw.rawname import stem_of
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.host_images import HostImage
 
@@ -200,17 +201,22 @@ def _target(
             # the boundary: a fault of a stranger's picture costs that picture only
             why = plain(sentence(chart_path, error))
             errors.append(f"finder {chart_path.name} is not on the page: {why}")
-    elif (image := _finder_image(one, cutouts)) is not None:
+    elif (image := _finder_image(one, cutouts, errors)) is not None:
         finder = f"{one.product}_finder.png"
         outline = _outline(one)
         folder.add(finder, _source(image.values.tobytes(), repr(outline)), partial(finder_png, image, outline))
     return Target(line=line, spectrum=chart, field=field, finder=finder, links=tuple(links))
 
 
-def _finder_image(one: FinalSpectrum, cutouts: Path | None) -> HostImage | None:
+def _finder_image(one: FinalSpectrum, cutouts: Path | None, errors: list[str]) -> HostImage | None:
     """An image of the field from which a finder can be drawn; None without one, or for a standard star."""
-    images, _ = (None, []) if one.standard else read_cutouts(cutouts, one.target, one.cards)
-    return None if images is None else best_band(images)
+    if one.standard:
+        return None
+    try:
+        return finder_image(one.fits.parent, stem_of(str(one.cards.get("FRAME") or "")), one.target, one.cards, cutouts)
+    except _DAMAGED as error:
+        errors.append(f"{one.product}: no finder from its acquisition frame: {error}")
+        return None
 
 
 def _outline(one: FinalSpectrum) -> list[tuple[float, float]]:

@@ -43,9 +43,8 @@ def finder_png(picture: HostImage, outline: Sequence[tuple[float, float]] = ()) 
     bytes
         PNG, North up, East left, the target in the middle between two strokes, a bar of 10 arcsec.
     """
-    reach = min(REACH_ARCSEC, _covered(picture))
-    values = north_up(picture, reach)
-    grey = Image.fromarray(_grey(values), "L").convert("RGB")
+    shades, reach = on_white(picture)
+    grey = Image.fromarray(shades, "L").convert("RGB")
     draw, scale, middle = ImageDraw.Draw(grey), SIZE / (2 * reach), SIZE / 2
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -65,6 +64,24 @@ def finder_png(picture: HostImage, outline: Sequence[tuple[float, float]] = ()) 
     buffer = io.BytesIO()
     grey.quantize(64, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def on_white(picture: HostImage, most_arcsec: float = REACH_ARCSEC) -> tuple[NDArray[np.uint8], float]:
+    """The image as a chart without marks: dark stars on white, North up, East left, the target in the middle.
+
+    Parameters
+    ----------
+    picture : HostImage
+    most_arcsec : float
+        From the target to an edge, where the image reaches so far.
+
+    Returns
+    -------
+    shades : (SIZE, SIZE) uint8
+    reach : arcsec from the target to an edge
+    """
+    reach = min(most_arcsec, _covered(picture))
+    return _grey(north_up(picture, reach)), reach
 
 
 def north_up(picture: HostImage, reach_arcsec: float) -> NDArray[Any]:

@@ -74,11 +74,12 @@ class Watcher:
             self._adjust(wanted)
         except OSError:
             self.stop()
-            self._refused_s = self._monotonic()
+            told, self._refused_s = self.refused, self._monotonic()
             self.refused = "no inotify watches left (fs.inotify.max_user_watches, max_user_instances)"
             self.polling = True
             self._adjust(wanted)
-            return f"{self.refused}; polling instead"
+            # tried again in vain: nothing new, and it stands in the health of the service
+            return complaint if told else f"{self.refused}; polling instead"
         if not self.polling:
             self.refused = ""
         return complaint

@@ -93,6 +93,10 @@ def test_exhausted_limits_mean_polling_until_they_are_not(tmp_path, tell, monkey
         one.write(FRAMES[:10])
         seconds = one.turn_until(lambda: one.known() == 10)
         assert one.service.watcher.polling
+        monkeypatch.setattr(sedmd.daemon.watch, "TRY_AGAIN_S", 0.0)
+        for _ in range(3):  # tried again in vain, which is no news
+            assert one.service.watcher.watch([one.settings.paths.raw_root]) == ""
+        monkeypatch.setattr(sedmd.daemon.watch, "TRY_AGAIN_S", 1.0)
         assert one.said("no inotify watches left") == 1
         assert health_errors(one.service.vitals()) == ()
         monkeypatch.setattr(sedmd.daemon.watch, "Observer", real)

@@ -38,7 +38,7 @@ from sedmd.reduce.detector.moved_exposures import rows_between
 from sedmd.reduce.detector.overscan import overscan_level
 from sedmd.reduce.numeric.containers import Image, Mask, Spaxels
 from sedmd.reduce.traces.extract import scattered_under
-from sedmd.reduce.traces.frame import Separated, separate
+from sedmd.reduce.traces.frame import Separated, separate_traces
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, odd_lines, solution_reason
@@ -303,8 +303,7 @@ def make_flat(job: Job) -> Result:
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     traces = found.traces
-    samples = traces.samples(dome.data.shape)
-    separated = separate(dome, samples, traces.profile, halo=traces.halo, dy_px=0.0, rounds=2)
+    separated = separate_traces(dome, traces, dy_px=0.0, rounds=2)
     extracted = separated.extracted
     flux, variance, mask = _per_angstrom(separated, extracted.flux, extracted.variance, found, solution)
     scattered = scattered_under(separated.samples, separated.background)

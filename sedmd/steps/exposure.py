@@ -26,7 +26,7 @@ from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Image, Mask
 from sedmd.reduce.target.place import Place
-from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate
+from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate_traces
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import read_master_bias, to_electrons
@@ -97,7 +97,7 @@ def make_cube(job: Job) -> Result:
         image = clean_cosmics(image)
     n_cosmic = int(((image.mask & np.uint8(Mask.COSMIC)) != 0).sum())
     traces = calibrations.traces.traces
-    separated = separate(image, traces.samples(image.data.shape), traces.profile, halo=traces.halo)
+    separated = separate_traces(image, traces)
     _check_traces(raw.name, separated, calibrations.origin)
     flexure = _checked_flexure(raw.name, separated, calibrations)
     cube = _cube(separated, flexure, calibrations)

@@ -1,11 +1,13 @@
 """Scattered light as the light of the spectra spread widely: shares, what is told apart from it, and whole frames."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from sedmd.reduce.traces import frame
 from sedmd.reduce.traces.background import light_between
 from sedmd.reduce.traces.frame import find_halo, separate
 from sedmd.reduce.traces.halo import Halo, fit_halo, unlike_halo
@@ -110,6 +112,26 @@ def test_a_ghost_is_followed_and_noise_is_not():
     assert found[250, 300] > 15
     calm = light_between(pixels(known) + noise, weight, model, TRUE) - pixels(known)
     assert calm.std() < 0.03  # smoothed alone it would be 5 / sqrt(4 pi 100**2) = 0.014, and more at the edges
+
+
+def test_errors_of_the_feet_of_the_profile_are_not_taken_for_light_between_the_spectra():
+    spectra, x, _ = field()
+    known = TRUE.light(spectra, BLOCK)
+    feet = pixels(spectra * (0.006 + 0.008 * x))
+    weight = np.full(feet.shape, 1 / 25, np.float32)
+    noise = rng(6).normal(0, 5, feet.shape).astype(np.float32)
+    found = light_between(pixels(known) + feet + noise, weight, pixels(spectra), TRUE)
+    bright = pixels(known) > 20
+    assert np.median(feet[bright] / pixels(known)[bright]) > 0.15
+    assert np.median(np.abs(found / pixels(known) - 1)[bright]) < 0.01
+
+
+def test_what_separates_the_traces_of_a_file_uses_their_halo(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(frame, "separate", lambda *given, **options: asked.update(options))
+    traces = SimpleNamespace(samples=lambda shape: None, profile=PROFILE, halo=TRUE)
+    frame.separate_traces(expose(np.full(SHAPE, 40.0)), traces, dy_px=0.0, rounds=2)
+    assert asked == {"halo": TRUE, "dy_px": 0.0, "rounds": 2}
 
 
 def scene(factor):

@@ -17,6 +17,7 @@ from sedmd.reduce.traces.extract import HALF_HEIGHT, Extracted, columns_first, f
 from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.samples import Samples
+from sedmd.reduce.traces.traces import Traces
 
 #: Largest shift of the traces that is looked for [pixel]: neighbouring spectra are eight rows apart.
 SHIFT_REACH_PX = 4.0
@@ -49,6 +50,12 @@ class Separated:
     chi2: float
     n_bright: int
     unexplained: float
+
+
+def separate_traces(image: Image, traces: Traces, *, dy_px: float | None = None, rounds: int = 3) -> Separated:
+    """Fit all that is known of the traces and the background of a frame together, see `separate`."""
+    samples = traces.samples(image.data.shape)
+    return separate(image, samples, traces.profile, halo=traces.halo, dy_px=dy_px, rounds=rounds)
 
 
 def separate(

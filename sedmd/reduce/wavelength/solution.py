@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sedmd.core.instrument import FULL_RANGE, DispersionGuess
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.numeric.parallel import side_by_side
-from sedmd.reduce.traces.frame import find_halo, separate
+from sedmd.reduce.traces.frame import find_halo, separate_traces
 from sedmd.reduce.traces.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength.arcs import (
     HALF_SPAN,
@@ -162,7 +162,7 @@ def refine_wavelengths(
 
 def _arc_spectra(traces: Traces, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Flux and variance of a lamp on columns relative to the middle of each trace: (n, 2 HALF_SPAN + 1), NaN: none."""
-    separated = separate(image, traces.samples(image.data.shape), traces.profile, halo=traces.halo, dy_px=0.0, rounds=2)
+    separated = separate_traces(image, traces, dy_px=0.0, rounds=2)
     samples = separated.samples
     shape = (traces.n, 2 * HALF_SPAN + 1)
     flux, variance = np.full(shape, np.nan), np.full(shape, np.nan)

@@ -147,10 +147,11 @@ class Opening:
         state.opening = None
         state.unreadable.pop(entry.product, None)
         if state.entry is not None:
-            state.redshifts[state.entry.product] = state.redshift
+            state.motions[state.entry.product] = (state.redshift, state.drawn.velocity_km_s)
         if state.entry is None or state.entry.product != entry.product:
-            # what was read at the pointer, and the redshift, are the other target's
-            state.pointer, state.redshift = None, state.redshifts.get(entry.product, 0.0)
+            # what was read at the pointer, redshift and expansion are the other target's
+            state.pointer = None
+            state.redshift, state.drawn.velocity_km_s = state.motions.get(entry.product, (0.0, 0.0))
             self._desk.view.changed("lines")
         observation = extractor.observation
         state.entry, state.observation, state.suggestion = entry, observation, suggestion

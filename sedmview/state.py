@@ -45,7 +45,7 @@ class ViewerState:
     residual_shown : the picture is that of the data minus what was fitted
     wanted : part of a name that was typed to find a target
     unreadable : products that could not be opened, and of which cubes
-    redshifts : that of each target, so that none leaks to the next
+    motions : redshift and expansion velocity [km/s] of each target, so that none leaks to the next
     expected : where the target is expected, with the error; two places if star and former nights contradict
     """
 
@@ -83,7 +83,7 @@ class ViewerState:
     residual_shown: bool = False
     wanted: str = ""
     unreadable: dict[str, tuple[Path, ...]] = field(default_factory=dict)
-    redshifts: dict[str, float] = field(default_factory=dict)
+    motions: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def floating(self) -> bool:

@@ -197,14 +197,16 @@ def test_a_target_that_cannot_be_read_ahead_stops_no_other():
 def test_redshift_and_pointer_do_not_leak_to_the_next_target():
     presenter = make_presenter(n=2)
     presenter.looking.set_redshift(0.05)
+    presenter.drawing.set_velocity(9000.0)
     do(presenter, "X")
     presenter.placing.point(1.0, 2.0)
     do(presenter, "PgDown")
     assert presenter.state.redshift == 0.0 and presenter.state.pointer is None
+    assert presenter.state.drawn.velocity_km_s == 0.0
     assert presenter.state.choice.active == "A"
     presenter.looking.set_redshift(0.02)
     do(presenter, "PgUp")
-    assert presenter.state.redshift == 0.05
+    assert presenter.state.redshift == 0.05 and presenter.state.drawn.velocity_km_s == 9000.0
 
 
 def test_the_active_aperture_is_a_for_every_new_target():

@@ -151,6 +151,15 @@ class Observer:
             )
         )
 
+    def saved(self, product):
+        """The decision once it is there; a search that ended after the grade may ask for Enter once more."""
+        end = time.monotonic() + 20.0
+        while time.monotonic() < end and not self.decision(product):
+            time.sleep(0.05)
+        if not self.decision(product):
+            self.desktop.key("Return")
+        return until(lambda: self.decision(product))
+
     def decision(self, product):
         path = self.night / f"{product}.decision.json"
         return decisions.read(path) if path.exists() else None
@@ -315,7 +324,7 @@ def test_an_observers_evening(desktop, night):
     until(lambda: settings.exists() and json.loads(settings.read_text()).get("reducer") == "Ada L.")
     assert observer.decision("ZTF19abc") is None
     desktop.key("Return")
-    decision = until(lambda: observer.decision("ZTF19abc"))
+    decision = observer.saved("ZTF19abc")
     assert (decision.quality, decision.reducer) == (1, "Ada L.")
     spectrum, header = read_spectrum(night / "sp_ZTF19abc.fits")
     assert spectrum.unit == "erg / (s cm2 Angstrom)"
@@ -353,7 +362,7 @@ def test_an_observers_evening(desktop, night):
     observer.open("SN2019xyz")
     assert observer.draft("SN2019xyz_obs1") == before
     desktop.key("Return")
-    saved = until(lambda: observer.decision("SN2019xyz_obs1"))
+    saved = observer.saved("SN2019xyz_obs1")
     assert saved.quality == 2 and saved.reducer == "Ada L." and saved.placement.a.axis_ratio == 0.9
 
     # half a pair, deliberately; and the window closes as windows do
@@ -363,7 +372,7 @@ def test_an_observers_evening(desktop, night):
     observer.see("ZTF19half_obs1", grade=4)
     assert observer.decision("ZTF19half_obs1") is None
     desktop.key("shift+p", "Return")
-    half = until(lambda: observer.decision("ZTF19half_obs1"))
+    half = observer.saved("ZTF19half_obs1")
     assert half.partial and not half.object_visible and half.quality == 4
     desktop.key("alt+F4")
     until(lambda: observer.process.poll() is not None)

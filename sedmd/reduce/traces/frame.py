@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,37 +89,16 @@ def separate(
     Weights come from the model, not from the noisy data: weighting by the data's own Poisson noise draws every flux
     down (e.g. Horne 1986, section III).
     """
-    good = columns_first((image.mask == 0) & np.isfinite(image.data))
-    data = columns_first(image.data)
-    data[~good] = 0.0
-    noise = np.float32(image.read_noise**2)
-    shift = scan_shift(data, good, samples, profile, image.read_noise) if dy_px is None else float(dy_px)
-    error = 0.0
-    background = np.zeros(data.shape, np.float32)
-    weight = np.where(good, 1.0 / noise, np.float32(0.0))
-    residual, next_weight, outliers = np.empty_like(data), np.empty_like(data), np.empty_like(good)
-    gap = gap_weight(samples.moved(shift), profile)
-    for _ in range(rounds):
-        moved = samples.moved(shift)
-        # The flux alone: as a view it would keep all that was fitted.
-        flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
-        del background
-        model = model_image(moved, profile, flux)
-        # Both frames are filled again by `judge`: until then they hold what is smoothed, so that none is made for it.
-        free_weight(gap, weight, model, np.float32(PROFILE_ERROR), next_weight)
-        background = _between(np.subtract(data, model, out=residual), next_weight, model, halo)
-        # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
-        judge(data, good, model, background, noise, residual, next_weight, outliers)
-        if dy_px is None:
-            step, error = _shift_step(moved, profile, flux, residual, weight, outliers)
-            shift += float(np.clip(step, -0.5, 0.5))
-        weight, next_weight = next_weight, weight
-        del model  # the next one is drawn on a frame of its own
+    frame = _Frame.of(image)
+    between = partial(_between, halo=halo)
+    found = _take_apart(frame, samples, profile, between, dy_px=dy_px, rounds=rounds)
+    data, good, noise = frame.data, frame.good, frame.noise
+    shift, background, weight, outliers = found.shift, found.background, found.weight, found.outliers
     moved = samples.moved(shift)
-    extracted = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight)
+    extracted = fit_fluxes(moved, profile, data - background, weight)
     model = model_image(moved, profile, extracted.flux)
     sums = np.empty((len(data), 4))
-    tally(data, good, model, background, noise, weight, gap, outliers, sums)
+    tally(data, good, model, background, noise, weight, found.gap, outliers, sums)
     chi2, n_near, n_bright, n_unexplained = sums.sum(axis=0)
     # Each sample takes one degree of freedom from the pixels it covers.
     freedom = max(n_near - np.isfinite(extracted.flux).sum(), 1)
@@ -127,17 +108,12 @@ def separate(
         extracted=extracted if own.all() else extracted.select(own),
         background=columns_first(background),
         dy_px=shift,
-        dy_error_px=error,
+        dy_error_px=found.shift_error,
         outliers=columns_first(outliers),
         chi2=float(chi2 / freedom),
         n_bright=int(n_bright),
         unexplained=float(n_unexplained / max(n_bright, 1)),
     )
-
-
-def _between(left: NDArray[Any], weight: NDArray[Any], model: NDArray[Any], halo: Halo | None) -> NDArray[np.float32]:
-    """Light between the traces, from what they leave of a frame."""
-    return smooth_background(left, weight) if halo is None else light_between(left, weight, model, halo)
 
 
 def find_halo(dome: Image, samples: Samples, profile: Profile, *, rounds: int = 2) -> Halo | None:
@@ -153,23 +129,87 @@ def find_halo(dome: Image, samples: Samples, profile: Profile, *, rounds: int = 
     -------
     Halo, or None where the frame shows none
     """
-    good = columns_first((dome.mask == 0) & np.isfinite(dome.data))
-    data = np.where(good, columns_first(dome.data), np.float32(0.0))
-    noise = np.float32(dome.read_noise**2)
-    gap = gap_weight(samples, profile)
-    weight = np.where(good, np.float32(1.0) / noise, np.float32(0.0))
-    background = np.zeros_like(data)
-    free = np.empty_like(data)
-    halo = None
-    for _ in range(rounds):
-        model = model_image(samples, profile, fit_fluxes(samples, profile, data - background, weight).flux)
-        free_weight(gap, weight, model, np.float32(PROFILE_ERROR), free)
-        left = data - model
-        halo = measure_halo(left, free, model)
-        background = _between(left, free, model, halo)
-        expected = np.maximum(model, 0) + np.maximum(background, 0) + noise
-        weight = np.where(good, np.float32(1.0) / expected, np.float32(0.0))
+    halo: Halo | None = None
+
+    def between(left: NDArray[Any], weight: NDArray[Any], model: NDArray[Any]) -> NDArray[np.float32]:
+        nonlocal halo
+        halo = measure_halo(left, weight, model)
+        return _between(left, weight, model, halo)
+
+    _take_apart(_Frame.of(dome), samples, profile, between, dy_px=0.0, rounds=rounds)
     return halo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """A frame, columns first: electron (0 where not usable), usable pixels, and the square of the read noise."""
+
+    data: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    noise: np.float32
+
+    @classmethod
+    def of(cls, image: Image) -> _Frame:
+        good = columns_first((image.mask == 0) & np.isfinite(image.data))
+        data = columns_first(image.data)
+        data[~good] = 0.0
+        return cls(data=data, good=good, noise=np.float32(image.read_noise**2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Apart:
+    """What the rounds of `_take_apart` found, all frames columns first."""
+
+    shift: float
+    shift_error: float
+    background: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    outliers: NDArray[np.bool_]
+    gap: NDArray[np.float32]
+
+
+def _take_apart(
+    frame: _Frame,
+    samples: Samples,
+    profile: Profile,
+    between: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[np.float32]],
+    *,
+    dy_px: float | None,
+    rounds: int,
+) -> _Apart:
+    """Fluxes of the traces, light `between` them, weights and shift, each in turn from what the others leave.
+
+    `between` gets what the traces leave of the frame, its weight, and the light of the traces.
+    """
+    data, good, noise = frame.data, frame.good, frame.noise
+    shift = scan_shift(data, good, samples, profile, float(np.sqrt(noise))) if dy_px is None else float(dy_px)
+    error = 0.0
+    background = np.zeros(data.shape, np.float32)
+    weight = np.where(good, 1.0 / noise, np.float32(0.0))
+    residual, next_weight, outliers = np.empty_like(data), np.empty_like(data), np.empty_like(good)
+    gap = gap_weight(samples.moved(shift), profile)
+    for _ in range(rounds):
+        moved = samples.moved(shift)
+        # The flux alone: as a view it would keep all that was fitted.
+        flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
+        del background
+        model = model_image(moved, profile, flux)
+        # Both frames are filled again by `judge`: until then they hold what is smoothed, so that none is made for it.
+        free_weight(gap, weight, model, np.float32(PROFILE_ERROR), next_weight)
+        background = between(np.subtract(data, model, out=residual), next_weight, model)
+        # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
+        judge(data, good, model, background, noise, residual, next_weight, outliers)
+        if dy_px is None:
+            step, error = _shift_step(moved, profile, flux, residual, weight, outliers)
+            shift += float(np.clip(step, -0.5, 0.5))
+        weight, next_weight = next_weight, weight
+        del model  # the next one is drawn on a frame of its own
+    return _Apart(shift=shift, shift_error=error, background=background, weight=weight, outliers=outliers, gap=gap)
+
+
+def _between(left: NDArray[Any], weight: NDArray[Any], model: NDArray[Any], halo: Halo | None) -> NDArray[np.float32]:
+    """Light between the traces, from what they leave of a frame."""
+    return smooth_background(left, weight) if halo is None else light_between(left, weight, model, halo)
 
 
 def scan_shift(

@@ -16,14 +16,18 @@ PROFILE = gaussian_profile()
 
 
 @cache
+def scene():
+    return lattice_scene(SHAPE, sigma=4 / 3)
+
+
+@cache
 def lights():
     """Samples, true flux of each, and scattered light: a broad hill on a level, falling to one side."""
-    scene = lattice_scene(SHAPE, sigma=4 / 3)
-    samples = scene.samples()
+    samples = scene().samples()
     samples = samples.select((samples.y > 3) & (samples.y < SHAPE[0] - 4))  # on the chip also when they are shifted
-    level = rng(11).uniform(150, 900, scene.n)
-    colour = 1 + 0.4 * np.sin((samples.x - scene.centre[samples.trace]) / 25.0)
-    flux = level[samples.trace] * colour * taper(scene, samples)
+    level = rng(11).uniform(150, 900, scene().n)
+    colour = 1 + 0.4 * np.sin((samples.x - scene().centre[samples.trace]) / 25.0)
+    flux = level[samples.trace] * colour * taper(scene(), samples)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     scattered = 40.0 + 25.0 * np.exp(-0.5 * (((x - 200) / 180) ** 2 + ((y - 150) / 160) ** 2)) + 0.01 * x
     return samples, flux, scattered
@@ -53,6 +57,20 @@ def test_the_scan_alone_finds_the_shift_between_its_steps(dy):
 def test_known_shift_is_used_and_not_measured():
     found = separate(frame(0.4), lights()[0], PROFILE, dy_px=0.4)
     assert found.dy_px == 0.4 and found.dy_error_px == 0
+
+
+def test_light_of_the_spectra_beyond_their_ends_is_no_light_between_them():
+    samples, _, scattered = lights()
+    light = draw(samples, np.full(samples.x.size, 40.0))
+    at = samples.x - scene().centre[samples.trace]
+    inner = samples.select((at > np.quantile(at, 0.25)) & (at < np.quantile(at, 0.85)))
+    image = expose(light + scattered, 3)
+    cut = separate(image, inner, PROFILE, dy_px=0.0)
+    whole = separate(image, inner, PROFILE, lit=samples, dy_px=0.0)
+    level = np.median(scattered)
+    assert np.median(cut.background - scattered) > 0.02 * level  # what is to be avoided does happen
+    assert abs(np.median(whole.background - scattered)) < 0.01 * level
+    assert whole.samples.x.size == inner.x.size
 
 
 @pytest.mark.parametrize("dy", [0.0, -1.7])

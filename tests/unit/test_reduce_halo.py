@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.traces import frame
-from sedmd.reduce.traces.background import light_between
+from sedmd.reduce.traces.background import BEYOND_PX, light_between
 from sedmd.reduce.traces.frame import find_halo, separate
 from sedmd.reduce.traces.halo import Halo, fit_halo, unlike_halo
 from sedmd.reduce.traces.profile import gaussian_profile
@@ -129,9 +129,9 @@ def test_errors_of_the_feet_of_the_profile_are_not_taken_for_light_between_the_s
 def test_what_separates_the_traces_of_a_file_uses_their_halo(monkeypatch):
     asked = {}
     monkeypatch.setattr(frame, "separate", lambda *given, **options: asked.update(options))
-    traces = SimpleNamespace(samples=lambda shape: None, profile=PROFILE, halo=TRUE)
+    traces = SimpleNamespace(samples=lambda shape, beyond=0: beyond, profile=PROFILE, halo=TRUE)
     frame.separate_traces(expose(np.full(SHAPE, 40.0)), traces, dy_px=0.0, rounds=2)
-    assert asked == {"halo": TRUE, "dy_px": 0.0, "rounds": 2}
+    assert asked == {"halo": TRUE, "lit": BEYOND_PX, "dy_px": 0.0, "rounds": 2}
 
 
 def scene(factor):

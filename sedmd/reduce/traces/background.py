@@ -14,6 +14,9 @@ from sedmd.reduce.traces.samples import Samples
 
 #: Pixels are averaged in blocks of this size before they are smoothed; the sides of a frame are multiples of it.
 BLOCK_PX = 8
+#: Columns beyond both ends of a spectrum that are no gap either: at its blue end the dome is too faint to be seen where
+#: the sky still shines, and at its red end the light fades slowly.
+BEYOND_PX = 40
 #: Share of a pixel's trace light that the profile does not know.
 PROFILE_ERROR = 0.05
 #: Sigma of the Gaussian window over which the light between the traces is smoothed [pixel].
@@ -27,7 +30,7 @@ def gap_weight(samples: Samples, profile: Profile, *, share: float = 0.03) -> ND
 
     Parameters
     ----------
-    samples, profile : all traces
+    samples, profile : all traces, best with `BEYOND_PX` columns beyond their ends
     share : share of a trace's light per pixel at which the weight falls to one half
 
     Returns

@@ -14,7 +14,14 @@ from sedmd.reduce.loops.background import free_weight
 from sedmd.reduce.loops.judge import judge, tally
 from sedmd.reduce.loops.light import shift_columns
 from sedmd.reduce.numeric.containers import Image, Mask
-from sedmd.reduce.traces.background import PROFILE_ERROR, gap_weight, light_between, measure_halo, smooth_background
+from sedmd.reduce.traces.background import (
+    BEYOND_PX,
+    PROFILE_ERROR,
+    gap_weight,
+    light_between,
+    measure_halo,
+    smooth_background,
+)
 from sedmd.reduce.traces.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
 from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile
@@ -56,8 +63,8 @@ class Separated:
 
 def separate_traces(image: Image, traces: Traces, *, dy_px: float | None = None, rounds: int = 3) -> Separated:
     """Fit all that is known of the traces and the background of a frame together, see `separate`."""
-    samples = traces.samples(image.data.shape)
-    return separate(image, samples, traces.profile, halo=traces.halo, dy_px=dy_px, rounds=rounds)
+    samples, lit = traces.samples(image.data.shape), traces.samples(image.data.shape, beyond=BEYOND_PX)
+    return separate(image, samples, traces.profile, halo=traces.halo, lit=lit, dy_px=dy_px, rounds=rounds)
 
 
 def separate(
@@ -66,6 +73,7 @@ def separate(
     profile: Profile,
     *,
     halo: Halo | None = None,
+    lit: Samples | None = None,
     dy_px: float | None = None,
     rounds: int = 3,
 ) -> Separated:
@@ -77,6 +85,7 @@ def separate(
     samples : samples of all traces where the calibration put them
     profile : profile across the dispersion
     halo : how the instrument scatters the light of the traces; None: what lies between them tells it alone
+    lit : samples of all places that light of the traces may fall on, those beyond their ends too; None: `samples`
     dy_px : known shift of the traces; None = measure it on this frame
     rounds : rounds of background, fluxes and shift
 
@@ -91,7 +100,7 @@ def separate(
     """
     frame = _Frame.of(image)
     between = partial(_between, halo=halo)
-    found = _take_apart(frame, samples, profile, between, dy_px=dy_px, rounds=rounds)
+    found = _take_apart(frame, samples, profile, between, lit=lit, dy_px=dy_px, rounds=rounds)
     data, good, noise = frame.data, frame.good, frame.noise
     shift, background, weight, outliers = found.shift, found.background, found.weight, found.outliers
     moved = samples.moved(shift)
@@ -116,13 +125,16 @@ def separate(
     )
 
 
-def find_halo(dome: Image, samples: Samples, profile: Profile, *, rounds: int = 2) -> Halo | None:
+def find_halo(
+    dome: Image, samples: Samples, profile: Profile, *, lit: Samples | None = None, rounds: int = 2
+) -> Halo | None:
     """Measure how the instrument scatters the light of the traces, on a frame where all of them shine.
 
     Parameters
     ----------
     dome : Image, electron
     samples, profile : of all traces, those beside the field too
+    lit : as for `separate`
     rounds : rounds of fluxes and halo, each with the light between the traces of the one before
 
     Returns
@@ -136,7 +148,7 @@ def find_halo(dome: Image, samples: Samples, profile: Profile, *, rounds: int = 
         halo = measure_halo(left, weight, model)
         return _between(left, weight, model, halo)
 
-    _take_apart(_Frame.of(dome), samples, profile, between, dy_px=0.0, rounds=rounds)
+    _take_apart(_Frame.of(dome), samples, profile, between, lit=lit, dy_px=0.0, rounds=rounds)
     return halo
 
 
@@ -174,6 +186,7 @@ def _take_apart(
     profile: Profile,
     between: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[np.float32]],
     *,
+    lit: Samples | None,
     dy_px: float | None,
     rounds: int,
 ) -> _Apart:
@@ -187,7 +200,7 @@ def _take_apart(
     background = np.zeros(data.shape, np.float32)
     weight = np.where(good, 1.0 / noise, np.float32(0.0))
     residual, next_weight, outliers = np.empty_like(data), np.empty_like(data), np.empty_like(good)
-    gap = gap_weight(samples.moved(shift), profile)
+    gap = gap_weight((samples if lit is None else lit).moved(shift), profile)
     for _ in range(rounds):
         moved = samples.moved(shift)
         # The flux alone: as a view it would keep all that was fitted.

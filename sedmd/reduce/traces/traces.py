@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sedmd.reduce.loops.light import profile_columns, pull_columns
 from sedmd.reduce.numeric.field import field_value, fit_field, terms
 from sedmd.reduce.numeric.parallel import side_by_side
-from sedmd.reduce.traces.background import gap_weight, profile_variance, smooth_background
+from sedmd.reduce.traces.background import BEYOND_PX, gap_weight, profile_variance, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, fit_fluxes, model_image
 from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile, gaussian_profile, measured_profile
@@ -61,11 +61,14 @@ class Traces:
         """Number of traces."""
         return self.centre.size
 
-    def samples(self, shape: tuple[int, int], every: int = 1) -> Samples:
-        """Samples of every trace (of every `every`-th column), those `beside` among them as of trace -1."""
+    def samples(self, shape: tuple[int, int], every: int = 1, *, beyond: int = 0) -> Samples:
+        """Samples of every trace (of every `every`-th column), those `beside` among them as of trace -1.
+
+        With `beyond`, those columns beyond both ends, too, where faint light of the spectra may still fall.
+        """
         own = make_samples(
-            x_first=self.x_first,
-            x_last=self.x_last,
+            x_first=self.x_first - beyond,
+            x_last=self.x_last + beyond,
             centre=self.centre,
             y_coeff=self.y_coeff,
             sigma=self.width_at,
@@ -75,7 +78,7 @@ class Traces:
         return (
             own
             if self.beside is None
-            else own.with_unnamed(replace(self.beside, width=self.width).samples(shape, every))
+            else own.with_unnamed(replace(self.beside, width=self.width).samples(shape, every, beyond=beyond))
         )
 
     def width_at(self, trace: NDArray[np.integer], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[Any]:
@@ -287,7 +290,8 @@ def refine_traces(
         on_chip = traces.samples(shape, every)
         # The columns that are used are numbered on end, so that the others cost neither time nor memory.
         samples = replace(on_chip, x=on_chip.x // every, shape=(shape[0], used.size))
-        gap = gap_weight(samples, traces.profile)
+        lit = traces.samples(shape, every, beyond=BEYOND_PX)
+        gap = gap_weight(replace(lit, x=lit.x // every, shape=samples.shape), traces.profile)
         known = partial(_misfit, samples=samples, profile=traces.profile, gap=gap, used=used, n_x=shape[1])
         pairs = side_by_side(known, views)
         misfits, views = [misfit for misfit, _ in pairs], [view for _, view in pairs]

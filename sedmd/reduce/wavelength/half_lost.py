@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.numeric.field import fit_field
-from sedmd.reduce.traces.frame import separate
+from sedmd.reduce.traces.frame import separate_traces
 from sedmd.reduce.traces.traces import Traces, joined
 from sedmd.reduce.wavelength.geometry import lattice_terms
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
@@ -147,7 +147,7 @@ def _free_columns(beside: Traces, traces: Traces, shape: tuple[int, int]) -> NDA
 
 def _shines(both: Traces, n_found: int, dome: Image) -> NDArray[np.bool_]:
     """Which of the traces after the first `n_found` shine on the dome: (m,) bool."""
-    separated = separate(dome, both.samples(dome.data.shape), both.profile, dy_px=0.0, rounds=2)
+    separated = separate_traces(dome, both, dy_px=0.0, rounds=2)
     samples, extracted = separated.samples, separated.extracted
     known = np.isfinite(extracted.flux) & ~extracted.bad
     trace = samples.trace[known]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sedmd.core.instrument import FULL_RANGE, DispersionGuess
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.numeric.parallel import side_by_side
+from sedmd.reduce.traces.background import BEYOND_PX
 from sedmd.reduce.traces.frame import find_halo, separate_traces
 from sedmd.reduce.traces.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength.arcs import (
@@ -112,7 +113,8 @@ def solve_geometry(
         traces, solution, node, x_ref[keep], y_ref[keep], dome, REFERENCE_WAVELENGTH, EXTRACTION_RANGE
     )
     traces, chi2 = refine_traces(traces, frames)
-    traces = replace(traces, halo=find_halo(dome, traces.samples(dome.data.shape), traces.profile))
+    samples, lit = traces.samples(dome.data.shape), traces.samples(dome.data.shape, beyond=BEYOND_PX)
+    traces = replace(traces, halo=find_halo(dome, samples, traces.profile, lit=lit))
     x_ref, y_ref = reference_positions(traces, solution)
     lattice = find_lattice(x_ref, y_ref)
     return Geometry(

@@ -14,9 +14,11 @@ from sedmd.core.quality import PROVISIONAL
 from sedmd.products.solution import read_traces
 from sedmd.products.spectrum import read_spectrum
 from sedmd.raw.rawname import stem_of
+from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.simulate.score_calibration import dome_flexure, match_traces
 from sedmd.simulate.score_exposures import SKY_KINDS
 from sedmd.simulate.score_rows import ScoreRow, at_most, between, lacking, shown
+from sedmd.simulate.score_shape import Whole, score_shape
 from sedmd.simulate.score_truth import CLEAN_TRANSMISSION, NightTruth, TrueSource
 
 #: Ends and width of the broad bins in which flux is compared [Angstrom].
@@ -46,6 +48,7 @@ class Compared:
     clean : (n,) ndarray of bool, outside the weak telluric bands too
     source : TrueSource
     positions : (k, 4) ndarray, a row per frame: measured x, y and true x, y [arcsec]
+    whole : Whole, the spectrum at all wavelengths
     """
 
     product: str
@@ -61,6 +64,7 @@ class Compared:
     clean: NDArray[np.bool_]
     source: TrueSource
     positions: NDArray[np.float64]
+    whole: Whole
 
     @property
     def where(self) -> str:
@@ -75,7 +79,12 @@ def score_spectra(truth: NightTruth, folder: Path) -> list[ScoreRow]:
     onto_product = sky_map(truth, folder) if known else np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     rows: list[ScoreRow] = []
     for one in compared:
-        rows += [*_pull_rows(one), *_flux_rows(one), *_position_rows(one, onto_product)]
+        rows += [
+            *_pull_rows(one),
+            *_flux_rows(one),
+            *score_shape(one.whole, truth, one.frames, one.where),
+            *_position_rows(one, onto_product),
+        ]
     return [*rows, *_pair_rows(compared), *_fate_rows(truth, compared, extracted_frames(folder))]
 
 
@@ -117,9 +126,26 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
                 clean=truth.outside_bands(wave[use], CLEAN_TRANSMISSION),
                 source=sources[0],
                 positions=np.array(positions),
+                whole=_whole(spectrum, expected),
             )
         )
     return found
+
+
+def _whole(spectrum: Spectrum, truth: NDArray[np.float64]) -> Whole:
+    error = np.asarray(spectrum.error, float)
+    calibration, correlation = spectrum.calibration_error, spectrum.correlation
+    noise = error if calibration is None else np.sqrt(np.maximum(error**2 - np.asarray(calibration, float) ** 2, 0.0))
+    together = np.ones(error.size)
+    if correlation is not None:
+        together += 2.0 * np.nan_to_num(np.asarray(correlation, float)).sum(axis=1)
+    return Whole(
+        wavelength=np.asarray(spectrum.wavelength, float),
+        flux=np.asarray(spectrum.flux, float),
+        noise=noise,
+        truth=truth,
+        together=together,
+    )
 
 
 def extracted_frames(folder: Path) -> set[str]:

@@ -14,6 +14,8 @@ from scipy.spatial import cKDTree
 
 from sedmd.core.errors import ConfigError, SedmError
 from sedmd.raw.rawname import stem_of
+from sedmd.simulate.observe import plan_night
+from sedmd.simulate.plan import NightPlan
 from sedmd.simulate.profiles import load_profile
 from sedmd.simulate.spectra import photons
 
@@ -66,6 +68,7 @@ class NightTruth:
             with fits.open(folder / "spaxels.fits") as hdul:
                 self.profile = str(hdul[0].header["PROFILE"])
                 self.seed = int(hdul[0].header["SEED"])
+                self._planned = str(hdul[0].header["NIGHT"]), str(hdul[0].header["SIZE"])
                 self.spaxels = Table.read(hdul["SPAXELS"])
                 self.wavelength = np.array(hdul["WAVELENGTH"].data["wavelength"], float)
             self.frames = Table.read(folder / "frames.fits", hdu="FRAMES").filled("")
@@ -74,6 +77,15 @@ class NightTruth:
             raise SedmError(msg) from error
         self.folder = folder
         self._row = {stem_of(str(name)): i for i, name in enumerate(self.frames["file"])}
+
+    @cached_property
+    def plan(self) -> NightPlan | None:
+        """The night as it was planned, to render parts of it again; None for a profile of the user's own."""
+        night, size = self._planned
+        try:
+            return plan_night(night=night, seed=self.seed, size=size, profile=self.profile)
+        except ConfigError:
+            return None
 
     def frame(self, stem: str) -> Table.Row:
         """Row of the frame table of a raw file, with or without suffix; KeyError for an unknown one."""

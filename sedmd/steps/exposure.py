@@ -21,7 +21,7 @@ from sedmd.products.provenance import provenance
 from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
-from sedmd.reduce.cube.cube import rebin
+from sedmd.reduce.cube.cube import columns_of_bins, rebin
 from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Image, Mask
@@ -202,6 +202,7 @@ def _cube(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -
         variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
         mask=mask,
         spaxels=calibrations.traces.spaxels,
+        columns=columns_of_bins(calibrations.solution, WAVELENGTH_GRID),
     )
 
 

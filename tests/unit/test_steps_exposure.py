@@ -88,6 +88,16 @@ def test_flux_is_divided_by_the_flat_and_variance_by_its_square():
     assert_allclose((made.variance * flat**2)[good], even.variance[good], rtol=1e-5)
 
 
+def test_a_cube_tells_how_many_columns_of_the_detector_its_bins_hold():
+    """What bins share depends on it (`sedmd.reduce.cube.correlation`); closed form: the light of a column, once."""
+    made = cube_of(0.0, EVEN)
+    wavelength = np.arange(4500.0, 8500.0, 250.0)
+    middle = SOLUTION.column(np.concatenate([wavelength - 5.0, wavelength + 5.0]))
+    per_angstrom = np.median(np.abs(np.diff(middle.reshape(N, 2, -1), axis=1))[:, 0], axis=0) / 10.0
+    step = np.interp(wavelength, WAVELENGTH_GRID, np.gradient(WAVELENGTH_GRID))
+    assert_allclose(np.interp(wavelength, WAVELENGTH_GRID, made.columns), per_angstrom * step, rtol=0.01)
+
+
 def test_a_spaxel_without_a_flat_has_no_data():
     flat = EVEN.copy()
     flat[:, 2] = np.nan

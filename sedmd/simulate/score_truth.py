@@ -99,14 +99,20 @@ class NightTruth:
         """A column of the spaxel table as floats."""
         return np.array(self.spaxels[name], float)
 
-    @cached_property
-    def dark_columns(self) -> bool:
-        """Whether the camera reads columns that see no light."""
+    def level_error(self, stem: str) -> float:
+        """How well the columns without light tell the bias level of a frame [electron]; infinite without such columns.
+
+        Their read noise over the square root of the number of their pixels.
+        """
         try:
-            frame = load_profile(self.profile).frame
+            profile = load_profile(self.profile)
         except ConfigError:  # a profile of the user's own, not kept beside the truth
-            return True
-        return frame.columns < frame.width
+            return 0.0
+        columns = profile.frame.width - profile.frame.columns
+        if columns == 0:
+            return float("inf")
+        noise = profile.detector.speed(float(self.frame(stem)["speed"])).read_noise
+        return float(noise / np.sqrt(columns * profile.frame.size))
 
     @property
     def complete(self) -> NDArray[np.bool_]:

@@ -15,8 +15,9 @@ from sedmd.reduce.traces.samples import Samples
 #: Pixels are averaged in blocks of this size before they are smoothed; the sides of a frame are multiples of it.
 BLOCK_PX = 8
 #: Columns beyond both ends of a spectrum that are no gap either: at its blue end the dome is too faint to be seen where
-#: the sky still shines, and at its red end the light fades slowly.
-BEYOND_PX = 40
+#: the sky still shines, at its red end the light fades slowly. Of more columns there is little light, and the gaps
+#: between spectra that lie end to end, which tell scattered light from the feet of the profile, would be lost.
+BEYOND_PX = 16
 #: Share of a pixel's trace light that the profile does not know.
 PROFILE_ERROR = 0.05
 #: Sigma of the Gaussian window over which the light between the traces is smoothed [pixel].

@@ -105,7 +105,12 @@ def known_seeing(star: Mapping[str, object], airmass: float | None) -> Seeing | 
     fwhm, above = within(star, "SEEING", 0.3, 20.0), within(star, "AIRMASS", 1.0, 10.0)
     if fwhm is None or above is None or airmass is None:
         return None
-    return seeing_by_star(fwhm, above, at_airmass=airmass)
+    return seeing_by_star(fwhm, above, at_airmass=airmass).with_wings(known_wings(star))
+
+
+def known_wings(star: Mapping[str, object]) -> float | None:
+    """Moffat exponent of a standard star's image, from the header of its spectrum; None if it lacks it."""
+    return within(star, "PSFBETA", 1.6, 8.0)
 
 
 def _pressure(header: Mapping[str, object]) -> float:

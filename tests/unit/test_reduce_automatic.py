@@ -32,6 +32,12 @@ def star(x, y, fwhm=1.8):
     return np.array([np.interp(WAVELENGTH, nodes, column) for column in images.T]).T
 
 
+@cache
+def wings(beta):
+    """The same of a star at (0.4, -0.7), 1.8 arcsec wide, with other wings."""
+    return np.broadcast_to(moffat_share(SPAXELS, 0.4, -0.7, 1.8, beta=beta, fine=3), (WAVELENGTH.size, SPAXELS.q.size))
+
+
 def galaxy(x, y, radius, ratio=0.7):
     """An exponential disc, sampled at the spaxels: wider than the seeing, its middle a little rounded."""
     dx, dy = SPAXELS.x_arcsec - x, (SPAXELS.y_arcsec - y) / ratio
@@ -59,6 +65,17 @@ def test_a_clear_star_needs_nobody():
     assert found.confidence > 0.95 and found.quality == 1 and found.reasons == ()
     assert level(found, 4000.0) == pytest.approx(1, abs=0.02)
     assert found.snr == pytest.approx(np.nanmedian(found.point.flux / found.point.error), rel=0.1)
+
+
+@pytest.mark.parametrize("flux", [500.0, 6000.0])
+def test_a_star_of_the_night_tells_the_light_in_the_wings(flux):
+    """Without it the light of the wings is that of usual ones."""
+    wide = wings(2.6)
+    fields = [look((flux, SHAPE, wide), seed=seed) for seed in range(6)]
+    known = [level(extract_target([one], seeing=Seeing().with_wings(2.6)), flux) for one in fields]
+    assert np.mean(known) == pytest.approx(1, abs=0.02)
+    usual = [level(extract_target([one]), flux) for one in fields]
+    assert abs(np.mean(known) - 1) < abs(np.mean(usual) - 1)
 
 
 @pytest.mark.parametrize(("told", "sure"), [(2.6, True), (1.4, False)])

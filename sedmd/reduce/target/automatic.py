@@ -34,7 +34,7 @@ from sedmd.reduce.target.host import Host, fit_beside, fit_host
 from sedmd.reduce.target.host_images import HostImages, blurred, host_shape
 from sedmd.reduce.target.pair import extract_pair
 from sedmd.reduce.target.place import Place
-from sedmd.reduce.target.psf import Bands, PointSpectrum, Psf, condense, extract_point, image
+from sedmd.reduce.target.psf import DEFAULT_BETA, Bands, PointSpectrum, Psf, condense, extract_point, fit_psf, image
 from sedmd.reduce.target.seeing import Seeing, Shape
 from sedmd.reduce.target.target import Candidate, Concern, Look, candidates, likeness, place_of, weighed
 
@@ -151,7 +151,7 @@ def extract_target(
     shapes: list[NDArray[Any]] = []
     if field is not None and not standard and field.visible:
         hosts, shapes = _by_images(looks, bands, chosen, pictures, field.seen(), seeing)
-    images = _images(chosen.sources, hosts)
+    images = _images(looks, bands, found, chosen.sources, hosts, None if standard else seeing)
     sources = tuple(replace(one, psf=psf) for one, psf in zip(chosen.sources, images, strict=True))
     beside = [] if standard else _beside(looks, found, chosen, hosts, shapes)
     point = _extracted(looks, sources, beside, gain_b)
@@ -241,9 +241,31 @@ def _shape(candidate: Candidate, fits: Sequence[Host]) -> Shape:
     )
 
 
-def _images(sources: Sequence[Source], hosts: Sequence[Host]) -> list[Psf]:
-    """The target's image in each exposure: as it was fitted beside its host, if it has one."""
-    return [host.star for host in hosts] if hosts else [source.psf for source in sources]
+def _images(
+    looks: Sequence[Look],
+    bands: Sequence[Bands],
+    found: Sequence[Sequence[Source]],
+    sources: Sequence[Source],
+    hosts: Sequence[Host],
+    seeing: Seeing | None,
+) -> list[Psf]:
+    """The target's image in each exposure: as it was fitted beside its host, if it has one.
+
+    Alone it is fitted once more with what `seeing` tells of its wings, and of a faint one, which does not show them, as
+    they are there: standard star and target then miss the same share of their light. A standard star tells for itself.
+    """
+    if hosts:
+        return [host.star for host in hosts]
+    if seeing is None:
+        return [source.psf for source in sources]
+    images = []
+    for look, one, others, source in zip(looks, bands, found, sources, strict=True):
+        spaxels = look.cube.spaxels
+        cleared = without(one, spaxels, (other for other in others if other is not source))
+        start = replace(source.psf, beta=seeing.beta)
+        shown = source.psf.beta != DEFAULT_BETA  # `find_in_bands` leaves it where the source is too faint
+        images.append(fit_psf(cleared, spaxels, start, free_shape=shown, beta_spread=seeing.beta_spread)[0])
+    return images
 
 
 def _is_no_host(source: Source, rival: Source, own: Host, other: Host) -> float:

@@ -13,13 +13,13 @@ from scipy.optimize import OptimizeResult, least_squares
 
 from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.target.psf import Bands, Psf, image, sky_terms, solve_rows
-from sedmd.reduce.target.seeing import STAR_ELLIPTICITY, UNKNOWN, Seeing, Shape
+from sedmd.reduce.target.seeing import STAR_ELLIPTICITY, UNKNOWN, USUAL_BETA, Seeing, Shape
 
 #: Spaxels this near to the source take part [arcsec].
 RADIUS_ARCSEC = 8.0
-#: What is known of a star's image before the fit beside its FWHM: Moffat exponent (Trujillo et al. 2001), ellipticity,
-#: and the spread of each. Wings that bend to the data at will would take the host's place.
-STAR = {"beta": (3.2, 0.6), "e1": (0.0, STAR_ELLIPTICITY), "e2": (0.0, STAR_ELLIPTICITY)}
+#: Parameters of a star's image beside its place and FWHM. What is known of each before the fit (`Seeing`) has a say:
+#: wings that bend to the data at will would take the host's place.
+STAR = ("beta", "e1", "e2")
 #: A host on the star itself is wider than the seeing by this much in quadrature, or it is the star's wings [arcsec].
 LEAST_WIDTH_ARCSEC = 1.5
 #: Farther from the star than this it may be as sharp as a star [arcsec].
@@ -264,7 +264,7 @@ class _Start:
     def of(cls, psf: Psf, near: tuple[float, float] | None) -> Self:
         place = psf.x_arcsec, psf.y_arcsec
         width = float(np.clip(psf.fwhm_arcsec, 1.0, 3.2))
-        return cls(star=[*place, width, 3.2, 0.0, 0.0], host=place if near is None else near)
+        return cls(star=[*place, width, USUAL_BETA, 0.0, 0.0], host=place if near is None else near)
 
     @property
     def bounds(self) -> tuple[list[float], list[float]]:
@@ -287,8 +287,8 @@ def _problem(
     noise = np.where(usable, variance, 1.0)
     strength, _ = solve_rows(_design(sky, alone), flux, np.where(usable, 1.0 / noise, 0.0))
     allowed = noise + (SHAPE_ERROR * strength[:, :1] * alone) ** 2
-    known = {"fwhm_arcsec": (seeing.fwhm_arcsec, seeing.spread_arcsec), **STAR}
-    prior, spread = (np.array(one) for one in zip(*known.values(), strict=True))
+    prior = np.array([seeing.fwhm_arcsec, seeing.beta, 0.0, 0.0])
+    spread = np.array([seeing.spread_arcsec, seeing.beta_spread, STAR_ELLIPTICITY, STAR_ELLIPTICITY])
     weight = np.where(usable, 1.0 / allowed, 0.0)
     return _Problem(
         bands=bands,

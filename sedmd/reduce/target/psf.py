@@ -166,7 +166,13 @@ def masked_median(values: NDArray[Any], good: NDArray[Any], axis: int) -> NDArra
 
 
 def fit_psf(
-    bands: Bands, spaxels: Spaxels, start: Psf, *, free_shape: bool, radius_arcsec: float = 7.0
+    bands: Bands,
+    spaxels: Spaxels,
+    start: Psf,
+    *,
+    free_shape: bool,
+    beta_spread: float = np.inf,
+    radius_arcsec: float = 7.0,
 ) -> tuple[Psf, float, float]:
     """Fit place, width and, for a bright source, shape of the image, all bands together.
 
@@ -176,6 +182,7 @@ def fit_psf(
     spaxels : Spaxels
     start : first guess
     free_shape : fit beta, ellipticity and the strength of refraction too
+    beta_spread : how well the beta of `start` is known; by default not at all
     radius_arcsec : spaxels farther from the start do not take part
 
     Returns
@@ -225,7 +232,8 @@ def fit_psf(
         return strength[:, :1] * shape, flux - np.einsum("wsi,wi->ws", design, strength)
 
     def misfit(p: NDArray[Any]) -> NDArray[Any]:
-        return (fitted(p, weight)[1] * np.sqrt(weight)).ravel()
+        known = [(p[names.index("beta")] - start.beta) / beta_spread] if free_shape else []
+        return np.append((fitted(p, weight)[1] * np.sqrt(weight)).ravel(), known)
 
     p = np.array([getattr(start, n) for n in names])
     weight = weight0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Spread of a star's FWHM about the usual one [arcsec].
 USUAL_SPREAD = 0.5
@@ -16,6 +16,10 @@ SURPRISE, SURPRISE_SPREAD = 0.1, 0.5
 STAR_ELLIPTICITY = 0.08
 #: Error of what was not measured.
 UNKNOWN = 10.0
+#: Wings of an image: Moffat exponent and its spread, as is usual (Trujillo et al. 2001), and its spread when a star of
+#: the night tells it: turbulence gives images of one form, whatever their width (Fried 1966), so that one parameter
+#: serves for all images of a site (Buton et al. 2013, for SNIFS).
+USUAL_BETA, USUAL_BETA_SPREAD, NIGHT_BETA_SPREAD = 3.2, 0.6, 0.15
 #: Growth of the seeing with airmass (Fried 1966: a Kolmogorov spectrum of turbulence).
 AIRMASS_POWER = 0.6
 
@@ -46,17 +50,25 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seeing:
-    """What is known of a star's FWHM before it is measured.
+    """What is known of a star's image before it is measured.
 
     Attributes
     ----------
     fwhm_arcsec : float
         At the reference wavelength.
     spread_arcsec : float
+    beta, beta_spread : float
+        Moffat exponent of its wings.
     """
 
     fwhm_arcsec: float = 1.8
     spread_arcsec: float = USUAL_SPREAD
+    beta: float = USUAL_BETA
+    beta_spread: float = USUAL_BETA_SPREAD
+
+    def with_wings(self, beta: float | None) -> Seeing:
+        """The same with the wings of a star of the night; as it is where they are not known."""
+        return self if beta is None else replace(self, beta=beta, beta_spread=NIGHT_BETA_SPREAD)
 
     def density(self, shape: Shape) -> float:
         """Probability density of measuring this shape of a star, 1 / arcsec."""

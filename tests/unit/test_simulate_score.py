@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,18 @@ from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
-from sedmd.simulate.expose import Rendered
-from sedmd.simulate.render import Expected
+from sedmd.simulate.expose import Rendered, lights_of
+from sedmd.simulate.plan import build_instrument, exposure_of
+from sedmd.simulate.render import Expected, column_flux
 from sedmd.simulate.score import ScoreRow, products_of, score_night
 from sedmd.simulate.score_exposures import line_offsets, score_exposures, without_rows
+from sedmd.simulate.score_limit import limit_of
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
 from sedmd.simulate.score_spectra import BIN_HIGH, BIN_LOW, broad_bins, compare_spectra, pulls
 from sedmd.simulate.score_table import compare, decides
 from sedmd.simulate.score_truth import NightTruth, TrueSource
+from sedmd.simulate.sources import SimulatedSource
+from sedmd.simulate.spectra import smooth_flux
 from sedmd.simulate.truth import write_frame_truth, write_night_truth
 
 NIGHT, SCATTERED = "20190612", 4.0
@@ -305,6 +310,41 @@ def test_a_flat_spectrum_stays_flat_and_a_narrow_line_keeps_its_light(truth: Nig
     assert centre == pytest.approx(6600.0, abs=2.0)
     sigma_px = np.sqrt((seen * (GRID - centre) ** 2 * width).sum() / total) / np.interp(6600.0, GRID, width)
     assert 1.2 < sigma_px < 2.2  # core 1.22 px, column and bin, and the wings
+
+
+def test_level_and_shape_of_a_spectrum_come_back_apart(truth: NightTruth, tmp_path: Path) -> None:
+    """A level of 1.03 with a sine of 2 % about it: 1.41 % rms; errors of 0.5 % a bin, four and more bins in 10 nm."""
+    stem = stems(truth, "science")[0]
+    write_target(truth, tmp_path, stem, factor=1.03 * (1.0 + 0.02 * np.sin(GRID / 200.0)))
+    rows = score_night(truth.folder, tmp_path)
+    assert value(rows, "flux, level") == pytest.approx(3.0, abs=0.3)
+    assert value(rows, "flux in 10 nm bins about it, rms") == pytest.approx(1.41, abs=0.15)
+    assert value(rows, "the noise in them, rms") == pytest.approx(0.5 * np.sqrt(26.0 / 100.0), rel=0.15)
+    assert abs(value(rows, "flux in the A band about it")) < 2.1
+
+
+def test_the_limit_is_the_root_of_the_photons_where_the_source_is_bright_and_grows_with_the_light_where_it_is_faint():
+    instrument = build_instrument("2024", 3)
+    edges = np.array([6000.0, 6200.0, 6400.0])
+
+    def limit(magnitude: float) -> tuple[np.ndarray, np.ndarray]:
+        source = SimulatedSource(name="star", x=0.3, y=0.2, flux=smooth_flux(7000.0, magnitude))
+        exposure = exposure_of(instrument, (source,), exptime=600.0)
+        (light,) = [one for one in lights_of(instrument, exposure) if one.shares is not None]
+        columns = column_flux(instrument.optics, [light])
+        counts = np.array(
+            [
+                columns.flux[(columns.wavelength >= low) & (columns.wavelength < high)].sum()
+                for low, high in pairwise(edges)
+            ]
+        )
+        return limit_of(instrument, exposure, source, edges, background=1.0), counts
+
+    bright, photons = limit(7.0)
+    assert np.all(bright < np.sqrt(photons)) and np.all(bright > 0.97 * np.sqrt(photons))
+    faint, fainter = limit(21.0)[0], limit(23.5)[0]
+    assert faint == pytest.approx(10.0 * fainter, rel=0.03)
+    assert np.all(faint < 0.5 * np.sqrt(limit(21.0)[1]))  # sky and read noise
 
 
 def test_flux_errors_and_positions_come_back(truth: NightTruth, tmp_path: Path) -> None:

@@ -184,8 +184,9 @@ def to_json(decision: Decision) -> str:
     """A decision as text; numbers come back exactly as they were."""
     table = asdict(decision)
     for place in (table["placement"]["fit"] or {}).get("places", ()):
-        if not place["measured"]:  # as decisions were written before there were such places
-            del place["measured"]
+        for name in ("measured", "each"):
+            if not place[name]:  # as decisions were written before there were such places
+                del place[name]
     return json.dumps({"kind": _KIND, "version": _VERSION, **table}, indent=1) + "\n"
 
 
@@ -373,7 +374,21 @@ def _place(table: Mapping[str, Any], name: str) -> Place:
         spread_arcsec=_number(table, name, "spread_arcsec", 0.001, 600),
         source=_text(table, name, "source"),
         measured=_flag(table, name, "measured", False),
+        each=_each(table, name),
     )
+
+
+def _each(table: Mapping[str, Any], name: str) -> tuple[tuple[float, float] | None, ...]:
+    """Where a target is in either exposure of a pair, if the table tells that."""
+    each: list[tuple[float, float] | None] = []
+    for point in _list(table, name, "each") if "each" in table else ():
+        if point is not None and (not isinstance(point, list) or len(point) != 2):
+            raise DecisionFault(f"{name}: each holds {point!r}, expected two numbers [arcsec] or null")
+        axes = () if point is None else tuple(_number({"each": axis}, name, "each", -600, 600) for axis in point)
+        each.append((axes[0], axes[1]) if axes else None)
+    if each and (len(each) != 2 or not any(each)):
+        raise DecisionFault(f"{name}: each is {table['each']!r}, expected A and B, one of them at least a position")
+    return tuple(each)
 
 
 def _picture(table: Mapping[str, Any], name: str) -> Picture:

@@ -203,13 +203,11 @@ def star_header(observation: Observation) -> fits.Header | None:
     return headers.get(path)
 
 
-def guide_record(observation: Observation) -> GuideRecord | None:
-    """What acquisition and guider frames of the exposure tell; None without such frames, or if it cannot be read."""
-    path = observation.inputs.guide
-    if path is None:
-        return None
-    records, _ = each([path], read_guide)
-    return records.get(path)
+def guide_records(observation: Observation) -> tuple[GuideRecord | None, ...]:
+    """What acquisition and guider frames of each exposure tell; None without, or if it cannot be read."""
+    paths = observation.inputs.guides
+    records, _ = each([path for path in paths if path is not None], read_guide)
+    return tuple(None if path is None else records.get(path) for path in paths)
 
 
 def _calibration(

@@ -45,8 +45,8 @@ def extract_spectrum(job: Job) -> Result:
     inputs = inputs_of(job)
     subject = inputs.subject
     star = None if inputs.star is None else fits.getheader(inputs.star)
-    guide = None if inputs.guide is None else read_guide(inputs.guide)
-    prior = expected(exposures, subject, star, inputs.settings, guide)
+    guides = [None if path is None else read_guide(path) for path in inputs.guides]
+    prior = expected(exposures, subject, star, inputs.settings, guides)
     field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
     found = find_target(exposures, subject, prior, field)
     air = airmass_of(exposures)
@@ -59,10 +59,10 @@ def extract_spectrum(job: Job) -> Result:
     else:
         figures = _figures(found, quality=quality_of(found, subject))
         frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
-        seen = None if guide is None else guide.offset
+        seen = guides[0].offset if len(guides) == 1 and guides[0] is not None else None
         figures |= position_figures(frame, standard=subject.standard, pair=pair, guider=seen)
     figures |= where
-    guided = {} if guide is None else prior_cards(prior, guide)
+    guided = prior_cards(prior, guides, [one.look.exptime_s for one in exposures])
     write_spectrum(
         job.outputs["ext"],
         fitted_spectrum(exposures, subject, found, provisional=provisional),

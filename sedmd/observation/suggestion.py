@@ -104,7 +104,7 @@ def _like(ellipse: Ellipse, source: Source) -> Ellipse:
 
 def _words(found: Automatic) -> str:
     """Confidence, FWHM, signal and the gravest concerns about any spectrum; without an object why there is none."""
-    if not found.sources:
+    if not found.sources or found.absent:
         return found.checks[0].why
     figures = f"confidence {found.confidence:.2f}, FWHM {found.sources[0].psf.fwhm_arcsec:.1f}″, S/N {found.snr:.0f}"
     concerns = [concern.why for concern in found.concerns if not concern.modelled]

@@ -55,7 +55,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "extract": 14,
     "fluxcal": 3,
     "calibrate": 5,
-    "page": 2,
+    "page": 3,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (

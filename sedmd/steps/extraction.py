@@ -19,6 +19,7 @@ from sedmd.observation.extract import (
     fitted_spectrum,
     is_final,
     quality_of,
+    unseen_cards,
 )
 from sedmd.observation.inputs import inputs_of
 from sedmd.observation.seeing import expected, prior_cards
@@ -33,12 +34,14 @@ def extract_spectrum(job: Job) -> Result:
     """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom.
 
     If the confidence is below the job's `min_confidence`, the spectrum is provisional: it has no grade, and an observer
-    confirms or replaces it in the viewer.
+    confirms or replaces it in the viewer. Where nothing is at a place that is known to be the target's, the spectrum of
+    the place is written as a limit, with quality 4.
 
     Raises
     ------
     NeedsObserver
-        If no object was found, or if a standard star's spectrum is not safe: it must not calibrate the night.
+        If no object was found and it is not sure that none is there, or if a standard star's spectrum is not safe: it
+        must not calibrate the night.
     """
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
@@ -52,7 +55,7 @@ def extract_spectrum(job: Job) -> Result:
     air = airmass_of(exposures)
     where = {} if air is None else {"airmass": round(air, 4)}
     provisional = not is_final(found, subject, inputs.settings)
-    if provisional and (subject.standard or found.point is None):
+    if provisional and (subject.standard or found.point is None or found.absent):
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found) | where)
     if provisional:
         figures = _figures(found) | {PROVISIONAL: said(found)}
@@ -67,7 +70,7 @@ def extract_spectrum(job: Job) -> Result:
         job.outputs["ext"],
         fitted_spectrum(exposures, subject, found, provisional=provisional),
         header=exposures[0].header,
-        cards={**fit_cards(exposures, found), **guided, **concern_cards(found)},
+        cards={**fit_cards(exposures, found), **guided, **concern_cards(found), **unseen_cards(found)},
         provenance=provenance(job),
         field=field_of(exposures),
     )

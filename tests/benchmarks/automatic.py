@@ -38,7 +38,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.blanks import blank_cubes
-from benchmarks.fields import KINDS, Field, fields
+from benchmarks.fields import CLEAR_S_TO_N, KINDS, Field, fields
 from benchmarks.guided import camera_of, records_of
 
 from sedmd.core.config import AutomaticExtraction
@@ -92,11 +92,17 @@ class Line:
     seeing: float
     seconds: float
     frames: str
+    absent: bool
     concerns: str
     others: str
 
     def final(self, least: float) -> bool:
-        return self.confidence >= least
+        """A spectrum of an object, final without an observer."""
+        return self.confidence >= least and not self.absent
+
+    def told_absent(self, least: float) -> bool:
+        """The pipeline says that nothing is visible there."""
+        return self.confidence >= least and self.absent
 
     @property
     def wrong(self) -> bool:
@@ -145,7 +151,7 @@ def measure(
     found = find_target(exposures, subject, expected(exposures, subject, star, AutomaticExtraction(), guides))
     seconds = time.perf_counter() - began
     off = level = shape = noise = float("nan")
-    if field.truth is not None and found.sources:
+    if field.truth is not None and found.sources and not found.absent:
         off = max(
             float(np.hypot(source.psf.x_arcsec - x, source.psf.y_arcsec - y))
             for source, (x, y) in zip(found.sources, field.truth, strict=True)
@@ -172,6 +178,7 @@ def measure(
         seeing=field.seeing[0].at(6500.0),
         seconds=seconds,
         frames=" ".join(one.source or "none" for one in guides if one is not None),
+        absent=found.absent,
         concerns="; ".join(
             f"{concern.confidence:.2f} {concern.why}" for concern in found.concerns if concern.confidence < 0.985
         ),
@@ -292,6 +299,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     beside = [line for line in lines if line.kind.startswith("bright-")]
     print(f"clear targets: {sum(line.final(least) for line in clear)} of {len(clear)} final")
     print(f"beside a brighter object: {sum(line.final(least) for line in beside)} of {len(beside)} final")
+    told = [line for line in lines if line.told_absent(least)]
+    seen = sum(line.target and line.s_to_n >= CLEAR_S_TO_N for line in told)
+    print(
+        f"no object visible, with quality 4: {len(told)}, of which {seen} have a target of S/N {CLEAR_S_TO_N:g} or more"
+    )
     print(f"final: {len(final)} of {len(lines)}; wrong {wrong}, bad {bad}")
     seconds = [line.seconds for line in lines]
     print(f"seconds for one: median {np.median(seconds):.1f}, most {max(seconds):.1f}")

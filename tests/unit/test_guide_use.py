@@ -1,6 +1,7 @@
 """What the extraction and the flux calibration make of guider frames."""
 
 import json
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from sedmd.observation.seeing import TargetPrior, guided_places, guider_pixel, n
 from sedmd.products.guide import GuideRecord, offset_in, read_guide, write_guide, zero_point_cards, zero_points_in
 from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import read_spectrum, write_spectrum
+from sedmd.products.target_positions import field_position_of
 from sedmd.reduce.guide.brightness import GreyFactor, ZeroPoint, level_of, together
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.target import _off, _readings
@@ -101,8 +103,11 @@ def test_a_pairs_target_beside_a_brighter_object_is_found_by_the_guider(tmp_path
 
 def test_a_pair_without_a_target_at_its_place_takes_no_other_object(tmp_path):
     job = nodded_pair(tmp_path, {(0.0, 3.0): 9000.0}, [(4.0, 3.0), (4.0 + NOD[0], 3.0 + NOD[1])])
-    with pytest.raises(NeedsObserver, match=r"no object within 1\.\d arcsec of .*guider"):
-        extract_spectrum(job)
+    figures = extract_spectrum(job).figures
+    assert figures["quality"] == 4 and figures["role"] == "pair"
+    spectrum, header = read_spectrum(job.outputs["ext"])
+    assert (header["XPOSB"] - header["XPOS"], header["YPOSB"] - header["YPOS"]) == pytest.approx(NOD)
+    assert abs(pull(spectrum)) < 4
 
 
 def test_off_is_off_in_either_exposure():
@@ -140,10 +145,72 @@ def test_the_star_of_a_pair_tells_the_link_by_each_exposure():
     assert guider_pixel({"XPOS": 1.0, "YPOS": 2.0}) is None
 
 
-def test_where_nothing_is_at_its_place_nothing_else_is_taken(tmp_path):
+def pull(spectrum):
+    """The mean flux in units of its error."""
+    good = np.isfinite(spectrum.flux)
+    return spectrum.flux[good].mean() / np.sqrt((spectrum.error[good] ** 2).sum()) * good.sum()
+
+
+def test_where_nothing_is_at_its_place_nothing_else_is_taken_and_that_is_told(tmp_path):
     job = guided(extraction(tmp_path, {LANDED: 40000.0}), (6.0, -5.0))
-    with pytest.raises(NeedsObserver, match=r"no object within 1\.\d arcsec of .*guider.*1 other"):
+    figures = extract_spectrum(job).figures
+    assert figures["quality"] == 4 and "provisional" not in figures
+    assert re.match(r"no object within 1\.\d arcsec of .*guider.*1 other", figures["doubts"])
+    spectrum, header = read_spectrum(job.outputs["ext"])
+    assert header["OBJSEEN"] is False and header["QUALITY"] == 4 and "PROVIS" not in header
+    assert header["DOUBT1"] == figures["doubts"] and (header["XPOS"], header["YPOS"]) == (6.0, -5.0)
+    # a limit: nothing is there, within the errors
+    assert abs(pull(spectrum)) < 4 and figures["S/N"] < 1
+    # it teaches nobody where targets are
+    assert field_position_of(figures, job.night) is None
+
+
+@pytest.mark.parametrize(
+    "place, cards",
+    [
+        ({"x_arcsec": 0.0}, {"ENDDOME": "CLOSED"}),  # nobody knows what was seen through it
+        ({"x_arcsec": 0.0, "spread_arcsec": 1.4}, {}),  # the target may be elsewhere
+        ({"x_arcsec": 12.6, "y_arcsec": 0.0}, {}),  # half its light would be outside
+    ],
+)
+def test_what_is_not_sure_to_be_empty_awaits_the_observer(tmp_path, place, cards):
+    link = replace(LINK, **place)
+    record = GuideRecord(source="guider", east_arcsec=0.0, north_arcsec=0.0, error_arcsec=0.1, link=link)
+    job = extraction(tmp_path, {}, **cards)
+    path = tmp_path / "guide_ifu20211018_05_12_31.fits"
+    write_guide(path, record, None, [])
+    with pytest.raises(NeedsObserver):
+        extract_spectrum(replace(job, inputs=dict(job.inputs) | {"guide": (path,)}))
+
+
+def test_what_may_be_there_is_not_called_empty(tmp_path):
+    # too faint for the search, and too bright to deny it
+    job = guided(extraction(tmp_path, {LANDED: 40000.0, (6.0, -5.0): 55.0}), (6.1, -5.0))
+    with pytest.raises(NeedsObserver, match=r"something of \d+ sigma may be there"):
         extract_spectrum(job)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 4.0])
+def test_a_target_that_a_brighter_star_hides_is_found_at_its_place(tmp_path, ratio):
+    # the search sees one object, between the two
+    at, beside = (1.0, 1.0), (-0.7, 2.2)
+    job = guided(extraction(tmp_path, {at: 4000.0, beside: ratio * 4000.0}), (1.1, 0.9))
+    bare = extract_spectrum(replace(job, inputs={"cube": job.inputs["cube"]})).figures
+    assert np.hypot(bare["x [arcsec]"] - at[0], bare["y [arcsec]"] - at[1]) > 1.0
+    figures = extract_spectrum(job).figures
+    assert (figures["x [arcsec]"], figures["y [arcsec]"]) == pytest.approx(at, abs=0.15)
+    spectrum, _ = read_spectrum(job.outputs["ext"])
+    alone = guided(extraction(tmp_path, {at: 4000.0}), at)
+    extract_spectrum(alone)
+    whole, _ = read_spectrum(alone.outputs["ext"])
+    assert np.nanmedian(spectrum.flux / whole.flux) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_lone_star_beside_the_place_hides_nothing(tmp_path):
+    for number, beside in enumerate([(1.0, 3.2), (-1.6, 1.0), (3.9, 2.6)]):
+        (tmp_path / f"{number}").mkdir()
+        job = guided(extraction(tmp_path / f"{number}", {beside: 40000.0}), (1.0, 1.0))
+        assert extract_spectrum(job).figures["quality"] == 4
 
 
 def test_a_blind_pointing_is_recognised(tmp_path):

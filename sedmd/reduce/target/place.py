@@ -106,6 +106,10 @@ class Place:
         source = "" if source == "not known" else source
         return cls(x_arcsec=float(x), y_arcsec=float(y), spread_arcsec=float(spread), source=source)
 
+    def in_exposure(self, number: int) -> tuple[float, float] | None:
+        """Where it is in the first or second exposure; None where nobody knows to which side that was nodded."""
+        return self.each[number] if self.each else (self.x_arcsec, self.y_arcsec)
+
     @property
     def move(self) -> tuple[float, float] | None:
         """From A to B, East and North, where stars in both exposures tell it [arcsec]."""

@@ -104,6 +104,8 @@ class Decision:
         The flux calibration; None: the spectrum is in electrons.
     fluxcal_night : str
         Earlier night, ``YYYYMMDD``, whose flux calibration it is; empty for the night's own.
+    guides : tuple of (file name, SHA-256)
+        What guider frames of the exposures tell; empty without such frames.
     subject : Subject or None
         The target as the planner or the headers told it; None in decisions of version 1: the headers tell.
     products : mapping of file name to SHA-256
@@ -125,6 +127,7 @@ class Decision:
     cubes: tuple[tuple[str, str], ...]
     fluxcal: tuple[str, str] | None = None
     fluxcal_night: str = ""
+    guides: tuple[tuple[str, str], ...] = ()
     subject: Subject | None = None
     products: Mapping[str, str] = field(default_factory=dict)
     object_visible: bool = True
@@ -183,6 +186,8 @@ def read(path: Path) -> Decision:
 def to_json(decision: Decision) -> str:
     """A decision as text; numbers come back exactly as they were."""
     table = asdict(decision)
+    if not table["guides"]:  # as decisions were written before there were such frames
+        del table["guides"]
     for place in (table["placement"]["fit"] or {}).get("places", ()):
         for name in ("measured", "each"):
             if not place[name]:  # as decisions were written before there were such places
@@ -211,6 +216,9 @@ def from_json(text: str, name: str) -> Decision:
         cubes=tuple(_checksum(pair, name, "cubes") for pair in _list(table, name, "cubes")),
         fluxcal=None if table.get("fluxcal") is None else _checksum(table["fluxcal"], name, "fluxcal"),
         fluxcal_night=_night(table, name),
+        guides=tuple(_checksum(pair, name, "guides") for pair in _list(table, name, "guides"))
+        if "guides" in table
+        else (),
         subject=_subject(table.get("subject"), name),
         products=dict(_checksum(pair, name, "products") for pair in products.items()),
         object_visible=_flag(table, name, "object_visible", True),

@@ -175,16 +175,16 @@ def inputs_by_headers(
     return Inputs(
         subject=subject_by_header(frames),
         star=None if frames[0].kind is Kind.STANDARD else nearest_star(folder, frames[0].start),
-        guides=guides_beside(frames, folder),
+        guides=guides_beside([frame.stem for frame in frames], folder),
         flux=flux_by_headers(folder, max_age_nights=(rules or Calibrations()).fallback_max_age_nights),
         settings=settings or AutomaticExtraction(),
         by_headers=True,
     )
 
 
-def guides_beside(frames: Sequence[Frame], folder: Path) -> tuple[Path | None, ...]:
-    """What guider frames of each exposure tell, in the folder of the cubes; empty without."""
-    paths = [folder / RECIPE["guide"].makes["guide"].format(stem=frame.stem) for frame in frames]
+def guides_beside(stems: Sequence[str], folder: Path) -> tuple[Path | None, ...]:
+    """What guider frames of each exposure, by the name of its raw frame, tell, in the folder of the cubes."""
+    paths = [folder / RECIPE["guide"].makes["guide"].format(stem=stem) for stem in stems]
     given = tuple(path if path.exists() else None for path in paths)
     return given if any(given) else ()
 

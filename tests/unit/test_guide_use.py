@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from sedmd.after.deliver.outgoing import NOT_SENT
+from sedmd.after.spectra import final_spectra
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job
 from sedmd.observation.calibrate import greyed
@@ -163,6 +165,19 @@ def test_where_nothing_is_at_its_place_nothing_else_is_taken_and_that_is_told(tm
     assert abs(pull(spectrum)) < 4 and figures["S/N"] < 1
     # it teaches nobody where targets are
     assert field_position_of(figures, job.night) is None
+
+
+def test_an_empty_place_is_told_in_what_is_calibrated_and_never_sent_nor_classified(tmp_path):
+    job = guided(extraction(tmp_path, {LANDED: 40000.0}), (6.0, -5.0))
+    extract_spectrum(job)
+    (tmp_path / "cal").mkdir()
+    step = calibration(tmp_path / "cal")
+    outputs = {"sp": tmp_path / "sp_ZTF21abcdefg_obs1.fits", "ascii": tmp_path / "ZTF21abcdefg_obs1_SEDM.txt"}
+    calibrate_spectrum(replace(step, inputs={"ext": (job.outputs["ext"],)}, outputs=outputs))
+    _, header = read_spectrum(outputs["sp"])
+    assert header["OBJSEEN"] is False and header["QUALITY"] == 4 and header["DOUBT1"].startswith("no object within")
+    ((one,), _) = final_spectra(tmp_path)
+    assert not one.usable and NOT_SENT[one.quality] == "quality 4 (no object visible)"
 
 
 @pytest.mark.parametrize(

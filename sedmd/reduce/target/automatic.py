@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.core.quality import NO_OBJECT
 from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.target.concerns import (
     about_agreement,
@@ -66,6 +65,8 @@ MODEL = "model"
 #: Where nothing is more significant than this, nothing is visible; the place, and a star's light, must be in the field
 #: [arcsec from its edge].
 FAINTEST, WHOLE_ARCSEC = 5.0, 1.5
+#: The grade of a place where nothing is, of a good spectrum, and of an acceptable one.
+NO_OBJECT, GOOD, ACCEPTABLE = 4, 1, 2
 #: Confidence from which a concern is not worth mentioning.
 NO_CONCERN = 0.985
 #: Signal-to-noise ratio per bin from which a spectrum without concerns is good; acceptable below.
@@ -122,7 +123,7 @@ class Automatic:
         """The grade of a confident spectrum: 1 good, 2 acceptable, 4 no object visible."""
         if self.absent:
             return NO_OBJECT
-        return 1 if self.snr >= GOOD_SNR and not self.reasons else 2
+        return GOOD if self.snr >= GOOD_SNR and not self.reasons else ACCEPTABLE
 
 
 def extract_target(

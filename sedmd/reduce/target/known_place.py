@@ -53,7 +53,7 @@ def with_hidden(
     -------
     list of Source
         Those that were found, where one lies within reach, where nothing stands beside the place, or where nothing is
-        there; else target, the object beside it, and what is found when both are taken off; the brightest first.
+        there; else target, the object beside it, and what is found when both are subtracted; the brightest first.
     """
     if edge_distance(spaxels, *at) <= 0 or any(_apart(one.psf, at) <= reach_arcsec for one in found):
         return list(found)

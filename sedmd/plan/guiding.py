@@ -22,10 +22,13 @@ BEFORE, BEFORE_S = 2, 900.0
 def guide_inputs(maker: JobMaker, visit: Visit) -> dict[str, list[InputFile | Absent]]:
     """The role ``guide`` of an extraction, ``guide_a`` and ``guide_b`` of a pair.
 
-    A role lacks without frames, or where their job came to nothing.
+    A role lacks without frames, or where their job came to nothing. Where the settings want nothing of the frames used,
+    they are measured, since a finder is made of them, and the extraction is that without such frames.
     """
     roles = ("guide_a", "guide_b") if visit.pair else ("guide",)
     made = {role: _measured(maker, visit, frame) for role, frame in zip(roles, visit.frames, strict=True)}
+    if maker.context.options.get("guide", {}).get("use") == []:
+        return {}
     return {role: [one] for role, one in made.items() if one is not None}
 
 

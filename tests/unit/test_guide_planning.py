@@ -97,6 +97,19 @@ def test_one_exposure_of_a_pair_alone_keeps_its_guider_frames():
     assert guide_roles(alone) == {"guide": f"guide_{a.stem}.fits"}
 
 
+def test_frames_of_which_nothing_is_used_change_no_spectrum():
+    rc = {stem: path for frame in WHOLE if frame.kind.on_sky for stem, path in names(frame, 5, 45).items()}
+
+    def others(plan):
+        return {(node.job.step, node.job.label): node.key for node in plan.nodes if node.job.step != "guide"}
+
+    plain = plan_night(WHOLE, context())
+    unused = plan_night(WHOLE, context(rc_frames=rc, options={"guide": {"use": [], "link": LINK, "sky": ""}}))
+    some = plan_night(WHOLE, context(rc_frames=rc, options={"guide": {"use": ["seeing"], "link": LINK, "sky": ""}}))
+    assert others(unused) == others(plain) != others(some)
+    assert sum(node.job.step == "guide" for node in unused.nodes) == sum(frame.kind.on_sky for frame in WHOLE)
+
+
 def test_keys_depend_on_names_of_frames_and_not_on_where_they_lie():
     y = next(frame for frame in WHOLE if frame.name == "y")
     one, more = names(y, 5, 45), names(y, 5, 45, 85)

@@ -12,7 +12,8 @@ from sedmd.core.config import Calibrations
 from sedmd.core.quality import REDONE
 from sedmd.observation import saved
 from sedmd.observation.decisions import Decision, Placement
-from sedmd.observation.inputs import flux_by_headers, inputs_by_headers
+from sedmd.observation.exposure import raw_name
+from sedmd.observation.inputs import flux_by_headers, guides_beside, inputs_by_headers
 from sedmd.observation.load import Observation, load, stamp_of
 from sedmd.observation.suggestion import Suggestion, suggest
 from sedmd.products.published import Published, read_published
@@ -50,11 +51,11 @@ class NightOnDisk:
         """By which it is known whether the cubes are still the same. Raises OSError."""
         inputs = self.night.inputs(entry.product, self.clock())
         if inputs is not None:
-            return stamp_of(entry.cubes, inputs.flux)
+            return stamp_of(entry.cubes, inputs.flux, inputs.guides)
+        folder = entry.cubes[0].parent
         rules = self.night.settings.calibrations if self.night.settings else Calibrations()
-        return stamp_of(
-            entry.cubes, flux_by_headers(entry.cubes[0].parent, max_age_nights=rules.fallback_max_age_nights)
-        )
+        flux = flux_by_headers(folder, max_age_nights=rules.fallback_max_age_nights)
+        return stamp_of(entry.cubes, flux, guides_beside([raw_name(path) for path in entry.cubes], folder))
 
     def suggest(self, observation: Observation) -> Suggestion:
         """Look for the object; about a second for each cube."""

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 #: What a quality means; 1 and 2 are classified and uploaded.
 QUALITIES: Mapping[int, str] = {1: "good", 2: "acceptable", 3: "poor", 4: "no object visible", 5: "bogus target"}
 
+#: The grade that the pipeline gives a place where nothing is, although it is known to be the target's.
+NO_OBJECT = 4
+
 #: Figure of an extraction that an observer has to confirm or correct: why. Such a spectrum has quality 0.
 PROVISIONAL = "provisional"
 

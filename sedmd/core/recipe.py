@@ -73,7 +73,7 @@ RECIPE: Mapping[str, Step] = {
         Step(
             name="extract",
             per="observation",
-            needs=("cube?", "cube_a?", "cube_b?", "star?", "guide?"),
+            needs=("cube?", "cube_a?", "cube_b?", "star?", "guide?", "guide_a?", "guide_b?"),
             makes={"ext": "ext_{product}.fits"},
             urgency=4,
         ),

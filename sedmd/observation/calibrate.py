@@ -9,9 +9,11 @@ import numpy as np
 from sedmd.data.extinction import extinction_mag
 from sedmd.observation.inputs import FluxSource
 from sedmd.observation.meta import airmass_or_assumed
+from sedmd.products.fitsio import card_value, primary_header
+from sedmd.products.guide import LEVEL, zero_points_in
 from sedmd.products.sensitivity import read_sensitivity
 from sedmd.reduce.flux.sensitivity import Sensitivity, calibrate, calibration_error
-from sedmd.reduce.guide.brightness import GreyFactor
+from sedmd.reduce.guide.brightness import GreyFactor, ZeroPoints, grey_factor
 from sedmd.reduce.numeric.containers import FloatArray, Spectrum
 
 CALIBRATED = "erg / (s cm2 Angstrom)"
@@ -19,19 +21,39 @@ CALIBRATED = "erg / (s cm2 Angstrom)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A flux calibration that was read: where from, and the sensitivity."""
+    """A flux calibration that was read: where from, the sensitivity; and for one observation what its clouds took.
+
+    Attributes
+    ----------
+    source : FluxSource
+    sensitivity : Sensitivity
+    grey : GreyFactor or None
+        From this observation to the sky of the calibration, by field stars; None where these do not tell.
+    """
 
     source: FluxSource
     sensitivity: Sensitivity
+    grey: GreyFactor | None = None
 
     def covers(self, wavelength: FloatArray) -> bool:
         """Whether it is on this grid, (n_wave,) Angstrom."""
         return np.array_equal(self.sensitivity.wavelength, wavelength)
 
 
-def read_calibration(source: FluxSource) -> Calibration:
-    """Read a flux calibration. Raises ProductFault, OSError."""
-    return Calibration(source=source, sensitivity=read_sensitivity(source.path))
+def read_calibration(source: FluxSource, points: ZeroPoints | None = None) -> Calibration:
+    """Read a flux calibration, for an observation whose field stars gave these zero points.
+
+    Raises
+    ------
+    ProductFault, OSError
+    """
+    sensitivity = read_sensitivity(source.path)
+    if not points:
+        return Calibration(source=source, sensitivity=sensitivity)
+    header = primary_header(source.path)
+    cards = {key: card_value(header, key) for key in header if key}
+    grey = grey_factor(points, zero_points_in(cards, begin=LEVEL))
+    return Calibration(source=source, sensitivity=sensitivity, grey=grey)
 
 
 def greyed(spectrum: Spectrum, factor: GreyFactor | None) -> Spectrum:
@@ -55,6 +77,8 @@ def greyed(spectrum: Spectrum, factor: GreyFactor | None) -> Spectrum:
 
 def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: float | None) -> Spectrum:
     """The spectrum above the atmosphere in erg / (s cm2 Angstrom), and in its figures what it was calibrated with.
+
+    Where field stars tell, it is brought to the sky of the calibration (`greyed`).
 
     Parameters
     ----------
@@ -83,7 +107,7 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
     host = None
     if spectrum.host is not None:
         host, _ = calibrate(spectrum.host, spectrum.error, sensitivity, mag, known)
-    return replace(
+    whole = replace(
         spectrum,
         flux=flux,
         error=error,
@@ -93,3 +117,4 @@ def calibrated(spectrum: Spectrum, calibration: Calibration | None, airmass: flo
         host=host,
         calibration_error=calibration_error(flux, sensitivity),
     )
+    return greyed(whole, calibration.grey)

@@ -104,6 +104,8 @@ class Decision:
         The flux calibration; None: the spectrum is in electrons.
     fluxcal_night : str
         Earlier night, ``YYYYMMDD``, whose flux calibration it is; empty for the night's own.
+    guides : tuple of (file name, SHA-256)
+        What guider frames of the exposures tell; empty without such frames.
     subject : Subject or None
         The target as the planner or the headers told it; None in decisions of version 1: the headers tell.
     products : mapping of file name to SHA-256
@@ -125,6 +127,7 @@ class Decision:
     cubes: tuple[tuple[str, str], ...]
     fluxcal: tuple[str, str] | None = None
     fluxcal_night: str = ""
+    guides: tuple[tuple[str, str], ...] = ()
     subject: Subject | None = None
     products: Mapping[str, str] = field(default_factory=dict)
     object_visible: bool = True
@@ -183,9 +186,12 @@ def read(path: Path) -> Decision:
 def to_json(decision: Decision) -> str:
     """A decision as text; numbers come back exactly as they were."""
     table = asdict(decision)
+    if not table["guides"]:  # as decisions were written before there were such frames
+        del table["guides"]
     for place in (table["placement"]["fit"] or {}).get("places", ()):
-        if not place["measured"]:  # as decisions were written before there were such places
-            del place["measured"]
+        for name in ("measured", "each"):
+            if not place[name]:  # as decisions were written before there were such places
+                del place[name]
     return json.dumps({"kind": _KIND, "version": _VERSION, **table}, indent=1) + "\n"
 
 
@@ -210,6 +216,9 @@ def from_json(text: str, name: str) -> Decision:
         cubes=tuple(_checksum(pair, name, "cubes") for pair in _list(table, name, "cubes")),
         fluxcal=None if table.get("fluxcal") is None else _checksum(table["fluxcal"], name, "fluxcal"),
         fluxcal_night=_night(table, name),
+        guides=tuple(_checksum(pair, name, "guides") for pair in _list(table, name, "guides"))
+        if "guides" in table
+        else (),
         subject=_subject(table.get("subject"), name),
         products=dict(_checksum(pair, name, "products") for pair in products.items()),
         object_visible=_flag(table, name, "object_visible", True),
@@ -373,7 +382,21 @@ def _place(table: Mapping[str, Any], name: str) -> Place:
         spread_arcsec=_number(table, name, "spread_arcsec", 0.001, 600),
         source=_text(table, name, "source"),
         measured=_flag(table, name, "measured", False),
+        each=_each(table, name),
     )
+
+
+def _each(table: Mapping[str, Any], name: str) -> tuple[tuple[float, float] | None, ...]:
+    """Where a target is in either exposure of a pair, if the table tells that."""
+    each: list[tuple[float, float] | None] = []
+    for point in _list(table, name, "each") if "each" in table else ():
+        if point is not None and (not isinstance(point, list) or len(point) != 2):
+            raise DecisionFault(f"{name}: each holds {point!r}, expected two numbers [arcsec] or null")
+        axes = () if point is None else tuple(_number({"each": axis}, name, "each", -600, 600) for axis in point)
+        each.append((axes[0], axes[1]) if axes else None)
+    if each and (len(each) != 2 or not any(each)):
+        raise DecisionFault(f"{name}: each is {table['each']!r}, expected A and B, one of them at least a position")
+    return tuple(each)
 
 
 def _picture(table: Mapping[str, Any], name: str) -> Picture:

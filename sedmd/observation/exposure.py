@@ -18,7 +18,7 @@ from sedmd.products.fitsio import card_value
 from sedmd.products.sky import offset_of
 from sedmd.raw.frames import Frame, frame_from_header
 from sedmd.reduce.flux.sensitivity import extinction_factor
-from sedmd.reduce.numeric.containers import FloatArray
+from sedmd.reduce.numeric.containers import Cube, FloatArray
 from sedmd.reduce.target.psf import Refraction
 from sedmd.reduce.target.target import Look
 
@@ -56,6 +56,11 @@ def read_exposure(path: Path) -> Exposure:
         It cannot be read.
     """
     cube, header = read_any_cube(path)
+    return exposure_of(path, cube, header)
+
+
+def exposure_of(path: Path, cube: Cube, header: fits.Header) -> Exposure:
+    """The exposure of a cube and its header, of this file. Raises FrameFault: no positive exposure time."""
     frame = raw_name(path)
     conditions = conditions_of(header, frame)
     facts = facts_of(header, frame, conditions)

@@ -165,6 +165,11 @@ def concern_cards(found: Automatic) -> Cards:
     return {f"DOUBT{number}": why for number, why in enumerate(found.reasons[:9], start=1)}
 
 
+def unseen_cards(found: Automatic) -> Cards:
+    """Of the spectrum of an empty place that no object was seen; none otherwise."""
+    return {"OBJSEEN": (False, "an object was seen")} if found.absent else {}
+
+
 def field_of(exposures: Sequence[Exposure]) -> Field:
     """White-light picture of the field, A minus B for a pair."""
     first = exposures[0].look

@@ -75,8 +75,8 @@ class Inputs:
     subject : Subject
     star : Path or None
         Spectrum of the standard star that gives PSF width and target position: the night's nearest in time.
-    guide : Path or None
-        What acquisition and guider frames of the exposure tell.
+    guides : tuple of Path or None
+        What acquisition and guider frames of each exposure tell; empty where none has such frames.
     flux : FluxSource or None
         None before the first standard star, where no earlier night's can be used either.
     settings : AutomaticExtraction
@@ -86,7 +86,7 @@ class Inputs:
 
     subject: Subject
     star: Path | None = None
-    guide: Path | None = None
+    guides: tuple[Path | None, ...] = ()
     flux: FluxSource | None = None
     settings: AutomaticExtraction = field(default_factory=AutomaticExtraction)
     by_headers: bool = False
@@ -117,13 +117,20 @@ def flux_of(job: Job) -> FluxSource | None:
     )
 
 
+def guides_of(extract: Job) -> tuple[Path | None, ...]:
+    """What guider frames of each exposure of an extraction tell; empty without."""
+    roles = ("guide_a", "guide_b") if "cube_a" in extract.inputs else ("guide",)
+    given = tuple(extract.one(role) if extract.inputs.get(role) else None for role in roles)
+    return given if any(given) else ()
+
+
 def inputs_of(extract: Job, calibrate: Job | None = None) -> Inputs:
     """What the planner chose for an observation, from its jobs ``extract`` and ``calibrate``."""
     usual, options = AutomaticExtraction(), extract.options
     return Inputs(
         subject=subject_of(extract),
         star=extract.one("star") if extract.inputs.get("star") else None,
-        guide=extract.one("guide") if extract.inputs.get("guide") else None,
+        guides=guides_of(extract),
         flux=None if calibrate is None else flux_of(calibrate),
         settings=AutomaticExtraction(
             min_confidence=float(options.get("min_confidence", usual.min_confidence)),
@@ -168,19 +175,18 @@ def inputs_by_headers(
     return Inputs(
         subject=subject_by_header(frames),
         star=None if frames[0].kind is Kind.STANDARD else nearest_star(folder, frames[0].start),
-        guide=guide_beside(frames, folder),
+        guides=guides_beside([frame.stem for frame in frames], folder),
         flux=flux_by_headers(folder, max_age_nights=(rules or Calibrations()).fallback_max_age_nights),
         settings=settings or AutomaticExtraction(),
         by_headers=True,
     )
 
 
-def guide_beside(frames: Sequence[Frame], folder: Path) -> Path | None:
-    """What guider frames of a single exposure tell, in the folder of its cube; None without."""
-    if len(frames) != 1 or (frames[0].pair and half_by_label(frames[0])):
-        return None
-    path = folder / RECIPE["guide"].makes["guide"].format(stem=frames[0].stem)
-    return path if path.exists() else None
+def guides_beside(stems: Sequence[str], folder: Path) -> tuple[Path | None, ...]:
+    """What guider frames of each exposure, by the name of its raw frame, tell, in the folder of the cubes."""
+    paths = [folder / RECIPE["guide"].makes["guide"].format(stem=stem) for stem in stems]
+    given = tuple(path if path.exists() else None for path in paths)
+    return given if any(given) else ()
 
 
 def nearest_star(folder: Path, start: datetime) -> Path | None:

@@ -18,6 +18,7 @@ from sedmd.products.fitsio import CardValue, ProductFault, primary_header
 from sedmd.products.guide import GuideRecord, read_guide
 from sedmd.products.sky import middle_position
 from sedmd.raw.frames import Frame
+from sedmd.reduce.guide.brightness import ZeroPoints, together
 from sedmd.reduce.numeric.containers import Cube, FloatArray
 from sedmd.reduce.target.aperture import difference
 from sedmd.reduce.target.target import move_of
@@ -165,31 +166,33 @@ def load(
 
 def with_inputs(observation: Observation, inputs: Inputs) -> Observation:
     """The same cubes with other inputs: their flux calibration is read. Raises OSError if a cube is gone."""
-    calibration, notes = _calibration(inputs.flux, observation.field_cube, observation.airmass)
+    points = _zero_points(replace(observation, inputs=inputs))
+    calibration, notes = _calibration(inputs.flux, observation.field_cube, observation.airmass, points)
     chosen = ("no ledger: star and flux calibration chosen by the headers in the folder",) if inputs.by_headers else ()
     return replace(
         observation,
         inputs=inputs,
         calibration=calibration,
         notes=(*observation.frame_notes, *chosen, *notes),
-        stamp=stamp_of(observation.paths, inputs.flux),
+        stamp=stamp_of(observation.paths, inputs.flux, inputs.guides),
     )
 
 
-def stamp_of(paths: Sequence[Path], flux: FluxSource | None = None) -> Stamp:
-    """Name, time of change [ns] and size of cubes and flux calibrations; tells whether they are the same.
+def stamp_of(paths: Sequence[Path], flux: FluxSource | None = None, guides: Sequence[Path | None] = ()) -> Stamp:
+    """Name, time of change [ns] and size of an observation's files; tells whether they are the same.
 
     Parameters
     ----------
     paths : of the cubes; their night's own flux calibration counts also where it is not used
     flux : the flux calibration that is used
+    guides : what guider frames of each exposure tell
 
     Raises
     ------
     OSError
         A cube is gone.
     """
-    used = {paths[0].parent / FLUXCAL: None} | ({flux.path: None} if flux else {})
+    used = dict.fromkeys([paths[0].parent / FLUXCAL, *([flux.path] if flux else []), *filter(None, guides)])
     files = [*paths, *(path for path in used if path.exists())]
     return tuple((str(path), (status := path.stat()).st_mtime_ns, status.st_size) for path in files)
 
@@ -203,23 +206,28 @@ def star_header(observation: Observation) -> fits.Header | None:
     return headers.get(path)
 
 
-def guide_record(observation: Observation) -> GuideRecord | None:
-    """What acquisition and guider frames of the exposure tell; None without such frames, or if it cannot be read."""
-    path = observation.inputs.guide
-    if path is None:
-        return None
-    records, _ = each([path], read_guide)
-    return records.get(path)
+def guide_records(observation: Observation) -> tuple[GuideRecord | None, ...]:
+    """What acquisition and guider frames of each exposure tell; None without, or if it cannot be read."""
+    paths = observation.inputs.guides
+    records, _ = each([path for path in paths if path is not None], read_guide)
+    return tuple(None if path is None else records.get(path) for path in paths)
+
+
+def _zero_points(observation: Observation) -> ZeroPoints:
+    """What field stars tell of the air, by filter; none where those of an exposure do not tell."""
+    records = guide_records(observation)
+    points = [{} if one is None else one.zero_points for one in records]
+    return points[0] if len(points) == 1 else together(points, observation.exptimes_s)
 
 
 def _calibration(
-    flux: FluxSource | None, cube: Cube, airmass: float | None
+    flux: FluxSource | None, cube: Cube, airmass: float | None, points: ZeroPoints
 ) -> tuple[Calibration | None, tuple[str, ...]]:
     """The flux calibration if there is one that fits the cube, and what is to be said about it."""
     if flux is None:
         return None, ("no standard star reduced yet: the spectrum is in electrons",)
     try:
-        calibration = read_calibration(flux)
+        calibration = read_calibration(flux, points)
     except (ProductFault, OSError) as error:
         return None, (f"no flux calibration: {error}",)
     if not calibration.covers(cube.wavelength):

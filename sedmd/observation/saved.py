@@ -105,8 +105,11 @@ def save(
         No spectrum can be made with this placement.
     """
     folder = observation.folder
-    if observation.stamp and stamp_of(observation.paths, observation.inputs.flux) != observation.stamp:
-        raise SedmError("cube or flux calibration has changed on disk since it was opened; F5 opens it again")
+    inputs = observation.inputs
+    if observation.stamp and stamp_of(observation.paths, inputs.flux, inputs.guides) != observation.stamp:
+        raise SedmError(
+            "cube, flux calibration or guide product has changed on disk since it was opened; F5 opens it again"
+        )
     saved_as = name_for(folder, observation.product)
     fluxcal = observation.calibration
     decision = Decision(
@@ -121,7 +124,8 @@ def save(
         cubes=tuple(map(_named, observation.paths)),
         fluxcal=None if fluxcal is None else _named(fluxcal.source.path),
         fluxcal_night=fluxcal.source.night if fluxcal is not None and fluxcal.source.fallback else "",
-        subject=observation.inputs.subject,
+        guides=_guides(observation),
+        subject=inputs.subject,
         object_visible=verdict.object_visible,
         partial=verdict.partial,
         time=clock().astimezone(UTC).isoformat(timespec="seconds"),
@@ -171,9 +175,10 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
     cubes = tuple(map(_named, observation.paths))
     used = observation.calibration
     fluxcal = None if used is None else _named(used.source.path)
-    changed = (cubes, fluxcal) != (decision.cubes, decision.fluxcal)
+    guides = _guides(observation)
+    changed = (cubes, fluxcal, guides) != (decision.cubes, decision.fluxcal, decision.guides)
     if changed and not new_inputs:
-        raise ReplayFault(f"{path.name}: {_difference(decision, cubes, fluxcal, home)}")
+        raise ReplayFault(f"{path.name}: {_difference(decision, cubes, fluxcal, guides, home)}")
     target = out if out is not None else path.parent
     if step_of(target / names(decision.saved_as)[2]) not in (None, OBSERVER):
         raise ReplayFault(
@@ -185,7 +190,8 @@ def replay(path: Path, *, out: Path | None = None, new_inputs: bool = False) -> 
     if changed:
         products = {file.name: sha for file, sha in made.items()}
         night = used.source.night if used is not None and used.source.fallback else ""
-        write(replace(decision, cubes=cubes, fluxcal=fluxcal, fluxcal_night=night, products=products), target)
+        again = replace(decision, cubes=cubes, fluxcal=fluxcal, fluxcal_night=night, guides=guides, products=products)
+        write(again, target)
     return {file.name: "same bytes" if decision.products.get(file.name) == sha else "new" for file, sha in made.items()}
 
 
@@ -224,12 +230,19 @@ def _named(path: Path) -> tuple[str, str]:
     return path.name, sha256_of(path)
 
 
+def _guides(observation: Observation) -> tuple[tuple[str, str], ...]:
+    """Names and SHA-256 of what guider frames tell of the exposures."""
+    return tuple(_named(path) for path in observation.inputs.guides if path is not None)
+
+
 def _loaded(decision: Decision, home: Path, *, new_inputs: bool) -> Observation:
     """The observation of a decision, with the flux calibration that it names, or (`new_inputs`) that of today."""
     observation = load(decision.product, [home / name for name, _ in decision.cubes])
     inputs = observation.inputs
     if not new_inputs:
-        inputs = replace(inputs, flux=_flux_of(decision, home))
+        named = {name for name, _ in decision.guides}
+        guides = tuple(one if one is not None and one.name in named else None for one in inputs.guides)
+        inputs = replace(inputs, flux=_flux_of(decision, home), guides=guides if any(guides) else ())
     if decision.subject is not None:
         inputs = replace(inputs, subject=decision.subject)
     return with_inputs(observation, inputs)
@@ -250,11 +263,19 @@ def _flux_of(decision: Decision, home: Path) -> FluxSource | None:
 
 
 def _difference(
-    decision: Decision, cubes: tuple[tuple[str, str], ...], fluxcal: tuple[str, str] | None, home: Path
+    decision: Decision,
+    cubes: tuple[tuple[str, str], ...],
+    fluxcal: tuple[str, str] | None,
+    guides: tuple[tuple[str, str], ...],
+    home: Path,
 ) -> str:
     for (file, wanted), (_, found) in zip(decision.cubes, cubes, strict=True):
         if wanted != found:
             return f"{file} in {home} is not the cube it was taken on; --new-inputs takes it"
+    if guides != decision.guides:
+        lost = [name for name, _ in decision.guides if name not in dict(guides)]
+        what = f"{', '.join(lost)} is not in {home}" if lost else "what guider frames tell is not what it was taken on"
+        return f"{what}; --new-inputs takes what there is today"
     was, now = ("none" if one is None else "another one" for one in (decision.fluxcal, fluxcal))
     was = was if was == "none" else f"another one, now there is {'none' if now == 'none' else 'this'}"
     return f"the flux calibration was {was}; --new-inputs takes what there is today"
@@ -289,6 +310,8 @@ def _write(observation: Observation, extraction: Extraction, decision: Decision,
     image = _picture(observation, decision.picture)
     used = observation.calibration
     inputs = {"cube": observation.paths} | ({} if used is None else {"fluxcal": (used.source.path,)})
+    guides = tuple(path for path in observation.inputs.guides if path is not None)
+    inputs |= {"guide": guides} if guides else {}
     options = {"placement": repr(decision.placement), "quality": decision.quality, "reducer": decision.reducer}
     job = Job(step=OBSERVER, night=decision.night, label=decision.saved_as, inputs=inputs, outputs={}, options=options)
     limits = (decision.picture.low, decision.picture.high)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sedmd.core.config import AutomaticExtraction
 from sedmd.observation.exposure import Exposure, airmass_of
 from sedmd.observation.inputs import Subject
-from sedmd.products.conditions import known_seeing
+from sedmd.products.conditions import known_seeing, known_wings
 from sedmd.products.fitsio import Cards
-from sedmd.products.guide import GuideRecord, guide_cards, offset_in
-from sedmd.products.target_positions import places_for, star_position
+from sedmd.products.guide import GUIDER, GuideRecord, guide_cards, offset_in
+from sedmd.products.target_positions import places_for
+from sedmd.raw.cards import number
+from sedmd.reduce.guide.brightness import together
 from sedmd.reduce.target.find import Source
 from sedmd.reduce.target.place import Place, with_star
 from sedmd.reduce.target.psf import Psf
@@ -49,7 +51,7 @@ def expected(
     subject: Subject,
     star: Mapping[str, object] | None,
     settings: AutomaticExtraction,
-    guide: GuideRecord | None = None,
+    guides: Sequence[GuideRecord | None] = (),
 ) -> TargetPrior:
     """What is known of a target; of a standard star nothing is asked: it is the brightest object.
 
@@ -59,13 +61,13 @@ def expected(
     subject : Subject
     star : header of the spectrum of the night's standard star, None without one
     settings : AutomaticExtraction
-    guide : what acquisition and guider frames tell, None without
+    guides : what acquisition and guider frames of each exposure tell; None without such frames
     """
     if subject.standard:
         return TargetPrior()
     return TargetPrior(
-        places=expected_places(exposures, subject, star, settings, guide),
-        seeing=night_seeing(exposures, star, guide) or Seeing(fwhm_arcsec=float(settings.seeing_arcsec)),
+        places=expected_places(exposures, subject, star, settings, guides),
+        seeing=night_seeing(exposures, star, guides) or Seeing(fwhm_arcsec=float(settings.seeing_arcsec)),
     )
 
 
@@ -74,44 +76,94 @@ def expected_places(
     subject: Subject,
     star: Mapping[str, object] | None,
     settings: AutomaticExtraction,
-    guide: GuideRecord | None = None,
+    guides: Sequence[GuideRecord | None] = (),
 ) -> tuple[Place, ...]:
     """Where the target is looked for: where field stars put it, else as `places_for` says."""
-    if guide is not None and (places := guided_places(guide, star)):
+    if places := guided_places(guides, star):
         return places
     header, half = exposures[0].header, bool(subject.half)
     return places_for(header, star, pointing_arcsec=settings.pointing_arcsec, half=half)
 
 
-def guided_places(guide: GuideRecord, star: Mapping[str, object] | None) -> tuple[Place, ...]:
+def guided_places(guides: Sequence[GuideRecord | None], star: Mapping[str, object] | None) -> tuple[Place, ...]:
     """Where field stars put the target; none where too few told, or where the guider's pixel falls is not known.
 
     Two places where the night's standard star, whose guider frames told as well, contradicts the nights before.
+
+    Parameters
+    ----------
+    guides : of each exposure; of a pair one whose frames tell is enough
+    star : header of the spectrum of the night's standard star, None without one
     """
-    if guide.offset is None or guide.error_arcsec is None or not guide.link.known:
+    known = [one if _tells(one) else None for one in guides]
+    if any(one is not None and one.source == GUIDER for one in known):  # which knows better than an acquisition
+        known = [one if one is not None and one.source == GUIDER else None for one in known]
+    first = next((one for one in known if one is not None), None)
+    if first is None:
         return ()
-    links: tuple[Place, ...] = (guide.link,)
-    if star is not None and (at := star_position(star)) is not None and (offset := offset_in(star)) is not None:
-        links = with_star(guide.link, (at[0] - offset[0], at[1] - offset[1]))
-    spreads = [math.hypot(link.spread_arcsec, guide.error_arcsec) for link in links]
-    return tuple(
-        Place(
-            x_arcsec=link.x_arcsec + guide.offset[0],
-            y_arcsec=link.y_arcsec + guide.offset[1],
-            spread_arcsec=spread,
-            source=f"by the {guide.source} frames; {link.source}",
-            measured=spread < SURE_ARCSEC,
-        )
-        for link, spread in zip(links, spreads, strict=True)
+    links: tuple[Place, ...] = (first.link,)
+    if star is not None and (seen := guider_pixel(star)) is not None:
+        links = with_star(first.link, seen)
+    error = max(one.error_arcsec or 0.0 for one in known if one is not None)
+    return tuple(_guided(link, known, error, first.source) for link in links)
+
+
+def _tells(guide: GuideRecord | None) -> bool:
+    return guide is not None and None not in (guide.offset, guide.error_arcsec) and guide.link.known
+
+
+def _guided(link: Place, known: Sequence[GuideRecord | None], error_arcsec: float, source: str) -> Place:
+    """Where a target stands if the guider's pixel falls there."""
+    offsets = [None if one is None else one.offset for one in known]
+    each = [None if one is None else (link.x_arcsec + one[0], link.y_arcsec + one[1]) for one in offsets]
+    x, y = next(one for one in each if one is not None)
+    spread = math.hypot(link.spread_arcsec, error_arcsec)
+    return Place(
+        x_arcsec=x,
+        y_arcsec=y,
+        spread_arcsec=spread,
+        source=f"by the {source} frames; {link.source}",
+        measured=spread < SURE_ARCSEC,
+        each=tuple(each) if len(each) > 1 else (),
     )
 
 
-def prior_cards(expected: TargetPrior, guide: GuideRecord) -> Cards:
-    """Cards with what an extraction expected, and by what it was known; only where there were frames to ask."""
+def guider_pixel(star: Mapping[str, object]) -> tuple[float, float] | None:
+    """Where in the field the guider's pixel is by the spectrum of a standard star, arcsec; None if it does not say.
+
+    Of a pair by each exposure whose frames told.
+    """
+    seen = []
+    for half in ("", "B"):
+        x, y, offset = number(star.get(f"XPOS{half}")), number(star.get(f"YPOS{half}")), offset_in(star, half=half)
+        if x is not None and y is not None and offset is not None:
+            seen.append((x - offset[0], y - offset[1]))
+    if not seen:
+        return None
+    return sum(x for x, _ in seen) / len(seen), sum(y for _, y in seen) / len(seen)
+
+
+def prior_cards(
+    expected: TargetPrior, guides: Sequence[GuideRecord | None], exptimes_s: Sequence[float] = (1.0,)
+) -> Cards:
+    """Cards with what an extraction expected, and by what it was known; only where there were frames to ask.
+
+    Parameters
+    ----------
+    expected : TargetPrior
+    guides : of each exposure; None without frames
+    exptimes_s : of each exposure
+    """
+    if not any(guides):
+        return {}
     place, seeing = expected.places[0], expected.seeing
-    by_guide = guide.seeing_arcsec is not None
+    by_guide = any(one is not None and one.seeing_arcsec is not None for one in guides)
+    told = [one or GuideRecord() for one in guides]
+    points = told[0].zero_points if len(told) == 1 else together([one.zero_points for one in told], exptimes_s)
+    second = guide_cards(told[1], half="B") if len(told) > 1 else {}
     return {
-        **guide_cards(guide),
+        **guide_cards(replace(told[0], zero_points=points)),
+        **second,
         "POSSRC": (place.source or "nothing", "source of the expected position"),
         "PRIORX": (place.x_arcsec, "[arcsec] expected position, East"),
         "PRIORY": (place.y_arcsec, "[arcsec] and North"),
@@ -122,15 +174,23 @@ def prior_cards(expected: TargetPrior, guide: GuideRecord) -> Cards:
 
 
 def night_seeing(
-    exposures: Sequence[Exposure], star: Mapping[str, object] | None, guide: GuideRecord | None = None
+    exposures: Sequence[Exposure],
+    star: Mapping[str, object] | None,
+    guides: Sequence[GuideRecord | None] = (),
 ) -> Seeing | None:
     """The seeing of an observation: by the stars around it, else at its airmass by the night's standard star.
 
     None where neither tells.
     """
-    if guide is not None and guide.seeing_arcsec is not None:
-        fwhm, error = guide.seeing_arcsec, guide.seeing_error_arcsec or 0.0
-        return Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(GUIDED_SPREAD * fwhm, error))
+    told = [
+        (one.seeing_arcsec, one.seeing_error_arcsec or 0.0)
+        for one in guides
+        if one is not None and one.seeing_arcsec is not None
+    ]
+    if told:
+        fwhm, error = (sum(values) / len(told) for values in zip(*told, strict=True))
+        around = Seeing(fwhm_arcsec=fwhm, spread_arcsec=math.hypot(GUIDED_SPREAD * fwhm, error))
+        return around.with_wings(None if star is None else known_wings(star))
     return None if star is None else known_seeing(star, airmass_of(exposures))
 
 
@@ -161,11 +221,11 @@ def _clear_star(sources: Sequence[Source]) -> Psf | None:
     """
     low, high = STAR_FWHM_ARCSEC
     clear: list[Psf] = []
-    for number, source in enumerate(sources):
+    for order, source in enumerate(sources):
         psf = source.psf
         apart = [
             math.hypot(psf.x_arcsec - other.psf.x_arcsec, psf.y_arcsec - other.psf.y_arcsec) / other.psf.fwhm_arcsec
-            for other in sources[:number]
+            for other in sources[:order]
         ]
         good = source.significance >= CLEAR_STAR and source.edge_arcsec >= psf.fwhm_arcsec
         if good and low <= psf.fwhm_arcsec <= high and min(apart, default=9.0) > 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sedmd.observation.aperture import Extraction, fit
-from sedmd.observation.load import Observation, guide_record, star_header
+from sedmd.observation.load import Observation, guide_records, star_header
 from sedmd.observation.seeing import TargetPrior, expected, expected_places, night_seeing, star_images
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.automatic import Automatic
@@ -56,10 +56,10 @@ class Suggestion:
 def suggest(observation: Observation) -> Suggestion:
     """What the pipeline extracts by itself of an observation, with its confidence and its concerns."""
     star, inputs = star_header(observation), observation.inputs
-    guide = guide_record(observation)
-    told = expected(observation.exposures, inputs.subject, star, inputs.settings, guide)
+    guides = guide_records(observation)
+    told = expected(observation.exposures, inputs.subject, star, inputs.settings, guides)
     found, fitted = fit(observation, told)
-    stars = star_images(found.found, night_seeing(observation.exposures, star, guide))
+    stars = star_images(found.found, night_seeing(observation.exposures, star, guides))
     made = Suggestion(
         psf_a=stars[0] if stars else None,
         psf_b=stars[1] if stars and observation.pair else None,
@@ -75,8 +75,8 @@ def suggest(observation: Observation) -> Suggestion:
 
 def places_of(observation: Observation) -> tuple[Place, ...]:
     """Where the target is expected, before anything is looked for; none where nobody knows."""
-    inputs, star, guide = observation.inputs, star_header(observation), guide_record(observation)
-    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings, guide)
+    inputs, star, guides = observation.inputs, star_header(observation), guide_records(observation)
+    places = expected_places(observation.exposures, inputs.subject, star, inputs.settings, guides)
     return tuple(place for place in places if place.known)
 
 
@@ -104,7 +104,7 @@ def _like(ellipse: Ellipse, source: Source) -> Ellipse:
 
 def _words(found: Automatic) -> str:
     """Confidence, FWHM, signal and the gravest concerns about any spectrum; without an object why there is none."""
-    if not found.sources:
+    if not found.sources or found.absent:
         return found.checks[0].why
     figures = f"confidence {found.confidence:.2f}, FWHM {found.sources[0].psf.fwhm_arcsec:.1f}″, S/N {found.snr:.0f}"
     concerns = [concern.why for concern in found.concerns if not concern.modelled]

@@ -20,16 +20,23 @@ BEFORE, BEFORE_S = 2, 900.0
 
 
 def guide_inputs(maker: JobMaker, visit: Visit) -> dict[str, list[InputFile | Absent]]:
-    """The role ``guide`` of an extraction; none without frames, or where their job came to nothing.
+    """The role ``guide`` of an extraction, ``guide_a`` and ``guide_b`` of a pair.
 
-    Pairs, whose exposures are nodded, and halves of them go without.
+    A role lacks without frames, or where their job came to nothing. Where the settings want nothing of the frames used,
+    they are measured, since a finder is made of them, and the extraction is that without such frames.
     """
-    if visit.pair or visit.half:
+    roles = ("guide_a", "guide_b") if visit.pair else ("guide",)
+    made = {role: _measured(maker, visit, frame) for role, frame in zip(roles, visit.frames, strict=True)}
+    if maker.context.options.get("guide", {}).get("use") == []:
         return {}
-    (frame,) = visit.frames
+    return {role: [one] for role, one in made.items() if one is not None}
+
+
+def _measured(maker: JobMaker, visit: Visit, frame: Frame) -> InputFile | Absent | None:
+    """What the frames of one exposure tell, as an input; None without frames or if their job came to nothing."""
     chosen = frames_for(frame, maker.context.rc_frames)
     if not chosen:
-        return {}
+        return None
     stars = maker.context.stars
     node = maker.node(
         RECIPE["guide"],
@@ -46,7 +53,7 @@ def guide_inputs(maker: JobMaker, visit: Visit) -> dict[str, list[InputFile | Ab
         options={"standard": visit.standard} | correction_option([frame]),
     )
     usable = node.state is State.DONE or node.active
-    return {"guide": [maker.output(node, "guide")]} if usable else {}
+    return maker.output(node, "guide") if usable else None
 
 
 def frames_for(frame: Frame, rc_frames: Mapping[str, Path]) -> dict[str, Path]:

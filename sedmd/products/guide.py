@@ -156,22 +156,25 @@ def read_finder(path: Path) -> HostImage | None:
     )
 
 
-def guide_cards(record: GuideRecord) -> Cards:
-    """The cards of a record that travel with what is made with it; none of what is not known."""
+def guide_cards(record: GuideRecord, *, half: str = "") -> Cards:
+    """The cards of a record that travel with what is made with it; none of what is not known.
+
+    `half`: "B" for the second exposure of a pair, whose cards end in it.
+    """
     cards: dict[str, CardValue | tuple[CardValue, str]] = {}
     if record.offset is not None:
         cards |= {
-            "GUIDSRC": (record.source, "frames that told where the target is"),
-            "GUIDEX": (record.offset[0], "[arcsec] target from the guider's pixel, East"),
-            "GUIDEY": (record.offset[1], "[arcsec] and North"),
-            "GUIDERR": (record.error_arcsec, "[arcsec] 1 sigma in each axis"),
+            f"GUIDSRC{half}": (record.source, "frames that told where the target is"),
+            f"GUIDEX{half}": (record.offset[0], "[arcsec] target from the guider's pixel, East"),
+            f"GUIDEY{half}": (record.offset[1], "[arcsec] and North"),
+            f"GUIDERR{half}": (record.error_arcsec, "[arcsec] 1 sigma in each axis"),
         }
     if record.seeing_arcsec is not None:
         cards |= {
-            "RCFWHM": (record.seeing_arcsec, "[arcsec] FWHM of field stars at 6500 A"),
-            "RCFWHME": (record.seeing_error_arcsec, "[arcsec] 1 sigma"),
+            f"RCFWHM{half}": (record.seeing_arcsec, "[arcsec] FWHM of field stars at 6500 A"),
+            f"RCFWHME{half}": (record.seeing_error_arcsec, "[arcsec] 1 sigma"),
         }
-    return {**cards, **zero_point_cards(record.zero_points)}
+    return {**cards, **({} if half else zero_point_cards(record.zero_points))}
 
 
 def zero_point_cards(points: ZeroPoints, *, begin: str = "RCZP") -> Cards:
@@ -199,9 +202,12 @@ def zero_points_in(header: Mapping[str, object], *, begin: str = "RCZP") -> dict
     return found
 
 
-def offset_in(header: Mapping[str, object]) -> tuple[float, float] | None:
-    """Where the target of a spectrum stands of the guider's pixel, arcsec East and North; None if it does not say."""
-    east, north = number(header.get("GUIDEX")), number(header.get("GUIDEY"))
+def offset_in(header: Mapping[str, object], *, half: str = "") -> tuple[float, float] | None:
+    """Where the target of a spectrum stands of the guider's pixel, arcsec East and North; None if it does not say.
+
+    `half`: "B" for the second exposure of a pair.
+    """
+    east, north = number(header.get(f"GUIDEX{half}")), number(header.get(f"GUIDEY{half}"))
     return None if east is None or north is None else (east, north)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.core.quality import PROVISIONAL
+from sedmd.core.quality import NO_OBJECT, PROVISIONAL
 from sedmd.products.solution import read_traces
 from sedmd.products.spectrum import read_spectrum
 from sedmd.raw.rawname import stem_of
@@ -95,7 +95,7 @@ def compare_spectra(truth: NightTruth, folder: Path) -> list[Compared]:
         spectrum, _ = read_spectrum(path)
         meta = spectrum.meta
         stems = _frames_of(meta)
-        if meta.get(PROVISIONAL):  # it waits for an observer: the pipeline does not vouch for it
+        if meta.get(PROVISIONAL) or _empty(meta):  # it waits for an observer, or is a limit
             continue
         if not stems or not all(truth.knows(stem) for stem in stems) or not meta.get("fluxcal"):
             continue
@@ -149,9 +149,14 @@ def _whole(spectrum: Spectrum, truth: NDArray[np.float64]) -> Whole:
 
 
 def extracted_frames(folder: Path) -> set[str]:
-    """Stems of the raw frames from which any spectrum was made that is not provisional."""
+    """Stems of the raw frames from which any spectrum of an object was made that is not provisional."""
     metas = [read_spectrum(path)[0].meta for path in folder.glob("sp_*.fits")]
-    return {stem for meta in metas if not meta.get(PROVISIONAL) for stem in _frames_of(meta)}
+    return {stem for meta in metas if not meta.get(PROVISIONAL) and not _empty(meta) for stem in _frames_of(meta)}
+
+
+def _empty(meta: Mapping[str, object]) -> bool:
+    """The pipeline says that no object is visible where the target should be."""
+    return meta.get("quality") == NO_OBJECT
 
 
 def sky_map(truth: NightTruth, folder: Path) -> NDArray[np.float64]:

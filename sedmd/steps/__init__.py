@@ -52,10 +52,10 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 6,
     "cube": 8,
     "guide": 2,
-    "extract": 14,
+    "extract": 15,
     "fluxcal": 3,
     "calibrate": 5,
-    "page": 2,
+    "page": 3,
 }
 #: What the steps import, also late: loaded once by the process from which each job's process is forked.
 PRELOAD = (

@@ -19,6 +19,7 @@ from sedmd.observation.extract import (
     fitted_spectrum,
     is_final,
     quality_of,
+    unseen_cards,
 )
 from sedmd.observation.inputs import inputs_of
 from sedmd.observation.seeing import expected, prior_cards
@@ -33,41 +34,43 @@ def extract_spectrum(job: Job) -> Result:
     """Extract the target of an exposure or of an A/B pair, in electron/s/Angstrom.
 
     If the confidence is below the job's `min_confidence`, the spectrum is provisional: it has no grade, and an observer
-    confirms or replaces it in the viewer.
+    confirms or replaces it in the viewer. Where nothing is at a place that is known to be the target's, the spectrum of
+    the place is written as a limit, with quality 4.
 
     Raises
     ------
     NeedsObserver
-        If no object was found, or if a standard star's spectrum is not safe: it must not calibrate the night.
+        If no object was found and it is not sure that none is there, or if a standard star's spectrum is not safe: it
+        must not calibrate the night.
     """
     paths = [job.one("cube")] if "cube" in job.inputs else [job.one("cube_a"), job.one("cube_b")]
     exposures = [read_exposure(path) for path in paths]
     inputs = inputs_of(job)
     subject = inputs.subject
     star = None if inputs.star is None else fits.getheader(inputs.star)
-    guide = None if inputs.guide is None else read_guide(inputs.guide)
-    prior = expected(exposures, subject, star, inputs.settings, guide)
+    guides = [None if path is None else read_guide(path) for path in inputs.guides]
+    prior = expected(exposures, subject, star, inputs.settings, guides)
     field, troubles = (None, []) if subject.standard else cutouts_of(inputs, exposures)
     found = find_target(exposures, subject, prior, field)
     air = airmass_of(exposures)
     where = {} if air is None else {"airmass": round(air, 4)}
     provisional = not is_final(found, subject, inputs.settings)
-    if provisional and (subject.standard or found.point is None):
+    if provisional and (subject.standard or found.point is None or found.absent):
         raise NeedsObserver(f"{job.label}: {said(found)}", figures=_figures(found) | where)
     if provisional:
         figures = _figures(found) | {PROVISIONAL: said(found)}
     else:
         figures = _figures(found, quality=quality_of(found, subject))
         frame, pair = exposures[0].facts.frame, len(paths) == 2 or bool(subject.half)
-        seen = None if guide is None else guide.offset
+        seen = guides[0].offset if len(guides) == 1 and guides[0] is not None else None
         figures |= position_figures(frame, standard=subject.standard, pair=pair, guider=seen)
     figures |= where
-    guided = {} if guide is None else prior_cards(prior, guide)
+    guided = prior_cards(prior, guides, [one.look.exptime_s for one in exposures])
     write_spectrum(
         job.outputs["ext"],
         fitted_spectrum(exposures, subject, found, provisional=provisional),
         header=exposures[0].header,
-        cards={**fit_cards(exposures, found), **guided, **concern_cards(found)},
+        cards={**fit_cards(exposures, found), **guided, **concern_cards(found), **unseen_cards(found)},
         provenance=provenance(job),
         field=field_of(exposures),
     )

@@ -31,10 +31,16 @@ def draw_page(job: Job) -> Result:
 
 
 def _note(spectrum: Spectrum, header: Mapping[str, object]) -> str:
-    """Of a spectrum that nobody has confirmed: that it is provisional, with its confidence and the concerns."""
-    if not spectrum.meta.get(PROVISIONAL):
+    """Of a spectrum that nobody has confirmed: that it is provisional, with its confidence and the concerns.
+
+    Of an empty place, that no object is visible, and why the pipeline says so.
+    """
+    empty = header.get("OBJSEEN") is False
+    if not spectrum.meta.get(PROVISIONAL) and not empty:
         return ""
     concerns = [str(header[key]) for number in range(1, 10) if (key := f"DOUBT{number}") in header]
+    if empty:
+        return "; ".join(["NO OBJECT VISIBLE", *concerns])
     confidence = number_of(spectrum.meta.get("confidence"), 0.0)
     return "; ".join([f"PROVISIONAL, awaiting observer: confidence {confidence:.2f}", *concerns])
 

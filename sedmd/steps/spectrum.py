@@ -12,18 +12,18 @@ from sedmd.core.job import Job, Result
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
-from sedmd.observation.calibrate import calibrated, greyed, read_calibration
+from sedmd.observation.calibrate import calibrated, read_calibration
 from sedmd.observation.extract import median_snr
-from sedmd.observation.inputs import FluxSource, flux_of
+from sedmd.observation.inputs import flux_of
 from sedmd.observation.meta import airmass_or_assumed
 from sedmd.products.ascii import write_ascii
-from sedmd.products.fitsio import Cards, card_value, primary_header
+from sedmd.products.fitsio import Cards
 from sedmd.products.guide import LEVEL, zero_point_cards, zero_points_in
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
-from sedmd.reduce.guide.brightness import ZeroPoint, grey_factor, level_of
+from sedmd.reduce.guide.brightness import ZeroPoint, level_of
 
 
 def make_fluxcal(job: Job) -> Result:
@@ -108,9 +108,8 @@ def calibrate_spectrum(job: Job) -> Result:
             warnings += (f"{job.label}: using {source.told}",)
         if assumed:
             warnings += (f"{job.label}: no airmass in the header, {airmass} assumed for the extinction",)
-    spectrum = calibrated(ext, None if source is None else read_calibration(source), airmass)
-    grey = None if source is None else grey_factor(zero_points_in(header), zero_points_in(_cards(source), begin=LEVEL))
-    spectrum = greyed(spectrum, grey)
+    calibration = None if source is None else read_calibration(source, zero_points_in(header))
+    spectrum = calibrated(ext, calibration, airmass)
     snr = median_snr(spectrum)
     cards: Cards = {"SNRMED": (snr, "median S/N per bin, 4500-8500 Angstrom")}
     field = read_field(job.one("ext"))
@@ -118,15 +117,9 @@ def calibrate_spectrum(job: Job) -> Result:
     write_ascii(job.outputs["ascii"], spectrum)
     at = int(np.argmin(np.abs(spectrum.wavelength - 5500)))
     figures: dict[str, Any] = {"S/N": round(snr, 1), "F(5500)": f"{spectrum.flux[at]:.2e}"}
-    if grey is not None:
+    if calibration is not None and (grey := calibration.grey) is not None:
         figures["grey factor"] = f"{grey.factor:.3f} +-{grey.error:.3f}"
     return Result(figures=figures, warnings=warnings)
-
-
-def _cards(source: FluxSource) -> dict[str, Any]:
-    """Header of a flux calibration as plain values."""
-    header = primary_header(source.path)
-    return {key: card_value(header, key) for key in header if key}
 
 
 def _telluric_depths(wavelength: NDArray[Any], sigma: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

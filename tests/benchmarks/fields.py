@@ -139,7 +139,8 @@ class Field:
         the galaxy or star where there is no target; at the rim or beyond it, as if all its light fell on the array
     exposures : of each exposure cube, header, exposure time [s]
     expected : of each exposure where a target lands, arcsec East and North
-    truth : of each exposure where the target is at 6500 Angstrom; None without a target
+    aimed : of each exposure where the target is at 6500 Angstrom, or would be if there were one
+    truth : the same; None without a target
     spectrum : (n_wave,) all light of the target in A, electron/Angstrom; None without a target
     seeing : of each exposure
     others : galaxies, stars and cosmic rays; without a target, ratios are against the brightest
@@ -150,6 +151,7 @@ class Field:
     s_to_n: float
     exposures: tuple[Exposed, ...]
     expected: tuple[Place, ...]
+    aimed: tuple[Place, ...]
     truth: tuple[Place, ...] | None
     spectrum: NDArray[np.floating] | None
     seeing: tuple[PointSpread, ...]
@@ -171,15 +173,21 @@ KINDS = {
     "pair": Recipe(pairs=1.0),
     "host": Recipe(pairs=0.5, beside="host"),
     "neighbour": Recipe(pairs=0.5, beside="neighbour"),
+    "bright-star": Recipe(pairs=0.5, beside="bright-star"),
+    "bright-galaxy": Recipe(pairs=0.5, beside="bright-galaxy"),
     "empty": Recipe(pairs=0.5, target=""),
     "empty-host": Recipe(pairs=0.5, target="", beside="host"),
     "empty-star": Recipe(pairs=0.5, target="", beside="star"),
+    "absent-star": Recipe(pairs=0.5, target="", beside="bright-star"),
+    "absent-galaxy": Recipe(pairs=0.5, target="", beside="bright-galaxy"),
     "edge": Recipe(target="edge"),
     "outside": Recipe(target="outside"),
     "cosmic": Recipe(beside="cosmic"),
 }
 #: Distance from the rim [arcsec, positive inside] of a target at the edge and of one outside.
 RIM_RANGES = {"edge": (-1.0, 2.5), "outside": (-6.0, -1.0)}
+#: Distance [arcsec] and brightness, in units of the target's, of a brighter neighbour.
+BRIGHT_RANGE, BRIGHT_RATIOS = (2.0, 6.0), (1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -267,12 +275,14 @@ def make_field(grounds: Sequence[Ground], kind: str, s_to_n: float, rng: np.rand
             cube, hits = with_cosmics(ground, cube, place, rng)
             others += hits
         exposures.append(ground.exposed._replace(cube=cube))
-    truth = tuple(_moved(place, shift) for shift in shifts) if recipe.target else None
+    aimed = tuple(_moved(place, shift) for shift in shifts)
+    truth = aimed if recipe.target else None
     return Field(
         kind=kind,
         s_to_n=s_to_n,
         exposures=tuple(exposures),
         expected=tuple(ground.expected for ground in grounds),
+        aimed=aimed,
         truth=truth,
         spectrum=scale * light[0][0] if recipe.target else None,
         seeing=seeing,
@@ -421,6 +431,10 @@ def _draw_bodies(ground: Ground, recipe: Recipe, place: Place, rng: np.random.Ge
             while ground.array.rim_distance(where) < 0.0:
                 where = _around(place, 2.0, 12.0, rng)
             bodies.append(_draw_star("neighbour", where, rng))
+    elif recipe.beside in ("bright-star", "bright-galaxy"):
+        where = _around(place, *BRIGHT_RANGE, rng)
+        made = _draw_star if recipe.beside == "bright-star" else _draw_galaxy
+        bodies.append(made("neighbour", where, rng, BRIGHT_RATIOS))
     elif recipe.beside == "star":
         where = _on_array(ground.array, 0.0, np.inf, rng)
         # Nothing could tell a star at the place of the target from the target.
@@ -434,9 +448,15 @@ def _draw_ratio(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _draw_star(what: str, place: Place, rng: np.random.Generator) -> Body:
+def _draw_star(what: str, place: Place, rng: np.random.Generator, ratios: Place = (0.05, 5.0)) -> Body:
     flux = smooth_flux(float(rng.uniform(3500.0, 9000.0)), 18.0)
-    return Body(what=what, place=place, flux=flux, ratio=_draw_ratio(rng, 0.05, 5.0))
+    return Body(what=what, place=place, flux=flux, ratio=_draw_ratio(rng, *ratios))
+
+
+def _draw_galaxy(what: str, place: Place, rng: np.random.Generator, ratios: Place) -> Body:
+    """A galaxy that stands for itself, at a redshift of its own."""
+    drawn = _draw_host(place, float(rng.uniform(0.005, 0.08)), rng)
+    return replace(drawn, what=what, place=place, ratio=_draw_ratio(rng, *ratios))
 
 
 def _draw_host(place: Place, redshift: float, rng: np.random.Generator) -> Body:

@@ -60,21 +60,54 @@ def test_without_such_frames_the_plan_is_that_of_before():
 LINK = "+0.70 -1.20 +-0.35, 12 exposures since 20190602"
 
 
-def test_a_single_is_extracted_with_its_guider_frames_and_a_pair_without():
-    y = next(frame for frame in WHOLE if frame.name == "y")
+def guide_roles(node):
+    return {role: paths[0].name for role, paths in node.job.inputs.items() if role.startswith("guide")}
+
+
+def test_each_exposure_has_its_guider_frames_also_those_of_a_pair():
     rc = {stem: path for frame in WHOLE if frame.kind.on_sky for stem, path in names(frame, 5, 45).items()}
     plan = plan_night(WHOLE, context(rc_frames=rc))
     guides = {node.job.label: node for node in plan.nodes if node.job.step == "guide"}
-    assert set(guides) == {f"{y.stem} y"} | {
-        f"{one.stem} {one.name}" for one in WHOLE if one.kind.on_sky and one.name.startswith("STD")
-    }
+    assert set(guides) == {f"{one.stem} {one.name}" for one in WHOLE if one.kind.on_sky}
+    y, a, b = (next(f for f in WHOLE if f.name == name and f.nod == nod) for name, nod in [("y", ""), *X_PAIR])
     node = guides[f"{y.stem} y"]
     assert node.state is State.DUE and node.job.outputs["guide"].name == f"guide_{y.stem}.fits"
     made = extracts(plan)
-    assert "guide" in made["y_obs1"].job.inputs and "guide" not in made["x"].job.inputs
-    # nobody's raw frames but its own reach it, and the others keep their keys
+    assert guide_roles(made["y_obs1"]) == {"guide": f"guide_{y.stem}.fits"}
+    assert guide_roles(made["x"]) == {"guide_a": f"guide_{a.stem}.fits", "guide_b": f"guide_{b.stem}.fits"}
+
+
+X_PAIR = [("x", "A"), ("x", "B")]
+
+
+def test_of_a_pair_one_exposure_may_have_guider_frames_and_nobody_elses_reach_it():
+    y, b = (next(f for f in WHOLE if f.name == name and f.nod == nod) for name, nod in [("y", ""), ("x", "B")])
     before = extracts(plan_night(WHOLE, context()))
-    assert before["x"].key == made["x"].key and before["y_obs1"].key != made["y_obs1"].key
+    of_y = extracts(plan_night(WHOLE, context(rc_frames=names(y, 5))))
+    assert before["x"].key == of_y["x"].key and before["y_obs1"].key != of_y["y_obs1"].key
+    of_b = extracts(plan_night(WHOLE, context(rc_frames=names(b, 5))))
+    assert guide_roles(of_b["x"]) == {"guide_b": f"guide_{b.stem}.fits"} and of_b["y_obs1"].key == before["y_obs1"].key
+
+
+def test_one_exposure_of_a_pair_alone_keeps_its_guider_frames():
+    a, b = (next(f for f in WHOLE if f.name == name and f.nod == nod) for name, nod in X_PAIR)
+    without = [frame for frame in WHOLE if frame is not b]
+    plan = plan_night(without, context(rc_frames=names(a, 5) | names(b, 5), final=True))
+    alone = next(node for node in extracts(plan).values() if node.job.options["half_of_pair"] == "A")
+    assert guide_roles(alone) == {"guide": f"guide_{a.stem}.fits"}
+
+
+def test_frames_of_which_nothing_is_used_change_no_spectrum():
+    rc = {stem: path for frame in WHOLE if frame.kind.on_sky for stem, path in names(frame, 5, 45).items()}
+
+    def others(plan):
+        return {(node.job.step, node.job.label): node.key for node in plan.nodes if node.job.step != "guide"}
+
+    plain = plan_night(WHOLE, context())
+    unused = plan_night(WHOLE, context(rc_frames=rc, options={"guide": {"use": [], "link": LINK, "sky": ""}}))
+    some = plan_night(WHOLE, context(rc_frames=rc, options={"guide": {"use": ["seeing"], "link": LINK, "sky": ""}}))
+    assert others(unused) == others(plain) != others(some)
+    assert sum(node.job.step == "guide" for node in unused.nodes) == sum(frame.kind.on_sky for frame in WHOLE)
 
 
 def test_keys_depend_on_names_of_frames_and_not_on_where_they_lie():

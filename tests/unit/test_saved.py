@@ -22,9 +22,11 @@ from sedmd.observation.load import load
 from sedmd.observation.saved import ReplayFault, Verdict
 from sedmd.products.ascii import read_ascii
 from sedmd.products.cube import write_cube
-from sedmd.products.sensitivity import write_sensitivity
+from sedmd.products.guide import LEVEL, GuideRecord, write_guide, zero_point_cards
+from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.reduce.flux.sensitivity import Sensitivity
+from sedmd.reduce.guide.brightness import ZeroPoint
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.aperture import Ellipse
 from sedmd.reduce.target.psf import Psf
@@ -134,6 +136,84 @@ def test_replayed_to_the_same_bytes(night, tmp_path, capsys):
     assert capsys.readouterr().out.count("same bytes") == 3
     assert main(["extract", "--decision", str(paths[3]), "--out", str(tmp_path / "elsewhere")]) == 0
     assert contents(tmp_path / "elsewhere") == {path.name: before[path.name] for path in paths[:3]}
+
+
+def points(mag, count=6):
+    return {band: ZeroPoint(mag=mag, error=0.02, count=count) for band in "gri"}
+
+
+def guide_of(night, stem, mag, count=6):
+    path = night / f"guide_ifu20190612_{stem}.fits"
+    write_guide(path, GuideRecord(zero_points=points(mag, count)), None, [])
+    return path
+
+
+def clouded(night, *, b=23.75, count=6):
+    """The night's calibration with its sky at 24 mag, and what the guider saw through the clouds of A and B."""
+    sensitivity_of(night)
+    path = night / "std-correction.fits"
+    write_sensitivity(path, read_sensitivity(path), cards=zero_point_cards(points(24.0), begin=LEVEL))
+    return guide_of(night, "04_07_07", 23.75, count), guide_of(night, "04_28_02", b, count)
+
+
+def test_clouds_are_corrected_for_as_in_the_pipeline_and_the_decision_tells_by_what(night):
+    sensitivity_of(night)
+    saved.save(observation_of(night), placement(), VERDICT)
+    before, old = read_spectrum(night / "sp_ZTF19abc.fits")
+    guides = clouded(night)
+    decision, paths = saved.save(observation_of(night), placement(), VERDICT)
+    after, header = read_spectrum(night / "sp_ZTF19abc.fits")
+    good = np.isfinite(before.flux)
+    assert after.flux[good] == pytest.approx(before.flux[good] * 10**0.1, rel=1e-6)
+    assert after.error[good] == pytest.approx(before.error[good] * 10**0.1, rel=1e-6)
+    assert header["GREYFAC"] == pytest.approx(10**0.1) and "GREYFAC" not in old
+    assert decision.guides == tuple((path.name, sha256_of(path)) for path in guides)
+    assert header["NINPUT"] == old["NINPUT"] + 2 and decisions.read(paths[3]) == decision
+
+
+@pytest.mark.parametrize("lost", ["B has no frames", "few stars"])
+def test_where_field_stars_do_not_tell_of_both_exposures_nothing_is_corrected(night, lost):
+    _, b = clouded(night, count=1 if lost == "few stars" else 6)
+    if lost == "B has no frames":
+        b.unlink()
+    saved.save(observation_of(night), placement(), VERDICT)
+    assert "GREYFAC" not in read_spectrum(night / "sp_ZTF19abc.fits")[1]
+
+
+def test_a_decision_with_guider_frames_is_replayed_to_the_same_bytes_and_only_with_them(night):
+    guide, _ = clouded(night)
+    _, paths = saved.save(observation_of(night), placement(), VERDICT)
+    before = contents(night)
+    assert set(saved.replay(paths[3]).values()) == {"same bytes"} and contents(night) == before
+    guide.unlink()
+    with pytest.raises(ReplayFault, match=rf"{guide.name} is not in .*--new-inputs"):
+        saved.replay(paths[3])
+    guide_of(night, "04_07_07", 23.5)
+    with pytest.raises(ReplayFault, match="guider frames tell is not what it was taken on"):
+        saved.replay(paths[3])
+    saved.replay(paths[3], new_inputs=True)
+    again = decisions.read(paths[3])
+    assert dict(again.guides)[guide.name] == sha256_of(guide)
+    assert read_spectrum(night / "sp_ZTF19abc.fits")[1]["GREYFAC"] > 10**0.1
+
+
+def test_a_decision_from_before_guider_frames_stays_what_it_was(night):
+    sensitivity_of(night)
+    _, paths = saved.save(observation_of(night), placement(), VERDICT)
+    assert "guides" not in paths[3].read_text()
+    before = contents(night)
+    for stem in ("04_07_07", "04_28_02"):
+        guide_of(night, stem, 23.0)
+    assert set(saved.replay(paths[3]).values()) == {"same bytes"}
+    assert {name: content for name, content in contents(night).items() if name in before} == before
+
+
+def test_other_guider_frames_than_were_opened_are_noticed(night):
+    clouded(night)
+    opened = observation_of(night)
+    guide_of(night, "04_07_07", 23.123)
+    with pytest.raises(SedmError, match="changed on disk"):
+        saved.save(opened, placement(), VERDICT)
 
 
 def test_another_cube_is_noticed(night, capsys):

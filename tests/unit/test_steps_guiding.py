@@ -117,7 +117,7 @@ def test_guider_frames_tell_where_the_target_is_the_seeing_and_the_air(tmp_path)
         air = float(extinction_mag(np.array([wavelength]))[0])
         assert record.zero_points[band].mag == pytest.approx(24.5 + air, abs=0.03)
     assert rows_of(job) == dict.fromkeys(rows_of(job), "")
-    (place,) = guided_places(record, None)
+    (place,) = guided_places([record], None)
     assert (place.x_arcsec, place.y_arcsec) == pytest.approx((AIM[0] + 0.7, AIM[1] - 1.2), abs=0.06)
     assert place.measured and 0.35 < place.spread_arcsec < 0.4 and "guider" in place.source
     before = job.outputs["guide"].read_bytes()
@@ -136,7 +136,7 @@ def test_without_guider_frames_the_acquisition_frame_tells(tmp_path):
     assert record.source == "acquisition" and record.error_arcsec > 1.0
     assert record.offset == pytest.approx(acquired - (ENCODER - ACQUIRED), abs=0.1)
     assert record.seeing_arcsec is None and not record.zero_points
-    (place,) = guided_places(record, None)
+    (place,) = guided_places([record], None)
     assert not place.measured  # an arcsec is not enough to overrule what is seen
 
 
@@ -210,7 +210,7 @@ def test_without_stars_or_with_a_damaged_table_the_seeing_is_left(tmp_path):
     measure_guiding(bare)
     record = read_guide(bare.outputs["guide"])
     assert record.offset is None and record.seeing_arcsec is not None and not record.zero_points
-    assert guided_places(record, None) == ()
+    assert guided_places([record], None) == ()
     (tmp_path / "b").mkdir()
     job = step(tmp_path / "b", given)
     for tile in (tmp_path / "b" / "stars" / "tiles").rglob("*.npy"):
@@ -235,13 +235,13 @@ def test_an_unknown_link_tells_no_place_and_the_nights_star_refines_a_known_one(
     known = Place.of(LINK)
     assert record.link == known
     star = {"XPOS": 0.9 + 4.0, "YPOS": -1.1 - 2.0, "GUIDEX": 4.0, "GUIDEY": -2.0}
-    (place,) = guided_places(record, star)
+    (place,) = guided_places([record], star)
     assert place.x_arcsec == pytest.approx((12 * 0.7 + 0.9) / 13 + record.offset[0], abs=1e-6)
     # one that contradicts by arcsecs: either may be true, and neither decides alone
-    two = guided_places(record, star | {"XPOS": 12.0})
+    two = guided_places([record], star | {"XPOS": 12.0})
     assert len(two) == 2 and not all(one.measured for one in two)
     # a star without guider frames tells nothing here
-    assert guided_places(record, {"XPOS": 0.9, "YPOS": 1.0})[0].x_arcsec == pytest.approx(0.7 + record.offset[0])
+    assert guided_places([record], {"XPOS": 0.9, "YPOS": 1.0})[0].x_arcsec == pytest.approx(0.7 + record.offset[0])
 
 
 def _made(folder):

@@ -262,17 +262,28 @@ def test_a_page_is_the_same_whoever_draws_it_again(tmp_path):
     assert once.startswith(b"%PDF") and page_of(made).outputs["pdf"].read_bytes() == once
 
 
-@pytest.mark.parametrize("provisional", [True, False])
-def test_the_page_of_a_provisional_spectrum_says_so_with_its_concerns(tmp_path, monkeypatch, provisional):
+@pytest.mark.parametrize(
+    "figures, cards, said",
+    [
+        (
+            {"quality": 0, "provisional": True},
+            {},
+            "PROVISIONAL, awaiting observer: confidence 0.43; two objects; it is faint",
+        ),
+        ({"quality": 2}, {}, ""),
+        ({"quality": 2}, {"OBJSEEN": True}, ""),
+        ({"quality": 4}, {"OBJSEEN": False}, "NO OBJECT VISIBLE; two objects; it is faint"),
+    ],
+)
+def test_the_page_says_what_kind_of_spectrum_it_is_with_the_concerns(tmp_path, monkeypatch, figures, cards, said):
     path = tmp_path / "sp_SN2017abc.fits"
-    meta = {"confidence": 0.4321, "quality": 0} | ({"provisional": True} if provisional else {})
+    meta = {"confidence": 0.4321} | figures
     flat = np.ones(9)
     spectrum = Spectrum(wavelength=np.linspace(4e3, 9e3, 9), flux=flat, error=flat, sky=flat, unit="e", meta=meta)
-    write_spectrum(path, spectrum, cards={"DOUBT1": "two objects", "DOUBT2": "it is faint"})
+    write_spectrum(path, spectrum, cards={"DOUBT1": "two objects", "DOUBT2": "it is faint"} | cards)
     notes = []
     monkeypatch.setattr("sedmd.steps.page.plot_spectrum", lambda *_, note, **__: notes.append(note))
     draw_page(
         Job(step="page", night="20170612", label="x", inputs={"sp": (path,)}, outputs={"pdf": tmp_path / "p.pdf"})
     )
-    said = "PROVISIONAL, awaiting observer: confidence 0.43; two objects; it is faint"
-    assert notes == [said if provisional else ""]
+    assert notes == [said]

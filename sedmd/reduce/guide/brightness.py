@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ FLOOR_MAG = 0.01
 #: Error of one star besides photons and colour [mag].
 STAR_MAG = 0.02
 CLIP = 3.0
+#: How far the weights of A and B in a pair's spectrum may be from those of their exposure times.
+UNEVEN = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,32 @@ def grey_factor(target: ZeroPoints, reference: ZeroPoints) -> GreyFactor | None:
     mag = float((weight * lower).sum() / weight.sum())
     factor = 10 ** (0.4 * mag)
     return GreyFactor(factor=factor, error=0.921 * factor / math.sqrt(weight.sum()))
+
+
+def together(points: Sequence[ZeroPoints], exptimes_s: Sequence[float]) -> dict[str, ZeroPoint]:
+    """Zero points of a pair, whose spectrum is the mean of both exposures; of the filters that all of them have.
+
+    Parameters
+    ----------
+    points : zero points of each exposure, by filter
+    exptimes_s : the exposures' weights
+
+    Notes
+    -----
+    What adds up is light, not magnitudes: 2.5 log of the mean of 10**(0.4 z). The fit weighs the exposures by their
+    noise, which differs from their length by `UNEVEN` at most: so much of their difference is uncertain.
+    """
+    weight = np.array(exptimes_s, float) / sum(exptimes_s)
+    made = {}
+    for band in (band for band in (points[0] if points else {}) if all(band in one for one in points)):
+        own = [one[band] for one in points]
+        light = np.array([10 ** (0.4 * (point.mag - own[0].mag)) for point in own])
+        mag = own[0].mag + 2.5 * math.log10(float(weight @ light))
+        share = weight * light / float(weight @ light)
+        spread = max(point.mag for point in own) - min(point.mag for point in own)
+        error = math.hypot(float(np.sqrt(np.sum((share * [point.error for point in own]) ** 2))), UNEVEN * spread)
+        made[band] = ZeroPoint(mag=mag, error=error, count=min(point.count for point in own))
+    return made
 
 
 def level_of(stars: Mapping[str, ZeroPoints], scales: Mapping[str, float]) -> dict[str, ZeroPoint]:

@@ -29,14 +29,26 @@ from sedmd.reduce.target.concerns import (
     nothing_there,
     snr_of,
 )
-from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, find_in_bands, without
+from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, edge_distance, find_in_bands, without
 from sedmd.reduce.target.host import Host, fit_beside, fit_host
 from sedmd.reduce.target.host_images import HostImages, blurred, host_shape
+from sedmd.reduce.target.known_place import limit_at, with_hidden
 from sedmd.reduce.target.pair import extract_pair
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import DEFAULT_BETA, Bands, PointSpectrum, Psf, condense, extract_point, fit_psf, image
 from sedmd.reduce.target.seeing import Seeing, Shape
-from sedmd.reduce.target.target import Candidate, Concern, Look, candidates, likeness, place_of, weighed
+from sedmd.reduce.target.target import (
+    GATE,
+    MISMEASURED,
+    VISIBLE,
+    Candidate,
+    Concern,
+    Look,
+    candidates,
+    likeness,
+    place_of,
+    weighed,
+)
 
 #: A galaxy whose middle is farther off is a neighbour [arcsec].
 HOST_ARCSEC = 6.0
@@ -50,6 +62,11 @@ EXTENDED, PART_OF_HOST = 1.4, 0.3
 SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
 #: What tells of a host where there are no images of the field: a profile that is fitted together with the target.
 MODEL = "model"
+#: Where nothing is more significant than this, nothing is visible; the place, and a star's light, must be in the field
+#: [arcsec from its edge].
+FAINTEST, WHOLE_ARCSEC = 5.0, 1.5
+#: The grade of a place where nothing is, of a good spectrum, and of an acceptable one.
+NO_OBJECT, GOOD, ACCEPTABLE = 4, 1, 2
 #: Confidence from which a concern is not worth mentioning.
 NO_CONCERN = 0.985
 #: Signal-to-noise ratio per bin from which a spectrum without concerns is good; acceptable below.
@@ -72,6 +89,7 @@ class Automatic:
     others : further objects, places in the first exposure [arcsec]
     checks : everything that was checked, with its confidence, the gravest first
     snr : median signal-to-noise ratio per bin
+    absent : nothing is where stars around the target put it; the spectrum is that of the place, and tells a limit
     """
 
     point: PointSpectrum | None
@@ -83,6 +101,7 @@ class Automatic:
     others: tuple[tuple[float, float], ...] = ()
     checks: tuple[Concern, ...] = ()
     snr: float = 0.0
+    absent: bool = False
 
     @property
     def confidence(self) -> float:
@@ -101,8 +120,10 @@ class Automatic:
 
     @property
     def quality(self) -> int:
-        """The grade of a confident spectrum: 1 good, 2 acceptable."""
-        return 1 if self.snr >= GOOD_SNR and not self.reasons else 2
+        """The grade of a confident spectrum: 1 good, 2 acceptable, 4 no object visible."""
+        if self.absent:
+            return NO_OBJECT
+        return GOOD if self.snr >= GOOD_SNR and not self.reasons else ACCEPTABLE
 
 
 def extract_target(
@@ -134,12 +155,16 @@ def extract_target(
     """
     bands = [condense(look.cube, look.refraction, BAND_EDGES) for look in looks]
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
+    seeing = seeing or Seeing()
+    found = [
+        _with_target(one, look.cube.spaxels, sources, number, places, seeing)
+        for number, (one, look, sources) in enumerate(zip(bands, looks, found, strict=True))
+    ]
     ranked = candidates(looks, found, places=places)
     if not ranked:
-        measured = all(place.measured for place in places)
-        why = nothing_there(looks, found, places) if measured else nothing(looks, found)
-        return Automatic(point=None, found=tuple(map(tuple, found)), checks=(why,))
-    seeing = seeing or Seeing()
+        if not all(place.measured for place in places):
+            return Automatic(point=None, found=tuple(map(tuple, found)), checks=(nothing(looks, found),))
+        return _without_target(looks, bands, found, places, seeing, gain_b=gain_b, concerns=concerns)
     pictures: list[Host] = []
     hosts: list[Host] = []
     if standard:
@@ -187,6 +212,62 @@ def extract_target(
         checks=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
         snr=snr,
     )
+
+
+def _without_target(
+    looks: Sequence[Look],
+    bands: Sequence[Bands],
+    found: Sequence[Sequence[Source]],
+    places: Sequence[Place],
+    seeing: Seeing,
+    *,
+    gain_b: NDArray[np.floating] | float,
+    concerns: Sequence[Concern],
+) -> Automatic:
+    """Nothing was found where stars around the target put it: is the place empty, or only unclear?"""
+    why = nothing_there(looks, found, places)
+    bare = Automatic(point=None, found=tuple(map(tuple, found)), checks=(why,))
+    at = [places[0].in_exposure(number) for number in range(len(looks))]
+    known = [point for point in at if point is not None]
+    inside = all(
+        edge_distance(look.cube.spaxels, *point) > WHOLE_ARCSEC for look, point in zip(looks, known, strict=False)
+    )
+    if len(places) > 1 or len(known) < len(looks) or not inside:
+        return bare
+    reach = GATE * places[0].spread_arcsec
+    limits = [
+        limit_at(one, look.cube.spaxels, sources, point, reach_arcsec=reach, seeing=seeing)
+        for one, look, sources, point in zip(bands, looks, found, known, strict=True)
+    ]
+    most = math.sqrt(sum(max(significance, 0.0) ** 2 for _, significance in limits))
+    if most > FAINTEST:
+        unclear = replace(why, why=f"{why.why}; something of {most:.0f} sigma may be there")
+        return replace(bare, checks=(unclear,))
+    sources = tuple(source for source, _ in limits)
+    chosen = Candidate(sources=sources, expected=places[0], off_arcsec=0.0, unrelated=0.0, odds=0.0)
+    point = _extracted(looks, sources, _beside(looks, found, chosen, ()), gain_b)
+    checks = (replace(why, confidence=(1 - VISIBLE) / (1 - VISIBLE + MISMEASURED)), *concerns)
+    return replace(
+        bare,
+        point=point,
+        sources=sources,
+        others=tuple(place_of(one) for one in found[0] if one.edge_arcsec > RIM_ARCSEC),
+        checks=tuple(sorted(checks, key=lambda concern: concern.confidence)),
+        snr=snr_of(looks[0].cube.wavelength, point),
+        absent=True,
+    )
+
+
+def _with_target(
+    bands: Bands, spaxels: Spaxels, found: list[Source], number: int, places: Sequence[Place], seeing: Seeing
+) -> list[Source]:
+    """The sources of an exposure, and what a brighter one hides where stars around the target put it."""
+    for place in places:
+        at = place.in_exposure(number)
+        if place.measured and at is not None:
+            reach = GATE * place.spread_arcsec
+            found = with_hidden(bands, spaxels, found, at, reach_arcsec=reach, seeing=seeing)
+    return found
 
 
 def _by_shape(

@@ -15,6 +15,8 @@ from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.target.psf import Bands, Psf, image, sky_terms, solve_rows
 from sedmd.reduce.target.seeing import STAR_ELLIPTICITY, UNKNOWN, USUAL_BETA, Seeing, Shape
 
+#: A fit that wanders farther from where it begins has lost its source [arcsec].
+REACH_ARCSEC = 2.5
 #: Spaxels this near to the source take part [arcsec].
 RADIUS_ARCSEC = 8.0
 #: Parameters of a star's image beside its place and FWHM. What is known of each before the fit (`Seeing`) has a say:
@@ -100,6 +102,7 @@ def fit_host(
     near: tuple[float, float] | None = None,
     about: tuple[float, float] | None = None,
     seeing: Seeing | None = None,
+    reach_arcsec: float = REACH_ARCSEC,
 ) -> Host:
     """Fit a point source with extended light around it, all bands together, each with strengths of its own.
 
@@ -115,6 +118,8 @@ def fit_host(
         Middle of the spaxels that take part; the source's own place otherwise. Fits about one place can be compared.
     seeing : Seeing, optional
         What is known of a star's FWHM; by default what is usual.
+    reach_arcsec : float
+        In each axis the point source is at most so far from where it begins.
 
     Returns
     -------
@@ -127,7 +132,7 @@ def fit_host(
     host's width is the seeing and its own in quadrature, so that it is never sharper than a star.
     """
     problem = _problem(bands, spaxels, psf, about=about, seeing=seeing or Seeing())
-    start = _Start.of(psf, near)
+    start = _Start.of(psf, near, reach_arcsec)
     alone, both = _fit_alone(problem, start), _fit_both(problem, start)
     return _host(problem, alone, both)
 
@@ -255,22 +260,23 @@ class _Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
-    """Where the fits begin: the star's parameters, and the place of the host."""
+    """Where the fits begin: the star's parameters, the place of the host; how far the star may go from there."""
 
     star: list[float]
     host: tuple[float, float]
+    reach: float = REACH_ARCSEC
 
     @classmethod
-    def of(cls, psf: Psf, near: tuple[float, float] | None) -> Self:
+    def of(cls, psf: Psf, near: tuple[float, float] | None, reach: float = REACH_ARCSEC) -> Self:
         place = psf.x_arcsec, psf.y_arcsec
         width = float(np.clip(psf.fwhm_arcsec, 1.0, 3.2))
-        return cls(star=[*place, width, USUAL_BETA, 0.0, 0.0], host=place if near is None else near)
+        return cls(star=[*place, width, USUAL_BETA, 0.0, 0.0], host=place if near is None else near, reach=reach)
 
     @property
     def bounds(self) -> tuple[list[float], list[float]]:
         """Of the star's parameters."""
-        x, y = self.star[:2]
-        return [x - 2.5, y - 2.5, 0.8, 1.8, -0.5, -0.5], [x + 2.5, y + 2.5, 3.6, 6.0, 0.5, 0.5]
+        (x, y), reach = self.star[:2], self.reach
+        return [x - reach, y - reach, 0.8, 1.8, -0.5, -0.5], [x + reach, y + reach, 3.6, 6.0, 0.5, 0.5]
 
 
 def _problem(
@@ -362,8 +368,12 @@ def _shape(fit: OptimizeResult, prior: NDArray[Any], spread: NDArray[Any], chi2:
 
 
 def _significance(amplitude: NDArray[Any], variance: NDArray[Any]) -> float:
-    """Of all bands together; each tells for itself, and what is negative lowers it."""
-    snr = amplitude / np.sqrt(np.maximum(variance, 1e-300))
+    return together(amplitude, np.sqrt(np.maximum(variance, 1e-300)))
+
+
+def together(amplitude: NDArray[Any], error: NDArray[Any]) -> float:
+    """Significance of all bands together, (n_band,) each; each tells for itself, and what is negative lowers it."""
+    snr = amplitude / error
     return float(np.sum(snr * np.abs(snr)) / max(float(np.sqrt(np.sum(snr**2))), 1e-300))
 
 

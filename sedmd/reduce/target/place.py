@@ -59,6 +59,9 @@ class Place:
         How it is known: ``12 exposures since 20211002``, ``settings``; empty when it is not.
     measured : bool
         In this exposure, by stars around the target: it is nowhere else.
+    each : tuple of (x, y) or None
+        Of an A/B pair, where such stars put it in either exposure; None in one where they do not tell. Empty: the
+        position is that without a nod.
     """
 
     x_arcsec: float = 0.0
@@ -66,6 +69,7 @@ class Place:
     spread_arcsec: float = ANYWHERE
     source: str = ""
     measured: bool = False
+    each: tuple[tuple[float, float] | None, ...] = ()
 
     def describe(self) -> str:
         """As a sentence says it."""
@@ -101,6 +105,17 @@ class Place:
         x, y, spread, source = found.groups()
         source = "" if source == "not known" else source
         return cls(x_arcsec=float(x), y_arcsec=float(y), spread_arcsec=float(spread), source=source)
+
+    def in_exposure(self, number: int) -> tuple[float, float] | None:
+        """Where it is in the first or second exposure; None where nobody knows to which side that was nodded."""
+        return self.each[number] if self.each else (self.x_arcsec, self.y_arcsec)
+
+    @property
+    def move(self) -> tuple[float, float] | None:
+        """From A to B, East and North, where stars in both exposures tell it [arcsec]."""
+        if len(self.each) != 2 or self.each[0] is None or self.each[1] is None:
+            return None
+        return self.each[1][0] - self.each[0][0], self.each[1][1] - self.each[0][1]
 
     def off(self, x_arcsec: float, y_arcsec: float) -> float:
         """Distance of a point from it [arcsec]."""

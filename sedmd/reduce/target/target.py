@@ -138,7 +138,7 @@ def candidates(
         [one for one in sources if one.edge_arcsec > 0 and not any(_in_the_wings(one, other) for other in sources)]
         for sources in found
     ]
-    for sources in _objects(looks, found):
+    for sources in _objects(looks, found, places):
         density, place, off = _density(sources, places)
         if within and off > GATE * place.spread_arcsec:
             continue
@@ -225,16 +225,21 @@ def place_of(source: Source) -> tuple[float, float]:
     return source.psf.x_arcsec, source.psf.y_arcsec
 
 
-def _objects(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, ...]]:
+def _objects(
+    looks: Sequence[Look], found: Sequence[Sequence[Source]], places: Sequence[Place]
+) -> Iterator[tuple[Source, ...]]:
     """Each object with its source in every exposure; none counts as two."""
     if len(looks) == 1:
         yield from ((source,) for source in found[0])
         return
     nod = nod_of(looks)
+    # stars around the target have no doubt about the sign, and are asked first
+    told = next((place.move for place in places if place.move is not None), None)
     left = list(found[1])
     for one in found[0]:
         # of the sources that moved by the nod, the one that is as bright
-        fitting = [two for two in left if nod_error(one, two, nod) <= MAX_NOD_ERROR]
+        errors = [_gap((one, two), told, 1.0) if told is not None else nod_error(one, two, nod) for two in left]
+        fitting = [two for two, error in zip(left, errors, strict=True) if error <= MAX_NOD_ERROR]
         if fitting:
             two = min(fitting, key=lambda two: abs(math.log(max(two.significance, 1e-9) / max(one.significance, 1e-9))))
             left = [other for other in left if other is not two]
@@ -243,19 +248,39 @@ def _objects(looks: Sequence[Look], found: Sequence[Sequence[Source]]) -> Iterat
 
 def _density(sources: Sequence[Source], places: Sequence[Place]) -> tuple[float, Place, float]:
     """Density of targets here [1 / arcsec**2], the nearest expected position, and the distance from it [arcsec]."""
-    points = _readings([place_of(source) for source in sources])
-    mean = sum(share * place.density(*point) for point, share in points for place in places) / len(places)
+    points = [place_of(source) for source in sources]
+    readings = [_readings(points, place) for place in places]
+    mean = sum(
+        share * place.density(*point) for place, own in zip(places, readings, strict=True) for point, share in own
+    ) / len(places)
     off, nearest = min(
-        ((place.off(*point), place) for point, _ in points for place in places), key=lambda pair: pair[0]
+        ((_off(points, place, own), place) for place, own in zip(places, readings, strict=True)),
+        key=lambda pair: pair[0],
     )
-    mispointed = Place().density(*points[0][0])
+    mispointed = Place().density(*readings[0][0][0])
     share = MISMEASURED if all(place.measured for place in places) else MISPOINTED
     return (1 - share) * mean + share * mispointed, nearest, off
 
 
-def _readings(points: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], float]]:
-    """Where an object would be without a nod, and how often that is so."""
+def _off(
+    points: Sequence[tuple[float, float]], place: Place, readings: Sequence[tuple[tuple[float, float], float]]
+) -> float:
+    """How far an object is from its expected position [arcsec]: in each exposure whose stars tell that."""
+    if place.each:
+        return max(math.dist(point, at) for point, at in zip(points, place.each, strict=True) if at is not None)
+    return min(place.off(*point) for point, _ in readings)
+
+
+def _readings(points: Sequence[tuple[float, float]], place: Place) -> list[tuple[tuple[float, float], float]]:
+    """Where an object would be without a nod, and how often that is so.
+
+    Where stars around the target tell its place in the exposures: as far off the expected one as it is in the mean.
+    """
     if len(points) == 1:
         return [(points[0], 1.0)]
+    if place.each:
+        off = [(x - at[0], y - at[1]) for (x, y), at in zip(points, place.each, strict=True) if at is not None]
+        dx, dy = (sum(axis) / len(off) for axis in zip(*off, strict=True))
+        return [((place.x_arcsec + dx, place.y_arcsec + dy), 1.0)]
     (ax, ay), (bx, by) = points
     return [((0.5 * (ax + bx), 0.5 * (ay + by)), MIDWAY), ((ax, ay), FIRST), ((bx, by), SECOND)]

@@ -46,7 +46,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 #: Raised whenever a step would make other numbers of the same inputs: then its products are remade.
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
-    "lamp": 3,
+    "lamp": 4,
     "traces": 7,
     "wavelength": 6,
     "flat": 5,

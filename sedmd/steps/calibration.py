@@ -31,6 +31,7 @@ from sedmd.raw.epochs import gain_of
 from sedmd.raw.rawname import stem_of
 from sedmd.reduce.cube.cube import rebin
 from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, spaxel_flat
+from sedmd.reduce.cube.odd_pixels import odd_pixels
 from sedmd.reduce.detector.bias import bias_reasons, combine_bias
 from sedmd.reduce.detector.ccd import combine_exposures
 from sedmd.reduce.detector.checks import likeness
@@ -357,7 +358,8 @@ def _per_angstrom(
 
 def make_flat(job: Job) -> Result:
     """Measure the relative throughput of the spaxels on the dome."""
-    dome = _without_variance(read_image(job.one("dome"))[0])
+    image, header = read_image(job.one("dome"))
+    dome = _without_variance(image)
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     traces = found.traces
@@ -374,14 +376,25 @@ def make_flat(job: Job) -> Result:
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")
+    odd = odd_pixels(dome, separated, traces.profile, int(header.get("NCOMBINE", 1)))
     figures = {
         "spread [%]": round(100 * float(np.nanstd(grey)), 1),
         "dark spaxels": int(dark_spaxels(flat).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
+        "bad pixels": int(odd.sum()),
     }
     cards: Cards = {
+        "NBADPIX": (int(odd.sum()), "pixels that do not follow the light of the dome"),
         "FLATSTD": (float(np.nanstd(grey)), "rms of the grey throughput over the spaxels"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] light between the traces on the dome"),
     }
-    write_flat(job.outputs["flat"], WAVELENGTH_GRID, flat, found.spaxels, cards=cards, provenance=provenance(job))
+    write_flat(
+        job.outputs["flat"],
+        WAVELENGTH_GRID,
+        flat,
+        found.spaxels,
+        bad_pixels=odd,
+        cards=cards,
+        provenance=provenance(job),
+    )
     return Result(figures=figures)

@@ -166,10 +166,11 @@ def write_flat(
     flat: NDArray[Any],
     spaxels: Spaxels,
     *,
+    bad_pixels: NDArray[np.bool_] | None = None,
     cards: Cards,
     provenance: Provenance | None = None,
 ) -> str:
-    """Write ``flat.fits``: TABLE with FLAT (n_wave per spaxel) and extension WAVELENGTH."""
+    """Write ``flat.fits``: TABLE with FLAT (n_wave per spaxel), WAVELENGTH, and BADPIXEL where there is a map."""
     columns = [
         *_spaxel_columns(spaxels),
         Column(name="FLAT", array=np.ascontiguousarray(flat.T, np.float32), comment="throughput, field mean 1"),
@@ -179,7 +180,33 @@ def write_flat(
     )
     header = fits.Header()
     add_cards(header, cards)
-    return write_table(path, columns, header, [waves], provenance=provenance)
+    extra = [waves] if bad_pixels is None else [waves, _bad_pixel_hdu(bad_pixels)]
+    return write_table(path, columns, header, extra, provenance=provenance)
+
+
+def _bad_pixel_hdu(bad: NDArray[np.bool_]) -> fits.BinTableHDU:
+    y, x = np.nonzero(bad)
+    return table_hdu(
+        [
+            Column(name="X", array=x.astype(np.int32), unit="pixel", comment="column, counted from 0"),
+            Column(name="Y", array=y.astype(np.int32), unit="pixel", comment="row, counted from 0"),
+        ],
+        name="BADPIXEL",
+    )
+
+
+def read_bad_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Pixels that do not follow the light of the dome: (n_y, n_x); none by a flat of before there was a map.
+
+    Those outside of `shape` are of another camera and neglected.
+    """
+    found = np.zeros(shape, bool)
+    extra = read_table(path).extra
+    if "BADPIXEL" in extra:
+        y, x = (np.asarray(extra["BADPIXEL"].data[name], np.int64) for name in ("Y", "X"))
+        inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
+        found[y[inside], x[inside]] = True
+    return found
 
 
 def read_flat(path: Path) -> NDArray[np.float32]:

@@ -25,6 +25,14 @@ _PIECE = 1 << 18
 _GZIP = 31  # zlib's word for: expect a gzip header and check the CRC
 #: Lossless methods of fpack; the others decode through code that does not check its input.
 _METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2")
+#: What Rice's method may be set to, and how it is without a word (FITS standard 4.0, table 37): pixels in a block; and
+#: bytes of a pixel, each with the bits that a block takes at least (White's code of 1999: 3, 4 and 5).
+_RICE_BLOCKS, _RICE_BITS = {16, 32}, {1: 3, 2: 4, 4: 5}
+_RICE_DEFAULTS = {"BLOCKSIZE": 32, "BYTEPIX": 4}
+#: Cards that the decoder acts on. It must read the same in them as the checks did.
+_TRUSTED = re.compile(
+    r"(Z?BITPIX|Z?NAXIS\d*|ZTILE\d+|ZCMPTYPE|ZNAME\d+|ZVAL\d+|PCOUNT|THEAP|TFIELDS|TFORM\d+|TTYPE\d+)"
+)
 _TABLE = re.compile(
     r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|THEAP|(TTYPE|TFORM|TUNIT|TDIM|TNULL|TSCAL|TZERO)\d+"
     r"|ZIMAGE|ZTILE\d+|ZCMPTYPE|ZNAME\d+|ZVAL\d+|ZQUANTIZ|ZDITHER0|ZTENSION|ZPCOUNT|ZGCOUNT|CHECKSUM|DATASUM"
@@ -108,9 +116,10 @@ def funpack(content: bytes, name: str, *, at: int, header_bytes: int) -> bytes:
     table = header_values(images)
     shape = _check_promises(table, name)
     start = at + header_bytes
+    _check_rice(table, name)
     for tile in _gzipped_tiles(content, table, start, name):
         _check_tile(tile, 4 * shape[0] * shape[1], name)
-    pixels = _decode(content, name)
+    pixels = _decode(content, table, name)
     kind = f">i{abs(_integer(table, 'ZBITPIX', 0)) // 8}"
     if pixels.shape != shape or pixels.dtype.kind not in "iu":
         got = f"{pixels.dtype} {pixels.shape}"
@@ -152,6 +161,42 @@ def _check_promises(table: Mapping[str, Value], name: str) -> tuple[int, int]:
     return shape
 
 
+def _rice_setting(table: Mapping[str, Value], key: str) -> object:
+    """A setting of Rice's method as the decoder looks it up: in the first pair of cards with its name."""
+    for n in range(1, 1000):
+        if f"ZNAME{n}" not in table:
+            break
+        if str(table[f"ZNAME{n}"]).upper() == key:
+            return table.get(f"ZVAL{n}")
+    return _RICE_DEFAULTS[key]
+
+
+def _check_rice(table: Mapping[str, Value], name: str) -> None:
+    """Refuse settings that Rice's decoder would take for lengths of its arrays without asking."""
+    if not str(table.get("ZCMPTYPE")).startswith("RICE"):
+        return
+    block, size = (_rice_setting(table, key) for key in _RICE_DEFAULTS)
+    bits = _integer(table, "ZBITPIX", 0)
+    if type(block) is not int or block not in _RICE_BLOCKS:
+        msg = f"{name} is packed in blocks of {block!r:.20} pixels; expected 16 or 32. Copy it again"
+        raise FrameFault(msg)
+    if type(size) is not int or size not in _RICE_BITS or 8 * size < bits:
+        msg = f"{name} is packed with {size!r:.20} bytes to a pixel; expected 1, 2 or 4, and {bits} bits. Copy it again"
+        raise FrameFault(msg)
+
+
+def _least_bytes(table: Mapping[str, Value]) -> int:
+    """Bytes of a whole tile of Rice's method, at least: its first pixel, and the head of each block."""
+    block, size = (_rice_setting(table, key) for key in _RICE_DEFAULTS)
+    if not isinstance(block, int) or not isinstance(size, int):
+        return 0
+    shape = _integer(table, "ZNAXIS2", 0), _integer(table, "ZNAXIS1", 0)
+    tile = _integer(table, "ZTILE2", 1), _integer(table, "ZTILE1", shape[1])
+    # tiles at the upper and right edge hold what is left of the image
+    pixels = [(whole % side) or side for whole, side in zip(shape, tile, strict=True)]
+    return size + -(-_RICE_BITS[size] * -(-pixels[0] * pixels[1] // block) // 8)
+
+
 def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name: str) -> Iterator[bytes]:
     """Bytes of the tiles that zlib will inflate; checks the place of every tile on the way.
 
@@ -163,6 +208,7 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
     width, rows = _integer(table, "NAXIS1", 0), _integer(table, "NAXIS2", 0)
     heap = start + _integer(table, "THEAP", width * rows)
     end = start + width * rows + _integer(table, "PCOUNT", 0)
+    rice = str(table.get("ZCMPTYPE")).startswith("RICE")
     at, total = 0, 0
     for field in range(1, _integer(table, "TFIELDS", 0) + 1):
         label = str(table.get(f"TTYPE{field}"))
@@ -180,11 +226,15 @@ def _gzipped_tiles(content: bytes, table: Mapping[str, Value], start: int, name:
                 raise FrameFault(msg)
             block = np.frombuffer(content, np.uint8, width * rows, start).reshape(rows, width)[:, at : at + bytes_]
             places = np.ascontiguousarray(block).view(word)
+            least = _least_bytes(table) if rice and label == "COMPRESSED_DATA" else 0
             zipped = "GZIP" in label or (label == "COMPRESSED_DATA" and "GZIP" in str(table.get("ZCMPTYPE")))
             for length, offset in places.tolist():
                 total += length * size
                 if length < 0 or offset < 0 or heap + offset + length * size > end or total > end - start:
                     msg = f"{name}: a tile lies outside of its heap; expected a whole fpacked frame. Copy it again"
+                    raise FrameFault(msg)
+                if 0 < length * size < least:
+                    msg = f"{name}: a tile has {length * size} bytes; expected {least} or more. Copy it again"
                     raise FrameFault(msg)
                 if zipped and length:
                     yield content[heap + offset : heap + offset + length * size]
@@ -207,16 +257,31 @@ def _check_tile(tile: bytes, limit: int, name: str) -> None:
         raise FrameFault(msg)
 
 
-def _decode(content: bytes, name: str) -> np.ndarray:
+def _decode(content: bytes, table: Mapping[str, Value], name: str) -> np.ndarray:
+    """The pixels; `table` is what was checked: the decoder must not read other numbers in the same cards."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            with fits.open(io.BytesIO(content), memmap=False, disable_image_compression=True) as hdul:
+                odd = _read_otherwise(hdul[1].header, table)
+            if odd:
+                raise ValueError(f"its card {odd} can be read in two ways")
             with fits.open(io.BytesIO(content), memmap=False, do_not_scale_image_data=True) as hdul:
                 return np.asarray(hdul[1].data)
     except Exception as error:  # a decoder of foreign bytes: if it raises anything, this file is at fault
         text = " ".join(str(error).split())[:200]
         msg = f"{name} cannot be unpacked: {text}; expected a whole fpacked frame. Copy it again"
         raise FrameFault(msg) from error
+
+
+def _read_otherwise(header: fits.Header, table: Mapping[str, Value]) -> str:
+    """The first card of those that the decoder acts on that astropy does not read as we do; empty if there is none."""
+    for key in sorted({*header, *table}):
+        if not _TRUSTED.fullmatch(key):
+            continue
+        if key not in header or header.count(key) != 1 or header[key] != table.get(key):
+            return str(key)
+    return ""
 
 
 def _plain_header(images: bytes) -> bytes:

@@ -46,10 +46,10 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 #: Raised whenever a step would make other numbers of the same inputs: then its products are remade.
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
-    "lamp": 3,
+    "lamp": 4,
     "traces": 8,
     "wavelength": 7,
-    "flat": 6,
+    "flat": 7,
     "cube": 8,
     "guide": 2,
     "extract": 15,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,13 @@ from sedmd.raw.epochs import gain_of
 from sedmd.raw.rawname import stem_of
 from sedmd.reduce.cube.cube import rebin
 from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, spaxel_flat
+from sedmd.reduce.cube.odd_pixels import odd_pixels
 from sedmd.reduce.detector.bias import bias_reasons, combine_bias
 from sedmd.reduce.detector.ccd import combine_exposures
 from sedmd.reduce.detector.checks import likeness
 from sedmd.reduce.detector.moved_exposures import rows_between
 from sedmd.reduce.detector.overscan import overscan_level
+from sedmd.reduce.detector.photon_transfer import photon_transfer
 from sedmd.reduce.numeric.containers import Image, Mask, Spaxels
 from sedmd.reduce.traces.extract import scattered_under
 from sedmd.reduce.traces.frame import Separated, separate_traces
@@ -43,7 +45,7 @@ from sedmd.reduce.wavelength.geometry import node_at, sky_positions
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, odd_lines, solution_reason
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
-from sedmd.steps.raw import camera_and_sections, read_master_bias, read_raw, to_electrons
+from sedmd.steps.raw import RAW_GAIN, camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
 
 LAMPS = ("Hg", "Cd", "Xe")
@@ -126,8 +128,9 @@ def make_lamp(job: Job) -> Result:
     if not taken:
         raise CalibrationFault(f"{job.label}: none of {len(refused)} exposures can be used; the first: {refused[0]}")
     lamp = job.outputs["lamp"].stem
+    images = [image for _, image, _, _ in taken]
     try:
-        combined, _, reasons = combine_exposures([image for _, image, _, _ in taken], lines=lamp in LAMPS)
+        combined, scales, reasons = combine_exposures(images, lines=lamp in LAMPS)
     except ValueError as error:
         raise CalibrationFault(f"{job.label}: {error}") from error
     used, rejected = _used(tuple(path for path, *_ in taken), reasons)
@@ -140,9 +143,65 @@ def make_lamp(job: Job) -> Result:
     }
     if without := [stem_of(path) for path in job.inputs["raw"] if path.name not in used]:
         figures[REJECTED] = ", ".join(without)
-    cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined")}
+    transfer = _transfer(images, scales, [float(header[RAW_GAIN]) for _, _, header, _ in taken])
+    cards = {**combined_from(used), "NCOMBINE": (len(used), "frames combined"), **_transfer_cards(transfer)}
+    if transfer is not None:
+        figures["gain [e-/adu]"], figures["gain +-"] = round(transfer.gain, 3), round(transfer.gain_error, 3)
+        warnings += _odd_gain(job.label, transfer)
     write_image(job.outputs["lamp"], combined, header=taken[-1][2], cards=cards, provenance=provenance(job))
     return Result(figures=figures, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gain:
+    """Gain that was used, gain that the exposures show, its error [electron/ADU], and read noise [electron]."""
+
+    used: float
+    gain: float
+    gain_error: float
+    read_noise: float
+    contradicts: bool
+
+
+def _transfer(images: Sequence[Image], scales: Sequence[float], gains: Sequence[float]) -> _Gain | None:
+    """Gain of the camera from exposures of one lamp; None where they do not tell it, or were made by several gains."""
+    used = {gain for gain, scale in zip(gains, scales, strict=True) if scale > 0}
+    found = photon_transfer(images, scales) if len(used) == 1 else None
+    if found is None:
+        return None
+    (gain,) = used
+    return _Gain(
+        used=gain,
+        gain=gain * found.ratio,
+        gain_error=gain * found.ratio_error,
+        read_noise=found.read_noise * found.ratio,
+        contradicts=found.contradicts,
+    )
+
+
+def _transfer_cards(transfer: _Gain | None) -> Cards:
+    """Cards of a lamp: what its exposures tell of the camera; none where they tell nothing."""
+    if transfer is None:
+        return {}
+    return {
+        "PTGAIN": (transfer.gain, "[electron/adu] by photon transfer; not applied"),
+        "PTGAINER": (transfer.gain_error, "[electron/adu] its 1-sigma error"),
+        "PTNOISE": (transfer.read_noise, "[electron] read noise by photon transfer"),
+    }
+
+
+def _odd_gain(label: str, transfer: _Gain) -> tuple[str, ...]:
+    """A sentence if the exposures contradict the gain that was used."""
+    if not transfer.contradicts:
+        return ()
+    wrong = 100 * (np.sqrt(transfer.used / transfer.gain) - 1)
+    sense = "small" if wrong > 0 else "large"
+    return (
+        f"{label}: gain {transfer.gain:.3f} +- {transfer.gain_error:.3f} electron/ADU by photon transfer, "
+        f"{transfer.used:g} expected and used; error bars are {abs(wrong):.0f} % too {sense} "
+        "where photons make them. If the camera was set otherwise, correct the frames of the night: sedmd mend NIGHT "
+        f"GAIN={transfer.gain:.2f}",
+    )
 
 
 def _without_variance(image: Image) -> Image:
@@ -299,7 +358,8 @@ def _per_angstrom(
 
 def make_flat(job: Job) -> Result:
     """Measure the relative throughput of the spaxels on the dome."""
-    dome = _without_variance(read_image(job.one("dome"))[0])
+    image, header = read_image(job.one("dome"))
+    dome = _without_variance(image)
     found = read_traces(job.one("traces"))
     solution = read_wavelength(job.one("wavelength"))
     traces = found.traces
@@ -316,14 +376,25 @@ def make_flat(job: Job) -> Result:
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")
+    odd = odd_pixels(dome, separated, traces.profile, int(header.get("NCOMBINE", 1)))
     figures = {
         "spread [%]": round(100 * float(np.nanstd(grey)), 1),
         "dark spaxels": int(dark_spaxels(flat).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
+        "bad pixels": int(odd.sum()),
     }
     cards: Cards = {
+        "NBADPIX": (int(odd.sum()), "pixels that do not follow the light of the dome"),
         "FLATSTD": (float(np.nanstd(grey)), "rms of the grey throughput over the spaxels"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] light between the traces on the dome"),
     }
-    write_flat(job.outputs["flat"], WAVELENGTH_GRID, flat, found.spaxels, cards=cards, provenance=provenance(job))
+    write_flat(
+        job.outputs["flat"],
+        WAVELENGTH_GRID,
+        flat,
+        found.spaxels,
+        bad_pixels=odd,
+        cards=cards,
+        provenance=provenance(job),
+    )
     return Result(figures=figures)

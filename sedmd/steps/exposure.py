@@ -18,7 +18,7 @@ from sedmd.products.cube import write_cube
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import write_image
 from sedmd.products.provenance import provenance
-from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
+from sedmd.products.solution import TraceSet, read_bad_pixels, read_flat, read_traces, read_wavelength
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
 from sedmd.reduce.cube.cube import columns_of_bins, rebin
@@ -92,6 +92,7 @@ def make_cube(job: Job) -> Result:
     raw = job.one("raw")
     calibrations = _read_calibrations(job)
     image, header, warnings = to_electrons(raw, calibrations.bias, job.options.get("mends"))
+    image = _without_bad_pixels(image, job.one("flat"))
     searched = number_of(header.get("EXPTIME"), 0.0) >= MIN_EXPTIME_S
     if searched:
         image = clean_cosmics(image)
@@ -179,6 +180,12 @@ def _checked_flexure(name: str, separated: Separated, calibrations: _Calibration
             "although the sky is bright, at least 3 expected; take new lamp exposures"
         )
     return flexure
+
+
+def _without_bad_pixels(image: Image, flat: Path) -> Image:
+    """The image with those pixels marked that did not follow the light of the dome."""
+    bad = read_bad_pixels(flat, image.mask.shape)
+    return replace(image, mask=image.mask | np.where(bad, np.uint8(Mask.BAD_PIXEL), np.uint8(0)))
 
 
 def _cube(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> Cube:

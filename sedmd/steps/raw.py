@@ -24,6 +24,8 @@ from sedmd.reduce.detector.ccd import debias
 from sedmd.reduce.numeric.containers import Image
 
 Mends = Mapping[str, Cards]
+#: Card of an image in electrons: the gain that made them, from the raw frame's card or, where that is none, the camera.
+RAW_GAIN = "RAWGAIN"
 
 
 def read_raw(path: Path, mends: Mends | None = None) -> tuple[NDArray[np.integer], fits.Header]:
@@ -116,5 +118,6 @@ def to_electrons(
         raise FrameFault(f"{path.name}: {error}") from error
     for card in SECTION_CARDS:  # of columns that are no longer there
         header.remove(card, ignore_missing=True)
+    header[RAW_GAIN] = (gain, "[electron/adu] of the raw frame, as used")
     header["BIASFROM"] = (origin, "where the bias level of the rows is from")
     return image, header, warnings + ((f"{path.name}: {assumed}",) if assumed else ())

@@ -53,6 +53,15 @@ def test_the_newest_nights_that_have_any_figures(root):
     assert [one.night for one in trend(root, nights=9, until="20190603")] == ["20190601", "20190602"]
 
 
+def test_gain_is_that_of_the_dome(root):
+    folder = root / "20190602"
+    assert night_figures(folder).gain is None
+    dome = fits.PrimaryHDU()
+    dome.header.update({"PTGAIN": 1.81, "PTGAINER": 0.01, "RAWGAIN": 1.78})
+    dome.writeto(folder / "dome.fits")
+    assert night_figures(folder).gain == (1.81, 0.01, 1.78)
+
+
 def test_table_and_json(root):
     nights = trend(root, nights=9)
     rows = trend_text(nights).splitlines()

@@ -135,6 +135,32 @@ def test_only_exposure_that_is_left_brings_a_warning(tmp_path):
     assert result.warnings[-1] == "dome: only ifu11.fits could be used; cosmic rays remain"
 
 
+@pytest.mark.parametrize("said, told", [(GAIN, False), (1.02 * GAIN, False), (2.5, True), (1.2, True)])
+def test_gain_that_the_dome_contradicts_is_told_and_kept(tmp_path, said, told):
+    job = lamp_job(tmp_path, "dome")
+    raw = tuple(write_raw(tmp_path / f"ifu{k}.fits", k, "dome", GAIN=said) for k in (20, 21, 22))
+    result = make_lamp(replace(job, inputs=job.inputs | {"raw": raw}))
+    header = read_image(tmp_path / "dome.fits")[1]
+    assert header["RAWGAIN"] == said
+    assert abs(header["PTGAIN"] - GAIN) < 4 * header["PTGAINER"] < 0.2
+    assert header["PTNOISE"] == pytest.approx(READ_NOISE_ADU * GAIN, rel=0.05)
+    assert result.figures["gain [e-/adu]"] == pytest.approx(header["PTGAIN"], abs=1e-3)
+    assert [" electron/ADU by photon transfer" in warning for warning in result.warnings] == [True] * told
+    for warning in result.warnings:
+        assert f"{said:g} expected and used" in warning
+        assert ("too small" in warning) == (said > GAIN)
+        assert f"sedmd mend NIGHT GAIN={header['PTGAIN']:.2f}" in warning
+
+
+def test_exposures_of_several_gains_tell_none(tmp_path):
+    job = lamp_job(tmp_path, "dome")
+    raw = tuple(
+        write_raw(tmp_path / f"ifu{k}.fits", k, "dome", GAIN=said) for k, said in ((20, 1.8), (21, 1.8), (22, 1.9))
+    )
+    result = make_lamp(replace(job, inputs=job.inputs | {"raw": raw}))
+    assert "PTGAIN" not in read_image(tmp_path / "dome.fits")[1] and "gain [e-/adu]" not in result.figures
+
+
 def test_lamp_that_was_off_is_a_fault(tmp_path):
     with pytest.raises(CalibrationFault, match=r"Hg: none of 2 exposures can be used.*was the lamp on\?"):
         make_lamp(lamp_job(tmp_path, "Hg", None, None))

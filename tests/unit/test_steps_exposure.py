@@ -5,15 +5,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.core.instrument import WAVELENGTH_GRID
-from sedmd.products.solution import TraceSet
+from sedmd.products.solution import TraceSet, write_flat
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.extract import Extracted
 from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.samples import make_samples
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.flexure import Flexure
-from sedmd.steps.exposure import _Calibrations, _cube
-from unit.reduce_scenes import hex_spaxels, prism_solution
+from sedmd.steps.exposure import _Calibrations, _cube, _without_bad_pixels
+from unit.reduce_scenes import hex_spaxels, prism_solution, quiet
 
 SPAXELS = hex_spaxels(1)
 N = SPAXELS.q.size
@@ -105,3 +105,17 @@ def test_a_spaxel_without_a_flat_has_no_data():
     assert np.isnan(made.flux[:, 2]).all() and np.isnan(made.variance[:, 2]).all()
     assert (made.mask[:, 2] & Mask.NO_DATA).all()
     assert np.isfinite(made.flux[:, 3]).any()
+
+
+def test_pixels_that_did_not_follow_the_dome_are_marked(tmp_path):
+    spaxels = hex_spaxels(2)
+    bad = np.zeros((20, 30), bool)
+    bad[4, 25] = True
+    flat = np.ones((WAVELENGTH_GRID.size, spaxels.q.size), np.float32)
+    write_flat(tmp_path / "flat.fits", WAVELENGTH_GRID, flat, spaxels, bad_pixels=bad, cards={})
+    image = quiet(np.zeros(bad.shape))
+    image.mask[4, 25], image.mask[7, 8] = Mask.SATURATED, Mask.COSMIC
+    marked = _without_bad_pixels(image, tmp_path / "flat.fits").mask
+    assert marked[4, 25] == Mask.SATURATED | Mask.BAD_PIXEL
+    assert marked[7, 8] == Mask.COSMIC
+    assert (marked != 0).sum() == 2

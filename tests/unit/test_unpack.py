@@ -174,6 +174,67 @@ def test_a_tile_outside_of_the_heap(tmp_path):
         read_plain(write(tmp_path, bytes(content), ".fits.fz"))
 
 
+def with_values(content: bytes, **values: object) -> bytes:
+    """An fpacked file with other numbers in cards that it has."""
+    for key, value in values.items():
+        at = content.index(key.ljust(8).encode() + b"= ", content.index(b"ZIMAGE  ="))
+        content = content[: at + 10] + f"{value!s:>20}".encode() + content[at + 30 :]
+    return content
+
+
+def settings_of(content: bytes) -> dict[str, object]:
+    """Settings of the packing by the names of the cards that hold their values."""
+    header = fits.open(BytesIO(content), disable_image_compression=True)[1].header
+    return {str(header[f"ZNAME{n}"]): f"ZVAL{n}" for n in (1, 2)}
+
+
+RICE = settings_of(FPACKED)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        *[("BLOCKSIZE", value, "in blocks of") for value in (0, -32, 1, 31, 33, 2**31 - 1, 2**40, "T", 32.0)],
+        # the decoder makes room for 4 bytes a pixel and would read so many out of it
+        *[("BYTEPIX", value, "bytes to a pixel") for value in (0, -2, 3, 5, 8, 2**20, 2**40, "T", 2.0)],
+        ("BYTEPIX", 1, "expected 1, 2 or 4, and 16 bits"),
+    ],
+)
+def test_settings_of_the_packing_never_reach_the_decoder_out_of_range(tmp_path, monkeypatch, key, value, message):
+    monkeypatch.setattr("sedmd.raw.unpack._decode", lambda *_: pytest.fail("decoded"))
+    content = with_values(FPACKED, **{RICE[key]: value})
+    with pytest.raises(FrameFault, match=message):
+        read_plain(write(tmp_path, content, ".fits.fz"))
+
+
+def test_four_bytes_to_a_pixel_hold_sixteen_bits(tmp_path):
+    header = fits.open(BytesIO(FPACKED), disable_image_compression=True)[1].header
+    assert header[RICE["BYTEPIX"]] == 2
+    renamed = FPACKED.replace(b"'BYTEPIX '", b"'BITEPIX '")  # the standard's default, 4, holds without the word
+    with pytest.raises(FrameFault, match="cannot be unpacked"):  # the tiles were packed with 2
+        read_plain(write(tmp_path, renamed, ".fits.fz"))
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_tile_that_is_too_short_for_its_pixels_is_not_decoded(tmp_path, monkeypatch, length):
+    # 64 pixels of 2 bytes in blocks of 32: first pixel, and twice 4 bits
+    monkeypatch.setattr("sedmd.raw.unpack._decode", lambda *_: pytest.fail("decoded"))
+    at = primary_like_end(FPACKED, FPACKED.index(b"ZIMAGE"))
+    content = FPACKED[:at] + length.to_bytes(4, "big") + FPACKED[at + 4 :]
+    with pytest.raises(FrameFault, match=f"a tile has {length} bytes; expected 3 or more"):
+        read_plain(write(tmp_path, content, ".fits.fz"))
+
+
+@pytest.mark.parametrize("key", ["ZVAL1", "ZVAL2", "ZTILE1", "ZNAXIS2", "PCOUNT"])
+def test_a_card_that_stands_twice_is_not_left_to_the_decoder(tmp_path, key):
+    at = FPACKED.index(b"ZIMAGE  =")
+    last = FPACKED.index(b"LAMPCUR =", at)
+    twice = key.ljust(8).encode() + b"= " + b"1".rjust(20) + b" " * 50
+    content = FPACKED[:last] + twice + FPACKED[last + 80 :]
+    with pytest.raises(FrameFault, match=f"its card {key} can be read in two ways"):
+        read_plain(write(tmp_path, content, ".fits.fz"))
+
+
 def primary_like_end(content: bytes, at: int) -> int:
     """Where the data of the header that holds byte `at` begin."""
     return (content.index(b"END" + b" " * 77, at) // 2880 + 1) * 2880

@@ -64,6 +64,7 @@ class NightFigures:
     wavelength_rms_px : float or None
         Median rms of the lamp lines over the spaxels.
     read_noise_e : mapping of read-out speed [MHz] to electron
+    gain : (measured, its error, used) electron/ADU, from the exposures of the dome; None where they do not tell it
     seeing_arcsec : tuple of float
         FWHM of the object in each spectrum.
     exposures : tuple of ExposureFigures
@@ -76,6 +77,7 @@ class NightFigures:
     wavelength_rms_px: float | None = None
     read_noise_e: Mapping[str, float]
     seeing_arcsec: tuple[float, ...] = ()
+    gain: tuple[float, float, float] | None = None
     exposures: tuple[ExposureFigures, ...] = ()
 
     @property
@@ -138,6 +140,7 @@ def night_figures(folder: Path) -> NightFigures:
         standards=standards,
         wavelength_rms_px=number(primary_cards(folder / "wavelength.fits"), "WAVERMS"),
         read_noise_e=noise,
+        gain=_gain(primary_cards(folder / "dome.fits")),
         seeing_arcsec=tuple(value for value in seeing if value is not None and value > 0),
         exposures=tuple(exposures),
     )
@@ -166,6 +169,12 @@ def number(cards: Mapping[str, Any], keyword: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def _gain(dome: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """Gain by the exposures of the dome, its error, and the gain that was used."""
+    measured, error, used = (number(dome, keyword) for keyword in ("PTGAIN", "PTGAINER", "RAWGAIN"))
+    return None if measured is None or error is None or used is None else (measured, error, used)
 
 
 def _exposure(path: Path) -> ExposureFigures:

@@ -167,6 +167,7 @@ class Report:
     background_e_per_s: float | None
     wavelength_rms_px: float | None
     read_noise_e: Mapping[str, float]
+    gain: tuple[float, float, float] | None
 
 
 def classification_of(header: Mapping[str, str]) -> BestMatch | None:
@@ -260,6 +261,7 @@ def make_report(
         background_e_per_s=figures.background_e_per_s,
         wavelength_rms_px=figures.wavelength_rms_px,
         read_noise_e=dict(figures.read_noise_e),
+        gain=figures.gain,
     )
 
 

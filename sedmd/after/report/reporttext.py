@@ -157,6 +157,9 @@ def _instrument(report: Report) -> list[str]:
     if report.read_noise_e:
         text = ", ".join(f"{value:.1f} electron at {speed} MHz" for speed, value in report.read_noise_e.items())
         lines.append(f"read noise: {text}")
+    if report.gain is not None:
+        measured, error, used = report.gain
+        lines.append(f"gain by photon transfer: {measured:.3f} +- {error:.3f} electron/ADU ({used:g} used)")
     return lines
 
 

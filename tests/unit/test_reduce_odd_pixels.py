@@ -1,0 +1,75 @@
+"""Pixels that do not follow the dome are found, whatever the spectrum and the profile; good ones are not."""
+
+import numpy as np
+import pytest
+
+from sedmd.products.solution import read_bad_pixels, write_flat
+from sedmd.reduce.cube.odd_pixels import odd_pixels
+from sedmd.reduce.numeric.containers import Image
+from sedmd.reduce.traces.frame import separate
+from sedmd.reduce.traces.profile import gaussian_profile
+
+from .reduce_scenes import draw, expose, hex_spaxels, rng, rows_scene
+
+ROWS = np.arange(12.0, 84.0, 9.0)
+SCENE = rows_scene(ROWS, shape=(96, 160))
+PROFILE = gaussian_profile()
+
+
+def dome(bad, *, level=4000.0, sigma=None, seed=1, answer=0.0):
+    """A frame whose light rises along the dispersion; the pixels of `bad` see `answer` of it."""
+    samples = SCENE.samples()
+    if sigma is not None:
+        samples = type(SCENE)(**(vars(SCENE) | {"sigma": sigma})).samples()
+    light = draw(samples, level * (0.3 + 0.7 * samples.x / 160.0))
+    return expose(np.where(bad, answer * light, light * rng(7).normal(1.0, 0.01, light.shape)), seed=seed)
+
+
+def found_in(image: Image) -> np.ndarray:
+    separated = separate(image, SCENE.samples(), PROFILE, dy_px=0.0, rounds=2)
+    return odd_pixels(image, separated, PROFILE, 1)
+
+
+def some(*places):
+    bad = np.zeros(SCENE.shape, bool)
+    for place in places:
+        bad[place] = True
+    return bad
+
+
+@pytest.mark.parametrize("answer", [0.0, 0.4, 2.0])
+def test_single_pixels_are_found_and_nothing_else(answer):
+    bad = some((30, 50), (12, 100), (40, 77), (57, 21))
+    np.testing.assert_array_equal(found_in(dome(bad, answer=answer)), bad & (dome(some()).data > 100))
+
+
+def test_a_column_behind_a_trap_is_found_although_it_lowers_the_flux_itself():
+    bad = some((slice(30, 96), 90))
+    found = found_in(dome(bad, answer=0.4))
+    bright = dome(some()).data > 300
+    assert found[bad & bright].mean() > 0.97
+    assert not found[~bad].any()
+
+
+def test_a_pair_of_dead_columns_is_found():
+    bad = some((slice(None), slice(90, 92)))
+    bright = dome(some()).data > 300
+    assert found_in(dome(bad))[bad & bright].mean() > 0.97
+
+
+def test_good_pixels_are_not_told_where_the_profile_is_wrong_or_the_light_is_faint():
+    assert not found_in(dome(some(), sigma=1.8)).any()  # the model has another width
+    assert not found_in(dome(some(), level=400_000.0)).any()  # good pixels differ by a per cent, of whatever light
+    assert found_in(dome(some((30, 50)), level=60.0)).sum() == 0
+
+
+def test_the_map_comes_back_from_the_file_for_a_frame_of_its_shape(tmp_path):
+    spaxels = hex_spaxels(2)
+    wave, path = np.array([5000.0, 6000.0]), tmp_path / "flat.fits"
+    flat = np.ones((2, spaxels.q.size), np.float32)
+    bad = some((30, 50), (95, 159), (0, 3))
+    write_flat(path, wave, flat, spaxels, bad_pixels=bad, cards={})
+    np.testing.assert_array_equal(read_bad_pixels(path, bad.shape), bad)
+    np.testing.assert_array_equal(read_bad_pixels(path, (40, 60)), bad[:40, :60])
+    write_flat(path, wave, flat, spaxels, cards={})
+    assert not read_bad_pixels(path, bad.shape).any()

@@ -1,0 +1,119 @@
+"""Gain and read noise come back as they were put in, whatever the lamp does between the exposures."""
+
+import numpy as np
+import pytest
+
+from sedmd.reduce.detector.photon_transfer import PhotonTransfer, _contrasts, _moved, photon_transfer
+from sedmd.reduce.numeric.containers import Image, Mask
+
+from .reduce_scenes import rng
+
+SHAPE, READ_NOISE = (200, 400), 9.0
+
+
+def dome(dy=0.0, level=3000.0):
+    """Electrons of spectra every eight rows, brighter to one side, moved by dy rows."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    across = sum(np.exp(-0.5 * ((y - dy - centre) / 1.2) ** 2) for centre in range(4, SHAPE[0], 8))
+    return level * across * (0.1 + 0.9 * x / SHAPE[1])
+
+
+def exposures(seed, *, true_over_assumed=1.0, levels=(1.0, 1.0, 1.0), dy=(0.0, 0.0, 0.0), light=dome):
+    """Images in electrons by an assumed gain of 1, of a camera whose gain is another."""
+    random = rng(seed)
+    images = []
+    for level, shift in zip(levels, dy, strict=True):
+        photons = random.poisson(level * light(shift) * true_over_assumed) / true_over_assumed
+        data = (photons + random.normal(0, READ_NOISE, SHAPE)).astype(np.float32)
+        images.append(Image(data=data, variance=data, mask=np.zeros(SHAPE, np.uint8), read_noise=READ_NOISE))
+    return images, levels
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.9, 1.0, 1.1, 2.0])
+def test_gain_that_was_put_in_comes_out_within_its_error(ratio):
+    found = photon_transfer(*exposures(1, true_over_assumed=ratio), every=1)
+    assert found.ratio_error < 0.02 * ratio
+    assert abs(found.ratio - ratio) < 3.5 * found.ratio_error
+    assert found.read_noise == pytest.approx(READ_NOISE, rel=0.02)
+    assert found.contradicts == (ratio != 1.0)
+
+
+def test_errors_are_those_of_many_nights():
+    found = [photon_transfer(*exposures(seed), every=1) for seed in range(24)]
+    pulls = np.array([(one.ratio - 1.0) / one.ratio_error for one in found])
+    # 24 values know their mean to 0.20 and their spread to 0.15
+    assert abs(pulls.mean()) < 0.6
+    assert 0.6 < pulls.std() < 1.45
+
+
+@pytest.mark.parametrize("levels", [(1.0, 0.8, 1.3), (1.0, 0.6), (0.7, 1.0, 1.0, 1.2, 1.1)])
+def test_a_lamp_that_flickers_is_no_noise(levels):
+    images, _ = exposures(3, levels=levels, dy=(0.0,) * len(levels))
+    found = photon_transfer(images, levels, every=1)
+    assert abs(found.ratio - 1.0) < 3.5 * found.ratio_error
+
+
+def test_spectra_that_move_between_the_exposures_are_no_noise():
+    dy = (0.0, 0.05, -0.04)
+    images, levels = exposures(4, dy=dy)
+    found = photon_transfer(images, levels, every=1)
+    assert abs(found.ratio - 1.0) < 3.5 * found.ratio_error < 0.05
+    # half the gain it would seem to be: that the light moved adds as much to the variance as the photons
+    moved = np.var((images[1].data - images[0].data)[dome() > 1000]) / np.mean((2 * dome())[dome() > 1000])
+    assert moved > 1.5
+
+
+def test_cosmic_rays_and_masked_pixels_have_no_say():
+    images, levels = exposures(5)
+    random = rng(6)
+    for image in images:
+        hit = random.random(SHAPE) < 0.002
+        image.data[hit] += random.uniform(500.0, 20000.0, hit.sum())
+        image.mask[60] = Mask.SATURATED
+        image.data[60] = random.uniform(0.0, 1e5, SHAPE[1])
+    found = photon_transfer(images, levels, every=1)
+    assert abs(found.ratio - 1.0) < 0.03
+
+
+def test_exposures_that_were_rejected_have_no_say():
+    images, _ = exposures(7)
+    wild = Image(
+        data=images[0].data * 5.0 + rng(1).normal(0, 900.0, SHAPE),
+        variance=images[0].variance,
+        mask=images[0].mask,
+        read_noise=READ_NOISE,
+    )
+    with_wild = photon_transfer([*images, wild], (1.0, 1.0, 1.0, 0.0), every=1)
+    assert with_wild == photon_transfer(images, (1.0, 1.0, 1.0), every=1)
+
+
+def test_nothing_is_told_without_light_or_with_one_exposure():
+    images, levels = exposures(8)
+    assert photon_transfer(images[:1], levels[:1]) is None
+    assert photon_transfer(images, (1.0, 0.0, 0.0)) is None
+    dark, _ = exposures(9, light=lambda shift: np.zeros(SHAPE))
+    assert photon_transfer(dark, levels, every=1) is None
+
+
+@pytest.mark.parametrize(
+    "off, error, contradicts",
+    [(1.2, 0.01, True), (0.8, 0.01, True), (1.04, 0.001, False), (1.2, 0.05, False), (1.0, 0.0, False)],
+)
+def test_a_gain_is_contradicted_by_five_errors_and_five_per_cent(off, error, contradicts):
+    assert PhotonTransfer(ratio=off, ratio_error=error, read_noise=5.0, n=9).contradicts is contradicts
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_contrasts_are_independent_of_each_other_and_of_the_mean(n):
+    rows = np.array([*_contrasts(n), np.full(n, n**-0.5)])
+    np.testing.assert_allclose(rows @ rows.T, np.eye(n), atol=1e-12)
+
+
+def test_what_a_change_explains_goes_and_noise_stays():
+    random = rng(10)
+    shapes = random.normal(0, 1.0, (3, 64, 128)).astype(np.float32)
+    noise = random.normal(0, 2.0, (64, 128)).astype(np.float32)
+    change = np.float32([0.5, -0.2, 0.1]) @ shapes.reshape(3, -1)
+    left = _moved(noise + change.reshape(64, 128), shapes, np.full((64, 128), 4.0), np.ones((64, 128), bool))
+    np.testing.assert_allclose(left.std(), 2.0, rtol=0.03)
+    np.testing.assert_allclose(np.corrcoef(left.ravel(), change)[0, 1], 0.0, atol=0.03)

@@ -22,6 +22,7 @@ from sedmd.products.solution import TraceSet, read_bad_pixels, read_flat, read_t
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
 from sedmd.reduce.cube.cube import columns_of_bins, rebin
+from sedmd.reduce.cube.sky_lines import line_residue, mean_sky
 from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Image, Mask
@@ -189,7 +190,10 @@ def _without_bad_pixels(image: Image, flat: Path) -> Image:
 
 
 def _cube(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> Cube:
-    """The spectra of a frame on the common wavelengths, flat-fielded; spaxels without a flat have no data."""
+    """The spectra of a frame on the common wavelengths, flat-fielded, sky lines alike in all spaxels.
+
+    Spaxels without a flat have no data.
+    """
     flux, variance, mask = rebin(
         separated.samples,
         separated.extracted.flux,
@@ -203,9 +207,20 @@ def _cube(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -
     flat = calibrations.flat
     dead = ~np.isfinite(flat)
     mask[dead] |= np.uint8(Mask.NO_DATA)
+    traces = calibrations.traces.traces
+    even = np.where(dead, np.nan, flux / flat)
+    sky = _faint_spaxels(separated, traces.n)
+    residue = line_residue(
+        mean_sky(even[:, sky], mask[:, sky] == 0),
+        WAVELENGTH_GRID,
+        calibrations.solution,
+        traces.centre,
+        traces.y_coeff[:, 0],
+        dx_px=flexure.dx_px,
+    )
     return Cube(
         wavelength=WAVELENGTH_GRID,
-        flux=np.where(dead, np.nan, flux / flat).astype(np.float32),
+        flux=(even - residue).astype(np.float32),
         variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
         mask=mask,
         spaxels=calibrations.traces.spaxels,

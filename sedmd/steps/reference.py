@@ -30,6 +30,9 @@ def sky_features() -> tuple[SkyFeature, ...]:
     The uncertainties are what the shape leaves open: none for a single line; the ratio of the sodium doublet changes
     between mesosphere and street lamps; [O I] 6300 stands among OH and O2 and comes out 0.1-0.4 columns to the blue of
     what 5577 says in every night seen so far; OH bands change with the temperature of the upper atmosphere.
+
+    The windows end before the lines of street lamps, Hg 5461, 5770 and 5791, Na 5683, 5688, 6154 and 6161 (Osterbrock
+    & Martel 1992): a bump at one end tilts the floor that is fitted, and a tilted floor moves the line.
     """
     wavelength, energy = airglow_spectrum()
     photons = energy * wavelength
@@ -38,24 +41,24 @@ def sky_features() -> tuple[SkyFeature, ...]:
             name="OI 5577",
             wavelength=np.array([5577.34]),
             intensity=np.array([1.0]),
-            low=5420.0,
-            high=5730.0,
+            low=5490.0,
+            high=5660.0,
             uncertainty_px=0.02,
         ),
         SkyFeature(
             name="Na D",
             wavelength=np.array([5889.95, 5895.92]),
             intensity=np.array([1.7, 1.0]),
-            low=5760.0,
-            high=6030.0,
+            low=5800.0,
+            high=6000.0,
             uncertainty_px=0.15,
         ),
         SkyFeature(
             name="OI 6300",
             wavelength=np.array([6300.30, 6363.78]),
             intensity=np.array([3.0, 1.0]),
-            low=6180.0,
-            high=6470.0,
+            low=6200.0,
+            high=6440.0,
             uncertainty_px=0.25,
         ),
     ]

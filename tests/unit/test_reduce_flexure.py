@@ -66,6 +66,14 @@ def test_shift_returns_what_was_injected(dx):
     assert {f.name for f in found.features} == set(LINES)
 
 
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize("name", ["OI 5577", "OI 6300"])
+def test_a_line_is_symmetric_in_columns_not_in_wavelength(name, sense):
+    # drawn in wavelengths, a line has its longer side where the dispersion is higher: a hundredth of a column
+    found = measure(sky(0.4, strength=1e6, continuum=1e5, slope=0.0, sense=sense), features=(feature(name),))
+    assert found.dx_px == pytest.approx(0.4, abs=0.004)
+
+
 def test_error_covers():
     pulls = [
         (found.dx_px - 0.4) / found.error_px for found in (measure(sky(0.4, seed=s, strength=250.0)) for s in range(12))

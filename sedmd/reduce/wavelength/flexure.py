@@ -110,17 +110,26 @@ def measure_flexure(
         if inside.size < 200:
             continue
         wavelength = solution.wavelength(trace[inside], x[inside])
-        # In columns of the mean spaxel, to which the shifts and the widths of the others average.
-        middle = inside[np.abs(wavelength - mid) < 100]
-        to_column = solution.sense / float(np.median(solution.dispersion(trace[middle], x[middle])))
-        u = (mid - wavelength) * to_column
+        # In columns of the mean spaxel, to which the shifts and the widths of the others average. Distances go by the
+        # prism coordinate: in wavelengths a line is lopsided, as the dispersion changes from one of its sides to the
+        # other, and the symmetric shape that is fitted would be drawn to the longer side.
         xi = solution.scale.to_xi(np.array([mid]))
+        to_column = _columns_per_xi(solution, trace[inside], float(xi[0]))
+        u = (solution.scale.to_xi(wavelength) - xi) * to_column
         width = float(np.median(line_width(solution.line_sigma, solution.line_sigma_slope, centre, row, xi)))
         profile = _binned(u, flux[inside], step=0.25)
-        fit = _fit_feature(feature, profile, (mid - feature.wavelength) * to_column, width, reach_px)
+        lines_u = (solution.scale.to_xi(feature.wavelength) - xi) * to_column
+        fit = _fit_feature(feature, profile, lines_u, width, reach_px)
         if fit is not None:
             fits.append(fit)
     return _combine(tuple(fits))
+
+
+def _columns_per_xi(solution: WavelengthSolution, trace: NDArray[Any], xi: float) -> float:
+    """Columns of a unit of the prism coordinate at `xi`, with their sign: median of the traces of some samples."""
+    powers = np.arange(1, solution.coeff.shape[1])
+    slope = (solution.coeff[:, 1:] * powers * xi ** (powers - 1)).sum(axis=1)
+    return float(np.median(slope[trace]))
 
 
 def find_far_shift(

@@ -324,9 +324,9 @@ def _lamp_state(
 def line_width(
     line_sigma: FieldModel, slope: float, centre: NDArray[Any], row: NDArray[Any], xi: NDArray[Any]
 ) -> NDArray[np.floating]:
-    """Gaussian sigma of a line [column] in each spaxel (n,) at each xi (m,): (n, m)."""
+    """Gaussian sigma of a line [column] in each spaxel (n,) at each xi, (m,) or the spaxel's own (n, m): (n, m)."""
     base = line_sigma(np.clip(centre, 0, 2048), np.clip(row, 0, 2048))
-    return np.clip(base[:, None] * (1 + slope * np.asarray(xi)[None, :]), 0.6, 5.0)
+    return np.clip(base[:, None] * (1 + slope * np.atleast_2d(xi)), 0.6, 5.0)
 
 
 def _measure(

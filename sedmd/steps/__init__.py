@@ -50,7 +50,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 7,
     "wavelength": 6,
     "flat": 5,
-    "cube": 7,
+    "cube": 8,
     "guide": 2,
     "extract": 13,
     "fluxcal": 3,

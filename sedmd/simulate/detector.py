@@ -131,10 +131,10 @@ def bleed(electrons: np.ndarray, full_well: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Readout:
-    """A digitised frame and the truth of its cosmic rays, which has the columns that see light."""
+    """A digitised frame and the truth of its cosmic rays: what they left in the columns that see light [electron]."""
 
     data: np.ndarray
-    cosmic_mask: np.ndarray
+    cosmic_charge: np.ndarray
     cosmic_count: int
 
 
@@ -172,16 +172,15 @@ def read_out(
     np.clip(mean, 0.0, None, out=mean)
     electrons = _poisson(mean, rng)
     index, charge, count = cosmic_rays(profile, exptime + 0.5 * speed.readout_s, rng)
-    hits = np.bincount(index, weights=charge, minlength=size * columns).reshape(size, columns)
-    electrons += hits.astype(np.float32)
-    mask = hits > 3.0 * speed.read_noise
+    hits = np.bincount(index, weights=charge, minlength=size * columns).reshape(size, columns).astype(np.float32)
+    electrons += hits
     bleed(electrons, d.full_well)
     adu = rng.standard_normal((size, frame.width), dtype=np.float32) * np.float32(speed.read_noise / d.gain)
     adu[:, frame.prescan : frame.prescan + columns] += electrons / np.float32(d.gain)
     rows = d.bias_rows * _smooth_noise(rng, size, 16) + 0.8 * d.bias_rows * np.exp(-np.arange(size) / 90.0)
     adu += chip.bias + (speed.bias + drift + rows[:, None]).astype(np.float32)
     np.rint(adu, out=adu)
-    return Readout(data=np.clip(adu, 0.0, 65535.0).astype(np.uint16), cosmic_mask=mask, cosmic_count=count)
+    return Readout(data=np.clip(adu, 0.0, 65535.0).astype(np.uint16), cosmic_charge=hits, cosmic_count=count)
 
 
 def _poisson(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -32,14 +32,15 @@ class Rendered:
     header : astropy.io.fits.Header
     expected : Expected
         Electrons before noise; scattered part.
-    cosmic_mask : ndarray of bool
+    cosmic_charge : ndarray (rows, columns that see light)
+        What cosmic rays left [electron].
     cosmic_count : int
     """
 
     data: np.ndarray
     header: fits.Header
     expected: Expected
-    cosmic_mask: np.ndarray
+    cosmic_charge: np.ndarray
     cosmic_count: int
 
 
@@ -169,7 +170,7 @@ def render_exposure(
         data=frame.data,
         header=header,
         expected=expected,
-        cosmic_mask=frame.cosmic_mask,
+        cosmic_charge=frame.cosmic_charge,
         cosmic_count=frame.cosmic_count,
     )
 

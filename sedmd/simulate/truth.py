@@ -34,7 +34,7 @@ Everything is written under ``OUT/truth``; ``<stem>`` is the raw file's name wit
     count as profile up to 10 px from the trace centre; what they throw farther is part of the scattered light. DARK in
     the header is the dark current's level [electron/pixel], not included.
 ``<stem>_cosmics.fits``
-    Cosmic-ray mask (uint8, tile-compressed): pixels where a hit left more than three times the read noise.
+    Charge that cosmic rays left in each pixel that sees light [electron, rounded] (int32, tile-compressed).
 ``rc.fits`` (where the rainbow camera's frames were asked for)
     One row per acquisition and guider frame: file, the spectrograph's exposure, purpose, where the target's direction
     falls (aim_east, aim_north, arcsec of the spectrograph's axis), transparency, fwhm [arcsec at 5500 A]; in the header
@@ -99,8 +99,10 @@ def write_frame_truth(plan: NightPlan, index: int, rendered: Rendered, folder: P
             folder / f"{stem}_scattered.fits.gz",
             fits.HDUList([fits.PrimaryHDU(rendered.expected.scattered.astype(np.float32), header)]),
         )
-    mask = fits.CompImageHDU(rendered.cosmic_mask.astype(np.uint8), compression_type="RICE_1", name="COSMICS")
-    _write(folder / f"{stem}_cosmics.fits", fits.HDUList([fits.PrimaryHDU(), mask]))
+    charge = np.rint(rendered.cosmic_charge).astype(np.int32)
+    hits = fits.CompImageHDU(charge, compression_type="RICE_1", name="COSMICS")
+    hits.header["BUNIT"] = "electron"
+    _write(folder / f"{stem}_cosmics.fits", fits.HDUList([fits.PrimaryHDU(), hits]))
     if exposure.light in ("sky", "twilight"):
         continuum, wavelength, rate = sky_brightness(exposure)
         pieces = [

@@ -50,7 +50,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 8,
     "wavelength": 7,
     "flat": 7,
-    "cube": 10,
+    "cube": 11,
     "guide": 2,
     "extract": 15,
     "fluxcal": 3,

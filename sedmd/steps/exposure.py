@@ -22,6 +22,7 @@ from sedmd.products.solution import TraceSet, read_bad_pixels, read_flat, read_t
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
 from sedmd.reduce.cube.cube import columns_of_bins, rebin
+from sedmd.reduce.cube.hits import reject_hits
 from sedmd.reduce.cube.sky_lines import line_residue, mean_sky
 from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
@@ -102,7 +103,7 @@ def make_cube(job: Job) -> Result:
     separated = separate_traces(image, traces)
     _check_traces(raw.name, separated, calibrations.origin)
     flexure = _checked_flexure(raw.name, separated, calibrations)
-    cube = _cube(separated, flexure, calibrations)
+    cube, n_stray = reject_hits(_cube(separated, flexure, calibrations))
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
     crr: Cards = {"CRCLEAN": (searched, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
     cards = {
@@ -113,13 +114,15 @@ def make_cube(job: Job) -> Result:
     made = provenance(job)
     frame = partial(write_image, header=header, provenance=made, packed=job.options.get("frames") == "packed")
     _write_frames(job.outputs, frame, image, separated, crr, cards)
-    write_cube(job.outputs["e3d"], cube, header=header, cards={**crr, **cards}, provenance=made)
+    stray: Cards = {"NSTRAY": (n_stray, "samples without a counterpart on the sky")}
+    write_cube(job.outputs["e3d"], cube, header=header, cards={**crr, **cards, **stray}, provenance=made)
     return Result(
         figures={
             "flexure x [px]": round(flexure.dx_px, 3),
             "+-": round(flexure.error_px, 3),
             "flexure y [px]": round(separated.dy_px, 3),
             "cosmic [px]": n_cosmic,
+            "in the cube": n_stray,
             "scattered [e-]": round(float(np.median(separated.background)), 1),
             "chi2": round(separated.chi2, 2),
             EXPECTED: str(place),

@@ -209,7 +209,7 @@ def _one(number: int) -> tuple[NDArray, NDArray, NDArray] | None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / chain.raw.name.removesuffix(".gz")
         to_hdu(frame.data, header).writeto(raw)
-        jobs = [_moved(job, {chain.raw: raw}, Path(folder)) for job in (chain.cube, chain.extract, chain.calibrate)]
+        jobs = [moved_to(job, {chain.raw: raw}, Path(folder)) for job in (chain.cube, chain.extract, chain.calibrate)]
         for job in jobs:
             try:
                 STEPS[job.step](job)
@@ -224,7 +224,7 @@ def _one(number: int) -> tuple[NDArray, NDArray, NDArray] | None:
     )
 
 
-def _moved(job: Job, moved: dict[Path, Path], folder: Path) -> Job:
+def moved_to(job: Job, moved: dict[Path, Path], folder: Path) -> Job:
     """The job with its outputs, and those inputs that were made anew, in another folder."""
     outputs = {role: folder / path.name for role, path in job.outputs.items() if role not in ("crr", "bs")}
     inputs = {role: tuple(moved.get(path, path) for path in paths) for role, paths in job.inputs.items()}

@@ -1,5 +1,6 @@
 """The simulated camera: gain and read noise can be measured back, saturation and bleeding, cosmic rays, bias."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -99,6 +100,19 @@ def test_cosmic_rays_are_as_many_as_asked_and_form_tracks() -> None:
     assert near.mean() > 0.5
 
 
+def test_the_truth_of_hits_is_the_charge_that_they_left_in_the_frame() -> None:
+    dark = np.zeros((2048, 2048), dtype=np.float32)
+    made = replace(chip(), hot_rate=np.zeros_like(chip().hot_rate), bias=np.zeros_like(chip().bias))
+    rng = np.random.default_rng(4)
+    out = read_out(PROFILE, made, dark, exptime=300.0, mhz=0.1, drift=0.0, rng=rng)
+    hit = out.cosmic_charge > 300.0
+    adu = out.data.astype(float)[:, PROFILE.frame.prescan :][:, : PROFILE.frame.columns]
+    left = (adu - PROFILE.detector.speed(0.1).bias) * PROFILE.detector.gain
+    assert 50 < hit.sum() < 20000
+    assert (left[hit] - out.cosmic_charge[hit]) == pytest.approx(0.0, abs=60.0)
+    assert np.median(out.cosmic_charge[~hit]) == 0.0
+
+
 def test_no_time_no_cosmic_rays() -> None:
     assert cosmic_rays(PROFILE, 0.0, np.random.default_rng(1))[2] == 0
 
@@ -127,7 +141,7 @@ def test_columns_before_and_after_the_light_follow_the_bias_alone() -> None:
     rng = np.random.default_rng(3)
     out = read_out(profile, made, light, exptime=20.0, mhz=1.0, drift=4.0, rng=rng)
     data, level = out.data.astype(float), profile.detector.speed(1.0).bias + 4.0
-    assert data.shape == (2048, 2088) and out.cosmic_mask.shape == (2048, 2048)
+    assert data.shape == (2048, 2088) and out.cosmic_charge.shape == (2048, 2048)
     assert np.median(data[:, :20]) == pytest.approx(level, abs=2.0)
     assert np.median(data[:, 2068:]) == pytest.approx(level, abs=2.0)
     assert np.median(data[:, 20]) == pytest.approx(level + 20000.0 / 0.9, rel=0.01)

@@ -57,7 +57,7 @@ def truth(plan: NightPlan, tmp_path_factory: pytest.TempPathFactory) -> NightTru
         data=np.zeros((4, 4), np.uint16),
         header=fits.Header(),
         expected=light,
-        cosmic_mask=np.zeros((4, 4), bool),
+        cosmic_charge=np.zeros((4, 4)),
         cosmic_count=0,
     )
     rows = [write_frame_truth(plan, i, nothing, folder) for i in range(len(plan))]

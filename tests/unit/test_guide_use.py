@@ -14,6 +14,7 @@ from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job
 from sedmd.observation.calibrate import greyed
 from sedmd.observation.decisions import DecisionFault, _fit
+from sedmd.observation.exposure import read_exposure
 from sedmd.observation.inputs import inputs_of
 from sedmd.observation.seeing import TargetPrior, guided_places, guider_pixel, night_seeing, prior_cards
 from sedmd.products.guide import GuideRecord, offset_in, read_guide, write_guide, zero_point_cards, zero_points_in
@@ -21,7 +22,11 @@ from sedmd.products.sensitivity import read_sensitivity, write_sensitivity
 from sedmd.products.spectrum import read_spectrum, write_spectrum
 from sedmd.products.target_positions import field_position_of
 from sedmd.reduce.guide.brightness import GreyFactor, ZeroPoint, level_of, together
+from sedmd.reduce.target.find import BAND_EDGES, find_in_bands
+from sedmd.reduce.target.known_place import with_hidden
 from sedmd.reduce.target.place import Place
+from sedmd.reduce.target.psf import condense
+from sedmd.reduce.target.seeing import Seeing
 from sedmd.reduce.target.target import _off, _readings
 from sedmd.steps.extraction import extract_spectrum
 from sedmd.steps.spectrum import calibrate_spectrum
@@ -66,16 +71,19 @@ def test_a_target_beside_a_brighter_object_is_found_by_the_guider(tmp_path):
 NOD = (3.0, -4.0)
 
 
-def nodded_pair(folder, places, guider, *, cards=True):
+def nodded_pair(folder, places, guider, *, cards=True, later=None):
     """The job of a pair with these objects, the telescope nodded between; `guider`: where it sees the target, or None.
 
-    Of A and B, arcsec in the field; the objects of B are where the nod puts those of A.
+    Of A and B, arcsec in the field; the objects of B are where the nod puts those of A, or `later`.
     """
     inputs = {}
     for letter, sign in (("a", 0.0), ("b", 1.0)):
         here = folder / letter
         here.mkdir()
-        moved = {(x + sign * NOD[0], y + sign * NOD[1]): flux for (x, y), flux in places.items()}
+        moved = {
+            (x + sign * NOD[0], y + sign * NOD[1]): flux
+            for (x, y), flux in (later or places if sign else places).items()
+        }
         # the telescope goes the other way than the object in the field
         offsets = {"RA_OFF": 90.0 - sign * NOD[0], "DEC_OFF": -110.0 - sign * NOD[1]} if cards else {}
         job = extraction(here, moved, ABPAIR=True, IMGSET=letter.upper(), **offsets)
@@ -116,18 +124,28 @@ def test_off_is_off_in_either_exposure():
     a = GuideRecord(source="guider", east_arcsec=-1.0, north_arcsec=0.0, error_arcsec=0.1, link=LINK)
     (place,) = guided_places([a, replace(a, east_arcsec=1.0)], None)
     assert place.each == ((-0.5, 1.0), (1.5, 1.0)) and place.move == (2.0, 0.0)
-    # in the mean at its place, in neither exposure
-    points = [(0.5, 1.0), (0.5, 1.0)]
+    # nearly at its place in the mean, in neither exposure
+    points = [(0.5, 1.0), (0.7, 1.0)]
     (reading,) = _readings(points, place)
-    assert reading == ((pytest.approx(-0.5), pytest.approx(1.0)), 1.0) and _off(points, place, [reading]) == 1.0
+    assert reading == ((pytest.approx(-0.4), pytest.approx(1.0)), 1.0)
+    assert _off(points, place, [reading]) == pytest.approx(1.0)
 
 
 def test_the_guider_knows_the_nod_where_the_header_does_not(tmp_path):
-    # without offsets any two objects might be one; the fainter of two alike is the target
+    # without offsets any two objects might be one; of two that change, the one is in B as bright as the other was
+    at, other = (-1.0, 1.5), (3.0, -1.0)
+    there = [at, (at[0] + NOD[0], at[1] + NOD[1])]
+    changing = {at: 4000.0, other: 6000.0}, {at: 6000.0, other: 4000.0}
+    job = nodded_pair(tmp_path, changing[0], there, cards=False, later=changing[1])
+    figures = extract_spectrum(job).figures
+    assert figures["x [arcsec]"] == pytest.approx(at[0], abs=0.1) and figures["S/N"] > 10
+
+
+def test_an_object_that_is_there_in_one_exposure_of_a_pair_only_is_no_empty_place(tmp_path):
     at = (-1.0, 1.5)
-    both = {at: 4000.0, (3.0, -1.0): 4100.0}
-    job = nodded_pair(tmp_path, both, [at, (at[0] + NOD[0], at[1] + NOD[1])], cards=False)
-    assert extract_spectrum(job).figures["x [arcsec]"] == pytest.approx(at[0], abs=0.1)
+    job = nodded_pair(tmp_path, {at: 4000.0}, [at, (at[0] + NOD[0], at[1] + NOD[1])], later={(6.0, 5.0): 9000.0})
+    with pytest.raises(NeedsObserver, match="may be there"):
+        extract_spectrum(job)
 
 
 def test_a_guider_is_asked_before_an_acquisition_frame():
@@ -219,6 +237,18 @@ def test_a_target_that_a_brighter_star_hides_is_found_at_its_place(tmp_path, rat
     extract_spectrum(alone)
     whole, _ = read_spectrum(alone.outputs["ext"])
     assert np.nanmedian(spectrum.flux / whole.flux) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("light, hidden", [(10000.0, False), (40000.0, True)])
+def test_a_trace_of_light_beside_a_bright_star_is_no_source(tmp_path, light, hidden):
+    # a twentieth of the star's light: no model of its image is that good
+    job = extraction(tmp_path, {(1.0, 1.0): light, (-0.8, 2.2): 200000.0})
+    look = read_exposure(job.one("cube")).look
+    bands = condense(look.cube, look.refraction, BAND_EDGES)
+    first = find_in_bands(bands, look.cube.spaxels)[:1]
+    found = with_hidden(bands, look.cube.spaxels, first, (1.0, 1.0), reach_arcsec=1.3, seeing=Seeing(fwhm_arcsec=1.8))
+    places = [(one.psf.x_arcsec, one.psf.y_arcsec) for one in found]
+    assert any(np.hypot(x - 1.0, y - 1.0) < 0.3 for x, y in places) == hidden and (found == first) == (not hidden)
 
 
 def test_a_lone_star_beside_the_place_hides_nothing(tmp_path):

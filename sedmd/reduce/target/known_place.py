@@ -90,9 +90,10 @@ def limit_at(
     Source
         At the place itself; its light may be negative.
     float
-        Significance of the brightest point within reach, the light of the sources around it fitted with it.
+        Significance of the brightest point within reach, the light of the sources farther off fitted with it.
     """
-    beside = [one.psf for one in found if _apart(one.psf, at) < RADIUS_ARCSEC]
+    # what was found within reach and is no candidate, in one exposure of a pair only for example, is there all the same
+    beside = [one.psf for one in found if reach_arcsec < _apart(one.psf, at) < RADIUS_ARCSEC]
     steps = np.arange(-reach_arcsec, reach_arcsec + 0.1, STEP_ARCSEC)
     inside = [(dx, dy) for dx in steps for dy in steps if 0 < math.hypot(dx, dy) <= reach_arcsec]
     points = [at, *((at[0] + float(dx), at[1] + float(dy)) for dx, dy in inside)]

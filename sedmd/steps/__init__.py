@@ -48,7 +48,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 3,
     "traces": 7,
-    "wavelength": 6,
+    "wavelength": 7,
     "flat": 5,
     "cube": 8,
     "guide": 2,

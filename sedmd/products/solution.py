@@ -19,6 +19,7 @@ from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
+from sedmd.reduce.wavelength.accuracy import Accuracy
 from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
 
 #: Wavelengths at which the column of each spaxel is tabulated for people and other programs [Angstrom].
@@ -64,7 +65,9 @@ def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Prove
     header = fits.Header()
     add_cards(header, cards)
     beside = [] if t.beside is None else [table_hdu(_trace_columns(t.beside), name="BESIDE")]
-    extra = [profile, width, *beside, *_halo_hdus(t.halo), *_solution_hdus(found.start)]
+    # how well the first wavelengths are known is nobody's question
+    start = replace(found.start, accuracy=None)
+    extra = [profile, width, *beside, *_halo_hdus(t.halo), *_solution_hdus(start)]
     return write_table(path, columns, header, extra, provenance=provenance)
 
 
@@ -135,7 +138,7 @@ def read_traces(path: Path) -> TraceSet:
 def write_wavelength(
     path: Path, solution: WavelengthSolution, spaxels: Spaxels, *, cards: Cards, provenance: Provenance | None = None
 ) -> str:
-    """Write ``wavelength.fits``: TABLE (a row per spaxel), SCALE, LINEWIDTH, GROUPS and the sampled WAVELENGTH."""
+    """Write ``wavelength.fits``: TABLE (a row per spaxel), SCALE, LINEWIDTH, GROUPS, ACCURACY, sampled WAVELENGTH."""
     columns = [
         *_spaxel_columns(spaxels),
         *_solution_columns(solution),
@@ -262,7 +265,26 @@ def _solution_hdus(solution: WavelengthSolution) -> list[fits.BinTableHDU]:
         ],
         name="GROUPS",
     )
-    return [scale, width, groups]
+    return [scale, width, groups, *_accuracy_hdus(solution.accuracy)]
+
+
+def _accuracy_hdus(accuracy: Accuracy | None) -> list[fits.BinTableHDU]:
+    if accuracy is None:
+        return []
+    columns = [
+        Column(name="WAVELENGTH", array=accuracy.wavelength, unit="Angstrom", comment="in air"),
+        Column(name="ERROR", array=accuracy.error, unit="pixel", comment="1 sigma, by lines and freedom of the curve"),
+        Column(name="OTHERLAW", array=accuracy.other_law, unit="pixel", comment="less what another law says"),
+    ]
+    return [table_hdu(columns, name="ACCURACY")]
+
+
+def _accuracy(extra: Mapping[str, fits.BinTableHDU]) -> Accuracy | None:
+    if "ACCURACY" not in extra:  # solutions of before it was known still serve
+        return None
+    data = extra["ACCURACY"].data
+    wavelength, error, other_law = (np.asarray(data[name], float) for name in ("WAVELENGTH", "ERROR", "OTHERLAW"))
+    return Accuracy(wavelength=wavelength, error=error, other_law=other_law)
 
 
 def _line_group(row: fits.FITS_record, names: Sequence[str]) -> LineGroup:
@@ -285,4 +307,5 @@ def _solution(table: Table) -> WavelengthSolution:
         line_sigma=sigma,
         line_sigma_slope=float(width.header["SLOPE"]),
         groups=tuple(_line_group(row, groups.columns.names) for row in groups.data),
+        accuracy=_accuracy(table.extra),
     )

@@ -43,7 +43,15 @@ from sedmd.reduce.traces.extract import scattered_under
 from sedmd.reduce.traces.frame import Separated, separate_traces
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
-from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, odd_lines, solution_reason
+from sedmd.reduce.wavelength.solution_checks import (
+    NEEDED_RANGE,
+    accuracy_notes,
+    dark_spaxels,
+    flat_reason,
+    lost_share,
+    odd_lines,
+    solution_reason,
+)
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import RAW_GAIN, camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
@@ -308,7 +316,7 @@ def make_wavelength(job: Job) -> Result:
     found = read_traces(job.one("traces"))
     lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in LAMPS}
     try:
-        solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables())
+        solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables(), DISPERSION_GUESSES)
     except ValueError as error:
         raise CalibrationFault(f"wavelength: {error}") from error
     if reason := solution_reason(solution, found.complete):
@@ -323,6 +331,7 @@ def make_wavelength(job: Job) -> Result:
         "rms [px]": round(rms, 3),
         "scatter [px]": round(single, 3),
         "left out [px]": round(left_out, 3),
+        **_accuracy_figures(solution),
         "line FWHM [px]": round(fwhm, 2),
         "lost [%]": round(100 * lost, 2),
         **{f"A/px {at:.0f}": round(median_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
@@ -335,10 +344,34 @@ def make_wavelength(job: Job) -> Result:
         "WAVELOST": (lost, "share of complete spaxels with bad or too few lines"),
         "STRAIN": (solution.strain, "of lamp lines and published curve; 1: as expected"),
         "NGROUPS": (len(solution.groups), "groups of lamp lines used"),
+        **_accuracy_cards(solution),
         "AIRORVAC": ("air", "wavelengths are in air"),
     }
     write_wavelength(job.outputs["wavelength"], solution, found.spaxels, cards=cards, provenance=provenance(job))
-    return Result(figures=figures, warnings=odd_lines(solution))
+    return Result(figures=figures, warnings=(*odd_lines(solution), *accuracy_notes(solution)))
+
+
+def _accuracy_figures(solution: WavelengthSolution) -> dict[str, float | int | str | None]:
+    """Where the solution is known least between the ends of what is used, and how well it is known there."""
+    if solution.accuracy is None:
+        return {}
+    worst, where = solution.accuracy.worst(*NEEDED_RANGE)
+    return {"error [px]": round(worst, 3), "error at [A]": round(where)}
+
+
+def _accuracy_cards(solution: WavelengthSolution) -> Cards:
+    if solution.accuracy is None:
+        return {}
+    known = solution.accuracy
+    inside = (known.wavelength >= NEEDED_RANGE[0]) & (known.wavelength <= NEEDED_RANGE[1])
+    worst, where = known.worst(*NEEDED_RANGE)
+    law = float(np.max(np.abs(np.nan_to_num(known.other_law[inside]))))
+    low, high = NEEDED_RANGE
+    return {
+        "WAVEERR": (worst, f"[pixel] largest error, {low:.0f}-{high:.0f} Angstrom"),
+        "WAVEERRL": (where, "[Angstrom] where that is"),
+        "LAWDIFF": (law, "[pixel] largest difference from another law there"),
+    }
 
 
 def median_dispersion(solution: WavelengthSolution, complete: NDArray[np.bool_], wavelength: float) -> float:

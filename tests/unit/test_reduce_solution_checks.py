@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sedmd.reduce.wavelength.solution_checks import dark_spaxels, flat_reason, lost_share, solution_reason
+from sedmd.reduce.wavelength.accuracy import Accuracy
+from sedmd.reduce.wavelength.solution_checks import (
+    accuracy_notes,
+    dark_spaxels,
+    flat_reason,
+    lost_share,
+    missing_lamps,
+    solution_reason,
+)
 from unit.reduce_scenes import prism_solution
 
 N = 200
@@ -71,6 +79,41 @@ def test_solution_that_serves_passes(changes):
 )
 def test_solution_that_lacks_something_says_what(changes, text):
     assert re.search(text, solution_reason(solution(**changes), COMPLETE))
+
+
+def known_to(error, at=9000.0):
+    """Accuracy that is a tenth of a column but at one wavelength, and much worse outside what is needed."""
+    wavelength = np.arange(3800.0, 9601.0, 100.0)
+    each = np.where(wavelength == at, error, np.where(wavelength > 9250, 9.0, 0.1))
+    return Accuracy(wavelength=wavelength, error=each, other_law=np.full(wavelength.size, np.nan))
+
+
+CADMIUM = tuple(g for g in GROUPS if g[0] == "Cd")
+OTHERS = (*(g for g in GROUPS if g[0] != "Cd"), ("Hg", 4077.0, 0.0, 0.02))
+
+
+def test_without_a_lamp_a_solution_serves_as_far_as_its_accuracy_goes():
+    assert missing_lamps(solution()) == ()
+    assert missing_lamps(solution(groups=OTHERS)) == ("Cd",)
+    assert solution_reason(solution(groups=OTHERS, accuracy=known_to(0.4)), COMPLETE) == ""
+    text = solution_reason(solution(groups=OTHERS, accuracy=known_to(0.6)), COMPLETE)
+    assert text.startswith("without lines of Cd the wavelengths are known to 0.6 px only at 9000 Angstrom")
+    assert text.endswith("look at Cd.fits")
+    both = solution_reason(solution(groups=CADMIUM, accuracy=known_to(2.0, 4000.0)), COMPLETE)
+    assert re.search("without lines of Hg and Xe.* 2.0 px only at 4000 .*Hg.fits and Xe.fits$", both)
+
+
+def test_a_lamp_of_which_a_single_group_is_seen_is_not_missing():
+    one = (*OTHERS, CADMIUM[0])
+    assert re.search("Cd 1, Xe 4", solution_reason(solution(groups=one, accuracy=known_to(0.1)), COMPLETE))
+
+
+def test_accuracy_is_told_where_a_lamp_is_missing_or_a_part_poorly_known():
+    assert accuracy_notes(solution()) == ()
+    assert accuracy_notes(solution(accuracy=known_to(0.29))) == ()
+    assert re.search("0.31 px only at 9000", *accuracy_notes(solution(accuracy=known_to(0.31))))
+    (note,) = accuracy_notes(solution(groups=OTHERS, accuracy=known_to(0.12, 6600.0)))
+    assert re.search("no lines of Cd: .* 0.12 px, the least at 6600 Angstrom", note)
 
 
 def test_share_of_lost_spaxels_counts_the_complete_ones_only():

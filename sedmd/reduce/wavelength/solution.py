@@ -134,6 +134,7 @@ def refine_wavelengths(
     start: WavelengthSolution,
     lamps: Mapping[str, Image],
     lines: Mapping[str, Lines],
+    guesses: Sequence[DispersionGuess] = (),
 ) -> WavelengthSolution:
     """Wavelength solution from arc spectra extracted with the profile, neighbours taken apart.
 
@@ -143,6 +144,7 @@ def refine_wavelengths(
     start : first solution, rows as in `traces`
     lamps : lamp -> Image
     lines : lamp -> its lines
+    guesses : published curves; that which is least like the solution's own tells how far another law is off
 
     Returns
     -------
@@ -159,7 +161,14 @@ def refine_wavelengths(
         start.coeff,
         line_sigma_px=typical_sigma(start, traces),
         rounds=16,
+        other=_other_law(start.scale, guesses),
     )
+
+
+def _other_law(own: Scale, guesses: Sequence[DispersionGuess]) -> Scale | None:
+    """Of the published curves, that which is least like the one that the solution uses."""
+    curves = [make_scale(guess.wavelength, guess.column) for guess in guesses]
+    return max(curves, key=lambda curve: float(np.ptp(curve.xi - own.to_xi(curve.wavelength))), default=None)
 
 
 def _arc_spectra(traces: Traces, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

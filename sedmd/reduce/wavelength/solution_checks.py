@@ -12,6 +12,12 @@ from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 #: Fewest groups of lines of each lamp and of all together. Shift and stretch go through any two lines; the others say
 #: whether they are the lines they are taken for. Two of xenon's groups hold all its strong lines.
 MIN_LAMP_GROUPS, MIN_GROUPS = 2, 8
+#: The lamps of the instrument.
+LAMPS = ("Hg", "Cd", "Xe")
+#: Where wavelengths have to be known [Angstrom], and to what [column]: without one of the lamps a night is better
+#: reduced with an earlier night's calibrations, which flexure brings to a tenth of a column, than with a guess. And
+#: from what error on it is reported: a third of a column is ten Angstrom.
+NEEDED_RANGE, MAX_ERROR, TOLD_ERROR = (4000.0, 9200.0), 0.5, 0.3
 #: The bluest and the reddest group must reach these wavelengths [Angstrom]: Hg 4047/4358 and the Xe lines about 8250
 #: stand in every published line list of the instrument; beyond the last line a solution is a guess.
 BLUE_END, RED_END = 4400.0, 8200.0
@@ -54,12 +60,22 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
     complete : (n,) bool, the whole spectrum is on the chip
     """
     seen = Counter(lamp for lamp, *_ in solution.groups)
-    text = ", ".join(f"{lamp} {seen[lamp]}" for lamp in ("Hg", "Cd", "Xe"))
-    poor = [lamp for lamp in ("Hg", "Cd", "Xe") if seen[lamp] < MIN_LAMP_GROUPS]
+    text = ", ".join(f"{lamp} {seen[lamp]}" for lamp in LAMPS)
+    dark = missing_lamps(solution)
+    if dark and solution.accuracy is not None:
+        worst, where = solution.accuracy.worst(*NEEDED_RANGE)
+        if worst > MAX_ERROR:
+            files = " and ".join(f"{lamp}.fits" for lamp in dark)
+            return (
+                f"without lines of {' and '.join(dark)} the wavelengths are known to {worst:.1f} px only at "
+                f"{where:.0f} Angstrom, at most {MAX_ERROR:g} px expected; look at {files}"
+            )
+    needed = [lamp for lamp in LAMPS if solution.accuracy is None or lamp not in dark]
+    poor = [lamp for lamp in needed if seen[lamp] < MIN_LAMP_GROUPS]
     if poor or seen.total() < MIN_GROUPS:
         return (
             f"too few groups of lamp lines ({text}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
-            f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or ('Hg', 'Cd', 'Xe'))}"
+            f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or LAMPS)}"
         )
     wavelengths = [wavelength for _, wavelength, *_ in solution.groups]
     if min(wavelengths) > BLUE_END or max(wavelengths) < RED_END:
@@ -87,6 +103,35 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
             "expected; is a part of the field dark in Hg.fits, Cd.fits or Xe.fits?"
         )
     return ""
+
+
+def missing_lamps(solution: WavelengthSolution) -> tuple[str, ...]:
+    """Lamps of which the solution uses no line."""
+    seen = {lamp for lamp, *_ in solution.groups}
+    return tuple(lamp for lamp in LAMPS if lamp not in seen)
+
+
+def accuracy_notes(solution: WavelengthSolution) -> tuple[str, ...]:
+    """A sentence if a lamp is missing, or if the wavelengths are poorly known somewhere, with the accuracy there.
+
+    Where there are no lines, a solution looks as good as anywhere: what it may be off by shows in the freedom that the
+    fit has there, and in another law of dispersion that goes another way.
+    """
+    if solution.accuracy is None:
+        return ()
+    worst, where = solution.accuracy.worst(*NEEDED_RANGE)
+    dark = missing_lamps(solution)
+    if dark:
+        return (
+            f"no lines of {' and '.join(dark)}: by those of the other lamps the wavelengths are known to "
+            f"{worst:.2f} px, the least at {where:.0f} Angstrom",
+        )
+    if worst > TOLD_ERROR:
+        return (
+            f"the wavelengths are known to {worst:.2f} px only at {where:.0f} Angstrom, {TOLD_ERROR:g} px expected: no "
+            "good lines there, and laws of dispersion differ",
+        )
+    return ()
 
 
 def odd_lines(solution: WavelengthSolution) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from scipy.interpolate import CubicSpline
 
 from sedmd.reduce.numeric.field import FieldModel, fit_field
 from sedmd.reduce.numeric.parallel import side_by_side
+from sedmd.reduce.wavelength.accuracy import Accuracy, accuracy_of
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Group, fit_model
 from sedmd.reduce.wavelength.linefit import KNOWN_WIDTH_SIGMA, WIDTH_SIGMA, GroupFit, blends, fit_group, group_lines
@@ -127,6 +128,7 @@ class WavelengthSolution:
     strain : float, how hard the lines and the published curve had to be bent to agree: the penalty of the group offsets
         in units of their uncertainties and of the higher terms in units of their prior, per group; about 1 when all is
         well
+    accuracy : Accuracy or None, how well it is known along the spectrum
     """
 
     scale: Scale
@@ -137,6 +139,7 @@ class WavelengthSolution:
     line_sigma_slope: float
     groups: tuple[LineGroup, ...]
     strain: float = float("nan")
+    accuracy: Accuracy | None = None
 
     @property
     def sense(self) -> int:
@@ -209,6 +212,7 @@ def fit_wavelengths(
     *,
     line_sigma_px: float = 1.3,
     rounds: int = 16,
+    other: Scale | None = None,
 ) -> WavelengthSolution:
     """Fit the solution from straightened arc spectra.
 
@@ -221,6 +225,7 @@ def fit_wavelengths(
     start : (n, order + 1) starting polynomials column(xi); NaN for spaxels without a start
     line_sigma_px : first guess of the Gaussian sigma of a line
     rounds : measure-and-fit rounds at most; fewer where the lines' places have come to rest
+    other : another prism coordinate, of which the solution makes no use but to tell its accuracy
 
     Returns
     -------
@@ -303,6 +308,7 @@ def fit_wavelengths(
         line_sigma_slope=slope,
         groups=groups,
         strain=fitted.strain,
+        accuracy=accuracy_of(good, coeff, scale.to_xi, None if other is None else other.to_xi),
     )
 
 

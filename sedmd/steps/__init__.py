@@ -52,8 +52,8 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 6,
     "cube": 8,
     "guide": 2,
-    "extract": 13,
-    "fluxcal": 3,
+    "extract": 14,
+    "fluxcal": 4,
     "calibrate": 5,
     "page": 2,
 }

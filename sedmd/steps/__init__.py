@@ -50,10 +50,10 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 8,
     "wavelength": 8,
     "flat": 8,
-    "cube": 11,
+    "cube": 12,
     "guide": 2,
     "extract": 15,
-    "fluxcal": 3,
+    "fluxcal": 4,
     "calibrate": 5,
     "page": 3,
 }

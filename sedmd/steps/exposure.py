@@ -28,6 +28,7 @@ from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Image, Mask
 from sedmd.reduce.target.place import Place
+from sedmd.reduce.traces.extract import samples_touched
 from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate_traces
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
@@ -103,10 +104,12 @@ def make_cube(job: Job) -> Result:
     separated = separate_traces(image, traces)
     _check_traces(raw.name, separated, calibrations.origin)
     flexure = _checked_flexure(raw.name, separated, calibrations)
-    cube, n_stray = reject_hits(_cube(separated, flexure, calibrations))
+    saturated = (image.mask & np.uint8(Mask.SATURATED)) != 0
+    cube, n_stray = reject_hits(_cube(separated, flexure, calibrations, saturated))
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
     crr: Cards = {"CRCLEAN": (searched, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
     cards = {
+        "NSATUR": (int(saturated.sum()), "pixels saturated, or filled by such"),
         **_cards(separated, flexure, calibrations),
         **_calibration_cards(calibrations),
         **place_cards(header, place),
@@ -192,21 +195,27 @@ def _without_bad_pixels(image: Image, flat: Path) -> Image:
     return replace(image, mask=image.mask | np.where(bad, np.uint8(Mask.BAD_PIXEL), np.uint8(0)))
 
 
-def _cube(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> Cube:
+def _cube(
+    separated: Separated, flexure: Flexure, calibrations: _Calibrations, saturated: NDArray[np.bool_] | None = None
+) -> Cube:
     """The spectra of a frame on the common wavelengths, flat-fielded, sky lines alike in all spaxels.
 
-    Spaxels without a flat have no data.
+    Spaxels without a flat have no data. `saturated`: (n_y, n_x) pixels whose light is not known; bins that have some of
+    them say so.
     """
-    flux, variance, mask = rebin(
-        separated.samples,
-        separated.extracted.flux,
-        separated.extracted.variance,
-        separated.extracted.bad,
-        calibrations.solution,
-        calibrations.traces.traces.n,
-        WAVELENGTH_GRID,
-        dx_px=flexure.dx_px,
-    )
+
+    def binned(flux: NDArray[Any], variance: NDArray[Any], bad: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
+        where = calibrations.solution, calibrations.traces.traces.n, WAVELENGTH_GRID
+        return rebin(separated.samples, flux, variance, bad, *where, dx_px=flexure.dx_px)
+
+    extracted = separated.extracted
+    touched = np.zeros(extracted.flux.shape, bool)
+    if saturated is not None and saturated.any():
+        touched = samples_touched(separated.samples, saturated)
+    flux, variance, mask = binned(extracted.flux, extracted.variance, extracted.bad | touched)
+    if touched.any():
+        share = binned(touched.astype(float), np.zeros(touched.shape), np.zeros(touched.shape, bool))[0]
+        mask[np.nan_to_num(share) > 0] |= np.uint8(Mask.SATURATED)
     flat = calibrations.flat
     dead = ~np.isfinite(flat)
     mask[dead] |= np.uint8(Mask.NO_DATA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from sedmd.products.guide import LEVEL, zero_point_cards, zero_points_in
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
+from sedmd.raw.cards import number_of
 from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
 from sedmd.reduce.guide.brightness import ZeroPoint, level_of
 
@@ -46,6 +48,7 @@ def make_fluxcal(job: Job) -> Result:
         reference = blur_to_bins(*standards.load(key), wavelength, sigma)
         factor = extinction_factor(extinction_mag(wavelength), airmass) / reference
         points[path.stem.removeprefix("ext_")] = zero_points_in(header)
+        unknown += _burnt(path.stem.removeprefix("ext_"), spectrum.flux, wavelength, header)
         responses.append(
             Response(
                 star=path.stem.removeprefix("ext_"),
@@ -93,6 +96,21 @@ def make_fluxcal(job: Job) -> Result:
         for star, off in sensitivity.rejected
     )
     return Result(figures=figures, warnings=unknown + warnings)
+
+
+def _burnt(star: str, flux: NDArray[Any], wavelength: NDArray[Any], header: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence if a star has no flux inside its spectrum, on a frame that is saturated in places."""
+    known = np.flatnonzero(np.isfinite(flux))
+    if not known.size or not number_of(header.get("NSATUR"), 0.0) > 0:
+        return ()
+    lost = np.setdiff1d(np.arange(known[0], known[-1] + 1), known)
+    if not lost.size:
+        return ()
+    span = f"{wavelength[lost[0]]:.0f} to {wavelength[lost[-1]]:.0f} Angstrom"
+    return (
+        f"{star}: {lost.size} bins from {span} are not used, expected none: the star is saturated there; take it "
+        "shorter, or another",
+    )
 
 
 def calibrate_spectrum(job: Job) -> Result:

@@ -119,3 +119,19 @@ def test_pixels_that_did_not_follow_the_dome_are_marked(tmp_path):
     assert marked[4, 25] == Mask.SATURATED | Mask.BAD_PIXEL
     assert marked[7, 8] == Mask.COSMIC
     assert (marked != 0).sum() == 2
+
+
+def test_bins_of_saturated_pixels_say_so_and_others_do_not():
+    row, column = 10, 230  # of the first spectrum
+    pixels = np.zeros((64, 800), bool)
+    pixels[row, column] = True
+    flexure = Flexure(dx_px=0.0, error_px=0.02, features=())
+    given = separated(0.0), flexure, calibrations(np.asarray(EVEN, np.float32))
+    cube, plain = _cube(*given, pixels), _cube(*given)
+    marked = (cube.mask & Mask.SATURATED) != 0
+    wavelength = float(SOLUTION.wavelength(np.array([0]), np.array([float(column)]))[0])
+    at = int(np.argmin(np.abs(WAVELENGTH_GRID - wavelength)))
+    assert marked[at, 0]
+    assert 1 <= marked.sum() <= 3
+    assert_allclose(cube.flux[~marked], plain.flux[~marked])
+    assert ((plain.mask & Mask.SATURATED) == 0).all()

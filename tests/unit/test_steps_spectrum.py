@@ -206,6 +206,25 @@ def test_the_sensitivity_is_that_above_the_atmosphere(tmp_path, airmass):
     assert_allclose(sensitivity.value[blue], 1e16, rtol=0.02)
 
 
+@pytest.mark.parametrize("pixels, told", [(0, False), (40, True)])
+def test_a_star_that_is_saturated_in_its_middle_calibrates_its_ends_and_that_is_told(tmp_path, pixels, told):
+    path = star_of(tmp_path, "STD-HZ44_obs1", "hz44")
+    whole, header = read_spectrum(path)
+    lost = (whole.wavelength > 5500) & (whole.wavelength < 7500)
+    flux = np.where(lost, np.nan, whole.flux)
+    header["NSATUR"] = pixels
+    write_spectrum(path, replace(whole, flux=flux), header=header)
+    result = make_fluxcal(fluxcal_of(tmp_path, [path]))
+    sensitivity = read_sensitivity(tmp_path / "std-correction.fits")
+    known = np.isfinite(sensitivity.value)
+    assert not known[lost].any() and known[(whole.wavelength > 4000) & (whole.wavelength < 5400)].all()
+    assert known[(whole.wavelength > 7600) & (whole.wavelength < 9000)].all()
+    assert ["the star is saturated there" in warning for warning in result.warnings] == [True] * told
+    if told:
+        ends = whole.wavelength[lost][[0, -1]]
+        assert f"{lost.sum()} bins from {ends[0]:.0f} to {ends[1]:.0f} Angstrom" in result.warnings[0]
+
+
 def test_a_standard_star_without_a_spectrum_in_the_table_never_calibrates(tmp_path):
     path = star_of(tmp_path, "STD-HZ44_obs1", "hz44")
     with fits.open(path, mode="update") as file:

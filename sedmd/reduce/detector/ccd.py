@@ -7,13 +7,13 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sedmd.core.instrument import Sections
 from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.checks import lamp_light, lamp_reason
 from sedmd.reduce.detector.moved_exposures import SAME_PX, groups_alike, shift_between
 from sedmd.reduce.detector.overscan import scan_level
+from sedmd.reduce.detector.saturation import saturated_pixels
 from sedmd.reduce.detector.stack import mean_of_near
 from sedmd.reduce.numeric.containers import Image, Mask
 
@@ -64,9 +64,7 @@ def debias(
     # The master's own noise stays in every frame that it is taken from.
     floor = read_noise**2 * (1 + 1 / master.n_frames)
     mask = np.where(master.bad[:, first:stop], np.uint8(Mask.BAD_PIXEL), np.uint8(0))
-    saturated = raw[:, first:stop] >= saturation_adu
-    if saturated.any():
-        mask[ndimage.binary_dilation(saturated, iterations=1)] |= np.uint8(Mask.SATURATED)
+    mask[saturated_pixels(raw[:, first:stop], saturation_adu)] |= np.uint8(Mask.SATURATED)
     for begin, end in sections.no_data():
         mask[:, begin:end] |= np.uint8(Mask.NO_DATA)
     variance = np.maximum(data, 0)

@@ -238,8 +238,7 @@ def _fit(
     template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
     in_band = band | (template > 0.002)
     telluric = template + _seen_in_bands(residual, data.weight, data.amount, in_band)
-    inside = np.zeros(len(wavelength), bool)
-    inside[first : last + 1] = True
+    inside = _within_reach(np.log(wavelength), covered, np.log(wavelength[last] / wavelength[first]) / knots)
     return Sensitivity(
         wavelength=np.asarray(wavelength),
         value=np.where(inside, np.exp(basis @ solution[:n_base]) * level, np.nan),
@@ -250,6 +249,19 @@ def _fit(
         scatter=_rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan),
         floor=np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1)),
     )
+
+
+def _within_reach(u: NDArray[Any], covered: NDArray[Any], step: float) -> NDArray[np.bool_]:
+    """Which of the places u, increasing, a curve with knots `step` apart is known at.
+
+    Between covered ones (indices), where these are no further apart than two knots: over a wider gap, as of a star that
+    is saturated there, the curve would be drawn by nothing.
+    """
+    at = np.arange(len(u))
+    after = np.searchsorted(covered, at)  # the covered one at or behind each
+    inside = (at >= covered[0]) & (at <= covered[-1])
+    behind, before = covered[np.minimum(after, len(covered) - 1)], covered[np.maximum(after - 1, 0)]
+    return np.asarray(inside & ((behind == at) | (u[behind] - u[before] <= 2 * step)))
 
 
 def _data(usable: Sequence[Response], depth: NDArray[Any]) -> _Data:

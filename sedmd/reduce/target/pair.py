@@ -18,6 +18,7 @@ from sedmd.reduce.target.psf import (
     Psf,
     Refraction,
     image,
+    saturated,
     sky_terms,
     spread_over,
     variance_law,
@@ -79,7 +80,8 @@ def extract_pair(
         spread_over(flux - np.einsum("wsi,wi->ws", design, fit.solution), near, samples.good)
         for flux, design in zip(samples.flux, terms.design, strict=True)
     )
-    return replace(_spectrum(fit, terms, gain, cube_a), left=left)
+    burnt = saturated(cube_a, near, terms.shapes[0]) | saturated(cube_b, near, terms.shapes[1])
+    return replace(_spectrum(fit, terms, gain, cube_a, burnt), left=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +244,11 @@ def _in_common(
     return np.asarray(np.maximum(ndimage.uniform_filter1d(product, 9), 0.0)[:, None])
 
 
-def _spectrum(fit: _Fit, terms: _Terms, gain: NDArray[Any], cube: Cube) -> PointSpectrum:
-    """Flux, error and sky of the fit; NaN where too little of the target's image was used."""
+def _spectrum(fit: _Fit, terms: _Terms, gain: NDArray[Any], cube: Cube, burnt: NDArray[np.bool_]) -> PointSpectrum:
+    """Flux, error and sky of the fit; NaN where too little of the target's image was used, or it is `burnt` in."""
     shape = terms.shapes[0] + terms.shapes[1]
     captured = np.where(fit.used, shape, 0.0).sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-12)
-    poor = (fit.used.sum(axis=1) < 10) | (captured < 0.5)
+    poor = (fit.used.sum(axis=1) < 10) | (captured < 0.5) | burnt
     sky = 0.5 * (fit.solution[:, 1] + fit.solution[:, 4] / gain[:, 0]) / cell_area(cube.spaxels)
     return PointSpectrum(
         flux=np.where(poor, np.nan, fit.solution[:, 0]),

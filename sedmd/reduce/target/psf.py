@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from sedmd.reduce.numeric.containers import Cube, Spaxels
+from sedmd.reduce.numeric.containers import Cube, Mask, Spaxels
 from sedmd.reduce.numeric.hexagon import cell_area, cell_vertices
 
 #: Seeing falls with the fifth root of the wavelength (Kolmogorov turbulence; Fried 1966).
@@ -22,6 +22,9 @@ PSF_REFERENCE = 6500.0
 DEFAULT_BETA = 3.0
 #: Where level and tilt of the sky stand among the terms of a fit, after the source.
 SKY = slice(1, 4)
+#: Share of the source's light that may fall on saturated samples: what remains tells its flux only as well as the wings
+#: of the image are known, which is to some per cent of them.
+MAX_SATURATED = 0.1
 #: A sample with more than so many times the variance of its like is not used.
 MAX_NOISIER = 10.0
 
@@ -347,7 +350,7 @@ def extract_point(
     pattern = np.where(good, weight * residual**2 / (1 + weight * (0.03 * bright) ** 2), 0.0)
     chi2 = pattern.sum(axis=1) / np.maximum(count - design.shape[-1], 1)
     captured = np.where(good, shape, 0.0).sum(axis=1) / np.maximum(shape.sum(axis=1), 1e-12)
-    poor = (count < 10) | (captured < 0.5)
+    poor = (count < 10) | (captured < 0.5) | saturated(cube, near, shape)
     return PointSpectrum(
         flux=np.where(poor, np.nan, strength[:, 0]),
         error=np.where(poor, np.nan, np.sqrt(covariance[:, 0, 0])),
@@ -355,6 +358,12 @@ def extract_point(
         residual_chi2=chi2,
         left=(spread_over(residual, near, good),),
     )
+
+
+def saturated(cube: Cube, near: NDArray[np.bool_], shape: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Wavelengths at which too much of a source's image, (n_wave, n_near), falls on saturated samples: (n_wave,)."""
+    lost = np.where((cube.mask[:, near] & np.uint8(Mask.SATURATED)) != 0, shape, 0.0).sum(axis=1)
+    return np.asarray(lost > MAX_SATURATED * np.maximum(shape.sum(axis=1), 1e-12))
 
 
 def spread_over(values: NDArray[np.floating], near: NDArray[np.bool_], good: NDArray[np.bool_]) -> NDArray[np.floating]:

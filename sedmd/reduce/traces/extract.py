@@ -131,6 +131,21 @@ def model_image(samples: Samples, profile: Profile, flux: NDArray[np.floating]) 
     return image
 
 
+def samples_touched(samples: Samples, pixels: NDArray[np.bool_], reach: int = 2) -> NDArray[np.bool_]:
+    """Samples that have one of these pixels (n_y, n_x) among those that hold nearly all of their light: (n_samples,).
+
+    Parameters
+    ----------
+    reach : rows on each side of the middle one; two hold 95 % of the light at a FWHM of three pixels
+    """
+    row = np.rint(samples.y).astype(int)
+    touched = np.zeros(samples.x.size, bool)
+    for step in range(-reach, reach + 1):
+        at = np.clip(row + step, 0, pixels.shape[0] - 1)
+        touched |= pixels[at, samples.x]
+    return touched
+
+
 def scattered_under(samples: Samples, background: NDArray[np.floating]) -> NDArray[np.floating]:
     """How much light between the spectra an extraction subtracts under each sample: (n_samples,) electron.
 

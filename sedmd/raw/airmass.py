@@ -7,7 +7,7 @@ lacks it while TEL_PA, ENDAIR and RA are there; the robot of 2022 writes -999). 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,12 +22,14 @@ _LOWEST_DEG = 5.5
 _SKY_RATE_DEG = 15.041067 / 3600
 #: Cards are rounded, and the exposure ends some seconds after its time [degree].
 _SLACK_DEG = 1.0
+#: Altitudes that differ by more contradict each other [degree]: published headers agree within one.
+CONTRADICTS_DEG = 5.0
 _J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class AirmassFound:
-    """An airmass, and a note where AIRMASS did not tell it; None where nothing does."""
+    """An airmass, and a note where AIRMASS did not tell it, or is contradicted; None where nothing does."""
 
     airmass: float | None
     note: str = ""
@@ -36,25 +38,49 @@ class AirmassFound:
 def airmass_at_start(header: Mapping[str, object], start: datetime | None) -> AirmassFound:
     """Airmass at the start of an exposure: AIRMASS, else from TEL_EL, else from position and time.
 
+    An AIRMASS that both others contradict is not believed.
+
     Parameters
     ----------
     header : mapping of keyword to value
     start : datetime or None
         Aware; None if no clock is known.
     """
+    others = list(_from_elsewhere(header, start))
     if (card := _airmass_card(header, "AIRMASS")) is not None:
-        return AirmassFound(card)
+        return _believed(card, others)
     value = known(header.get("AIRMASS"))
     fault = "AIRMASS is missing" if value is None else f"AIRMASS {str(value)[:40]!r} is not an airmass"
+    if others:
+        found, digits, source = others[0]
+        return AirmassFound(found, f"{fault}; {found:.{digits}f} from {source}")
+    return AirmassFound(None, f"{fault}; treated as unknown")
+
+
+def _from_elsewhere(header: Mapping[str, object], start: datetime | None) -> Iterator[tuple[float, int, str]]:
+    """Airmass by other cards than AIRMASS, the best first: airmass, digits that are known, and where it is from."""
     elevation = within(header, "TEL_EL", _LOWEST_DEG, 90.0)
     if elevation is not None:
-        found = airmass_of(elevation)
-        return AirmassFound(found, f"{fault}; {found:.3f} from the elevation TEL_EL")
+        yield airmass_of(elevation), 3, "the elevation TEL_EL"
     place = place_in_the_sky(header, start)
     if place is not None and place[0] >= _LOWEST_DEG:
-        found = airmass_of(place[0])
-        return AirmassFound(found, f"{fault}; {found:.2f} from position and time")
-    return AirmassFound(None, f"{fault}; treated as unknown")
+        yield airmass_of(place[0]), 2, "position and time"
+
+
+def _believed(card: float, others: Sequence[tuple[float, int, str]]) -> AirmassFound:
+    """AIRMASS, unless all else that tells says otherwise; of two that contradict each other the card is taken."""
+    if not others or any(_apart(card, one) <= CONTRADICTS_DEG for one, *_ in others):
+        return AirmassFound(card)
+    found, digits, source = others[0]
+    told = f"AIRMASS {card:.2f} contradicts {source} ({found:.{digits}f})"
+    if len(others) > 1 and _apart(found, others[1][0]) <= CONTRADICTS_DEG:
+        return AirmassFound(found, f"{told} and {others[1][2]} ({others[1][0]:.2f}); {found:.{digits}f} is taken")
+    return AirmassFound(card, f"{told}; AIRMASS is taken")
+
+
+def _apart(one: float, other: float) -> float:
+    """Degrees of altitude between two airmasses."""
+    return abs(_zenith_distance(one) - _zenith_distance(other))
 
 
 def airmass_at_end(header: Mapping[str, object], at_start: float | None) -> float | None:

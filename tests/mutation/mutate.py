@@ -42,6 +42,7 @@ ROOMS = {
     "observation": "observation",
     **{room: f"reduce/{room}" for room in ("numeric", "loops", "detector", "traces", "wavelength", "cube", "flux")},
     "target": "reduce/target",
+    "guide": "reduce/guide",
 }
 SEED = 20261130
 #: Seconds that the tests of a mutant took without it, at most; the quickest come first.

@@ -41,6 +41,24 @@ def test_the_card_comes_first_then_elevation_then_position():
     assert lost.airmass is None and "unknown" in lost.note
 
 
+@pytest.mark.parametrize(
+    ("card", "elevation", "airmass", "told"),
+    [
+        (1.634, 37.67, 1.634, ()),
+        (1.634, 62.0, 1.634, ()),  # an elevation that stands still, as the telescope's poll failed
+        (1.02, 37.67, 1.634, ("AIRMASS 1.02 contradicts", "TEL_EL", "position and time", "is taken")),
+        (5.0, None, 5.0, ("AIRMASS 5.00 contradicts position and time", "AIRMASS is taken")),
+    ],
+)
+def test_an_airmass_that_all_else_contradicts_is_not_believed_and_one_against_one_is_told(
+    card, elevation, airmass, told
+):
+    start, ra, dec, _, _ = POINTED[2]
+    found = airmass_at_start({"AIRMASS": card, "TEL_EL": elevation, "RA": ra, "DEC": dec}, start)
+    assert found.airmass == pytest.approx(airmass, abs=0.002)
+    assert all(part in found.note for part in told) and bool(found.note) is bool(told)
+
+
 def test_below_the_horizon_there_is_no_airmass():
     header = {"RA": "12:00:00", "DEC": "-70:00:00"}
     assert airmass_at_start(header, POINTED[0][0]).airmass is None

@@ -60,6 +60,8 @@ LEAST_RIVAL = 0.05
 EXTENDED, PART_OF_HOST = 1.4, 0.3
 #: Nearer than this, star and host cannot be separated [arcsec]; error of a width that was fitted in passing.
 SAME_PLACE_ARCSEC, ROUGH_ARCSEC = 1.0, 0.3
+#: A fit with known wings that ends farther off than this is another object's [arcsec].
+STAYS_ARCSEC = 0.5
 #: What tells of a host where there are no images of the field: a profile that is fitted together with the target.
 MODEL = "model"
 #: Where nothing is more significant than this, nothing is visible; the place, and a star's light, must be in the field
@@ -345,7 +347,9 @@ def _images(
         cleared = without(one, spaxels, (other for other in others if other is not source))
         start = replace(source.psf, beta=seeing.beta)
         shown = source.psf.beta != DEFAULT_BETA  # `find_in_bands` leaves it where the source is too faint
-        images.append(fit_psf(cleared, spaxels, start, free_shape=shown, beta_spread=seeing.beta_spread)[0])
+        fitted = fit_psf(cleared, spaxels, start, free_shape=shown, beta_spread=seeing.beta_spread)[0]
+        # one that leaves for what a neighbour's model left over is not the target's
+        images.append(fitted if apart(fitted, source.psf) < STAYS_ARCSEC else source.psf)
     return images
 
 

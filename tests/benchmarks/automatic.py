@@ -109,6 +109,13 @@ class Line:
         return not self.target or not self.off_arcsec <= WRONG_ARCSEC
 
     @property
+    def right(self) -> bool:
+        """The target, and sound; or rightly said not to be visible."""
+        if self.absent:
+            return not self.target or self.s_to_n < CLEAR_S_TO_N
+        return not self.wrong and not self.bad
+
+    @property
     def bad(self) -> bool:
         limit = np.hypot(BAD, 3 * self.noise)
         return not self.wrong and (abs(self.level - 1) > limit or self.shape > limit)
@@ -247,7 +254,7 @@ def reliability(lines: Sequence[Line]) -> str:
     rows = ["confidence     fields   right and sound"]
     for low, high in pairwise(edges):
         inside = [line for line in lines if low <= line.confidence < high]
-        good = sum(not line.wrong and not line.bad for line in inside)
+        good = sum(line.right for line in inside)
         share = f"{100 * good / len(inside):.0f} %" if inside else "-"
         rows.append(f"{low:.2f} - {min(high, 1):.2f}   {len(inside):6d}   {share}")
     return "\n".join(rows)

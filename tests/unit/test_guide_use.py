@@ -249,6 +249,12 @@ def test_a_trace_of_light_beside_a_bright_star_is_no_source(tmp_path, light, hid
     found = with_hidden(bands, look.cube.spaxels, first, (1.0, 1.0), reach_arcsec=1.3, seeing=Seeing(fwhm_arcsec=1.8))
     places = [(one.psf.x_arcsec, one.psf.y_arcsec) for one in found]
     assert any(np.hypot(x - 1.0, y - 1.0) < 0.3 for x, y in places) == hidden and (found == first) == (not hidden)
+    # nor does what the star's image left behind stand for what is there
+    left = replace(first[0], psf=replace(first[0].psf, x_arcsec=1.3, y_arcsec=0.6), amplitude=0.01 * first[0].amplitude)
+    again = with_hidden(
+        bands, look.cube.spaxels, [*first, left], (1.0, 1.0), reach_arcsec=1.3, seeing=Seeing(fwhm_arcsec=1.8)
+    )
+    assert (left not in again) == hidden
 
 
 def test_a_lone_star_beside_the_place_hides_nothing(tmp_path):

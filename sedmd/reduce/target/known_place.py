@@ -17,6 +17,7 @@ from sedmd.reduce.target.find import Source, edge_distance, find_in_bands, witho
 from sedmd.reduce.target.host import RADIUS_ARCSEC, SHAPE_ERROR, Host, fit_host, together
 from sedmd.reduce.target.psf import Bands, Psf, image, sky_terms, solve_rows
 from sedmd.reduce.target.seeing import Seeing
+from sedmd.reduce.target.target import in_the_wings
 
 #: Middles of objects farther than this from the place do not hide a target there [arcsec].
 REACH_ARCSEC = 6.0
@@ -55,9 +56,11 @@ def with_hidden(
         Those that were found, where one lies within reach, where nothing stands beside the place, or where nothing is
         there; else target, the object beside it, and what is found when both are subtracted; the brightest first.
     """
-    if edge_distance(spaxels, *at) <= 0 or any(_apart(one.psf, at) <= reach_arcsec for one in found):
+    # what a bright image left there is not what stands there
+    real = [one for one in found if not any(in_the_wings(one, other) for other in found)]
+    if edge_distance(spaxels, *at) <= 0 or any(_apart(one.psf, at) <= reach_arcsec for one in real):
         return list(found)
-    near = [one for one in found if _apart(one.psf, at) < REACH_ARCSEC]
+    near = [one for one in real if _apart(one.psf, at) < REACH_ARCSEC]
     if not near:
         return list(found)
     beside = max(near, key=lambda one: one.brightness)

@@ -135,7 +135,7 @@ def candidates(
     within = all(place.measured for place in places)
     # what shines beyond the rim is not in the field, and what the rim itself makes is no object
     found = [
-        [one for one in sources if one.edge_arcsec > 0 and not any(_in_the_wings(one, other) for other in sources)]
+        [one for one in sources if one.edge_arcsec > 0 and not any(in_the_wings(one, other) for other in sources)]
         for sources in found
     ]
     for sources in _objects(looks, found, places):
@@ -155,7 +155,7 @@ def weighed(objects: Sequence[Candidate], factors: Sequence[float]) -> list[Cand
     return sorted(made, key=lambda one: -one.odds)
 
 
-def _in_the_wings(source: Source, other: Source) -> bool:
+def in_the_wings(source: Source, other: Source) -> bool:
     """So faint beside so bright a star it is what the star's image left, as a rule."""
     (x, y), (other_x, other_y) = place_of(source), place_of(other)
     near = math.hypot(x - other_x, y - other_y) < WINGS * other.psf.fwhm_arcsec

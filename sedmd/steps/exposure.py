@@ -29,6 +29,7 @@ from sedmd.reduce.numeric.containers import Cube, Image, Mask
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate_traces
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
+from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
@@ -263,6 +264,18 @@ def _calibration_cards(calibrations: _Calibrations) -> Cards:
         "CALNIGHT": (calibrations.night, "night of bias, traces, wavelength, flat"),
         "CALAGE": (calibrations.age_nights, "[nights] from the calibrations to this frame"),
         "CALFALL": (calibrations.fallback, "calibrations of an earlier night used"),
+        **_wavelength_cards(calibrations.solution),
+    }
+
+
+def _wavelength_cards(solution: WavelengthSolution) -> Cards:
+    """How well the lamps tell the wavelengths where they do least; nothing of solutions of before that was known."""
+    if solution.accuracy is None:
+        return {}
+    worst, where = solution.accuracy.worst(*NEEDED_RANGE)
+    return {
+        "WAVEERR": (worst, "[pixel] largest error of the lamps' wavelengths"),
+        "WAVEERRL": (where, "[Angstrom] where that is"),
     }
 
 

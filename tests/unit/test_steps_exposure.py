@@ -1,5 +1,7 @@
 """From a separated frame to the cube: flexure applied, flux and noise divided by the flat."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,8 +13,10 @@ from sedmd.reduce.traces.extract import Extracted
 from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.samples import make_samples
 from sedmd.reduce.traces.traces import Traces
+from sedmd.reduce.wavelength.accuracy import Accuracy
 from sedmd.reduce.wavelength.flexure import Flexure
-from sedmd.steps.exposure import _Calibrations, _cube
+from sedmd.steps import exposure
+from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube
 from unit.reduce_scenes import hex_spaxels, prism_solution
 
 SPAXELS = hex_spaxels(1)
@@ -95,3 +99,32 @@ def test_a_spaxel_without_a_flat_has_no_data():
     assert np.isnan(made.flux[:, 2]).all() and np.isnan(made.variance[:, 2]).all()
     assert (made.mask[:, 2] & Mask.NO_DATA).all()
     assert np.isfinite(made.flux[:, 3]).any()
+
+
+def test_sky_lines_are_made_alike_where_the_light_of_this_exposure_lies(monkeypatch):
+    plain = cube_of(0.0, EVEN)
+    seen = {}
+
+    def residue(sky, wavelength, solution, centre, row, *, dx_px):
+        seen.update(dx_px=dx_px, sky=sky)
+        return np.full((wavelength.size, N), 2.0)
+
+    monkeypatch.setattr(exposure, "line_residue", residue)
+    monkeypatch.setattr("sedmd.reduce.cube.sky_lines.MIN_SKY_SPAXELS", 2)
+    made = cube_of(0.0, EVEN * 2.0)
+    good = np.isfinite(plain.flux)
+    assert_allclose(made.flux[good], plain.flux[good] / 2.0 - 2.0, rtol=1e-5, atol=1e-5)
+    near = np.abs(WAVELENGTH_GRID - LINE) < WIDTH
+    assert_allclose(seen["sky"][near], plain.flux[near].mean(axis=1) / 2.0, rtol=0.02)
+    cube_of(0.4, EVEN)
+    assert seen["dx_px"] == 0.4
+
+
+def test_header_says_how_well_the_lamps_tell_the_wavelengths():
+    plain = calibrations(np.ones((1, N), np.float32))
+    assert "WAVEERR" not in _calibration_cards(plain)
+    known = Accuracy(
+        wavelength=np.array([3900.0, 6600.0, 9000.0]), error=np.array([9.0, 0.2, 0.1]), other_law=np.zeros(3)
+    )
+    cards = _calibration_cards(replace(plain, solution=replace(SOLUTION, accuracy=known)))
+    assert (cards["WAVEERR"][0], cards["WAVEERRL"][0]) == (pytest.approx(0.2), 6600.0)

@@ -45,6 +45,8 @@ MIN_BRIGHT_PIXELS = 2000
 #: Reduced chi-square beyond which traces are a fraction of a pixel off: a profile moved by a third of its width leaves
 #: a tenth of the light over, which shows in bright samples. On its own night it is 1.0.
 FITTING_CHI2 = 1.3
+#: Sky features from which on it says something about the lamps' wavelengths that they do not agree with each other.
+MANY_FEATURES = 4
 #: Median signal to noise of a sky sample from which the lines of the night sky, many times brighter than the
 #: continuum, are worth a search beyond the reach of flexure, and from which they cannot be missed.
 SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
@@ -254,6 +256,12 @@ def _warnings(name: str, separated: Separated, flexure: Flexure, calibrations: _
             warnings.append(
                 f"{name}: too little light to check that the spectra lie where {calibrations.origin} put them"
             )
+    if len(flexure.features) >= MANY_FEATURES and not flexure.consistent:
+        each = ", ".join(f"{f.name} {f.shift_px:+.2f}" for f in flexure.features)
+        warnings.append(
+            f"{name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree on where {calibrations.origin} put "
+            f"them ({each} px), 3 and most of them expected; the wavelengths of the lamps may be wrong"
+        )
     if not np.isfinite(flexure.error_px):
         warnings.append(f"{name}: no sky line could be measured, flexure along the dispersion taken as 0")
     return warnings

@@ -14,9 +14,9 @@ from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.samples import make_samples
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.accuracy import Accuracy
-from sedmd.reduce.wavelength.flexure import Flexure
+from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure
 from sedmd.steps import exposure
-from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube
+from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube, _warnings
 from unit.reduce_scenes import hex_spaxels, prism_solution
 
 SPAXELS = hex_spaxels(1)
@@ -128,3 +128,23 @@ def test_header_says_how_well_the_lamps_tell_the_wavelengths():
     )
     cards = _calibration_cards(replace(plain, solution=replace(SOLUTION, accuracy=known)))
     assert (cards["WAVEERR"][0], cards["WAVEERRL"][0]) == (pytest.approx(0.2), 6600.0)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "doubted"),
+    [
+        ((0.1, 0.1, 0.2, 0.1), False),
+        ((0.1, 0.1, 0.2, 2.0), False),
+        ((0.1, 0.1, 2.0, -2.0), True),  # two of four
+        ((0.1, 0.1, 0.2, 2.0, -2.0, 3.0), True),  # three, but not most of them
+        ((0.1, 2.0, -2.0), False),  # too few to say so
+    ],
+)
+def test_sky_lines_that_do_not_agree_bring_the_lamps_into_doubt(shifts, doubted):
+    features = tuple(
+        FeatureShift(name="OI 5577", shift_px=s, error_px=0.1, significance=9.0, stretch=1.0) for s in shifts
+    )
+    found = Flexure(dx_px=0.1, error_px=0.05, features=features)
+    said = _warnings("ifu.fits", separated(0.0), found, calibrations(np.asarray(EVEN, np.float32)))
+    assert [("may be wrong" in text) for text in said] == ([True] if doubted else [])
+    assert all(f"of {len(shifts)} sky lines agree" in text for text in said)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.core.quality import PROVISIONAL
-from sedmd.core.recipe import RECIPE
+from sedmd.core.recipe import RECIPE, Step
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
@@ -167,7 +167,7 @@ class _Planner(JobMaker):
         figures: dict[str, Mapping[str, Any]] = {}
         roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
         for name in CHAIN:
-            node = self.make(RECIPE[name], name, {role: [roles[role]] for role in RECIPE[name].needs}, {})
+            node = self.make(RECIPE[name], name, _given(RECIPE[name], roles), {})
             record = self.context.records.get(node.key)
             if record is not None and record.state in (State.FAILED, State.QUARANTINED):
                 return SetConcern.FAILED, f"{name}: {record.reason}"
@@ -254,15 +254,20 @@ class _Planner(JobMaker):
             roles[str(kind)] = self.output(made, "lamp")
         if not lamps and not anything_on_sky:
             return roles
+        # Once targets are observed and no earlier night can help, a lamp that may be absent is not waited for: a
+        # solution without it says how well it is known.
+        given = dict(roles)
+        if anything_on_sky and not self.context.fallbacks and not _expected(lamps.get(Kind.CD)):
+            del given[str(Kind.CD)]
         done: dict[str, Node] = {}
         for name in CHAIN:
             step = RECIPE[name]
-            node = self.node(step, name, {role: [roles[role]] for role in step.needs}, {})
+            node = self.node(step, name, _given(step, given), {})
             if name == "wavelength":
                 node = self._trusted(done["traces"], node)
             self._note_failure(node)
             done[name] = node
-            roles[name] = self.output(node, name)
+            roles[name] = given[name] = self.output(node, name)
         return roles
 
     def _trusted(self, traces: Node, wavelength: Node) -> Node:
@@ -535,6 +540,17 @@ class _Planner(JobMaker):
     def _note_failure(self, node: Node) -> None:
         if node.lost:
             self.lacking.append(f"{node.job.label}: {node.reason}")
+
+
+def _given(step: Step, roles: Mapping[str, InputFile | Absent]) -> dict[str, list[InputFile | Absent]]:
+    """Inputs of a step by role; a role that may be absent, and is, has none."""
+    wanted = ((role.rstrip("?"), role.endswith("?")) for role in step.needs)
+    return {role: [roles[role]] for role, optional in wanted if role in roles or not optional}
+
+
+def _expected(lamp: Node | None) -> bool:
+    """Whether the job that combines a lamp's frames has done so, or will without anybody's doing."""
+    return lamp is not None and (lamp.state is State.DONE or lamp.active)
 
 
 def _names(visit: Visit) -> tuple[str, ...]:

@@ -217,12 +217,18 @@ def _without_variance(image: Image) -> Image:
     return replace(image, variance=np.broadcast_to(np.float32(np.nan), image.data.shape))
 
 
+def _lamps_of(job: Job) -> tuple[str, ...]:
+    """Lamps with lines that the night has."""
+    return tuple(lamp for lamp in LAMPS if job.inputs.get(lamp))
+
+
 def make_traces(job: Job) -> Result:
     """Find the traces on the dome, identify the lamp lines, lay the lattice, and place it on the sky."""
-    read = {lamp: read_image(job.one(lamp)) for lamp in ("dome", *LAMPS)}
+    names = _lamps_of(job)
+    read = {lamp: read_image(job.one(lamp)) for lamp in ("dome", *names)}
     images = {lamp: _without_variance(image) for lamp, (image, _) in read.items()}
-    dome, lamps = images["dome"], {lamp: images[lamp] for lamp in LAMPS}
-    for a, b in combinations(LAMPS, 2):
+    dome, lamps = images["dome"], {lamp: images[lamp] for lamp in names}
+    for a, b in combinations(names, 2):
         alike = likeness(lamps[a], lamps[b])
         if alike > SAME_LAMP:
             raise CalibrationFault(
@@ -314,7 +320,7 @@ def _made_of(header: fits.Header) -> str:
 def make_wavelength(job: Job) -> Result:
     """Fit the wavelength solution on the lamps, extracted with the profile."""
     found = read_traces(job.one("traces"))
-    lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in LAMPS}
+    lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in _lamps_of(job)}
     try:
         solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables(), DISPERSION_GUESSES)
     except ValueError as error:

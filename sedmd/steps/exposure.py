@@ -31,6 +31,7 @@ from sedmd.reduce.target.place import Place
 from sedmd.reduce.traces.extract import samples_touched
 from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate_traces
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
+from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
@@ -46,6 +47,8 @@ MIN_BRIGHT_PIXELS = 2000
 #: Reduced chi-square beyond which traces are a fraction of a pixel off: a profile moved by a third of its width leaves
 #: a tenth of the light over, which shows in bright samples. On its own night it is 1.0.
 FITTING_CHI2 = 1.3
+#: Sky features from which on it says something about the lamps' wavelengths that they do not agree with each other.
+MANY_FEATURES = 4
 #: Median signal to noise of a sky sample from which the lines of the night sky, many times brighter than the
 #: continuum, are worth a search beyond the reach of flexure, and from which they cannot be missed.
 SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
@@ -273,6 +276,12 @@ def _warnings(name: str, separated: Separated, flexure: Flexure, calibrations: _
             warnings.append(
                 f"{name}: too little light to check that the spectra lie where {calibrations.origin} put them"
             )
+    if len(flexure.features) >= MANY_FEATURES and not flexure.consistent:
+        each = ", ".join(f"{f.name} {f.shift_px:+.2f}" for f in flexure.features)
+        warnings.append(
+            f"{name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree on where {calibrations.origin} put "
+            f"them ({each} px), 3 and most of them expected; the wavelengths of the lamps may be wrong"
+        )
     if not np.isfinite(flexure.error_px):
         warnings.append(f"{name}: no sky line could be measured, flexure along the dispersion taken as 0")
     return warnings
@@ -283,6 +292,18 @@ def _calibration_cards(calibrations: _Calibrations) -> Cards:
         "CALNIGHT": (calibrations.night, "night of bias, traces, wavelength, flat"),
         "CALAGE": (calibrations.age_nights, "[nights] from the calibrations to this frame"),
         "CALFALL": (calibrations.fallback, "calibrations of an earlier night used"),
+        **_wavelength_cards(calibrations.solution),
+    }
+
+
+def _wavelength_cards(solution: WavelengthSolution) -> Cards:
+    """How well the lamps tell the wavelengths where they do least; nothing of solutions of before that was known."""
+    if solution.accuracy is None:
+        return {}
+    worst, where = solution.accuracy.worst(*NEEDED_RANGE)
+    return {
+        "WAVEERR": (worst, "[pixel] largest error of the lamps' wavelengths"),
+        "WAVEERRL": (where, "[Angstrom] where that is"),
     }
 
 

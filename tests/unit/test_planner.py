@@ -278,13 +278,38 @@ def test_fewer_than_the_minimum_is_missing_and_said_so(bias, lamp, missing):
     assert states(plan, "cube") == {"ifu20190612_04_00_00 y": State.WAITING}
 
 
-def test_missing_lamp_is_named_once():
-    frames = [frame for frame in WHOLE if frame.kind is not Kind.CD]
+@pytest.mark.parametrize("kind", [Kind.HG, Kind.XE, Kind.DOME])
+def test_missing_lamp_is_named_once(kind):
+    frames = [frame for frame in WHOLE if frame.kind is not kind]
     plan, _, _ = carry_out(frames)
-    assert plan.missing == ("Cd: no frames (at least 3 needed)",)
+    assert plan.missing == (f"{kind}: no frames (at least 3 needed)",)
     outcomes = {outcome.frame.object: outcome for outcome in plan.outcomes if outcome.frame.kind.on_sky}
     assert outcomes["y"].outcome == "cube waiting"
-    assert "Cd: no frames" in outcomes["y"].why
+    assert f"{kind}: no frames" in outcomes["y"].why
+
+
+@pytest.mark.parametrize("lost", ["absent", "too few", "dark"])
+def test_without_cadmium_a_night_with_nothing_to_fall_back_on_is_carried_out(lost):
+    cadmium = [frame for frame in WHOLE if frame.kind is Kind.CD]
+    kept = {"absent": [], "too few": cadmium[:1], "dark": cadmium}[lost]
+    frames = [*(frame for frame in WHOLE if frame.kind is not Kind.CD), *kept]
+    plan, _, _ = carry_out(frames, outcomes={"lamp Cd": "failed"})
+    assert any(lack.startswith("Cd: ") for lack in plan.missing + plan.lacking), "what is lacking is said"
+    used = {node.job.step: node.job.inputs for node in plan.nodes if node.job.step in ("traces", "wavelength")}
+    assert all("Cd" not in inputs and set(inputs) >= {"Hg", "Xe"} for inputs in used.values())
+    assert set(states(plan, "cube").values()) == {State.DONE}
+
+
+def test_cadmium_is_waited_for_as_long_as_it_may_come():
+    # nothing is observed yet
+    frames = [frame for frame in calibration_frames() if frame.kind is not Kind.CD]
+    plan, done, _ = carry_out(frames)
+    assert "traces traces" not in done
+    assert states(plan, "traces") == {"traces": State.WAITING}
+    # its frames are there and not yet combined
+    plan = plan_night(WHOLE, context())
+    (traces,) = [node for node in plan.nodes if node.job.step == "traces"]
+    assert "Cd" in traces.job.inputs
 
 
 def test_one_twilight_is_not_a_missing_calibration():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.wavelength.wavelength import REDDEST_RELIABLE, Scale, _blend
+from sedmd.reduce.wavelength.wavelength import REDDEST_RELIABLE, Scale, _blend, spaxel_rms
 
 SCALE = Scale(wavelength=np.array([4000.0, 10000.0]), xi=np.array([1.0, -1.0]))
 KNOWN, GUESSED = 0.02, 0.8
@@ -54,6 +54,10 @@ def doubt(group, uncertainty=0.0):
         ({"table": (0.029, 0.01), "light": 11.0, "width": 1.3}, GUESSED),
         ({"table": (0.029, 0.013), "light": 11.0}, GUESSED),
         ({"table": (0.031, 0.031), "light": 1.0}, KNOWN),
+        # ... and tonight: where another outshines it, the group is at the wrong wavelength
+        ({"table": (0.029, 0.01), "intensity": (0.02, 0.018), "light": 11.0}, KNOWN),
+        ({"table": (0.029, 0.01), "intensity": (0.018, 0.02), "light": 11.0}, GUESSED),
+        ({"table": (1.0, 0.3), "intensity": (0.5, 0.8)}, KNOWN),  # strong ones are fitted with their ratio
     ],
 )
 def test_which_groups_are_known(group, added):
@@ -100,3 +104,12 @@ def test_single_bright_lines_tell_the_width(group, clean):
 def test_before_the_brightest_is_known_the_table_tells_the_light():
     assert doubt(blend(table=(0.04,), brightest=0.0, width=0.5)) == pytest.approx(GUESSED)
     assert doubt(blend(table=(0.06,), brightest=0.0, width=0.5)) == pytest.approx(KNOWN)
+
+
+def test_rms_of_a_spaxel_is_that_of_the_lines_whose_wavelengths_are_known():
+    residual = np.array([[0.05, -0.05, 0.05, -1.2]])
+    weight = np.full((1, 4), 0.02**-2)
+    assert spaxel_rms(residual, weight, np.array([0.0, 0.0, 0.0, 0.8])) == pytest.approx(0.05, rel=0.1)
+    assert spaxel_rms(residual, weight, np.zeros(4)) == pytest.approx(0.6, rel=0.01)
+    unused = np.where(np.arange(4) < 3, weight, 0.0)
+    assert spaxel_rms(residual, unused, np.zeros(4)) == pytest.approx(0.05)

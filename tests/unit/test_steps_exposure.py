@@ -1,5 +1,7 @@
 """From a separated frame to the cube: flexure applied, flux and noise divided by the flat."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,8 +13,10 @@ from sedmd.reduce.traces.extract import Extracted
 from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.samples import make_samples
 from sedmd.reduce.traces.traces import Traces
-from sedmd.reduce.wavelength.flexure import Flexure
-from sedmd.steps.exposure import _Calibrations, _cube, _without_bad_pixels
+from sedmd.reduce.wavelength.accuracy import Accuracy
+from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure
+from sedmd.steps import exposure
+from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube, _warnings, _without_bad_pixels
 from unit.reduce_scenes import hex_spaxels, prism_solution, quiet
 
 SPAXELS = hex_spaxels(1)
@@ -135,3 +139,52 @@ def test_bins_of_saturated_pixels_say_so_and_others_do_not():
     assert 1 <= marked.sum() <= 3
     assert_allclose(cube.flux[~marked], plain.flux[~marked])
     assert ((plain.mask & Mask.SATURATED) == 0).all()
+
+
+def test_sky_lines_are_made_alike_where_the_light_of_this_exposure_lies(monkeypatch):
+    plain = cube_of(0.0, EVEN)
+    seen = {}
+
+    def residue(sky, wavelength, solution, centre, row, *, dx_px):
+        seen.update(dx_px=dx_px, sky=sky)
+        return np.full((wavelength.size, N), 2.0)
+
+    monkeypatch.setattr(exposure, "line_residue", residue)
+    monkeypatch.setattr("sedmd.reduce.cube.sky_lines.MIN_SKY_SPAXELS", 2)
+    made = cube_of(0.0, EVEN * 2.0)
+    good = np.isfinite(plain.flux)
+    assert_allclose(made.flux[good], plain.flux[good] / 2.0 - 2.0, rtol=1e-5, atol=1e-5)
+    near = np.abs(WAVELENGTH_GRID - LINE) < WIDTH
+    assert_allclose(seen["sky"][near], plain.flux[near].mean(axis=1) / 2.0, rtol=0.02)
+    cube_of(0.4, EVEN)
+    assert seen["dx_px"] == 0.4
+
+
+def test_header_says_how_well_the_lamps_tell_the_wavelengths():
+    plain = calibrations(np.ones((1, N), np.float32))
+    assert "WAVEERR" not in _calibration_cards(plain)
+    known = Accuracy(
+        wavelength=np.array([3900.0, 6600.0, 9000.0]), error=np.array([9.0, 0.2, 0.1]), other_law=np.zeros(3)
+    )
+    cards = _calibration_cards(replace(plain, solution=replace(SOLUTION, accuracy=known)))
+    assert (cards["WAVEERR"][0], cards["WAVEERRL"][0]) == (pytest.approx(0.2), 6600.0)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "doubted"),
+    [
+        ((0.1, 0.1, 0.2, 0.1), False),
+        ((0.1, 0.1, 0.2, 2.0), False),
+        ((0.1, 0.1, 2.0, -2.0), True),  # two of four
+        ((0.1, 0.1, 0.2, 2.0, -2.0, 3.0), True),  # three, but not most of them
+        ((0.1, 2.0, -2.0), False),  # too few to say so
+    ],
+)
+def test_sky_lines_that_do_not_agree_bring_the_lamps_into_doubt(shifts, doubted):
+    features = tuple(
+        FeatureShift(name="OI 5577", shift_px=s, error_px=0.1, significance=9.0, stretch=1.0) for s in shifts
+    )
+    found = Flexure(dx_px=0.1, error_px=0.05, features=features)
+    said = _warnings("ifu.fits", separated(0.0), found, calibrations(np.asarray(EVEN, np.float32)))
+    assert [("may be wrong" in text) for text in said] == ([True] if doubted else [])
+    assert all(f"of {len(shifts)} sky lines agree" in text for text in said)

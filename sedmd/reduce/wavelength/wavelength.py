@@ -287,7 +287,7 @@ def fit_wavelengths(
     residual, weight = fitted.residual, fitted.weight
     used = weight > 0
     n_lines = used.sum(axis=1)
-    rms = np.sqrt((weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
+    rms = spaxel_rms(residual, weight, np.array([g.uncertainty for g in good]))
     groups = tuple(
         LineGroup(
             lamp=g.lamp,
@@ -310,6 +310,23 @@ def fit_wavelengths(
         strain=fitted.strain,
         accuracy=accuracy_of(good, coeff, scale.to_xi, None if other is None else other.to_xi),
     )
+
+
+def spaxel_rms(
+    residual: NDArray[np.floating], weight: NDArray[np.floating], uncertainty: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Rms of the groups about the solution in each spaxel, (n,) column.
+
+    A group whose wavelength is not known says little about how well the spaxel's are.
+
+    Parameters
+    ----------
+    residual, weight : (n, m) column, and inverse squared error of the measurement; 0: not used
+    uncertainty : (m,) column, how far each group may be off in all spaxels alike
+    """
+    sure = weight / (1.0 + weight * uncertainty**2)
+    rms: NDArray[np.floating] = np.sqrt((sure * residual**2).sum(axis=1) / np.maximum(sure.sum(axis=1), 1e-12))
+    return rms
 
 
 def _scatter(residual: NDArray[np.floating]) -> float:
@@ -427,9 +444,11 @@ def _blend(
     light = part * float(np.median(fit.amplitude[seen])) * float(seen.mean()) if seen.any() else 0.0
     # Real lamps differ from any table by factors; a line counts for what it shines here, once that is known.
     share_seen = light / state.brightest if state.brightest > 0 else part * strength
-    # A faint group means something only if one line of the right width clearly leads it.
+    # A faint group means something only if one line of the right width clearly leads it, in the table and tonight:
+    # where another line or a bump of the lamp's continuum outshines it, the group lies at the wrong wavelength.
     strong, sharp, lead = table.max() > 0.03, 0.8 < width_seen < 1.25, table.max() / table.sum()
-    known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and sharp)
+    leads = share[np.argmax(table)] > 0.5
+    known = (strong and (sharp or share_seen > 0.05)) or (share_seen > 0.01 and lead > 0.7 and leads and sharp)
     uncertainty = float(np.hypot(0.02, fit.uncertainty[number])) + (0.02 if known else 0.8)
     # Beyond the reddest line that either pipeline ever fitted, the efficiency falls steeply over every blend.
     uncertainty += 0.4 if wavelength > REDDEST_RELIABLE else 0.0

@@ -1,18 +1,21 @@
 """From a separated frame to the cube: flexure applied, flux and noise divided by the flat."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.products.solution import TraceSet, write_flat
+from sedmd.reduce.cube.illumination import SkySlope
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.extract import Extracted
 from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.samples import make_samples
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.flexure import Flexure
-from sedmd.steps.exposure import _Calibrations, _cube, _without_bad_pixels
+from sedmd.steps.exposure import _Calibrations, _cube, _slope_cards, _warnings, _without_bad_pixels
 from unit.reduce_scenes import hex_spaxels, prism_solution, quiet
 
 SPAXELS = hex_spaxels(1)
@@ -125,3 +128,16 @@ def test_bins_of_saturated_pixels_say_so_and_others_do_not():
     assert 1 <= marked.sum() <= 3
     assert_allclose(cube.flux[~marked], plain.flux[~marked])
     assert ((plain.mask & Mask.SATURATED) == 0).all()
+
+
+@pytest.mark.parametrize("north, told", [(0.0, False), (0.019, False), (-0.04, True)])
+def test_a_sky_that_slopes_far_is_reported(north, told):
+    found = SkySlope(east=0.003, north=north, error=0.001)
+    sound = SimpleNamespace(chi2=1.0, n_bright=9999)
+    flexure = Flexure(dx_px=0.0, error_px=0.02, features=())
+    warnings = _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), found)
+    assert ["ifu1.fits: the sky slopes by 4.0 +- 0.1 % over 10 arcsec, at most 2 %" in w for w in warnings] == [
+        True
+    ] * told
+    assert _slope_cards(found)["SKYSLOPY"][0] == north
+    assert _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), None) == []

@@ -126,6 +126,10 @@ def _wings(
 ) -> list[NDArray[np.floating]]:
     """What the wings of the brightest object may look like: steep and flat ones, of any mixture."""
     above = np.where(good, multiple - np.median(multiple[good]), 0.0)
-    core = np.where(above > 0.5 * np.partition(above, -OBJECT_SPAXELS)[-OBJECT_SPAXELS], above, 0.0)
+    top = int(np.argmax(above))
+    core = np.where(above >= 0.5 * np.partition(above, -OBJECT_SPAXELS)[-OBJECT_SPAXELS], above, 0.0)
+    core[np.hypot(x - x[top], y - y[top]) > WING] = 0.0
+    if not core.sum() > 0:
+        return []
     r2 = (x - (core * x).sum() / core.sum()) ** 2 + (y - (core * y).sum() / core.sum()) ** 2
     return [(1.0 + r2 / WING**2) ** -power for power in WING_POWERS]

@@ -30,7 +30,7 @@ from sedmd.products.solution import (
 from sedmd.raw.epochs import gain_of
 from sedmd.raw.rawname import stem_of
 from sedmd.reduce.cube.cube import rebin
-from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, spaxel_flat
+from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, fringes, spaxel_flat
 from sedmd.reduce.cube.odd_pixels import odd_pixels
 from sedmd.reduce.detector.bias import bias_reasons, combine_bias
 from sedmd.reduce.detector.ccd import combine_exposures
@@ -64,6 +64,8 @@ MIN_SPAXELS = 300
 #: Likeness of two lamp frames from which they are of one lamp. Lines of different lamps fall on each other by chance
 #: (0.0 to 0.1); two exposures of one lamp differ by their noise only.
 SAME_LAMP = 0.6
+#: Fringes of the dome that are worth a sentence, rms as a share of the light.
+MAX_FRINGES = 0.01
 #: Rows between lamp and dome from which the two are of different geometries [pixel]. Each is known to a quarter; a row
 #: more than this leaves a third of a lamp's light beside the traces.
 SAME_ROWS_PX = 1.0
@@ -415,14 +417,21 @@ def make_flat(job: Job) -> Result:
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")
-    odd = odd_pixels(dome, separated, traces.profile, int(header.get("NCOMBINE", 1)))
+    n_frames = int(header.get("NCOMBINE", 1))
+    odd = odd_pixels(dome, separated, traces.profile, n_frames)
+    whole = np.where(found.complete, mask, np.uint8(Mask.NO_DATA))
+    # the weights of a mean of exposures were those of one: its photon noise is smaller
+    fringe, fringe_error = fringes(flux, variance / n_frames, whole, flat, WAVELENGTH_GRID)
     figures = {
         "spread [%]": round(100 * float(np.nanstd(grey)), 1),
         "dark spaxels": int(dark_spaxels(flat).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
         "bad pixels": int(odd.sum()),
+        "fringes [%]": round(100 * fringe, 2) if np.isfinite(fringe) else None,
     }
     cards: Cards = {
+        "FRINGRMS": (fringe if np.isfinite(fringe) else None, "rms of fringes at 800-920 nm, share of the light"),
+        "FRINGERR": (fringe_error if np.isfinite(fringe_error) else None, "its 1-sigma error, or the limit"),
         "NBADPIX": (int(odd.sum()), "pixels that do not follow the light of the dome"),
         "FLATSTD": (float(np.nanstd(grey)), "rms of the grey throughput over the spaxels"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] light between the traces on the dome"),
@@ -436,4 +445,14 @@ def make_flat(job: Job) -> Result:
         cards=cards,
         provenance=provenance(job),
     )
-    return Result(figures=figures)
+    return Result(figures=figures, warnings=_fringed(fringe, fringe_error))
+
+
+def _fringed(rms: float, error: float) -> tuple[str, ...]:
+    """A sentence if the dome has fringes that a spectrum would show."""
+    if not rms > MAX_FRINGES + 5.0 * error:
+        return ()
+    return (
+        f"flat: fringes of {100 * rms:.1f} +- {100 * error:.1f} % (rms) beyond 800 nm, at most {100 * MAX_FRINGES:g} % "
+        "expected; they are not corrected, look at the red end of the spectra",
+    )

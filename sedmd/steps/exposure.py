@@ -23,6 +23,7 @@ from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
 from sedmd.reduce.cube.cube import columns_of_bins, rebin
 from sedmd.reduce.cube.hits import reject_hits
+from sedmd.reduce.cube.illumination import OVER_ARCSEC, SkySlope, sky_slope
 from sedmd.reduce.cube.sky_lines import line_residue, mean_sky
 from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
@@ -49,6 +50,8 @@ MIN_BRIGHT_PIXELS = 2000
 FITTING_CHI2 = 1.3
 #: Sky features from which on it says something about the lamps' wavelengths that they do not agree with each other.
 MANY_FEATURES = 4
+#: Slope of the sky over ten arcsec that a dome flat may leave: two per cent (1 to 2 % over the field is usual).
+MAX_SLOPE = 0.02
 #: Median signal to noise of a sky sample from which the lines of the night sky, many times brighter than the
 #: continuum, are worth a search beyond the reach of flexure, and from which they cannot be missed.
 SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
@@ -109,11 +112,13 @@ def make_cube(job: Job) -> Result:
     flexure = _checked_flexure(raw.name, separated, calibrations)
     saturated = (image.mask & np.uint8(Mask.SATURATED)) != 0
     cube, n_stray = reject_hits(_cube(separated, flexure, calibrations, saturated))
+    slope = sky_slope(cube)
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
     crr: Cards = {"CRCLEAN": (searched, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
     cards = {
         "NSATUR": (int(saturated.sum()), "pixels saturated, or filled by such"),
         **_cards(separated, flexure, calibrations),
+        **_slope_cards(slope),
         **_calibration_cards(calibrations),
         **place_cards(header, place),
     }
@@ -133,7 +138,7 @@ def make_cube(job: Job) -> Result:
             "chi2": round(separated.chi2, 2),
             EXPECTED: str(place),
         },
-        warnings=(*warnings, *_warnings(raw.name, separated, flexure, calibrations)),
+        warnings=(*warnings, *_warnings(raw.name, separated, flexure, calibrations, slope)),
     )
 
 
@@ -261,9 +266,32 @@ def _write_frames(
         write(outputs["bs"], without, cards={**crr, **cards}, beside=beside)
 
 
-def _warnings(name: str, separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> list[str]:
+def _slope_cards(slope: SkySlope | None) -> Cards:
+    """Cards on how the sky slopes over the field: what the dome's light leaves of the illumination. Not applied."""
+    east, north, error = (None, None, None) if slope is None else (slope.east, slope.north, slope.error)
+    over = f"[1/{OVER_ARCSEC:g} arcsec]"
+    return {
+        "SKYSLOPX": (east, f"{over} relative slope of the sky, East"),
+        "SKYSLOPY": (north, f"{over} and North"),
+        "SKYSLOPE": (error, f"{over} 1-sigma error of either; empty: not seen"),
+    }
+
+
+def _warnings(
+    name: str,
+    separated: Separated,
+    flexure: Flexure,
+    calibrations: _Calibrations,
+    slope: SkySlope | None,
+) -> list[str]:
     """What is worth a sentence in the log of an exposure that was reduced."""
     warnings = []
+    if slope is not None and slope.size > MAX_SLOPE + 5.0 * slope.error:
+        warnings.append(
+            f"{name}: the sky slopes by {100 * slope.size:.1f} +- {100 * slope.error:.1f} % over {OVER_ARCSEC:g} "
+            f"arcsec, at most {100 * MAX_SLOPE:g} % expected: the dome lamp does not light the field as the sky does, "
+            "or twilight or moonlight is in it"
+        )
     if calibrations.fallback:
         warnings.append(f"{name}: {calibrations.used}")
         if separated.chi2 > FITTING_CHI2:

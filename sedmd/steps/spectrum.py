@@ -27,6 +27,9 @@ from sedmd.raw.cards import number_of
 from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
 from sedmd.reduce.guide.brightness import ZeroPoint, level_of
 
+#: Fewest bins without flux that are a saturated star's: one or two are of a cosmic ray on its crest.
+MIN_BURNT = 3
+
 
 def make_fluxcal(job: Job) -> Result:
     """Fit the night's sensitivity to all its standard stars."""
@@ -104,7 +107,7 @@ def _burnt(star: str, flux: NDArray[Any], wavelength: NDArray[Any], header: Mapp
     if not known.size or not number_of(header.get("NSATUR"), 0.0) > 0:
         return ()
     lost = np.setdiff1d(np.arange(known[0], known[-1] + 1), known)
-    if not lost.size:
+    if lost.size < MIN_BURNT:
         return ()
     span = f"{wavelength[lost[0]]:.0f} to {wavelength[lost[-1]]:.0f} Angstrom"
     return (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.cube.flat import LEAST_SPREAD, NEIGHBOURS, _alike, spaxel_flat
+from sedmd.reduce.cube.flat import LEAST_SPREAD, NEIGHBOURS, _alike, fine_structure, fringes, spaxel_flat
 from unit.reduce_scenes import rng
 
 WAVELENGTH = np.linspace(3800.0, 9800.0, 200)
@@ -125,3 +125,49 @@ def test_the_shape_of_neighbours_is_the_median_of_the_nearest_without_oneself():
         assert_allclose(prior[k], np.median(shape[near], axis=0))
     expected = 1.4826 * np.median(np.abs(shape - prior)[complete], axis=0)
     assert_allclose(spread, np.maximum(expected, LEAST_SPREAD))
+
+
+def structured(rms, inside, seed=1, level=4000.0):
+    """A dome cube with a pattern of that rms at some wavelengths, its variance, a mask and its flat."""
+    random = rng(seed)
+    flat = 1.0 + 0.1 * random.standard_normal((1, 200)) * np.ones((WAVE.size, 1))
+    lamp = level * (1.0 + 0.3 * np.sin(WAVE / 300.0))[:, None]
+    pattern = 1.0 + rms * inside[:, None] * random.standard_normal((WAVE.size, 200))
+    variance = lamp * flat
+    flux = random.normal(lamp * flat * pattern, np.sqrt(variance))
+    return flux, variance, np.zeros(flux.shape, np.uint8), flat
+
+
+WAVE = np.linspace(5500.0, 9500.0, 120)
+RED = WAVE > 7900.0
+EVERYWHERE = np.ones(WAVE.size, bool)
+
+
+@pytest.mark.parametrize("rms", [0.01, 0.03])
+def test_structure_that_was_put_in_comes_out_and_photon_noise_does_not(rms):
+    found, error = fine_structure(*structured(rms, EVERYWHERE), EVERYWHERE)
+    assert found == pytest.approx(rms, abs=4 * error)
+    assert error < 0.05 * rms
+    none, limit = fine_structure(*structured(0.0, EVERYWHERE), EVERYWHERE)
+    assert none < 3 * limit < 0.01
+
+
+@pytest.mark.parametrize("red, told", [(0.0, 0.0), (0.03, 0.03)])
+def test_fringes_are_what_the_red_has_more(red, told):
+    flux, variance, mask, flat = structured(red, RED)
+    found, error = fringes(flux, variance, mask, flat, WAVE)
+    assert found == pytest.approx(told, abs=4 * error)
+    assert error < 0.006
+    alike, limit = fringes(*structured(0.03, EVERYWHERE), WAVE)
+    assert alike < 3 * limit < 0.03
+
+
+def test_wild_and_masked_samples_make_no_fringes():
+    flux, variance, mask, flat = structured(0.0, RED)
+    hit = rng(5).random(flux.shape) < 0.01
+    flux[hit] *= 3.0
+    mask[40] = 1
+    flat[:, 3] = np.nan
+    assert fringes(flux, variance, mask, flat, WAVE)[0] < 0.01
+    mask[:] = 1
+    assert np.isnan(fringes(flux, variance, mask, flat, WAVE)).all()

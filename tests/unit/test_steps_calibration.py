@@ -20,6 +20,7 @@ from sedmd.raw.epochs import CAMERAS, Camera
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.steps.calibration import (
+    _fringed,
     _made_of,
     _moved,
     _off_the_dome,
@@ -350,3 +351,12 @@ def test_a_flat_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkey
     else:
         make_flat(job)
     assert job.outputs["flat"].exists() == (not share)
+
+
+@pytest.mark.parametrize(
+    "rms, error, told", [(0.03, 0.001, True), (0.009, 0.0001, False), (0.03, 0.01, False), (float("nan"), 0.0, False)]
+)
+def test_fringes_that_a_spectrum_would_show_are_reported(rms, error, told):
+    warnings = _fringed(rms, error)
+    assert len(warnings) == told
+    assert all("fringes of 3.0 +- 0.1 % (rms) beyond 800 nm, at most 1 % expected" in one for one in warnings)

@@ -1,6 +1,7 @@
 """From a separated frame to the cube: flexure applied, flux and noise divided by the flat."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.products.solution import TraceSet, write_flat
+from sedmd.reduce.cube.illumination import SkySlope
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.extract import Extracted
 from sedmd.reduce.traces.frame import Separated
@@ -16,7 +18,7 @@ from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.accuracy import Accuracy
 from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure
 from sedmd.steps import exposure
-from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube, _warnings, _without_bad_pixels
+from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube, _slope_cards, _warnings, _without_bad_pixels
 from unit.reduce_scenes import hex_spaxels, prism_solution, quiet
 
 SPAXELS = hex_spaxels(1)
@@ -185,6 +187,19 @@ def test_sky_lines_that_do_not_agree_bring_the_lamps_into_doubt(shifts, doubted)
         FeatureShift(name="OI 5577", shift_px=s, error_px=0.1, significance=9.0, stretch=1.0) for s in shifts
     )
     found = Flexure(dx_px=0.1, error_px=0.05, features=features)
-    said = _warnings("ifu.fits", separated(0.0), found, calibrations(np.asarray(EVEN, np.float32)))
+    said = _warnings("ifu.fits", separated(0.0), found, calibrations(np.asarray(EVEN, np.float32)), None)
     assert [("may be wrong" in text) for text in said] == ([True] if doubted else [])
     assert all(f"of {len(shifts)} sky lines agree" in text for text in said)
+
+
+@pytest.mark.parametrize("north, told", [(0.0, False), (0.019, False), (-0.04, True)])
+def test_a_sky_that_slopes_far_is_reported(north, told):
+    found = SkySlope(east=0.003, north=north, error=0.001)
+    sound = SimpleNamespace(chi2=1.0, n_bright=9999)
+    flexure = Flexure(dx_px=0.0, error_px=0.02, features=())
+    warnings = _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), found)
+    assert ["ifu1.fits: the sky slopes by 4.0 +- 0.1 % over 10 arcsec, at most 2 %" in w for w in warnings] == [
+        True
+    ] * told
+    assert _slope_cards(found)["SKYSLOPY"][0] == north
+    assert _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), None) == []

@@ -27,7 +27,7 @@ from sedmd.reduce.flux.sensitivity import Sensitivity, blur_to_bins, extinction_
 from sedmd.reduce.numeric.containers import Spectrum
 from sedmd.reduce.target.seeing import Seeing, seeing_by_star
 from sedmd.steps.page import draw_page
-from sedmd.steps.spectrum import calibrate_spectrum, make_fluxcal
+from sedmd.steps.spectrum import _burnt, calibrate_spectrum, make_fluxcal
 
 WAVELENGTH = np.linspace(3700.0, 9300.0, 120)
 OLDER = {"cal_night": "20190610", "cal_age_nights": 2, "cal_fallback": True}
@@ -223,6 +223,13 @@ def test_a_star_that_is_saturated_in_its_middle_calibrates_its_ends_and_that_is_
     if told:
         ends = whole.wavelength[lost][[0, -1]]
         assert f"{lost.sum()} bins from {ends[0]:.0f} to {ends[1]:.0f} Angstrom" in result.warnings[0]
+
+
+@pytest.mark.parametrize("lost, told", [([], 0), ([50], 0), ([50, 51], 0), ([50, 51, 53], 1)])
+def test_a_cosmic_ray_on_the_crest_is_no_saturated_star(lost, told):
+    flux = np.ones(120)
+    flux[:5] = flux[lost] = np.nan
+    assert len(_burnt("STD-HZ44_obs1", flux, WAVELENGTH, {"NSATUR": 9})) == told
 
 
 def test_a_standard_star_without_a_spectrum_in_the_table_never_calibrates(tmp_path):

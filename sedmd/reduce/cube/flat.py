@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+#: Where a CCD may have fringes, and where it has none [Angstrom].
+FRINGE_RANGE, FRINGE_FREE = (8000.0, 9200.0), (6000.0, 7000.0)
 #: So many complete spaxels around one tell what shape its curve should have.
 NEIGHBOURS = 12
 #: What is known of the shape's coefficients before anything is: they are small. And the least that spaxels differ by.
@@ -88,6 +90,73 @@ def spaxel_flat(
     curve[:, dark] = np.nan
     found: NDArray[np.floating] = np.clip(curve, 0.02, 10.0).astype(np.float32)
     return found
+
+
+def fine_structure(
+    flux: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    mask: NDArray[np.integer],
+    flat: NDArray[np.floating],
+    inside: NDArray[np.bool_],
+) -> tuple[float, float]:
+    """What single bins of the dome have beyond lamp, flat and photon noise: fringes, or pixels that differ.
+
+    Parameters
+    ----------
+    flux, variance : (n_wave, n_spaxel) dome cube
+    mask : (n_wave, n_spaxel) non-zero = not to be used
+    flat : (n_wave, n_spaxel) relative throughput
+    inside : (n_wave,) bool, wavelengths that count
+
+    Returns
+    -------
+    rms, error : share of the light, and 1 sigma of it; 0 where photon noise explains all, NaN without data
+
+    Notes
+    -----
+    What all spaxels share is the lamp's: the median over them is subtracted. The mean of the squares less the variance
+    is what is left; its own error is that of a mean of squares, with bins that share columns counted twice.
+    """
+    good = (mask == 0) & np.isfinite(flux) & (variance > 0) & np.isfinite(flat) & inside[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        level = np.where(good, flux / flat, np.nan)
+        lamp = np.full((len(flux), 1), np.nan)
+        some = good.any(axis=1)
+        lamp[some, 0] = np.nanmedian(level[some], axis=1)
+        left = level / lamp - 1.0
+        noise = variance / (flat * lamp) ** 2
+    good &= np.isfinite(left) & np.isfinite(noise)
+    good &= np.abs(left) < 6.0 * np.sqrt(np.where(good, noise, 0.0) + 0.02**2)
+    if good.sum() < 2:
+        return float("nan"), float("nan")
+    excess = left[good] ** 2 - noise[good]
+    mean = float(excess.mean())
+    error = float(excess.std(ddof=1) * np.sqrt(2.0 / good.sum()))
+    rms = float(np.sqrt(max(mean, 0.0)))
+    # where nothing is left, the error of the square is the limit
+    return rms, error / (2.0 * rms) if rms**2 > error else float(np.sqrt(error))
+
+
+def fringes(
+    flux: NDArray[np.floating],
+    variance: NDArray[np.floating],
+    mask: NDArray[np.integer],
+    flat: NDArray[np.floating],
+    wavelength: NDArray[np.floating],
+) -> tuple[float, float]:
+    """Fringes of the dome, rms as a share of the light, and 1 sigma of it: parameters as of `fine_structure`.
+
+    Silicon becomes transparent beyond 800 nm, and only there its faces interfere; what pixels differ by is the same
+    around 650 nm. So the fringes are what the red has more.
+    """
+    (red, red_error), (middle, middle_error) = (
+        fine_structure(flux, variance, mask, flat, (wavelength >= low) & (wavelength < high))
+        for low, high in (FRINGE_RANGE, FRINGE_FREE)
+    )
+    square = red**2 - middle**2
+    error = 2.0 * float(np.hypot(red * red_error, middle * middle_error))
+    rms = float(np.sqrt(max(square, 0.0)))
+    return rms, error / (2.0 * rms) if square > error else float(np.sqrt(max(error, 0.0)))
 
 
 def _alike(

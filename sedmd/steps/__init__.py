@@ -53,7 +53,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "cube": 10,
     "guide": 2,
     "extract": 15,
-    "fluxcal": 3,
+    "fluxcal": 4,
     "calibrate": 5,
     "page": 3,
 }

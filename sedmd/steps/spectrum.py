@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sedmd.core.errors import FrameFault
 from sedmd.core.job import Job, Result
+from sedmd.core.memory_figures import GIVEN_SHAPES, OWN_SHAPE
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
@@ -22,12 +23,20 @@ from sedmd.products.guide import LEVEL, zero_point_cards, zero_points_in
 from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
-from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
+from sedmd.reduce.flux.sensitivity import (
+    CLOUDED,
+    Response,
+    Sensitivity,
+    blur_to_bins,
+    extinction_factor,
+    fit_sensitivity,
+)
+from sedmd.reduce.flux.shapes import shape_of, shapes_in
 from sedmd.reduce.guide.brightness import ZeroPoint, level_of
 
 
 def make_fluxcal(job: Job) -> Result:
-    """Fit the night's sensitivity to all its standard stars."""
+    """Fit the night's sensitivity to all its standard stars, with the shape that earlier nights tell (`earlier`)."""
     responses = []
     unknown: tuple[str, ...] = ()
     wavelength: NDArray[Any] | None = None
@@ -60,8 +69,9 @@ def make_fluxcal(job: Job) -> Result:
     band = np.zeros(wavelength.size, bool)
     for _, low, high in BANDS:
         band |= (wavelength > low - 50) & (wavelength < high + 50)
+    earlier = shapes_in(str(job.options.get("earlier") or ""))
     try:
-        sensitivity = fit_sensitivity(wavelength, responses, band, depth_o2, depth_h2o)
+        sensitivity = fit_sensitivity(wavelength, responses, band, depth_o2, depth_h2o, earlier=earlier)
     except ValueError as error:
         raise FrameFault(f"flux calibration: {error}") from error
     ends = wavelength[np.isfinite(sensitivity.value)][[0, -1]]
@@ -75,6 +85,7 @@ def make_fluxcal(job: Job) -> Result:
             f"STDOUT{number}": (star, f"not used: its shape is {100 * off:.0f} % off")
             for number, (star, off) in enumerate(sensitivity.rejected[:9], start=1)
         },
+        **_earlier_cards(sensitivity),
     }
     level = level_of(points, dict(zip(sensitivity.stars, sensitivity.scales, strict=True)))
     cards = {**cards, **zero_point_cards(level, begin=LEVEL)}
@@ -84,6 +95,9 @@ def make_fluxcal(job: Job) -> Result:
         figures["scatter [%]"] = round(100 * scatter, 1)
     if sensitivity.rejected:
         figures["left out"] = ", ".join(star for star, _ in sensitivity.rejected)
+    if sensitivity.earlier:
+        figures["earlier nights"] = len(sensitivity.earlier)
+    figures |= _told_to_later(job, sensitivity)
     warnings = tuple(
         f"{star} is {100 * (1 - scale):.0f} % fainter than the other standards: clouds?"
         for star, scale in zip(sensitivity.stars, sensitivity.scales, strict=True)
@@ -92,7 +106,28 @@ def make_fluxcal(job: Job) -> Result:
         f"{star} is not used: its level is far off, and its shape by {100 * off:.0f} %; look at its spectrum"
         for star, off in sensitivity.rejected
     )
-    return Result(figures=figures, warnings=unknown + warnings)
+    changed = tuple(
+        f"the response has changed since {night} by {100 * off:.0f} %; that night is not used"
+        for night, off in sensitivity.changed
+    )
+    return Result(figures=figures, warnings=unknown + warnings + changed)
+
+
+def _earlier_cards(sensitivity: Sensitivity) -> Cards:
+    """Earlier nights whose shape went into it."""
+    cards: Cards = {}
+    for number, (night, age) in enumerate(sensitivity.earlier, start=1):
+        cards[f"FLXNITE{number}"] = (night, "earlier night whose shape was used")
+        cards[f"FLXAGE{number}"] = (age, "[night] how old it is")
+    return cards
+
+
+def _told_to_later(job: Job, sensitivity: Sensitivity) -> dict[str, str]:
+    """Figures for the ledger: the shape by the night's own stars, and what the night was begun with."""
+    assert sensitivity.own_value is not None and sensitivity.own_error is not None
+    shape = shape_of(sensitivity.wavelength, sensitivity.own_value, sensitivity.own_error)
+    told = {} if shape is None else {OWN_SHAPE: str(shape)}
+    return told | ({GIVEN_SHAPES: str(job.options["earlier"])} if "earlier" in job.options else {})
 
 
 def calibrate_spectrum(job: Job) -> Result:

@@ -115,11 +115,11 @@ def make_fluxcal(job: Job) -> Result:
 
 def _earlier_cards(sensitivity: Sensitivity) -> Cards:
     """Earlier nights whose shape went into it."""
-    cards: Cards = {}
-    for number, (night, age) in enumerate(sensitivity.earlier, start=1):
-        cards[f"FLXNITE{number}"] = (night, "earlier night whose shape was used")
-        cards[f"FLXAGE{number}"] = (age, "[night] how old it is")
-    return cards
+    nights = list(enumerate(sensitivity.earlier, start=1))
+    return {
+        **{f"FLXNITE{number}": (night, "earlier night whose shape was used") for number, (night, _) in nights},
+        **{f"FLXAGE{number}": (age, "[night] how old it is") for number, (_, age) in nights},
+    }
 
 
 def _told_to_later(job: Job, sensitivity: Sensitivity) -> dict[str, str]:

@@ -169,10 +169,10 @@ def fit_sensitivity(
     while (odd := _odd_one(usable, *given)) is not None:
         number, off = odd
         rejected.append((usable.pop(number).star, off))
-    own = _fit(usable, *given)
-    own_error = np.hypot(own.own_error, own.floor)
+    own, shape_error = _fit(usable, *given)
+    own_error = np.hypot(shape_error, own.floor)
     used, changed = _agreeing(earlier, own, own_error)
-    fitted = _fit(usable, *given, earlier=used) if used else own
+    fitted = _fit(usable, *given, earlier=used)[0] if used else own
     return replace(
         fitted,
         rejected=tuple(rejected),
@@ -211,14 +211,14 @@ def _odd_one(
     """
     if len(responses) < 2:
         return None
-    scales = np.array(_fit(responses, wavelength, band, depth_o2, depth_h2o, knots).scales)
+    scales = np.array(_fit(responses, wavelength, band, depth_o2, depth_h2o, knots)[0].scales)
     asked = scales < (1 - CLOUDED) * scales.max()
     if asked.sum() == len(responses) - 1 >= 2:
         asked[:] = True
     found = []
     for number in map(int, np.flatnonzero(asked)):
         others = [one for other, one in enumerate(responses) if other != number]
-        rest = _fit(others, wavelength, band, depth_o2, depth_h2o, knots)
+        rest, _ = _fit(others, wavelength, band, depth_o2, depth_h2o, knots)
         found.append((_shape_off(responses[number], rest, band), number))
     worst = max(found, default=(0.0, -1))
     return (worst[1], worst[0]) if worst[0] > SHAPE_AGREES else None
@@ -271,8 +271,8 @@ def _fit(
     depth_h2o: NDArray[Any],
     knots: int,
     earlier: Sequence[EarlierShape] = (),
-) -> Sensitivity:
-    """The least-squares fit of `fit_sensitivity` to stars and earlier nights that all count."""
+) -> tuple[Sensitivity, NDArray[np.floating]]:
+    """The least-squares fit of `fit_sensitivity` to stars and earlier nights that all count, and its `_shape_error`."""
     data = _data(usable, depth_o2 + depth_h2o)
     seen = (data.weight > 0).any(axis=0)
     told = error_of(earlier, wavelength)
@@ -293,7 +293,7 @@ def _fit(
     inside = np.zeros(len(wavelength), bool)
     inside[first : last + 1] = True
     floor = np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1))
-    return Sensitivity(
+    fitted = Sensitivity(
         wavelength=np.asarray(wavelength),
         value=np.where(inside, np.exp(basis @ solution[:n_base]) * level, np.nan),
         error=_together(_error_of_mean(data), told),
@@ -302,8 +302,8 @@ def _fit(
         scales=tuple(float(s / level) for s in scales),
         scatter=_rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan),
         floor=np.hypot(floor, np.where(~seen & np.isfinite(told), told, 0.0)),
-        own_error=_shape_error(data, design, prior[0], left, basis),
     )
+    return fitted, _shape_error(data, design, prior[0], left, basis)
 
 
 def _data(usable: Sequence[Response], depth: NDArray[Any]) -> _Data:
@@ -387,8 +387,10 @@ def _shape_error(
 
 
 def _together(error: NDArray[np.floating], told: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Error of two that know the same; one of infinite error changes nothing."""
-    return np.where(np.isfinite(told), error * told / np.hypot(error, np.where(np.isfinite(told), told, 1.0)), error)
+    """Error of two that know the same, the stars and earlier nights; of the one that knows where the other does not."""
+    both = np.isfinite(error) & np.isfinite(told)
+    left, right = np.where(both, error, 1.0), np.where(both, told, 1.0)
+    return np.where(both, left * right / np.hypot(left, right), np.where(np.isfinite(told), told, error))
 
 
 def _solved(

@@ -152,7 +152,7 @@ def error_of(earlier: Sequence[EarlierShape], wavelength: NDArray[np.floating]) 
     for one in earlier:
         total = np.hypot(one.shape.error, one.drift)
         here = np.interp(wavelength, one.shape.wavelength, total, left=np.inf, right=np.inf)
-        precision += 1.0 / here**2
+        precision += np.where(here < MAX_ERROR, 1.0 / here**2, 0.0)
     with np.errstate(divide="ignore"):
         return np.asarray(1.0 / np.sqrt(precision))
 

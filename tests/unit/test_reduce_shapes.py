@@ -212,6 +212,34 @@ def test_where_no_star_reaches_the_earlier_shape_goes_on_and_its_error_is_told()
     assert np.isnan(helped.own_value[WAVELENGTH > 7950]).all(), "a later night hears only what this one saw"
 
 
+def test_a_star_that_tells_no_shape_gives_the_level_and_the_earlier_night_the_shape():
+    star = response(1.2, noise=0.01, seed=11)
+    only = cut(cut(star, 0, 5600), 6250, 1e5)
+    alone, helped = fit([only]), fit([only], told(0.2 * TRUE, 0.004))
+    assert shape_of(WAVELENGTH, alone.own_value, alone.own_error) is None
+    assert helped.earlier and np.isfinite(helped.value).all()
+    assert_allclose(helped.value[~BAND], TRUE[~BAND], rtol=0.02)
+
+
+def test_a_shape_that_was_rounded_reaches_to_the_same_ends():
+    short = cut(response(1.2, seed=12), 7900, 1e5)
+    (rounded,) = shapes_in(shapes_text([told()]))
+    assert_array_equal(np.isfinite(fit([short], rounded).value), np.isfinite(TRUE))
+    assert np.isinf(error_of([rounded], np.array([WAVELENGTH[0] - 5, WAVELENGTH[-1] + 5]))).all()
+
+
+def test_what_an_earlier_night_saw_beyond_the_ends_of_tonights_bins_does_not_bend_them():
+    blue = WAVELENGTH < 7000
+    narrow = {"ratio": response(1.2, seed=13).ratio[blue], "error": response(1.2, seed=13).error[blue]}
+    star = Response(star="S", airmass=1.2, **narrow)
+    fits = [
+        fit_sensitivity(WAVELENGTH[blue], [star], BAND[blue], O2[blue], H2O[blue], earlier=earlier)
+        for earlier in ((), (told(error=1e-3),))
+    ]
+    assert fits[1].earlier
+    assert_allclose(fits[1].value, fits[0].value, rtol=0.01)
+
+
 def test_a_hole_in_the_only_star_is_filled_by_the_earlier_shape():
     holed = cut(response(1.2, noise=0.003, seed=7), 5000, 6300)
     hole = (WAVELENGTH > 5050) & (WAVELENGTH < 6250)

@@ -12,6 +12,7 @@ from scipy.interpolate import BSpline
 
 from sedmd.reduce.flux.shapes import (
     EarlierShape,
+    between,
     covariance,
     error_of,
     normal_of,
@@ -186,10 +187,13 @@ def fit_sensitivity(
 def _agreeing(
     earlier: Sequence[EarlierShape], own: Sensitivity, own_error: NDArray[Any]
 ) -> tuple[tuple[EarlierShape, ...], tuple[tuple[str, float], ...]]:
-    """The earlier nights that agree in shape with the night's own stars; the others, and how far they are off."""
+    """The earlier nights that agree in shape with the night's own stars; the others, and how far they are off.
+
+    Stars that do not tell a shape contradict none.
+    """
     shape = shape_of(own.wavelength, own.value, own_error)
     if shape is None:
-        return (), ()
+        return tuple(earlier), ()
     off = [shape_apart(one.shape, shape) for one in earlier]
     used = tuple(one for one, apart in zip(earlier, off, strict=True) if apart <= SHAPE_AGREES)
     changed = [(one.night, apart) for one, apart in zip(earlier, off, strict=True) if apart > SHAPE_AGREES]
@@ -364,9 +368,12 @@ def _with_shapes(
     """What is known before, with the shapes of earlier nights."""
     matrix, goal = prior
     for one in earlier:
-        basis = _spline_basis(one.shape.wavelength, low, high, knots)
+        shape = between(one.shape, low, high)
+        if not shape.wavelength.size:
+            continue
+        basis = _spline_basis(shape.wavelength, low, high, knots)
         n_base = basis.shape[1]
-        more, right = normal_of(basis, one.shape.log_value, covariance(one.shape, one.drift))
+        more, right = normal_of(basis, shape.log_value, covariance(shape, one.drift))
         matrix[:n_base, :n_base] += more
         goal[:n_base] += right
     return matrix, goal

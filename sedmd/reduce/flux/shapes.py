@@ -1,6 +1,6 @@
 """The shape of the response as earlier nights measured it: what it tells a night, at which error, and as a text.
 
-Only the shape is told, never the level: mirrors, clouds and light lost beside the array are grey. Each night tells what
+Only the shape counts, never the level: mirrors, clouds and light lost beside the array are grey. Each night tells what
 its own stars measured, and nothing of what it was itself told, so that three nights are three independent witnesses.
 """
 
@@ -27,6 +27,8 @@ SMOOTH = 0.3
 MAX_ERROR, LEAST_SAMPLES = 0.5, 4
 #: No sample is known better: keeps the covariance regular.
 LEAST_ERROR = 1e-4
+#: How far a text may have moved a sample, Angstrom.
+ROUNDED = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,14 @@ def shapes_in(text: str) -> tuple[EarlierShape, ...]:
     return tuple(found)
 
 
+def between(shape: ResponseShape, low: float, high: float) -> ResponseShape:
+    """The samples from `low` to `high` [Angstrom]: a fit cannot follow a shape beyond its own ends."""
+    inside = (shape.wavelength >= low - ROUNDED) & (shape.wavelength <= high + ROUNDED)
+    return ResponseShape(
+        wavelength=shape.wavelength[inside], log_value=shape.log_value[inside], error=shape.error[inside]
+    )
+
+
 def covariance(shape: ResponseShape, drift: float) -> NDArray[np.floating]:
     """(m, m): the samples' own errors, and a smooth change of 1 sigma `drift`."""
     log_wave = np.log(shape.wavelength)
@@ -150,9 +160,10 @@ def error_of(earlier: Sequence[EarlierShape], wavelength: NDArray[np.floating]) 
     """1 sigma of the shape that all earlier nights tell together, (n,) fraction; infinite where none reaches."""
     precision = np.zeros(len(wavelength))
     for one in earlier:
-        total = np.hypot(one.shape.error, one.drift)
-        here = np.interp(wavelength, one.shape.wavelength, total, left=np.inf, right=np.inf)
-        precision += np.where(here < MAX_ERROR, 1.0 / here**2, 0.0)
+        known = one.shape.wavelength
+        here = np.interp(wavelength, known, np.hypot(one.shape.error, one.drift))
+        reaches = (wavelength >= known[0] - ROUNDED) & (wavelength <= known[-1] + ROUNDED) & (here < MAX_ERROR)
+        precision += np.where(reaches, 1.0 / here**2, 0.0)
     with np.errstate(divide="ignore"):
         return np.asarray(1.0 / np.sqrt(precision))
 

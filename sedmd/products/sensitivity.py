@@ -17,6 +17,12 @@ def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: P
     """Write ``std-correction.fits``: TABLE (a row per wavelength) and STARS (a row per standard)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         correction = 1.0 / s.value
+    own: list[Column] = []
+    if s.earlier and s.own_value is not None and s.own_error is not None:
+        own = [
+            Column(name="OWNVALUE", array=s.own_value, unit="electron cm2 / erg", comment="by its own stars alone"),
+            Column(name="OWNERR", array=s.own_error, comment="fractional 1 sigma of its shape"),
+        ]
     columns = [
         Column(name="WAVELENGTH", array=s.wavelength, unit="Angstrom", comment="in air"),
         Column(name="SENSITIVITY", array=s.value, unit="electron cm2 / erg", comment="electron/s/A per erg/s/cm2/A"),
@@ -25,6 +31,7 @@ def write_sensitivity(path: Path, s: Sensitivity, *, cards: Cards, provenance: P
         Column(name="SCATTER", array=s.scatter, comment="fractional rms between the stars"),
         Column(name="FLOOR", array=s.floor, comment="systematic fractional error"),
         Column(name="TELLURIC", array=s.telluric, comment="optical depth of the bands at airmass 1"),
+        *own,
     ]
     stars = table_hdu(
         [

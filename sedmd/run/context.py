@@ -17,6 +17,7 @@ from sedmd.plan.geometry_change import NightGeometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
+from sedmd.run.flux_shapes import earlier_shapes, shapes_begun_with
 from sedmd.run.rc_frames import given_to, learned_of_guider, rc_frames_of, star_input
 from sedmd.run.target_positions import expected_place, place_begun_with
 
@@ -55,7 +56,8 @@ def night_context(
     versions : mapping of step name to version
         Of the program that does the work, not of the one that asks.
     pin_fallbacks : bool
-        See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected.
+        See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected, and of the shape of the
+        response.
     memory : EarlierNights, optional
         Results of earlier nights, if the caller knows that they do not change meanwhile; by default from the ledger.
     """
@@ -81,6 +83,7 @@ def night_context(
             "traces": {"field_centre": settings.instrument.field_centre(night)},
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
             "guide": {"use": sorted(settings.guide.use), **memory.guider},
+            "fluxcal": {"earlier": memory.shapes} if settings.calibrations.flux_earlier_nights else {},
         },
         target_options=_target_options(settings.extraction),
         fallback_due=deadlines(night, settings).fallback_due(now, final=final),
@@ -132,6 +135,8 @@ class EarlierNights:
         Where targets are expected.
     guider
         ``link`` and ``sky`` of the rainbow camera, as texts: options of the step ``guide``.
+    shapes
+        Of the response, as a text: an option of the step ``fluxcal``.
     """
 
     sets: tuple[CalibrationSet, ...] = ()
@@ -139,6 +144,7 @@ class EarlierNights:
     figures: tuple[Figures, Figures] | None = None
     place: Place = field(default_factory=Place)
     guider: Mapping[str, str] = field(default_factory=lambda: {"link": "", "sky": ""})
+    shapes: str = ""
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
@@ -172,7 +178,8 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
     guider = _guider(ledger, night, pin=pin_fallbacks)
-    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider)
+    shapes = _shapes(settings, ledger, night, since=since, pin=pin_fallbacks)
+    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes)
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:
@@ -190,6 +197,15 @@ def _guider(ledger: Ledger, night: str, *, pin: bool) -> Mapping[str, str]:
         return given
     marked = _marked(ledger)
     return learned_of_guider(ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
+
+
+def _shapes(settings: Settings, ledger: Ledger, night: str, *, since: str, pin: bool) -> str:
+    """What is known of the shape of the response before a night."""
+    if pin and (begun := shapes_begun_with(ledger, night)) is not None:
+        return begun
+    marked = _marked(ledger)
+    most = settings.calibrations.flux_earlier_nights
+    return earlier_shapes(ledger, night, since=since, most=most, refused=marked(REFUSED), begins=marked(ACCEPTED))
 
 
 def _marked(ledger: Ledger) -> Callable[[str], Callable[[str], bool]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from sedmd.core.job import Job, Outcome
+from sedmd.core.memory_figures import UNSEEN
 from sedmd.core.quality import PROVISIONAL
 from sedmd.host.foreign_file import open_to_append, plain
 from sedmd.host.sharing import not_ours
@@ -118,5 +119,7 @@ class EventLog:
 def figures(values: Mapping[str, object]) -> str:
     """``name=value`` for each figure, floats with four significant digits."""
     return " ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in values.items()
+        if name not in UNSEEN
     )

@@ -1,9 +1,10 @@
 """Several nights at work at once, with the result of one after the other.
 
-A night depends on those before it: target positions, which calibrations and flux calibration replace its own, and
-whether its geometry is still that of the instrument. What rests on its own frames alone (biases, lamps, traces,
-wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask is complete. The
-products therefore do not depend on the number of workers, on who is first, or on how often the work was interrupted.
+A night depends on those before it: target positions, which calibrations and flux calibration replace its own, the shape
+of the response, and whether its geometry is still that of the instrument. What rests on its own frames alone (biases,
+lamps, traces, wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask is
+complete. The products therefore do not depend on the number of workers, on who is first, or on how often the work was
+interrupted.
 
 Planning costs the same whether there are ten nights or thousands: only the open ones are held, a night is planned again
 when jobs of its own ended, and what earlier nights tell is asked once, when its turn has come.

@@ -53,7 +53,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "cube": 12,
     "guide": 2,
     "extract": 15,
-    "fluxcal": 4,
+    "fluxcal": 5,
     "calibrate": 5,
     "page": 3,
 }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sedmd.core.errors import FrameFault
 from sedmd.core.job import Job, Result
+from sedmd.core.memory_figures import GIVEN_SHAPES, OWN_SHAPE
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.data.telluric import BANDS, telluric_template
@@ -24,7 +25,15 @@ from sedmd.products.provenance import provenance
 from sedmd.products.sensitivity import write_sensitivity
 from sedmd.products.spectrum import read_field, read_spectrum, write_spectrum
 from sedmd.raw.cards import number_of
-from sedmd.reduce.flux.sensitivity import CLOUDED, Response, blur_to_bins, extinction_factor, fit_sensitivity
+from sedmd.reduce.flux.sensitivity import (
+    CLOUDED,
+    Response,
+    Sensitivity,
+    blur_to_bins,
+    extinction_factor,
+    fit_sensitivity,
+)
+from sedmd.reduce.flux.shapes import shape_of, shapes_in
 from sedmd.reduce.guide.brightness import ZeroPoint, level_of
 
 #: Fewest bins without flux that are a saturated star's: one or two are of a cosmic ray on its crest.
@@ -32,7 +41,7 @@ MIN_BURNT = 3
 
 
 def make_fluxcal(job: Job) -> Result:
-    """Fit the night's sensitivity to all its standard stars."""
+    """Fit the night's sensitivity to all its standard stars, with the shape that earlier nights tell (`earlier`)."""
     responses = []
     unknown: tuple[str, ...] = ()
     wavelength: NDArray[Any] | None = None
@@ -66,8 +75,9 @@ def make_fluxcal(job: Job) -> Result:
     band = np.zeros(wavelength.size, bool)
     for _, low, high in BANDS:
         band |= (wavelength > low - 50) & (wavelength < high + 50)
+    earlier = shapes_in(str(job.options.get("earlier") or ""))
     try:
-        sensitivity = fit_sensitivity(wavelength, responses, band, depth_o2, depth_h2o)
+        sensitivity = fit_sensitivity(wavelength, responses, band, depth_o2, depth_h2o, earlier=earlier)
     except ValueError as error:
         raise FrameFault(f"flux calibration: {error}") from error
     ends = wavelength[np.isfinite(sensitivity.value)][[0, -1]]
@@ -81,6 +91,7 @@ def make_fluxcal(job: Job) -> Result:
             f"STDOUT{number}": (star, f"not used: its shape is {100 * off:.0f} % off")
             for number, (star, off) in enumerate(sensitivity.rejected[:9], start=1)
         },
+        **_earlier_cards(sensitivity),
     }
     level = level_of(points, dict(zip(sensitivity.stars, sensitivity.scales, strict=True)))
     cards = {**cards, **zero_point_cards(level, begin=LEVEL)}
@@ -90,6 +101,9 @@ def make_fluxcal(job: Job) -> Result:
         figures["scatter [%]"] = round(100 * scatter, 1)
     if sensitivity.rejected:
         figures["left out"] = ", ".join(star for star, _ in sensitivity.rejected)
+    if sensitivity.earlier:
+        figures["earlier nights"] = len(sensitivity.earlier)
+    figures |= _told_to_later(job, sensitivity)
     warnings = tuple(
         f"{star} is {100 * (1 - scale):.0f} % fainter than the other standards: clouds?"
         for star, scale in zip(sensitivity.stars, sensitivity.scales, strict=True)
@@ -98,7 +112,28 @@ def make_fluxcal(job: Job) -> Result:
         f"{star} is not used: its level is far off, and its shape by {100 * off:.0f} %; look at its spectrum"
         for star, off in sensitivity.rejected
     )
-    return Result(figures=figures, warnings=unknown + warnings)
+    changed = tuple(
+        f"the response has changed since {night} by {100 * off:.0f} %; that night is not used"
+        for night, off in sensitivity.changed
+    )
+    return Result(figures=figures, warnings=unknown + warnings + changed)
+
+
+def _earlier_cards(sensitivity: Sensitivity) -> Cards:
+    """Earlier nights whose shape went into it."""
+    nights = list(enumerate(sensitivity.earlier, start=1))
+    return {
+        **{f"FLXNITE{number}": (night, "earlier night whose shape was used") for number, (night, _) in nights},
+        **{f"FLXAGE{number}": (age, "[night] how old it is") for number, (_, age) in nights},
+    }
+
+
+def _told_to_later(job: Job, sensitivity: Sensitivity) -> dict[str, str]:
+    """Figures for the ledger: the shape by the night's own stars, and what the night was begun with."""
+    assert sensitivity.own_value is not None and sensitivity.own_error is not None
+    shape = shape_of(sensitivity.wavelength, sensitivity.own_value, sensitivity.own_error)
+    told = {} if shape is None else {OWN_SHAPE: str(shape)}
+    return told | ({GIVEN_SHAPES: str(job.options["earlier"])} if "earlier" in job.options else {})
 
 
 def _burnt(star: str, flux: NDArray[Any], wavelength: NDArray[Any], header: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from night.fake_steps import NAMES, behave
 from night.fake_steps import STEPS as FAKE
 from sedmd.core.job import Job, Result
+from sedmd.core.memory_figures import GIVEN_SHAPES, OWN_SHAPE
 from sedmd.host.files import write_bytes_atomic
 from sedmd.products.spectrum import write_spectrum
 from sedmd.products.target_positions import EXPECTED, position_figures
@@ -35,6 +36,14 @@ def extract(job: Job) -> Result:
     return Result(figures={**told, "x [arcsec]": x, "y [arcsec]": y, "quality": 1})
 
 
+def fluxcal(job: Job) -> Result:
+    given = job.options["earlier"]
+    for role, path in job.outputs.items():
+        write_bytes_atomic(f"{role} {job.label} {given!r} {_bytes(job)}\n".encode(), path)
+    # what its own stars saw does not depend on what it was given
+    return Result(figures={GIVEN_SHAPES: given, OWN_SHAPE: f"5000.0:{_bytes(job) / 1e9:.4f}:0.0100"})
+
+
 def calibrate(job: Job) -> Result:
     brightness = float(os.environ.get("FAKE_BRIGHTNESS", "1"))
     flux = brightness * (5.0 + np.sin(WAVELENGTH / 37.0))
@@ -58,6 +67,6 @@ def _bytes(job: Job) -> int:
     return sum(sum(Path(path).read_bytes()[:100_000]) for given in job.inputs.values() for path in given)
 
 
-STEPS = {**FAKE, "cube": cube, "extract": extract, "calibrate": calibrate}
+STEPS = {**FAKE, "cube": cube, "extract": extract, "fluxcal": fluxcal, "calibrate": calibrate}
 VERSION = os.environ.get("FAKE_VERSION", "1")
 STEP_VERSIONS = dict.fromkeys([*NAMES, *STEPS], "1") | {"calibrate": VERSION}

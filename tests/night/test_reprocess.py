@@ -171,6 +171,9 @@ def test_the_products_are_those_of_one_night_after_the_other(tmp_path, in_turn, 
     cubes = {path.parent.name: path.read_text() for path in settings.paths.redux_root.glob("*/e3d_*_another.fits")}
     assert "exposures" in cubes["20190615"], "nothing was learned from earlier nights: the test would not see an order"
     assert "exposures" not in cubes["20190612"] + cubes["20191229"]
+    given = {path.parent.name: path.read_text() for path in settings.paths.redux_root.glob("*/std-correction.fits")}
+    assert "'20190614 1 5000.0:" in given["20190615"] and "; 20190612 3 5000.0:" in given["20190615"]
+    assert "5000.0:" not in given["20190612"] + given["20191229"]
 
 
 def test_an_interrupted_run_goes_on_and_does_nothing_twice(tmp_path, in_turn, shuffled):

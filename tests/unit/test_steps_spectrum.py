@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from sedmd.core.config import AutomaticExtraction
 from sedmd.core.errors import FrameFault
 from sedmd.core.job import Job
+from sedmd.core.memory_figures import GIVEN_SHAPES, OWN_SHAPE
 from sedmd.data import standards
 from sedmd.data.extinction import extinction_mag
 from sedmd.observation.calibrate import CALIBRATED
@@ -175,14 +176,14 @@ def star_of(
     return path
 
 
-def fluxcal_of(folder: Path, stars: list[Path]) -> Job:
+def fluxcal_of(folder: Path, stars: list[Path], **options: object) -> Job:
     return Job(
         step="fluxcal",
         night="20190612",
         label="standards",
         inputs={"standards": tuple(stars)},
         outputs={"fluxcal": folder / "std-correction.fits"},
-        options={},
+        options=options,
     )
 
 
@@ -230,6 +231,50 @@ def test_a_cosmic_ray_on_the_crest_is_no_saturated_star(lost, told):
     flux = np.ones(120)
     flux[:5] = flux[lost] = np.nan
     assert len(_burnt("STD-HZ44_obs1", flux, WAVELENGTH, {"NSATUR": 9})) == told
+
+
+def earlier_night(folder: Path, night: str, age: int, *, tilt: float = 0.0) -> str:
+    """What an earlier night with one clouded star tells this one."""
+    folder = folder / night
+    folder.mkdir()
+    result = make_fluxcal(fluxcal_of(folder, [star_of(folder, "STD-Feige34_obs1", "feige34", level=0.4, tilt=tilt)]))
+    assert GIVEN_SHAPES not in result.figures
+    return f"{night} {age} {result.figures[OWN_SHAPE]}"
+
+
+def test_earlier_nights_are_told_in_the_product_and_their_level_is_not_taken(tmp_path):
+    earlier = "; ".join([earlier_night(tmp_path, "20190611", 1), earlier_night(tmp_path, "20190602", 10, tilt=0.4)])
+    star = star_of(tmp_path, "STD-HZ44_obs1", "hz44")
+    alone = make_fluxcal(fluxcal_of(tmp_path, [star]))
+    path = tmp_path / "std-correction.fits"
+    columns = fits.getdata(path, "TABLE").names
+    assert not [name for name in columns if name.startswith("OWN")]
+    before = read_sensitivity(path)
+    result = make_fluxcal(fluxcal_of(tmp_path, [star], earlier=earlier))
+    header, table = fits.getheader(path), fits.getdata(path, "TABLE")
+    assert [header.get(key) for key in ("FLXNITE1", "FLXAGE1", "FLXNITE2")] == ["20190611", 1, None]
+    assert result.figures["earlier nights"] == 1 and "earlier nights" not in alone.figures
+    assert ["the response has changed since 20190602" in one for one in result.warnings] == [True]
+    assert table.names == [*columns[:7], "OWNVALUE", "OWNERR", *columns[7:]]
+    assert_allclose(table["OWNVALUE"], before.value)
+    assert 0 < np.nanmedian(table["OWNERR"]) < 0.02
+    after = read_sensitivity(path)
+    assert_allclose(after.value / before.value, 1, atol=0.02)
+    # the next night hears of this one what its own star saw, and nothing twice
+    assert result.figures[OWN_SHAPE] == alone.figures[OWN_SHAPE]
+    assert result.figures[GIVEN_SHAPES] == earlier
+
+
+def test_without_earlier_nights_the_table_is_the_same(tmp_path):
+    star = star_of(tmp_path, "STD-HZ44_obs1", "hz44")
+    path = tmp_path / "std-correction.fits"
+    tables = []
+    for options in ({}, {"earlier": ""}):
+        figures = make_fluxcal(fluxcal_of(tmp_path, [star], **options)).figures
+        assert figures.get(GIVEN_SHAPES) == options.get("earlier")
+        tables.append((fits.getdata(path, "TABLE").tobytes(), fits.getdata(path, "STARS").tobytes()))
+    assert tables[0] == tables[1]
+    assert not [key for key in fits.getheader(path) if key.startswith(("FLXNITE", "FLXAGE"))]
 
 
 def test_a_standard_star_without_a_spectrum_in_the_table_never_calibrates(tmp_path):

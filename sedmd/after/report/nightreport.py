@@ -10,6 +10,7 @@ from typing import Any
 
 from sedmd.after.report.figures import NightFigures
 from sedmd.after.spectra import FinalSpectrum
+from sedmd.core.memory_figures import UNSEEN
 from sedmd.run.states import NightState, TargetState
 
 QUALITY_WORDS = ("not graded", "good", "acceptable", "poor", "no object visible", "bogus target")
@@ -247,7 +248,7 @@ def make_report(
                 state=str(one.state),
                 reason=one.reason,
                 frames=one.frames,
-                figures=one.figures,
+                figures={name: value for name, value in one.figures.items() if name not in UNSEEN},
             )
             for one in state.calibrations
         ),

@@ -111,6 +111,9 @@ class Calibrations:
         "offer | auto: redo what was reduced with a fall-back, once tonight's are there",
         choices=("offer", "auto"),
     )
+    flux_earlier_nights: int = setting(
+        3, "so many tell the shape of the response with tonight's stars; 0: none", unit="nights", least=0, most=9
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from sedmd.reduce.flux.shapes import (
+    EarlierShape,
+    between,
+    covariance,
+    error_of,
+    normal_of,
+    shape_apart,
+    shape_of,
+)
+
 #: How absorption grows with airmass in saturated bands (Buton et al. 2013: 0.58 for O2 and 0.4-0.6 for water).
 TELLURIC_EXPONENT = 0.6
 #: A star whose level is further below the best than this lost light to clouds or beside the array, fraction.
@@ -54,6 +64,10 @@ class Sensitivity:
     floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
         themselves scatter about the smooth curve beyond their photon noise, and a tenth of the telluric correction
     rejected : (name, how far its shape is off as a fraction) of stars that were not used
+    earlier : earlier nights whose shape was used, and how many nights old each is
+    changed : (night, how far its shape is off as a fraction) of earlier nights that were not used
+    own_value : (n_wave,) what the night's own stars tell alone; None if it was not kept
+    own_error : (n_wave,) 1 sigma of its shape, fraction
     """
 
     wavelength: NDArray[np.floating]
@@ -65,6 +79,10 @@ class Sensitivity:
     scatter: NDArray[np.floating]
     floor: NDArray[np.floating]
     rejected: tuple[tuple[str, float], ...] = ()
+    earlier: tuple[tuple[str, int], ...] = ()
+    changed: tuple[tuple[str, float], ...] = ()
+    own_value: NDArray[np.floating] | None = None
+    own_error: NDArray[np.floating] | None = None
 
 
 def extinction_factor(mag_per_airmass: NDArray[np.floating], airmass: float) -> NDArray[np.floating]:
@@ -110,8 +128,9 @@ def fit_sensitivity(
     depth_h2o: NDArray[np.floating],
     *,
     knots: int = 18,
+    earlier: Sequence[EarlierShape] = (),
 ) -> Sensitivity:
-    """Combine the standards of a night.
+    """Combine the standards of a night, and what earlier nights tell of the shape of the response.
 
     Parameters
     ----------
@@ -120,6 +139,7 @@ def fit_sensitivity(
     band : (n,) True in telluric bands
     depth_o2, depth_h2o : (n,) optical depth of the bands at airmass 1 as the instrument sees them, of typical air
     knots : spline intervals over the range
+    earlier : shapes of earlier nights, the newest first
 
     Returns
     -------
@@ -137,6 +157,10 @@ def fit_sensitivity(
     star, and each star's scale, by least squares with outliers held down. The scale of the result is the median
     star's among those not more than `CLOUDED` below the best: clouds only ever take light away. A star far off in level
     is used only if its shape agrees with that of the others (`SHAPE_AGREES`).
+
+    An earlier night enters by its shape alone, with its own errors and those of its age; the level is that of the
+    night's own stars. One whose shape is not that of these (`SHAPE_AGREES`) is not used: the instrument was changed.
+    Where no star of the night reaches, the shape of the earlier nights continues it, and their error is in the floor.
     """
     usable = [r for r in responses if np.isfinite(r.ratio).sum() > 20 and (np.nan_to_num(r.ratio) > 0).sum() > 20]
     if not usable:
@@ -146,7 +170,34 @@ def fit_sensitivity(
     while (odd := _odd_one(usable, *given)) is not None:
         number, off = odd
         rejected.append((usable.pop(number).star, off))
-    return replace(_fit(usable, *given), rejected=tuple(rejected))
+    own, shape_error = _fit(usable, *given)
+    own_error = np.hypot(shape_error, own.floor)
+    used, changed = _agreeing(earlier, own, own_error)
+    fitted = _fit(usable, *given, earlier=used)[0] if used else own
+    return replace(
+        fitted,
+        rejected=tuple(rejected),
+        earlier=tuple((one.night, one.age_nights) for one in used),
+        changed=changed,
+        own_value=own.value,
+        own_error=own_error,
+    )
+
+
+def _agreeing(
+    earlier: Sequence[EarlierShape], own: Sensitivity, own_error: NDArray[Any]
+) -> tuple[tuple[EarlierShape, ...], tuple[tuple[str, float], ...]]:
+    """The earlier nights that agree in shape with the night's own stars; the others, and how far they are off.
+
+    Stars that do not tell a shape contradict none.
+    """
+    shape = shape_of(own.wavelength, own.value, own_error)
+    if shape is None:
+        return tuple(earlier), ()
+    off = [shape_apart(one.shape, shape) for one in earlier]
+    used = tuple(one for one, apart in zip(earlier, off, strict=True) if apart <= SHAPE_AGREES)
+    changed = [(one.night, apart) for one, apart in zip(earlier, off, strict=True) if apart > SHAPE_AGREES]
+    return used, tuple(changed)
 
 
 def _odd_one(
@@ -164,14 +215,14 @@ def _odd_one(
     """
     if len(responses) < 2:
         return None
-    scales = np.array(_fit(responses, wavelength, band, depth_o2, depth_h2o, knots).scales)
+    scales = np.array(_fit(responses, wavelength, band, depth_o2, depth_h2o, knots)[0].scales)
     asked = scales < (1 - CLOUDED) * scales.max()
     if asked.sum() == len(responses) - 1 >= 2:
         asked[:] = True
     found = []
     for number in map(int, np.flatnonzero(asked)):
         others = [one for other, one in enumerate(responses) if other != number]
-        rest = _fit(others, wavelength, band, depth_o2, depth_h2o, knots)
+        rest, _ = _fit(others, wavelength, band, depth_o2, depth_h2o, knots)
         found.append((_shape_off(responses[number], rest, band), number))
     worst = max(found, default=(0.0, -1))
     return (worst[1], worst[0]) if worst[0] > SHAPE_AGREES else None
@@ -223,14 +274,19 @@ def _fit(
     depth_o2: NDArray[Any],
     depth_h2o: NDArray[Any],
     knots: int,
-) -> Sensitivity:
-    """The least-squares fit of `fit_sensitivity` to stars that all count."""
+    earlier: Sequence[EarlierShape] = (),
+) -> tuple[Sensitivity, NDArray[np.floating]]:
+    """The least-squares fit of `fit_sensitivity` to stars and earlier nights that all count, and its `_shape_error`."""
     data = _data(usable, depth_o2 + depth_h2o)
-    covered = np.flatnonzero((data.weight > 0).any(axis=0))
+    seen = (data.weight > 0).any(axis=0)
+    told = error_of(earlier, wavelength)
+    covered = np.flatnonzero(seen | np.isfinite(told))
     first, last = covered[0], covered[-1]
     basis = _spline_basis(wavelength, wavelength[first], wavelength[last], knots)
     n_star, n_base = len(usable), basis.shape[1]
-    solution, left = _solved(data, _design(basis, data.amount, depth_o2, depth_h2o), _prior(n_base, n_star))
+    design = _design(basis, data.amount, depth_o2, depth_h2o)
+    prior = _with_shapes(_prior(n_base, n_star), earlier, wavelength[first], wavelength[last], knots)
+    solution, left = _solved(data, design, prior)
     scales = np.exp(solution[n_base : n_base + n_star])
     clear = scales[scales > (1 - CLOUDED) * scales.max()]
     level = float(np.median(clear))
@@ -239,16 +295,18 @@ def _fit(
     in_band = band | (template > 0.002)
     telluric = template + _seen_in_bands(residual, data.weight, data.amount, in_band)
     inside = _within_reach(np.log(wavelength), covered, np.log(wavelength[last] / wavelength[first]) / knots)
-    return Sensitivity(
+    floor = np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1))
+    fitted = Sensitivity(
         wavelength=np.asarray(wavelength),
         value=np.where(inside, np.exp(basis @ solution[:n_base]) * level, np.nan),
-        error=_error_of_mean(data),
+        error=_together(_error_of_mean(data), told),
         telluric=telluric,
         stars=tuple(r.star for r in usable),
         scales=tuple(float(s / level) for s in scales),
         scatter=_rms(residual) if n_star > 1 else np.full(len(wavelength), np.nan),
-        floor=np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1)),
+        floor=np.hypot(floor, np.where(~seen & np.isfinite(told), told, 0.0)),
     )
+    return fitted, _shape_error(data, design, prior[0], left, basis)
 
 
 def _within_reach(u: NDArray[Any], covered: NDArray[Any], step: float) -> NDArray[np.bool_]:
@@ -310,6 +368,48 @@ def _prior(n_base: int, n_star: int) -> tuple[NDArray[Any], NDArray[Any]]:
     goal = np.zeros(len(prior))
     goal[-2:] = 1 / 0.3**2
     return prior, goal
+
+
+def _with_shapes(
+    prior: tuple[NDArray[Any], NDArray[Any]],
+    earlier: Sequence[EarlierShape],
+    low: float,
+    high: float,
+    knots: int,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What is known before, with the shapes of earlier nights."""
+    matrix, goal = prior
+    for one in earlier:
+        shape = between(one.shape, low, high)
+        if not shape.wavelength.size:
+            continue
+        basis = _spline_basis(shape.wavelength, low, high, knots)
+        n_base = basis.shape[1]
+        more, right = normal_of(basis, shape.log_value, covariance(shape, one.drift))
+        matrix[:n_base, :n_base] += more
+        goal[:n_base] += right
+    return matrix, goal
+
+
+def _shape_error(
+    data: _Data, design: NDArray[Any], matrix: NDArray[Any], left: NDArray[Any], basis: NDArray[Any]
+) -> NDArray[np.floating]:
+    """1 sigma of the fitted shape against its mean over the samples, (n_wave,) fraction: the inverse normal matrix."""
+    keep = data.keep.ravel()
+    weight = keep / (1 + (left**2 * keep) / 9.0)
+    normal = (design * weight[:, None]).T @ design + matrix
+    n_base = basis.shape[1]
+    known = np.linalg.inv(normal)[:n_base, :n_base]
+    share = data.keep.sum(axis=0) / data.keep.sum()
+    away = basis - share @ basis
+    return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", away, known, away), 0.0)))
+
+
+def _together(error: NDArray[np.floating], told: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Error of two that know the same, the stars and earlier nights; of the one that knows where the other does not."""
+    both = np.isfinite(error) & np.isfinite(told)
+    left, right = np.where(both, error, 1.0), np.where(both, told, 1.0)
+    return np.where(both, left * right / np.hypot(left, right), np.where(np.isfinite(told), told, error))
 
 
 def _solved(

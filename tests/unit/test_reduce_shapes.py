@@ -245,7 +245,7 @@ def test_a_hole_in_the_only_star_is_filled_by_the_earlier_shape():
     hole = (WAVELENGTH > 5050) & (WAVELENGTH < 6250)
     helped = fit([holed], told())
     assert np.abs(helped.value / TRUE - 1)[hole].max() < 0.015
-    assert np.abs(fit([holed]).value / TRUE - 1)[hole].max() > 0.03
+    assert np.isnan(fit([holed]).value[hole]).all()
     assert (helped.own_error[hole].max() > 0.05) and helped.own_error[WAVELENGTH < 4800].max() < 0.02
 
 

@@ -168,13 +168,22 @@ def error_of(earlier: Sequence[EarlierShape], wavelength: NDArray[np.floating]) 
         return np.asarray(1.0 / np.sqrt(precision))
 
 
+def _within(wavelength: NDArray[np.floating], samples: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which wavelengths lie between samples, and in no gap of them, as of a star that was saturated there."""
+    after = np.clip(np.searchsorted(samples, wavelength), 1, len(samples) - 1)
+    gap = np.log(samples[after] / samples[after - 1])
+    beside = np.isclose(samples[after], wavelength, rtol=1e-6) | np.isclose(samples[after - 1], wavelength, rtol=1e-6)
+    inside = (wavelength >= samples[0]) & (wavelength <= samples[-1])
+    return np.asarray(inside & (beside | (gap <= 2 * SPACING)))
+
+
 def shape_apart(shape: ResponseShape, own: ResponseShape) -> float:
     """How far two shapes are apart, fraction: rms over the samples of the first that both know; level subtracted.
 
     What their errors make of it, and twice the scatter of that, are subtracted: no less than so much. Zero for fewer
     than `LEAST_SAMPLES`.
     """
-    both = (shape.wavelength >= own.wavelength[0]) & (shape.wavelength <= own.wavelength[-1])
+    both = _within(shape.wavelength, own.wavelength)
     if both.sum() < LEAST_SAMPLES:
         return 0.0
     where = shape.wavelength[both]

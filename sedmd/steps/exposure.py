@@ -21,15 +21,13 @@ from sedmd.products.provenance import provenance
 from sedmd.products.solution import TraceSet, read_bad_pixels, read_flat, read_traces, read_wavelength
 from sedmd.products.target_positions import EXPECTED, place_cards
 from sedmd.raw.cards import number_of
-from sedmd.reduce.cube.cube import columns_of_bins, rebin
+from sedmd.reduce.cube.from_frame import cube_of, faint_spaxels
 from sedmd.reduce.cube.hits import reject_hits
 from sedmd.reduce.cube.illumination import OVER_ARCSEC, SkySlope, sky_slope
-from sedmd.reduce.cube.sky_lines import line_residue, mean_sky
 from sedmd.reduce.detector.bias import MasterBias
 from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Image, Mask
 from sedmd.reduce.target.place import Place
-from sedmd.reduce.traces.extract import samples_touched
 from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate_traces
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
 from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE
@@ -37,8 +35,6 @@ from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
 
-#: Share of the spaxels, the faintest, that are taken for sky when flexure is measured.
-SKY_SHARE = 0.6
 #: Largest share of the bright pixels that traces and background may leave unexplained. What does not fit the model of a
 #: right geometry is a cosmic ray or a pixel here and there; on wrong traces most of the light falls between them.
 MAX_UNEXPLAINED = 0.1
@@ -168,7 +164,7 @@ def _checked_flexure(name: str, separated: Separated, calibrations: _Calibration
         The sky lines are seen, and lie elsewhere than the calibrations put them.
     """
     traces = calibrations.traces.traces
-    sky = _faint_spaxels(separated, traces.n)
+    sky = faint_spaxels(separated, traces.n)
     lines = (
         separated.samples,
         separated.extracted.flux,
@@ -206,45 +202,15 @@ def _without_bad_pixels(image: Image, flat: Path) -> Image:
 def _cube(
     separated: Separated, flexure: Flexure, calibrations: _Calibrations, saturated: NDArray[np.bool_] | None = None
 ) -> Cube:
-    """The spectra of a frame on the common wavelengths, flat-fielded, sky lines alike in all spaxels.
-
-    Spaxels without a flat have no data. `saturated`: (n_y, n_x) pixels whose light is not known; bins that have some of
-    them say so.
-    """
-
-    def binned(flux: NDArray[Any], variance: NDArray[Any], bad: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
-        where = calibrations.solution, calibrations.traces.traces.n, WAVELENGTH_GRID
-        return rebin(separated.samples, flux, variance, bad, *where, dx_px=flexure.dx_px)
-
-    extracted = separated.extracted
-    touched = np.zeros(extracted.flux.shape, bool)
-    if saturated is not None and saturated.any():
-        touched = samples_touched(separated.samples, saturated)
-    flux, variance, mask = binned(extracted.flux, extracted.variance, extracted.bad | touched)
-    if touched.any():
-        share = binned(touched.astype(float), np.zeros(touched.shape), np.zeros(touched.shape, bool))[0]
-        mask[np.nan_to_num(share) > 0] |= np.uint8(Mask.SATURATED)
-    flat = calibrations.flat
-    dead = ~np.isfinite(flat)
-    mask[dead] |= np.uint8(Mask.NO_DATA)
-    traces = calibrations.traces.traces
-    even = np.where(dead, np.nan, flux / flat)
-    sky = _faint_spaxels(separated, traces.n)
-    residue = line_residue(
-        mean_sky(even[:, sky], mask[:, sky] == 0),
-        WAVELENGTH_GRID,
+    return cube_of(
+        separated,
+        calibrations.traces.traces,
+        calibrations.traces.spaxels,
         calibrations.solution,
-        traces.centre,
-        traces.y_coeff[:, 0],
+        calibrations.flat,
+        WAVELENGTH_GRID,
         dx_px=flexure.dx_px,
-    )
-    return Cube(
-        wavelength=WAVELENGTH_GRID,
-        flux=(even - residue).astype(np.float32),
-        variance=np.where(dead, np.nan, variance / flat**2).astype(np.float32),
-        mask=mask,
-        spaxels=calibrations.traces.spaxels,
-        columns=columns_of_bins(calibrations.solution, WAVELENGTH_GRID),
+        saturated=saturated,
     )
 
 
@@ -358,16 +324,6 @@ def _sky_signal(separated: Separated, sky: np.ndarray) -> float:
     flux, variance = separated.extracted.flux[own], separated.extracted.variance[own]
     known = np.isfinite(flux) & (variance > 0)
     return float(np.median(flux[known] / np.sqrt(variance[known]))) if known.any() else 0.0
-
-
-def _faint_spaxels(separated: Separated, n: int) -> np.ndarray:
-    """The spaxels with the least light: sky, with any object in the field."""
-    samples, flux = separated.samples, np.nan_to_num(separated.extracted.flux)
-    count = np.bincount(samples.trace, minlength=n)
-    level = np.bincount(samples.trace, flux, n) / np.maximum(count, 1)
-    whole = count > 0.9 * np.median(count[count > 0])
-    limit = np.quantile(level[whole], SKY_SHARE)
-    return whole & (level <= limit)
 
 
 def _cards(separated: Separated, flexure: Flexure, calibrations: _Calibrations) -> Cards:

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from sedmd.core.instrument import WAVELENGTH_GRID
 from sedmd.products.solution import TraceSet, write_flat
+from sedmd.reduce.cube import from_frame
 from sedmd.reduce.cube.illumination import SkySlope
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.extract import Extracted
@@ -17,7 +18,6 @@ from sedmd.reduce.traces.samples import make_samples
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.accuracy import Accuracy
 from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure
-from sedmd.steps import exposure
 from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube, _slope_cards, _warnings, _without_bad_pixels
 from unit.reduce_scenes import hex_spaxels, prism_solution, quiet
 
@@ -151,7 +151,7 @@ def test_sky_lines_are_made_alike_where_the_light_of_this_exposure_lies(monkeypa
         seen.update(dx_px=dx_px, sky=sky)
         return np.full((wavelength.size, N), 2.0)
 
-    monkeypatch.setattr(exposure, "line_residue", residue)
+    monkeypatch.setattr(from_frame, "line_residue", residue)
     monkeypatch.setattr("sedmd.reduce.cube.sky_lines.MIN_SKY_SPAXELS", 2)
     made = cube_of(0.0, EVEN * 2.0)
     good = np.isfinite(plain.flux)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from sedmd.core.recipe import Step
 from sedmd.plan.calibrations import Reference
 from sedmd.plan.plan import Node, State
 from sedmd.raw.frames import Frame
@@ -50,6 +51,12 @@ class Absent:
     @property
     def hopeful(self) -> bool:
         return self.active
+
+
+def inputs_of(step: Step, roles: Mapping[str, InputFile | Absent]) -> dict[str, list[InputFile | Absent]]:
+    """Inputs of a step by role; a role that may be absent, and is, has none."""
+    wanted = ((role.rstrip("?"), role.endswith("?")) for role in step.needs)
+    return {role: [roles[role]] for role, optional in wanted if role in roles or not optional}
 
 
 def correction_option(frames: Sequence[Frame]) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from sedmd.core.quality import PROVISIONAL
-from sedmd.core.recipe import RECIPE, Step
+from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
 from sedmd.plan.guiding import guide_inputs
-from sedmd.plan.job_inputs import Absent, InputFile, correction_option
+from sedmd.plan.job_inputs import Absent, InputFile, correction_option, inputs_of
 from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
@@ -167,7 +167,7 @@ class _Planner(JobMaker):
         figures: dict[str, Mapping[str, Any]] = {}
         roles = {str(kind): self.output(node, "lamp") for kind, node in lamps.items()}
         for name in CHAIN:
-            node = self.make(RECIPE[name], name, _given(RECIPE[name], roles), {})
+            node = self.make(RECIPE[name], name, inputs_of(RECIPE[name], roles), {})
             record = self.context.records.get(node.key)
             if record is not None and record.state in (State.FAILED, State.QUARANTINED):
                 return SetConcern.FAILED, f"{name}: {record.reason}"
@@ -262,7 +262,7 @@ class _Planner(JobMaker):
         done: dict[str, Node] = {}
         for name in CHAIN:
             step = RECIPE[name]
-            node = self.node(step, name, _given(step, given), {})
+            node = self.node(step, name, inputs_of(step, given), {})
             if name == "wavelength":
                 node = self._trusted(done["traces"], node)
             self._note_failure(node)
@@ -444,7 +444,7 @@ class _Planner(JobMaker):
             hold=hold,
             urgency=RECIPE["extract"].urgency + 1 - firsts[visit.product],
             when=visit.frames[0],
-            about=_names(visit),
+            about=visit.names,
             options={
                 "name": visit.name,
                 "observation": visit.number,
@@ -511,7 +511,7 @@ class _Planner(JobMaker):
             hold=hold,
             urgency=RECIPE["calibrate"].urgency + 1 - firsts[visit.product],
             when=visit.frames[0],
-            about=_names(visit),
+            about=visit.names,
             options=options,
         )
 
@@ -523,7 +523,7 @@ class _Planner(JobMaker):
             {"sp": [self.output(spectrum, "sp")]},
             {"product": visit.product},
             when=visit.frames[0],
-            about=_names(visit),
+            about=visit.names,
         )
 
     # what is lacking
@@ -542,17 +542,6 @@ class _Planner(JobMaker):
             self.lacking.append(f"{node.job.label}: {node.reason}")
 
 
-def _given(step: Step, roles: Mapping[str, InputFile | Absent]) -> dict[str, list[InputFile | Absent]]:
-    """Inputs of a step by role; a role that may be absent, and is, has none."""
-    wanted = ((role.rstrip("?"), role.endswith("?")) for role in step.needs)
-    return {role: [roles[role]] for role, optional in wanted if role in roles or not optional}
-
-
 def _expected(lamp: Node | None) -> bool:
     """Whether the job that combines a lamp's frames has done so, or will without anybody's doing."""
     return lamp is not None and (lamp.state is State.DONE or lamp.active)
-
-
-def _names(visit: Visit) -> tuple[str, ...]:
-    """Names by which an operator may mean a visit."""
-    return (visit.product, visit.name, visit.safe, *(frame.stem for frame in visit.frames))

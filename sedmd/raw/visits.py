@@ -54,6 +54,11 @@ class Visit:
         return len(self.frames) == 2
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names by which an operator may mean it."""
+        return (self.product, self.name, self.safe, *(frame.stem for frame in self.frames))
+
+    @property
     def contradiction(self) -> str:
         """What does not fit together between its names and its place; empty where all does."""
         return next((frame.contradiction for frame in self.frames if frame.contradiction), "")

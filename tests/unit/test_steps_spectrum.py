@@ -243,7 +243,8 @@ def earlier_night(folder: Path, night: str, age: int, *, tilt: float = 0.0) -> s
 
 
 def test_earlier_nights_are_told_in_the_product_and_their_level_is_not_taken(tmp_path):
-    earlier = "; ".join([earlier_night(tmp_path, "20190611", 1), earlier_night(tmp_path, "20190602", 10, tilt=0.4)])
+    near, far = earlier_night(tmp_path, "20190611", 1, tilt=0.06), earlier_night(tmp_path, "20190602", 10, tilt=0.4)
+    earlier = f"{near}; {far}"
     star = star_of(tmp_path, "STD-HZ44_obs1", "hz44")
     alone = make_fluxcal(fluxcal_of(tmp_path, [star]))
     path = tmp_path / "std-correction.fits"
@@ -260,6 +261,7 @@ def test_earlier_nights_are_told_in_the_product_and_their_level_is_not_taken(tmp
     assert 0 < np.nanmedian(table["OWNERR"]) < 0.02
     after = read_sensitivity(path)
     assert_allclose(after.value / before.value, 1, atol=0.02)
+    assert np.nanmax(np.abs(after.value / before.value - 1)) > 1e-3
     # the next night hears of this one what its own star saw, and nothing twice
     assert result.figures[OWN_SHAPE] == alone.figures[OWN_SHAPE]
     assert result.figures[GIVEN_SHAPES] == earlier

@@ -52,7 +52,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 5,
     "cube": 8,
     "guide": 2,
-    "extract": 13,
+    "extract": 14,
     "fluxcal": 3,
     "calibrate": 5,
     "page": 2,

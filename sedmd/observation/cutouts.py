@@ -18,6 +18,7 @@ from sedmd.core.errors import SedmError
 from sedmd.core.target_names import safe_name
 from sedmd.host.foreign_file import each, open_regular
 from sedmd.observation.exposure import Exposure
+from sedmd.observation.host_cubes import read_host_cube
 from sedmd.observation.inputs import Inputs
 from sedmd.products.sky import sky_position, target_position
 from sedmd.reduce.target.host_images import HostImage, HostImages
@@ -66,7 +67,7 @@ def read_cutouts(folder: Path | None, name: str, header: Mapping[str, Any]) -> t
     position = target_position(header)
     if place is None or position is None or not place.is_dir():
         return None, []
-    files = sorted(path for path in place.glob("*.fits") if not path.name.startswith("."))
+    files = sorted(path for path in place.glob("*.fits") if not path.name.startswith((".", "e3d")))
     read, troubles = each(files, lambda path: images_in(path, position))
     found = {one.band: one for images in read.values() for one in images}
     if not found:
@@ -76,8 +77,13 @@ def read_cutouts(folder: Path | None, name: str, header: Mapping[str, Any]) -> t
 
 
 def cutouts_of(inputs: Inputs, exposures: Sequence[Exposure]) -> tuple[HostImages | None, list[str]]:
-    """The same for an observation and its settings."""
-    return read_cutouts(inputs.settings.cutouts, inputs.subject.name, exposures[0].header)
+    """The field of an observation by a cube of another epoch, else by images, in the folder of its settings."""
+    folder, name = inputs.settings.cutouts, inputs.subject.name
+    cube, troubles = read_host_cube(folder, name, exposures[0], seeing_arcsec=inputs.settings.seeing_arcsec)
+    if cube is not None and cube.visible:
+        return cube, troubles
+    images, more = read_cutouts(folder, name, exposures[0].header)
+    return images, [*troubles, *more]
 
 
 def images_in(path: Path, position: tuple[float, float]) -> list[HostImage]:

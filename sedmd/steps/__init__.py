@@ -52,7 +52,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 8,
     "cube": 12,
     "guide": 2,
-    "extract": 15,
+    "extract": 16,
     "fluxcal": 5,
     "calibrate": 5,
     "page": 3,

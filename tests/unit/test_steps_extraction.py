@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 from sedmd.core.errors import NeedsObserver
 from sedmd.core.job import Job
+from sedmd.observation.host_cubes import place_in
 from sedmd.observation.load import load
 from sedmd.products.cube import write_cube
 from sedmd.products.spectrum import read_spectrum
@@ -187,6 +189,46 @@ def test_a_host_in_cutouts_is_taken_off_and_named(tmp_path):
     assert np.nanmedian(spectrum.host / spectrum.flux) == pytest.approx(header["HOSTFRAC"], rel=0.3)
     (warning,) = result.warnings
     assert "not used" in warning and "ps1_g.fits" in warning
+
+
+def earlier_cube(folder, night, places, *, place=PLACE, exptime=2160.0, **cards):
+    """A cube of the same target from another night, where an observer would put it."""
+    field = np.full((WAVELENGTH.size, SPAXELS.q.size), 150.0)
+    for (x, y), flux in places.items():
+        field = field + flux * star(x, y)
+    header = fits.Header(CARDS | {"EXPTIME": exptime} | cards)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"e3d_crr_b_ifu{night}_05_12_31_ZTF21abcdefg.fits"
+    write_cube(path, make_cube(SPAXELS, WAVELENGTH, field, seed=6), header=header, cards=place_cards(header, place))
+    return path
+
+
+def test_a_host_in_a_cube_of_another_epoch_goes_before_images(tmp_path):
+    """The field lay 1.3 arcsec elsewhere then; a cube within 60 nights, and one of another field, are told."""
+    own = tmp_path / "cut" / "ZTF21abcdefg"
+    beside = (LANDED[0] - 1.6, LANDED[1])
+    then = (beside[0] + 1.2, beside[1] - 0.5)
+    cutout(own, -1.6, 0.0)
+    earlier_cube(own, "20190301", {then: 9000.0})
+    earlier_cube(own, "20190302", {(5.0, 5.0): 9000.0}, exptime=600.0)
+    earlier_cube(own, "20211130", {then: 9000.0}, exptime=9000.0)
+    earlier_cube(own, "20200101", {then: 9000.0}, exptime=9000.0, OBJDEC="+31:09:22.88")
+    options = {"cutouts": str(tmp_path / "cut"), "min_confidence": 0.0}
+    job = extraction(tmp_path, {LANDED: 4000.0, beside: 3000.0}, options=options)
+    result = extract_spectrum(job)
+    spectrum, header = read_spectrum(job.outputs["ext"])
+    assert header["HOSTSRC"] == "cube 20190301"
+    assert np.nanmedian(spectrum.flux) == pytest.approx(4000.0 / 2160.0, rel=0.05)
+    close, far = sorted(result.warnings, key=lambda text: "middle" in text)
+    assert "ifu20211130" in close and "43 nights" in close and "ifu20200101" in far
+
+
+def test_where_in_a_cube_a_position_falls():
+    header = CARDS | {"PLACEX": -1.0, "PLACEY": 3.4}
+    assert place_in(header, (TARGET.ra.deg, TARGET.dec.deg)) == pytest.approx((-1.0, 3.4), abs=0.01)
+    moved = TARGET.spherical_offsets_by(3 * units.arcsec, -2 * units.arcsec)
+    assert place_in(header, (moved.ra.deg, moved.dec.deg)) == pytest.approx((2.0, 1.4), abs=0.01)
+    assert place_in({}, (10.0, 10.0)) is None
 
 
 def test_without_cutouts_of_a_target_nothing_changes(tmp_path):

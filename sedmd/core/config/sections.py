@@ -267,10 +267,12 @@ class AutomaticExtraction:
     )
     cutouts: Path | None = setting(
         None,
-        "images of the fields, a folder for each target; a host in them is modelled by them",
+        "images or cubes of the fields, a folder for each target; they model a host",
         more="FOLDER/TARGET/g.fits and the like, of Pan-STARRS or the Legacy Surveys, in g, r, i, z, y, at least 12"
         " arcsec about the target, put there when it is requested: the name ends in the band, or a card BANDS has a"
-        " letter for each plane. They are looked for when a target is extracted; after that sedmd redo takes them.",
+        " letter for each plane. A cube of the field from another epoch, 60 nights or more away and without the target"
+        " in it as far as whoever puts it there knows, goes before images: FOLDER/TARGET/e3d_....fits."
+        " They are looked for when a target is extracted; after that sedmd redo takes them.",
         example='"/data/sedm/cutouts"',
     )
 

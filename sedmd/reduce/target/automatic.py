@@ -30,7 +30,8 @@ from sedmd.reduce.target.concerns import (
     snr_of,
 )
 from sedmd.reduce.target.find import BAND_EDGES, RIM_ARCSEC, Source, edge_distance, find_in_bands, without
-from sedmd.reduce.target.host import Host, fit_beside, fit_host
+from sedmd.reduce.target.host import Host, find_offset, fit_beside, fit_host
+from sedmd.reduce.target.host_cube import with_host_noise
 from sedmd.reduce.target.host_images import HostImages, blurred, host_shape
 from sedmd.reduce.target.known_place import limit_at, with_hidden
 from sedmd.reduce.target.pair import extract_pair
@@ -184,6 +185,16 @@ def extract_target(
     point = _extracted(looks, sources, beside, gain_b)
     # the host's image is the last of what lies beside the target
     plain = _extracted(looks, sources, beside[:-1], gain_b) if hosts else None
+    if plain is not None and shapes and field is not None and field.noisy:
+        noise = blurred(field.seen(), images[0]).noise(looks[0].cube.wavelength)
+        own = image(
+            images[0],
+            looks[0].cube.spaxels,
+            looks[0].cube.wavelength,
+            looks[0].refraction.east,
+            looks[0].refraction.north,
+        )
+        point = with_host_noise(point, plain.flux - point.flux, own, shapes[0], noise)
     snr = snr_of(looks[0].cube.wavelength, point)
     reasons = [
         about_detection(chosen, hosts),
@@ -403,6 +414,8 @@ def _by_images(
     for look, one, source, picture in zip(looks, bands, chosen.sources, pictures, strict=True):
         begin = picture if picture.clear else replace(picture, star=source.psf)
         usual = replace(begin.star, fwhm_arcsec=seeing.fwhm_arcsec)
+        if field.reach_arcsec > 0:
+            field = _registered(field, begin, look, one, place_of(source), seeing)
         for search in (True, False, False):  # at the seeing that is expected, then at the one that was found
             sharp = blurred(field, usual if search else begin.star)
 
@@ -417,6 +430,21 @@ def _by_images(
         sharp = blurred(field, begin.star)
         shapes.append(host_shape(sharp, begin.star, look.cube.spaxels, wavelength, refraction.east, refraction.north))
     return hosts, shapes
+
+
+def _registered(
+    field: HostImages, begin: Host, look: Look, bands: Bands, about: tuple[float, float], seeing: Seeing
+) -> HostImages:
+    """Pictures whose middle is not sure, moved so that the target is in it."""
+    sharp = blurred(field, replace(begin.star, fwhm_arcsec=seeing.fwhm_arcsec))
+
+    def shape_at(star: Psf, part: Spaxels, x: float, y: float) -> NDArray[np.floating]:
+        return host_shape(sharp.moved(x, y), star, part, bands.wavelength, bands.east, bands.north)
+
+    x, y = find_offset(
+        begin, bands, look.cube.spaxels, shape_at, reach_arcsec=field.reach_arcsec, about=about, seeing=seeing
+    )
+    return replace(field.moved(x, y), reach_arcsec=0.0)
 
 
 def _same_light(other: Source, host: Source, seeing: Seeing) -> bool:

@@ -44,6 +44,8 @@ N_STAR, STEPS = 6, (0.3, 0.3, 0.3, 0.5, 0.1, 0.1)
 ShapeOf = Callable[[Psf, Spaxels], NDArray[Any]]
 #: Steps in each axis among which a point source is looked for beside a known host [arcsec].
 SEARCH_ARCSEC = (-1.6, -0.8, 0.0, 0.8, 1.6)
+#: Step of the places at which the target is tried in pictures whose middle is not sure [arcsec].
+OFFSET_STEP = 1.0
 #: A model of an image is not known better than this share of it.
 SHAPE_ERROR = 0.02
 
@@ -199,6 +201,59 @@ def fit_beside(
         cost=float(2 * fit.cost),
         chi2=float(chi2),
     )
+
+
+def find_offset(
+    host: Host,
+    bands: Bands,
+    spaxels: Spaxels,
+    shape_at: Callable[[Psf, Spaxels, float, float], NDArray[Any]],
+    *,
+    reach_arcsec: float,
+    about: tuple[float, float] | None = None,
+    seeing: Seeing | None = None,
+) -> tuple[float, float]:
+    """Where in pictures of its host the target is, by the host's own light in this exposure.
+
+    Parameters
+    ----------
+    host, bands, spaxels, about, seeing : as for `fit_beside`
+    shape_at : callable
+        (point source, spaxels, x, y) -> the host's shape in each band when the source is at x, y of the pictures.
+    reach_arcsec : how far from their middle it may be
+
+    Returns
+    -------
+    (x, y) arcsec
+    """
+    problem = _problem(bands, spaxels, host.star, about=about, seeing=seeing or Seeing())
+    begin = _Start.of(host.star, None)
+    low, high = begin.bounds
+    reach = [reach_arcsec, reach_arcsec]
+
+    def misfit(p: NDArray[Any]) -> NDArray[Any]:
+        star = problem.star_of(p[:N_STAR])
+        shape = shape_at(star, problem.part, float(p[-2]), float(p[-1]))
+        return problem.residuals(p[:N_STAR], problem.design(problem.shape(star), shape))
+
+    star = [*begin.star[:2], problem.prior[0], *problem.prior[1:]]
+    steps = np.arange(-reach_arcsec, reach_arcsec + OFFSET_STEP / 2, OFFSET_STEP)
+    starts = sorted(
+        ([*star, dx, dy] for dx, dy in product(steps, repeat=2)), key=lambda p: float((misfit(np.array(p)) ** 2).sum())
+    )
+    fits = [
+        least_squares(
+            misfit,
+            np.clip(one, [*low, -reach[0], -reach[1]], [*high, *reach]),
+            bounds=([*low, -reach[0], -reach[1]], [*high, *reach]),
+            x_scale=[*STEPS, 0.3, 0.3],
+            max_nfev=30,
+            **ENOUGH,
+        )
+        for one in starts[:2]
+    ]
+    best = min(fits, key=lambda fit: float(fit.cost))
+    return float(best.x[-2]), float(best.x[-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,9 @@ class HostImage:
     values : (n_y, n_x) linear flux in any unit, NaN where there is none
     to_pixel : (2, 3) column and row (from 0) of a place: ``to_pixel @ (x, y, 1)``, arcsec East and North of the target
     fwhm_arcsec : of a star in it
+    noise : error of the values over one lenslet; 0 where it does not matter
+    cells : the values are means over cells of lenslets, and are not averaged over them once more
+    together : pixels that share one draw of the noise, as where they were made of lenslets
     """
 
     band: str
@@ -42,6 +45,9 @@ class HostImage:
     values: NDArray[Any]
     to_pixel: NDArray[Any]
     fwhm_arcsec: float
+    noise: float = 0.0
+    cells: bool = False
+    together: float = 1.0
 
     @property
     def scale_arcsec(self) -> float:
@@ -64,7 +70,7 @@ class HostImage:
         level = float(np.median(self.values[far]))
         noise = 1.4826 * float(np.median(np.abs(self.values[far] - level)))
         light = float((self.values[near] - level).sum())
-        return light / max(noise * float(np.sqrt(near.sum())), 1e-300)
+        return light / max(noise * float(np.sqrt(near.sum() * self.together)), 1e-300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,15 +81,37 @@ class HostImages:
     ----------
     images : tuple of HostImage
     source : what they are, for the header
+    reach_arcsec : how far from their middle the target may be; 0: it is there, as their world coordinates say
     """
 
     images: tuple[HostImage, ...]
     source: str = ""
+    reach_arcsec: float = 0.0
 
     @property
     def visible(self) -> bool:
         """There is a host to be seen in them."""
         return any(one.significance() > LEAST_SIGNIFICANCE for one in self.images)
+
+    @property
+    def noisy(self) -> bool:
+        """Their noise is not small against that of an exposure."""
+        return any(one.noise > 0 for one in self.images)
+
+    def moved(self, x_arcsec: float, y_arcsec: float) -> HostImages:
+        """The images with the target so far East and North of what was their middle."""
+
+        def about(to_pixel: NDArray[Any]) -> NDArray[Any]:
+            return np.column_stack([to_pixel[:, :2], to_pixel @ (x_arcsec, y_arcsec, 1.0)])
+
+        return replace(self, images=tuple(replace(one, to_pixel=about(one.to_pixel)) for one in self.images))
+
+    def noise(self, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Error of a shape in one lenslet, (n_wave,)."""
+        found: NDArray[np.floating] = np.interp(
+            wavelength, [one.wavelength for one in self.images], [one.noise for one in self.images]
+        )
+        return found
 
     def seen(self) -> HostImages:
         """Those that show it."""
@@ -114,7 +142,8 @@ def blurred(images: HostImages, seeing: Psf) -> HostImages:
         known = np.clip(fftconvolve(good.astype(float), kernel, mode="same"), 0.05, None)
         values = values / known
         total = float(np.abs(values[one.distance() < NORM_ARCSEC]).sum()) * one.scale_arcsec**2
-        made.append(replace(one, values=values / max(total, 1e-300)))
+        scale = max(total, 1e-300)
+        made.append(replace(one, values=values / scale, noise=one.noise / scale))
     return replace(images, images=tuple(sorted(made, key=lambda one: one.wavelength)))
 
 
@@ -159,7 +188,7 @@ def host_shape(
     for number, one in enumerate(images.images):
         share = np.clip(1 - np.abs(place - number), 0.0, None)
         rows = np.flatnonzero(share > 0)
-        for (dx, dy), weight in zip(points, weights, strict=True):
+        for (dx, dy), weight in [((0.0, 0.0), 1.0)] if one.cells else zip(points, weights, strict=True):
             at = np.stack([x[rows] + dx, y[rows] + dy, np.ones_like(x[rows])])
             column, row = np.tensordot(one.to_pixel, at, axes=1)
             light = map_coordinates(one.values, [row, column], order=1, mode="constant")

@@ -81,8 +81,26 @@ def test_hits_and_cold_pixels_are_found_each_in_its_place(sign):
 def test_a_hit_that_spills_into_the_next_bin_is_taken_whole():
     cube, spaxel = exposure(), spaxel_at(-3.0, 2.0)
     error = error_at(cube, 80, spaxel)
-    found = find_hits(struck(cube, [(80, spaxel, 30 * error), (81, spaxel, 8 * error)]))
+    cube.flux[81, spaxel] = 40.0  # no noise here: four sigma are not enough for a hit of its own
+    assert not find_hits(struck(cube, [(81, spaxel, 4.2 * error)])).any()
+    found = find_hits(struck(cube, [(80, spaxel, 30 * error), (81, spaxel, 4.2 * error)]))
     assert found[80, spaxel] and found[81, spaxel] and found.sum() == 2
+
+
+def test_a_hit_on_a_line_of_the_sky_is_found_beside_the_same_line_in_all_spaxels():
+    spaxel = spaxel_at(-3.0, 2.0)
+    cube = make_cube(SPAXELS, WAVELENGTH, field())
+    found = find_hits(struck(cube, [(190, spaxel, 200.0)]))
+    assert found[190, spaxel] and found.sum() == 1
+
+
+def test_the_noise_that_a_hit_brings_along_does_not_hide_it():
+    spaxel, strength = spaxel_at(-3.0, 2.0), 65.0
+    cube = make_cube(SPAXELS, WAVELENGTH, field())
+    hit = struck(cube, [(80, spaxel, strength)])
+    hit.variance[80, spaxel] += 3 * strength  # pixels that were masked beside it
+    assert strength / np.sqrt(1.25 * hit.variance[80, spaxel]) < 5.0
+    assert find_hits(hit)[80, spaxel]
 
 
 @pytest.mark.parametrize("fwhm", [1.2, 1.5, 2.2])

@@ -209,7 +209,8 @@ def _one(number: int) -> tuple[NDArray, NDArray, NDArray] | None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / chain.raw.name.removesuffix(".gz")
         to_hdu(frame.data, header).writeto(raw)
-        jobs = [moved_to(job, {chain.raw: raw}, Path(folder)) for job in (chain.cube, chain.extract, chain.calibrate)]
+        moved = {chain.raw: raw}  # what a job makes anew, the next one takes
+        jobs = [moved_to(job, moved, Path(folder)) for job in (chain.cube, chain.extract, chain.calibrate)]
         for job in jobs:
             try:
                 STEPS[job.step](job)
@@ -225,7 +226,7 @@ def _one(number: int) -> tuple[NDArray, NDArray, NDArray] | None:
 
 
 def moved_to(job: Job, moved: dict[Path, Path], folder: Path) -> Job:
-    """The job with its outputs, and those inputs that were made anew, in another folder."""
+    """The job with its outputs, and those inputs that were made anew, in another folder; its outputs join `moved`."""
     outputs = {role: folder / path.name for role, path in job.outputs.items() if role not in ("crr", "bs")}
     inputs = {role: tuple(moved.get(path, path) for path in paths) for role, paths in job.inputs.items()}
     moved |= {path: folder / path.name for path in job.outputs.values()}

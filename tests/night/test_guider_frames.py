@@ -20,14 +20,14 @@ def reduced(simulated, redux, config):
     }
 
 
-@pytest.mark.slow(seconds=120)
+@pytest.mark.slow(seconds=150)
 def test_a_night_with_unused_guider_frames_has_the_bytes_of_one_without(tmp_path):
     simulated = tmp_path / "simulated"
     assert cli.main(["simulate", str(simulated), "--least", "--profile", "2021", "--rc", "--workers", "2"]) == 0
     (stars,) = simulated.rglob("gaia_*.csv")
     assert cli.main(["stars", "import", str(stars), "--into", str(tmp_path / "stars")]) == 0
     config = tmp_path / "sedmd.toml"
-    table = f'[guide]\nstars = "{tmp_path / "stars"}"\n'
+    table = f'[paths]\nraw_root = "raw"\nredux_root = "redux"\n[guide]\nstars = "{tmp_path / "stars"}"\n'
     config.write_text(f"{table}use = []\n")
     unused, guides = reduced(simulated, tmp_path / "unused", config)
     assert len(guides) == 2 and any(name.startswith("sp_") for name in unused)

@@ -339,7 +339,7 @@ def test_a_flat_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkey
     flat = np.ones((WAVELENGTH_GRID.size, n), np.float32)
     flat[:, : round(share * n)] = 0.1
     samples = rows_scene([30.0]).samples()
-    traces = SimpleNamespace(samples=lambda shape: samples, profile=gaussian_profile(), halo=None)
+    traces = SimpleNamespace(samples=lambda shape, beyond=0: samples, profile=gaussian_profile(), halo=None)
     monkeypatch.setattr(steps, "read_traces", lambda path: replace(found, traces=traces))
     monkeypatch.setattr(steps, "read_wavelength", lambda path: found.start)
     monkeypatch.setattr(steps, "_per_angstrom", lambda *given: (flat, flat, flat))

@@ -235,6 +235,7 @@ def test_without_a_spectrum_there_are_no_axes_and_no_letters(opened):
     plot.show_extraction(None)
     assert not plot.getAxis("left").isVisible() and not plot.getAxis("bottom").isVisible()
     fresh = type(window.parts.field)()
+    fresh.setParent(window)  # Qt deletes it with the window; Python would delete its parts while Qt still lays them out
     assert not any(text.isVisible() for text in fresh._letters.values())
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sedmd.reduce.loops.light import profile_columns, pull_columns
 from sedmd.reduce.numeric.field import field_value, fit_field, terms
 from sedmd.reduce.numeric.parallel import side_by_side
-from sedmd.reduce.traces.background import BEYOND_PX, gap_weight, profile_variance, smooth_background
+from sedmd.reduce.traces.background import gap_weight, profile_variance, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, fit_fluxes, model_image
 from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile, gaussian_profile, measured_profile
@@ -290,8 +290,7 @@ def refine_traces(
         on_chip = traces.samples(shape, every)
         # The columns that are used are numbered on end, so that the others cost neither time nor memory.
         samples = replace(on_chip, x=on_chip.x // every, shape=(shape[0], used.size))
-        lit = traces.samples(shape, every, beyond=BEYOND_PX)
-        gap = gap_weight(replace(lit, x=lit.x // every, shape=samples.shape), traces.profile)
+        gap = gap_weight(samples, traces.profile)
         known = partial(_misfit, samples=samples, profile=traces.profile, gap=gap, used=used, n_x=shape[1])
         pairs = side_by_side(known, views)
         misfits, views = [misfit for misfit, _ in pairs], [view for _, view in pairs]

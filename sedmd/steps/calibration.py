@@ -247,7 +247,7 @@ def make_traces(job: Job) -> Result:
         raise CalibrationFault(
             f"traces: only {geometry.traces.n} spaxels found, at least {MIN_SPAXELS} expected; look at dome.fits"
         )
-    if reason := solution_reason(geometry.solution, geometry.complete):
+    if reason := solution_reason(geometry.solution, geometry.complete, _lamps_of(job)):
         raise CalibrationFault("; ".join([f"traces: {reason}", *moved]))
     shape = dome.data.shape
     where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
@@ -327,7 +327,7 @@ def make_wavelength(job: Job) -> Result:
         solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables(), DISPERSION_GUESSES)
     except ValueError as error:
         raise CalibrationFault(f"wavelength: {error}") from error
-    if reason := solution_reason(solution, found.complete):
+    if reason := solution_reason(solution, found.complete, lamps):
         raise CalibrationFault(f"wavelength: {reason}")
     rms = float(np.nanmedian(solution.rms))
     single = float(np.median([group.scatter for group in solution.groups]))

@@ -95,16 +95,18 @@ OTHERS = (*(g for g in GROUPS if g[0] != "Cd"), ("Hg", 4077.0, 0.0, 0.02))
 def test_without_a_lamp_a_solution_serves_as_far_as_its_accuracy_goes():
     assert missing_lamps(solution()) == ()
     assert missing_lamps(solution(groups=OTHERS)) == ("Cd",)
-    assert solution_reason(solution(groups=OTHERS, accuracy=known_to(0.4)), COMPLETE) == ""
-    text = solution_reason(solution(groups=OTHERS, accuracy=known_to(0.6)), COMPLETE)
+    assert solution_reason(solution(groups=OTHERS, accuracy=known_to(0.4)), COMPLETE, ("Hg", "Xe")) == ""
+    text = solution_reason(solution(groups=OTHERS, accuracy=known_to(0.6)), COMPLETE, ("Hg", "Xe"))
     assert text.startswith("without lines of Cd the wavelengths are known to 0.6 px only at 9000 Angstrom")
     assert text.endswith("look at Cd.fits")
-    both = solution_reason(solution(groups=CADMIUM, accuracy=known_to(2.0, 4000.0)), COMPLETE)
+    both = solution_reason(solution(groups=CADMIUM, accuracy=known_to(2.0, 4000.0)), COMPLETE, ("Cd",))
     assert re.search("without lines of Hg and Xe.* 2.0 px only at 4000 .*Hg.fits and Xe.fits$", both)
 
 
-def test_a_lamp_of_which_a_single_group_is_seen_is_not_missing():
+def test_a_lamp_that_was_given_and_shows_no_lines_or_a_single_group_is_not_missing():
     one = (*OTHERS, CADMIUM[0])
+    none = solution(groups=OTHERS, accuracy=known_to(0.1))
+    assert re.search("Cd 0, Xe 4.*look at Cd.fits", solution_reason(none, COMPLETE))
     assert re.search("Cd 1, Xe 4", solution_reason(solution(groups=one, accuracy=known_to(0.1)), COMPLETE))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +52,19 @@ def lost_share(solution: WavelengthSolution, complete: NDArray[np.bool_]) -> flo
     return float(1.0 - good[complete].mean()) if complete.any() else 1.0
 
 
-def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -> str:
+def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_], given: Collection[str] = LAMPS) -> str:
     """Why a wavelength solution cannot be used; empty if it can.
 
     Parameters
     ----------
     solution : WavelengthSolution of n spaxels
     complete : (n,) bool, the whole spectrum is on the chip
+    given : lamps of which there are frames. One that was given and shows no lines is not missing: it is another lamp
+        under its name, or the solution is wrong
     """
     seen = Counter(lamp for lamp, *_ in solution.groups)
     text = ", ".join(f"{lamp} {seen[lamp]}" for lamp in LAMPS)
-    dark = missing_lamps(solution)
+    dark = [lamp for lamp in LAMPS if lamp not in given]
     if dark and solution.accuracy is not None:
         worst, where = solution.accuracy.worst(*NEEDED_RANGE)
         if worst > MAX_ERROR:
@@ -70,8 +73,7 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_]) -
                 f"without lines of {' and '.join(dark)} the wavelengths are known to {worst:.1f} px only at "
                 f"{where:.0f} Angstrom, at most {MAX_ERROR:g} px expected; look at {files}"
             )
-    needed = [lamp for lamp in LAMPS if solution.accuracy is None or lamp not in dark]
-    poor = [lamp for lamp in needed if seen[lamp] < MIN_LAMP_GROUPS]
+    poor = [lamp for lamp in LAMPS if lamp in given and seen[lamp] < MIN_LAMP_GROUPS]
     if poor or seen.total() < MIN_GROUPS:
         return (
             f"too few groups of lamp lines ({text}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "

@@ -44,6 +44,7 @@ from sedmd.reduce.traces.frame import Separated, separate_traces
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.wavelength.solution_checks import (
+    LAMPS,
     NEEDED_RANGE,
     accuracy_notes,
     dark_spaxels,
@@ -56,7 +57,6 @@ from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import RAW_GAIN, camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
 
-LAMPS = ("Hg", "Cd", "Xe")
 #: Wavelengths at which the dispersion is reported [Angstrom]: both ends and the middle of what the lamps fix.
 DISPERSION_AT = (4500.0, 6500.0, 8500.0)
 #: Fewest traces with which a night is worth going on; the array has some 1500.

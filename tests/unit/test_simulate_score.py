@@ -330,7 +330,7 @@ def test_the_limit_is_the_root_of_the_photons_where_the_source_is_bright_and_gro
     instrument = build_instrument("2024", 3)
     edges = np.array([6000.0, 6200.0, 6400.0])
 
-    def limit(magnitude: float) -> tuple[np.ndarray, np.ndarray]:
+    def limit(magnitude: float, background: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         source = SimulatedSource(name="star", x=0.3, y=0.2, flux=smooth_flux(7000.0, magnitude))
         exposure = exposure_of(instrument, (source,), exptime=600.0)
         (light,) = [one for one in lights_of(instrument, exposure) if one.shares is not None]
@@ -341,13 +341,15 @@ def test_the_limit_is_the_root_of_the_photons_where_the_source_is_bright_and_gro
                 for low, high in pairwise(edges)
             ]
         )
-        return limit_of(instrument, exposure, source, edges, background=1.0), counts
+        return limit_of(instrument, exposure, source, edges, background=background), counts
 
     bright, photons = limit(7.0)
     assert np.all(bright < np.sqrt(photons)) and np.all(bright > 0.97 * np.sqrt(photons))
     faint, fainter = limit(21.0)[0], limit(23.5)[0]
     assert faint == pytest.approx(10.0 * fainter, rel=0.03)
     assert np.all(faint < 0.5 * np.sqrt(limit(21.0)[1]))  # sky and read noise
+    # scattered light as much as the noise of the read-out squared, and more: half the information is lost
+    assert np.all(limit(23.5, background=200.0)[0] < 0.75 * fainter)
 
 
 def test_flux_errors_and_positions_come_back(truth: NightTruth, tmp_path: Path) -> None:

@@ -25,5 +25,9 @@ class Told:
 OWN_SHAPE, GIVEN_SHAPES = "own shape", "given shapes"
 SHAPES = Told("fluxcal", OWN_SHAPE, GIVEN_SHAPES)
 
+#: Of the flat: the bad pixels that the night's own dome showed; those that it was given.
+OWN_PIXELS, GIVEN_PIXELS = "own bad pixels", "given bad pixels"
+PIXELS = Told("flat", OWN_PIXELS, GIVEN_PIXELS)
+
 #: No line of a log and no page shows these.
-UNSEEN = frozenset({OWN_SHAPE, GIVEN_SHAPES})
+UNSEEN = frozenset({OWN_SHAPE, GIVEN_SHAPES, OWN_PIXELS, GIVEN_PIXELS})

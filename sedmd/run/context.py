@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sedmd.core.config import AutomaticExtraction, Settings
-from sedmd.core.memory_figures import SHAPES, Told
+from sedmd.core.memory_figures import PIXELS, SHAPES, Told
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -57,8 +57,8 @@ def night_context(
     versions : mapping of step name to version
         Of the program that does the work, not of the one that asks.
     pin_fallbacks : bool
-        See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected, and of the shape of the
-        response.
+        See `sedmd.plan.plan.Context`; the same holds of the place where targets are expected, of the shape of the
+        response, and of bad pixels.
     memory : EarlierNights, optional
         Results of earlier nights, if the caller knows that they do not change meanwhile; by default from the ledger.
     """
@@ -84,6 +84,7 @@ def night_context(
             "traces": {"field_centre": settings.instrument.field_centre(night)},
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
             "guide": {"use": sorted(settings.guide.use), **memory.guider},
+            "flat": {"earlier": memory.pixels} if settings.calibrations.pixel_earlier_nights else {},
             "fluxcal": {"earlier": memory.shapes} if settings.calibrations.flux_earlier_nights else {},
         },
         target_options=_target_options(settings.extraction),
@@ -138,6 +139,8 @@ class EarlierNights:
         ``link`` and ``sky`` of the rainbow camera, as texts: options of the step ``guide``.
     shapes
         Of the response, as a text: an option of the step ``fluxcal``.
+    pixels
+        That are bad, as a text: an option of the step ``flat``.
     """
 
     sets: tuple[CalibrationSet, ...] = ()
@@ -146,6 +149,7 @@ class EarlierNights:
     place: Place = field(default_factory=Place)
     guider: Mapping[str, str] = field(default_factory=lambda: {"link": "", "sky": ""})
     shapes: str = ""
+    pixels: str = ""
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
@@ -179,9 +183,14 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
     guider = _guider(ledger, night, pin=pin_fallbacks)
-    most = settings.calibrations.flux_earlier_nights
-    shapes = _told(ledger, night, SHAPES, most=most, since=since, pin=pin_fallbacks)
-    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes)
+    rules = settings.calibrations
+    shapes, pixels = (
+        _told(ledger, night, what, most=most, since=since, pin=pin_fallbacks)
+        for what, most in ((SHAPES, rules.flux_earlier_nights), (PIXELS, rules.pixel_earlier_nights))
+    )
+    return EarlierNights(
+        sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes, pixels=pixels
+    )
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:

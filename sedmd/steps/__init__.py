@@ -45,11 +45,11 @@ class _Steps(Mapping[str, Callable[[Job], Result]]):
 STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 #: Raised whenever a step would make other numbers of the same inputs: then its products are remade.
 STEP_VERSIONS: Mapping[str, int] = {
-    "bias": 3,
+    "bias": 4,
     "lamp": 4,
     "traces": 8,
     "wavelength": 8,
-    "flat": 8,
+    "flat": 9,
     "cube": 12,
     "guide": 2,
     "extract": 16,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sedmd.core.errors import CalibrationFault, FrameFault
 from sedmd.core.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
 from sedmd.core.job import Job, Result
+from sedmd.core.memory_figures import GIVEN_PIXELS, OWN_PIXELS
 from sedmd.plan.series import OFF_THE_DOME, REJECTED, span_of_names
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import combined_from, read_image, write_image
@@ -29,9 +30,10 @@ from sedmd.products.solution import (
 )
 from sedmd.raw.epochs import gain_of
 from sedmd.raw.rawname import stem_of
+from sedmd.reduce.cube.bad_pixels import MOST_STRETCHES, BadPixels, bad_pixels, findings_in
 from sedmd.reduce.cube.cube import rebin
 from sedmd.reduce.cube.flat import HALO_ERROR, SCATTERED_ERROR, fringes, spaxel_flat
-from sedmd.reduce.cube.odd_pixels import odd_pixels
+from sedmd.reduce.cube.odd_pixels import answers
 from sedmd.reduce.detector.bias import bias_reasons, combine_bias
 from sedmd.reduce.detector.ccd import combine_exposures
 from sedmd.reduce.detector.checks import likeness
@@ -418,7 +420,9 @@ def make_flat(job: Job) -> Result:
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")
     n_frames = int(header.get("NCOMBINE", 1))
-    odd = odd_pixels(dome, separated, traces.profile, n_frames)
+    given = str(job.options.get("earlier") or "")
+    earlier = findings_in(given, dome.data.shape)
+    pixels = bad_pixels(answers(dome, separated, traces.profile, n_frames), earlier)
     whole = np.where(found.complete, mask, np.uint8(Mask.NO_DATA))
     # the weights of a mean of exposures were those of one: its photon noise is smaller
     fringe, fringe_error = fringes(flux, variance / n_frames, whole, flat, WAVELENGTH_GRID)
@@ -426,13 +430,13 @@ def make_flat(job: Job) -> Result:
         "spread [%]": round(100 * float(np.nanstd(grey)), 1),
         "dark spaxels": int(dark_spaxels(flat).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
-        "bad pixels": int(odd.sum()),
+        **_pixel_figures(pixels, job.options.get("earlier")),
         "fringes [%]": round(100 * fringe, 2) if np.isfinite(fringe) else None,
     }
     cards: Cards = {
         "FRINGRMS": (fringe if np.isfinite(fringe) else None, "rms of fringes at 800-920 nm, share of the light"),
         "FRINGERR": (fringe_error if np.isfinite(fringe_error) else None, "its 1-sigma error, or the limit"),
-        "NBADPIX": (int(odd.sum()), "pixels that do not follow the light of the dome"),
+        **_pixel_cards(pixels, len(earlier)),
         "FLATSTD": (float(np.nanstd(grey)), "rms of the grey throughput over the spaxels"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] light between the traces on the dome"),
     }
@@ -441,11 +445,42 @@ def make_flat(job: Job) -> Result:
         WAVELENGTH_GRID,
         flat,
         found.spaxels,
-        bad_pixels=odd,
+        bad_pixels=pixels.map,
         cards=cards,
         provenance=provenance(job),
     )
-    return Result(figures=figures, warnings=_fringed(fringe, fringe_error))
+    return Result(figures=figures, warnings=(*_fringed(fringe, fringe_error), *_too_many(pixels)))
+
+
+def _pixel_figures(pixels: BadPixels, given: object) -> dict[str, float | int | str | None]:
+    """How many pixels are bad, what became of those that earlier nights told of, and what later nights are told."""
+    figures: dict[str, float | int | str | None] = {"bad pixels": int(pixels.map.sum())}
+    if given:
+        figures |= {"known": pixels.known, "not seen": pixels.unseen, "new": pixels.new, "healed": pixels.healed}
+    if pixels.findings.tells:
+        figures[OWN_PIXELS] = str(pixels.findings)
+    return figures if given is None else figures | {GIVEN_PIXELS: str(given)}
+
+
+def _pixel_cards(pixels: BadPixels, nights: int) -> Cards:
+    return {
+        "NBADPIX": (int(pixels.map.sum()), "pixels that do not follow the light of the dome"),
+        "NBADNITE": (nights, "earlier nights that told of such pixels"),
+        "NBADKNWN": (pixels.known, "of them known by earlier nights"),
+        "NBADSEEN": (pixels.known - pixels.unseen, "and seen tonight, too"),
+        "NBADNEW": (pixels.new, "of them not known before"),
+        "NBADHEAL": (pixels.healed, "known ones that follow the light again"),
+    }
+
+
+def _too_many(pixels: BadPixels) -> tuple[str, ...]:
+    """A sentence if so many pixels are off that it is not they who are wrong."""
+    if pixels.findings.tells:
+        return ()
+    return (
+        f"flat: {int(pixels.map.sum())} pixels do not follow the light of the dome, in more than {MOST_STRETCHES} "
+        "places; no camera had so many bad ones. Look at dome.fits; later nights are not told of them",
+    )
 
 
 def _fringed(rms: float, error: float) -> tuple[str, ...]:

@@ -85,6 +85,20 @@ def test_cosmic_ray_on_a_bias_leaves_no_mark_and_a_hot_column_is_marked():
     assert np.delete(master.bad, 200, axis=1).mean() < 1e-3
 
 
+def test_hot_and_cold_pixels_of_a_few_read_noises_are_marked_and_the_level_of_a_column_is_not():
+    frames = bias_frames(10, pattern=structure())
+    rows, columns = np.arange(5, 195, 10), np.arange(10, 200, 10)
+    for frame in frames:
+        # nine errors of the mean of ten frames with a read noise of 4 ADU; and columns that differ by as much
+        frame[rows, columns] = frame[rows, columns].astype(int) + np.where(columns > 100, 11, -11)
+        frame[:, 33::40] += 11
+    master = combine_bias(frames, SECTIONS)
+    assert master.bad[rows, columns].mean() > 0.9
+    good = np.ones(master.bad.shape, bool)
+    good[rows, columns] = False
+    assert not master.bad[good].any()
+
+
 def test_one_bias_is_not_enough_to_know_the_noise():
     with pytest.raises(ValueError, match="at least 2"):
         combine_bias(bias_frames(1), SECTIONS)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sedmd.products.solution import read_bad_pixels, write_flat
-from sedmd.reduce.cube.odd_pixels import odd_pixels
+from sedmd.reduce.cube.bad_pixels import ODD_SIGMA
+from sedmd.reduce.cube.odd_pixels import answers
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.traces.frame import separate
 from sedmd.reduce.traces.profile import gaussian_profile
@@ -27,7 +28,7 @@ def dome(bad, *, level=4000.0, sigma=None, seed=1, answer=0.0):
 
 def found_in(image: Image) -> np.ndarray:
     separated = separate(image, SCENE.samples(), PROFILE, dy_px=0.0, rounds=2)
-    return odd_pixels(image, separated, PROFILE, 1)
+    return answers(image, separated, PROFILE, 1).bad(ODD_SIGMA)
 
 
 def some(*places):

@@ -14,9 +14,11 @@ import sedmd.steps.calibration as steps
 from sedmd.core.errors import CalibrationFault
 from sedmd.core.instrument import WAVELENGTH_GRID, Sections
 from sedmd.core.job import Job
+from sedmd.core.memory_figures import GIVEN_PIXELS, OWN_PIXELS
 from sedmd.products.image import read_image
-from sedmd.products.solution import TraceSet
+from sedmd.products.solution import TraceSet, read_bad_pixels
 from sedmd.raw.epochs import CAMERAS, Camera
+from sedmd.reduce.cube.bad_pixels import Answers, bad_pixels
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.steps.calibration import (
@@ -24,6 +26,8 @@ from sedmd.steps.calibration import (
     _made_of,
     _moved,
     _off_the_dome,
+    _pixel_figures,
+    _too_many,
     make_bias,
     make_flat,
     make_lamp,
@@ -351,6 +355,43 @@ def test_a_flat_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkey
     else:
         make_flat(job)
     assert job.outputs["flat"].exists() == (not share)
+
+
+def test_a_night_tells_the_next_of_its_bad_pixels_and_goes_on_with_what_it_was_told(tmp_path, monkeypatch, found):
+    flat = np.ones((WAVELENGTH_GRID.size, found.complete.size), np.float32)
+    samples = rows_scene([30.0]).samples()
+    traces = SimpleNamespace(samples=lambda shape, beyond=0: samples, profile=gaussian_profile(), halo=None)
+    monkeypatch.setattr(steps, "read_traces", lambda path: replace(found, traces=traces))
+    monkeypatch.setattr(steps, "read_wavelength", lambda path: found.start)
+    monkeypatch.setattr(steps, "_per_angstrom", lambda *given: (flat, flat, flat))
+    monkeypatch.setattr(steps, "spaxel_flat", lambda *given, **options: flat)
+    shape = samples.shape
+    off, error = np.zeros(shape), np.full(shape, 0.01)
+    off[3, 4] = off[3, 5] = 1.0
+    monkeypatch.setattr(steps, "answers", lambda *given: Answers(off=off, error=error))
+    job = solved_job(tmp_path, "flat", "dome", "wavelength")
+    first = make_flat(job).figures
+    assert first["bad pixels"] == 2 and GIVEN_PIXELS not in first and "new" not in first
+    told = f"20190611 1 {first[OWN_PIXELS]}"
+    off[3, 4], error[3, 5], off[9, 9] = 0.0, np.inf, 1.0
+    second = make_flat(replace(job, options={"earlier": told})).figures
+    assert [second[one] for one in ("bad pixels", "known", "not seen", "new", "healed")] == [2, 1, 1, 1, 1]
+    assert second[GIVEN_PIXELS] == told and second[OWN_PIXELS] == "9:9/4:3"
+    marked = read_bad_pixels(job.outputs["flat"], shape)
+    np.testing.assert_array_equal(np.argwhere(marked), [[3, 5], [9, 9]])
+    header = fits.getheader(job.outputs["flat"])
+    cards = ("NBADPIX", "NBADNITE", "NBADKNWN", "NBADSEEN", "NBADNEW", "NBADHEAL")
+    assert [header[card] for card in cards] == [2, 1, 1, 0, 1, 1]
+    assert make_flat(replace(job, options={"earlier": ""})).figures[GIVEN_PIXELS] == ""
+
+
+def test_a_night_with_thousands_of_bad_pixels_says_so_and_tells_no_other():
+    many = np.zeros((100, 100), bool)
+    many[::2, ::2] = True
+    pixels = bad_pixels(Answers(off=many * 1.0, error=np.full(many.shape, 0.01)), ())
+    (warning,) = _too_many(pixels)
+    assert warning.startswith("flat: 2500 pixels do not follow the light of the dome")
+    assert OWN_PIXELS not in _pixel_figures(pixels, None)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,9 @@ class Calibrations:
     flux_earlier_nights: int = setting(
         3, "so many tell the shape of the response with tonight's stars; 0: none", unit="nights", least=0, most=9
     )
+    pixel_earlier_nights: int = setting(
+        5, "so many tell of bad pixels where tonight's dome is too faint; 0: none", unit="nights", least=0, most=30
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

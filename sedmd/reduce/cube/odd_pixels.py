@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sedmd.reduce.cube.bad_pixels import Answers
 from sedmd.reduce.cube.cube import to_matrices
 from sedmd.reduce.loops.median import medians_of_9_along_rows
 from sedmd.reduce.numeric.containers import Image
@@ -12,9 +13,6 @@ from sedmd.reduce.traces.extract import columns_first, model_image
 from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.profile import Profile
 
-#: Share of the light by which a pixel must be off, and standard errors. Good pixels of the CCD differ by a per cent
-#: (rms); a third of a sample's light falls into its middle pixel, so that what is missed biases it by less than 5 %.
-ODD_SHARE, ODD_SIGMA = 0.15, 6.0
 #: Least light of a pixel that is judged [electron].
 LEAST_LIGHT = 100.0
 #: Columns at each end of a trace that are not judged: there the light ends. And the share of a trace's usual light
@@ -24,8 +22,8 @@ ENDS, DIM = 4, 0.15
 MODEL_HOLDS = (0.5, 2.0)
 
 
-def odd_pixels(dome: Image, separated: Separated, profile: Profile, n_frames: int) -> NDArray[np.bool_]:
-    """Pixels of a dome frame that do not follow the light.
+def answers(dome: Image, separated: Separated, profile: Profile, n_frames: int) -> Answers:
+    """How far the pixels of a dome frame are off its light.
 
     Parameters
     ----------
@@ -35,7 +33,7 @@ def odd_pixels(dome: Image, separated: Separated, profile: Profile, n_frames: in
 
     Returns
     -------
-    (n_y, n_x) bool; False where there is too little light to tell
+    Answers; their error is infinite where there is too little light to tell, or the model of the light is wrong
 
     Notes
     -----
@@ -54,12 +52,14 @@ def odd_pixels(dome: Image, separated: Separated, profile: Profile, n_frames: in
     usual = np.empty_like(share)
     medians_of_9_along_rows(np.pad(share, ((0, 0), (4, 4)), mode="symmetric"), usual)
     expected = light * usual
-    off = np.abs(dome.data - expected)
     # By the expected light: a dead pixel's own promises too little noise.
     noise = np.sqrt(np.maximum(expected, 0.0) / n_frames + dome.read_noise**2)
     judged &= (usual > MODEL_HOLDS[0]) & (usual < MODEL_HOLDS[1])
-    found: NDArray[np.bool_] = judged & (off > ODD_SHARE * expected) & (off > ODD_SIGMA * noise)
-    return found
+    safe = np.where(judged, expected, np.float32(1.0))
+    return Answers(
+        off=np.where(judged, np.abs(dome.data - expected) / safe, 0.0).astype(np.float32),
+        error=np.where(judged, noise / safe, np.inf).astype(np.float32),
+    )
 
 
 def _smooth_flux(separated: Separated) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:

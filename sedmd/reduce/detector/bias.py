@@ -29,6 +29,10 @@ READ_NOISE_RANGE = (0.5, 50.0)
 #: columns leave a level uncertain by 0.06 of the read noise; half a read noise is eight times that.
 MAX_BIAS_OFFSET, MAX_NOISE_CHANGE = 0.5, 1.2
 BLOCK = 64
+#: A bad pixel of a master: off the level around it by so many errors of the master, its column's own level taken out,
+#: or by so many read noises of one frame. Of four million good pixels none is six errors off; a hot one of half an
+#: electron per second is, by what it collects while the frames of the slow read-out wait to be read.
+HOT_SIGMA, STANDS_OUT = 6.0, 10.0
 #: Level that light adds for each ADU**2 of its photon noise, at least: the gain, 0.9 to 1.8 electron/ADU for the
 #: cameras there were.
 LEAST_GAIN = 0.4
@@ -46,7 +50,7 @@ class MasterBias:
     level : (n_y, n_x) float32, ADU above the scan columns' level of the same row; the array as it is read
     pedestal : float, ADU, typical level of the scan columns
     read_noise_adu : float, rms of one pixel of one frame
-    bad : (n_y, n_x) bool, pixels that scatter or stand out far more than the others
+    bad : (n_y, n_x) bool, pixels that scatter far more than the others, or lie off those around them: hot ones
     n_frames : int
     """
 
@@ -88,7 +92,7 @@ def combine_bias(frames: Sequence[NDArray[np.integer]], sections: Sections) -> M
     level = combined.mean.astype(np.float32)
     smooth = np.empty_like(level)
     medians_of_9_along_rows(np.pad(level, ((0, 0), (4, 4)), mode="symmetric"), smooth)
-    bad = (np.abs(level - smooth) > 10 * read_noise) | (combined.count < len(frames) / 2)
+    bad = _off_their_surroundings(level - smooth, read_noise) | (combined.count < len(frames) / 2)
     return MasterBias(
         level=level,
         pedestal=float(np.median(levels)),
@@ -96,6 +100,23 @@ def combine_bias(frames: Sequence[NDArray[np.integer]], sections: Sections) -> M
         bad=bad,
         n_frames=len(frames),
     )
+
+
+def _off_their_surroundings(left: NDArray[np.floating], read_noise: float) -> NDArray[np.bool_]:
+    """Pixels of a master bias that are dark or bright by themselves: hot ones, those behind a trap, whole columns.
+
+    Parameters
+    ----------
+    left : (n_y, n_x) ADU, the master less its own smooth level
+    read_noise : ADU, of one frame
+
+    Notes
+    -----
+    What the pixels scatter by is measured on the master: the camera's fixed pattern is in it, beside the noise of the
+    read-out. The level of a column is the camera's and subtracted from every exposure; it makes no pixel bad.
+    """
+    own = left - np.median(left, axis=0)
+    return np.asarray((np.abs(own) > HOT_SIGMA * robust_sigma(own[::4])) | (np.abs(left) > STANDS_OUT * read_noise))
 
 
 def robust_sigma(values: NDArray[np.floating]) -> float:

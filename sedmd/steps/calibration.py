@@ -453,7 +453,7 @@ def make_flat(job: Job) -> Result:
 
 
 def _pixel_figures(pixels: BadPixels, given: object) -> dict[str, float | int | str | None]:
-    """How many pixels are bad, what became of those that earlier nights told of, and what later nights are told."""
+    """How many pixels are bad, known and new, and what later nights are given."""
     figures: dict[str, float | int | str | None] = {"bad pixels": int(pixels.map.sum())}
     if given:
         figures |= {"known": pixels.known, "not seen": pixels.unseen, "new": pixels.new, "healed": pixels.healed}
@@ -479,7 +479,7 @@ def _too_many(pixels: BadPixels) -> tuple[str, ...]:
         return ()
     return (
         f"flat: {int(pixels.map.sum())} pixels do not follow the light of the dome, in more than {MOST_STRETCHES} "
-        "places; no camera had so many bad ones. Look at dome.fits; later nights are not told of them",
+        "places; no camera had so many bad ones. Look at dome.fits; later nights do not learn of them",
     )
 
 

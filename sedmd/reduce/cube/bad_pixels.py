@@ -2,7 +2,7 @@
 
 A night's dome does not tell of every pixel: where it is faint, a pixel may be bad and nobody sees it. Bad pixels stay
 bad for months, so the nights before are asked. Each night tells what its own dome showed and nothing of what it was
-told, so that no mistake is handed on.
+given, so that no mistake is handed on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Answers:
     Attributes
     ----------
     off : (n_y, n_x) share of the expected light that is missing or too much
-    error : (n_y, n_x) 1 sigma of it; infinite where nothing is told
+    error : (n_y, n_x) 1 sigma of it; infinite where it is not known
     """
 
     off: NDArray[np.floating]
@@ -128,9 +128,9 @@ def bad_pixels(tonight: Answers, earlier: Sequence[Findings]) -> BadPixels:
     Notes
     -----
     A pixel is bad if tonight says so: by six errors, or by three if one of the earlier nights found it. Where tonight
-    tells nothing, it is what the last night that could tell of it said: since a night is asked about each pixel that it
-    was told of, its silence is ignorance, and every word is sure enough to outweigh those before it, which would
-    otherwise hold on to a pixel that is well. As no night repeats what it was told, a pixel of which nobody could tell
+    tells nothing, it is what the last night that could tell of it said: since a night looks at each pixel that it was
+    given, its silence is ignorance, and every word is sure enough to outweigh those before it, which would
+    otherwise hold on to a pixel that is well. As no night repeats what it was given, a pixel of which nobody could tell
     any more is forgotten when the night that found it is too many nights ago.
     """
     before, ever = np.zeros(tonight.off.shape, bool), np.zeros(tonight.off.shape, bool)

@@ -58,7 +58,7 @@ RECIPE: Mapping[str, Step] = {
         Step(
             name="cube",
             per="exposure",
-            needs=("raw", "bias", "traces", "wavelength", "flat"),
+            needs=("raw", "before?", "bias", "traces", "wavelength", "flat"),
             makes={"crr": "crr_b_{stem}.fits", "bs": "bs_crr_b_{stem}.fits", "e3d": "e3d_crr_b_{stem}_{target}.fits"},
             urgency=5,
             frames=("crr", "bs"),

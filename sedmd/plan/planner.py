@@ -17,6 +17,7 @@ from typing import Any
 from sedmd.core.quality import PROVISIONAL
 from sedmd.core.recipe import RECIPE
 from sedmd.core.target_names import product_names
+from sedmd.plan.before import exposure_before
 from sedmd.plan.calibrations import CalibrationSet, bias_label
 from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_cause
 from sedmd.plan.guiding import guide_inputs
@@ -58,6 +59,7 @@ class _Planner(JobMaker):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.usable: Sequence[Frame] = ()
         self.outcomes: dict[Path, FrameOutcome] = {}
         self.lacking: list[str] = []
         self.fallback_sets: list[CalibrationSet] = []
@@ -67,7 +69,7 @@ class _Planner(JobMaker):
 
     def plan(self, frames: Sequence[Frame]) -> Plan:
         usable, refused = split_duplicates(frame for frame in frames if frame.kind is not Kind.IGNORED)
-        rules = self.context.rules
+        self.usable, rules = usable, self.context.rules
         biases, late = series_of(usable, Kind.BIAS, minimum=rules.bias_min_frames, until_ut_hour=rules.until_ut_hour)
         sets, aside = lamp_sets(usable, minimum=rules.lamp_min_frames, until_ut_hour=rules.until_ut_hour)
         twilights, dawn = series_of(
@@ -394,6 +396,7 @@ class _Planner(JobMaker):
             f"{frame.stem} {frame.name}",
             {
                 "raw": [InputFile(path=frame.path, checksum=frame.checksum)],
+                "before": exposure_before(frame, self.usable),
                 **{role: [source] for role, source in given.items()},
             },
             {"stem": frame.stem, "target": exposure.safe},

@@ -131,9 +131,11 @@ def bleed(electrons: np.ndarray, full_well: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Readout:
-    """A digitised frame and the truth of its cosmic rays: what they left in the columns that see light [electron]."""
+    """A digitised frame, the electrons that were collected in the columns that see light, and how many of these cosmic
+    rays left."""
 
     data: np.ndarray
+    collected: np.ndarray
     cosmic_charge: np.ndarray
     cosmic_count: int
 
@@ -147,6 +149,7 @@ def read_out(
     mhz: float,
     drift: float,
     rng: np.random.Generator,
+    former: np.ndarray | None = None,
 ) -> Readout:
     """Turn expected electrons into a raw frame of unsigned 16-bit ADU.
 
@@ -162,6 +165,8 @@ def read_out(
         Bias level of this frame against the profile's, ADU.
     rng : Generator
         Randomness of this frame.
+    former : ndarray (size, columns that see light), optional
+        Electrons of the exposure before, of which the camera gives up its share of `persistence` now.
     """
     d, frame = profile.detector, profile.frame
     size, columns = frame.size, frame.columns
@@ -169,6 +174,8 @@ def read_out(
     dark = d.dark * (exptime + 0.5 * speed.readout_s)
     mean = expected[:, :columns] * chip.sensitivity + np.float32(dark)
     mean.ravel()[chip.hot_index] += chip.hot_rate * (exptime + 0.5 * speed.readout_s)
+    if former is not None and d.persistence > 0.0:
+        mean += np.float32(d.persistence) * np.maximum(former, 0.0)
     np.clip(mean, 0.0, None, out=mean)
     electrons = _poisson(mean, rng)
     index, charge, count = cosmic_rays(profile, exptime + 0.5 * speed.readout_s, rng)
@@ -180,7 +187,8 @@ def read_out(
     rows = d.bias_rows * _smooth_noise(rng, size, 16) + 0.8 * d.bias_rows * np.exp(-np.arange(size) / 90.0)
     adu += chip.bias + (speed.bias + drift + rows[:, None]).astype(np.float32)
     np.rint(adu, out=adu)
-    return Readout(data=np.clip(adu, 0.0, 65535.0).astype(np.uint16), cosmic_charge=hits, cosmic_count=count)
+    digits = np.clip(adu, 0.0, 65535.0).astype(np.uint16)
+    return Readout(data=digits, collected=electrons, cosmic_charge=hits, cosmic_count=count)
 
 
 def _poisson(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

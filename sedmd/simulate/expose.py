@@ -35,6 +35,8 @@ class Rendered:
     cosmic_charge : ndarray (rows, columns that see light)
         What cosmic rays left [electron].
     cosmic_count : int
+    collected : ndarray (rows, columns that see light)
+        Electrons before they were read.
     """
 
     data: np.ndarray
@@ -42,6 +44,7 @@ class Rendered:
     expected: Expected
     cosmic_charge: np.ndarray
     cosmic_count: int
+    collected: np.ndarray
 
 
 def efficiency(instrument: SimulatedInstrument) -> np.ndarray:
@@ -140,6 +143,7 @@ def render_exposure(
     rng: np.random.Generator | int = 0,
     sunset: float = 0.0,
     sunrise: float = 0.0,
+    former: np.ndarray | None = None,
 ) -> Rendered:
     """Render any exposure with a given instrument.
 
@@ -151,6 +155,8 @@ def render_exposure(
         What to observe; build one by hand for a test, or take it from a `NightPlan`.
     rng : Generator or int
         Noise of this frame.
+    former : ndarray (rows, columns that see light), optional
+        Electrons that the exposure before collected.
     """
     generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
     expected = expected_electrons(
@@ -164,6 +170,7 @@ def render_exposure(
         mhz=exposure.speed,
         drift=exposure.drift,
         rng=generator,
+        former=former,
     )
     header = build_header(instrument.profile, exposure, sunset=sunset, sunrise=sunrise)
     return Rendered(
@@ -172,13 +179,26 @@ def render_exposure(
         expected=expected,
         cosmic_charge=frame.cosmic_charge,
         cosmic_count=frame.cosmic_count,
+        collected=frame.collected,
     )
 
 
 def render_frame(plan: NightPlan, index: int) -> Rendered:
-    """Render frame `index` of a plan; the same bytes after any other frame."""
+    """Render frame `index` of a plan; the same bytes after any other frame.
+
+    Where the camera holds charge back, the frame before is rendered too, as if none had been before that.
+    """
+    former = None
+    if plan.instrument.profile.detector.persistence > 0.0 and index > 0:
+        former = _rendered(plan, index - 1).collected
+    return _rendered(plan, index, former)
+
+
+def _rendered(plan: NightPlan, index: int, former: np.ndarray | None = None) -> Rendered:
     rng = np.random.default_rng(np.random.SeedSequence([plan.seed, 404, index]))
-    return render_exposure(plan.instrument, plan.exposures[index], rng=rng, sunset=plan.sunset, sunrise=plan.sunrise)
+    return render_exposure(
+        plan.instrument, plan.exposures[index], rng=rng, sunset=plan.sunset, sunrise=plan.sunrise, former=former
+    )
 
 
 __all__ = [

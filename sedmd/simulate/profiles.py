@@ -63,6 +63,8 @@ class Detector:
     bias_rows: float
     bias_drift: float
     speeds: tuple[Speed, ...]
+    #: Share of the charge of each pixel that the next exposure finds there.
+    persistence: float = 0.0
 
     def speed(self, mhz: float) -> Speed:
         """The read-out speed of that many MHz; ConfigError when the camera does not have it."""

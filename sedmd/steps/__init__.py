@@ -50,7 +50,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 8,
     "wavelength": 8,
     "flat": 9,
-    "cube": 12,
+    "cube": 13,
     "guide": 2,
     "extract": 16,
     "fluxcal": 5,

@@ -32,6 +32,7 @@ from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separa
 from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
 from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
+from sedmd.steps.former import left_by_former
 from sedmd.steps.raw import read_master_bias, to_electrons
 from sedmd.steps.reference import sky_features
 
@@ -97,7 +98,7 @@ def make_cube(job: Job) -> Result:
     raw = job.one("raw")
     calibrations = _read_calibrations(job)
     image, header, warnings = to_electrons(raw, calibrations.bias, job.options.get("mends"))
-    image = _without_bad_pixels(image, job.one("flat"))
+    image = as_read = _without_bad_pixels(image, job.one("flat"))
     searched = number_of(header.get("EXPTIME"), 0.0) >= MIN_EXPTIME_S
     if searched:
         image = clean_cosmics(image)
@@ -109,12 +110,14 @@ def make_cube(job: Job) -> Result:
     saturated = (image.mask & np.uint8(Mask.SATURATED)) != 0
     cube, n_stray = reject_hits(_cube(separated, flexure, calibrations, saturated))
     slope = sky_slope(cube)
+    former = left_by_former(job, as_read, separated, traces.profile, calibrations.bias)
     place = Place.of(job.options["place"]) if "place" in job.options else Place()
     crr: Cards = {"CRCLEAN": (searched, "cosmic rays searched"), "NCOSMIC": (n_cosmic, "pixels masked")}
     cards = {
         "NSATUR": (int(saturated.sum()), "pixels saturated, or filled by such"),
         **_cards(separated, flexure, calibrations),
         **_slope_cards(slope),
+        **former.cards,
         **_calibration_cards(calibrations),
         **place_cards(header, place),
     }
@@ -132,9 +135,10 @@ def make_cube(job: Job) -> Result:
             "in the cube": n_stray,
             "scattered [e-]": round(float(np.median(separated.background)), 1),
             "chi2": round(separated.chi2, 2),
+            **former.figures,
             EXPECTED: str(place),
         },
-        warnings=(*warnings, *_warnings(raw.name, separated, flexure, calibrations, slope)),
+        warnings=(*warnings, *_warnings(raw.name, separated, flexure, calibrations, slope), *former.warnings),
     )
 
 

@@ -113,6 +113,22 @@ def test_the_truth_of_hits_is_the_charge_that_they_left_in_the_frame() -> None:
     assert np.median(out.cosmic_charge[~hit]) == 0.0
 
 
+def test_a_camera_gives_up_its_share_of_the_exposure_before_and_no_other_bit_changes_without() -> None:
+    former = np.zeros((2048, PROFILE.frame.columns), dtype=np.float32)
+    former[:, 500:600] = 50_000.0
+
+    def read(share: float, before: np.ndarray | None) -> np.ndarray:
+        camera = replace(PROFILE, detector=replace(PROFILE.detector, persistence=share))
+        rng = np.random.default_rng(9)
+        return read_out(camera, chip(), DARK, exptime=0.0, mhz=0.1, drift=0.0, rng=rng, former=before).data
+
+    without = read(0.0, None)
+    assert np.array_equal(read(0.0, former), without) and np.array_equal(read(0.01, None), without)
+    left = (read(0.01, former).astype(float) - without.astype(float)) * PROFILE.detector.gain
+    assert left[:, 500:600].mean() == pytest.approx(500.0, abs=1.0)
+    assert abs(np.median(np.delete(left, np.s_[500:600], axis=1))) < 1.0
+
+
 def test_no_time_no_cosmic_rays() -> None:
     assert cosmic_rays(PROFILE, 0.0, np.random.default_rng(1))[2] == 0
 

@@ -174,13 +174,14 @@ def read_out(
     dark = d.dark * (exptime + 0.5 * speed.readout_s)
     mean = expected[:, :columns] * chip.sensitivity + np.float32(dark)
     mean.ravel()[chip.hot_index] += chip.hot_rate * (exptime + 0.5 * speed.readout_s)
-    if former is not None and d.persistence > 0.0:
-        mean += np.float32(d.persistence) * np.maximum(former, 0.0)
     np.clip(mean, 0.0, None, out=mean)
     electrons = _poisson(mean, rng)
     index, charge, count = cosmic_rays(profile, exptime + 0.5 * speed.readout_s, rng)
     hits = np.bincount(index, weights=charge, minlength=size * columns).reshape(size, columns).astype(np.float32)
     electrons += hits
+    if former is not None and d.persistence > 0.0:
+        # of a generator of its own: hits and noise are those of the frame without
+        electrons += _poisson(np.float32(d.persistence) * np.maximum(former, np.float32(0.0)), rng.spawn(1)[0])
     bleed(electrons, d.full_well)
     adu = rng.standard_normal((size, frame.width), dtype=np.float32) * np.float32(speed.read_noise / d.gain)
     adu[:, frame.prescan : frame.prescan + columns] += electrons / np.float32(d.gain)

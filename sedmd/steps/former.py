@@ -70,6 +70,6 @@ def told(found: Persistence, name: str, before: str) -> Former:
         warnings = (
             f"{name}: {100 * found.share:.2f} +- {100 * found.error:.2f} % of the light of {before} is left in it, up "
             f"to {found.worst:.1f} times the noise of a pixel, at most {MATTERS:g} expected; spectra at the place of a "
-            "star that was there are too bright. Warm the camera, or wait after bright stars",
+            "star that was there are too bright. Leave more time after bright stars",
         )
     return Former(cards=cards, figures=dict(figures), warnings=warnings)

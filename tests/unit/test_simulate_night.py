@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -351,6 +352,30 @@ def test_a_frame_does_not_depend_on_the_frames_before_it() -> None:
     assert np.array_equal(render_frame(plan(), i).data, render_frame(again, i).data)
     other = plan_night(seed=2, size="mini", profile="2017")
     assert not np.array_equal(render_frame(plan(), i).data, render_frame(other, i).data)
+
+
+def test_a_camera_that_holds_charge_back_is_given_what_the_frame_before_collected(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "holds.toml"
+    path.write_text('like = "2017"\n[detector]\npersistence = 0.1\n')
+    asked = []
+
+    def render(instrument, exposure, *, rng, former=None, **times):
+        asked.append((exposure, former))
+        return SimpleNamespace(collected=rng.random())
+
+    monkeypatch.setattr("sedmd.simulate.expose.render_exposure", render)
+    holds = plan_night(seed=1, size="least", profile=path)
+    render_frame(holds, 3)
+    (before, without), (own, former) = asked
+    assert before is holds.exposures[2] and without is None
+    assert own is holds.exposures[3] and former is not None
+    asked.clear()
+    alone = render_frame(holds, 2)  # the draws of a frame are its own, whoever asks for it
+    assert alone.collected == former
+    asked.clear()
+    render_frame(holds, 0)
+    render_frame(plan_night(seed=1, size="least", profile="2017"), 3)
+    assert [given for _, given in asked] == [None, None]
 
 
 def test_a_frame_is_the_same_in_another_process() -> None:

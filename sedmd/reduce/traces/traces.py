@@ -189,12 +189,16 @@ def _width_terms(traces: Traces, trace: NDArray[Any], x: NDArray[Any], y: NDArra
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What is used of one frame, columns first: (n_columns, n_y) electron, usable pixels, light between the traces."""
+    """What is used of one frame, columns first: (n_columns, n_y) electron, usable pixels, light between the traces.
+
+    `dy` is by how many rows its traces lie above those of the dome: the instrument bends between the two.
+    """
 
     data: NDArray[np.float32]
     good: NDArray[np.bool_]
     background: NDArray[np.floating] | float
     read_noise: float
+    dy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +259,13 @@ def refine_traces(
         misfits, views = [misfit for misfit, _ in pairs], [view for _, view in pairs]
         chi2 = float(misfits[0].pulls[4].sum() / max(misfits[0].pulls[5].sum(), 1))
         profile = traces.profile
-        traces = _shift_traces(traces, on_chip, misfits)
+        traces, moved = _shift_traces(traces, on_chip, misfits)
         # Width and profile in turn: both would answer the same residual, and together they overshoot and swing.
         if round_ % 2 == 0:
             traces = _fit_width(traces, on_chip, misfits, width_order if traces.width_order else 1)
         else:
             traces = replace(traces, profile=_fit_profile(profile, samples, misfits, views))
+        views = [replace(view, dy=view.dy + step) for view, step in zip(views, moved, strict=True)]
     own = np.arange(traces.n) < n
     return replace(traces.select(own), beside=None if own.all() else traces.select(~own)), chi2
 
@@ -277,6 +282,7 @@ def _misfit(
 ) -> tuple[_Misfit, _Frame]:
     """Fluxes and pulls of one frame under the present traces, and the frame with its background improved."""
     good, noise = frame.good, frame.read_noise**2
+    samples = samples.moved(frame.dy)
     light = np.where(good, frame.data - frame.background, 0.0).astype(np.float32)
     # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
     fitted = fit_fluxes(samples, profile, light, np.where(good, np.float32(1.0 / noise), np.float32(0.0)))
@@ -296,22 +302,25 @@ def _misfit(
     return _Misfit(flux, pulls, left, variance), replace(frame, background=background)
 
 
-def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> Traces:
-    """One Gauss-Newton step in the rows."""
+def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> tuple[Traces, list[float]]:
+    """One Gauss-Newton step in the rows of the dome's traces, and by how much each frame lies above the first."""
     offsets, infos = [], []
     for m in misfits:
         info, answer = m.pulls[0], m.pulls[1]
         dy = answer / np.maximum(info, 1e-9)
         offsets.append(np.clip(dy, -0.8, 0.8))
         infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), info, 0.0))
+    mean = [float((dy * info).sum() / max(info.sum(), 1e-9)) for dy, info in zip(offsets, infos, strict=True)]
+    moved = [one - mean[0] for one in mean]
     trace = np.tile(samples.trace, len(misfits))
-    dy, info = np.concatenate(offsets), np.concatenate(infos)
+    dy = np.concatenate([dy - step for dy, step in zip(offsets, moved, strict=True)])
+    info = np.concatenate(infos)
     u = np.tile((samples.x - traces.centre[samples.trace]) / 100.0, len(misfits))
     y_coeff = solve_traces(traces.y_coeff, traces.centre, trace, u, dy, info)
     left = dy - (_rows(y_coeff, trace, u) - _rows(traces.y_coeff, trace, u))
     total = np.bincount(trace, info, traces.n)
     rms = np.sqrt(np.bincount(trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
-    return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan))
+    return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan)), moved
 
 
 def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], order: int) -> Traces:
@@ -345,6 +354,7 @@ def _observed_shares(
     sums = np.zeros((2, profile.value.size))
     brighter = float(np.percentile(misfit.flux, percentile))
     light = (misfit.flux, misfit.residual, misfit.variance, frame.good)
+    samples = samples.moved(frame.dy)
     profile_columns(
         *samples.columns(), samples.y, samples.sigma, *light, profile.table, profile.step, HALF_HEIGHT, brighter, sums
     )

@@ -112,7 +112,7 @@ def test_a_hill_of_scattered_light_is_followed():
 
 @pytest.mark.parametrize("moved", [-0.7, 0.4])
 def test_a_lamp_that_lies_higher_moves_no_row_of_the_dome(moved):
-    """The instrument bends between dome and lamps, by a row at most; a lamp says how a trace runs, not where it lies."""
+    """The instrument bends between dome and lamps, by a row at most; a lamp says how a trace runs, not where it is."""
     scene = lattice_scene(SHAPE)
     samples = scene.samples()
     dome = expose(draw(samples, 5000.0 * taper(scene, samples)) + 40.0)
@@ -148,5 +148,5 @@ def told_of_the_faint_trace(neighbour):
 def test_a_bright_neighbour_takes_from_what_is_known_of_a_faint_trace():
     """Its photons and what its profile is off by are in the same pixels: the row was drawn towards the neighbour."""
     alone, beside = told_of_the_faint_trace(0.0), told_of_the_faint_trace(20_000.0)
-    assert beside < 0.1 * alone
-    assert told_of_the_faint_trace(500.0) > 0.5 * alone
+    assert beside < 0.5 * alone
+    assert told_of_the_faint_trace(500.0) > 0.8 * alone

@@ -396,7 +396,7 @@ class _Planner(JobMaker):
             f"{frame.stem} {frame.name}",
             {
                 "raw": [InputFile(path=frame.path, checksum=frame.checksum)],
-                "before": exposure_before(frame, self.usable),
+                **exposure_before(frame, self.usable),
                 **{role: [source] for role, source in given.items()},
             },
             {"stem": frame.stem, "target": exposure.safe},

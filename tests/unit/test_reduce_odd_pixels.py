@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sedmd.products.solution import read_bad_pixels, write_flat
-from sedmd.reduce.cube.bad_pixels import ODD_SIGMA
+from sedmd.reduce.cube.bad_pixels import ODD_SIGMA, Answers
 from sedmd.reduce.cube.odd_pixels import answers
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.traces.frame import separate
@@ -26,9 +26,13 @@ def dome(bad, *, level=4000.0, sigma=None, seed=1, answer=0.0):
     return expose(np.where(bad, answer * light, light * rng(7).normal(1.0, 0.01, light.shape)), seed=seed)
 
 
-def found_in(image: Image) -> np.ndarray:
+def answers_in(image: Image) -> Answers:
     separated = separate(image, SCENE.samples(), PROFILE, dy_px=0.0, rounds=2)
-    return answers(image, separated, PROFILE, 1).bad(ODD_SIGMA)
+    return answers(image, separated, PROFILE, 1)
+
+
+def found_in(image: Image) -> np.ndarray:
+    return answers_in(image).bad(ODD_SIGMA)
 
 
 def some(*places):
@@ -61,7 +65,11 @@ def test_a_pair_of_dead_columns_is_found():
 def test_good_pixels_are_not_told_where_the_profile_is_wrong_or_the_light_is_faint():
     assert not found_in(dome(some(), sigma=1.8)).any()  # the model has another width
     assert not found_in(dome(some(), level=400_000.0)).any()  # good pixels differ by a per cent, of whatever light
-    assert found_in(dome(some((30, 50)), level=60.0)).sum() == 0
+    faint = dome(some((30, 50)), level=60.0)
+    assert found_in(faint).sum() == 0
+    assert not answers_in(faint).well().any()  # nor does it say that they are well
+    bright = answers_in(dome(some((30, 50)))).well()
+    assert bright[dome(some()).data > 1000].mean() > 0.8 and not bright[30, 50]
 
 
 def test_the_map_comes_back_from_the_file_for_a_frame_of_its_shape(tmp_path):

@@ -32,7 +32,8 @@ def light(star):
     """A field of sky; with the spectra of a star that fills some of them."""
     samples = SCENE.samples()
     bright = np.where(np.isin(samples.trace, range(40, 46)), 20_000.0 if star else 0.0, 0.0)
-    return draw(samples, 300.0 + bright) + 4.0
+    line = np.where(samples.x % 37 < 3, 3000.0, 0.0)
+    return draw(samples, 300.0 + line + bright) + 4.0
 
 
 def pair(share, seed, *, former_star=False, star=False):
@@ -60,6 +61,11 @@ def test_an_injected_share_comes_back_within_its_error(share):
     assert all(one.pixels > 200 for one in found)
 
 
+def test_what_the_fit_of_the_spectra_rejects_is_not_missing_from_the_share():
+    pulls = np.array([(one.share - 0.005) / one.error for one in (measured(0.005, seed) for seed in range(30, 40))])
+    assert abs(pulls.mean()) < 0.7
+
+
 def test_none_gives_none_and_the_errors_are_what_it_scatters_by():
     pulls = np.array([one.share / one.error for one in (measured(0.0, seed) for seed in range(10, 18))])
     assert 0.4 < pulls.std() < 1.7 and abs(pulls.mean()) < 1.0
@@ -70,6 +76,14 @@ def test_stars_at_one_place_in_both_exposures_are_no_persistence():
     assert abs(found.share) < 3.5 * found.error
     left = measured(0.005, 4, former_star=True, star=True)
     assert abs(left.share - 0.005) < 3.5 * left.error and left.share > 5 * left.error
+
+
+def test_light_between_the_spectra_that_is_not_known_well_is_no_persistence():
+    before, image = pair(0.0, 3)
+    separated = separate(clean_cosmics(image), SCENE.samples(), PROFILE, rounds=2)
+    wrong = replace(separated, background=separated.background - np.float32(10.0))
+    found = persistence(image, wrong, PROFILE, before)
+    assert abs(found.share) < 3.5 * found.error < 0.001
 
 
 def test_hot_pixels_of_both_exposures_are_no_persistence():

@@ -5,9 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from numpy.testing import assert_allclose
 
+import sedmd.steps.exposure as exposure
 from sedmd.core.instrument import WAVELENGTH_GRID
+from sedmd.core.job import Job
 from sedmd.products.solution import TraceSet, write_flat
 from sedmd.reduce.cube import from_frame
 from sedmd.reduce.cube.illumination import SkySlope
@@ -19,6 +22,7 @@ from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.accuracy import Accuracy
 from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure
 from sedmd.steps.exposure import _calibration_cards, _Calibrations, _cube, _slope_cards, _warnings, _without_bad_pixels
+from sedmd.steps.former import Former
 from unit.reduce_scenes import hex_spaxels, prism_solution, quiet
 
 SPAXELS = hex_spaxels(1)
@@ -203,3 +207,45 @@ def test_a_sky_that_slopes_far_is_reported(north, told):
     ] * told
     assert _slope_cards(found)["SKYSLOPY"][0] == north
     assert _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), None) == []
+
+
+def test_what_the_exposure_before_left_is_sought_in_the_frame_as_it_was_read_and_stands_in_header_and_log(
+    tmp_path, monkeypatch
+):
+    read, clean = quiet(np.full((8, 8), 5.0)), quiet(np.zeros((8, 8)))
+    separated = SimpleNamespace(dy_px=0.0, background=np.zeros((8, 8)), chi2=1.0)
+    flexure = SimpleNamespace(dx_px=0.0, error_px=0.1, features=(), consistent=True)
+    traces = SimpleNamespace(traces=SimpleNamespace(profile="profile"))
+    calibrations = SimpleNamespace(bias="bias", traces=traces, origin="tonight")
+    asked, written = [], {}
+    found = Former(cards={"PERSIST": (0.01, "share")}, figures={"persistence [%]": 1.0}, warnings=("much is left",))
+    for name, value in {
+        "_read_calibrations": calibrations,
+        "to_electrons": (read, fits.Header({"EXPTIME": 900.0}), ["assumed"]),
+        "_without_bad_pixels": read,
+        "clean_cosmics": clean,
+        "separate_traces": separated,
+        "_check_traces": None,
+        "_checked_flexure": flexure,
+        "_cube": "cube",
+        "reject_hits": ("cube", 0),
+        "sky_slope": None,
+        "_cards": {},
+        "_calibration_cards": {},
+        "place_cards": {},
+        "provenance": None,
+        "_write_frames": None,
+        "_warnings": ["a slope"],
+    }.items():
+        monkeypatch.setattr(exposure, name, lambda *given, value=value, **options: value)
+    monkeypatch.setattr(exposure, "left_by_former", lambda *given: asked.append(given) or found)
+    monkeypatch.setattr(exposure, "write_cube", lambda path, cube, **given: written.update(given["cards"]))
+    names = {role: (tmp_path / f"{role}.fits",) for role in ("raw", "before", "flat")}
+    job = Job(
+        step="cube", night="20211018", label="x", inputs=names, outputs={"e3d": tmp_path / "e3d.fits"}, options={}
+    )
+    result = exposure.make_cube(job)
+    assert asked == [(job, read, separated, "profile", "bias")]
+    assert written["PERSIST"] == (0.01, "share")
+    assert result.figures["persistence [%]"] == 1.0
+    assert result.warnings == ("assumed", "a slope", "much is left")

@@ -84,7 +84,7 @@ def persistence(image: Image, separated: Separated, profile: Profile, former: Im
     model = np.maximum(model_image(samples, profile, separated.extracted.flux), 0.0)
     variance = np.maximum(model + between, 0.0) + np.float32(image.read_noise**2) + (MODEL_ERROR * model) ** 2
     # what the frame itself rejects stays rejected, but where the former one was hit: it may be what is looked for
-    spoilt = columns_first(bad | ((separated.outliers | (image.mask != 0)) & ~hit))
+    spoilt = columns_first(bad | (separated.outliers & ~hit))
     weight = np.where(spoilt, np.float32(0.0), 1.0 / variance).astype(np.float32)
     left, moved = (
         frame - model_image(samples, profile, fit_fluxes(samples, profile, frame, weight).flux)

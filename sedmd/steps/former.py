@@ -17,8 +17,9 @@ from sedmd.steps.raw import to_electrons
 
 #: Standard errors from which something is left for certain: a night has some twenty exposures.
 SIGNIFICANT = 4.0
-#: What is left of the brightest spectra, in units of the noise of a pixel, from which it is worth a sentence.
-MATTERS = 1.0
+#: What is left of the brightest spectra, in units of the noise of a pixel, from which it is worth a sentence: a bin of a
+#: spectrum sums some thirty pixels, so that a fifth of the noise of one is all of its own.
+MATTERS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def told(found: Persistence, name: str, before: str) -> Former:
     if found.worst > MATTERS:
         warnings = (
             f"{name}: {100 * found.share:.2f} +- {100 * found.error:.2f} % of the light of {before} is left in it, up "
-            f"to {found.worst:.1f} times the noise of a pixel, at most {MATTERS:g} expected; spectra at the place of a "
+            f"to {found.worst:.2f} times the noise of a pixel, at most {MATTERS:g} expected; spectra at the place of a "
             "star that was there are too bright. Leave more time after bright stars",
         )
     return Former(cards=cards, figures=dict(figures), warnings=warnings)

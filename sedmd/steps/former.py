@@ -17,8 +17,8 @@ from sedmd.steps.raw import to_electrons
 
 #: Standard errors from which something is left for certain: a night has some twenty exposures.
 SIGNIFICANT = 4.0
-#: What is left of the brightest spectra, in units of the noise of a pixel, from which it is worth a sentence: a bin of a
-#: spectrum sums some thirty pixels, so that a fifth of the noise of one is all of its own.
+#: What is left of the brightest spectra, in units of the noise of a pixel, from which it is worth a sentence: a bin of
+#: a spectrum sums some thirty pixels, so that a fifth of the noise of one is all of its own.
 MATTERS = 0.2
 
 

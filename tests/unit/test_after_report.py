@@ -262,3 +262,14 @@ def test_a_classification_is_what_the_header_says():
     assert classification_of({"SNIDMATCHTYPE": "NONE"}) == BestMatch(type="NONE")
     assert classification_of(SNID) == BestMatch(type="Ia", subtype="norm", redshift=0.0512, rlap=12.3)
     assert classification_of(SNID | {"SNIDMATCHRLAP": "nan", "SNIDMATCHREDSHIFT": "?"}).rlap is None
+
+
+def test_persistence_is_the_weighted_mean_of_the_exposures_that_tell_it(night):
+    assert report(night, state()).persistence is None
+    for hour, cards in enumerate(({"PERSIST": 0.004, "PERSERR": 0.001}, {"PERSIST": 0.001, "PERSERR": 0.0005}, {})):
+        write_cube_header(night, f"ifu20190612_0{hour}_00_00", **cards)
+    made = report(night, state())
+    assert made.persistence == pytest.approx(((0.004 + 4 * 0.001) / 5, 0.001 / 5**0.5))
+    line = "left of an exposure in the next one (persistence): 0.160 +- 0.045 % of its light"
+    assert line in report_text(made)
+    assert json.loads(report_json(made))["persistence"] == pytest.approx(made.persistence)

@@ -36,6 +36,7 @@ class ExposureFigures:
     background_e : float or None
         Median light between the traces, electron per pixel of the exposure.
     exptime_s : float or None
+    persistence : (share, 1 sigma) of the light of the exposure before that is left; None where nothing tells
     """
 
     frame: str
@@ -44,6 +45,7 @@ class ExposureFigures:
     flexure_y_px: float | None
     background_e: float | None
     exptime_s: float | None
+    persistence: tuple[float, float] | None = None
 
     @property
     def background_e_per_s(self) -> float | None:
@@ -101,6 +103,15 @@ class NightFigures:
     def background_e_per_s(self) -> float | None:
         """Median light between the traces, electron/s per pixel."""
         return _median(one.background_e_per_s for one in self.exposures)
+
+    @property
+    def persistence(self) -> tuple[float, float] | None:
+        """Share of the light of an exposure that the next one finds, mean by weight, and 1 sigma of the mean."""
+        known = np.array([one.persistence for one in self.exposures if one.persistence is not None])
+        if not known.size:
+            return None
+        weight = 1.0 / known[:, 1] ** 2
+        return float((weight * known[:, 0]).sum() / weight.sum()), float(1.0 / np.sqrt(weight.sum()))
 
     @property
     def seeing(self) -> float | None:
@@ -191,7 +202,13 @@ def _exposure(path: Path) -> ExposureFigures:
         flexure_y_px=number(cards, "FLEXY"),
         background_e=number(cards, "SCATTLEV"),
         exptime_s=number(cards, "EXPTIME"),
+        persistence=_persistence(cards),
     )
+
+
+def _persistence(cards: Mapping[str, Any]) -> tuple[float, float] | None:
+    share, error = number(cards, "PERSIST"), number(cards, "PERSERR")
+    return None if share is None or error is None or error <= 0 else (share, error)
 
 
 def _median(values: Any) -> float | None:

@@ -169,6 +169,7 @@ class Report:
     wavelength_rms_px: float | None
     read_noise_e: Mapping[str, float]
     gain: tuple[float, float, float] | None
+    persistence: tuple[float, float] | None
 
 
 def classification_of(header: Mapping[str, str]) -> BestMatch | None:
@@ -263,6 +264,7 @@ def make_report(
         wavelength_rms_px=figures.wavelength_rms_px,
         read_noise_e=dict(figures.read_noise_e),
         gain=figures.gain,
+        persistence=figures.persistence,
     )
 
 

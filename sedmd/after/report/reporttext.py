@@ -160,6 +160,9 @@ def _instrument(report: Report) -> list[str]:
     if report.gain is not None:
         measured, error, used = report.gain
         lines.append(f"gain by photon transfer: {measured:.3f} +- {error:.3f} electron/ADU ({used:g} used)")
+    if report.persistence is not None:
+        share, error = (100 * value for value in report.persistence)
+        lines.append(f"left of an exposure in the next one (persistence): {share:.3f} +- {error:.3f} % of its light")
     return lines
 
 

@@ -25,6 +25,7 @@ from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.plan.series_concerns import SetConcern, describe, geometry_concern, set_statuses
+from sedmd.plan.sky_flat import plan_sky_flat
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
 from sedmd.raw.visits import Visit, observations
@@ -320,6 +321,7 @@ class _Planner(JobMaker):
         sure = [(visit, node) for visit, node in stars if not visit.contradiction]
         targets = [(visit, self._star_for(visit, sure)) for visit in visits if not visit.standard]
         extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
+        plan_sky_flat(self, [cubes[frame.path] for visit, _ in targets for frame in visit.frames], chain)
         fluxcal = self._fluxcal([node for visit, node in stars if visit.star])
         for visit, node in stars + extracted:
             spectrum = self._calibrate(visit, node, fluxcal, firsts)

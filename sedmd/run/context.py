@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sedmd.core.config import AutomaticExtraction, Settings
-from sedmd.core.memory_figures import SHAPES, Told
+from sedmd.core.memory_figures import SHAPES, SKY, Told
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -82,6 +82,7 @@ def night_context(
         versions=versions,
         options={
             "traces": {"field_centre": settings.instrument.field_centre(night)},
+            "flat": {"earlier": memory.sky} if settings.calibrations.sky_flat_earlier_nights else {},
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
             "guide": {"use": sorted(settings.guide.use), **memory.guider},
             "fluxcal": {"earlier": memory.shapes} if settings.calibrations.flux_earlier_nights else {},
@@ -138,6 +139,8 @@ class EarlierNights:
         ``link`` and ``sky`` of the rainbow camera, as texts: options of the step ``guide``.
     shapes
         Of the response, as a text: an option of the step ``fluxcal``.
+    sky
+        The sky's light against the dome's, as a text: an option of the step ``flat``.
     """
 
     sets: tuple[CalibrationSet, ...] = ()
@@ -146,6 +149,7 @@ class EarlierNights:
     place: Place = field(default_factory=Place)
     guider: Mapping[str, str] = field(default_factory=lambda: {"link": "", "sky": ""})
     shapes: str = ""
+    sky: str = ""
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
@@ -179,9 +183,12 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
     guider = _guider(ledger, night, pin=pin_fallbacks)
-    most = settings.calibrations.flux_earlier_nights
-    shapes = _told(ledger, night, SHAPES, most=most, since=since, pin=pin_fallbacks)
-    return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes)
+    rules = settings.calibrations
+    shapes = _told(ledger, night, SHAPES, most=rules.flux_earlier_nights, since=since, pin=pin_fallbacks)
+    sky = _told(ledger, night, SKY, most=rules.sky_flat_earlier_nights, since=since, pin=pin_fallbacks)
+    return EarlierNights(
+        sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes, sky=sky
+    )
 
 
 def _place(settings: Settings, ledger: Ledger, night: str, *, pin: bool) -> Place:

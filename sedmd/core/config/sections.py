@@ -114,6 +114,9 @@ class Calibrations:
     flux_earlier_nights: int = setting(
         3, "so many tell the shape of the response with tonight's stars; 0: none", unit="nights", least=0, most=9
     )
+    sky_flat_earlier_nights: int = setting(
+        5, "so many tell the flat how the sky lights the spaxels; 0, 1: none", unit="nights", least=0, most=9
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

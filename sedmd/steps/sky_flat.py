@@ -105,11 +105,13 @@ def sky_correction(job: Job, found: TraceSet, traces: Path) -> SkyCorrection:
     left = float(np.sqrt(np.mean(pattern.error[found.complete] ** 2)))
     cards: Cards = {
         "SKYNIGHT": (len(nights), "earlier nights whose sky corrects the flat"),
-        "SKYSMTH": (pattern.smooth, "rms of that correction: slope and curvature"),
-        "SKYSINGL": (pattern.single, "rms of that correction: single spaxels"),
+        "SKYSMTH": (pattern.parts["smooth"], "rms of that correction: slope and curvature"),
+        "SKYLOCAL": (pattern.parts["local"], "rms: what neighbouring spaxels share besides"),
+        "SKYSINGL": (pattern.parts["single"], "rms: single spaxels"),
         "SKYLEFT": (left, "rms of what is left of it, expected"),
-        "SKYNITSM": (pattern.nightly_smooth, "rms by which nights disagree in the first"),
-        "SKYNITSI": (pattern.nightly_single, "and in the second, beyond their noise"),
+        "SKYNITSM": (pattern.nightly["smooth"], "rms by which nights disagree in the first,"),
+        "SKYNITLO": (pattern.nightly["local"], "in the second"),
+        "SKYNITSI": (pattern.nightly["single"], "and in the third, beyond their noise"),
         **{f"SKYNITE{number}": (one.night, "earlier night used") for number, one in nights},
         **{f"SKYAGE{number}": (one.age_nights, "[night] how old it is") for number, one in nights},
     }

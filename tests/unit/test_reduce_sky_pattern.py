@@ -153,15 +153,15 @@ def test_the_pattern_that_was_put_in_is_corrected_with_the_error_that_is_told(ni
     assert left < rms(TRUE - 1.0) / better
     assert rms(found.error) == pytest.approx(left, rel=0.15)
     assert np.mean(found.factor) == pytest.approx(1.0, abs=1e-9)
-    assert found.single == pytest.approx(0.006, rel=0.3)
-    assert found.smooth == pytest.approx(rms(slope_of(SPAXELS, 0.008, -0.012, 0.004)), rel=0.1)
+    assert found.parts["single"] == pytest.approx(0.006, rel=0.3)
+    assert found.parts["smooth"] == pytest.approx(rms(slope_of(SPAXELS, 0.008, -0.012, 0.004)), rel=0.1)
 
 
 def test_faults_of_each_nights_own_flat_are_not_handed_on():
     """A night's flat is wrong by 1 % in each spaxel, another way every night, and its photons would allow 0.1 %."""
     told = [night(TRUE + rng(50 + k).normal(0.0, 0.01, N), 0.001, seed=k) for k in range(3)]
     found = sky_pattern(told, SPAXELS, COMPLETE)
-    assert found.nightly_single == pytest.approx(0.01, rel=0.15)
+    assert found.nightly["single"] == pytest.approx(0.01, rel=0.15)
     plain = np.mean([one.value for one in told], axis=0)
     assert rms(found.factor - TRUE) < 0.8 * rms(plain - TRUE)
     alone = [night(1.0 + rng(50 + k).normal(0.0, 0.01, N), 0.001, seed=k) for k in range(3)]

@@ -342,7 +342,7 @@ def test_a_flat_is_multiplied_by_what_earlier_nights_saw_of_the_sky(tmp_path, mo
     n = found.complete.size
     flat = np.ones((WAVELENGTH_GRID.size, n), np.float32)
     factor, error = 1.0 + 0.01 * np.cos(np.arange(n)), np.full(n, 0.002)
-    pattern = SkyPattern(factor=factor, error=error, smooth=0.0, single=0.01, nightly_smooth=0.0, nightly_single=0.0)
+    pattern = SkyPattern(factor=factor, error=error, parts={}, nightly={})
     sky = SkyCorrection(pattern=pattern, cards={"SKYNIGHT": (3, "")}, figures={"sky nights": 3}, warnings=("odd",))
     samples = rows_scene([30.0]).samples()
     traces = SimpleNamespace(samples=lambda shape, beyond=0: samples, profile=gaussian_profile(), halo=None)

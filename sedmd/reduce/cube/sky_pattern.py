@@ -8,7 +8,7 @@ the first kind alone (empirical Bayes: Robbins 1956, Efron & Morris 1973).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ LEAST_NIGHTS = 2
 MIN_SPAXELS, MIN_HELD = 200, 3
 #: Single spaxels beyond so many standard deviations are no illumination: they are counted as if they were as large.
 FARTHEST = 5.0
+#: What is around a spaxel: weights of a Gaussian of this sigma [arcsec]; the least share of them that must be known.
+LOCAL_ARCSEC, LEAST_AROUND = 1.2, 0.25
 #: Keeps a division finite where neither noise nor anything else is.
 TINY = 1e-20
 #: An exposure's share that is so many standard deviations off the median of the others is not used.
@@ -58,16 +60,15 @@ class SkyPattern:
     ----------
     factor : (n,) what the flat is multiplied by, 1 in the mean over the complete spaxels
     error : (n,) 1 sigma that is left of the illumination
-    smooth, single : rms of the two parts of `factor`: slope and curvature; what single spaxels have besides
-    nightly_smooth, nightly_single : rms of what nights disagree by in these beyond their noise
+    parts : rms of what `factor` is made of: "smooth", slope and curvature; "local", what a spaxel has in common with
+        those around it; "single", what it alone has
+    nightly : rms of what nights disagree by in each of these beyond their noise
     """
 
     factor: NDArray[np.floating]
     error: NDArray[np.floating]
-    smooth: float
-    single: float
-    nightly_smooth: float
-    nightly_single: float
+    parts: Mapping[str, float]
+    nightly: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,22 +256,45 @@ def sky_pattern(nights: Sequence[NightPattern], spaxels: Spaxels, complete: NDAr
     smooth = shared(coefficients[:, 1:], noise[:, 1:])
     left = value / level - coefficients @ basis.T
     far = FARTHEST * np.sqrt(variance + np.array([[_robust_variance(one[np.isfinite(one)])] for one in left]))
-    single = shared(np.clip(left, -far, far), variance)
-    field = basis[:, 1:] @ smooth.mean
-    factor = 1.0 + field + single.mean
-    factor = factor / np.mean(factor[complete])
+    around, around_variance = _local(np.clip(left, -far, far), variance, spaxels)
+    local = shared(around, around_variance)
+    single = shared(np.clip(left, -far, far) - around, variance)
+    parts = {
+        "smooth": (basis[:, 1:] @ smooth.mean, (basis[:, 1:] ** 2) @ smooth.error**2),
+        "local": (local.mean, local.error**2),
+        "single": (single.mean, single.error**2),
+    }
+    factor = 1.0 + np.sum([value for value, _ in parts.values()], axis=0)
+    factor /= np.mean(factor[complete])
     largest = float(np.max(np.abs(factor[complete] - 1.0)))
     if largest > MAX_CORRECTION:
         raise ValueError(
             f"the sky of {len(nights)} nights differs from the dome's flat by up to {100 * largest:.0f} %, "
             f"at most {100 * MAX_CORRECTION:g} % expected"
         )
-    error = np.sqrt((basis[:, 1:] ** 2) @ smooth.error**2 + single.error**2)
     return SkyPattern(
         factor=factor,
-        error=error,
-        smooth=float(np.std(field[complete])),
-        single=float(np.std(single.mean[complete])),
-        nightly_smooth=float(np.sqrt(smooth.apart * (basis.shape[1] - 1))),
-        nightly_single=float(np.sqrt(single.apart)),
+        error=np.sqrt(np.sum([variance for _, variance in parts.values()], axis=0)),
+        parts={name: float(np.std(value[complete])) for name, (value, _) in parts.items()},
+        nightly={
+            "smooth": float(np.sqrt(smooth.apart * (basis.shape[1] - 1))),
+            "local": float(np.sqrt(local.apart)),
+            "single": float(np.sqrt(single.apart)),
+        },
     )
+
+
+def _local(
+    values: NDArray[np.floating], variance: NDArray[np.floating], spaxels: Spaxels
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Mean of what is around each spaxel, itself included, and its variance; unknown where hardly anything is."""
+    x, y = spaxels.x_arcsec, spaxels.y_arcsec
+    near = np.exp(-0.5 * ((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2) / LOCAL_ARCSEC**2)
+    known = np.isfinite(values) & np.isfinite(variance)
+    weight = np.where(known, 1.0 / (np.where(known, variance, 1.0) + np.nanmedian(variance[known])), 0.0)
+    total = weight @ near
+    enough = known.astype(float) @ near > LEAST_AROUND * np.median(near.sum(axis=0))
+    norm = np.where(enough, total, 1.0)
+    mean = (weight * np.where(known, values, 0.0)) @ near / norm
+    noise = (weight**2 * np.where(known, variance, 0.0)) @ near**2 / norm**2
+    return np.where(enough, mean, np.nan), np.where(enough, noise, np.inf)

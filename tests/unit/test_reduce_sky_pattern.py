@@ -157,6 +157,23 @@ def test_the_pattern_that_was_put_in_is_corrected_with_the_error_that_is_told(ni
     assert found.parts["smooth"] == pytest.approx(rms(slope_of(SPAXELS, 0.008, -0.012, 0.004)), rel=0.1)
 
 
+def test_what_neighbours_share_is_seen_where_single_spaxels_are_lost_in_noise():
+    """Patches of 2 arcsec, 0.5 %, on dark nights whose spaxels are known to 1.5 % each."""
+    x, y = SPAXELS.x_arcsec, SPAXELS.y_arcsec
+    near = np.exp(-0.5 * ((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2) / 2.0**2)
+    patches = near @ rng(12).normal(0.0, 1.0, N)
+    light = 1.0 + 0.005 * (patches - patches.mean()) / patches.std()
+    found = sky_pattern([night(light, 0.015, seed=60 + k) for k in range(3)], SPAXELS, COMPLETE)
+    # spaxel by spaxel no estimate could leave less than sqrt(A v / (A + v)) with v = 0.015**2 / 3: 0.87 of it
+    left = rms(found.factor - light)
+    assert left < 0.55 * rms(light - 1.0)
+    assert found.parts["local"] > 3 * found.parts["single"]
+    assert rms(found.error) == pytest.approx(left, rel=0.35)
+    # and where each spaxel is known well, it is not counted twice
+    known = sky_pattern([night(light, 0.002, seed=60 + k) for k in range(3)], SPAXELS, COMPLETE)
+    assert rms(known.factor - light) < 0.3 * rms(light - 1.0)
+
+
 def test_faults_of_each_nights_own_flat_are_not_handed_on():
     """A night's flat is wrong by 1 % in each spaxel, another way every night, and its photons would allow 0.1 %."""
     told = [night(TRUE + rng(50 + k).normal(0.0, 0.01, N), 0.001, seed=k) for k in range(3)]

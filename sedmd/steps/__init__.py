@@ -48,7 +48,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 4,
-    "traces": 8,
+    "traces": 9,
     "wavelength": 8,
     "flat": 9,
     "cube": 12,

@@ -149,4 +149,4 @@ def test_a_bright_neighbour_takes_from_what_is_known_of_a_faint_trace():
     """Its photons and what its profile is off by are in the same pixels: the row was drawn towards the neighbour."""
     alone, beside = told_of_the_faint_trace(0.0), told_of_the_faint_trace(20_000.0)
     assert beside < 0.5 * alone
-    assert told_of_the_faint_trace(500.0) > 0.8 * alone
+    assert told_of_the_faint_trace(500.0) > 0.7 * alone

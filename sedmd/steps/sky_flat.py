@@ -83,7 +83,9 @@ class SkyCorrection:
 
 
 def sky_correction(job: Job, found: TraceSet, traces: Path) -> SkyCorrection:
-    """The correction of the night's flat by what earlier nights told (option `earlier`), undone nowhere else.
+    """The correction of the night's flat by what earlier nights told (option `earlier`).
+
+    What cannot be read, or is no illumination, costs the correction and not the flat.
 
     Parameters
     ----------
@@ -93,8 +95,9 @@ def sky_correction(job: Job, found: TraceSet, traces: Path) -> SkyCorrection:
         return SkyCorrection()
     given = str(job.options["earlier"])
     figures: dict[str, Any] = {GIVEN_SKY: given}
-    laid, warnings = _laid(patterns_in(given), found, read_field_centre(traces))
+    warnings: tuple[str, ...] = ()
     try:
+        laid, warnings = _laid(patterns_in(given), found, read_field_centre(traces))
         pattern = sky_pattern([night for _, night in laid], found.spaxels, found.complete)
     except ValueError as error:
         return SkyCorrection(figures=figures, warnings=(*warnings, f"flat: {error}; it is not corrected for the sky"))

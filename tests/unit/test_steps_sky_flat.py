@@ -146,6 +146,14 @@ def test_what_is_no_illumination_is_reported_and_not_corrected(tmp_path):
     assert "at most 15 % expected; it is not corrected for the sky" in warning
 
 
+def test_a_text_that_cannot_be_read_costs_the_correction_and_not_the_flat(tmp_path):
+    text = measured(tmp_path / "20211016", LIGHT, seed=4, exposures=1).figures[OWN_SKY]
+    found = corrected(tmp_path / "20211017", f"20211016 1 {text}; 20211015 2 4000.0:0.1:0.2")
+    assert found.pattern is None
+    (warning,) = found.warnings
+    assert "tells nothing of the sky's light" in warning and "it is not corrected for the sky" in warning
+
+
 def test_a_night_without_enough_sky_tells_nothing(tmp_path):
     result = measured(tmp_path / "20211017", LIGHT, seed=1, exposures=2, level=0.1)
     assert OWN_SKY not in result.figures

@@ -11,21 +11,27 @@ from sedmd.plan.plan import Node, State
 
 
 def plan_sky_flat(maker: JobMaker, targets: Sequence[Node], chain: Mapping[str, InputFile | Absent]) -> None:
-    """Add the job when the night is over and no cube is to come; not for cubes with calibrations of another night.
+    """Add the job, which is due when the night is over and no cube is to come; without cubes on this night's flat none.
 
     Parameters
     ----------
     targets : cubes of targets; a standard star is too bright, and its exposure too short for the sky
     chain : the night's traces and flat
     """
-    if not maker.context.final or any(node.active for node in targets):
+    own = [node for node in targets if not node.fallback]
+    # what came to nothing is not waited for, unless nothing else is there: what was measured once stays in the plan
+    chosen = [node for node in own if node.state is State.DONE or node.active] or own
+    if not chosen:
         return
-    sources = [maker.output(node, "e3d") for node in targets if node.state is State.DONE and not node.fallback]
-    if not sources:
-        return
+    hold = None if maker.context.final else Absent(why="the end of the night", missing=False)
     maker.node(
         RECIPE["skyflat"],
-        f"{len(sources)} exposures",
-        {"traces": [chain["traces"]], "flat": [chain["flat"]], "cubes": sources},
+        f"{len(chosen)} exposures",
+        {
+            "traces": [chain["traces"]],
+            "flat": [chain["flat"]],
+            "cubes": [maker.output(node, "e3d") for node in chosen],
+        },
         {},
+        hold=hold,
     )

@@ -114,18 +114,26 @@ def test_the_sky_is_measured_on_all_targets_at_the_end_of_the_night():
 
 
 def test_it_waits_for_the_end_of_the_night_and_for_the_last_cube():
-    plan, _, _ = carry_out(WHOLE, final=False)
-    assert not states(plan, "skyflat")
+    plan, done, _ = carry_out(WHOLE, final=False)
+    assert not any(name.startswith("skyflat") for name in done)
+    (node,) = [node for node in plan.nodes if node.job.step == "skyflat"]
+    assert (node.state, node.active, node.missing, node.reason) == (State.WAITING, False, False, "the end of the night")
     early = plan_night(WHOLE, context(final=True))
-    assert not states(early, "skyflat") and any(node.active for node in early.nodes if node.job.step == "cube")
+    (node,) = [node for node in early.nodes if node.job.step == "skyflat"]
+    assert node.state is State.WAITING and node.active
 
 
 def test_a_cube_that_failed_is_left_out_and_nothing_is_measured_without_any():
     names = [name for name in carry_out(WHOLE)[1] if name.startswith("cube") and "STD" not in name]
     plan, _, _ = carry_out(WHOLE, outcomes={names[0]: "quarantined"})
     assert states(plan, "skyflat") == {"2 exposures": State.DONE}
-    plan, _, _ = carry_out(WHOLE, outcomes=dict.fromkeys(names, "quarantined"))
-    assert not states(plan, "skyflat")
+    plan, done, _ = carry_out(WHOLE, outcomes=dict.fromkeys(names, "quarantined"))
+    assert not any(name.startswith("skyflat") for name in done)
+    # it stays in the plan: what was measured before is not moved aside
+    (node,) = [node for node in plan.nodes if node.job.step == "skyflat"]
+    assert node.state is State.WAITING and not node.active
+    stars = [frame for frame in WHOLE if frame.name not in ("x", "y")]
+    assert not states(carry_out(stars)[0], "skyflat")
 
 
 def test_cubes_with_another_nights_calibrations_tell_nothing_of_this_nights_flat():

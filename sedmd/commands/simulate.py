@@ -17,6 +17,7 @@ def add_to(add: Add) -> None:
     command.add_argument("--night", type=night_argument, help="UT night (default: an example of the profile)")
     command.add_argument("--workers", type=positive_argument, default=1, help="processes that render (default 1)")
     command.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default 1)")
+    command.add_argument("--instrument", metavar="SEED", type=int, help="seed of the instrument (default: the night's)")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--mini", dest="size", action="store_const", const="mini", help="a small night (default)")
     size.add_argument("--full", dest="size", action="store_const", const="full", help="a whole night")
@@ -43,6 +44,7 @@ def verb_simulate(options: argparse.Namespace) -> int:
             options.out,
             night=options.night,
             seed=options.seed,
+            instrument=options.instrument,
             size=options.size,
             profile=options.profile,
             workers=options.workers,

@@ -77,6 +77,13 @@ RECIPE: Mapping[str, Step] = {
             makes={"ext": "ext_{product}.fits"},
             urgency=4,
         ),
+        Step(
+            name="skyflat",
+            per="night",
+            needs=("traces", "flat", "cubes"),
+            makes={"skyflat": "sky-flat.fits"},
+            urgency=8,
+        ),
         Step(name="fluxcal", per="night", needs=("standards",), makes={"fluxcal": "std-correction.fits"}, urgency=3),
         Step(
             name="calibrate",

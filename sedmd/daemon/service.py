@@ -235,7 +235,7 @@ class Service:
                     self.disk.refuse(outcome.free_bytes)
                 self.nights.touch(job.night)
                 self.chores.changed()
-                if job.step in ("flat", "fluxcal"):  # the nights after it may use it
+                if job.step in ("flat", "skyflat", "fluxcal"):  # the nights after it may use it
                     self.nights.touch_all()
             case Hint(path):
                 if is_night(path.name):

@@ -74,6 +74,11 @@ class Node:
     order: tuple[Any, ...] = ()
 
     @property
+    def expected(self) -> bool:
+        """It is done, or will be without anybody's doing."""
+        return self.active or self.state is State.DONE
+
+    @property
     def lost(self) -> bool:
         """It ended without its products, and will not be tried again by itself."""
         return self.state in (State.FAILED, State.QUARANTINED)

@@ -26,6 +26,7 @@ from sedmd.plan.jobs import JobMaker
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.plan.series_concerns import SetConcern, describe, geometry_concern, set_statuses
+from sedmd.plan.sky_flat import plan_sky_flat
 from sedmd.raw.frame_order import by_time, split_duplicates
 from sedmd.raw.frames import Frame, Kind
 from sedmd.raw.visits import Visit, observations
@@ -259,7 +260,8 @@ class _Planner(JobMaker):
         # Once targets are observed and no earlier night can help, a lamp that may be absent is not waited for: a
         # solution without it says how well it is known.
         given = dict(roles)
-        if anything_on_sky and not self.context.fallbacks and not _expected(lamps.get(Kind.CD)):
+        cadmium = lamps.get(Kind.CD)
+        if anything_on_sky and not self.context.fallbacks and not (cadmium is not None and cadmium.expected):
             del given[str(Kind.CD)]
         done: dict[str, Node] = {}
         for name in CHAIN:
@@ -322,6 +324,7 @@ class _Planner(JobMaker):
         sure = [(visit, node) for visit, node in stars if not visit.contradiction]
         targets = [(visit, self._star_for(visit, sure)) for visit in visits if not visit.standard]
         extracted = [(visit, self._extract(visit, cubes, star, firsts)) for visit, star in targets]
+        plan_sky_flat(self, [cubes[frame.path] for visit, _ in targets for frame in visit.frames], chain)
         fluxcal = self._fluxcal([node for visit, node in stars if visit.star])
         for visit, node in stars + extracted:
             spectrum = self._calibrate(visit, node, fluxcal, firsts)
@@ -543,8 +546,3 @@ class _Planner(JobMaker):
     def _note_failure(self, node: Node) -> None:
         if node.lost:
             self.lacking.append(f"{node.job.label}: {node.reason}")
-
-
-def _expected(lamp: Node | None) -> bool:
-    """Whether the job that combines a lamp's frames has done so, or will without anybody's doing."""
-    return lamp is not None and (lamp.state is State.DONE or lamp.active)

@@ -48,7 +48,7 @@ def write_traces(path: Path, found: TraceSet, *, cards: Cards, provenance: Prove
     """Write ``traces.fits``: TABLE (a row per spaxel), PROFILE, WIDTH, BESIDE, HALO, first wavelengths."""
     t = found.traces
     columns = [
-        *_spaxel_columns(found.spaxels),
+        *spaxel_columns(found.spaxels),
         *_trace_columns(t),
         Column(name="COMPLETE", array=found.complete, comment="3800-9200 Angstrom on the chip"),
         *_solution_columns(found.start),
@@ -144,7 +144,7 @@ def write_wavelength(
 ) -> str:
     """Write ``wavelength.fits``: TABLE (a row per spaxel), SCALE, LINEWIDTH, GROUPS, ACCURACY, sampled WAVELENGTH."""
     columns = [
-        *_spaxel_columns(spaxels),
+        *spaxel_columns(spaxels),
         *_solution_columns(solution),
         Column(
             name="XSAMPLE",
@@ -174,14 +174,23 @@ def write_flat(
     spaxels: Spaxels,
     *,
     bad_pixels: NDArray[np.bool_] | None = None,
+    sky: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     cards: Cards,
     provenance: Provenance | None = None,
 ) -> str:
-    """Write ``flat.fits``: TABLE with FLAT (n_wave per spaxel), WAVELENGTH, and BADPIXEL where there is a map."""
+    """Write ``flat.fits``: TABLE with FLAT (n_wave per spaxel), WAVELENGTH, and BADPIXEL where there is a map.
+
+    `sky` is what the dome's flat was multiplied by to become `flat`, and the error of that, both (n_spaxel,).
+    """
     columns = [
-        *_spaxel_columns(spaxels),
+        *spaxel_columns(spaxels),
         Column(name="FLAT", array=np.ascontiguousarray(flat.T, np.float32), comment="throughput, field mean 1"),
     ]
+    if sky is not None:
+        columns += [
+            Column(name="SKYFACT", array=sky[0], comment="in FLAT: the sky's light against the dome's"),
+            Column(name="SKYERR", array=sky[1], comment="1-sigma error of SKYFACT"),
+        ]
     waves = table_hdu(
         [Column(name="WAVELENGTH", array=wavelength, unit="Angstrom", comment="in air")], name="WAVELENGTH"
     )
@@ -221,7 +230,22 @@ def read_flat(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(read_table(path)["FLAT"].T, np.float32)
 
 
-def _spaxel_columns(spaxels: Spaxels) -> list[Column]:
+def read_sky_factor(path: Path) -> NDArray[np.floating]:
+    """What the dome's flat was multiplied by in ``flat.fits``, (n_spaxel,); 1 where it was not corrected."""
+    table = read_table(path)
+    if "SKYFACT" not in table.columns:
+        return np.ones(len(table["ID"]))
+    return table["SKYFACT"].astype(float)
+
+
+def read_field_centre(traces: Path) -> tuple[float, float]:
+    """The pixel that looks at x = y = 0, by ``traces.fits``."""
+    header = read_table(traces).header
+    return float(header["FIELDX"]), float(header["FIELDY"])
+
+
+def spaxel_columns(spaxels: Spaxels) -> list[Column]:
+    """Number, lattice and place of each spaxel."""
     return [
         Column(name="ID", array=spaxels.ident.astype(np.int32), comment="number of the spaxel"),
         Column(name="Q", array=spaxels.q.astype(np.int32), comment="axial hexagonal coordinate"),

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sedmd.core.config import AutomaticExtraction, Settings
-from sedmd.core.memory_figures import PIXELS, SHAPES, Told
+from sedmd.core.config import AutomaticExtraction, Calibrations, Settings
+from sedmd.core.memory_figures import PIXELS, SHAPES, SKY, Told
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -84,7 +84,7 @@ def night_context(
             "traces": {"field_centre": settings.instrument.field_centre(night)},
             "cube": {"place": str(memory.place), "frames": settings.products.frames},
             "guide": {"use": sorted(settings.guide.use), **memory.guider},
-            "flat": {"earlier": memory.pixels} if settings.calibrations.pixel_earlier_nights else {},
+            "flat": _flat_options(settings.calibrations, memory),
             "fluxcal": {"earlier": memory.shapes} if settings.calibrations.flux_earlier_nights else {},
         },
         target_options=_target_options(settings.extraction),
@@ -98,6 +98,12 @@ def night_context(
         stars=star_input(settings, ledger, night),
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
     )
+
+
+def _flat_options(rules: Calibrations, memory: EarlierNights) -> dict[str, str]:
+    """What earlier nights tell the flat; what is switched off by a setting is omitted."""
+    pixels = {"pixels": memory.pixels} if rules.pixel_earlier_nights else {}
+    return pixels | ({"sky": memory.sky} if rules.sky_flat_earlier_nights else {})
 
 
 def _target_options(settings: AutomaticExtraction) -> dict[str, Any]:
@@ -141,6 +147,8 @@ class EarlierNights:
         Of the response, as a text: an option of the step ``fluxcal``.
     pixels
         That are bad, as a text: an option of the step ``flat``.
+    sky
+        The sky's light against the dome's, as a text: an option of the step ``flat``.
     """
 
     sets: tuple[CalibrationSet, ...] = ()
@@ -150,6 +158,7 @@ class EarlierNights:
     guider: Mapping[str, str] = field(default_factory=lambda: {"link": "", "sky": ""})
     shapes: str = ""
     pixels: str = ""
+    sky: str = ""
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
@@ -184,12 +193,23 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     place = _place(settings, ledger, night, pin=pin_fallbacks)
     guider = _guider(ledger, night, pin=pin_fallbacks)
     rules = settings.calibrations
-    shapes, pixels = (
+    shapes, pixels, sky = (
         _told(ledger, night, what, most=most, since=since, pin=pin_fallbacks)
-        for what, most in ((SHAPES, rules.flux_earlier_nights), (PIXELS, rules.pixel_earlier_nights))
+        for what, most in (
+            (SHAPES, rules.flux_earlier_nights),
+            (PIXELS, rules.pixel_earlier_nights),
+            (SKY, rules.sky_flat_earlier_nights),
+        )
     )
     return EarlierNights(
-        sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes, pixels=pixels
+        sets=tuple(sets),
+        flux=flux,
+        figures=figures,
+        place=place,
+        guider=guider,
+        shapes=shapes,
+        pixels=pixels,
+        sky=sky,
     )
 
 

@@ -14,7 +14,7 @@ def begun_with(ledger: Ledger, night: str, what: Told) -> str | None:
 
     It is the texts themselves that are kept: an earlier night that is reduced again meanwhile changes nothing here.
     """
-    for job in ledger.jobs.done(night, (what.step,)):
+    for job in ledger.jobs.done(night, (what.listener,)):
         if isinstance(given := job.figures.get(what.given), str):
             return given
     return None

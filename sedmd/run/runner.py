@@ -26,7 +26,7 @@ from sedmd.run.nightend import outcome_of
 from sedmd.workers.engines import Engine
 
 #: Steps of the recipe that need no frame, only cubes and what was made of them.
-AFTER_THE_CUBE = frozenset({"extract", "fluxcal", "calibrate", "page"})
+AFTER_THE_CUBE = frozenset({"extract", "skyflat", "fluxcal", "calibrate", "page"})
 #: Nights at work at once: while the exposures of one keep few workers busy, the next are calibrated.
 OPEN_NIGHTS = 4
 #: Exit codes of `sedmd reduce`.

@@ -33,7 +33,7 @@ from sedmd.run.states import (
 )
 
 #: Steps that make calibrations.
-CALIBRATIONS = ("bias", "lamp", "traces", "wavelength", "flat", "fluxcal")
+CALIBRATIONS = ("bias", "lamp", "traces", "wavelength", "flat", "skyflat", "fluxcal")
 
 
 def snapshot(settings: Settings, *, night: str | None, now: datetime, ledger: Ledger | None = None) -> NightState:

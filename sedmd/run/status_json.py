@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from sedmd.core.memory_figures import UNSEEN
 from sedmd.run.states import JobState, NightState, TargetState
 
 
@@ -55,7 +56,7 @@ def _jobs(jobs: tuple[JobState, ...]) -> list[dict[str, Any]]:
             "frames": one.frames,
             "ended": one.ended,
             "seconds": one.seconds,
-            "figures": dict(one.figures),
+            "figures": {name: value for name, value in one.figures.items() if name not in UNSEEN},
         }
         for one in jobs
     ]

@@ -44,14 +44,15 @@ def write_frame(plan: NightPlan, index: int, out: Path) -> dict[str, float | int
     return truth.write_frame_truth(plan, index, rendered, out / "truth")
 
 
-_PLANS: dict[tuple[str, int, str, InstrumentProfile], NightPlan] = {}
+_Night = tuple[str, int, int, str, InstrumentProfile]
+_PLANS: dict[_Night, NightPlan] = {}
 
 
-def _work(task: tuple[str, int, str, InstrumentProfile, int, str]) -> tuple[int, dict[str, float | int | str]]:
-    night, seed, size, profile, index, out = task
-    key = (night, seed, size, profile)
+def _work(task: tuple[_Night, int, str]) -> tuple[int, dict[str, float | int | str]]:
+    key, index, out = task
     if key not in _PLANS:
-        _PLANS[key] = plan_night(night=night, seed=seed, size=size, profile=profile)
+        night, seed, instrument, size, profile = key
+        _PLANS[key] = plan_night(night=night, seed=seed, size=size, profile=profile, instrument=instrument)
     return index, write_frame(_PLANS[key], index, Path(out))
 
 
@@ -60,6 +61,7 @@ def simulate_night(
     *,
     night: str | None = None,
     seed: int = 1,
+    instrument: int | None = None,
     size: str = "full",
     profile: str | Path | InstrumentProfile | None = None,
     progress: Progress | None = None,
@@ -76,6 +78,8 @@ def simulate_night(
         YYYYMMDD, UT date of the morning hours; without it the profile's example.
     seed : int
         The same seed gives the same bytes, on any machine order and number of workers.
+    instrument : int, optional
+        Seed of the instrument, where it is not to follow from `seed`: several nights of one instrument.
     size : {"full", "mini", "least"}
     profile : str, Path or InstrumentProfile, optional
         One of ``PROFILES``, or the path of a TOML file; without it that of the night's epoch.
@@ -105,7 +109,7 @@ def simulate_night(
         raise SedmError(f"guider frames must be 0 or more, got {rc}")
     out = Path(out)
     loaded, night = profile_and_night(profile, night)
-    plan = plan_night(night=night, seed=seed, size=size, profile=loaded)
+    plan = plan_night(night=night, seed=seed, size=size, profile=loaded, instrument=instrument)
     (out / "raw").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "truth", ignore_errors=True)
     (out / "truth").mkdir()
@@ -129,6 +133,7 @@ def _rendered(
         for index in range(len(plan)):
             yield index, write_frame(plan, index, out)
         return
-    tasks = [(plan.night, plan.seed, plan.size, profile, index, str(out)) for index in range(len(plan))]
+    key = (plan.night, plan.seed, plan.instrument.seed, plan.size, profile)
+    tasks = [(key, index, str(out)) for index in range(len(plan))]
     with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_work, tasks)

@@ -35,6 +35,7 @@ def plan_night(
     seed: int = 1,
     size: str = "full",
     profile: str | Path | InstrumentProfile | None = None,
+    instrument: int | None = None,
 ) -> NightPlan:
     """Plan a night; no pixel is made.
 
@@ -50,6 +51,9 @@ def plan_night(
     profile : str, Path or InstrumentProfile, optional
         Name of a profile, path of a TOML file, or a loaded profile; without it that of the night's epoch, without a
         night too the newest.
+    instrument : int, optional
+        Seed of optics and camera, so that nights of one instrument can have other skies and another noise; without it
+        they follow from `seed` too.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def plan_night(
         night=night,
         seed=seed,
         size=size,
-        instrument=build_instrument(loaded, seed),
+        instrument=build_instrument(loaded, seed if instrument is None else instrument),
         exposures=_spoiled(sorted(observer.taken, key=lambda e: e.start), loaded, seed, short=size == "full"),
         sunset=observer.conditions.sunset,
         sunrise=observer.conditions.sunrise,

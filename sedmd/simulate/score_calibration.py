@@ -11,7 +11,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from sedmd.core.instrument import WAVELENGTH_GRID
-from sedmd.products.solution import TraceSet, read_flat, read_traces, read_wavelength
+from sedmd.products.solution import TraceSet, read_flat, read_sky_factor, read_traces, read_wavelength
 from sedmd.raw.rawname import stem_of
 from sedmd.simulate.score_rows import ScoreRow, at_least, at_most, lacking, shown
 from sedmd.simulate.score_truth import NightTruth
@@ -171,14 +171,16 @@ def _flat_rows(truth: NightTruth, folder: Path, matches: Matches) -> list[ScoreR
     """The flat against the throughput of the lenslets, as the dome lights them and as the sky does."""
     use = truth.complete[matches.true]
     flat = read_flat(folder / "flat.fits")[:, matches.found[use]]
+    # the dome's flat is what it was before the sky of earlier nights corrected it
+    corrected = read_sky_factor(folder / "flat.fits")[matches.found[use]]
     at = np.clip(WAVELENGTH_GRID, truth.wavelength[0], truth.wavelength[-1])
     each = truth.column("throughput")[matches.true[use]]
     sky = np.array([np.interp(at, truth.wavelength, row) for row in each]).T
     rows = []
-    for name, light in (("flat, rms", truth.column("dome")[matches.true[use]]), ("flat against the sky, rms", 1.0)):
-        true = sky * light
+    dome = truth.column("dome")[matches.true[use]]
+    for name, made, true in (("flat, rms", flat / corrected, sky * dome), ("flat against the sky, rms", flat, sky)):
         with np.errstate(invalid="ignore"):
-            ratio = flat / np.nanmedian(flat, axis=1, keepdims=True) / (true / np.median(true, axis=1, keepdims=True))
+            ratio = made / np.nanmedian(made, axis=1, keepdims=True) / (true / np.median(true, axis=1, keepdims=True))
         for low, high in FLAT_BANDS:
             # the median over a band: what one bin of a spaxel is off by is its noise on the dome
             some = (low <= WAVELENGTH_GRID) & (high >= WAVELENGTH_GRID)

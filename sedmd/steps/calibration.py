@@ -58,6 +58,7 @@ from sedmd.reduce.wavelength.solution_checks import (
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.raw import RAW_GAIN, camera_and_sections, read_master_bias, read_raw, to_electrons
 from sedmd.steps.reference import lamp_tables
+from sedmd.steps.sky_flat import sky_correction
 
 #: Wavelengths at which the dispersion is reported [Angstrom]: both ends and the middle of what the lamps fix.
 DISPERSION_AT = (4500.0, 6500.0, 8500.0)
@@ -420,18 +421,20 @@ def make_flat(job: Job) -> Result:
     if reason := flat_reason(flat, found.complete):
         raise CalibrationFault(f"flat: {reason}")
     n_frames = int(header.get("NCOMBINE", 1))
-    given = str(job.options.get("earlier") or "")
+    given = str(job.options.get("pixels") or "")
     earlier = findings_in(given, dome.data.shape)
     pixels = bad_pixels(answers(dome, separated, traces.profile, n_frames), earlier)
     whole = np.where(found.complete, mask, np.uint8(Mask.NO_DATA))
     # the weights of a mean of exposures were those of one: its photon noise is smaller
     fringe, fringe_error = fringes(flux, variance / n_frames, whole, flat, WAVELENGTH_GRID)
+    sky = sky_correction(job, found, job.one("traces"))
     figures = {
         "spread [%]": round(100 * float(np.nanstd(grey)), 1),
         "dark spaxels": int(dark_spaxels(flat).sum()),
         "scattered [e-]": round(float(np.median(separated.background)), 1),
-        **_pixel_figures(pixels, job.options.get("earlier")),
+        **_pixel_figures(pixels, job.options.get("pixels")),
         "fringes [%]": round(100 * fringe, 2) if np.isfinite(fringe) else None,
+        **sky.figures,
     }
     cards: Cards = {
         "FRINGRMS": (fringe if np.isfinite(fringe) else None, "rms of fringes at 800-920 nm, share of the light"),
@@ -439,17 +442,19 @@ def make_flat(job: Job) -> Result:
         **_pixel_cards(pixels, len(earlier)),
         "FLATSTD": (float(np.nanstd(grey)), "rms of the grey throughput over the spaxels"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] light between the traces on the dome"),
+        **sky.cards,
     }
     write_flat(
         job.outputs["flat"],
         WAVELENGTH_GRID,
-        flat,
+        flat if sky.pattern is None else flat * sky.pattern.factor,
         found.spaxels,
         bad_pixels=pixels.map,
+        sky=None if sky.pattern is None else (sky.pattern.factor, sky.pattern.error),
         cards=cards,
         provenance=provenance(job),
     )
-    return Result(figures=figures, warnings=(*_fringed(fringe, fringe_error), *_too_many(pixels)))
+    return Result(figures=figures, warnings=(*_fringed(fringe, fringe_error), *_too_many(pixels), *sky.warnings))
 
 
 def _pixel_figures(pixels: BadPixels, given: object) -> dict[str, float | int | str | None]:

@@ -39,6 +39,7 @@ STEPS = {
     "flat": Step(jobs=1, seconds=1.55, mb=1.8),
     "cube": Step(jobs=ON_SKY, seconds=2.78, mb=37.7),
     "extract": Step(jobs=ON_SKY, seconds=0.86, mb=0.08),
+    "skyflat": Step(jobs=1, seconds=1.7, mb=0.09),
     "fluxcal": Step(jobs=1, seconds=0.27, mb=0.03),
     "calibrate": Step(jobs=ON_SKY, seconds=0.09, mb=0.09),
     "page": Step(jobs=ON_SKY, seconds=0.49, mb=0.1),

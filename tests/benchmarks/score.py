@@ -22,7 +22,7 @@ from sedmd.simulate.score_rows import worst
 
 #: Steps of the calibrations, in stages: the jobs of one stage do not wait for each other.
 STAGES = (("bias",), ("lamp",), ("traces",), ("wavelength",), ("flat",))
-STEPS = ("bias", "lamp", "traces", "wavelength", "flat", "cube", "extract", "fluxcal", "calibrate", "page")
+STEPS = ("bias", "lamp", "traces", "wavelength", "flat", "cube", "extract", "skyflat", "fluxcal", "calibrate", "page")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

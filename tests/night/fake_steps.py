@@ -66,6 +66,6 @@ def behave(job: Job) -> None:
     time.sleep(float(os.environ.get("FAKE_STEP_SECONDS", "0")))
 
 
-NAMES = ("bias", "lamp", "traces", "wavelength", "flat", "cube", "extract", "fluxcal", "calibrate", "page")
+NAMES = ("bias", "lamp", "traces", "wavelength", "flat", "cube", "extract", "skyflat", "fluxcal", "calibrate", "page")
 STEPS = dict.fromkeys(NAMES, _make)
 STEP_VERSIONS = dict.fromkeys(NAMES, "1")

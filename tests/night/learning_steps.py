@@ -10,7 +10,7 @@ import numpy as np
 from night.fake_steps import NAMES, behave
 from night.fake_steps import STEPS as FAKE
 from sedmd.core.job import Job, Result
-from sedmd.core.memory_figures import GIVEN_SHAPES, OWN_SHAPE
+from sedmd.core.memory_figures import GIVEN_PIXELS, GIVEN_SHAPES, GIVEN_SKY, OWN_PIXELS, OWN_SHAPE, OWN_SKY
 from sedmd.host.files import write_bytes_atomic
 from sedmd.products.spectrum import write_spectrum
 from sedmd.products.target_positions import EXPECTED, position_figures
@@ -34,6 +34,21 @@ def extract(job: Job) -> Result:
     standard = bool(job.options.get("standard"))
     told = position_figures(job.label, standard=standard, pair=False)
     return Result(figures={**told, "x [arcsec]": x, "y [arcsec]": y, "quality": 1})
+
+
+def flat(job: Job) -> Result:
+    sky, pixels = job.options["sky"], job.options["pixels"]
+    for role, path in job.outputs.items():
+        write_bytes_atomic(f"{role} {job.label} {sky!r} {pixels!r} {_bytes(job)}\n".encode(), path)
+    # what its own dome saw does not depend on what it was given
+    own = {OWN_PIXELS: f"{job.night[-2:]}:1/"}
+    return Result(figures={GIVEN_SKY: sky, GIVEN_PIXELS: pixels, **own})
+
+
+def skyflat(job: Job) -> Result:
+    for role, path in job.outputs.items():
+        write_bytes_atomic(f"{role} {job.label} {_bytes(job)}\n".encode(), path)
+    return Result(figures={OWN_SKY: f"sky:{_bytes(job)}"})
 
 
 def fluxcal(job: Job) -> Result:
@@ -67,6 +82,14 @@ def _bytes(job: Job) -> int:
     return sum(sum(Path(path).read_bytes()[:100_000]) for given in job.inputs.values() for path in given)
 
 
-STEPS = {**FAKE, "cube": cube, "extract": extract, "fluxcal": fluxcal, "calibrate": calibrate}
+STEPS = {
+    **FAKE,
+    "flat": flat,
+    "cube": cube,
+    "extract": extract,
+    "skyflat": skyflat,
+    "fluxcal": fluxcal,
+    "calibrate": calibrate,
+}
 VERSION = os.environ.get("FAKE_VERSION", "1")
 STEP_VERSIONS = dict.fromkeys([*NAMES, *STEPS], "1") | {"calibrate": VERSION}

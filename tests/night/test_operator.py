@@ -84,7 +84,7 @@ def test_requests_without_a_service_are_carried_out_at_once(settings, capsys):
     write(settings, [*calibrations(), *on_sky("x")])
     reduce(settings)
     out = ask(capsys, settings, "redo", "flat")
-    assert "5 of 5 jobs will be redone" in out
+    assert "6 of 6 jobs will be redone" in out
     assert "done by the next sedmd run or sedmd reduce" in out
     labels = []
     reduce(settings, progress=lambda done, total, label: labels.append(label))
@@ -93,6 +93,7 @@ def test_requests_without_a_service_are_carried_out_at_once(settings, capsys):
         "cube ifu20190612_04_00_00 x",
         "extract x_obs1",
         "calibrate x_obs1",
+        "skyflat 1 exposures",
         "page x_obs1",
     ]
 
@@ -232,7 +233,8 @@ def test_commands_go_by_the_settings_that_the_service_left(settings, capsys):
     config.write_text(config.read_text() + '[instrument]\nfield_centres = ["20130101 1000 1000"]\n')
     write(settings, [*calibrations(), *on_sky("x")])
     with service(settings) as daemon:
-        wait_for((settings.paths.redux_root / NIGHT / "x_obs1_SEDM.pdf").exists, daemon)
+        for name in ("x_obs1_SEDM.pdf", "sky-flat.fits"):
+            wait_for((settings.paths.redux_root / NIGHT / name).exists, daemon)
         stop(daemon)
     assert cli.main(["status", "--redux", str(settings.paths.redux_root), "--json"]) == 0
     state = json.loads(capsys.readouterr().out)

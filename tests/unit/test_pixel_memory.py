@@ -38,29 +38,29 @@ def options(ledger, night=NIGHT, pin=True, **rules):
         paths=Paths(raw_root=Path("/raw"), redux_root=Path("/redux")), calibrations=Calibrations(**rules)
     )
     made = night_context(settings, ledger, night, [], now=NOW, final=False, versions={}, pin_fallbacks=pin)
-    return made.options["flat"]
+    return {name: text for name, text in made.options["flat"].items() if name == "pixels"}
 
 
 def test_the_flat_is_given_what_five_nights_of_the_same_camera_found(ledger):
-    assert options(ledger) == {"earlier": ""}
+    assert options(ledger) == {"pixels": ""}
     for day in range(10, 18):
         did(ledger, f"202110{day}", {OWN_PIXELS: f"{day}:1/"})
-    given = options(ledger)["earlier"]
+    given = options(ledger)["pixels"]
     assert given == "; ".join(f"202110{day} {18 - day} {day}:1/" for day in (17, 16, 15, 14, 13))
-    assert options(ledger, pixel_earlier_nights=1)["earlier"] == "20211017 1 17:1/"
+    assert options(ledger, pixel_earlier_nights=1)["pixels"] == "20211017 1 17:1/"
     assert options(ledger, pixel_earlier_nights=0) == {}
     did(ledger, "20230406", {OWN_PIXELS: "1:1/"})
-    assert options(ledger, "20230407") == {"earlier": ""}  # another camera
+    assert options(ledger, "20230407") == {"pixels": ""}  # another camera
 
 
 def test_a_night_goes_on_with_the_list_that_it_was_begun_with(ledger):
     did(ledger, NIGHT, {OWN_PIXELS: "1:1/", GIVEN_PIXELS: "20211016 2 2:2/"})
     did(ledger, "20211017", {OWN_PIXELS: "3:3/"})
-    assert options(ledger) == {"earlier": "20211016 2 2:2/"}
-    assert options(ledger, pin=False) == {"earlier": "20211017 1 3:3/"}
+    assert options(ledger) == {"pixels": "20211016 2 2:2/"}
+    assert options(ledger, pin=False) == {"pixels": "20211017 1 3:3/"}
 
 
 def test_the_keys_of_flat_and_spectra_are_those_of_what_was_told_and_the_log_shows_none_of_it():
-    found = [keys({"flat": {"earlier": text}}) for text in ("", "20211017 1 3:3/")]
+    found = [keys({"flat": {"pixels": text}}) for text in ("", "20211017 1 3:3/")]
     assert len({one["calibrate"] for one in found}) == 2
     assert figures({"bad pixels": 2, OWN_PIXELS: "3:3/", GIVEN_PIXELS: ""}) == "bad pixels=2"

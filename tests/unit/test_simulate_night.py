@@ -345,6 +345,19 @@ def test_at_most_one_frame_of_a_series_has_a_short_header() -> None:
 
 
 # frames -----------------------------------------------------------------------------------------------------------
+def test_nights_of_one_instrument_share_optics_and_camera_and_nothing_else() -> None:
+    first, later, other = (
+        plan_night(**({"seed": 1, "size": "least", "profile": "2021"} | more))
+        for more in ({}, {"seed": 2, "instrument": 1}, {"seed": 2})
+    )
+    assert np.array_equal(first.instrument.optics.dome, later.instrument.optics.dome)
+    assert np.array_equal(first.instrument.optics.x0, later.instrument.optics.x0)
+    assert first.instrument.seed == later.instrument.seed == 1 and later.seed == 2
+    assert [e.target for e in later.exposures] == [e.target for e in other.exposures]
+    assert [e.flexure for e in later.exposures] == [e.flexure for e in other.exposures]
+    assert not np.array_equal(later.instrument.optics.dome, other.instrument.optics.dome)
+
+
 def test_a_frame_does_not_depend_on_the_frames_before_it() -> None:
     again = plan_night(seed=1, size="mini", profile="2017")
     i = index_of(plan(), "Hg")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.io import fits
+from numpy.testing import assert_allclose
 
 import sedmd.raw.epochs
 import sedmd.steps.calibration as steps
@@ -16,9 +17,11 @@ from sedmd.core.instrument import WAVELENGTH_GRID, Sections
 from sedmd.core.job import Job
 from sedmd.core.memory_figures import GIVEN_PIXELS, OWN_PIXELS
 from sedmd.products.image import read_image
-from sedmd.products.solution import TraceSet, read_bad_pixels
+from sedmd.products.solution import TraceSet, read_bad_pixels, read_flat
+from sedmd.products.tables import read_table
 from sedmd.raw.epochs import CAMERAS, Camera
 from sedmd.reduce.cube.bad_pixels import Answers, bad_pixels
+from sedmd.reduce.cube.sky_pattern import SkyPattern
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.steps.calibration import (
@@ -35,6 +38,7 @@ from sedmd.steps.calibration import (
     make_wavelength,
 )
 from sedmd.steps.raw import read_master_bias, to_electrons
+from sedmd.steps.sky_flat import SkyCorrection
 from unit.reduce_scenes import expose, hex_spaxels, prism_solution, quiet, rng, rows_scene
 
 SHAPE, FIRST, GAIN, READ_NOISE_ADU = (512, 515), 512, 1.8, 5.0
@@ -337,6 +341,32 @@ def test_a_geometry_whose_lines_fail_their_checks_is_a_fault_and_no_product(tmp_
     assert not outputs["traces"].exists()
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_a_flat_is_multiplied_by_what_earlier_nights_saw_of_the_sky(tmp_path, monkeypatch, found, corrected):
+    n = found.complete.size
+    flat = np.ones((WAVELENGTH_GRID.size, n), np.float32)
+    factor, error = 1.0 + 0.01 * np.cos(np.arange(n)), np.full(n, 0.002)
+    pattern = SkyPattern(factor=factor, error=error, parts={}, nightly={})
+    sky = SkyCorrection(pattern=pattern, cards={"SKYNIGHT": (3, "")}, figures={"sky nights": 3}, warnings=("odd",))
+    samples = rows_scene([30.0]).samples()
+    traces = SimpleNamespace(samples=lambda shape, beyond=0: samples, profile=gaussian_profile(), halo=None)
+    monkeypatch.setattr(steps, "read_traces", lambda path: replace(found, traces=traces))
+    monkeypatch.setattr(steps, "read_wavelength", lambda path: found.start)
+    monkeypatch.setattr(steps, "_per_angstrom", lambda *given: (flat, flat, flat))
+    monkeypatch.setattr(steps, "spaxel_flat", lambda *given, **options: flat)
+    monkeypatch.setattr(steps, "sky_correction", lambda *given: sky if corrected else SkyCorrection())
+    result = make_flat(job := solved_job(tmp_path, "flat", "dome", "wavelength"))
+    table = read_table(job.outputs["flat"])
+    assert_allclose(read_flat(job.outputs["flat"]), flat * (factor if corrected else 1.0), rtol=1e-6)
+    assert ("SKYFACT" in table.columns) == ("SKYERR" in table.columns) == corrected
+    assert table.header.get("SKYNIGHT") == (3 if corrected else None)
+    assert result.figures.get("sky nights") == (3 if corrected else None)
+    assert ("odd" in result.warnings) == corrected
+    if corrected:
+        assert_allclose(table["SKYFACT"], factor)
+        assert_allclose(table["SKYERR"], error)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.2])
 def test_a_flat_that_fails_its_checks_is_a_fault_and_no_product(tmp_path, monkeypatch, found, share):
     n = found.complete.size
@@ -374,7 +404,7 @@ def test_a_night_tells_the_next_of_its_bad_pixels_and_goes_on_with_what_it_was_t
     assert first["bad pixels"] == 2 and GIVEN_PIXELS not in first and "new" not in first
     told = f"20190611 1 {first[OWN_PIXELS]}"
     off[3, 4], error[3, 5], off[9, 9] = 0.0, np.inf, 1.0
-    second = make_flat(replace(job, options={"earlier": told})).figures
+    second = make_flat(replace(job, options={"pixels": told})).figures
     assert [second[one] for one in ("bad pixels", "known", "not seen", "new", "healed")] == [2, 1, 1, 1, 1]
     assert second[GIVEN_PIXELS] == told and second[OWN_PIXELS] == "9:9/4:3"
     marked = read_bad_pixels(job.outputs["flat"], shape)
@@ -382,7 +412,7 @@ def test_a_night_tells_the_next_of_its_bad_pixels_and_goes_on_with_what_it_was_t
     header = fits.getheader(job.outputs["flat"])
     cards = ("NBADPIX", "NBADNITE", "NBADKNWN", "NBADSEEN", "NBADNEW", "NBADHEAL")
     assert [header[card] for card in cards] == [2, 1, 1, 0, 1, 1]
-    assert make_flat(replace(job, options={"earlier": ""})).figures[GIVEN_PIXELS] == ""
+    assert make_flat(replace(job, options={"pixels": ""})).figures[GIVEN_PIXELS] == ""
 
 
 def test_a_night_with_thousands_of_bad_pixels_says_so_and_tells_no_other():

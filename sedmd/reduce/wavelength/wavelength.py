@@ -21,7 +21,19 @@ from sedmd.reduce.numeric.parallel import side_by_side
 from sedmd.reduce.wavelength.accuracy import Accuracy, accuracy_of
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Group, fit_model
-from sedmd.reduce.wavelength.linefit import KNOWN_WIDTH_SIGMA, WIDTH_SIGMA, GroupFit, blends, fit_group, group_lines
+from sedmd.reduce.wavelength.linefit import (
+    KNOWN_SPREAD_SIGMA,
+    KNOWN_WIDTH_SIGMA,
+    MEASURED,
+    SPREAD_SIGMA,
+    STRONG,
+    TABLE_SIGMA,
+    WIDTH_SIGMA,
+    GroupFit,
+    blends,
+    fit_group,
+    group_lines,
+)
 
 #: Strong lines closer than this many times the width (sigma) of a line are fitted together.
 GROUP_SEPARATION = 3.2
@@ -29,6 +41,11 @@ GROUP_SEPARATION = 3.2
 BLEND_SEPARATION = 1.7
 #: Wavelength up to which lamp lines are reliable [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
 REDDEST_RELIABLE = 9300.0
+#: Error of the logarithm of the strength of a line beyond it: the lamps of 2013 showed Xe 9800 and 9923 fainter than any
+#: table by a factor of 18.
+RED_TABLE_SIGMA = float(np.log(18.0))
+#: Strength there, relative to the strongest of the lamp, from which a line of a table may be as bright as any.
+RED_STRENGTH = 0.008
 #: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
 #: the next order's or the continuum's [Angstrom].
 REDDEST_FITTED = 9600.0
@@ -382,14 +399,22 @@ def _measure(
     groups = []
     line_px = float(np.median(width))
     # The groups stay as they are first made: a group that splits when the lines turn out narrow loses its hold.
-    state.groups = state.groups or group_lines(typical, state.table, GROUP_SEPARATION * line_px)
+    # Far in the red a table does not tell a strong line from a weak one: each is taken for strong.
+    far = (state.lines.wavelength > REDDEST_RELIABLE) & (state.table > RED_STRENGTH)
+    prominent = np.where(far, np.maximum(state.table, 1.01 * STRONG), state.table)
+    if not state.groups:
+        for part in (state.lines.wavelength <= REDDEST_FITTED, state.lines.wavelength > REDDEST_FITTED):
+            lines = np.flatnonzero(part)
+            if lines.size:
+                split = group_lines(typical[lines], prominent[lines], GROUP_SEPARATION * line_px)
+                state.groups += [lines[group] for group in split]
     state.blends = state.blends or [
         blends(typical[group], state.table[group], BLEND_SEPARATION * line_px) for group in state.groups
     ]
     for group, blend in zip(state.groups, state.blends, strict=True):
         strength = state.intensity[group].sum()
         # A chain of weak lines measures nothing; alone it disturbs nobody either.
-        if state.table[group].max() < 0.01:
+        if state.table[group].max() < MEASURED:
             continue
         column, own = state.models.get(int(group[0]), (np.zeros((len(coeff), 1), int), 0.0))
         others[spaxel, column] -= own
@@ -404,6 +429,8 @@ def _measure(
             free=free_strengths,
             # A line by itself fits its width; a blend gets it, or it would answer a wrong ratio by its width.
             width_sigma=KNOWN_WIDTH_SIGMA if known_width and group.size > 1 else WIDTH_SIGMA,
+            spread_sigma=KNOWN_SPREAD_SIGMA if known_width else SPREAD_SIGMA,
+            table_sigma=np.where(state.lines.wavelength[group] > REDDEST_RELIABLE, RED_TABLE_SIGMA, TABLE_SIGMA),
             others=others,
             max_shift=max_shift,
         )

@@ -47,8 +47,8 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 4,
-    "traces": 8,
-    "wavelength": 8,
+    "traces": 9,
+    "wavelength": 9,
     "flat": 8,
     "cube": 12,
     "guide": 2,

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 
 from sedmd.core.instrument import DISPERSION_GUESSES
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
-from sedmd.reduce.wavelength.dispersion import _normal_equations
-from sedmd.reduce.wavelength.wavelength import fit_wavelengths, make_scale
+from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, _normal_equations
+from sedmd.reduce.wavelength.wavelength import bent_scale, fit_wavelengths, make_scale
 from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 
@@ -58,11 +58,26 @@ def test_dispersion_is_the_derivative_and_blue_is_at_high_columns():
     assert_allclose(solution.dispersion(trace, column), -numeric, rtol=0.02)
 
 
+def test_bent_scale_has_the_columns_of_the_curve_and_goes_on_straight():
+    scale = prism_scale()
+    curve = np.array([3.0, -95.0, 1.5, -0.5])
+    bent = bent_scale(scale, curve)
+    inside = np.linspace(CURVE_RANGE[0] + 10, CURVE_RANGE[1] - 10, 50)
+    column = np.polynomial.polynomial.polyval(scale.to_xi(inside), curve)
+    assert_allclose(-100 * bent.to_xi(inside) + 3.0, column, atol=1e-3)
+    assert bent.to_xi(scale.to_wavelength(np.array(0.0))) == pytest.approx(0.0, abs=1e-6)
+    # beyond the end the change of the one goes with that of the other as it does there
+    edge, far = scale.to_xi(np.array(CURVE_RANGE[1])), scale.to_xi(np.array([CURVE_RANGE[1] + 100, 10800.0]))
+    slope = np.polynomial.polynomial.polyval(edge, np.polynomial.polynomial.polyder(curve)) / -100
+    assert np.diff(bent.to_xi(scale.to_wavelength(far))) / np.diff(far) == pytest.approx(slope, rel=1e-3)
+    assert bent_scale(scale, np.array([0.0, 100.0, 200.0])) is scale, "two wavelengths on one column"
+
+
 N = 220
 
 
 @cache
-def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0):
+def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0, law=prism_column):
     """Arc spectra of N spaxels all over the chip; the truth is a stretch that varies over it, plus a bend."""
     random = rng(8)
     centre = np.rint(random.uniform(150, 1900, N))
@@ -75,7 +90,7 @@ def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0):
             sense * (0.8 + 0.5 * v),
         ]
     )
-    xi = {lamp: prism_column(table.wavelength) / 100 for lamp, table in LAMPS.items()}
+    xi = {lamp: law(table.wavelength) / 100 for lamp, table in LAMPS.items()}
     sigma = 1.25 * (1 + 0.08 * u * v)
     column = np.arange(-HALF_SPAN, HALF_SPAN + 1)
     spectra, variance = {}, {}
@@ -133,6 +148,23 @@ def test_fit_follows_a_dispersion_that_varies_by_a_quarter_and_runs_either_way(v
     assert known.mean() > 0.98
     assert np.median(np.abs(error[known])) < 0.03
     assert np.percentile(np.abs(error[known]), 95) < 0.12
+
+
+def other_law(wavelength):
+    """A law that bends otherwise than the prism by some columns."""
+    u = prism_column(np.asarray(wavelength, float)) / 100.0
+    return 100.0 * (u + 0.03 * u**2 - 0.02 * u**3)
+
+
+def test_what_varies_over_the_field_varies_along_the_law_of_the_instrument_not_along_a_published_one():
+    centre, row, coeff, spectra, variance, _ = scene(varies=8.0, law=other_law)
+    fitted = fit_wavelengths(spectra, variance, LAMPS, prism_scale(), centre, row, start_of(coeff))
+    there = np.arange(4050.0, 9450.0, 100.0)
+    truth = np.polynomial.polynomial.polyval(other_law(there) / 100, coeff.T)
+    error = fitted.column(there) - truth
+    error -= np.nanmedian(error, axis=0)
+    assert 1.4826 * np.nanmedian(np.abs(error), axis=0).max() < 0.03
+    assert fitted.strain < 1
 
 
 def test_lines_that_the_table_has_and_the_lamp_has_not_do_no_harm():

@@ -16,7 +16,7 @@ REACH_SIGMA = 8.0
 STILL = 1e-6
 #: Error of the shape of a line: relative, and in the wings, which a Gaussian has not, per column as a part of the flux.
 LINE_SHAPE, LINE_WINGS = 0.03, 0.003
-#: Parameters of a group in a spaxel: flux, stretch of the widths, level, tilt and bend of the floor, then a shift a blend.
+#: Parameters of a group in a spaxel: flux, stretch of the widths, level, tilt, bend of the floor, then a shift a blend.
 FLUX, STRETCH, LEVEL, TILT, BEND, FIRST_SHIFT = 0, 1, 2, 3, 4, 5
 
 

@@ -23,13 +23,8 @@ from sedmd.reduce.loops.lines import (
     strength_equations,
 )
 from sedmd.reduce.numeric.parallel import piece_by_piece
+from sedmd.reduce.wavelength.line_groups import MARGIN, STRONG
 
-#: Columns on each side of the outermost line of a group that take part in its fit.
-MARGIN = 6
-#: Strength, relative to the strongest of its lamp, from which a line counts as strong.
-STRONG = 0.05
-#: Strength from which a weak line away from all strong ones is measured.
-MEASURED = 0.01
 #: Error of the logarithm of a line's strength in a table, relative to its neighbours': a factor of two, as real lamps
 #: differ from any table and the efficiency falls from line to line.
 TABLE_SIGMA = float(np.log(2.0))
@@ -73,69 +68,6 @@ class GroupFit:
     uncertainty: NDArray[np.floating]
     column: NDArray[np.int64]
     model: NDArray[np.floating]
-
-
-def group_lines(
-    place: NDArray[np.floating], intensity: NDArray[np.floating], separation: float, strong: float = STRONG
-) -> list[NDArray[np.int64]]:
-    """Split lines into groups that have to be fitted together.
-
-    Parameters
-    ----------
-    place : (m,) column of each line
-    intensity : (m,) relative intensities
-    separation : strong lines closer than this many columns belong together
-    strong : lines above this share of the strongest form the groups; a weaker one joins the nearest strong
-        line whose fit it could disturb; but a forest of weak lines ties nothing together. Of what is left, those from
-        `MEASURED` on form groups in the same way
-
-    Returns
-    -------
-    list of index arrays, each sorted by column; the groups without a strong line hold one weak chain each
-    """
-    label = np.full(place.size, -1)
-    for threshold in (strong, MEASURED):
-        leader = (label < 0) & (intensity >= threshold * intensity.max())
-        if not leader.any():
-            continue
-        label[leader] = label.max() + 1 + _chain(place[leader], separation)
-        leader_place, leader_label = place[leader], label[leader]
-        for i in np.flatnonzero(label < 0):
-            distance = np.abs(leader_place - place[i])
-            if distance.min() < MARGIN:
-                label[i] = leader_label[np.argmin(distance)]
-    rest = label < 0
-    label[rest] = label.max() + 1 + _chain(place[rest], separation)
-    return [g[np.argsort(place[g])] for g in (np.flatnonzero(label == k) for k in np.unique(label))]
-
-
-def blends(
-    place: NDArray[np.floating], intensity: NDArray[np.floating], resolution: float, strong: float = STRONG
-) -> NDArray[np.int64]:
-    """Number of the blend, 0 to k - 1, that each line of a group belongs to.
-
-    Strong lines within `resolution` columns are one blend, as only one shift can be measured of them; a weak line
-    belongs to that of the nearest strong one. No blend is longer, or its shift would hang on the dispersion.
-    """
-    leader = np.flatnonzero(intensity >= min(strong, intensity.max()))
-    leader = leader[np.argsort(place[leader])]
-    label = np.zeros(leader.size, np.int64)
-    begin = place[leader[0]]
-    for i in range(1, leader.size):
-        label[i] = label[i - 1]
-        if place[leader[i]] - begin > resolution:
-            label[i] += 1
-            begin = place[leader[i]]
-    nearest = np.argmin(np.abs(place[:, None] - place[leader]), axis=1)
-    return np.asarray(label[nearest], np.int64)
-
-
-def _chain(place: NDArray[np.floating], separation: float) -> NDArray[np.int64]:
-    """Number of the chain of each point, a chain being points with no gap above `separation`."""
-    order = np.argsort(place)
-    label = np.zeros(place.size, int)
-    label[order[1:]] = np.cumsum(np.diff(place[order]) > separation)
-    return label
 
 
 def fit_group(

@@ -21,34 +21,28 @@ from sedmd.reduce.numeric.parallel import side_by_side
 from sedmd.reduce.wavelength.accuracy import Accuracy, accuracy_of
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Group, fit_model
+from sedmd.reduce.wavelength.line_groups import (
+    MEASURED,
+    RED_TABLE_SIGMA,
+    REDDEST_FITTED,
+    REDDEST_RELIABLE,
+    blends,
+    lamp_groups,
+)
 from sedmd.reduce.wavelength.linefit import (
     KNOWN_SPREAD_SIGMA,
     KNOWN_WIDTH_SIGMA,
-    MEASURED,
     SPREAD_SIGMA,
-    STRONG,
     TABLE_SIGMA,
     WIDTH_SIGMA,
     GroupFit,
-    blends,
     fit_group,
-    group_lines,
 )
 
 #: Strong lines closer than this many times the width (sigma) of a line are fitted together.
 GROUP_SEPARATION = 3.2
 #: Strong lines of a group within this many times that width have one shift: closer than two, they are one peak.
 BLEND_SEPARATION = 1.7
-#: Wavelength up to which lamp lines are reliable [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
-REDDEST_RELIABLE = 9300.0
-#: Error of the logarithm of the strength of a line beyond it: the lamps of 2013 showed Xe 9800 and 9923 fainter than any
-#: table by a factor of 18.
-RED_TABLE_SIGMA = float(np.log(18.0))
-#: Strength there, relative to the strongest of the lamp, from which a line of a table may be as bright as any.
-RED_STRENGTH = 0.008
-#: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
-#: the next order's or the continuum's [Angstrom].
-REDDEST_FITTED = 9600.0
 #: Scatter over the spaxels about the solution [column], and as a multiple of the usual one, beyond which a group of
 #: lines measures nothing: weak lines lost in a continuum, or none at all where the table has some.
 MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
@@ -56,6 +50,10 @@ MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
 #: as a shift does. Then rounds in which they are learned from the night; after these they are held again, so that
 #: places and strengths do not go on to answer each other along what neither knows.
 ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
+#: Rounds in which xi is that of the published curve; then it is that of the middle of the field as it was found. What
+#: differs over the field is the image of the focal plane, a smooth function of the place there, and of no published
+#: curve. A first solution ends before, so that the wavelength job begins from the published curve.
+ROUNDS_OF_THE_CURVE = 3
 #: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
 #: How far the mean of a group may be off, in units of its scatter over the spaxels.
@@ -107,6 +105,28 @@ def make_scale(
     xi[below] += spline(wavelength[0], 1) * (grid[below] - wavelength[0])
     xi[above] += spline(wavelength[-1], 1) * (grid[above] - wavelength[-1])
     return Scale(wavelength=grid, xi=xi)
+
+
+def bent_scale(scale: Scale, curve: NDArray[np.floating], between: tuple[float, float] = CURVE_RANGE) -> Scale:
+    """The scale of an instrument whose column is a polynomial in that of the published curve.
+
+    Parameters
+    ----------
+    scale : Scale
+    curve : (order + 1,) column as powers of its xi
+    between : where the polynomial is known [Angstrom]; beyond, it goes on with the slope it has there
+
+    Returns
+    -------
+    Scale
+        Zero where `scale` is; `scale` itself if two wavelengths would fall on one column.
+    """
+    ends = np.sort(scale.to_xi(np.array(between)))
+    inside = np.clip(scale.xi, ends[0], ends[1])
+    slope = np.polynomial.polynomial.polyval(inside, np.polynomial.polynomial.polyder(curve))
+    column = np.polynomial.polynomial.polyval(inside, curve) + slope * (scale.xi - inside) - curve[0]
+    xi = column / (100.0 * np.sign(curve[1]))
+    return Scale(wavelength=scale.wavelength, xi=xi) if (np.diff(xi) < 0).all() else scale
 
 
 class LineGroup(NamedTuple):
@@ -259,9 +279,9 @@ def fit_wavelengths(
     slope = 0.0
     states = [_lamp_state(lamp, table, spectra[lamp], variance[lamp]) for lamp, table in lines.items()]
     good: list[Group] = []
-    ends = (float(scale.to_xi(np.array(CURVE_RANGE[0]))), float(scale.to_xi(np.array(CURVE_RANGE[1]))))
-    sampled = scale.to_xi(np.arange(4000.0, 9201.0, 200.0))
-    places = np.polynomial.polynomial.polyval(sampled, coeff.T)
+    bends: NDArray[np.floating] = np.zeros(0)
+    sampled = np.arange(4000.0, 9201.0, 200.0)
+    places = np.polynomial.polynomial.polyval(scale.to_xi(sampled), coeff.T)
     for round_ in range(rounds):
         measure = partial(
             _measure,
@@ -283,7 +303,7 @@ def fit_wavelengths(
                 f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
-        first = fit_model(good, ends, centre, row)
+        first = fit_model(good, _ends(scale), centre, row, bends)
         residual, weight = first.residual, first.weight
         scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
         tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
@@ -295,10 +315,13 @@ def fit_wavelengths(
             for g, s, kept in zip(good, scatter, tight, strict=True)
             if kept
         ]
-        fitted = fit_model(good, ends, centre, row)
+        if round_ >= ROUNDS_OF_THE_CURVE and (bent := bent_scale(scale, first.curve)) is not scale:
+            scale, bends = bent, first.bends
+            good = [replace(g, xi=float(scale.to_xi(np.array(g.wavelength)))) for g in good]
+        fitted = fit_model(good, _ends(scale), centre, row, bends)
         coeff = fitted.coeff
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
-        before, places = places, np.polynomial.polynomial.polyval(sampled, coeff.T)
+        before, places = places, np.polynomial.polynomial.polyval(scale.to_xi(sampled), coeff.T)
         if round_ > ROUNDS_HELD + ROUNDS_LEARNING and np.nanpercentile(np.abs(places - before), 90) < ARRIVED:
             break
     residual, weight = fitted.residual, fitted.weight
@@ -327,6 +350,11 @@ def fit_wavelengths(
         strain=fitted.strain,
         accuracy=accuracy_of(good, coeff, scale.to_xi, None if other is None else other.to_xi),
     )
+
+
+def _ends(scale: Scale) -> tuple[float, float]:
+    blue, red = scale.to_xi(np.array(CURVE_RANGE))
+    return float(blue), float(red)
 
 
 def spaxel_rms(
@@ -399,15 +427,7 @@ def _measure(
     groups = []
     line_px = float(np.median(width))
     # The groups stay as they are first made: a group that splits when the lines turn out narrow loses its hold.
-    # Far in the red a table does not tell a strong line from a weak one: each is taken for strong.
-    far = (state.lines.wavelength > REDDEST_RELIABLE) & (state.table > RED_STRENGTH)
-    prominent = np.where(far, np.maximum(state.table, 1.01 * STRONG), state.table)
-    if not state.groups:
-        for part in (state.lines.wavelength <= REDDEST_FITTED, state.lines.wavelength > REDDEST_FITTED):
-            lines = np.flatnonzero(part)
-            if lines.size:
-                split = group_lines(typical[lines], prominent[lines], GROUP_SEPARATION * line_px)
-                state.groups += [lines[group] for group in split]
+    state.groups = state.groups or lamp_groups(state.lines.wavelength, typical, state.table, GROUP_SEPARATION * line_px)
     state.blends = state.blends or [
         blends(typical[group], state.table[group], BLEND_SEPARATION * line_px) for group in state.groups
     ]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sedmd.core.config import AutomaticExtraction, Settings
+from sedmd.core.memory_figures import SHAPES, Told
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -17,7 +18,7 @@ from sedmd.plan.geometry_change import NightGeometry, geometry_changes
 from sedmd.plan.plan import Context
 from sedmd.raw.epochs import changed_by
 from sedmd.reduce.target.place import Place
-from sedmd.run.flux_shapes import earlier_shapes, shapes_begun_with
+from sedmd.run.earlier_nights import begun_with, told_by_earlier
 from sedmd.run.rc_frames import given_to, learned_of_guider, rc_frames_of, star_input
 from sedmd.run.target_positions import expected_place, place_begun_with
 
@@ -178,7 +179,8 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
             break
     place = _place(settings, ledger, night, pin=pin_fallbacks)
     guider = _guider(ledger, night, pin=pin_fallbacks)
-    shapes = _shapes(settings, ledger, night, since=since, pin=pin_fallbacks)
+    most = settings.calibrations.flux_earlier_nights
+    shapes = _told(ledger, night, SHAPES, most=most, since=since, pin=pin_fallbacks)
     return EarlierNights(sets=tuple(sets), flux=flux, figures=figures, place=place, guider=guider, shapes=shapes)
 
 
@@ -199,13 +201,14 @@ def _guider(ledger: Ledger, night: str, *, pin: bool) -> Mapping[str, str]:
     return learned_of_guider(ledger, night, refused=marked(REFUSED), begins=marked(ACCEPTED))
 
 
-def _shapes(settings: Settings, ledger: Ledger, night: str, *, since: str, pin: bool) -> str:
-    """What is known of the shape of the response before a night."""
-    if pin and (begun := shapes_begun_with(ledger, night)) is not None:
+def _told(ledger: Ledger, night: str, what: Told, *, most: int, since: str, pin: bool) -> str:
+    """What up to `most` earlier nights tell a night, or what it was begun with."""
+    if pin and (begun := begun_with(ledger, night, what)) is not None:
         return begun
     marked = _marked(ledger)
-    most = settings.calibrations.flux_earlier_nights
-    return earlier_shapes(ledger, night, since=since, most=most, refused=marked(REFUSED), begins=marked(ACCEPTED))
+    return told_by_earlier(
+        ledger, night, what, since=since, most=most, refused=marked(REFUSED), begins=marked(ACCEPTED)
+    )
 
 
 def _marked(ledger: Ledger) -> Callable[[str], Callable[[str], bool]]:

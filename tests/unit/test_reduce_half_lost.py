@@ -11,9 +11,9 @@ from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.traces.frame import separate
 from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import gaussian_profile
-from sedmd.reduce.traces.traces import Traces, refine_traces
+from sedmd.reduce.traces.traces import Traces, joined, refine_traces
 from sedmd.reduce.wavelength.geometry import find_lattice
-from sedmd.reduce.wavelength.half_lost import _drawn, with_half_lost
+from sedmd.reduce.wavelength.half_lost import _drawn, _shines, with_half_lost
 from sedmd.reduce.wavelength.wavelength import LineGroup
 from unit.reduce_scenes import draw, expose, lattice_scene, prism_column, prism_solution
 
@@ -125,6 +125,33 @@ def test_nothing_is_added_where_no_spectrum_is_lost(scene):
     count = scene.columns_on_chip()
     dark = np.flatnonzero(count <= HALF)
     assert len(lost) and looked_for(scene, dome(scene, dark)).beside is None
+
+
+def test_a_node_on_the_rows_of_a_spectrum_takes_none_of_its_light(scene):
+    """Beyond the rim of the array one was drawn onto the end of a real spectrum; a fit gave each half of its light."""
+    found, _ = split(scene)
+    traces = as_traces(scene, found)
+    real = int(np.argmin(np.abs(traces.x_last - (SHAPE[1] - 120))))
+    begin = int(traces.x_last[real]) - 40
+    last = min(begin + 2 * HALF, SHAPE[1] - 1)
+    centre = float((begin + last) // 2)
+    u = (centre - traces.centre[real]) / 100.0
+    row, slope, bend = traces.y_coeff[real]
+    curve = np.array([[row + slope * u + bend * u**2 + 0.3, slope + 2 * bend * u, bend]])
+    phantom = replace(
+        traces.select(np.array([real])),
+        centre=np.array([centre]),
+        y_coeff=curve,
+        x_first=np.array([begin]),
+        x_last=np.array([last]),
+    )
+    samples = as_traces(scene, found).samples(SHAPE)
+    image = expose(draw(samples, np.full(samples.x.size, LIGHT)) + SCATTERED)
+    assert not _shines(joined(traces, phantom), traces.n, image).any()
+    # where it is alone and has light of its own, it shines
+    own = replace(phantom, x_first=np.array([begin + 45]))
+    light = joined(as_traces(scene, found), own).samples(SHAPE)
+    assert _shines(joined(traces, own), traces.n, expose(draw(light, np.full(light.x.size, LIGHT)) + SCATTERED)).all()
 
 
 def scattered_at_the_edge(traces, image):

@@ -123,3 +123,12 @@ def test_wings_are_those_of_the_lines_and_go_on_smoothly_where_neighbours_stand(
     dark = np.stack([lines[0] * 1e-9, lines[1] * 1e-6])
     without = measured_profile(core, None, gaussian_profile())
     assert_allclose(measured_profile(core, dark, gaussian_profile()).value, without.value)
+
+
+@pytest.mark.parametrize("off", [-0.06, 0.05])
+def test_the_middle_of_the_core_is_called_the_row(off):
+    """Else rows and profile could move against each other from round to round, and no residual would show it."""
+    start = gaussian_profile()
+    moved = np.interp(start.t - off, start.t, start.value)
+    sums = np.stack([np.ones(start.t.size), moved])
+    assert_allclose(measured_profile(sums, None, start).value, start.value, atol=0.002)

@@ -238,19 +238,18 @@ def shift_columns(  # type: ignore[no-untyped-def]
         sums[i, 0], sums[i, 1] = information, answer
 
 
-@compiled("float64(float64, float64, float64, float64)")
-def _pixel_weight(expected, noise, model_error, residual):  # type: ignore[no-untyped-def]
+@compiled("float64(float64, float64, float64)")
+def _pixel_weight(expected, variance, residual):  # type: ignore[no-untyped-def]
     """Inverse variance of a pixel under a trace, and 0 for one that is far off: six sigma and 0.3 of its light."""
-    weight = 1.0 / (expected + noise + model_error)
-    return weight if abs(residual) < 6.0 / np.sqrt(weight) + 0.3 * expected else 0.0
+    return 1.0 / variance if abs(residual) < 6.0 * np.sqrt(variance) + 0.3 * expected else 0.0
 
 
 @compiled(
-    "void(int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1], boolean[:, ::1],"
-    " float64[::1], float64[::1], float64[::1], float64, int64, float64, float64, float64[:, ::1])"
+    "void(int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1], float32[:, ::1],"
+    " boolean[:, ::1], float64[::1], float64[::1], float64[::1], float64, int64, float64[:, ::1])"
 )
 def pull_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, good, table, slope, stretch, step, half_height, noise, model_error, pulls
+    column, start, y, sigma, flux, residual, variance, good, table, slope, stretch, step, half_height, pulls
 ):
     """What the residuals around each sample say about its row and its width.
 
@@ -258,10 +257,9 @@ def pull_columns(  # type: ignore[no-untyped-def]
     ----------
     column, start, y, sigma, step, half_height : as in `fit_columns`
     flux : (n,) electron
-    residual, good : (n_x, n_y) electron, and whether a pixel can be used
+    residual, variance, good : (n_x, n_y) electron, the square of its error, whosever light it comes from, and whether a
+        pixel can be used
     table, slope, stretch : the profile and its derivatives, see `sedmd.reduce.traces.profile`
-    noise : variance of the read-out, electron**2
-    model_error : error of the profile in any pixel, as a share of the sample's light
     pulls : (6, n) is filled: sums over the sample's pixels of weight x slope**2, weight x slope x residual, the same
         two with the derivative by the width, weight x residual**2, and the number of pixels with weight
     """
@@ -276,11 +274,12 @@ def pull_columns(  # type: ignore[no-untyped-def]
             look_up(y[k], sigma[k], slope, step, first, width, bend)
             look_up(y[k], sigma[k], stretch, step, first, width, swell)
             level = flux[k] / sigma[k]
-            model_variance = (model_error * flux[k]) ** 2
             row2, row1, width2, width1, chi2, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for j in range(max(0, -first), min(width, ny - first)):
+                if not good[x, first + j]:
+                    continue
                 left = np.float64(residual[x, first + j])
-                w = _pixel_weight(level * share[j], noise, model_variance, left) if good[x, first + j] else 0.0
+                w = _pixel_weight(level * share[j], np.float64(variance[x, first + j]), left)
                 if w > 0.0:
                     by_row, by_width = -bend[j] * level / sigma[k], swell[j] * level / sigma[k]
                     row2 += w * by_row * by_row
@@ -294,17 +293,17 @@ def pull_columns(  # type: ignore[no-untyped-def]
 
 
 @compiled(
-    "void(int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1], boolean[:, ::1],"
-    " float64[::1], float64, int64, float64, float64, float64, float64[:, ::1])"
+    "void(int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1], float32[:, ::1],"
+    " boolean[:, ::1], float64[::1], float64, int64, float64, float64[:, ::1])"
 )
 def profile_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, good, table, step, half_height, noise, model_error, brighter, sums
+    column, start, y, sigma, flux, residual, variance, good, table, step, half_height, brighter, sums
 ):
     """Observed shares of the bright samples' light, summed where they belong in the table of the profile.
 
     Parameters
     ----------
-    column, start, y, sigma, flux, residual, good, table, step, half_height, noise, model_error : as in `pull_columns`
+    column, start, y, sigma, flux, residual, variance, good, table, step, half_height : as in `pull_columns`
     brighter : electron, samples of more than this take part
     sums : (2, m) to which the weight, and weight x sigma x share, of each pixel is added
 
@@ -325,12 +324,11 @@ def profile_columns(  # type: ignore[no-untyped-def]
             first = np.int64(np.rint(y[k])) - half_height
             look_up(y[k], sigma[k], table, step, first, width, share)
             level = flux[k] / sigma[k]
-            model_variance = (model_error * flux[k]) ** 2
             for j in range(max(0, -first), min(width, ny - first)):
                 if not good[x, first + j]:
                     continue
                 left = np.float64(residual[x, first + j])
-                w = _pixel_weight(level * share[j], noise, model_variance, left) * level * level
+                w = _pixel_weight(level * share[j], np.float64(variance[x, first + j]), left) * level * level
                 position = (first + j - y[k]) / (sigma[k] * step) + 0.5 * last
                 if 0.0 <= position <= last:
                     index = np.int64(position)

@@ -138,8 +138,18 @@ def measured_profile(core: NDArray[np.floating], wings: NDArray[np.floating] | N
     for side in (start.t > 0, start.t < 0):
         level = _wing_level(t[side], value[side])
         value[side & (t >= FAR)] = level * t[side & (t >= FAR)] ** -FALL
-    value = np.maximum(value, 0.0)
+    value = _centred(start.t, np.maximum(value, 0.0))
     return Profile(step=start.step, value=value / (value.sum() * start.step))
+
+
+def _centred(t: NDArray[np.floating], value: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The values with the middle of their core at zero: what is called the row of a trace must stay the same."""
+    inner, off = np.abs(t) < CORE, 0.0
+    for _ in range(3):  # the core is cut off at fixed places, so that not all of a shift is seen at once
+        moved = np.interp(t + off, t, value)
+        off += float((t * moved)[inner].sum() / moved[inner].sum())
+    found: NDArray[np.floating] = np.interp(t + off, t, value)
+    return found
 
 
 def _shares(sums: NDArray[np.floating], start: Profile) -> NDArray[np.floating]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.reduce.loops.light import profile_columns, pull_columns
-from sedmd.reduce.numeric.field import field_value, fit_field, terms
+from sedmd.reduce.numeric.field import field_value, terms
 from sedmd.reduce.numeric.parallel import side_by_side
+from sedmd.reduce.traces.alike import solve_traces
 from sedmd.reduce.traces.background import gap_weight, profile_variance, smooth_background
 from sedmd.reduce.traces.extract import HALF_HEIGHT, fit_fluxes, model_image
 from sedmd.reduce.traces.halo import Halo
@@ -22,7 +23,8 @@ from sedmd.reduce.traces.samples import Samples, make_samples
 
 #: Powers of (x - centre)/100 in a trace: row, slope, curvature.
 TRACE_TERMS = 3
-#: Error of the profile in any pixel of a trace, as a share of its brightest pixel's light.
+#: Error of the profile as a share of the light in a trace's brightest pixel. Away from it the error falls as the root
+#: of the light does: half-way down by a third, at the feet to a tenth, as what is left of bright traces shows.
 DOUBT = 0.02
 #: Percentile of the samples' light from which they show the profile: on the dome, and on a lamp, where few have a line.
 DOME_BRIGHT, LINE_BRIGHT = 50.0, 97.0
@@ -156,9 +158,7 @@ def _from_chains(chains: Chains) -> Traces:
     weight = np.ones(u.size)
     for _ in range(4):
         residual = chains.y - _rows(y_coeff, chains.chain, u)
-        y_coeff = solve_traces(
-            y_coeff, centre, chains.chain, u, residual, weight / 0.1**2, prior_sigma=np.array([np.inf, 0.1, 0.1])
-        )
+        y_coeff = solve_traces(y_coeff, centre, chains.chain, u, residual, weight / 0.1**2)
         residual = chains.y - _rows(y_coeff, chains.chain, u)
         weight = 1.0 / (1.0 + (residual / 0.15) ** 2)
     rms = np.sqrt(np.bincount(chains.chain, weight * residual**2, n) / np.bincount(chains.chain, weight, n))
@@ -179,47 +179,6 @@ def _from_chains(chains: Chains) -> Traces:
 def _rows(y_coeff: NDArray[Any], trace: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
     found: NDArray[Any] = y_coeff[trace, 0] + u * (y_coeff[trace, 1] + u * y_coeff[trace, 2])
     return found
-
-
-def solve_traces(
-    y_coeff: NDArray[np.floating],
-    centre: NDArray[np.floating],
-    trace: NDArray[np.integer],
-    u: NDArray[np.floating],
-    dy: NDArray[np.floating],
-    weight: NDArray[np.floating],
-    *,
-    prior_sigma: NDArray[np.floating],
-) -> NDArray[np.floating]:
-    """Improve trace polynomials by measured offsets, with slope and curvature tied loosely to a smooth field.
-
-    Parameters
-    ----------
-    y_coeff : (n_trace, 3) present coefficients
-    centre : (n_trace,) reference column
-    trace, u, dy, weight : (n,) trace, abscissa, measured offset [pixel] and its inverse variance
-    prior_sigma : (3,) how far each coefficient may deviate from the smooth field of its neighbours; inf = free
-
-    Returns
-    -------
-    (n_trace, 3) improved coefficients
-    """
-    n, k = y_coeff.shape
-    powers = [np.ones_like(u), u, u**2, u**3, u**4]
-    moment = [np.bincount(trace, weight * p, n) for p in powers]
-    normal: NDArray[np.floating] = np.stack(
-        [np.stack([moment[i + j] for j in range(k)], -1) for i in range(k)], -2
-    ).astype(float)
-    right = np.stack([np.bincount(trace, weight * powers[i] * dy, n) for i in range(k)], -1)
-    count = np.bincount(trace, weight > 0, n)
-    for i in np.flatnonzero(np.isfinite(prior_sigma)):
-        well = count > 0.6 * np.median(count[count > 0])
-        field = fit_field(np.where(well, centre, np.nan)[well], y_coeff[well, 0], y_coeff[well, i], order=3)
-        expected = field(np.clip(centre, 0, 2048), np.clip(y_coeff[:, 0], 0, 2048))
-        normal[:, i, i] += 1 / prior_sigma[i] ** 2
-        right[:, i] += (expected - y_coeff[:, i]) / prior_sigma[i] ** 2
-    normal = normal + 1e-9 * np.eye(k)
-    return y_coeff + np.linalg.solve(normal, right[..., None])[..., 0]
 
 
 def _width_terms(traces: Traces, trace: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
@@ -247,13 +206,13 @@ class _Misfit:
     flux : (n,) electron, of each sample
     pulls : (6, n) see `sedmd.reduce.loops.light.pull_columns`
     residual : (n_columns, n_y) electron, neither trace nor background
-    peak : largest share of a sample's light in one pixel
+    variance : (n_columns, n_y) electron**2, of `residual`
     """
 
     flux: NDArray[np.floating]
     pulls: NDArray[np.floating]
     residual: NDArray[np.float32]
-    peak: float
+    variance: NDArray[np.float32]
 
 
 def refine_traces(
@@ -299,7 +258,7 @@ def refine_traces(
         traces = _shift_traces(traces, on_chip, misfits)
         # Width and profile in turn: both would answer the same residual, and together they overshoot and swing.
         if round_ % 2 == 0:
-            traces = _fit_width(traces, on_chip, misfits, width_order if round_ else 1)
+            traces = _fit_width(traces, on_chip, misfits, width_order if traces.width_order else 1)
         else:
             traces = replace(traces, profile=_fit_profile(profile, samples, misfits, views))
     own = np.arange(traces.n) < n
@@ -327,19 +286,14 @@ def _misfit(
     weight = np.where(good, gap / (np.float32(noise) + model + profile_variance(model)), np.float32(0.0))
     update = smooth_background(left, weight, columns=used, n_x=n_x)
     left -= update
+    # Whosever light it is: beside a bright trace, that one's photons and profile say how well a faint one is seen.
+    background = frame.background + update
+    variance = model_image(samples, profile, DOUBT**2 * fitted.peak * flux**2)
+    variance += model + np.maximum(background, np.float32(0.0)) + np.float32(noise)
     pulls = np.empty((6, flux.size))
     tables = (profile.table, profile.slope_table, profile.stretch_table, profile.step, HALF_HEIGHT)
-    pull_columns(
-        *samples.columns(), samples.y, samples.sigma, flux, left, good, *tables, noise, DOUBT * fitted.peak, pulls
-    )
-    return _Misfit(flux, pulls, left, fitted.peak), replace(frame, background=frame.background + update)
-
-
-def _floor_error(flux: NDArray[Any], floor: float = 0.1) -> NDArray[np.floating]:
-    """Least error of a sample: grows where a sample is faint among bright neighbours."""
-    typical = np.percentile(flux, 75) + 1e-9
-    found: NDArray[np.floating] = floor * (1.0 + 0.1 * typical / np.maximum(flux, 1e-3 * typical))
-    return found
+    pull_columns(*samples.columns(), samples.y, samples.sigma, flux, left, variance, good, *tables, pulls)
+    return _Misfit(flux, pulls, left, variance), replace(frame, background=background)
 
 
 def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> Traces:
@@ -348,13 +302,12 @@ def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) 
     for m in misfits:
         info, answer = m.pulls[0], m.pulls[1]
         dy = answer / np.maximum(info, 1e-9)
-        error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
         offsets.append(np.clip(dy, -0.8, 0.8))
-        infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), 1.0 / error2, 0.0))
+        infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), info, 0.0))
     trace = np.tile(samples.trace, len(misfits))
     dy, info = np.concatenate(offsets), np.concatenate(infos)
     u = np.tile((samples.x - traces.centre[samples.trace]) / 100.0, len(misfits))
-    y_coeff = solve_traces(traces.y_coeff, traces.centre, trace, u, dy, info, prior_sigma=np.array([np.inf, 0.1, 0.1]))
+    y_coeff = solve_traces(traces.y_coeff, traces.centre, trace, u, dy, info)
     left = dy - (_rows(y_coeff, trace, u) - _rows(traces.y_coeff, trace, u))
     total = np.bincount(trace, info, traces.n)
     rms = np.sqrt(np.bincount(trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
@@ -370,8 +323,7 @@ def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], ord
     for m in misfits:
         info, answer = m.pulls[2], m.pulls[3]
         ds = answer / np.maximum(info, 1e-9)
-        error2 = 1.0 / np.maximum(info, 1e-9) + _floor_error(m.flux) ** 2
-        weight = np.where((np.abs(ds) < 1.0) & (info > 4.0), 1.0 / error2, 0.0)
+        weight = np.where((np.abs(ds) < 1.0) & (info > 4.0), info, 0.0)
         a = design * weight[:, None]
         normal += a.T @ design
         right += a.T @ (samples.sigma + np.clip(ds, -0.4, 0.4))
@@ -392,8 +344,8 @@ def _observed_shares(
     """What was modelled and what is left, in units of the flux, of the samples brighter than the percentile: (2, m)."""
     sums = np.zeros((2, profile.value.size))
     brighter = float(np.percentile(misfit.flux, percentile))
-    known = (profile.table, profile.step, HALF_HEIGHT, frame.read_noise**2, DOUBT * misfit.peak, brighter)
+    light = (misfit.flux, misfit.residual, misfit.variance, frame.good)
     profile_columns(
-        *samples.columns(), samples.y, samples.sigma, misfit.flux, misfit.residual, frame.good, *known, sums
+        *samples.columns(), samples.y, samples.sigma, *light, profile.table, profile.step, HALF_HEIGHT, brighter, sums
     )
     return sums

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.numeric.field import fit_field
 from sedmd.reduce.traces.frame import separate_traces
+from sedmd.reduce.traces.samples import Samples
 from sedmd.reduce.traces.traces import Traces, joined
 from sedmd.reduce.wavelength.geometry import lattice_terms
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
@@ -132,28 +133,43 @@ def _free_columns(beside: Traces, traces: Traces, shape: tuple[int, int]) -> NDA
 
     Beyond the edge of the array a node of the lattice is often one from whose place another spectrum begins.
     """
-    own, others = beside.samples(shape), traces.samples(shape)
-    place = others.x * float(shape[0] + 100) + others.y  # increasing, as samples are sorted by column, then row
-    mine = own.x * float(shape[0] + 100) + own.y
-    after = np.searchsorted(place, mine)
-    near = np.minimum(
-        np.abs(place[np.clip(after, 0, place.size - 1)] - mine),
-        np.abs(place[np.clip(after - 1, 0, place.size - 1)] - mine),
-    )
+    own = beside.samples(shape)
     count = np.bincount(own.trace, minlength=beside.n)
-    free = np.bincount(own.trace[near > MIN_DISTANCE], minlength=beside.n)
+    free = np.bincount(own.trace[_apart(own, traces.samples(shape))], minlength=beside.n)
     return np.where(2 * free > count, free, 0)
 
 
+def _apart(own: Samples, others: Samples) -> NDArray[np.bool_]:
+    """Samples of `own` whose light can be separated from that of all the `others`."""
+    height = float(own.shape[0] + 100)
+    # increasing, as samples are sorted by column, then row
+    mine, place = own.x * height + own.y, others.x * height + others.y
+    after = np.searchsorted(place, mine)
+    above = np.abs(place[np.clip(after, 0, place.size - 1)] - mine)
+    below = np.abs(place[np.clip(after - 1, 0, place.size - 1)] - mine)
+    return np.asarray(np.minimum(above, below) > MIN_DISTANCE)
+
+
 def _shines(both: Traces, n_found: int, dome: Image) -> NDArray[np.bool_]:
-    """Which of the traces after the first `n_found` shine on the dome: (m,) bool."""
+    """Which of the traces after the first `n_found` shine on the dome: (m,) bool.
+
+    Only where they are apart from the first ones: of two traces on the same rows a fit gives each half of the light.
+    """
     separated = separate_traces(dome, both, dy_px=0.0, rounds=2)
     samples, extracted = separated.samples, separated.extracted
     known = np.isfinite(extracted.flux) & ~extracted.bad
+    typical = float(np.median(_means(samples.trace, extracted.flux, known, both.n)[:n_found]))
+    known &= (samples.trace < n_found) | _apart(samples, samples.select(samples.trace < n_found))
     trace = samples.trace[known]
     total = np.bincount(trace, extracted.flux[known], both.n)
     error = np.sqrt(np.bincount(trace, extracted.variance[known], both.n))
-    count = np.bincount(trace, minlength=both.n)
-    mean = total / np.maximum(count, 1)
-    typical = float(np.median(mean[:n_found]))
-    return np.asarray((total > MIN_SIGNAL * error) & (mean > MIN_SHARE * typical))[n_found:]
+    mean = _means(samples.trace, extracted.flux, known, both.n)
+    lit = (total > MIN_SIGNAL * error) & (mean > MIN_SHARE * typical)
+    return np.asarray(lit[n_found:], bool)
+
+
+def _means(trace: NDArray[Any], flux: NDArray[Any], known: NDArray[np.bool_], n: int) -> NDArray[np.floating]:
+    """Mean of the known fluxes of each of `n` traces; 0 of one that has none."""
+    total, count = np.bincount(trace[known], flux[known], n), np.bincount(trace[known], minlength=n)
+    found: NDArray[np.floating] = total / np.maximum(count, 1)
+    return found

@@ -1,4 +1,4 @@
-"""Which lines of a lamp are fitted together, which of them share a shift, and how far a table is to be trusted."""
+"""Which lines of a lamp are fitted together, which of them share a shift, and where tables are wrong."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """How even a wavelength solution is over the field: each spaxel's dispersion against that of its neighbours.
 
-The optics changes slowly over the field, and the lenses differ a little. How a solution differs from spaxel to spaxel is
-a figure and no reason to refuse it: of the wrong starts that were tried (spectra shifted by 4 to 30 columns, stretched
-by up to 8 %, bent by 8 columns, in a tenth of the field) each came right or left its spaxels without lines, which their
-number says already.
+The optics changes slowly over the field, and the lenses differ a little. How a solution differs from spaxel to spaxel
+is a figure and no reason to refuse it: of the wrong starts that were tried (spectra shifted by 4 to 30 columns,
+stretched by up to 8 %, bent by 8 columns, in a tenth of the field) each came right or left its spaxels without lines,
+which their number says already.
 """
 
 from __future__ import annotations

@@ -92,12 +92,14 @@ def _halo(extra: Mapping[str, fits.BinTableHDU]) -> Halo | None:
 
 
 def _trace_columns(traces: Traces) -> list[Column]:
+    own = traces.own_width
     return [
         Column(name="CENTRE", array=traces.centre, unit="pixel", comment="column about which the trace is expanded"),
         Column(name="YCOEFF", array=traces.y_coeff, unit="pixel", comment="row: powers of (x - CENTRE)/100"),
         Column(name="XFIRST", array=traces.x_first.astype(np.int32), unit="pixel", comment="first column extracted"),
         Column(name="XLAST", array=traces.x_last.astype(np.int32), unit="pixel", comment="last column extracted"),
         Column(name="RMS", array=traces.rms, unit="pixel", comment="scatter of the ridge about the trace"),
+        *([] if own is None else [Column(name="OWNWIDTH", array=own, comment="width of the trace over the field's")]),
     ]
 
 
@@ -115,6 +117,7 @@ def read_traces(path: Path) -> TraceSet:
         width_order=int(width.header["ORDER"]),
         profile=Profile(step=float(t[1] - t[0]), value=np.asarray(profile["VALUE"], float)),
         rms=table["RMS"].astype(float),
+        own_width=table["OWNWIDTH"].astype(float) if "OWNWIDTH" in table.columns else None,
         halo=_halo(table.extra),
     )
     if "BESIDE" in table.extra:
@@ -128,6 +131,7 @@ def read_traces(path: Path) -> TraceSet:
                 x_first=np.asarray(beside["XFIRST"], np.int64),
                 x_last=np.asarray(beside["XLAST"], np.int64),
                 rms=np.asarray(beside["RMS"], float),
+                own_width=np.asarray(beside["OWNWIDTH"], float) if "OWNWIDTH" in beside.names else None,
             ),
         )
     return TraceSet(

@@ -175,7 +175,9 @@ def test_traces_beside_come_back_from_the_file(scene, tmp_path):
     spaxels = Spaxels(ident=number + 1, q=number, r=number, x_arcsec=number * 0.1, y_arcsec=number * 0.1)
     start = replace(prism_solution(scene.centre[found].astype(float)), groups=(LineGroup("Hg", 5460.7, 0.0, 0.01),))
     halo = Halo(scale=np.array([24.0, 96.0]), share=np.array([0.01, 0.02]), even=0.003)
-    for one in (traces, replace(traces, beside=None, halo=halo)):
+    own = np.linspace(0.98, 1.02, traces.n)
+    beside = replace(traces.beside, own_width=np.full(traces.beside.n, 1.01))
+    for one in (replace(traces, own_width=own, beside=beside), replace(traces, beside=None, halo=halo)):
         whole = TraceSet(traces=one, spaxels=spaxels, complete=np.ones(one.n, bool), start=start)
         write_traces(tmp_path / "traces.fits", whole, cards={})
         again = read_traces(tmp_path / "traces.fits").traces

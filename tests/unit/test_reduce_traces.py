@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from sedmd.reduce.traces.traces import find_traces, refine_traces
+from sedmd.reduce.traces.background import gap_weight
+from sedmd.reduce.traces.profile import gaussian_profile
+from sedmd.reduce.traces.traces import Traces, _misfit, _used_columns, find_traces, refine_traces
 from unit.reduce_scenes import READ_NOISE, draw, expose, lattice_scene, pixel_shares, taper
 
 SHAPE = (320, 640)
@@ -106,3 +108,45 @@ def test_a_hill_of_scattered_light_is_followed():
     truth, rms = matches(scene, traces)
     assert rms[np.isin(truth, whole(scene))].max() < 0.03
     assert 0.5 < chi2 < 1.2
+
+
+@pytest.mark.parametrize("moved", [-0.7, 0.4])
+def test_a_lamp_that_lies_higher_moves_no_row_of_the_dome(moved):
+    """The instrument bends between dome and lamps, by a row at most; a lamp says how a trace runs, not where it is."""
+    scene = lattice_scene(SHAPE)
+    samples = scene.samples()
+    dome = expose(draw(samples, 5000.0 * taper(scene, samples)) + 40.0)
+    lamp = expose(draw(samples.moved(moved), np.where(samples.x % 50 < 6, 20000.0, 300.0)) + 40.0, seed=3)
+    frames = [(dome.data, READ_NOISE), (lamp.data, READ_NOISE)]
+    traces, _ = refine_traces(find_traces(dome.data, read_noise=READ_NOISE), frames, rounds=5, width_order=2)
+    truth, rms = matches(scene, traces)
+    complete = np.isin(truth, whole(scene))
+    assert np.sqrt(np.mean(rms[complete] ** 2)) < 0.015
+
+
+def told_of_the_faint_trace(neighbour):
+    """Information on the row of a faint trace with a neighbour of so much light 3.5 rows above it, and its flux."""
+    rows = np.array([20.0, 23.5])
+    traces = Traces(
+        centre=np.array([32.0, 32.0]),
+        y_coeff=np.column_stack([rows, np.zeros(2), np.zeros(2)]),
+        x_first=np.array([0, 0]),
+        x_last=np.array([63, 63]),
+        width=np.array([1.4, 0.0, 0.0]),
+        width_order=0,
+        profile=gaussian_profile(),
+        rms=np.zeros(2),
+    )
+    samples = traces.samples((64, 64))
+    light = np.where(samples.trace == 1, neighbour, 500.0)
+    view = _used_columns(draw(samples, light), READ_NOISE, np.arange(64))
+    gap = gap_weight(samples, traces.profile)
+    misfit, _ = _misfit(view, samples=samples, profile=traces.profile, gap=gap, used=np.arange(64), n_x=64)
+    return misfit.pulls[0][samples.trace == 0].mean()
+
+
+def test_a_bright_neighbour_takes_from_what_is_known_of_a_faint_trace():
+    """Its photons and what its profile is off by are in the same pixels: the row was drawn towards the neighbour."""
+    alone, beside = told_of_the_faint_trace(0.0), told_of_the_faint_trace(20_000.0)
+    assert beside < 0.5 * alone
+    assert told_of_the_faint_trace(500.0) > 0.7 * alone

@@ -20,6 +20,7 @@ from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile, gaussian_profile, measured_profile
 from sedmd.reduce.traces.ridges import Chains, find_chains
 from sedmd.reduce.traces.samples import Samples, make_samples
+from sedmd.reduce.traces.widths import fit_widths
 
 #: Powers of (x - centre)/100 in a trace: row, slope, curvature.
 TRACE_TERMS = 3
@@ -44,6 +45,7 @@ class Traces:
     profile : Profile across the dispersion
     rms : (n,) float, pixel, scatter of the ridge about the trace
     beside : Traces or None, spectra that lie mostly off the chip: no spaxels of the field, but their light is there
+    own_width : (n,) factor by which each trace is wider than the width model says; None: none is
     halo : Halo or None, how the instrument scatters their light, where the dome has shown it
     """
 
@@ -56,6 +58,7 @@ class Traces:
     profile: Profile
     rms: NDArray[np.floating]
     beside: Traces | None = None
+    own_width: NDArray[np.floating] | None = None
     halo: Halo | None = None
 
     @property
@@ -88,6 +91,8 @@ class Traces:
         along = (x - self.centre[trace]) / 100.0
         value = field_value(x, y, self.width_order, self.width[:-2])
         value += (self.width[-2] + self.width[-1] * along) * along
+        if self.own_width is not None:
+            value *= self.own_width[trace]
         return np.clip(value, 0.5, 6.0, out=value)
 
     def select(self, keep: NDArray[Any]) -> Traces:
@@ -99,6 +104,7 @@ class Traces:
             x_first=self.x_first[keep],
             x_last=self.x_last[keep],
             rms=self.rms[keep],
+            own_width=None if self.own_width is None else self.own_width[keep],
         )
 
 
@@ -113,8 +119,13 @@ def joined(traces: Traces, more: Traces | None) -> Traces:
         x_first=np.concatenate([traces.x_first, more.x_first]),
         x_last=np.concatenate([traces.x_last, more.x_last]),
         rms=np.concatenate([traces.rms, more.rms]),
+        own_width=np.concatenate([_own_width(traces), _own_width(more)]),
         beside=None,
     )
+
+
+def _own_width(traces: Traces) -> NDArray[np.floating]:
+    return np.ones(traces.n) if traces.own_width is None else traces.own_width
 
 
 def find_traces(dome: NDArray[np.floating], *, read_noise: float) -> Traces:
@@ -189,12 +200,16 @@ def _width_terms(traces: Traces, trace: NDArray[Any], x: NDArray[Any], y: NDArra
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What is used of one frame, columns first: (n_columns, n_y) electron, usable pixels, light between the traces."""
+    """What is used of one frame, columns first: (n_columns, n_y) electron, usable pixels, light between the traces.
+
+    `dy` is by how many rows its traces lie above those of the dome: the instrument bends between the two.
+    """
 
     data: NDArray[np.float32]
     good: NDArray[np.bool_]
     background: NDArray[np.floating] | float
     read_noise: float
+    dy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +270,13 @@ def refine_traces(
         misfits, views = [misfit for misfit, _ in pairs], [view for _, view in pairs]
         chi2 = float(misfits[0].pulls[4].sum() / max(misfits[0].pulls[5].sum(), 1))
         profile = traces.profile
-        traces = _shift_traces(traces, on_chip, misfits)
+        traces, moved = _shift_traces(traces, on_chip, misfits)
         # Width and profile in turn: both would answer the same residual, and together they overshoot and swing.
         if round_ % 2 == 0:
             traces = _fit_width(traces, on_chip, misfits, width_order if traces.width_order else 1)
         else:
             traces = replace(traces, profile=_fit_profile(profile, samples, misfits, views))
+        views = [replace(view, dy=view.dy + step) for view, step in zip(views, moved, strict=True)]
     own = np.arange(traces.n) < n
     return replace(traces.select(own), beside=None if own.all() else traces.select(~own)), chi2
 
@@ -277,6 +293,7 @@ def _misfit(
 ) -> tuple[_Misfit, _Frame]:
     """Fluxes and pulls of one frame under the present traces, and the frame with its background improved."""
     good, noise = frame.good, frame.read_noise**2
+    samples = samples.moved(frame.dy)
     light = np.where(good, frame.data - frame.background, 0.0).astype(np.float32)
     # First fluxes with flat weights, then weights from the model: data-driven weights bias bright pixels low.
     fitted = fit_fluxes(samples, profile, light, np.where(good, np.float32(1.0 / noise), np.float32(0.0)))
@@ -296,39 +313,42 @@ def _misfit(
     return _Misfit(flux, pulls, left, variance), replace(frame, background=background)
 
 
-def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> Traces:
-    """One Gauss-Newton step in the rows."""
+def _shift_traces(traces: Traces, samples: Samples, misfits: Sequence[_Misfit]) -> tuple[Traces, list[float]]:
+    """One Gauss-Newton step in the rows of the dome's traces, and by how much each frame lies above the first."""
     offsets, infos = [], []
     for m in misfits:
         info, answer = m.pulls[0], m.pulls[1]
         dy = answer / np.maximum(info, 1e-9)
         offsets.append(np.clip(dy, -0.8, 0.8))
         infos.append(np.where((np.abs(dy) < 1.5) & (info > 4.0), info, 0.0))
+    mean = [float((dy * info).sum() / max(info.sum(), 1e-9)) for dy, info in zip(offsets, infos, strict=True)]
+    moved = [one - mean[0] for one in mean]
     trace = np.tile(samples.trace, len(misfits))
-    dy, info = np.concatenate(offsets), np.concatenate(infos)
+    dy = np.concatenate([dy - step for dy, step in zip(offsets, moved, strict=True)])
+    info = np.concatenate(infos)
     u = np.tile((samples.x - traces.centre[samples.trace]) / 100.0, len(misfits))
     y_coeff = solve_traces(traces.y_coeff, traces.centre, trace, u, dy, info)
     left = dy - (_rows(y_coeff, trace, u) - _rows(traces.y_coeff, trace, u))
     total = np.bincount(trace, info, traces.n)
     rms = np.sqrt(np.bincount(trace, info * left**2, traces.n) / np.maximum(total, 1e-9))
-    return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan))
+    return replace(traces, y_coeff=y_coeff, rms=np.where(total > 0, rms, np.nan)), moved
 
 
 def _fit_width(traces: Traces, samples: Samples, misfits: Sequence[_Misfit], order: int) -> Traces:
-    """One Gauss-Newton step in the width of the core, as one smooth function of field and position along the trace."""
-    new = replace(traces, width_order=order)
-    design = _width_terms(new, samples.trace, samples.x, samples.y)
-    normal = np.zeros((design.shape[1], design.shape[1]))
-    right = np.zeros(design.shape[1])
+    """One Gauss-Newton step in the widths; traces differ from the field when it has the degree that it should have."""
+    design = _width_terms(replace(traces, width_order=order), samples.trace, samples.x, samples.y)
+    widths, weights = [], []
     for m in misfits:
         info, answer = m.pulls[2], m.pulls[3]
         ds = answer / np.maximum(info, 1e-9)
-        weight = np.where((np.abs(ds) < 1.0) & (info > 4.0), info, 0.0)
-        a = design * weight[:, None]
-        normal += a.T @ design
-        right += a.T @ (samples.sigma + np.clip(ds, -0.4, 0.4))
-    normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
-    return replace(new, width=np.asarray(np.linalg.solve(normal, right), float))
+        weights.append(np.where((np.abs(ds) < 1.0) & (info > 4.0), info, 0.0))
+        widths.append(samples.sigma + np.clip(ds, -0.4, 0.4))
+    # every frame has the same samples: their mean and its weight say as much
+    weight = np.sum(weights, axis=0)
+    width = np.sum([w * v for w, v in zip(weights, widths, strict=True)], axis=0) / np.maximum(weight, 1e-9)
+    each = order == traces.width_order
+    coefficients, own = fit_widths(design, samples.trace, _own_width(traces), width, weight, each=each)
+    return replace(traces, width_order=order, width=coefficients, own_width=own)
 
 
 def _fit_profile(profile: Profile, samples: Samples, misfits: Sequence[_Misfit], frames: Sequence[_Frame]) -> Profile:
@@ -345,6 +365,7 @@ def _observed_shares(
     sums = np.zeros((2, profile.value.size))
     brighter = float(np.percentile(misfit.flux, percentile))
     light = (misfit.flux, misfit.residual, misfit.variance, frame.good)
+    samples = samples.moved(frame.dy)
     profile_columns(
         *samples.columns(), samples.y, samples.sigma, *light, profile.table, profile.step, HALF_HEIGHT, brighter, sums
     )

@@ -125,7 +125,15 @@ def _drawn(
     centre = np.rint((first + last) / 2)
     u = (centre - x) / 100.0
     y_coeff = np.column_stack([y + u * (slope + u * bend), slope + 2 * bend * u, bend])
-    return replace(traces, centre=centre, y_coeff=y_coeff, x_first=first, x_last=last, rms=np.full(centre.size, np.nan))
+    return replace(
+        traces,
+        centre=centre,
+        y_coeff=y_coeff,
+        x_first=first,
+        x_last=last,
+        rms=np.full(centre.size, np.nan),
+        own_width=None,
+    )
 
 
 def _free_columns(beside: Traces, traces: Traces, shape: tuple[int, int]) -> NDArray[np.int64]:

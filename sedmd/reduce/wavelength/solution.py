@@ -27,6 +27,7 @@ from sedmd.reduce.wavelength.arcs import (
 )
 from sedmd.reduce.wavelength.geometry import Lattice, find_lattice
 from sedmd.reduce.wavelength.half_lost import with_half_lost
+from sedmd.reduce.wavelength.shared_rows import blue_ends_apart
 from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
 
 #: Wavelengths between which a trace is extracted [Angstrom]: all that silicon still sees. Light beyond the end of its
@@ -112,6 +113,7 @@ def solve_geometry(
     traces = with_half_lost(
         traces, solution, node, x_ref[keep], y_ref[keep], dome, REFERENCE_WAVELENGTH, EXTRACTION_RANGE
     )
+    traces = blue_ends_apart(traces, solution, EXTRACTION_RANGE, dome.data.shape)
     traces, chi2 = refine_traces(traces, frames)
     samples, lit = traces.samples(dome.data.shape), traces.samples(dome.data.shape, beyond=BEYOND_PX)
     traces = replace(traces, halo=find_halo(dome, samples, traces.profile, lit=lit))

@@ -47,7 +47,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 3,
     "lamp": 4,
-    "traces": 9,
+    "traces": 10,
     "wavelength": 9,
     "flat": 8,
     "cube": 12,

@@ -48,10 +48,9 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
     "lamp": 4,
-    "traces": 9,
-    "wavelength": 8,
+    "traces": 10,
+    "wavelength": 9,
     "flat": 10,
-    "cube": 13,
     "guide": 2,
     "extract": 16,
     "skyflat": 1,

@@ -43,6 +43,7 @@ from sedmd.reduce.detector.photon_transfer import photon_transfer
 from sedmd.reduce.numeric.containers import Image, Mask, Spaxels
 from sedmd.reduce.traces.extract import scattered_under
 from sedmd.reduce.traces.frame import Separated, separate_traces
+from sedmd.reduce.wavelength.evenness import unevenness, usual_unevenness
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.wavelength.solution_checks import (
@@ -336,6 +337,7 @@ def make_wavelength(job: Job) -> Result:
     single = float(np.median([group.scatter for group in solution.groups]))
     left_out = float(np.median([abs(group.left_out) for group in solution.groups]))
     lost = lost_share(solution, found.complete)
+    uneven = usual_unevenness(unevenness(solution, found.traces.y_coeff[:, 0], found.complete))
     fwhm = 2.355 * float(np.median(solution.line_sigma(found.traces.centre, found.traces.y_coeff[:, 0])))
     figures = {
         "lines": len(solution.groups),
@@ -343,6 +345,7 @@ def make_wavelength(job: Job) -> Result:
         "scatter [px]": round(single, 3),
         "left out [px]": round(left_out, 3),
         **_accuracy_figures(solution),
+        "uneven [px]": round(uneven, 3) if np.isfinite(uneven) else None,
         "line FWHM [px]": round(fwhm, 2),
         "lost [%]": round(100 * lost, 2),
         **{f"A/px {at:.0f}": round(median_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
@@ -353,6 +356,7 @@ def make_wavelength(job: Job) -> Result:
         "LEFTOUT": (left_out, "[pixel] median offset of a line from the others' fit"),
         "LINEFWHM": (fwhm, "[pixel] FWHM of a lamp line"),
         "WAVELOST": (lost, "share of complete spaxels with bad or too few lines"),
+        "UNEVEN": (uneven if np.isfinite(uneven) else None, "[pixel] rms of spaxels about their neighbours, largest"),
         "STRAIN": (solution.strain, "of lamp lines and published curve; 1: as expected"),
         "NGROUPS": (len(solution.groups), "groups of lamp lines used"),
         **_accuracy_cards(solution),

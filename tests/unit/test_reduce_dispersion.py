@@ -1,9 +1,13 @@
 """The field model of the wavelength solution: one line mistaken does not bend it, many are told by the strain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.polynomial import Legendre
+from numpy.testing import assert_allclose
 
-from sedmd.reduce.wavelength.dispersion import Group, fit_model
+from sedmd.reduce.wavelength.dispersion import CURVE_FREEDOM, Group, fit_model
 from sedmd.reduce.wavelength.solution_checks import MAX_STRAIN
 from unit.reduce_scenes import rng
 
@@ -105,3 +109,27 @@ def test_lines_where_they_belong_scatter_as_the_errors_say():
         _, fitted, *_ = left_out(off)
         pulls.append(fitted.left_out / fitted.left_out_error)
     assert 0.7 < np.std(pulls) < 1.1
+
+
+def test_a_coordinate_that_is_bent_already_is_held_to_the_published_curve_all_the_same():
+    """A bend of the curve costs the same whether xi has it or not, and the fit is the same."""
+    made, centre, row, _ = groups(np.zeros(XI.size))
+    terms = Legendre.basis(2, domain=[ENDS[1], ENDS[0]])
+    bent = [replace(g, column=g.column + 3.0 * terms(g.xi)) for g in made]
+    as_it_is, held = fit_model(bent, ENDS, centre, row), fit_model(made, ENDS, centre, row, np.array([3.0]))
+    assert as_it_is.bends[0] == pytest.approx(3.0, abs=0.2) == held.bends[0]
+    assert held.strain == pytest.approx(as_it_is.strain, rel=0.05)
+    assert as_it_is.strain > fit_model(made, ENDS, centre, row).strain + 0.8 * (3.0 / CURVE_FREEDOM[0]) ** 2 / XI.size
+    assert_allclose(
+        np.polynomial.polynomial.polyval(XI, as_it_is.coeff.T) - 3.0 * terms(XI),
+        np.polynomial.polynomial.polyval(XI, held.coeff.T),
+        atol=1e-6,
+    )
+
+
+def test_curve_is_that_of_the_middle_of_the_chip():
+    made, centre, row, _ = groups(np.zeros(XI.size))
+    fitted = fit_model(made, ENDS, centre, row)
+    at = np.linspace(-0.9, 1.1, 9)
+    curve = np.polynomial.polynomial.polyval(at, fitted.curve)
+    assert_allclose(curve - np.interp(0, at, curve), (100 + 0.004 * 1024) * at, atol=0.05)

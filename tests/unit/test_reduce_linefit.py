@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.loops.lines import draw_group, improve_groups, solve, strength_equations
-from sedmd.reduce.wavelength.linefit import blends, fit_group, group_lines
+from sedmd.reduce.wavelength.line_groups import (
+    MEASURED,
+    REDDEST_FITTED,
+    REDDEST_RELIABLE,
+    blends,
+    group_lines,
+    lamp_groups,
+)
+from sedmd.reduce.wavelength.linefit import TABLE_SIGMA, fit_group
 from unit.reduce_scenes import pixel_shares, rng
 
 N, N_COLUMN = 400, 60
@@ -43,6 +51,39 @@ def test_sloping_continuum_does_not_draw_a_line_up(slope):
     spectra = spectra + 1000.0 + slope * (np.arange(spectra.shape[1]) - 30.0)
     found = fit(spectra, variance + 1000.0, [30.0], [1.0])
     assert np.nanmean(found.shift) == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("bend", [-1.5, 1.5])
+def test_bent_continuum_does_not_draw_the_ends_of_a_long_group_together_or_apart(bend):
+    place = [24.0, 30.0, 36.0]
+    spectra, variance = arc(place, [0.4, 0.3, 0.3], 3000.0, shift=np.zeros(N))
+    spectra = spectra + 800.0 + bend * (np.arange(spectra.shape[1]) - 30.0) ** 2
+    found = fit(spectra, variance + 800.0, place, [0.4, 0.3, 0.3], blend=np.arange(3))
+    assert_allclose(np.nanmean(found.shift, axis=0), 0, atol=0.02)
+
+
+def test_blends_of_a_group_are_held_together_as_far_as_is_asked():
+    place = [27.0, 33.0]
+    spectra, variance = arc([26.8, 33.2], [0.5, 0.5], 3000.0, shift=np.zeros(N))
+    apart = [
+        np.diff(np.nanmean(fit(spectra, variance, place, [0.5, 0.5], blend=np.arange(2), spread_sigma=s).shift, axis=0))
+        for s in (0.5, 0.02)
+    ]
+    assert apart[0] == pytest.approx(0.4, abs=0.02) and apart[1] < 0.2
+
+
+def test_a_table_that_is_not_trusted_leaves_the_ratio_to_the_light():
+    # Lines of which the table knows the ratio wrong by a factor of twenty.
+    spectra, variance = arc([29.0, 32.0], [0.5, 0.5], 400.0, shift=rng(4).uniform(-0.3, 0.3, N))
+    table, place = np.array([0.95, 0.05]), [29.0, 32.0]
+    trusted, free = (
+        fit(spectra, variance, place, table, table=table, table_sigma=np.array([s, s])).intensity[1]
+        for s in (0.05, np.log(18.0))
+    )
+    assert trusted < 0.25 and free == pytest.approx(0.5, abs=0.03)
+    # One line of the two that is not known makes their ratio as little known.
+    one = fit(spectra, variance, place, table, table=table, table_sigma=np.array([TABLE_SIGMA, np.log(18.0)]))
+    assert one.intensity[1] == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("flux", [400.0, 1500.0])
@@ -119,6 +160,22 @@ def test_groups_by_distance_and_weak_lines_to_their_strong_neighbour():
     assert sorted(groups) == [[0, 3, 5], [1, 2], [4], [6]]
 
 
+def test_weak_lines_away_from_strong_ones_are_fitted_with_what_stands_beside_them():
+    place = np.array([10.0, 40.0, 44.5, 49.0, 70.0, 72.0])
+    intensity = np.array([1.0, MEASURED, 0.004, 0.004, 0.004, 0.003])
+    # 40 is measured, and 44.5 is within the window of its fit; of the last two nothing is
+    groups = [g.tolist() for g in group_lines(place, intensity, separation=4.0)]
+    assert sorted(groups) == [[0], [1, 2], [3], [4, 5]]
+
+
+def test_far_in_the_red_each_line_may_be_the_bright_one():
+    wavelength = np.array([9100.0, REDDEST_RELIABLE + 200, REDDEST_FITTED + 10, 9900.0])
+    place, table = np.array([30.0, 25.0, 22.5, 20.0]), np.array([1.0, 0.02, 0.02, 0.9])
+    groups = [sorted(g.tolist()) for g in lamp_groups(wavelength, place, table, separation=3.0)]
+    # by the table alone the first of the weak ones would be a part of the strong line at 9100
+    assert sorted(groups) == [[0], [1], [2, 3]]
+
+
 def test_blends_hold_what_cannot_be_resolved_and_are_never_long():
     place = np.array([10.0, 11.0, 20.0, 20.5, 21.9, 23.1])
     intensity = np.array([1.0, 0.6, 0.8, 0.01, 0.7, 0.9])
@@ -165,13 +222,13 @@ def gaussians(column, place, sigma):
 def test_lines_drawn_column_by_column_are_gaussians_on_and_beside_the_window(lines, shift):
     place, sigma = (np.array(a) for a in zip(*lines))
     share, blend = np.linspace(1.0, 2.0, place.size), np.arange(place.size) % 2
-    parameters = np.array([50.0, 1.1, 7.0, 3.0, shift, shift + 0.5])
-    light, derivatives = np.empty(40), np.empty((6, 40))
+    parameters = np.array([50.0, 1.1, 7.0, 3.0, -5.0, shift, shift + 0.5])
+    light, derivatives = np.empty(40), np.empty((7, 40))
     draw_group(7, place + 7.0, sigma, share, blend, parameters, light, derivatives)
     value, slope, swell = gaussians(np.arange(40.0), place + shift + 0.5 * blend, 1.1 * sigma)
     assert_allclose(light, 50 * share @ value, atol=1e-10)
     along = (np.arange(40) - 19.5) / 40
-    wanted = [share @ value, 50 * share @ swell / 1.1, np.ones(40), along]
+    wanted = [share @ value, 50 * share @ swell / 1.1, np.ones(40), along, along**2]
     wanted += [50 * (share * (blend == k)) @ slope for k in (0, 1)]
     assert_allclose(derivatives, wanted, atol=1e-10)
 
@@ -193,20 +250,20 @@ def scene_of_two_blends():
     place, share, sigma = np.array([24.0, 25.5, 31.0]), np.array([0.5, 0.2, 0.3]), np.array([1.3, 1.4, 1.3])
     blend, first = np.array([0, 0, 1]), 10
     data = arc(place - first + 0.3, share, 3000.0, shift=np.zeros(N))[0][:2, :32].copy()
-    start = np.array([2500.0, 1.05, 9.0, -2.0, 0.1, 0.2])
+    start = np.array([2500.0, 1.05, 9.0, -2.0, 3.0, 0.1, 0.2])
     given = (data, data + 25.0, np.full(2, first), np.tile(place, (2, 1)), np.tile(sigma, (2, 1)), share, blend)
-    lines = gaussians(np.arange(32.0) + first, place + start[4 + blend], sigma * start[1])
+    lines = gaussians(np.arange(32.0) + first, place + start[5 + blend], sigma * start[1])
     value, _, swell = (share @ v for v in lines)
     along = (np.arange(32) - 15.5) / 32
-    residual = data[0] - start[0] * value - start[2] - start[3] * along
+    residual = data[0] - start[0] * value - start[2] - start[3] * along - start[4] * along**2
     shifts = [start[0] * (share * (blend == k)) @ lines[1] for k in (0, 1)]
-    design = np.column_stack([value, start[0] * swell / start[1], np.ones(32), along, *shifts])
+    design = np.column_stack([value, start[0] * swell / start[1], np.ones(32), along, along**2, *shifts])
     light = start[0] * value
     weight = 1 / (np.maximum(data[0] + 25.0, 1) + (0.03 * light) ** 2 + (0.003 * start[0]) ** 2)
-    prior = np.zeros((6, 6))
-    prior[1, 1] = 0.1**-2
-    prior[4:, 4:] = np.array([[0.5, -0.5], [-0.5, 0.5]]) / 0.5**2
-    right = design.T @ (weight * residual) + prior @ (np.array([0, 1, 0, 0, 0, 0]) - start)
+    prior = np.zeros((7, 7))
+    prior[1, 1], prior[4, 4] = 0.1**-2, 20.0**-2
+    prior[5:, 5:] = np.array([[0.5, -0.5], [-0.5, 0.5]]) / 0.5**2
+    right = design.T @ (weight * residual) + prior @ (np.array([0, 1, 0, 0, 0, 0, 0]) - start)
     own = design.T @ (weight[:, None] * design) + prior
     per_line = (start[0] * share[:, None] * lines[0]).T
     return given, start, own, right, weight, design, per_line, residual
@@ -214,10 +271,10 @@ def scene_of_two_blends():
 
 def test_a_round_is_a_weighted_linear_least_squares_step():
     given, start, own, right, *_ = scene_of_two_blends()
-    found, errors2 = np.tile(start, (2, 1)), np.full((2, 6), -1.0)
-    improve_groups(*given, np.array([True, False]), 1, np.array([0.1, 0.5]), found, errors2)
+    found, errors2 = np.tile(start, (2, 1)), np.full((2, 7), -1.0)
+    improve_groups(*given, np.array([True, False]), 1, np.array([0.1, 0.5, 20.0]), found, errors2)
     step = np.linalg.solve(own, right)
-    assert np.abs(step[1]) < 0.2 and np.abs(step[4:]).max() < 1.0
+    assert np.abs(step[1]) < 0.2 and np.abs(step[5:]).max() < 1.0
     assert_allclose(found[0], start + step, rtol=1e-8)
     assert_allclose(errors2[0], np.diag(np.linalg.inv(own)), rtol=1e-8)
     assert (found[1] == start).all() and (errors2[1] == -1.0).all()
@@ -227,10 +284,10 @@ def test_what_spaxels_say_of_strengths_leaves_their_own_parameters_free():
     given, start, own, right, weight, design, per_line, residual = scene_of_two_blends()
     normal, of_strength, pull = np.empty((3, 3)), np.empty(3), np.empty((2, 3))
     parameters = np.tile(start, (2, 1))
-    strength_equations(*given, np.array([0]), np.array([0.1, 0.5]), parameters, normal, of_strength, pull)
+    strength_equations(*given, np.array([0]), np.array([0.1, 0.5, 20.0]), parameters, normal, of_strength, pull)
     cross = design.T @ (weight[:, None] * per_line)
     answer = np.linalg.solve(own, cross)
-    assert_allclose(pull, -answer[4:], rtol=1e-7, atol=1e-12)
+    assert_allclose(pull, -answer[5:], rtol=1e-7, atol=1e-12)
     whole = per_line.T @ (weight[:, None] * per_line)
     assert_allclose(normal, whole - cross.T @ answer, atol=1e-9 * whole.max())
     straight = per_line.T @ (weight * residual)

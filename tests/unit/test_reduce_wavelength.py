@@ -8,9 +8,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.core.instrument import DISPERSION_GUESSES
+from sedmd.reduce.numeric.field import FieldModel
+from sedmd.reduce.wavelength import wavelength as wavelength_module
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
-from sedmd.reduce.wavelength.dispersion import _normal_equations
-from sedmd.reduce.wavelength.wavelength import fit_wavelengths, make_scale
+from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, _normal_equations
+from sedmd.reduce.wavelength.line_groups import RED_TABLE_SIGMA
+from sedmd.reduce.wavelength.linefit import KNOWN_SPREAD_SIGMA, SPREAD_SIGMA, TABLE_SIGMA, fit_group
+from sedmd.reduce.wavelength.wavelength import bent_scale, fit_wavelengths, make_scale
 from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 
@@ -58,11 +62,26 @@ def test_dispersion_is_the_derivative_and_blue_is_at_high_columns():
     assert_allclose(solution.dispersion(trace, column), -numeric, rtol=0.02)
 
 
+def test_bent_scale_has_the_columns_of_the_curve_and_goes_on_straight():
+    scale = prism_scale()
+    curve = np.array([3.0, -95.0, 1.5, -0.5])
+    bent = bent_scale(scale, curve)
+    inside = np.linspace(CURVE_RANGE[0] + 10, CURVE_RANGE[1] - 10, 50)
+    column = np.polynomial.polynomial.polyval(scale.to_xi(inside), curve)
+    assert_allclose(-100 * bent.to_xi(inside) + 3.0, column, atol=1e-3)
+    assert bent.to_xi(scale.to_wavelength(np.array(0.0))) == pytest.approx(0.0, abs=1e-6)
+    # beyond the end the change of the one goes with that of the other as it does there
+    edge, far = scale.to_xi(np.array(CURVE_RANGE[1])), scale.to_xi(np.array([CURVE_RANGE[1] + 100, 10800.0]))
+    slope = np.polynomial.polynomial.polyval(edge, np.polynomial.polynomial.polyder(curve)) / -100
+    assert np.diff(bent.to_xi(scale.to_wavelength(far))) / np.diff(far) == pytest.approx(slope, rel=1e-3)
+    assert bent_scale(scale, np.array([0.0, 100.0, 200.0])) is scale, "two wavelengths on one column"
+
+
 N = 220
 
 
 @cache
-def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0):
+def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0, law=prism_column):
     """Arc spectra of N spaxels all over the chip; the truth is a stretch that varies over it, plus a bend."""
     random = rng(8)
     centre = np.rint(random.uniform(150, 1900, N))
@@ -75,7 +94,7 @@ def scene(noise_seed=1, *, varies=1.0, sense=1, continuum=0.0):
             sense * (0.8 + 0.5 * v),
         ]
     )
-    xi = {lamp: prism_column(table.wavelength) / 100 for lamp, table in LAMPS.items()}
+    xi = {lamp: law(table.wavelength) / 100 for lamp, table in LAMPS.items()}
     sigma = 1.25 * (1 + 0.08 * u * v)
     column = np.arange(-HALF_SPAN, HALF_SPAN + 1)
     spectra, variance = {}, {}
@@ -133,6 +152,59 @@ def test_fit_follows_a_dispersion_that_varies_by_a_quarter_and_runs_either_way(v
     assert known.mean() > 0.98
     assert np.median(np.abs(error[known])) < 0.03
     assert np.percentile(np.abs(error[known]), 95) < 0.12
+
+
+def other_law(wavelength):
+    """A law that bends otherwise than the prism by some columns."""
+    u = prism_column(np.asarray(wavelength, float)) / 100.0
+    return 100.0 * (u - 0.03 * u**3 - 0.03 * u**4 + 0.03 * u**5)
+
+
+def test_what_varies_over_the_field_varies_along_the_law_of_the_instrument_not_along_a_published_one(monkeypatch):
+    centre, row, coeff, spectra, variance, _ = scene(varies=10.0, law=other_law)
+    there = np.arange(4050.0, 9450.0, 100.0)
+    truth = np.polynomial.polynomial.polyval(other_law(there) / 100, coeff.T)
+
+    def fitted():
+        start = start_of(np.column_stack([coeff, np.tile([-3.0, -3.0, 3.0], (N, 1))]))
+        fitted = fit_wavelengths(spectra, variance, LAMPS, prism_scale(), centre, row, start)
+        error = fitted.column(there) - truth
+        return 1.4826 * np.nanmedian(np.abs(error - np.nanmedian(error, axis=0)), axis=0).max(), fitted.strain
+
+    scatter, strain = fitted()
+    monkeypatch.setattr(wavelength_module, "ROUNDS_OF_THE_CURVE", 99)
+    of_the_curve, strain_of_the_curve = fitted()
+    assert scatter < 0.02 < of_the_curve
+    # That the coordinate has been bent does not make a bent instrument as good as a straight one.
+    assert strain == pytest.approx(strain_of_the_curve, rel=0.3)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_is_known_of_groups_of_lines_goes_into_their_fit(monkeypatch, known):
+    seen = []
+
+    def fit(*args, **options):
+        seen.append(options)
+        return fit_group(*args, **options)
+
+    monkeypatch.setattr(wavelength_module, "fit_group", fit)
+    centre, row, coeff, spectra, variance, _ = scene()
+    table = LAMPS["three"]
+    lines = Lines(wavelength=np.r_[table.wavelength, 9500.0], intensity=np.r_[table.intensity, 0.5])
+    wavelength_module._measure(
+        wavelength_module._lamp_state("three", lines, spectra["three"], variance["three"]),
+        scale=prism_scale(),
+        coeff=coeff,
+        centre=centre,
+        row=row,
+        line_sigma=FieldModel(order=0, coefficients=np.array([1.25]), scatter=np.asarray(0.0)),
+        slope=0.0,
+        max_shift=2.0,
+        known_width=known,
+        free_strengths=False,
+    )
+    assert {options["spread_sigma"] for options in seen} == {KNOWN_SPREAD_SIGMA if known else SPREAD_SIGMA}
+    assert sorted(np.concatenate([options["table_sigma"] for options in seen])) == [TABLE_SIGMA] * 7 + [RED_TABLE_SIGMA]
 
 
 def test_lines_that_the_table_has_and_the_lamp_has_not_do_no_harm():

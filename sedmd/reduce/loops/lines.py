@@ -16,8 +16,8 @@ REACH_SIGMA = 8.0
 STILL = 1e-6
 #: Error of the shape of a line: relative, and in the wings, which a Gaussian has not, per column as a part of the flux.
 LINE_SHAPE, LINE_WINGS = 0.03, 0.003
-#: Parameters of a group in a spaxel: flux, stretch of the widths, level and tilt of the floor, then a shift a blend.
-FLUX, STRETCH, LEVEL, TILT, FIRST_SHIFT = 0, 1, 2, 3, 4
+#: Parameters of a group in a spaxel: flux, stretch of the widths, level, tilt, bend of the floor, then a shift a blend.
+FLUX, STRETCH, LEVEL, TILT, BEND, FIRST_SHIFT = 0, 1, 2, 3, 4, 5
 
 
 @compiled("void(float64, float64, float64, int64, float64[::1], float64[::1], float64[::1])")
@@ -143,10 +143,10 @@ def draw_group(
     place, width : (m,) column, predicted place and Gaussian sigma of each line
     intensity : (m,) relative intensities, unit sum
     blend : (m,) to which of the k blends, which have each a shift of their own, a line belongs
-    parameters : (4 + k,) flux, stretch of the widths, level and tilt of the floor, shift of each blend [column]. The
-        floor is ``level + tilt (j - (size - 1) / 2) / size`` in the j-th column of the window
+    parameters : (5 + k,) flux, stretch of the widths, level, tilt and bend of the floor, shift of each blend [column].
+        The floor is ``level + tilt t + bend t**2``, t = (j - (size - 1) / 2) / size in the j-th column of the window
     light : (size,), written
-    derivatives : (4 + k, size) of light and floor with respect to the parameters, written
+    derivatives : (5 + k, size) of light and floor with respect to the parameters, written
     """
     size = light.size
     shape, stretched = derivatives[FLUX], derivatives[STRETCH]
@@ -159,7 +159,9 @@ def draw_group(
         light[j] = parameters[FLUX] * shape[j]
         stretched[j] *= parameters[FLUX] / parameters[STRETCH]
         derivatives[LEVEL, j] = 1.0
-        derivatives[TILT, j] = (j - (size - 1) / 2.0) / size
+        along = (j - (size - 1) / 2.0) / size
+        derivatives[TILT, j] = along
+        derivatives[BEND, j] = along * along
         for k in range(FIRST_SHIFT, parameters.size):
             derivatives[k, j] *= parameters[FLUX]
 
@@ -186,18 +188,18 @@ def spaxel_equations(
     ----------
     data, variance : electron and electron**2 in the window
     light, derivatives, parameters : as in `draw_group`
-    sigmas : (2,) how far the stretch may deviate from 1, and each blend's shift from their mean [column]: that keeps
-        faint and blended fits stable
+    sigmas : (3,) how far the stretch may deviate from 1, each blend's shift from their mean [column], and the bend of
+        the floor from none [electron]: that keeps faint and blended fits stable
     weight, residual : written
     normal, right : lower triangle and right-hand side, written
     """
     size, p = data.size, parameters.size
-    level, tilt = parameters[LEVEL], parameters[TILT]
+    level, tilt, bend = parameters[LEVEL], parameters[TILT], parameters[BEND]
     for j in range(size):
         # Weights from the model, with an uncertainty of the line's shape, which is not quite a Gaussian.
         core, wings = LINE_SHAPE * light[j], LINE_WINGS * parameters[FLUX]
         weight[j] = 1.0 / (max(variance[j], 1.0) + core * core + wings * wings)
-        residual[j] = data[j] - light[j] - level - tilt * derivatives[TILT, j]
+        residual[j] = data[j] - light[j] - level - tilt * derivatives[TILT, j] - bend * derivatives[BEND, j]
     for k in range(p):
         total = 0.0
         for j in range(size):
@@ -210,6 +212,8 @@ def spaxel_equations(
             normal[k, q] = total
     normal[STRETCH, STRETCH] += sigmas[0] ** -2.0
     right[STRETCH] += (1.0 - parameters[STRETCH]) * sigmas[0] ** -2.0
+    normal[BEND, BEND] += sigmas[2] ** -2.0
+    right[BEND] -= bend * sigmas[2] ** -2.0
     blends = p - FIRST_SHIFT
     if blends > 1:
         mean = 0.0
@@ -248,8 +252,8 @@ def improve_groups(
     usable : (n,) spaxels to fit; the others stay as they are
     rounds : number of rounds at most
     sigmas : as in `spaxel_equations`
-    parameters : (n, 4 + k) as in `draw_group`, improved in place
-    errors2 : (n, 4 + k) squared errors of these in the last round, written
+    parameters : (n, 5 + k) as in `draw_group`, improved in place
+    errors2 : (n, 5 + k) squared errors of these in the last round, written
     """
     size, p = data.shape[1], parameters.shape[1]
     light, weight, residual = np.empty(size), np.empty(size), np.empty(size)
@@ -267,6 +271,7 @@ def improve_groups(
             own[STRETCH] = min(max(own[STRETCH] + min(max(right[STRETCH], -0.2), 0.2), 0.6), 1.6)
             own[LEVEL] += right[LEVEL]
             own[TILT] += right[TILT]
+            own[BEND] += right[BEND]
             still = abs(right[FLUX]) < STILL * own[FLUX] and abs(right[STRETCH]) < STILL
             for k in range(FIRST_SHIFT, p):
                 own[k] += min(max(right[k], -1.0), 1.0)

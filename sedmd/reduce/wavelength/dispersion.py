@@ -15,13 +15,13 @@ from sedmd.reduce.numeric.field import terms
 #: How many of its uncertainties a group's offset may be before it counts for less: a peak that is taken for another
 #: line is off by any amount.
 OFFSET_DOUBTS = 2.0
-#: How far the second, third ... Legendre term over `CURVE_RANGE` may bend the published curve, columns: some more than
-#: the curves of kpy, of pysedm and of prisms of the design's glasses differ by (6, 1.2, 0.4, 0.9, 0.2).
-CURVE_FREEDOM = (8.0, 2.0, 1.0, 1.0, 0.3)
+#: How far the second, third ... Legendre term over `CURVE_RANGE` may bend the published curve, columns: about what the
+#: curves of kpy, of pysedm and of prisms of the design's glasses differ by (6, 1.8, 0.5, 1.3, 0.3, 0.14).
+CURVE_FREEDOM = (8.0, 2.0, 1.0, 1.0, 0.3, 0.15)
 #: Wavelengths that the terms of the curve span [Angstrom].
 CURVE_RANGE = (3650.0, 9900.0)
 #: Degree over the field of each power of xi (the zeroth, the shift, is free for every spaxel).
-FIELD_ORDERS = (4, 3, 2, 1, 0, 0)
+FIELD_ORDERS = (4, 3, 2, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,8 @@ class Fitted:
     strain : how hard groups and curve had to be bent to agree; about 1 when all is well
     left_out, left_out_error : (m,) how far each group lies from where the others alone put it, mean of the field, and
         how far it may [column]
+    curve : (order + 1,) the curve of the middle of the field without its shift, column as powers of xi
+    bends : (order - 1,) how far the Legendre terms from the second on bend the published curve, columns
     """
 
     coeff: NDArray[np.floating]
@@ -61,9 +63,17 @@ class Fitted:
     strain: float
     left_out: NDArray[np.floating]
     left_out_error: NDArray[np.floating]
+    curve: NDArray[np.floating]
+    bends: NDArray[np.floating]
 
 
-def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArray[Any], row: NDArray[Any]) -> Fitted:
+def fit_model(
+    groups: Sequence[Group],
+    ends: tuple[float, float],
+    centre: NDArray[Any],
+    row: NDArray[Any],
+    bent: NDArray[np.floating] | None = None,
+) -> Fitted:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
     Every group has one offset common to the field, held by its uncertainty: so a blend with a wrong wavelength,
@@ -74,6 +84,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
     groups : the measured line groups
     ends : the prism coordinates of the two ends of `CURVE_RANGE`
     centre, row : (n,) reference column and row of the spaxels
+    bent : (k,) the `bends` that xi has against the published curve already; default none
 
     Returns
     -------
@@ -100,8 +111,10 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
     n_poly = sum(b.shape[1] for b in basis)
     # The published curve is right to a few columns; its higher terms are not free to follow a blend.
     prior = np.r_[np.full(n_poly, 1e-4), 1.0 / uncertainty**2]
-    higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[2:]
+    higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[1:]
     prior[higher] = np.array(CURVE_FREEDOM[: len(higher)]) ** -2.0
+    before = np.zeros(len(higher))
+    before[: 0 if bent is None else len(bent)] = () if bent is None else bent[: len(higher)]
     keep = weight.copy()
     residual = np.zeros_like(target)
     shift = np.zeros(len(centre))
@@ -110,6 +123,7 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
         used = keep > 0
         normal, right = _normal_equations(keep, target, basis, bend)
         held = prior.copy()
+        right[higher] -= held[higher] * before
         solution = np.linalg.solve(normal + np.diag(held), right)
         prior[n_poly:] = 1.0 / (uncertainty**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
         terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
@@ -126,13 +140,18 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
     for c, values in zip(curve, per_spaxel.T, strict=True):
         powers = np.asarray(c.convert(kind=Polynomial).coef, float)
         coeff[:, : powers.size] += values[:, None] * powers
+    middle = np.zeros(len(orders) + 1)
+    for c, values in zip(curve, terms_of, strict=True):
+        powers = np.asarray(c.convert(kind=Polynomial).coef, float)
+        middle[: powers.size] += values[0] * powers
     coeff[keep.sum(axis=1) == 0] = np.nan
     coeff = _refine(coeff, xi, np.where(keep > 0, residual, 0.0), keep)
     left = np.where(keep > 0, column - np.polynomial.polynomial.polyval(xi, coeff.T), 0.0)
     # What the fit made least: offsets within their uncertainties by squares, a peak taken for another line by a
     # logarithm.
     offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * uncertainty)) ** 2)
-    penalty = (prior[higher] * solution[higher] ** 2).sum() + offsets.sum()
+    bends = before + solution[higher]
+    penalty = (prior[higher] * bends**2).sum() + offsets.sum()
     own = np.diag(np.linalg.inv(normal + np.diag(held)))[n_poly:]
     alone = np.maximum(1.0 - held[n_poly:] * own, 1e-9)
     return Fitted(
@@ -142,6 +161,8 @@ def fit_model(groups: Sequence[Group], ends: tuple[float, float], centre: NDArra
         strain=float(penalty / len(groups)),
         left_out=solution[n_poly:] / alone,
         left_out_error=np.sqrt(own / alone + uncertainty**2),
+        curve=middle,
+        bends=bends,
     )
 
 

@@ -23,11 +23,8 @@ from sedmd.reduce.loops.lines import (
     strength_equations,
 )
 from sedmd.reduce.numeric.parallel import piece_by_piece
+from sedmd.reduce.wavelength.line_groups import MARGIN, STRONG
 
-#: Columns on each side of the outermost line of a group that take part in its fit.
-MARGIN = 6
-#: Strength, relative to the strongest of its lamp, from which a line counts as strong.
-STRONG = 0.05
 #: Error of the logarithm of a line's strength in a table, relative to its neighbours': a factor of two, as real lamps
 #: differ from any table and the efficiency falls from line to line.
 TABLE_SIGMA = float(np.log(2.0))
@@ -36,8 +33,14 @@ TABLE_SIGMA = float(np.log(2.0))
 WORTH = 3.0
 #: How far the width of a line may deviate from the prediction: while it is being measured, and when it is known.
 WIDTH_SIGMA, KNOWN_WIDTH_SIGMA = 0.1, 0.06
-#: How far the blends of a group may deviate from their common shift [column].
-SPREAD_SIGMA = 0.5
+#: How far the blends of a group may deviate from their common shift [column]: while the dispersion is being found, and
+#: when it is known, as it is smooth over the few hundred Angstrom of a group.
+SPREAD_SIGMA, KNOWN_SPREAD_SIGMA = 0.5, 0.1
+#: Columns of a window from which the continuum under the lines is bent, not straight: a straight floor would draw the
+#: lines at its ends towards its middle. In a shorter one a bend would say the same as the width of the line.
+BENT_COLUMNS = 20
+#: How far the floor may be bent in a longer and in a shorter window [electron].
+BEND_SIGMAS = (1e9, 1e-3)
 #: Spaxels that are asked for the strengths, and how often in one fit.
 N_ASKED, STRENGTH_ROUNDS = 400, 3
 
@@ -67,65 +70,6 @@ class GroupFit:
     model: NDArray[np.floating]
 
 
-def group_lines(
-    place: NDArray[np.floating], intensity: NDArray[np.floating], separation: float, strong: float = STRONG
-) -> list[NDArray[np.int64]]:
-    """Split lines into groups that have to be fitted together.
-
-    Parameters
-    ----------
-    place : (m,) column of each line
-    intensity : (m,) relative intensities
-    separation : strong lines closer than this many columns belong together
-    strong : lines above this share of the strongest form the groups; a weaker one joins the nearest strong
-        line whose fit it could disturb; but a forest of weak lines ties nothing together
-
-    Returns
-    -------
-    list of index arrays, each sorted by column; the groups without a strong line hold one weak chain each
-    """
-    leader = intensity > strong * intensity.max()
-    label = np.full(place.size, -1)
-    label[leader] = _chain(place[leader], separation)
-    strong_place, strong_label = place[leader], label[leader]
-    for i in np.flatnonzero(~leader):
-        distance = np.abs(strong_place - place[i])
-        if distance.min() < MARGIN:
-            label[i] = strong_label[np.argmin(distance)]
-    rest = label < 0
-    label[rest] = label.max() + 1 + _chain(place[rest], separation)
-    return [g[np.argsort(place[g])] for g in (np.flatnonzero(label == k) for k in np.unique(label))]
-
-
-def blends(
-    place: NDArray[np.floating], intensity: NDArray[np.floating], resolution: float, strong: float = STRONG
-) -> NDArray[np.int64]:
-    """Number of the blend, 0 to k - 1, that each line of a group belongs to.
-
-    Strong lines within `resolution` columns are one blend, as only one shift can be measured of them; a weak line
-    belongs to that of the nearest strong one. No blend is longer, or its shift would hang on the dispersion.
-    """
-    leader = np.flatnonzero(intensity >= min(strong, intensity.max()))
-    leader = leader[np.argsort(place[leader])]
-    label = np.zeros(leader.size, np.int64)
-    begin = place[leader[0]]
-    for i in range(1, leader.size):
-        label[i] = label[i - 1]
-        if place[leader[i]] - begin > resolution:
-            label[i] += 1
-            begin = place[leader[i]]
-    nearest = np.argmin(np.abs(place[:, None] - place[leader]), axis=1)
-    return np.asarray(label[nearest], np.int64)
-
-
-def _chain(place: NDArray[np.floating], separation: float) -> NDArray[np.int64]:
-    """Number of the chain of each point, a chain being points with no gap above `separation`."""
-    order = np.argsort(place)
-    label = np.zeros(place.size, int)
-    label[order[1:]] = np.cumsum(np.diff(place[order]) > separation)
-    return label
-
-
 def fit_group(
     spectra: NDArray[np.floating],
     variance: NDArray[np.floating],
@@ -136,7 +80,9 @@ def fit_group(
     blend: NDArray[np.integer] | None = None,
     table: NDArray[np.floating] | None = None,
     free: bool = True,
+    table_sigma: float | NDArray[np.floating] = TABLE_SIGMA,
     width_sigma: float = WIDTH_SIGMA,
+    spread_sigma: float = SPREAD_SIGMA,
     others: NDArray[np.floating] | None = None,
     rounds: int = 8,
     max_shift: float = 3.0,
@@ -150,9 +96,11 @@ def fit_group(
     width : (n, m) predicted Gaussian sigma of each line, column
     intensity : (m,) starting relative intensities
     blend : (m,) number of the blend, from 0, that each line belongs to; default: all to one
-    table : (m,) what is known of the relative intensities, to `TABLE_SIGMA`; default `intensity`
+    table : (m,) what is known of the relative intensities; default `intensity`
+    table_sigma : scalar or (m,), how well: error of their logarithms
     free : the intensities are improved; else they stay as they are
     width_sigma : how far the widths may deviate from the predicted ones, relative
+    spread_sigma : how far the blends may deviate from their common shift [column]
     others : (n, n_column) electron, light of other groups, which is subtracted
     rounds : Gauss-Newton rounds at most, before and after each improvement of the intensities
     max_shift : fits that wander further are marked unusable
@@ -163,6 +111,7 @@ def fit_group(
     """
     # A weak line does not widen the window: beside it may stand a line of another group that is brighter than it.
     known = np.asarray(intensity if table is None else table, float)
+    known_to = np.broadcast_to(np.asarray(table_sigma, float), known.shape)
     column, usable = _windows(place[:, known >= min(STRONG, known.max())], spectra.shape[1])
     data = np.take_along_axis(spectra, column, axis=1).astype(float)
     if others is not None:
@@ -178,7 +127,7 @@ def fit_group(
     parameters[:, LEVEL] = np.percentile(data, 10, axis=1)
     parameters[:, FLUX] = np.maximum((data - parameters[:, LEVEL, None]).sum(axis=1), 1.0)
     parameters[:, STRETCH] = 1.0
-    sigmas = np.array([width_sigma, SPREAD_SIGMA])
+    sigmas = np.array([width_sigma, spread_sigma, BEND_SIGMAS[data.shape[1] < BENT_COLUMNS]])
     first = np.ascontiguousarray(column[:, 0])
     place, width = np.ascontiguousarray(place, float), np.ascontiguousarray(width, float)
 
@@ -195,7 +144,7 @@ def fit_group(
     uncertainty: NDArray[np.floating] = np.zeros(parameters.shape[1] - FIRST_SHIFT)
     if intensity.size > 1:
         for _ in range(STRENGTH_ROUNDS if free else 1):
-            step, uncertainty = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known)
+            step, uncertainty = _strength_step(lines, intensity, of_blend, usable, sigmas, parameters, known, known_to)
             if free:
                 intensity = intensity * np.exp(np.clip(step, -1.0, 1.0))
                 intensity /= intensity.sum()
@@ -233,6 +182,7 @@ def _strength_step(
     sigmas: NDArray[Any],
     parameters: NDArray[Any],
     table: NDArray[Any],
+    table_sigma: NDArray[Any],
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Step in the logarithms of the intensities that bright spaxels and the table ask for, and the uncertainty that is
     left.
@@ -248,7 +198,8 @@ def _strength_step(
         rows = np.ascontiguousarray(rows[:: max(1, rows.size // N_ASKED)])
         strength_equations(*lines, intensity, blend, rows, sigmas, parameters, normal, right, pull)
     # The table knows ratios: a common factor says nothing, neither there nor, beside the flux, in the data.
-    ratios = (np.eye(m) - 1.0 / m) / TABLE_SIGMA**2
+    trust = table_sigma**-2.0
+    ratios = np.diag(trust) - np.outer(trust, trust) / trust.sum()
     off = np.log(np.maximum(table, 1e-9)) - np.log(intensity)
     worth = min(WORTH, rows.size)
     covariance = np.linalg.inv(worth * normal + ratios + 1e-3 * np.eye(m))

@@ -21,17 +21,28 @@ from sedmd.reduce.numeric.parallel import side_by_side
 from sedmd.reduce.wavelength.accuracy import Accuracy, accuracy_of
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Group, fit_model
-from sedmd.reduce.wavelength.linefit import KNOWN_WIDTH_SIGMA, WIDTH_SIGMA, GroupFit, blends, fit_group, group_lines
+from sedmd.reduce.wavelength.line_groups import (
+    MEASURED,
+    RED_TABLE_SIGMA,
+    REDDEST_FITTED,
+    REDDEST_RELIABLE,
+    blends,
+    lamp_groups,
+)
+from sedmd.reduce.wavelength.linefit import (
+    KNOWN_SPREAD_SIGMA,
+    KNOWN_WIDTH_SIGMA,
+    SPREAD_SIGMA,
+    TABLE_SIGMA,
+    WIDTH_SIGMA,
+    GroupFit,
+    fit_group,
+)
 
 #: Strong lines closer than this many times the width (sigma) of a line are fitted together.
 GROUP_SEPARATION = 3.2
 #: Strong lines of a group within this many times that width have one shift: closer than two, they are one peak.
 BLEND_SEPARATION = 1.7
-#: Wavelength up to which lamp lines are reliable [Angstrom] (pysedm's table ends at 9165, kpy's at 8280).
-REDDEST_RELIABLE = 9300.0
-#: Beyond this wavelength nothing is fitted: the efficiency halves from line to line, and what is seen there is as much
-#: the next order's or the continuum's [Angstrom].
-REDDEST_FITTED = 9600.0
 #: Scatter over the spaxels about the solution [column], and as a multiple of the usual one, beyond which a group of
 #: lines measures nothing: weak lines lost in a continuum, or none at all where the table has some.
 MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
@@ -39,6 +50,10 @@ MAX_GROUP_SCATTER, MAX_GROUP_EXCESS = 0.3, 4.0
 #: as a shift does. Then rounds in which they are learned from the night; after these they are held again, so that
 #: places and strengths do not go on to answer each other along what neither knows.
 ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
+#: Rounds in which xi is that of the published curve; then it is that of the middle of the field as it was found. What
+#: differs over the field is the image of the focal plane, a smooth function of the place there, and of no published
+#: curve. A first solution ends before, so that the wavelength job begins from the published curve.
+ROUNDS_OF_THE_CURVE = 3
 #: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
 #: How far the mean of a group may be off, in units of its scatter over the spaxels.
@@ -90,6 +105,28 @@ def make_scale(
     xi[below] += spline(wavelength[0], 1) * (grid[below] - wavelength[0])
     xi[above] += spline(wavelength[-1], 1) * (grid[above] - wavelength[-1])
     return Scale(wavelength=grid, xi=xi)
+
+
+def bent_scale(scale: Scale, curve: NDArray[np.floating], between: tuple[float, float] = CURVE_RANGE) -> Scale:
+    """The scale of an instrument whose column is a polynomial in that of the published curve.
+
+    Parameters
+    ----------
+    scale : Scale
+    curve : (order + 1,) column as powers of its xi
+    between : where the polynomial is known [Angstrom]; beyond, it goes on with the slope it has there
+
+    Returns
+    -------
+    Scale
+        Zero where `scale` is; `scale` itself if two wavelengths would fall on one column.
+    """
+    ends = np.sort(scale.to_xi(np.array(between)))
+    inside = np.clip(scale.xi, ends[0], ends[1])
+    slope = np.polynomial.polynomial.polyval(inside, np.polynomial.polynomial.polyder(curve))
+    column = np.polynomial.polynomial.polyval(inside, curve) + slope * (scale.xi - inside) - curve[0]
+    xi = column / (100.0 * np.sign(curve[1]))
+    return Scale(wavelength=scale.wavelength, xi=xi) if (np.diff(xi) < 0).all() else scale
 
 
 class LineGroup(NamedTuple):
@@ -242,9 +279,9 @@ def fit_wavelengths(
     slope = 0.0
     states = [_lamp_state(lamp, table, spectra[lamp], variance[lamp]) for lamp, table in lines.items()]
     good: list[Group] = []
-    ends = (float(scale.to_xi(np.array(CURVE_RANGE[0]))), float(scale.to_xi(np.array(CURVE_RANGE[1]))))
-    sampled = scale.to_xi(np.arange(4000.0, 9201.0, 200.0))
-    places = np.polynomial.polynomial.polyval(sampled, coeff.T)
+    bends: NDArray[np.floating] = np.zeros(0)
+    sampled = np.arange(4000.0, 9201.0, 200.0)
+    places = np.polynomial.polynomial.polyval(scale.to_xi(sampled), coeff.T)
     for round_ in range(rounds):
         measure = partial(
             _measure,
@@ -266,7 +303,7 @@ def fit_wavelengths(
                 f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
-        first = fit_model(good, ends, centre, row)
+        first = fit_model(good, _ends(scale), centre, row, bends)
         residual, weight = first.residual, first.weight
         scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
         tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
@@ -278,10 +315,13 @@ def fit_wavelengths(
             for g, s, kept in zip(good, scatter, tight, strict=True)
             if kept
         ]
-        fitted = fit_model(good, ends, centre, row)
+        if round_ >= ROUNDS_OF_THE_CURVE and (bent := bent_scale(scale, first.curve)) is not scale:
+            scale, bends = bent, first.bends
+            good = [replace(g, xi=float(scale.to_xi(np.array(g.wavelength)))) for g in good]
+        fitted = fit_model(good, _ends(scale), centre, row, bends)
         coeff = fitted.coeff
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
-        before, places = places, np.polynomial.polynomial.polyval(sampled, coeff.T)
+        before, places = places, np.polynomial.polynomial.polyval(scale.to_xi(sampled), coeff.T)
         if round_ > ROUNDS_HELD + ROUNDS_LEARNING and np.nanpercentile(np.abs(places - before), 90) < ARRIVED:
             break
     residual, weight = fitted.residual, fitted.weight
@@ -310,6 +350,11 @@ def fit_wavelengths(
         strain=fitted.strain,
         accuracy=accuracy_of(good, coeff, scale.to_xi, None if other is None else other.to_xi),
     )
+
+
+def _ends(scale: Scale) -> tuple[float, float]:
+    blue, red = scale.to_xi(np.array(CURVE_RANGE))
+    return float(blue), float(red)
 
 
 def spaxel_rms(
@@ -382,14 +427,14 @@ def _measure(
     groups = []
     line_px = float(np.median(width))
     # The groups stay as they are first made: a group that splits when the lines turn out narrow loses its hold.
-    state.groups = state.groups or group_lines(typical, state.table, GROUP_SEPARATION * line_px)
+    state.groups = state.groups or lamp_groups(state.lines.wavelength, typical, state.table, GROUP_SEPARATION * line_px)
     state.blends = state.blends or [
         blends(typical[group], state.table[group], BLEND_SEPARATION * line_px) for group in state.groups
     ]
     for group, blend in zip(state.groups, state.blends, strict=True):
         strength = state.intensity[group].sum()
         # A chain of weak lines measures nothing; alone it disturbs nobody either.
-        if state.table[group].max() < 0.01:
+        if state.table[group].max() < MEASURED:
             continue
         column, own = state.models.get(int(group[0]), (np.zeros((len(coeff), 1), int), 0.0))
         others[spaxel, column] -= own
@@ -404,6 +449,8 @@ def _measure(
             free=free_strengths,
             # A line by itself fits its width; a blend gets it, or it would answer a wrong ratio by its width.
             width_sigma=KNOWN_WIDTH_SIGMA if known_width and group.size > 1 else WIDTH_SIGMA,
+            spread_sigma=KNOWN_SPREAD_SIGMA if known_width else SPREAD_SIGMA,
+            table_sigma=np.where(state.lines.wavelength[group] > REDDEST_RELIABLE, RED_TABLE_SIGMA, TABLE_SIGMA),
             others=others,
             max_shift=max_shift,
         )

@@ -51,6 +51,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 10,
     "wavelength": 9,
     "flat": 10,
+    "cube": 13,
     "guide": 2,
     "extract": 16,
     "skyflat": 1,

@@ -9,6 +9,7 @@ from sedmd.reduce.traces.frame import separate_traces
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.shared_rows import BLUEST_NEEDED, blue_ends_apart
+from sedmd.reduce.wavelength.solution import with_windows
 from unit.reduce_scenes import draw, expose, prism_solution
 
 SHAPE, WINDOW = (64, 640), (3550.0, 10700.0)
@@ -81,3 +82,16 @@ def test_a_trace_beside_the_field_yields_as_well_and_takes_no_light():
     whole = separate_traces(image, traces, dy_px=0.0).extracted.flux
     assert whole.min() < 4000.0, "the other took light of the end"
     assert separate_traces(image, cut, dy_px=0.0).extracted.flux.min() > 4500.0
+
+
+@pytest.mark.parametrize(("dome", "more"), [(0, 0), (7, 7), (40, 12), (-30, 0)])
+def test_a_trace_goes_on_at_its_red_end_as_far_as_the_dome_shines(dome, more):
+    """Beyond the last lamp line the wavelengths are extrapolated, and light behind the end went to others."""
+    traces, solution = spectra([20.0], [200.0])
+    high = solution.column(np.array([WINDOW[1]]))[0, 0] > solution.column(np.array([WINDOW[0]]))[0, 0]
+    seen = replace(traces, x_last=traces.x_last + dome) if high else replace(traces, x_first=traces.x_first - dome)
+    found = with_windows(seen, solution.coeff, solution)
+    assert ((found.x_last - traces.x_last) if high else (traces.x_first - found.x_first))[0] == pytest.approx(
+        more, abs=1
+    )
+    assert (found.x_first if high else found.x_last)[0] == (traces.x_first if high else traces.x_last)[0]

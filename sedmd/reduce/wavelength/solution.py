@@ -33,6 +33,8 @@ from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, fit_wa
 #: Wavelengths between which a trace is extracted [Angstrom]: all that silicon still sees. Light beyond the end of its
 #: trace would be taken for the light between the spectra, or for that of a spectrum that begins beside it.
 EXTRACTION_RANGE = (3550.0, 10700.0)
+#: So many columns beyond that a spectrum on the dome may go on: 500 Angstrom.
+MORE_COLUMNS = 12.0
 #: Wavelength at which a spaxel's place on the detector is quoted.
 REFERENCE_WAVELENGTH = 6500.0
 #: Fewest groups of lamp lines that place a spaxel, the smooth field model giving the rest.
@@ -194,12 +196,19 @@ def reference_positions(traces: Traces, solution: WavelengthSolution) -> tuple[N
 
 
 def with_windows(traces: Traces, coeff: NDArray[np.floating], solution: WavelengthSolution) -> Traces:
-    """The traces with their column ranges set by wavelength instead of by where the dome was bright."""
+    """The traces with their column ranges set by wavelength instead of by where the dome was bright.
+
+    Beyond the last lamp line the wavelengths of the red end are extrapolated: there a trace goes on as far as the dome
+    shines, or its light would be taken for that of the spectrum that begins there.
+    """
     xi = solution.scale.to_xi(np.array(EXTRACTION_RANGE))
     edges = np.polynomial.polynomial.polyval(xi, coeff.T)
     known = np.isfinite(edges).all(axis=1)
-    first = np.where(known, np.floor(np.nan_to_num(edges.min(axis=1))), traces.x_first).astype(int)
-    last = np.where(known, np.ceil(np.nan_to_num(edges.max(axis=1))), traces.x_last).astype(int)
+    blue, red = np.nan_to_num(edges).T
+    lowest = np.where(red < blue, np.clip(traces.x_first, red - MORE_COLUMNS, red), blue)
+    highest = np.where(red < blue, blue, np.clip(traces.x_last, red, red + MORE_COLUMNS))
+    first = np.where(known, np.floor(lowest), traces.x_first).astype(int)
+    last = np.where(known, np.ceil(highest), traces.x_last).astype(int)
     return replace(traces, x_first=first, x_last=last)
 
 

@@ -86,9 +86,14 @@ def _reached(whole: Whole, truth: NightTruth, frames: tuple[str, ...]) -> float:
             return float("nan")
         background = float(np.median(scattered))
         limit += limit_of(plan.instrument, exposure, target, LIMIT_EDGES, background) ** 2
-    signal = whole.truth / whole.noise / np.sqrt(whole.together)
-    told = [
-        np.sqrt(np.nansum(signal[(whole.wavelength >= low) & (whole.wavelength < high)] ** 2))
-        for low, high in pairwise(LIMIT_EDGES)
-    ]
-    return float(np.median(np.array(told) / np.sqrt(limit)))
+    squared = np.nan_to_num((whole.truth / whole.noise) ** 2 / whole.together)
+    told = np.sqrt(_shares_between(whole.wavelength, LIMIT_EDGES) @ squared)
+    return float(np.median(told / np.sqrt(limit)))
+
+
+def _shares_between(wavelength: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.float64]:
+    """What share of each bin lies between two edges: (n_range, n). A range holds some eight bins, seldom whole ones."""
+    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
+    ends = np.r_[1.5 * wavelength[0] - 0.5 * wavelength[1], middle, 1.5 * wavelength[-1] - 0.5 * wavelength[-2]]
+    both = np.minimum(ends[None, 1:], edges[1:, None]) - np.maximum(ends[None, :-1], edges[:-1, None])
+    return np.asarray(np.clip(both / np.diff(ends), 0.0, 1.0))

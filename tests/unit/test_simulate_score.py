@@ -29,6 +29,7 @@ from sedmd.simulate.score import ScoreRow, products_of, score_night
 from sedmd.simulate.score_exposures import line_offsets, score_exposures, without_rows
 from sedmd.simulate.score_limit import limit_of
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
+from sedmd.simulate.score_shape import _shares_between
 from sedmd.simulate.score_spectra import BIN_HIGH, BIN_LOW, broad_bins, compare_spectra, pulls
 from sedmd.simulate.score_table import compare, decides
 from sedmd.simulate.score_truth import NightTruth, TrueSource
@@ -59,6 +60,7 @@ def truth(plan: NightPlan, tmp_path_factory: pytest.TempPathFactory) -> NightTru
         expected=light,
         cosmic_charge=np.zeros((4, 4)),
         cosmic_count=0,
+        collected=np.zeros((4, 4)),
     )
     rows = [write_frame_truth(plan, i, nothing, folder) for i in range(len(plan))]
     write_night_truth(plan, rows, folder)
@@ -470,3 +472,10 @@ def test_the_result_rests_on_what_one_night_can_tell():
     assert decides(shown("fate", "ifu20190612_04_11_25", "final"))
     assert not decides(at_most("scattered light, median error", "", 0.3, 0.1))
     assert decides(shown("", "", 1.0)), "a row that does not say what it is must not pass unseen"
+
+
+def test_a_range_of_wavelengths_gets_its_share_of_the_bins_at_its_ends():
+    wavelength = np.arange(4000.0, 5000.0, 25.0)
+    shares = _shares_between(wavelength, np.array([4200.0, 4400.0, 4610.0]))
+    assert shares.sum(axis=1) * 25.0 == pytest.approx([200.0, 210.0])
+    assert shares[0][wavelength == 4200.0] == 0.5 == shares[0][wavelength == 4400.0]

@@ -53,7 +53,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 10,
     "cube": 13,
     "guide": 2,
-    "extract": 16,
+    "extract": 17,
     "skyflat": 1,
     "fluxcal": 5,
     "calibrate": 5,

@@ -83,7 +83,7 @@ class SkyCorrection:
 
 
 def sky_correction(job: Job, found: TraceSet, traces: Path) -> SkyCorrection:
-    """The correction of the night's flat by what earlier nights told (option `earlier`).
+    """The correction of the night's flat by what earlier nights told (option `sky`).
 
     What cannot be read, or is no illumination, costs the correction and not the flat.
 

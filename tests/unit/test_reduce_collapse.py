@@ -49,3 +49,12 @@ def test_a_range_without_a_bin_is_refused():
         with pytest.raises(ValueError, match="the cube spans 5000 to 5060"):
             collapse(one, low, high)
     assert_allclose(collapse(replace(one, flux=2 * one.flux), 5000.0, 5000.0), 2.0)
+
+
+def test_a_spaxel_with_a_part_of_the_range_is_as_bright_as_the_sky_and_its_object_make_it():
+    """The rim of the field, which has the red alone, looked brighter than the rest of a red sky."""
+    sky = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    one = cube(GRID, np.column_stack([sky, sky, sky, sky, sky + 3.0]))
+    one.mask[:3, 3:] = Mask.NO_DATA
+    whole = (10 * 1 + 10 * 2 + 15 * 4 + 20 * 8 + 20 * 16) / 75
+    assert_allclose(collapse(one, 5000.0, 5060.0), [whole, whole, whole, whole, whole + 3.0])

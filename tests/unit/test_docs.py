@@ -156,10 +156,10 @@ def test_the_readme_is_short_and_leads_to_every_kind_of_reader() -> None:
 
 def test_figures_of_the_readme_are_those_measured() -> None:
     measured = " ".join(page("measured").split())
-    for figure in ("177 of 186", "2 are not the target", "14 s", "2.2; 3.0"):
+    for figure in ("177 of 186", "2 are not the target", "14 s", "23 s", "2.2; 3.0"):
         assert figure in measured
     worst = rows(section("## Figures"))
-    assert ["calibration of a full night", "≤ 30 s", "14 s"] in worst
+    assert ["calibration of a full night", "≤ 30 s", "14 s; of a least one on a slower machine 23 s"] in worst
 
 
 def test_every_page_is_in_the_contents() -> None:

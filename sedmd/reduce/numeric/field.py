@@ -87,6 +87,13 @@ class FieldModel:
         return terms(x, y, self.order) @ self.coefficients
 
 
+def affordable_order(order: int, n: int) -> int:
+    """The degree, lowered until each term of the polynomial has five of `n` values."""
+    while order > 0 and n < 5 * (order + 1) * (order + 2) // 2:
+        order -= 1
+    return order
+
+
 def fit_field(
     x: NDArray[np.floating],
     y: NDArray[np.floating],
@@ -120,8 +127,7 @@ def fit_field(
     finite = np.isfinite(value)
     if not finite.any():
         raise ValueError("no finite value to fit a field model to; at least one is needed")
-    while order > 0 and finite.sum() < 5 * (order + 1) * (order + 2) // 2:
-        order -= 1
+    order = affordable_order(order, int(finite.sum()))
     design = terms(x, y, order)
     w = np.where(finite, 1.0 if weight is None else weight, 0.0)
     target = np.where(finite, value, 0.0)

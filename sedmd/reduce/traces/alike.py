@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sedmd.reduce.numeric.field import terms
+from sedmd.reduce.numeric.field import affordable_order, terms
 
 #: Slope and curvature of a trace differ from those of the field by less than this [pixel per 100 columns, or per their
 #: square]; and surely by more than this.
 LOOSEST, TIGHTEST = 0.1, 1e-3
-#: Degree of the field of slopes and curvatures, and traces for each of its terms that it takes.
-FIELD_ORDER, PER_TERM = 3, 5
+#: Degree of the field of slopes and curvatures.
+FIELD_ORDER = 3
 #: Rounds in which field and spread follow from each other, and standard deviations from which a trace has no say in it.
 ROUNDS, OUTLYING = 8, 4.0
 #: Share of the usual number of samples from which a trace tells what the field is.
@@ -70,9 +70,7 @@ def _field(
     share = normal[:, 1:, 0] / (normal[:, 0, 0] + 1e-9)[:, None]
     precision = normal[:, 1:, 1:] - share[:, :, None] * normal[:, :1, 1:]
     told = right[:, 1:] - share * right[:, :1] + np.einsum("nij,nj->ni", precision, y_coeff[:, 1:])
-    order = FIELD_ORDER
-    while order > 0 and well.sum() < PER_TERM * (order + 1) * (order + 2) // 2:
-        order -= 1
+    order = affordable_order(FIELD_ORDER, int(well.sum()))
     design = terms(np.clip(centre, 0, 2048), np.clip(y_coeff[:, 0], 0, 2048), order)
     n_term = design.shape[1]
     spread2, used, alike = np.full(2, LOOSEST**2), well, np.ones(len(y_coeff), bool)

@@ -72,6 +72,18 @@ class Samples:
         """The samples where `keep`; the order stays."""
         return Samples(trace=self.trace[keep], x=self.x[keep], y=self.y[keep], sigma=self.sigma[keep], shape=self.shape)
 
+    def apart_from(self, others: Samples, rows: float) -> NDArray[np.bool_]:
+        """Which samples lie more than `rows` from each of the others in their column: (n,)."""
+        if not others.x.size:
+            return np.ones(self.x.size, bool)
+        height = float(self.shape[0] + 100)
+        # increasing, as samples are sorted by column, then row
+        mine, place = self.x * height + self.y, others.x * height + others.y
+        after = np.searchsorted(place, mine)
+        above = np.abs(place[np.clip(after, 0, place.size - 1)] - mine)
+        below = np.abs(place[np.clip(after - 1, 0, place.size - 1)] - mine)
+        return np.asarray(np.minimum(above, below) > rows)
+
     def with_unnamed(self, others: Samples) -> Samples:
         """These samples and others, which are of no trace that has a number."""
         trace = np.concatenate([self.trace, np.full(others.trace.size, -1)])

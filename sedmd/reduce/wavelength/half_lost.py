@@ -16,7 +16,6 @@ from scipy.spatial import cKDTree
 from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.numeric.field import fit_field
 from sedmd.reduce.traces.frame import separate_traces
-from sedmd.reduce.traces.samples import Samples
 from sedmd.reduce.traces.traces import Traces, joined
 from sedmd.reduce.wavelength.geometry import lattice_terms
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
@@ -143,19 +142,8 @@ def _free_columns(beside: Traces, traces: Traces, shape: tuple[int, int]) -> NDA
     """
     own = beside.samples(shape)
     count = np.bincount(own.trace, minlength=beside.n)
-    free = np.bincount(own.trace[_apart(own, traces.samples(shape))], minlength=beside.n)
+    free = np.bincount(own.trace[own.apart_from(traces.samples(shape), MIN_DISTANCE)], minlength=beside.n)
     return np.where(2 * free > count, free, 0)
-
-
-def _apart(own: Samples, others: Samples) -> NDArray[np.bool_]:
-    """Samples of `own` whose light can be separated from that of all the `others`."""
-    height = float(own.shape[0] + 100)
-    # increasing, as samples are sorted by column, then row
-    mine, place = own.x * height + own.y, others.x * height + others.y
-    after = np.searchsorted(place, mine)
-    above = np.abs(place[np.clip(after, 0, place.size - 1)] - mine)
-    below = np.abs(place[np.clip(after - 1, 0, place.size - 1)] - mine)
-    return np.asarray(np.minimum(above, below) > MIN_DISTANCE)
 
 
 def _shines(both: Traces, n_found: int, dome: Image) -> NDArray[np.bool_]:
@@ -167,7 +155,8 @@ def _shines(both: Traces, n_found: int, dome: Image) -> NDArray[np.bool_]:
     samples, extracted = separated.samples, separated.extracted
     known = np.isfinite(extracted.flux) & ~extracted.bad
     typical = float(np.median(_means(samples.trace, extracted.flux, known, both.n)[:n_found]))
-    known &= (samples.trace < n_found) | _apart(samples, samples.select(samples.trace < n_found))
+    first = samples.trace < n_found
+    known &= first | samples.apart_from(samples.select(first), MIN_DISTANCE)
     trace = samples.trace[known]
     total = np.bincount(trace, extracted.flux[known], both.n)
     error = np.sqrt(np.bincount(trace, extracted.variance[known], both.n))

@@ -7,12 +7,9 @@ told from the other's, which is a hundred times brighter; and its samples take h
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sedmd.reduce.traces.samples import Samples
 from sedmd.reduce.traces.traces import Traces, joined
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 
@@ -44,7 +41,8 @@ def blue_ends_apart(
     high = bool(np.nanmedian(ends[:, 1] - ends[:, 0]) < 0)
     from_blue = (both.x_last[samples.trace] - samples.x) if high else (samples.x - both.x_first[samples.trace])
     at_end = from_blue <= reach
-    shared = at_end & _others_near(samples, ~at_end)
+    # of another trace, as a trace has one sample in a column
+    shared = at_end & ~samples.apart_from(samples.select(~at_end), SAME_ROWS_PX)
     first, last = both.x_first.copy(), both.x_last.copy()
     if high:
         np.minimum.at(last, samples.trace[shared], samples.x[shared] - 1)
@@ -53,18 +51,3 @@ def blue_ends_apart(
     cut = replace(both, x_first=first, x_last=last)
     own = np.arange(both.n) < n
     return replace(cut.select(own), beside=None if own.all() else cut.select(~own))
-
-
-def _others_near(samples: Samples, counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Samples that have one of those that count, of another trace, on their rows in the same column."""
-    found = np.zeros(samples.x.size, bool)
-    # sorted by column, then row: whoever is near is next in the order, or next but one
-    for step in (1, 2):
-        near = (samples.x[step:] == samples.x[:-step]) & (samples.y[step:] - samples.y[:-step] < SAME_ROWS_PX)
-        _note(found, near & counts[step:], slice(None, -step))
-        _note(found, near & counts[:-step], slice(step, None))
-    return found
-
-
-def _note(found: NDArray[Any], near: NDArray[np.bool_], where: slice) -> None:
-    found[where] |= near

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
-from sedmd.products.cube import read_cube
+from sedmd.products.solution import read_traces, read_wavelength
 from sedmd.simulate.render import BLOCK
-from sedmd.simulate.score_calibration import dome_flexure, lamp_flexure
+from sedmd.simulate.score_calibration import dome_flexure, lamp_flexure, match_traces
 from sedmd.simulate.score_rows import ScoreRow, at_most, lacking, shown
 from sedmd.simulate.score_truth import NightTruth
 
@@ -21,13 +23,14 @@ SKY_KINDS = ("science", "standard")
 #: Largest error of the flexure [px]. Along the dispersion it is measured on the lines of the sky, which are faint in
 #: exposures shorter than this [s]: there 2.5 times the error that the reduction tells counts where it is larger.
 MAX_FLEXURE, SHORT_S = 0.05, 600.0
-#: Green oxygen line of the sky, how far about it a Gaussian of that width and a sloping floor are fitted [Angstrom].
-GREEN, GREEN_REACH, GREEN_SIGMA = 5577.34, 80.0, 26.0
+#: Green oxygen line of the sky [Angstrom].
+GREEN = 5577.34
 
 
 def score_exposures(truth: NightTruth, folder: Path) -> list[ScoreRow]:
     """Rows on every exposure of the sky that a reduction must not skip."""
     rows: list[ScoreRow] = []
+    green = green_line(truth, folder)
     for frame in truth.frames:
         if str(frame["kind"]) not in SKY_KINDS or str(frame["ignore"]):
             continue
@@ -37,11 +40,47 @@ def score_exposures(truth: NightTruth, folder: Path) -> list[ScoreRow]:
         if not cubes:
             rows.append(lacking("flexure x, error", where, "no cube"))
             continue
-        rows += _flexure_rows(truth, folder, fits.getheader(cubes[0]), where, frame)
+        header = fits.getheader(cubes[0])
+        rows += _flexure_rows(truth, folder, header, where, frame)
         rows += _scatter_rows(truth, folder, stem, where)
-        if float(frame["exptime"]) >= SHORT_S:
-            rows += _green_rows(cubes[0], where)
+        if float(frame["exptime"]) >= SHORT_S and green is not None:
+            rows += green.rows(float(frame["flexure_x"]) - float(header["FLEXX"]), where)
     return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreenLine:
+    """Where the green line of the sky truly falls, against where the lamps' solution has it.
+
+    Attributes
+    ----------
+    column_off : (n,) true less predicted column in the complete spaxels, both without flexure, pixel
+    dispersion : (n,) width of a column there, Angstrom; negative where wavelengths fall with the columns
+    """
+
+    column_off: NDArray[np.floating]
+    dispersion: NDArray[np.floating]
+
+    def rows(self, flexure_error: float, where: str) -> list[ScoreRow]:
+        """Rows on an exposure whose true flexure exceeds the measured one by so many columns."""
+        off = self.dispersion * (self.column_off + flexure_error)
+        return [
+            shown("sky line 5577 after flexure, told less true, mean", where, float(np.mean(off)), "A"),
+            shown("sky line 5577 after flexure, rms", where, float(np.sqrt(np.mean(off**2))), "A"),
+        ]
+
+
+def green_line(truth: NightTruth, folder: Path) -> GreenLine | None:
+    """The green line in the night's solution; None where there is no solution, which other rows tell."""
+    if not ((folder / "wavelength.fits").exists() and (folder / "traces.fits").exists()):
+        return None
+    matches = match_traces(truth, read_traces(folder / "traces.fits"), dome_flexure(truth, folder))
+    use = truth.complete[matches.true]
+    # The truth's grid is coarse: a straight line between its points would be off by a hundredth of a column.
+    true = CubicSpline(truth.wavelength, truth.column("wave_x")[matches.true[use]], axis=1)(GREEN)
+    solution, found = read_wavelength(folder / "wavelength.fits"), matches.found[use]
+    told, beside = solution.column(np.array([GREEN, GREEN + 1.0]))[found].T
+    return GreenLine(column_off=true - told, dispersion=1.0 / (beside - told))
 
 
 def scatter_maps(truth: NightTruth, folder: Path, stem: str) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -96,45 +135,6 @@ def _scatter_rows(truth: NightTruth, folder: Path, stem: str, where: str) -> lis
         at_most("scattered light, median error", where, float(np.median(error)), 3.0, "%"),
         shown("scattered light, 95th percentile", where, float(np.percentile(error, 95)), "%"),
     ]
-
-
-def _green_rows(path: Path, where: str) -> list[ScoreRow]:
-    """Where the green line of the sky lies in the spaxels, after lamps and flexure."""
-    cube, _ = read_cube(path)
-    off = line_offsets(cube.wavelength, np.where(cube.mask == 0, cube.flux, np.nan), GREEN)
-    if np.isfinite(off).sum() < 50:
-        return [lacking("sky line 5577, mean", where, "the line is not seen")]
-    middle = float(np.nanmedian(off))
-    spread = float(1.4826 * np.nanmedian(np.abs(off - middle)))
-    return [
-        shown("sky line 5577, measured less true, median", where, middle, "A"),
-        shown("sky line 5577, scatter over the spaxels", where, spread, "A"),
-    ]
-
-
-def line_offsets(wavelength: NDArray[np.floating], flux: NDArray[np.floating], line: float) -> NDArray[np.float64]:
-    """How far a line lies from where it should in each spectrum, by the slope of a Gaussian fitted at its place.
-
-    Parameters
-    ----------
-    wavelength : (n_wave,) Angstrom
-    flux : (n_wave, n_spaxel); spectra with NaN near the line are not measured
-    line : Angstrom
-
-    Returns
-    -------
-    (n_spaxel,) Angstrom; NaN where not measured
-    """
-    near = np.abs(wavelength - line) < GREEN_REACH
-    u = (wavelength[near] - line) / GREEN_SIGMA
-    core = np.exp(-0.5 * u**2)
-    design = np.column_stack([core, u * core, np.ones_like(u), u])
-    good = np.isfinite(flux[near]).all(axis=0)
-    off = np.full(flux.shape[1], np.nan)
-    if near.sum() > 6 and good.any():
-        (light, slope, *_), *_ = np.linalg.lstsq(design, np.asarray(flux[near][:, good], float), rcond=None)
-        off[good] = np.where(light > 0, GREEN_SIGMA * slope / np.where(light > 0, light, 1.0), np.nan)
-    return off
 
 
 def without_rows(difference: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -51,7 +51,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "traces": 10,
     "wavelength": 9,
     "flat": 10,
-    "cube": 13,
+    "cube": 14,
     "guide": 2,
     "extract": 17,
     "skyflat": 1,

@@ -82,6 +82,19 @@ def test_error_covers():
     assert np.abs(np.mean(pulls)) < 1.0
 
 
+def test_spaxels_of_unequal_throughput_make_no_noise():
+    # neighbouring bins of the mean spectrum hold other spaxels: in a bright sky a tenth of it, once more or less
+    def off(uneven, seed):
+        samples, flux, variance, *rest = sky(0.4, strength=900.0, continuum=2000.0, slope=0.0, seed=seed)
+        share = rng(100 + seed).uniform(1.0 - uneven, 1.0 + uneven, N)[samples.trace]
+        found = measure((samples, share * flux, share**2 * variance, *rest), features=(feature("OI 5577"),))
+        return found.dx_px - 0.4, found.error_px
+
+    even, unequal = (np.array([off(uneven, seed) for seed in range(10)]) for uneven in (0.0, 0.3))
+    assert np.std(unequal[:, 0]) < 1.4 * np.std(even[:, 0])
+    assert np.median(unequal[:, 1]) < 1.2 * np.median(even[:, 1])
+
+
 @pytest.mark.parametrize("sigma", [1.0, 1.6])
 def test_lines_wider_or_narrower_than_the_lamps_do_not_matter(sigma):
     scene = list(sky(-0.6, sigma=sigma))

@@ -26,7 +26,7 @@ from sedmd.simulate.expose import Rendered, lights_of
 from sedmd.simulate.plan import build_instrument, exposure_of
 from sedmd.simulate.render import Expected, column_flux
 from sedmd.simulate.score import ScoreRow, products_of, score_night
-from sedmd.simulate.score_exposures import line_offsets, score_exposures, without_rows
+from sedmd.simulate.score_exposures import green_line, score_exposures, without_rows
 from sedmd.simulate.score_limit import limit_of
 from sedmd.simulate.score_rows import at_least, at_most, between, shown, worst
 from sedmd.simulate.score_shape import _shares_between
@@ -201,16 +201,6 @@ def test_the_flat_is_held_against_dome_and_sky(plan: NightPlan, truth: NightTrut
     assert value(rows, "flat against the sky, rms", "4200-9000") == pytest.approx(3.0, abs=0.15)
 
 
-def test_a_line_lies_as_far_off_as_it_was_moved() -> None:
-    wave = np.arange(5300.0, 5900.0, 9.0)
-    moved = np.array([-3.0, 0.0, 0.5, 2.0])
-    flux = 40.0 + 0.02 * wave[:, None] + 900.0 * np.exp(-0.5 * ((wave[:, None] - 5577.34 - moved) / 26.0) ** 2)
-    flux[30, 1] = np.nan
-    off = line_offsets(wave, flux, 5577.34)
-    assert np.isnan(off[1])
-    assert off[[0, 2, 3]] == pytest.approx(moved[[0, 2, 3]], abs=0.05)
-
-
 def test_a_trace_found_twice_counts_as_invented(plan: NightPlan, truth: NightTruth, tmp_path: Path) -> None:
     found, solution = perfect(plan)
     twice = np.append(np.arange(found.traces.n), 700)
@@ -240,6 +230,22 @@ def test_flexure_counts_from_the_calibrations_own_flexure(truth: NightTruth, tmp
     assert value(rows, "flexure x, error", stem) == pytest.approx(0.03)
     assert value(rows, "flexure y, error", stem) == pytest.approx(0.08)
     assert not next(row for row in rows if row.what == "flexure y, error" and stem in row.where).passed
+
+
+def test_the_green_line_is_where_lamps_and_flexure_put_it(plan: NightPlan, truth: NightTruth, tmp_path: Path) -> None:
+    found, solution = perfect(plan)
+    moved = replace(solution, coeff=solution.coeff + np.eye(1, 4)[0] * 0.1)
+    write_calibration(tmp_path, found, moved)
+    stem = stems(truth, "science")[0]
+    # the line lies 0.3 px higher than the cube says, the lamps' solution 0.1 px too high
+    write_small_cube(tmp_path / f"e3d_crr_b_{stem}_T.fits", flexx=truth.frame(stem)["flexure_x"] - 0.3, flexy=0.0)
+    rows = score_exposures(truth, tmp_path)
+    ends = solution.column(np.array([5572.34, 5582.34]))[found.complete]
+    off = 0.2 * 10.0 / np.diff(ends, axis=1)
+    assert value(rows, "sky line 5577 after flexure, told less true, mean", stem) == pytest.approx(off.mean(), abs=0.05)
+    assert value(rows, "sky line 5577 after flexure, rms", stem) == pytest.approx(abs(off.mean()), abs=0.1)
+    (tmp_path / "wavelength.fits").unlink()
+    assert green_line(truth, tmp_path) is None
 
 
 def write_small_cube(path: Path, *, flexx: float, flexy: float) -> None:

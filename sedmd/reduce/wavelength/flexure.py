@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from sedmd.reduce.traces.samples import Samples
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution, line_width
 
+#: Samples further off the mean spectrum than so many times their scatter are no sky.
+CLIP_SIGMA = 4.0
+#: Largest ratio of a spaxel's throughput to the median that is believed, either way: a fainter one holds noise.
+MOST_UNEVEN = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkyFeature:
@@ -117,7 +122,7 @@ def measure_flexure(
         to_column = _columns_per_xi(solution, trace[inside], float(xi[0]))
         u = (solution.scale.to_xi(wavelength) - xi) * to_column
         width = float(np.median(line_width(solution.line_sigma, solution.line_sigma_slope, centre, row, xi)))
-        profile = _binned(u, flux[inside], step=0.25)
+        profile = _binned(u, flux[inside], trace[inside], step=0.25)
         lines_u = (solution.scale.to_xi(feature.wavelength) - xi) * to_column
         fit = _fit_feature(feature, profile, lines_u, width, reach_px)
         if fit is not None:
@@ -169,24 +174,35 @@ def find_far_shift(
 
 
 def _binned(
-    u: NDArray[Any], flux: NDArray[Any], step: float
+    u: NDArray[Any], flux: NDArray[Any], trace: NDArray[Any], step: float
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
-    """Clipped mean of all spaxels' samples in fine bins of the distance from the feature: place, mean, error."""
+    """Clipped mean of all spaxels' samples in fine bins of the distance from the feature: place, mean, error.
+
+    Neighbouring bins hold the samples of other spaxels, which differ in throughput by much more than the mean's noise.
+    So a sample is taken as the product of its spaxel's throughput and of the mean spectrum; of counts, both are most
+    likely where each is the sum of its samples over the sum of the other.
+    """
     low = np.floor(u.min() / step)
     index = (np.floor(u / step) - low).astype(int)
     n = index.max() + 1
     keep = np.ones(u.size, bool)
-    mean = np.zeros(n)
-    spread = np.ones(n)
+    mean = np.ones(n)
     for _ in range(4):
-        count = np.maximum(np.bincount(index[keep], minlength=n), 1)
-        mean = np.bincount(index[keep], flux[keep], n) / count
-        spread = np.sqrt(np.bincount(index[keep], (flux[keep] - mean[index[keep]]) ** 2, n) / count)
-        keep = np.abs(flux - mean[index]) < 4 * spread[index] + 1e-9
+        # Throughput by the mean so far, then the mean by it; the first is that of an even spectrum.
+        light = np.bincount(trace[keep], mean[index[keep]], trace.max() + 1)
+        throughput = (np.bincount(trace[keep], flux[keep], light.size) / np.maximum(light, 1e-9))[trace]
+        throughput = np.clip(throughput / np.median(throughput), 1.0 / MOST_UNEVEN, MOST_UNEVEN)
+        share = np.maximum(np.bincount(index[keep], throughput[keep], n), 1e-9)
+        mean = np.bincount(index[keep], flux[keep], n) / share
+        off = flux - throughput * mean[index]
+        squares = np.bincount(index[keep], off[keep] ** 2, n)
+        error = np.sqrt(squares) / share
+        spread = np.sqrt(squares / np.maximum(np.bincount(index[keep], minlength=n), 1))
+        keep = np.abs(off) < CLIP_SIGMA * spread[index] + 1e-9
     count = np.bincount(index[keep], minlength=n)
     place = np.bincount(index[keep], u[keep], n) / np.maximum(count, 1)
     ok = count > 10
-    return place[ok], mean[ok], (np.maximum(spread, 1e-6) / np.sqrt(np.maximum(count, 1)))[ok]
+    return place[ok], mean[ok], np.maximum(error, 1e-6)[ok]
 
 
 def _fit_feature(
@@ -200,7 +216,7 @@ def _fit_feature(
     u, mean, error = profile
     if u.size < 20:
         return None
-    error = np.hypot(error, 0.01 * np.abs(mean))
+    error = np.hypot(error, 0.002 * np.abs(mean))
     intensity = feature.intensity / feature.intensity.sum()
     grid = np.arange(u.min() - reach_px - 8, u.max() + reach_px + 8, 0.1)
     centred = (u - u.mean()) / (np.ptp(u) / 2)

@@ -48,9 +48,9 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
     "lamp": 4,
-    "traces": 10,
-    "wavelength": 9,
-    "flat": 10,
+    "traces": 11,
+    "wavelength": 10,
+    "flat": 11,
     "cube": 14,
     "guide": 2,
     "extract": 17,

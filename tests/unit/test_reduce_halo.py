@@ -100,6 +100,48 @@ def pixels(blocks):
     return np.repeat(np.repeat(blocks, BLOCK, axis=0), BLOCK, axis=1).astype(np.float32)
 
 
+def rows_of_a_bias(n, seed=8):
+    """A bias that wanders over the rows by some electrons and jitters from row to row."""
+    random = rng(seed)
+    slow = np.interp(np.arange(n), np.arange(0, n + 32, 32), random.normal(0, 3.0, n // 32 + 1))
+    return slow + random.normal(0, 0.6, n)
+
+
+def test_rows_of_the_bias_are_neither_halo_nor_feet():
+    spectra, *_ = field()
+    light, noise = TRUE.light(spectra, BLOCK), 0.3
+    rows = rows_of_a_bias(256)
+    rows -= rows.mean()  # an even level is not told from light that is spread evenly
+    between = light + rows + rng(3).normal(0, noise, spectra.shape)
+    weight = np.full(spectra.shape, noise**-2)
+    found = fit_halo(spectra, between, weight, BLOCK)
+    bright = light > 1
+    assert np.median(np.abs(found.light(spectra, BLOCK)[bright] / light[bright] - 1)) < 0.01
+    faint = spectra / 40
+    even, feet = unlike_halo(faint, light / 40, between - light * 39 / 40, weight)
+    assert np.std(even - rows) < 0.04  # of 3 electrons; 0.3 / sqrt(256) = 0.02 by noise
+    assert np.abs(feet).max() < 0.05
+
+
+def test_slow_and_quick_rows_of_the_bias_are_in_the_light_between_the_spectra():
+    spectra, *_ = field()
+    spectra = spectra[::2] / 40
+    known, model = pixels(TRUE.light(spectra, BLOCK)), pixels(spectra)
+    rows = rows_of_a_bias(model.shape[1]).astype(np.float32)
+    left = known + rows + rng(5).normal(0, 5, model.shape).astype(np.float32)
+    weight = np.full(model.shape, 1 / 25, np.float32)
+    off = light_between(left, weight, model, TRUE) - known - rows
+    assert off.mean(axis=0).std() < 0.25  # 5 / sqrt(1024) = 0.16 by noise; the rows alone: 2.6
+    assert (off - off.mean(axis=0)).std() < 0.1
+    # where the dome told no halo, all is smoothed, and rows are rows
+    alone = light_between(left, weight, model, None) - known - rows
+    assert alone.mean(axis=0)[50:-50].std() < 0.25
+    # a row without a good pixel is as its neighbours
+    weight[:, 1000] = 0.0
+    gap = light_between(left, weight, model, TRUE) - known - rows
+    assert np.abs(gap[:, 1000]).max() < 4.0
+
+
 def test_a_ghost_is_followed_and_noise_is_not():
     model = np.full((512, 512), 50.0, np.float32)
     known = TRUE.light(model[::BLOCK, ::BLOCK].astype(float), BLOCK)

@@ -87,16 +87,16 @@ def smooth_background(
 
 
 def light_between(
-    residual: NDArray[np.floating], weight: NDArray[np.floating], model: NDArray[np.floating], halo: Halo
+    residual: NDArray[np.floating], weight: NDArray[np.floating], model: NDArray[np.floating], halo: Halo | None
 ) -> NDArray[np.float32]:
-    """Light between the traces where their halo is known: the halo, what is even beside it, and the smooth rest.
+    """Light between the traces: their halo, what is even or the same along a row, and the smooth rest.
 
     Parameters
     ----------
     residual : (n_x, n_y) electron, frame minus trace model, columns first
     weight : (n_x, n_y) statistical weight; 0 for masked pixels
     model : (n_x, n_y) electron, light of the traces
-    halo : Halo of this instrument
+    halo : Halo of this instrument; None: all that is smooth is smoothed
 
     Returns
     -------
@@ -107,6 +107,9 @@ def light_between(
     ValueError
         If the frame cannot be divided into blocks.
     """
+    if halo is None:
+        smooth = smooth_background(residual, weight)
+        return smooth + _single_rows(residual - smooth, weight)
     here = np.arange(len(residual))
     value, w = _blocks(residual, weight, here, len(residual))
     spectra = _block_means(model)
@@ -117,7 +120,19 @@ def light_between(
     error = BLOCK_ERROR * known, FOOT_ERROR * spectra
     for scale in REST_SCALES_PX:
         known += _significant(np.where(w > 0, value - known - feet, 0.0), w, scale / BLOCK_PX, *error)
-    return _spread_blocks(known, here, residual.shape)
+    rows = _single_rows(residual - _spread_blocks(known + feet, here, residual.shape), weight)
+    light = _spread_blocks(known, here, residual.shape)
+    light += rows
+    return light
+
+
+def _single_rows(rest: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray[np.float32]:
+    """What single rows of pixels are off by, (n_y,), drawn to zero by how much they differ beyond their noise."""
+    total = np.maximum(weight.sum(axis=0, dtype=np.float64), 1e-12)
+    mean = np.einsum("xy,xy->y", weight, rest, dtype=np.float64) / total
+    known = total > 0.1 * np.median(total)
+    signal = max(float(np.mean(mean[known] ** 2 - 1.0 / total[known])), 0.0)
+    return np.where(known, mean * signal / (signal + 1.0 / total), 0.0).astype(np.float32)
 
 
 def _significant(

@@ -20,7 +20,6 @@ from sedmd.reduce.traces.background import (
     gap_weight,
     light_between,
     measure_halo,
-    smooth_background,
 )
 from sedmd.reduce.traces.extract import HALF_HEIGHT, Extracted, columns_first, fit_fluxes, model_image
 from sedmd.reduce.traces.halo import Halo
@@ -99,7 +98,7 @@ def separate(
     down (e.g. Horne 1986, section III).
     """
     frame = _Frame.of(image)
-    between = partial(_between, halo=halo)
+    between = partial(light_between, halo=halo)
     found = _take_apart(frame, samples, profile, between, lit=lit, dy_px=dy_px, rounds=rounds)
     data, good, noise = frame.data, frame.good, frame.noise
     shift, background, weight, outliers = found.shift, found.background, found.weight, found.outliers
@@ -146,7 +145,7 @@ def find_halo(
     def between(left: NDArray[Any], weight: NDArray[Any], model: NDArray[Any]) -> NDArray[np.float32]:
         nonlocal halo
         halo = measure_halo(left, weight, model)
-        return _between(left, weight, model, halo)
+        return light_between(left, weight, model, halo)
 
     _take_apart(_Frame.of(dome), samples, profile, between, lit=lit, dy_px=0.0, rounds=rounds)
     return halo
@@ -218,11 +217,6 @@ def _take_apart(
         weight, next_weight = next_weight, weight
         del model  # the next one is drawn on a frame of its own
     return _Apart(shift=shift, shift_error=error, background=background, weight=weight, outliers=outliers, gap=gap)
-
-
-def _between(left: NDArray[Any], weight: NDArray[Any], model: NDArray[Any], halo: Halo | None) -> NDArray[np.float32]:
-    """Light between the traces, from what they leave of a frame."""
-    return smooth_background(left, weight) if halo is None else light_between(left, weight, model, halo)
 
 
 def scan_shift(

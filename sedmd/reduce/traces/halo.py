@@ -3,7 +3,10 @@
 Between two spectra, eight rows apart, their wings are brighter than the light scattered there, so that a small error of
 the profile looks like a large one of the scattered light. What tells them apart is how they lie on the frame: errors
 of the profile are as bright as the spectra beside them; scattered light is the same spectra out of focus, and is there
-also where there are none.
+there also where there are none.
+
+A camera's bias changes from frame to frame by some electrons along its rows, and few cameras have columns without light
+to tell it: what is the same along a whole row is fitted with the halo, and is no part of it.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ HALO_CHANGE, FOOT_CHANGE, FOOT_ERROR = 0.02, 0.01, 0.002
 MAX_HALO_CHANGE, MAX_FOOT = 0.1, 0.02
 #: Blocks further off than so many standard errors have no say; so many rounds of that.
 FAR, ROUNDS = 4.0, 4
+#: How far the rows may differ at first, electron; from then on as far as they were found to, but no less than so much.
+ROW_SPREAD, LEAST_ROW_SPREAD = 10.0, 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +114,7 @@ def fit_halo(
     design = np.stack([*halos, even, *_feet(spectra)])[:, known].T
     is_halo = np.arange(design.shape[1]) <= scale.size
     bounds = np.where(is_halo, 0.0, -MAX_FOOT), np.where(is_halo, np.inf, MAX_FOOT)
-    answer = _fitted(design, between[known], weight[known], bounds)
+    answer, _ = _fitted(design, between[known], weight[known], bounds, row=np.nonzero(known)[1])
     halo = Halo(scale=scale, share=answer[: scale.size], even=float(answer[scale.size]))
     return halo if 0.0 < halo.total < MAX_SHARE else None
 
@@ -129,7 +134,8 @@ def unlike_halo(
 
     Returns
     -------
-    even : (n, m) electron per pixel: an even level (dark current, an error of the bias), and more or less of the halo
+    even : (n, m) electron per pixel: an even level (dark current, an error of the bias), what is the same along a row
+        (a change of the bias), and more or less of the halo
     feet : (n, m) electron per pixel: error of the profile's feet, light of the spectra and not between them
     """
     known = weight > 0
@@ -141,9 +147,18 @@ def unlike_halo(
     if not known.any():
         return np.zeros(spectra.shape), np.zeros(spectra.shape)
     off = (between - halo)[known]
-    answer = _fitted(design[:, known].T, off, weight[known], (-most, most), spread=spread, level=halo[known])
+    answer, rows = _fitted(
+        design[:, known].T,
+        off,
+        weight[known],
+        (-most, most),
+        row=np.nonzero(known)[1],
+        spread=spread,
+        level=halo[known],
+    )
+    rows = np.append(rows, np.zeros(halo.shape[1] - rows.size))
     return (
-        answer[0] + answer[1] * halo,
+        answer[0] + answer[1] * halo + rows,
         np.tensordot(answer[2:], design[2:], axes=1),
     )
 
@@ -164,24 +179,41 @@ def _fitted(
     weight: NDArray[Any],
     bounds: tuple[NDArray[Any], NDArray[Any]],
     *,
+    row: NDArray[np.integer],
     spread: NDArray[Any] | float = np.inf,
     level: NDArray[Any] | float = 0.0,
-) -> NDArray[np.floating]:
-    """Robust linear fit within bounds, with errors that grow with the level; drawn to zero within `spread`."""
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Robust linear fit within bounds, with errors that grow with the level; drawn to zero within `spread`.
+
+    Beside it each row of blocks has a level of its own, drawn to zero by how far the rows differ. Returned are the
+    coefficients and the rows' levels. These are unknowns that are eliminated from the normal equations (Schur
+    complement); their variance is that beyond their errors (method of moments, DerSimonian & Laird 1986).
+    """
     prior = np.diag(np.broadcast_to(spread, design.shape[1]) ** -2.0)
+    n_row = int(row.max()) + 1
     near = np.ones(value.size, bool)
     model: NDArray[np.floating] = np.zeros(value.size)
     answer: NDArray[np.floating] = np.zeros(design.shape[1])
+    rows: NDArray[np.floating] = np.zeros(n_row)
+    row_variance = ROW_SPREAD**2
     for _ in range(ROUNDS):
-        error = np.sqrt(1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2)
-        scaled = design[near] / error[near, None]
-        normal = scaled.T @ scaled + prior
+        inverse = np.where(near, 1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2), 0.0)
+        weighted = design * inverse[:, None]
+        of_row = np.stack([np.bincount(row, one, n_row) for one in weighted.T])
+        value_of_row = np.bincount(row, inverse * value, n_row)
+        known = np.bincount(row, inverse, n_row)
+        freedom = known + 1.0 / row_variance
+        normal = weighted.T @ design + prior - (of_row / freedom) @ of_row.T
+        right = weighted.T @ value - of_row @ (value_of_row / freedom)
         # The bounded fit of all blocks, by a square root of the normal equations: as many rows as unknowns.
         size, vector = np.linalg.eigh(normal)
         root = np.sqrt(np.maximum(size, 1e-14 * size[-1]))
-        right = vector.T @ (scaled.T @ (value[near] / error[near])) / root
-        answer = lsq_linear(root[:, None] * vector.T, right, bounds=bounds).x
+        answer = lsq_linear(root[:, None] * vector.T, vector.T @ right / root, bounds=bounds).x
+        left = value_of_row - answer @ of_row
+        rows = left / freedom
+        excess = float((left**2 / np.maximum(known, 1e-12)).sum() - np.count_nonzero(known))
+        row_variance = max(excess / float(known.sum()), LEAST_ROW_SPREAD**2)
         model = design @ answer
-        off = np.abs(value - model) / error
+        off = np.abs(value - model - rows[row]) * np.sqrt(1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2))
         near = off < FAR * max(1.4826 * float(np.median(off)), 1e-12)
-    return answer
+    return answer, rows

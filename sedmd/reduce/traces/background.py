@@ -109,7 +109,7 @@ def light_between(
     """
     if halo is None:
         smooth = smooth_background(residual, weight)
-        return smooth + _single_rows(residual - smooth, weight)
+        return smooth + _single_rows(residual, smooth, weight)
     here = np.arange(len(residual))
     value, w = _blocks(residual, weight, here, len(residual))
     spectra = _block_means(model)
@@ -120,19 +120,22 @@ def light_between(
     error = BLOCK_ERROR * known, FOOT_ERROR * spectra
     for scale in REST_SCALES_PX:
         known += _significant(np.where(w > 0, value - known - feet, 0.0), w, scale / BLOCK_PX, *error)
-    rows = _single_rows(residual - _spread_blocks(known + feet, here, residual.shape), weight)
+    rows = _single_rows(residual, _spread_blocks(known + feet, here, residual.shape), weight)
     light = _spread_blocks(known, here, residual.shape)
     light += rows
     return light
 
 
-def _single_rows(rest: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray[np.float32]:
-    """What single rows of pixels are off by, (n_y,), drawn to zero by how much they differ beyond their noise."""
+def _single_rows(
+    residual: NDArray[np.floating], smooth: NDArray[np.floating], weight: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """What single rows are off the smooth light by, (n_y,), drawn to zero by how much they differ beyond noise."""
     total = np.maximum(weight.sum(axis=0, dtype=np.float64), 1e-12)
-    mean = np.einsum("xy,xy->y", weight, rest, dtype=np.float64) / total
-    known = total > 0.1 * np.median(total)
-    signal = max(float(np.mean(mean[known] ** 2 - 1.0 / total[known])), 0.0)
-    return np.where(known, mean * signal / (signal + 1.0 / total), 0.0).astype(np.float32)
+    # Two sums instead of one of the difference, which would need a frame of its own.
+    left, known = (np.einsum("xy,xy->y", weight, image, dtype=np.float64) for image in (residual, smooth))
+    mean, seen = (left - known) / total, total > 0.1 * np.median(total)
+    signal = max(float(np.mean(mean[seen] ** 2 - 1.0 / total[seen])), 0.0)
+    return np.where(seen, mean * signal / (signal + 1.0 / total), 0.0).astype(np.float32)
 
 
 def _significant(

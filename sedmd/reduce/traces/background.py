@@ -115,9 +115,10 @@ def light_between(
     spectra = _block_means(model)
     known = halo.light(spectra, BLOCK_PX)
     even, feet = unlike_halo(spectra, known, value, w)
-    known += even
-    w = np.where(w > 0, 1.0 / (1.0 / np.maximum(w, 1e-12) + (BLOCK_ERROR * known) ** 2), 0.0)
+    # The halo's error; what is even or the same along a row, mostly the bias, is as sure as its noise is small.
     error = BLOCK_ERROR * known, FOOT_ERROR * spectra
+    w = np.where(w > 0, 1.0 / (1.0 / np.maximum(w, 1e-12) + error[0] ** 2), 0.0)
+    known += even
     for scale in REST_SCALES_PX:
         known += _significant(np.where(w > 0, value - known - feet, 0.0), w, scale / BLOCK_PX, *error)
     rows = _single_rows(residual, _spread_blocks(known + feet, here, residual.shape), weight)

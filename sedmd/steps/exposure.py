@@ -49,6 +49,8 @@ FITTING_CHI2 = 1.3
 MANY_FEATURES = 4
 #: Slope of the sky over ten arcsec that a dome flat may leave: two per cent (1 to 2 % over the field is usual).
 MAX_SLOPE = 0.02
+#: Change of the width of the spectra since the calibrations that no temperature of a night makes.
+ODD_WIDTH = 0.15
 #: Median signal to noise of a sky sample from which the lines of the night sky, many times brighter than the
 #: continuum, are worth a search beyond the reach of flexure, and from which they cannot be missed.
 SKY_IS_SEEN, SKY_IS_BRIGHT = 0.5, 3.0
@@ -280,6 +282,11 @@ def _warnings(
             f"{name}: {flexure.agreeing} of {len(flexure.features)} sky lines agree on where {calibrations.origin} put "
             f"them ({each} px), 3 and most of them expected; the wavelengths of the lamps may be wrong"
         )
+    if abs(separated.width - 1.0) > ODD_WIDTH:
+        warnings.append(
+            f"{name}: the spectra are {separated.width:.2f} times as wide across as {calibrations.origin} have them, "
+            f"{1 - ODD_WIDTH:g} to {1 + ODD_WIDTH:g} expected; look at the focus of the spectrograph"
+        )
     if not np.isfinite(flexure.error_px):
         warnings.append(f"{name}: no sky line could be measured, flexure along the dispersion taken as 0")
     return warnings
@@ -340,6 +347,8 @@ def _cards(separated: Separated, flexure: Flexure, calibrations: _Calibrations) 
         "FLEXXN": (len(flexure.features), "sky features measured"),
         "FLEXY": (separated.dy_px, "[px] shift across dispersion, applied"),
         "FLEXYERR": (separated.dy_error_px, "[px] its error"),
+        "TRWIDTH": (separated.width, "width of the spectra across, of that on the dome"),
+        "TRWIDERR": (separated.width_error, "its error"),
         "SCATTLEV": (float(np.median(separated.background)), "[electron] median scattered light between the traces"),
         "FRAMCHI2": (separated.chi2, "reduced chi-square of traces and background"),
         "NOUTLIER": (int(separated.outliers.sum()), "pixels explained by neither"),

@@ -67,20 +67,25 @@ def test_bands_are_solved_as_by_numpy(bands, size):
     assert_allclose(right, expected, rtol=1e-10)
 
 
-def test_common_shift(scene):
+def test_common_shift_and_width(scene):
     samples, profile, flux, residual, weight, good = scene
     flux = np.where(samples.trace % 9 == 0, np.nan, flux)
     column, _ = samples.columns()
-    sums = np.empty((column.size, 2))
-    known = (flux, residual, weight, ~good, profile.table, profile.slope_table, profile.step, HALF, 0.03)
-    shift_columns(*places(samples), *known, sums)
-    expected = np.zeros((SHAPE[1], 2))
+    sums = np.empty((column.size, 4))
+    tables = (profile.table, profile.slope_table, profile.stretch_table, profile.step)
+    shift_columns(*places(samples), flux, residual, weight, ~good, *tables, HALF, 0.03, 20.0, sums)
+    expected = np.zeros((SHAPE[1], 4))
     for k in np.flatnonzero(np.isfinite(flux)):
         row, dy = pixels_of(samples, k)
-        slope, share = (f(dy, samples.sigma[k]) * flux[k] for f in (profile.slope, profile))
+        slope, share, stretch = (f(dy, samples.sigma[k]) * flux[k] for f in (profile.slope, profile, profile.stretch))
         w = weight[samples.x[k], row].astype(float) * good[samples.x[k], row]
         w = w / (1 + w * (0.03 * share) ** 2)
-        expected[samples.x[k]] += (w * slope**2).sum(), (w * slope * residual[samples.x[k], row]).sum()
+        left = residual[samples.x[k], row]
+        wider = samples.sigma[k] * stretch * ((w * share**2).sum() > 20.0**2)
+        wider = wider - (w * wider * share).sum() / max((w * share**2).sum(), 1e-9) * share
+        expected[samples.x[k]] += [(w * f * g).sum() for f, g in ((slope, slope), (slope, left))] + [
+            (w * wider * g).sum() for g in (wider, left)
+        ]
     assert_allclose(sums, expected[column], rtol=1e-9)
 
 

@@ -47,6 +47,24 @@ def test_shift_of_the_traces_returns_what_was_injected(dy):
     assert np.allclose(found.samples.y - lights()[0].y, found.dy_px)
 
 
+@pytest.mark.parametrize("width", [0.94, 1.0, 1.08])
+def test_a_change_of_focus_is_found_and_takes_no_light(width):
+    samples, flux, scattered = lights()
+    wider = samples.moved(0.3, width)
+    found = separate(expose(draw(wider, flux) + scattered, 3), samples, PROFILE)
+    assert found.width == pytest.approx(width, abs=0.004)
+    assert 0 < found.width_error < 0.001
+    assert np.allclose(found.samples.sigma, samples.sigma * found.width)
+    # in photons of the spectra and of what lies between them; half of the change where it is not known
+    as_known = separate(expose(draw(wider, flux) + scattered, 3), samples.moved(0.3, width), PROFILE, dy_px=0.0)
+    assert np.nanmedian(found.extracted.flux / as_known.extracted.flux) == pytest.approx(1.0, abs=0.003)
+
+
+def test_without_light_the_width_is_that_of_the_calibrations():
+    found = separate(expose(np.full(SHAPE, 5.0), 4), lights()[0], PROFILE)
+    assert found.width == pytest.approx(1.0, abs=0.05)
+
+
 @pytest.mark.parametrize("dy", [-1.75, -0.3, 0.0, 0.25, 2.2])
 def test_the_scan_alone_finds_the_shift_between_its_steps(dy):
     image = frame(dy)
@@ -57,6 +75,7 @@ def test_the_scan_alone_finds_the_shift_between_its_steps(dy):
 def test_known_shift_is_used_and_not_measured():
     found = separate(frame(0.4), lights()[0], PROFILE, dy_px=0.4)
     assert found.dy_px == 0.4 and found.dy_error_px == 0
+    assert found.width == 1.0 and found.width_error == 0
 
 
 def test_light_of_the_spectra_beyond_their_ends_is_no_light_between_them():

@@ -66,6 +66,8 @@ def separated(dx_px):
         background=np.zeros(samples.shape),
         dy_px=0.0,
         dy_error_px=0.01,
+        width=1.0,
+        width_error=0.002,
         outliers=np.zeros(samples.shape, bool),
         chi2=1.0,
         n_bright=0,
@@ -199,7 +201,7 @@ def test_sky_lines_that_do_not_agree_bring_the_lamps_into_doubt(shifts, doubted)
 @pytest.mark.parametrize("north, told", [(0.0, False), (0.019, False), (-0.04, True)])
 def test_a_sky_that_slopes_far_is_reported(north, told):
     found = SkySlope(east=0.003, north=north, error=0.001)
-    sound = SimpleNamespace(chi2=1.0, n_bright=9999)
+    sound = SimpleNamespace(chi2=1.0, n_bright=9999, width=1.01)
     flexure = Flexure(dx_px=0.0, error_px=0.02, features=())
     warnings = _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), found)
     assert ["ifu1.fits: the sky slopes by 4.0 +- 0.1 % over 10 arcsec, at most 2 %" in w for w in warnings] == [
@@ -207,6 +209,10 @@ def test_a_sky_that_slopes_far_is_reported(north, told):
     ] * told
     assert _slope_cards(found)["SKYSLOPY"][0] == north
     assert _warnings("ifu1.fits", sound, flexure, calibrations(EVEN), None) == []
+    (said,) = _warnings(
+        "ifu1.fits", SimpleNamespace(chi2=1.0, n_bright=9999, width=1.3), flexure, calibrations(EVEN), None
+    )
+    assert "1.30 times as wide" in said and "focus" in said
 
 
 def test_what_the_exposure_before_left_is_sought_in_the_frame_as_it_was_read_and_stands_in_header_and_log(

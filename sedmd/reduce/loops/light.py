@@ -198,44 +198,59 @@ def draw_columns(column, start, y, sigma, flux, table, step, half_height, image)
 
 @compiled(
     "void(int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1], float32[:, ::1],"
-    " boolean[:, ::1], float64[::1], float64[::1], float64, int64, float64, float64[:, ::1])"
+    " boolean[:, ::1], float64[::1], float64[::1], float64[::1], float64, int64, float64, float64, float64[:, ::1])"
 )
 def shift_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, weight, left_out, table, slope, step, half_height, model_error, sums
+    column, start, y, sigma, flux, residual, weight, left_out, table, slope, stretch, step, reach, doubt, least, sums
 ):
-    """What the residuals of some columns say about a common shift of all traces.
+    """What the residuals of some columns say about a common shift and a common width of all traces.
 
     Parameters
     ----------
-    column, start, y, sigma, step, half_height : as in `fit_columns`
+    column, start, y, sigma, step : as in `fit_columns`
     flux : (n,) electron; NaN counts as none
     residual, weight, left_out : (n_x, n_y) electron, electron**-2, and pixels that must not count
-    table, slope : the profile and its derivative with t, see `look_up`
-    model_error : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the
-        noise's
-    sums : (m, 2) is filled for each column: sum of weight x slope**2, sum of weight x slope x residual
+    table, slope, stretch : the profile and its derivatives, see `sedmd.reduce.traces.profile`
+    doubt : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the noise's
+    least : signal to noise of a sample from which it tells the width: that of a faint one is told by its noise, which
+        is also what its flux is
+    reach : rows on each side that the profile covers
+    sums : (m, 4) is filled for each column: sum of weight x slope**2, sum of weight x slope x residual, and the same
+        two with the derivative by the relative width, of which that part is taken away that a change of the flux is
     """
     ny = residual.shape[1]
-    width = 2 * half_height + 1
-    share, bend = np.empty(width), np.empty(width)
+    width = 2 * reach + 1
+    share, bend, swell = np.empty(width), np.empty(width), np.empty(width)
     for i in range(column.size):
         x = column[i]
-        information, answer = 0.0, 0.0
+        row2, row1, width2, width1 = 0.0, 0.0, 0.0, 0.0
         for k in range(start[i], start[i + 1]):
             if flux[k] != flux[k]:
                 continue
-            first = np.int64(np.rint(y[k])) - half_height
+            first = np.int64(np.rint(y[k])) - reach
             look_up(y[k], sigma[k], table, step, first, width, share)
             look_up(y[k], sigma[k], slope, step, first, width, bend)
+            look_up(y[k], sigma[k], stretch, step, first, width, swell)
             level = flux[k] / sigma[k]
+            of_flux, with_flux, wide2, left_of_flux, left_of_width = 0.0, 0.0, 0.0, 0.0, 0.0
             for j in range(max(0, -first), min(width, ny - first)):
                 w = np.float64(weight[x, first + j])
                 if w > 0.0 and not left_out[x, first + j]:
-                    w /= 1.0 + w * (model_error * level * share[j]) ** 2
+                    light, wider = level * share[j], level * swell[j]
+                    left = np.float64(residual[x, first + j])
+                    w /= 1.0 + w * (doubt * light) ** 2
                     change = -bend[j] * level / sigma[k]
-                    information += w * change * change
-                    answer += w * change * residual[x, first + j]
-        sums[i, 0], sums[i, 1] = information, answer
+                    row2 += w * change * change
+                    row1 += w * change * left
+                    of_flux += w * light * light
+                    with_flux += w * light * wider
+                    wide2 += w * wider * wider
+                    left_of_flux += w * light * left
+                    left_of_width += w * wider * left
+            if of_flux > least * least:
+                width2 += wide2 - with_flux * with_flux / of_flux
+                width1 += left_of_width - with_flux / of_flux * left_of_flux
+        sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3] = row2, row1, width2, width1
 
 
 @compiled("float64(float64, float64, float64)")

@@ -31,6 +31,9 @@ from sedmd.reduce.traces.traces import Traces
 SHIFT_REACH_PX = 4.0
 #: Error of the profile beside the photon noise, as a share of the light, when a shift is measured on bright samples.
 PROFILE_DOUBT = 0.03
+#: How far the width of the traces may differ from the calibrations', relative, one standard error: the camera's focus
+#: follows the temperature. And the signal to noise from which a sample tells it.
+WIDTH_CHANGE, WIDTH_S_TO_N = 0.05, 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Separated:
     extracted : Extracted, flux of every sample
     background : (n_y, n_x) electron, light between the traces
     dy_px, dy_error_px : shift of the traces towards higher rows against `samples` as given, and its 1-sigma error
+    width, width_error : width of the traces relative to `samples` as given, and its 1-sigma error
     outliers : (n_y, n_x) bool, pixels that neither traces nor background explain
     chi2 : float, reduced chi-square of the pixels near traces
     n_bright : int, pixels that stand more than six sigma above the background
@@ -54,6 +58,8 @@ class Separated:
     background: NDArray[np.floating]
     dy_px: float
     dy_error_px: float
+    width: float
+    width_error: float
     outliers: NDArray[np.bool_]
     chi2: float
     n_bright: int
@@ -85,8 +91,8 @@ def separate(
     profile : profile across the dispersion
     halo : how the instrument scatters the light of the traces; None: what lies between them tells it alone
     lit : samples of all places that light of the traces may fall on, those beyond their ends too; None: `samples`
-    dy_px : known shift of the traces; None = measure it on this frame
-    rounds : rounds of background, fluxes and shift
+    dy_px : known shift of the traces, whose width is then known too; None = measure both on this frame
+    rounds : rounds of background, fluxes, shift and width
 
     Returns
     -------
@@ -101,8 +107,8 @@ def separate(
     between = partial(light_between, halo=halo)
     found = _take_apart(frame, samples, profile, between, lit=lit, dy_px=dy_px, rounds=rounds)
     data, good, noise = frame.data, frame.good, frame.noise
-    shift, background, weight, outliers = found.shift, found.background, found.weight, found.outliers
-    moved = samples.moved(shift)
+    background, weight, outliers = found.background, found.weight, found.outliers
+    moved = samples.moved(found.shift, found.width)
     extracted = fit_fluxes(moved, profile, data - background, weight)
     model = model_image(moved, profile, extracted.flux)
     sums = np.empty((len(data), 4))
@@ -115,8 +121,10 @@ def separate(
         samples=moved if own.all() else moved.select(own),
         extracted=extracted if own.all() else extracted.select(own),
         background=columns_first(background),
-        dy_px=shift,
+        dy_px=found.shift,
         dy_error_px=found.shift_error,
+        width=found.width,
+        width_error=found.width_error,
         outliers=columns_first(outliers),
         chi2=float(chi2 / freedom),
         n_bright=int(n_bright),
@@ -173,6 +181,8 @@ class _Apart:
 
     shift: float
     shift_error: float
+    width: float
+    width_error: float
     background: NDArray[np.float32]
     weight: NDArray[np.float32]
     outliers: NDArray[np.bool_]
@@ -189,19 +199,19 @@ def _take_apart(
     dy_px: float | None,
     rounds: int,
 ) -> _Apart:
-    """Fluxes of the traces, light `between` them, weights and shift, each in turn from what the others leave.
+    """Fluxes of the traces, light `between` them, weights, shift and width, each in turn from what the others leave.
 
     `between` gets what the traces leave of the frame, its weight, and the light of the traces.
     """
     data, good, noise = frame.data, frame.good, frame.noise
     shift = scan_shift(data, good, samples, profile, float(np.sqrt(noise))) if dy_px is None else float(dy_px)
-    error = 0.0
+    error, width, width_error = 0.0, 1.0, 0.0
     background = np.zeros(data.shape, np.float32)
     weight = np.where(good, 1.0 / noise, np.float32(0.0))
     residual, next_weight, outliers = np.empty_like(data), np.empty_like(data), np.empty_like(good)
     gap = gap_weight((samples if lit is None else lit).moved(shift), profile)
     for _ in range(rounds):
-        moved = samples.moved(shift)
+        moved = samples.moved(shift, width)
         # The flux alone: as a view it would keep all that was fitted.
         flux = fit_fluxes(moved, profile, np.subtract(data, background, out=residual), weight).flux.copy()
         del background
@@ -212,11 +222,25 @@ def _take_apart(
         # Light that is smooth in the model gives the variance; single noisy samples must not weight themselves.
         judge(data, good, model, background, noise, residual, next_weight, outliers)
         if dy_px is None:
-            step, error = _shift_step(moved, profile, flux, residual, weight, outliers)
+            row2, row1, width2, width1 = _asked(moved, profile, flux, residual, weight, outliers)
+            step, error = (row1 / row2, row2**-0.5) if row2 > 0 else (0.0, np.inf)
             shift += float(np.clip(step, -0.5, 0.5))
+            # Drawn to the calibrations' width where the frame hardly tells it.
+            width2 += WIDTH_CHANGE**-2
+            width += float(np.clip((width1 - (width - 1.0) / WIDTH_CHANGE**2) / width2, -0.1, 0.1))
+            width_error = float(width2**-0.5)
         weight, next_weight = next_weight, weight
         del model  # the next one is drawn on a frame of its own
-    return _Apart(shift=shift, shift_error=error, background=background, weight=weight, outliers=outliers, gap=gap)
+    return _Apart(
+        shift=shift,
+        shift_error=error,
+        width=width,
+        width_error=width_error,
+        background=background,
+        weight=weight,
+        outliers=outliers,
+        gap=gap,
+    )
 
 
 def scan_shift(
@@ -257,25 +281,21 @@ def scan_shift(
     return float(shifts[best] + step_px * 0.5 * (low - high) / (low - 2 * mid + high - 1e-12))
 
 
-def _shift_step(
+def _asked(
     samples: Samples,
     profile: Profile,
     flux: NDArray[Any],
     residual: NDArray[Any],
     weight: NDArray[Any],
     outliers: NDArray[np.bool_],
-) -> tuple[float, float]:
-    """Common shift that the residuals ask for, and its error, by the slope of the profile."""
+) -> NDArray[np.float64]:
+    """Information and answer of the residuals: of a common shift [pixel], and of a relative change of width."""
     column, start = samples.columns()
-    sums = np.empty((column.size, 2))
-    tables = (profile.table, profile.slope_table, profile.step, HALF_HEIGHT)
-    shift_columns(
-        column, start, samples.y, samples.sigma, flux, residual, weight, outliers, *tables, PROFILE_DOUBT, sums
-    )
-    information, answer = sums.sum(axis=0)
-    if information <= 0:
-        return 0.0, np.inf
-    return float(answer / information), float(information**-0.5)
+    sums = np.empty((column.size, 4))
+    seen = samples.y, samples.sigma, flux, residual, weight, outliers
+    tables = profile.table, profile.slope_table, profile.stretch_table, profile.step, HALF_HEIGHT
+    shift_columns(column, start, *seen, *tables, PROFILE_DOUBT, WIDTH_S_TO_N, sums)
+    return np.asarray(sums.sum(axis=0))
 
 
 def flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:

@@ -93,9 +93,9 @@ class Samples:
         order = np.lexsort((y, x))
         return Samples(trace=trace[order], x=x[order], y=y[order], sigma=sigma[order], shape=self.shape)
 
-    def moved(self, dy_px: float | NDArray[np.floating]) -> Samples:
-        """The samples with every centre moved by `dy_px` rows (positive = towards higher row numbers)."""
-        return Samples(trace=self.trace, x=self.x, y=self.y + dy_px, sigma=self.sigma, shape=self.shape)
+    def moved(self, dy_px: float | NDArray[np.floating], width: float = 1.0) -> Samples:
+        """The samples moved by `dy_px` rows (positive: towards higher row numbers), and `width` times as wide."""
+        return Samples(trace=self.trace, x=self.x, y=self.y + dy_px, sigma=self.sigma * width, shape=self.shape)
 
 
 def polynomial(coefficients: NDArray[np.floating], trace: NDArray[np.integer], u: NDArray[np.floating]) -> NDArray[Any]:

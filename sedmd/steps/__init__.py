@@ -48,10 +48,10 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
     "lamp": 4,
-    "traces": 11,
+    "traces": 12,
     "wavelength": 10,
     "flat": 11,
-    "cube": 14,
+    "cube": 15,
     "guide": 2,
     "extract": 17,
     "skyflat": 1,

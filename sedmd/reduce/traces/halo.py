@@ -114,8 +114,15 @@ def fit_halo(
     design = np.stack([*halos, even, *_feet(spectra)])[:, known].T
     is_halo = np.arange(design.shape[1]) <= scale.size
     bounds = np.where(is_halo, 0.0, -MAX_FOOT), np.where(is_halo, np.inf, MAX_FOOT)
-    answer, _ = _fitted(design, between[known], weight[known], bounds, row=np.nonzero(known)[1])
-    halo = Halo(scale=scale, share=answer[: scale.size], even=float(answer[scale.size]))
+
+    def fitted(value: NDArray[Any]) -> Halo:
+        answer, _ = _fitted(design, value[known], weight[known], bounds)
+        return Halo(scale=scale, share=answer[: scale.size], even=float(answer[scale.size]))
+
+    halo = fitted(between)
+    # Free together with it, the rows would take what tells the width of the halo.
+    _, rows = _beside(spectra, halo.light(spectra, block), between, weight)
+    halo = fitted(between - rows)
     return halo if 0.0 < halo.total < MAX_SHARE else None
 
 
@@ -138,29 +145,37 @@ def unlike_halo(
         (a change of the bias), and more or less of the halo
     feet : (n, m) electron per pixel: error of the profile's feet, light of the spectra and not between them
     """
+    if not (weight > 0).any():
+        return np.zeros(spectra.shape), np.zeros(spectra.shape)
+    answer, rows = _beside(spectra, halo, between, weight)
+    return answer[0] + answer[1] * halo + rows, np.tensordot(answer[2:], np.stack(_feet(spectra)), axes=1)
+
+
+def _beside(
+    spectra: NDArray[np.floating],
+    halo: NDArray[np.floating],
+    between: NDArray[np.floating],
+    weight: NDArray[np.floating],
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Even level, relative change of the halo and shares of the feet beside a halo, and level of the rows, (m,)."""
     known = weight > 0
     feet = _feet(spectra)
     design = np.stack([np.ones(spectra.shape), halo, *feet])
     # What is known of each before: nothing of the level; halo and feet differ little from those of the dome.
     spread = np.array([np.inf, HALO_CHANGE, *(FOOT_CHANGE for _ in feet)])
     most = np.array([np.inf, MAX_HALO_CHANGE, *(MAX_FOOT for _ in feet)])
-    if not known.any():
-        return np.zeros(spectra.shape), np.zeros(spectra.shape)
-    off = (between - halo)[known]
-    answer, rows = _fitted(
+    answer, found = _fitted(
         design[:, known].T,
-        off,
+        (between - halo)[known],
         weight[known],
         (-most, most),
         row=np.nonzero(known)[1],
         spread=spread,
         level=halo[known],
     )
-    rows = np.append(rows, np.zeros(halo.shape[1] - rows.size))
-    return (
-        answer[0] + answer[1] * halo + rows,
-        np.tensordot(answer[2:], design[2:], axes=1),
-    )
+    rows = np.zeros(spectra.shape[1])
+    rows[: found.size] = found
+    return answer, rows
 
 
 def _powers(shape: tuple[int, ...], degree: int) -> list[NDArray[np.floating]]:
@@ -179,23 +194,26 @@ def _fitted(
     weight: NDArray[Any],
     bounds: tuple[NDArray[Any], NDArray[Any]],
     *,
-    row: NDArray[np.integer],
+    row: NDArray[np.integer] | None = None,
     spread: NDArray[Any] | float = np.inf,
     level: NDArray[Any] | float = 0.0,
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Robust linear fit within bounds, with errors that grow with the level; drawn to zero within `spread`.
 
-    Beside it each row of blocks has a level of its own, drawn to zero by how far the rows differ. Returned are the
-    coefficients and the rows' levels. These are unknowns that are eliminated from the normal equations (Schur
-    complement); their variance is that beyond their errors (method of moments, DerSimonian & Laird 1986).
+    Beside it each row of blocks, if `row` says to which each belongs, has a level of its own, drawn to zero by how far
+    the rows differ. Returned are the coefficients and the rows' levels. These are unknowns that are eliminated from the
+    normal equations (Schur complement); their variance is that beyond their errors (method of moments, DerSimonian &
+    Laird 1986).
     """
     prior = np.diag(np.broadcast_to(spread, design.shape[1]) ** -2.0)
+    rows_differ = row is not None
+    row = np.zeros(value.size, np.int64) if row is None else row
     n_row = int(row.max()) + 1
     near = np.ones(value.size, bool)
     model: NDArray[np.floating] = np.zeros(value.size)
     answer: NDArray[np.floating] = np.zeros(design.shape[1])
     rows: NDArray[np.floating] = np.zeros(n_row)
-    row_variance = ROW_SPREAD**2
+    row_variance = (ROW_SPREAD if rows_differ else LEAST_ROW_SPREAD) ** 2
     for _ in range(ROUNDS):
         inverse = np.where(near, 1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2), 0.0)
         weighted = design * inverse[:, None]
@@ -211,8 +229,9 @@ def _fitted(
         answer = lsq_linear(root[:, None] * vector.T, vector.T @ right / root, bounds=bounds).x
         left = value_of_row - answer @ of_row
         rows = left / freedom
-        excess = float((left**2 / np.maximum(known, 1e-12)).sum() - np.count_nonzero(known))
-        row_variance = max(excess / float(known.sum()), LEAST_ROW_SPREAD**2)
+        if rows_differ:
+            excess = float((left**2 / np.maximum(known, 1e-12)).sum() - np.count_nonzero(known))
+            row_variance = max(excess / float(known.sum()), LEAST_ROW_SPREAD**2)
         model = design @ answer
         off = np.abs(value - model - rows[row]) * np.sqrt(1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2))
         near = off < FAR * max(1.4826 * float(np.median(off)), 1e-12)

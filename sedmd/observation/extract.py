@@ -140,12 +140,17 @@ def fit_cards(exposures: Sequence[Exposure], found: Automatic) -> Cards:
         "PSFE1": (psf.e1, "ellipticity, E-W"),
         "PSFE2": (psf.e2, "ellipticity, NE-SW"),
         "PSFDISP": (psf.dispersion, "refraction seen / predicted"),
+        "LEVELERR": (_known(found.level_error), "error common to all bins by the image, fraction"),
         "POSERR": (found.sources[0].position_error, "[arcsec] of the position"),
         "DETSIG": (found.sources[0].significance, "significance of the detection"),
         "LSFSIGMA": (exposures[0].header.get("LSFSIGMA"), "[px] Gaussian sigma of a lamp line"),
         "HOSTFRAC": (share, "host light that was subtracted / target's"),
         **({} if share is None else _host_cards(found, share)),
     }
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _host_cards(found: Automatic, share: float) -> Cards:

@@ -53,9 +53,9 @@ STEP_VERSIONS: Mapping[str, int] = {
     "flat": 11,
     "cube": 15,
     "guide": 2,
-    "extract": 17,
+    "extract": 18,
     "skyflat": 1,
-    "fluxcal": 5,
+    "fluxcal": 6,
     "calibrate": 5,
     "page": 3,
 }

@@ -56,6 +56,21 @@ def test_cloud_over_one_star_is_a_grey_factor_and_the_clear_star_sets_the_level(
     assert np.median(found.scatter) < 0.01
 
 
+def test_bands_that_are_not_the_template_s_do_not_bend_the_curve_beside_them():
+    # B and A band half as deep again and a third less, and two bands of water: no amounts of gas make that
+    air = 1.5 * bump(6880, 45, 0.25) + 0.7 * bump(7620, 45, 0.8) + bump(7250, 70, 0.3) + bump(8230, 80, 0.15)
+    air += bump(9300, 150, 0.8)
+    seen = TRUE * np.exp(-air * 1.2**0.6)
+    error = 0.003 * seen
+    found = fit([Response(star="Feige34", ratio=rng(8).normal(seen, error), error=error, airmass=1.2)])
+    beside = ~BAND & (WAVELENGTH > 6500) & (WAVELENGTH < 8800)
+    assert np.abs(found.value / TRUE - 1)[beside].max() < 0.006
+    # what the curve leaves in the bands is theirs, with the noise of the star
+    deep = BAND & (WAVELENGTH < 8600)
+    assert_allclose(found.telluric[deep], air[deep], atol=0.015)
+    assert_allclose(found.floor[deep], np.hypot(0.003 / 1.2**0.6, 0.1 * found.telluric[deep].clip(0)), rtol=0.05)
+
+
 @pytest.mark.parametrize(("o2", "h2o"), [(1.0, 1.0), (0.9, 0.4), (1.1, 2.0)])
 def test_amounts_of_oxygen_and_water_are_recovered(o2, h2o):
     found = fit([response(1.1, o2=o2, h2o=h2o, seed=3), response(1.5, o2=o2, h2o=h2o, seed=4, star="HZ44")])

@@ -11,7 +11,6 @@ from sedmd.reduce.flux.sensitivity import (
     _error_of_mean,
     _residual_scatter,
     _rms,
-    _seen_in_bands,
     _solved,
     _spline_basis,
 )
@@ -62,7 +61,8 @@ def test_data_of_a_response(airmass):
     assert_allclose(made.error[0, :3], [0.01, 0.03, 0.45])
     # a per cent is added to each error; what is known to less than a half, or is no light, does not count
     assert_allclose(made.weight[0], [1 / 0.0002, 1 / 0.001, 1 / (0.45**2 + 0.0001), 0, 0, 0])
-    assert_allclose(made.keep[0, :3] / made.weight[0, :3], [1.0, 0.1, 1.0])
+    # deep in a band the depth itself is the error
+    assert_allclose(made.keep[0, :3], [1 / 0.0002, 1 / (0.001 + airmass**1.2), made.weight[0, 2]])
     assert_allclose(made.amount, airmass**0.6)
 
 
@@ -92,22 +92,6 @@ def test_the_scatter_of_the_residuals_is_without_their_photon_noise():
     residual[:, ::7], residual[0, ::5] = 0.5, np.nan
     assert_allclose(_residual_scatter(residual, error, clear, window=1001)[500:1500], 0.03, rtol=0.15)
     assert_allclose(_residual_scatter(residual, error, ~clear), 0.0)
-
-
-def test_what_the_stars_show_in_the_bands_is_depth_at_airmass_1():
-    amount = np.array([1.0, 1.5])
-    depth = np.array([0.0, 0.05, 0.2, 0.05])
-    band = np.array([False, True, True, True])
-    residual = -amount[:, None] * depth
-    sure = np.full(residual.shape, 1e12)
-    sure[:, 3] = 0.0
-    assert_allclose(_seen_in_bands(residual, sure, amount, band), [0.0, 0.05, 0.2, 0.0], atol=1e-9)
-    # stars that know it to two per cent together are followed half of the way
-    half = np.full(residual.shape, 1.0 / 0.02**2 / (amount**2).sum())
-    assert_allclose(_seen_in_bands(residual, half, amount, band), 0.5 * depth * band)
-    # a star without the sample has no say
-    residual[1, 2] = np.nan
-    assert_allclose(_seen_in_bands(residual, sure, amount, band)[2], 0.2)
 
 
 def test_splines_add_up_to_one_follow_a_line_and_stay_level_beyond_the_ends():

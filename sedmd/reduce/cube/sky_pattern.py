@@ -153,8 +153,8 @@ def night_pattern(shares: Sequence[SkyShare], applied: NDArray[np.floating], spa
     value = np.array([one.share * applied for one in shares])
     variance = np.array([one.error for one in shares]) ** 2
     known = np.isfinite(value) & np.isfinite(variance)
-    basis = _basis(spaxels, np.isfinite(applied))
-    fits = [_smooth(v, s, basis) for v, s in zip(value, variance, strict=True)]
+    basis = smooth_basis(spaxels, np.isfinite(applied))
+    fits = [smooth_fit(v, s, basis) for v, s in zip(value, variance, strict=True)]
     coefficients, formal = np.array([one[0] for one in fits]), np.array([one[1] for one in fits])
     coefficients, level = coefficients / coefficients[:, :1], coefficients[:, :1]
     own_errors = np.array([[one.smooth_error**2] for one in shares])
@@ -196,7 +196,7 @@ def _night_mean(
     return mean, float(np.sqrt(np.mean(1.0 / weight.sum(axis=0))))
 
 
-def _basis(spaxels: Spaxels, over: NDArray[np.bool_]) -> NDArray[np.floating]:
+def smooth_basis(spaxels: Spaxels, over: NDArray[np.bool_]) -> NDArray[np.floating]:
     """Slope and curvature as terms that are independent over the field and of rms 1, the first being 1. (n, 6)"""
     terms = smooth_terms(spaxels.x_arcsec, spaxels.y_arcsec)
     _, triangle = np.linalg.qr(terms[over])
@@ -204,7 +204,7 @@ def _basis(spaxels: Spaxels, over: NDArray[np.bool_]) -> NDArray[np.floating]:
     return np.asarray(basis * np.sign(basis[over][0, 0]))
 
 
-def _smooth(
+def smooth_fit(
     value: NDArray[np.floating], variance: NDArray[np.floating], basis: NDArray[np.floating]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Terms of a plane with curvature through what is known, and their variance by the scatter of single spaxels."""
@@ -246,10 +246,10 @@ def sky_pattern(nights: Sequence[NightPattern], spaxels: Spaxels, complete: NDAr
     """
     if len(nights) < LEAST_NIGHTS:
         return None
-    basis = _basis(spaxels, complete)
+    basis = smooth_basis(spaxels, complete)
     value = np.array([one.value for one in nights])
     variance = np.array([one.error for one in nights]) ** 2
-    fits = [_smooth(v, s, basis) for v, s in zip(value, variance, strict=True)]
+    fits = [smooth_fit(v, s, basis) for v, s in zip(value, variance, strict=True)]
     level = np.array([one[0][:1] for one in fits])
     coefficients = np.array([one[0] for one in fits]) / level
     noise = np.array([one[1] + night.smooth_error**2 for one, night in zip(fits, nights, strict=True)])

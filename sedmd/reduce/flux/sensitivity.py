@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from sedmd.reduce.flux.bands import LEAST_ERROR, less_in_bands, seen_in_bands, unknown_of_bands
 from sedmd.reduce.flux.shapes import (
     EarlierShape,
     between,
@@ -62,7 +63,8 @@ class Sensitivity:
     scales : brightness of each star relative to the typical one
     scatter : (n_wave,) rms between the stars after their scales, fraction; NaN for fewer than two stars
     floor : (n_wave,) error of a calibrated sample that no exposure time takes away, fraction: how far the standards
-        themselves scatter about the smooth curve beyond their photon noise, and a tenth of the telluric correction
+        themselves scatter about the smooth curve beyond their photon noise (that noise in the bands, where they are
+        followed), and a tenth of the telluric correction
     rejected : (name, how far its shape is off as a fraction) of stars that were not used
     earlier : earlier nights whose shape was used, and how many nights old each is
     changed : (night, how far its shape is off as a fraction) of earlier nights that were not used
@@ -161,6 +163,9 @@ def fit_sensitivity(
     An earlier night enters by its shape alone, with its own errors and those of its age; the level is that of the
     night's own stars. One whose shape is not that of these (`SHAPE_AGREES`) is not used: the instrument was changed.
     Where no star of the night reaches, the shape of the earlier nights continues it, and their error is in the floor.
+
+    Bands are not quite the template's: how far off is measured in them, and is the error of their samples, so that they
+    do not bend the curve beside them. What the curve and the template leave in them is the bands' own.
     """
     usable = [r for r in responses if np.isfinite(r.ratio).sum() > 20 and (np.nan_to_num(r.ratio) > 0).sum() > 20]
     if not usable:
@@ -286,6 +291,11 @@ def _fit(
     n_star, n_base = len(usable), basis.shape[1]
     design = _design(basis, data.amount, depth_o2, depth_h2o)
     prior = _with_shapes(_prior(n_base, n_star), earlier, wavelength[first], wavelength[last], knots)
+    _, left = _solved(data, design, prior)
+    depth = depth_o2 + depth_h2o
+    off = np.where(data.weight > 0, left.reshape(n_star, -1), np.nan)
+    unknown = unknown_of_bands(off, data.error, data.amount, depth)
+    data = replace(data, keep=less_in_bands(data.weight, depth, data.amount, unknown))
     solution, left = _solved(data, design, prior)
     scales = np.exp(solution[n_base : n_base + n_star])
     clear = scales[scales > (1 - CLOUDED) * scales.max()]
@@ -293,9 +303,12 @@ def _fit(
     residual = np.where(data.keep > 0, left.reshape(n_star, -1), np.nan)
     template = np.clip(solution[-2], 0, 3) * depth_o2 + np.clip(solution[-1], 0, 3) * depth_h2o
     in_band = band | (template > 0.002)
-    telluric = template + _seen_in_bands(residual, data.weight, data.amount, in_band)
+    seen_deeper, seen_error = seen_in_bands(residual, data.error, data.amount, in_band)
+    telluric = template + seen_deeper
     inside = _within_reach(np.log(wavelength), covered, np.log(wavelength[last] / wavelength[first]) / knots)
-    floor = np.hypot(_residual_scatter(residual, data.error, ~in_band), 0.1 * np.clip(telluric, 0, 1))
+    # In the bands the stars are followed sample by sample: what is left there is their own noise.
+    scatter = np.where(np.isfinite(seen_error), seen_error, _residual_scatter(residual, data.error, ~in_band))
+    floor = np.hypot(scatter, 0.1 * np.clip(telluric, 0, 1))
     fitted = Sensitivity(
         wavelength=np.asarray(wavelength),
         value=np.where(inside, np.exp(basis @ solution[:n_base]) * level, np.nan),
@@ -330,9 +343,8 @@ def _data(usable: Sequence[Response], depth: NDArray[Any]) -> _Data:
     weight = np.where(
         np.isfinite(log_ratio) & np.isfinite(error) & (np.abs(error) < 0.5), 1.0 / (error**2 + 0.01**2), 0.0
     )
-    # Wiggles of the bands' exact shape: a sample deep in a band is worth less.
-    keep = weight / (1 + 9 * np.clip(depth, 0, 1)[None, :])
     amount = np.array([r.airmass for r in usable]) ** TELLURIC_EXPONENT
+    keep = less_in_bands(weight, depth, amount, 1.0)
     return _Data(log_ratio=log_ratio, error=error, weight=weight, keep=keep, amount=amount)
 
 
@@ -358,15 +370,16 @@ def _design(basis: NDArray[Any], amount: NDArray[Any], depth_o2: NDArray[Any], d
 def _prior(n_base: int, n_star: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """What is known before, as a normal matrix and its right side.
 
-    Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air.
+    Splines are tied weakly to straight continuation; scales weakly to zero; amounts of gas loosely to typical air:
+    there may be half as much water, or twice as much.
     """
     second = np.diff(np.eye(n_base), 2, axis=0)
     prior = np.zeros((n_base + n_star + 2, n_base + n_star + 2))
     prior[:n_base, :n_base] = second.T @ second * 1.0
     prior[n_base : n_base + n_star, n_base : n_base + n_star] = np.eye(n_star) * 1e-2
-    prior[-2:, -2:] = np.eye(2) / 0.3**2
+    prior[-2:, -2:] = np.eye(2) / 1.0**2
     goal = np.zeros(len(prior))
-    goal[-2:] = 1 / 0.3**2
+    goal[-2:] = 1 / 1.0**2
     return prior, goal
 
 
@@ -431,20 +444,8 @@ def _solved(
 
 def _error_of_mean(data: _Data) -> NDArray[np.floating]:
     """Photon noise of all stars together, fraction."""
-    precision = (1.0 / np.maximum(data.error, 1e-4) ** 2 * (data.keep > 0)).sum(axis=0)
+    precision = (1.0 / np.maximum(data.error, LEAST_ERROR) ** 2 * (data.keep > 0)).sum(axis=0)
     return np.asarray(np.clip(np.sqrt(1.0 / np.maximum(precision, 1e-12)), 0, 1))
-
-
-def _seen_in_bands(
-    residual: NDArray[Any], weight: NDArray[Any], amount: NDArray[Any], band: NDArray[Any]
-) -> NDArray[np.floating]:
-    """Optical depth at airmass 1 that the stars show beyond the template, zero outside the bands, shrunk by noise."""
-    w = np.where(np.isfinite(residual), weight, 0.0) * amount[:, None] ** 2
-    total = w.sum(axis=0)
-    seen = -(w * np.nan_to_num(residual) / amount[:, None]).sum(axis=0) / np.maximum(total, 1e-12)
-    # A one per cent misfit is worth following only where the stars' errors are smaller than that.
-    weight = 0.02**2 / (0.02**2 + 1.0 / np.maximum(total, 1e-12))
-    return np.where(band & (total > 0), weight * seen, 0.0)
 
 
 def _residual_scatter(

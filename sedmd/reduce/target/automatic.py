@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sedmd.reduce.cube.even_sky import with_even_sky
 from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.target.concerns import (
     about_agreement,
@@ -34,6 +35,7 @@ from sedmd.reduce.target.host import Host, find_offset, fit_beside, fit_host
 from sedmd.reduce.target.host_cube import with_host_noise
 from sedmd.reduce.target.host_images import HostImages, blurred, host_shape
 from sedmd.reduce.target.known_place import limit_at, with_hidden
+from sedmd.reduce.target.level import level_error
 from sedmd.reduce.target.pair import extract_pair
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.target.psf import DEFAULT_BETA, Bands, PointSpectrum, Psf, condense, extract_point, fit_psf, image
@@ -93,6 +95,7 @@ class Automatic:
     checks : everything that was checked, with its confidence, the gravest first
     snr : median signal-to-noise ratio per bin
     absent : nothing is where stars around the target put it; the spectrum is that of the place, and tells a limit
+    level_error : error that all of the spectrum has in common by its image, fraction; NaN with a host, or for a limit
     """
 
     point: PointSpectrum | None
@@ -105,6 +108,7 @@ class Automatic:
     checks: tuple[Concern, ...] = ()
     snr: float = 0.0
     absent: bool = False
+    level_error: float = math.nan
 
     @property
     def confidence(self) -> float:
@@ -156,6 +160,8 @@ def extract_target(
     ValueError
         A and B do not hold the same spaxels and wavelengths.
     """
+    if not standard:
+        looks = [replace(look, cube=with_even_sky(look.cube)) for look in looks]
     bands = [condense(look.cube, look.refraction, BAND_EDGES) for look in looks]
     found = [find_in_bands(one, look.cube.spaxels) for one, look in zip(bands, looks, strict=True)]
     seeing = seeing or Seeing()
@@ -224,7 +230,26 @@ def extract_target(
         others=tuple(place_of(one) for one in others),
         checks=tuple(sorted(reasons, key=lambda concern: concern.confidence)),
         snr=snr,
+        level_error=math.nan if hosts else _level_error(looks, bands, found, chosen.sources, images, seeing, standard),
     )
+
+
+def _level_error(
+    looks: Sequence[Look],
+    bands: Sequence[Bands],
+    found: Sequence[Sequence[Source]],
+    sources: Sequence[Source],
+    images: Sequence[Psf],
+    seeing: Seeing,
+    standard: bool,
+) -> float:
+    """Of a spectrum by its image in each exposure: wings are off alike in both."""
+    spread = math.inf if standard else seeing.beta_spread
+    errors = []
+    for look, one, others, source, psf in zip(looks, bands, found, sources, images, strict=True):
+        cleared = without(one, look.cube.spaxels, (other for other in others if other is not source))
+        errors.append(level_error(cleared, look.cube.spaxels, psf, beta_spread=spread))
+    return math.sqrt(sum(error**2 for error in errors) / len(errors))
 
 
 def _without_target(

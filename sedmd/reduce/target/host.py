@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, least_squares
 
 from sedmd.reduce.numeric.containers import Spaxels
-from sedmd.reduce.target.psf import Bands, Psf, image, sky_terms, solve_rows
+from sedmd.reduce.target.psf import SHAPE_ERROR, Bands, Psf, image, sky_terms, solve_rows
 from sedmd.reduce.target.seeing import STAR_ELLIPTICITY, UNKNOWN, USUAL_BETA, Seeing, Shape
 
 #: A fit that wanders farther from where it begins has lost its source [arcsec].
@@ -46,8 +46,6 @@ ShapeOf = Callable[[Psf, Spaxels], NDArray[Any]]
 SEARCH_ARCSEC = (-1.6, -0.8, 0.0, 0.8, 1.6)
 #: Step of the places at which the target is tried in pictures whose middle is not sure [arcsec].
 OFFSET_STEP = 1.0
-#: A model of an image is not known better than this share of it.
-SHAPE_ERROR = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

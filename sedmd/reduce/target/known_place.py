@@ -14,8 +14,8 @@ import numpy as np
 
 from sedmd.reduce.numeric.containers import Spaxels
 from sedmd.reduce.target.find import Source, edge_distance, find_in_bands, without
-from sedmd.reduce.target.host import RADIUS_ARCSEC, SHAPE_ERROR, Host, fit_host, together
-from sedmd.reduce.target.psf import Bands, Psf, image, sky_terms, solve_rows
+from sedmd.reduce.target.host import RADIUS_ARCSEC, Host, fit_host, together
+from sedmd.reduce.target.psf import SHAPE_ERROR, Bands, Psf, image, sky_terms, solve_rows
 from sedmd.reduce.target.seeing import Seeing
 from sedmd.reduce.target.target import in_the_wings
 

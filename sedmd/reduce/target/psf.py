@@ -25,6 +25,8 @@ SKY = slice(1, 4)
 #: Share of the source's light that may fall on saturated samples: what remains tells its flux only as well as the wings
 #: of the image are known, which is to some per cent of them.
 MAX_SATURATED = 0.1
+#: The image's own shape is not known better than this share of it: bright cores must not decide alone.
+SHAPE_ERROR = 0.02
 #: A sample with more than so many times the variance of its like is not used.
 MAX_NOISIER = 10.0
 
@@ -243,9 +245,8 @@ def fit_psf(
     fit = None
     for _ in range(3):
         light, left = fitted(p, weight)
-        # The model's own shape is not known better than two per cent: bright cores must not decide alone.
         with np.errstate(divide="ignore", invalid="ignore"):
-            weight = np.where(weight0 > 0, 1.0 / (1.0 / weight0 + (0.02 * light) ** 2), 0.0)
+            weight = np.where(weight0 > 0, 1.0 / (1.0 / weight0 + (SHAPE_ERROR * light) ** 2), 0.0)
         pull = np.abs(left) * np.sqrt(weight)
         if fit is not None:
             weight = np.where(pull > 8.0, 0.0, weight)

@@ -39,5 +39,12 @@ SKY = Told("skyflat", OWN_SKY, GIVEN_SKY, heard_by="flat")
 OWN_PIXELS, GIVEN_PIXELS = "own bad pixels", "given bad pixels"
 PIXELS = Told("flat", OWN_PIXELS, GIVEN_PIXELS)
 
+#: Of the wavelengths: where the lines of the night's lamps lay; where those of earlier nights did, as its
+#: traces were given them.
+OWN_LINES, GIVEN_LINES = "own lines", "given lines"
+LINES = Told("wavelength", OWN_LINES, GIVEN_LINES, heard_by="traces")
+
 #: No line of a log and no page shows these.
-UNSEEN = frozenset({OWN_SHAPE, GIVEN_SHAPES, OWN_SKY, GIVEN_SKY, OWN_PIXELS, GIVEN_PIXELS})
+UNSEEN = frozenset(
+    {OWN_SHAPE, GIVEN_SHAPES, OWN_SKY, GIVEN_SKY, OWN_PIXELS, GIVEN_PIXELS, OWN_LINES, GIVEN_LINES},
+)

@@ -46,11 +46,13 @@ RECIPE: Mapping[str, Step] = {
     for step in (
         Step(name="bias", per="speed", needs=("raw",), makes={"bias": "bias{speed:.1f}.fits"}, urgency=0),
         Step(name="lamp", per="lamp", needs=("raw", "bias"), makes={"lamp": "{lamp}.fits"}, urgency=1),
-        Step(name="traces", per="night", needs=("dome", "Hg", "Cd?", "Xe"), makes={"traces": "traces.fits"}, urgency=2),
+        Step(
+            name="traces", per="night", needs=("dome", "Hg?", "Cd?", "Xe?"), makes={"traces": "traces.fits"}, urgency=2
+        ),
         Step(
             name="wavelength",
             per="night",
-            needs=("traces", "Hg", "Cd?", "Xe"),
+            needs=("traces", "Hg?", "Cd?", "Xe?"),
             makes={"wavelength": "wavelength.fits"},
             urgency=2,
         ),

@@ -214,6 +214,8 @@ class Context:
         Acquisition and guider frames of the night.
     stars : (path, identity) or None
         The site's star table.
+    lines : str
+        Where the lamp lines of earlier nights lay; empty where no night tells it.
     """
 
     night: str
@@ -237,6 +239,7 @@ class Context:
     graded: Mapping[str, str] = field(default_factory=dict)
     rc_frames: Mapping[str, Path] = field(default_factory=dict)
     stars: tuple[Path, str] | None = None
+    lines: str = ""
 
 
 def job_key(

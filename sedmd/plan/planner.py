@@ -257,22 +257,36 @@ class _Planner(JobMaker):
             roles[str(kind)] = self.output(made, "lamp")
         if not lamps and not anything_on_sky:
             return roles
-        # Once targets are observed and no earlier night can help, a lamp that may be absent is not waited for: a
-        # solution without it says how well it is known.
         given = dict(roles)
-        cadmium = lamps.get(Kind.CD)
-        if anything_on_sky and not self.context.fallbacks and not (cadmium is not None and cadmium.expected):
-            del given[str(Kind.CD)]
+        options: dict[str, Any] = {}
+        if anything_on_sky:
+            absent = self._absent_lamps(lamps)
+            if absent and self.context.lines and self.context.fallback_due:
+                options = {"lines": self.context.lines}
+            for kind in absent:
+                del given[str(kind)]
         done: dict[str, Node] = {}
         for name in CHAIN:
             step = RECIPE[name]
-            node = self.node(step, name, inputs_of(step, given), {})
+            node = self.node(step, name, inputs_of(step, given), {}, options=options if name != "flat" else {})
             if name == "wavelength":
                 node = self._trusted(done["traces"], node)
             self._note_failure(node)
             done[name] = node
             roles[name] = given[name] = self.output(node, name)
         return roles
+
+    def _absent_lamps(self, lamps: Mapping[Kind, Node]) -> list[Kind]:
+        """Lamps without which the wavelengths are solved: not to be had, and something tells what they would show.
+
+        Where the lines of an earlier night tell it, any of them, once it is late enough for what is less than the
+        night's own calibrations; cadmium also where no earlier night can help. A solution without a lamp says how
+        well it is known, and is refused if that is too little.
+        """
+        lost = [kind for kind in SET[1:] if not ((made := lamps.get(kind)) is not None and made.expected)]
+        if self.context.lines and self.context.fallback_due:
+            return lost if len(lost) < len(SET) - 1 else []
+        return [kind for kind in lost if kind is Kind.CD and not self.context.fallbacks]
 
     def _trusted(self, traces: Node, wavelength: Node) -> Node:
         """The wavelength job, quarantined if tonight's geometry is not that of the instrument as it was last known."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sedmd.core.config import AutomaticExtraction, Calibrations, Settings
-from sedmd.core.memory_figures import PIXELS, SHAPES, SKY, Told
+from sedmd.core.memory_figures import LINES, PIXELS, SHAPES, SKY, Told
 from sedmd.ledger.ledger import FrameRow, Ledger
 from sedmd.ledger.records import Record
 from sedmd.observation.noted_decisions import decided
@@ -97,6 +97,7 @@ def night_context(
         rc_frames=rc_frames_of(settings, ledger, night, now=now),
         stars=star_input(settings, ledger, night),
         graded={product: one.reducer for product, one in decided(ledger, night).items() if one.saved_as == product},
+        lines=memory.lines,
     )
 
 
@@ -149,6 +150,8 @@ class EarlierNights:
         That are bad, as a text: an option of the step ``flat``.
     sky
         The sky's light against the dome's, as a text: an option of the step ``flat``.
+    lines
+        Where lamp lines lay, as a text: an option of the steps ``traces`` and ``wavelength`` where a lamp is missing.
     """
 
     sets: tuple[CalibrationSet, ...] = ()
@@ -159,6 +162,7 @@ class EarlierNights:
     shapes: str = ""
     pixels: str = ""
     sky: str = ""
+    lines: str = ""
 
 
 def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: bool = True) -> EarlierNights:
@@ -193,12 +197,13 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
     place = _place(settings, ledger, night, pin=pin_fallbacks)
     guider = _guider(ledger, night, pin=pin_fallbacks)
     rules = settings.calibrations
-    shapes, pixels, sky = (
+    shapes, pixels, sky, lines = (
         _told(ledger, night, what, most=most, since=since, pin=pin_fallbacks)
         for what, most in (
             (SHAPES, rules.flux_earlier_nights),
             (PIXELS, rules.pixel_earlier_nights),
             (SKY, rules.sky_flat_earlier_nights),
+            (LINES, rules.line_earlier_nights),
         )
     )
     return EarlierNights(
@@ -210,6 +215,7 @@ def remember(settings: Settings, ledger: Ledger, night: str, *, pin_fallbacks: b
         shapes=shapes,
         pixels=pixels,
         sky=sky,
+        lines=lines,
     )
 
 
@@ -235,9 +241,12 @@ def _told(ledger: Ledger, night: str, what: Told, *, most: int, since: str, pin:
     if pin and (begun := begun_with(ledger, night, what)) is not None:
         return begun
     marked = _marked(ledger)
-    return told_by_earlier(
-        ledger, night, what, since=since, most=most, refused=marked(REFUSED), begins=marked(ACCEPTED)
-    )
+
+    def refused(other: str) -> bool:
+        # a night whose geometry changed has no flat, and what its lamps showed is not believed
+        return marked(REFUSED)(other) or (what is LINES and not ledger.jobs.done(other, ("flat",)))
+
+    return told_by_earlier(ledger, night, what, since=since, most=most, refused=refused, begins=marked(ACCEPTED))
 
 
 def _marked(ledger: Ledger) -> Callable[[str], Callable[[str], bool]]:

@@ -49,7 +49,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
     "lamp": 4,
     "traces": 12,
-    "wavelength": 10,
+    "wavelength": 11,
     "flat": 11,
     "cube": 15,
     "guide": 2,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sedmd.core.errors import CalibrationFault, FrameFault
 from sedmd.core.instrument import CCD_TO_SKY, DISPERSION_GUESSES, SPAXEL_PITCH_ARCSEC, WAVELENGTH_GRID
 from sedmd.core.job import Job, Result
-from sedmd.core.memory_figures import GIVEN_PIXELS, OWN_PIXELS
+from sedmd.core.memory_figures import GIVEN_LINES, GIVEN_PIXELS, OWN_LINES, OWN_PIXELS
 from sedmd.plan.series import OFF_THE_DOME, REJECTED, span_of_names
 from sedmd.products.fitsio import Cards
 from sedmd.products.image import combined_from, read_image, write_image
@@ -45,6 +45,7 @@ from sedmd.reduce.traces.extract import scattered_under
 from sedmd.reduce.traces.frame import Separated, separate_traces
 from sedmd.reduce.wavelength.evenness import unevenness, usual_unevenness
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
+from sedmd.reduce.wavelength.law import Law, law_in
 from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
 from sedmd.reduce.wavelength.solution_checks import (
     LAMPS,
@@ -52,6 +53,8 @@ from sedmd.reduce.wavelength.solution_checks import (
     accuracy_notes,
     dark_spaxels,
     flat_reason,
+    held_by,
+    law_notes,
     lost_share,
     odd_lines,
     solution_reason,
@@ -228,6 +231,11 @@ def _lamps_of(job: Job) -> tuple[str, ...]:
     return tuple(lamp for lamp in LAMPS if job.inputs.get(lamp))
 
 
+def _law_of(job: Job) -> Law | None:
+    """The law of dispersion by the lamp lines of an earlier night, if the job was given any."""
+    return law_in(str(job.options.get("lines") or ""))
+
+
 def make_traces(job: Job) -> Result:
     """Find the traces on the dome, identify the lamp lines, lay the lattice, and place it on the sky."""
     names = _lamps_of(job)
@@ -244,7 +252,7 @@ def make_traces(job: Job) -> Result:
     off = _off_the_dome(dome, lamps)
     moved = _moved(off, {lamp: _made_of(header) for lamp, (_, header) in read.items()})
     try:
-        geometry = solve_geometry(dome, lamps, lamp_tables(), DISPERSION_GUESSES)
+        geometry = solve_geometry(dome, lamps, lamp_tables(), DISPERSION_GUESSES, _law_of(job))
     except ValueError as error:
         raise CalibrationFault("; ".join([f"traces: {error}", *moved])) from error
     if geometry.traces.n < MIN_SPAXELS:
@@ -283,6 +291,8 @@ def make_traces(job: Job) -> Result:
         "x [px]": round(float(np.median(geometry.x_ref[geometry.complete])), 1),
         "y [px]": round(float(np.median(geometry.y_ref[geometry.complete])), 1),
     }
+    if "lines" in job.options:
+        figures[GIVEN_LINES] = str(job.options["lines"])
     if off:
         figures[OFF_THE_DOME] = ", ".join(f"{lamp} {rows:.1f} px" for lamp, rows in off.items())
     cards: Cards = {
@@ -328,7 +338,7 @@ def make_wavelength(job: Job) -> Result:
     found = read_traces(job.one("traces"))
     lamps = {lamp: _without_variance(read_image(job.one(lamp))[0]) for lamp in _lamps_of(job)}
     try:
-        solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables(), DISPERSION_GUESSES)
+        solution = refine_wavelengths(found.traces, found.start, lamps, lamp_tables(), DISPERSION_GUESSES, _law_of(job))
     except ValueError as error:
         raise CalibrationFault(f"wavelength: {error}") from error
     if reason := solution_reason(solution, found.complete, lamps):
@@ -349,6 +359,8 @@ def make_wavelength(job: Job) -> Result:
         "line FWHM [px]": round(fwhm, 2),
         "lost [%]": round(100 * lost, 2),
         **{f"A/px {at:.0f}": round(median_dispersion(solution, found.complete, at), 3) for at in DISPERSION_AT},
+        **({"law of": held_by(solution)} if held_by(solution) else {}),
+        **({OWN_LINES: str(solution.lines)} if solution.lines is not None else {}),
     }
     cards: Cards = {
         "WAVERMS": (rms, "[pixel] median rms of the lamp lines"),
@@ -360,10 +372,12 @@ def make_wavelength(job: Job) -> Result:
         "STRAIN": (solution.strain, "of lamp lines and published curve; 1: as expected"),
         "NGROUPS": (len(solution.groups), "groups of lamp lines used"),
         **_accuracy_cards(solution),
+        **_law_cards(solution),
         "AIRORVAC": ("air", "wavelengths are in air"),
     }
     write_wavelength(job.outputs["wavelength"], solution, found.spaxels, cards=cards, provenance=provenance(job))
-    return Result(figures=figures, warnings=(*odd_lines(solution), *accuracy_notes(solution)))
+    notes = (*odd_lines(solution), *accuracy_notes(solution), *law_notes(solution))
+    return Result(figures=figures, warnings=notes)
 
 
 def _accuracy_figures(solution: WavelengthSolution) -> dict[str, float | int | str | None]:
@@ -386,6 +400,16 @@ def _accuracy_cards(solution: WavelengthSolution) -> Cards:
         "WAVEERR": (worst, f"[pixel] largest error, {low:.0f}-{high:.0f} Angstrom"),
         "WAVEERRL": (where, "[Angstrom] where that is"),
         "LAWDIFF": (law, "[pixel] largest difference from another law there"),
+    }
+
+
+def _law_cards(solution: WavelengthSolution) -> Cards:
+    if solution.earlier is None or not held_by(solution):
+        return {}
+    return {
+        "LAWNIGHT": (solution.earlier.law.night, "night whose lamp lines tell the law of dispersion"),
+        "LAWAGE": (solution.earlier.law.age, "[nights] age of that"),
+        "LAWCHANG": (solution.earlier.change.most, "it may have changed by, of how published ones differ"),
     }
 
 

@@ -117,6 +117,9 @@ class Calibrations:
     pixel_earlier_nights: int = setting(
         5, "so many tell of bad pixels where tonight's dome is too faint; 0: none", unit="nights", least=0, most=30
     )
+    line_earlier_nights: int = setting(
+        5, "so many tell where the lines of a missing lamp would lie; 0: none", unit="nights", least=0, most=30
+    )
     sky_flat_earlier_nights: int = setting(
         5, "so many tell the flat how the sky lights the spaxels; 0, 1: none", unit="nights", least=0, most=9
     )

@@ -7,15 +7,15 @@ the same lines, goes another way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Legendre
 from numpy.typing import NDArray
 
-from sedmd.reduce.wavelength.dispersion import CURVE_FREEDOM, CURVE_RANGE, OFFSET_DOUBTS, Group
+from sedmd.reduce.wavelength.dispersion import Group
+from sedmd.reduce.wavelength.law import PUBLISHED, Bends, ToXi, curve_terms, fit_curve
 
 #: Wavelengths at which the accuracy is worked out [Angstrom].
 ACCURACY_GRID = np.arange(3800.0, 9601.0, 100.0)
@@ -53,8 +53,11 @@ class Accuracy:
 def accuracy_of(
     groups: Sequence[Group],
     coeff: NDArray[np.floating],
-    to_xi: Callable[[NDArray[Any]], NDArray[np.floating]],
-    other: Callable[[NDArray[Any]], NDArray[np.floating]] | None = None,
+    to_xi: ToXi,
+    other: ToXi | None = None,
+    *,
+    bends: Bends = PUBLISHED,
+    other_bends: Bends = PUBLISHED,
 ) -> Accuracy:
     """Accuracy of a solution from the groups of lines that it was fitted to.
 
@@ -63,6 +66,7 @@ def accuracy_of(
     groups : the measured groups
     coeff : (n, order + 1) column as powers of xi
     to_xi, other : prism coordinate of wavelengths by the solution's curve, and by the other law's
+    bends, other_bends : what was known of the bends of each before
 
     Returns
     -------
@@ -73,55 +77,54 @@ def accuracy_of(
     def mean(xi: NDArray[Any]) -> NDArray[np.floating]:
         return np.asarray(np.polynomial.polynomial.polyval(xi, typical))
 
-    xi = np.array([group.xi for group in groups])
-    off = np.stack([group.column for group in groups], axis=1) - np.polynomial.polynomial.polyval(xi, coeff.T)
-    seen = np.isfinite(off).any(axis=0)
-    wavelength = np.array([group.wavelength for group in groups])[seen]
-    place = mean(xi[seen]) + np.nanmedian(off[:, seen], axis=0)
-    sigma = np.hypot(BEST_GROUP, np.array([group.uncertainty for group in groups])[seen])
-    _, error = fit_law(to_xi, wavelength, place, sigma, ACCURACY_GRID)
+    wavelength, place, sigma = mean_places(groups, coeff)
+    sense = 1.0 if typical[1] > 0 else -1.0
+    place = sense * place
+    _, error = fit_law(to_xi, wavelength, place, sigma, ACCURACY_GRID, bends)
     said = np.full(ACCURACY_GRID.size, np.nan)
     if other is not None:
-        said = fit_law(other, wavelength, place, sigma, ACCURACY_GRID)[0]
+        said = sense * fit_law(other, wavelength, place, sigma, ACCURACY_GRID, other_bends)[0]
     return Accuracy(wavelength=ACCURACY_GRID, error=error, other_law=mean(to_xi(ACCURACY_GRID)) - said)
 
 
+def mean_places(
+    groups: Sequence[Group], coeff: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    """Wavelength [Angstrom], column and uncertainty of those groups that are seen, in the mean spaxel: (k,) each.
+
+    Parameters
+    ----------
+    groups : the measured groups
+    coeff : (n, order + 1) column as powers of xi
+    """
+    xi = np.array([group.xi for group in groups])
+    off = np.stack([group.column for group in groups], axis=1) - np.polynomial.polynomial.polyval(xi, coeff.T)
+    seen = np.isfinite(off).any(axis=0)
+    place = np.polynomial.polynomial.polyval(xi[seen], np.nanmedian(coeff, axis=0)) + np.nanmedian(off[:, seen], axis=0)
+    sigma = np.hypot(BEST_GROUP, np.array([group.uncertainty for group in groups])[seen])
+    return np.array([group.wavelength for group in groups])[seen], place, sigma
+
+
 def fit_law(
-    to_xi: Callable[[NDArray[Any]], NDArray[np.floating]],
+    to_xi: ToXi,
     wavelength: NDArray[np.floating],
     place: NDArray[np.floating],
     sigma: NDArray[np.floating],
     grid: NDArray[np.floating],
+    bends: Bends = PUBLISHED,
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Put a law of dispersion through places of lines: shift and stretch free, its bends within `CURVE_FREEDOM`.
+    """Put a law of dispersion through places of lines: shift and stretch free, its bends within what is known of them.
 
     Parameters
     ----------
     to_xi : the law's coordinate of wavelengths [Angstrom], monotonic
     wavelength, place, sigma : (k,) Angstrom, column, and its uncertainty
     grid : (m,) Angstrom
+    bends : what is known of the bends
 
     Returns
     -------
     column, error : (m,) on the grid, and its 1-sigma error
-
-    Notes
-    -----
-    A line that lies far off counts for less, as in `dispersion.fit_model`.
     """
-    ends = np.sort(to_xi(np.array(CURVE_RANGE)))
-    terms = [Legendre.basis(j, domain=[float(ends[0]), float(ends[1])]) for j in range(len(CURVE_FREEDOM) + 2)]
-
-    def design(at: NDArray[Any]) -> NDArray[np.floating]:
-        return np.stack([term(to_xi(at)) for term in terms], axis=1)
-
-    prior = np.diag(np.r_[1e-8, 1e-8, np.array(CURVE_FREEDOM) ** -2.0])
-    rows, weight = design(wavelength), sigma**-2.0
-    middle = float(np.median(place))
-    for _ in range(8):
-        normal = (rows.T * weight) @ rows + prior
-        terms_found = np.linalg.solve(normal, rows.T @ (weight * (place - middle)))
-        left = place - middle - rows @ terms_found
-        weight = 1.0 / (sigma**2 + (left / OFFSET_DOUBTS) ** 2)
-    there = design(grid)
-    return middle + there @ terms_found, np.sqrt(np.einsum("mi,ij,mj->m", there, np.linalg.inv(normal), there))
+    curve, there = fit_curve(to_xi, wavelength, place, sigma, bends), curve_terms(to_xi)(grid)
+    return there @ curve.terms, np.sqrt(np.einsum("mi,ij,mj->m", there, curve.covariance, there))

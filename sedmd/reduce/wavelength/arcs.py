@@ -33,6 +33,10 @@ SURE_RANGE = (3900.0, 9300.0)
 FLOOR_COLUMNS = 31
 #: All of them, (n, 2), and the width of the lines in that scan [column].
 SCAN_GRID, SCAN_SIGMA = np.array([(scale, bend) for scale in SCALES for bend in BENDS]), 2.5
+#: Those that are tried about the dispersion of an earlier night, which is not bent: what is taken for the mean spaxel
+#: differs by no more. And the deviation of the scale that costs as much as a line that is missed: lines that lie close
+#: together, as those of xenon do, hardly tell it.
+NEAR_GRID, SCALE_HELD = np.array([(scale, 0.0) for scale in np.arange(0.95, 1.0501, 0.0125)]), 0.1
 #: Length of the Fourier transforms: two spectra side by side and more, so that nothing comes round.
 FFT_SIZE = 1280
 #: Columns from one lag to the next where spectra are correlated with a template, and so the frequencies that are left:
@@ -238,6 +242,7 @@ def identify(
     lines: Mapping[str, Lines],
     wavelength: NDArray[np.floating],
     column: NDArray[np.floating],
+    sense: int = 0,
 ) -> tuple[NDArray[np.floating], float]:
     """Stretch, bend and if need be mirror a published wavelength scale until its lines fall on those of the mean arcs.
 
@@ -246,6 +251,8 @@ def identify(
     template : lamp -> (n_column,) mean arc spectrum on columns relative to the middle
     lines : lamp -> its lines
     wavelength, column : (m,) the published scale, columns relative to 5461 Angstrom, blue at high columns
+    sense : 1 where blue light is known to fall on high columns, -1 where on low ones: the scale is then that of an
+        earlier night and has the right bends: only shift and scale are looked for. 0: not known
 
     Returns
     -------
@@ -262,18 +269,19 @@ def identify(
     lamps = [lamp for lamp in template if lamp in lines]
     published = {lamp: np.interp(lines[lamp].wavelength, wavelength, column) for lamp in lamps}
     power = {lamp: _expected_power(lines[lamp]) for lamp in lamps}
-    combs = {lamp: _combs(published[lamp], power[lamp]) for lamp in lamps}
+    grid = NEAR_GRID if sense else SCAN_GRID
+    combs = {lamp: _combs(published[lamp], power[lamp], grid) for lamp in lamps}
     best, best_score = np.array([0.0, 1.0, 0.0, 0.0]), 0.0
-    for sense in (1.0, -1.0):
-        observed = {lamp: _compressed(template[lamp][:: int(sense)]) for lamp in lamps}
-        for start in _scan(observed, combs):
-            p = _polish(start, observed, published, power)
-            if not (SCALES[0] <= p[1] <= SCALES[-1] and np.abs(p[2:]).max() <= 1.5 * BENDS[-1]):
+    for turned in (sense,) if sense else (1, -1):
+        observed = {lamp: _compressed(template[lamp][::turned]) for lamp in lamps}
+        for start in _scan(observed, combs, grid):
+            p = _polish(start, observed, published, power, free=2 if sense else 4)
+            if not (grid[0, 0] <= p[1] <= grid[-1, 0] and np.abs(p[2:]).max() <= 1.5 * grid[-1, 1]):
                 continue  # no longer the instrument's dispersion
             alike = [_correlation(p, observed[k], published[k], power[k]) for k in lamps]
             score = float(np.prod(np.maximum(alike, 0.0)) ** (1.0 / len(lamps)))
             if score > best_score:
-                best_score, best = score, sense * p
+                best_score, best = score, turned * p
     return best, best_score
 
 
@@ -286,12 +294,14 @@ def _expected_power(table: Lines) -> NDArray[np.floating]:
     return found
 
 
-def _combs(published: NDArray[np.floating], power: NDArray[np.floating]) -> NDArray[np.complexfloating]:
-    """Conjugate transforms of the lines at every scale and bend of `SCAN_GRID`, each of `SCAN_SIGMA` and unit norm."""
-    place = SCAN_GRID[:, :1] * published + SCAN_GRID[:, 1:] * (published / 100) ** 2
+def _combs(
+    published: NDArray[np.floating], power: NDArray[np.floating], grid: NDArray[np.floating]
+) -> NDArray[np.complexfloating]:
+    """Conjugate transforms of the lines at every scale and bend of a grid, each of `SCAN_SIGMA` and unit norm."""
+    place = grid[:, :1] * published + grid[:, 1:] * (published / 100) ** 2
     column = np.clip(np.rint(place).astype(int) + FFT_SIZE // 2, 0, FFT_SIZE - 1)
-    comb = np.zeros((len(SCAN_GRID), FFT_SIZE), np.float32)
-    np.add.at(comb, (np.arange(len(SCAN_GRID))[:, None], column), power.astype(np.float32))
+    comb = np.zeros((len(grid), FFT_SIZE), np.float32)
+    np.add.at(comb, (np.arange(len(grid))[:, None], column), power.astype(np.float32))
     smooth = np.exp(-0.5 * (2 * np.pi * SCAN_SIGMA * fft.rfftfreq(FFT_SIZE)) ** 2).astype(np.float32)
     transform = np.conj(fft.rfft(comb, axis=-1)) * smooth
     # Parseval: the norm of the comb from its transform, of which each frequency but the first counts twice.
@@ -300,11 +310,14 @@ def _combs(published: NDArray[np.floating], power: NDArray[np.floating]) -> NDAr
 
 
 def _scan(
-    observed: Mapping[str, NDArray[np.floating]], combs: Mapping[str, NDArray[np.complexfloating]], *, keep: int = 4
+    observed: Mapping[str, NDArray[np.floating]],
+    combs: Mapping[str, NDArray[np.complexfloating]],
+    grid: NDArray[np.floating],
+    *,
+    keep: int = 4,
 ) -> list[NDArray[np.floating]]:
     """Most likely shifts, scales and bends of the published columns, the best of each neighbourhood, best first."""
     n_column = next(iter(observed.values())).size
-    grid = SCAN_GRID
     product = np.zeros((1, 1), np.complex64)
     for lamp, comb in combs.items():
         wide = ndimage.gaussian_filter1d(observed[lamp], SCAN_SIGMA).astype(np.float32)
@@ -337,34 +350,37 @@ def _polish(
     observed: Mapping[str, NDArray[np.floating]],
     published: Mapping[str, NDArray[np.floating]],
     power: Mapping[str, NDArray[np.floating]],
+    *,
+    free: int,
 ) -> NDArray[np.floating]:
-    """Move the lines uphill on ever sharper spectra."""
+    """Move the lines uphill on ever sharper spectra, by the first `free` parameters; two of them: the scale held."""
     n_column = next(iter(observed.values())).size
-    u = np.arange(n_column) - n_column // 2
+    u, kept = np.arange(n_column) - n_column // 2, start[free:]
     for width in (3.0, 2.0, 1.0):
         smooth = {lamp: ndimage.gaussian_filter1d(s, width) for lamp, s in observed.items()}
 
         smooth = {lamp: s / s.max() for lamp, s in smooth.items()}
 
-        def misfit(p: NDArray[Any], smooth: dict[str, NDArray[Any]] = smooth) -> NDArray[Any]:
-            return np.concatenate(
-                [
-                    power[k] * (1.0 - np.interp(_places(p, c), u, smooth[k], left=0, right=0))
-                    for k, c in published.items()
-                ]
-            )
+        def misfit(q: NDArray[Any], smooth: dict[str, NDArray[Any]] = smooth) -> NDArray[Any]:
+            p = np.r_[q, kept]
+            lost = [
+                power[k] * (1.0 - np.interp(_places(p, c), u, smooth[k], left=0, right=0)) for k, c in published.items()
+            ]
+            return np.concatenate([*lost, (q[1:2] - 1.0) / SCALE_HELD] if free == 2 else lost)
 
-        def slopes(p: NDArray[Any], smooth: dict[str, NDArray[Any]] = smooth) -> NDArray[Any]:
-            rows = []
+        def slopes(q: NDArray[Any], smooth: dict[str, NDArray[Any]] = smooth) -> NDArray[Any]:
+            p, rows = np.r_[q, kept], []
             for k, c in published.items():
                 base = np.floor(_places(p, c)).astype(int) - u[0]
                 inside = (base >= 0) & (base < n_column - 1)
                 slope = np.where(inside, np.diff(smooth[k])[np.clip(base, 0, n_column - 2)], 0.0)
                 powers = np.column_stack([np.ones_like(c), c, (c / 100) ** 2, (c / 100) ** 3])
-                rows.append(-(power[k] * slope)[:, None] * powers)
-            return np.concatenate(rows)
+                rows.append(-(power[k] * slope)[:, None] * powers[:, :free])
+            return np.concatenate([*rows, np.eye(1, 2, 1) / SCALE_HELD] if free == 2 else rows)
 
-        start = least_squares(misfit, start, jac=slopes, x_scale=[1.0, 0.01, 1.0, 1.0], loss="soft_l1", f_scale=0.3).x
+        scale = [1.0, 0.01, 1.0, 1.0][:free]
+        found = least_squares(misfit, start[:free], jac=slopes, x_scale=scale, loss="soft_l1", f_scale=0.3).x
+        start = np.r_[found, kept]
     return start
 
 

@@ -22,6 +22,10 @@ CURVE_FREEDOM = (8.0, 2.0, 1.0, 1.0, 0.3, 0.15)
 CURVE_RANGE = (3650.0, 9900.0)
 #: Degree over the field of each power of xi (the zeroth, the shift, is free for every spaxel).
 FIELD_ORDERS = (4, 3, 2, 1, 0, 0, 0)
+#: How far the second, third ... term may differ over the field, columns, where few lines would have to tell it: the
+#: stretch of the image changes by a quarter over the field, which bends a spectrum of a tenth of the field's length by
+#: a column and more; each further derivative is felt a third as much.
+FIELD_FREEDOM = (2.0, 0.6, 0.2, 0.06, 0.02, 0.006)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Fitted:
         how far it may [column]
     curve : (order + 1,) the curve of the middle of the field without its shift, column as powers of xi
     bends : (order - 1,) how far the Legendre terms from the second on bend the published curve, columns
+    offset : (m,) column, by which each group lies off that curve in all spaxels alike
     """
 
     coeff: NDArray[np.floating]
@@ -65,6 +70,7 @@ class Fitted:
     left_out_error: NDArray[np.floating]
     curve: NDArray[np.floating]
     bends: NDArray[np.floating]
+    offset: NDArray[np.floating]
 
 
 def fit_model(
@@ -73,6 +79,7 @@ def fit_model(
     centre: NDArray[Any],
     row: NDArray[Any],
     bent: NDArray[np.floating] | None = None,
+    freedom: NDArray[np.floating] | None = None,
 ) -> Fitted:
     """Smooth field model with a free shift per spaxel, then a shrunken stretch and bend per spaxel.
 
@@ -85,6 +92,9 @@ def fit_model(
     ends : the prism coordinates of the two ends of `CURVE_RANGE`
     centre, row : (n,) reference column and row of the spaxels
     bent : (k,) the `bends` that xi has against the published curve already; default none
+    freedom : (6, 6) covariance of the bends, column**2; default `CURVE_FREEDOM`, each by itself. With it all terms are
+        fitted, also where there are few lines: those that these could not tell alone are the same in the whole field,
+        and the others differ over it within `FIELD_FREEDOM`
 
     Returns
     -------
@@ -103,7 +113,10 @@ def fit_model(
     weight = np.where(np.isfinite(column), 1.0 / (np.nan_to_num(error, nan=1e3) ** 2 + 0.02**2), 0.0)
     target = np.where(weight > 0, column - centre[:, None], 0.0)
     x, y = np.clip(centre, 0, 2048), np.clip(row, 0, 2048)
-    orders = FIELD_ORDERS[: max(1, min(len(FIELD_ORDERS), len(groups) - 4))]
+    n_told = max(1, min(len(FIELD_ORDERS), len(groups) - 4))
+    orders = FIELD_ORDERS[:n_told]
+    if freedom is not None:
+        orders += (0,) * (len(FIELD_ORDERS) - n_told)
     basis = [terms(x, y, order) for order in orders]
     blue, red = ends
     curve = [Legendre.basis(j + 1, domain=[red, blue]) for j in range(len(basis))]
@@ -112,7 +125,10 @@ def fit_model(
     # The published curve is right to a few columns; its higher terms are not free to follow a blend.
     prior = np.r_[np.full(n_poly, 1e-4), 1.0 / uncertainty**2]
     higher = np.cumsum([0] + [b.shape[1] for b in basis[:-1]])[1:]
-    prior[higher] = np.array(CURVE_FREEDOM[: len(higher)]) ** -2.0
+    curve_prior = np.diag(np.array(CURVE_FREEDOM[: len(higher)]) ** -2.0) if freedom is None else np.linalg.inv(freedom)
+    if freedom is not None:
+        for at, b, width in zip(higher, basis[1:], FIELD_FREEDOM, strict=True):
+            prior[at + 1 : at + b.shape[1]] = width**-2.0
     before = np.zeros(len(higher))
     before[: 0 if bent is None else len(bent)] = () if bent is None else bent[: len(higher)]
     keep = weight.copy()
@@ -122,9 +138,10 @@ def fit_model(
     for _ in range(8):
         used = keep > 0
         normal, right = _normal_equations(keep, target, basis, bend)
-        held = prior.copy()
-        right[higher] -= held[higher] * before
-        solution = np.linalg.solve(normal + np.diag(held), right)
+        held = np.diag(prior)
+        held[np.ix_(higher, higher)] = curve_prior
+        right[higher] -= curve_prior @ before
+        solution = np.linalg.solve(normal + held, right)
         prior[n_poly:] = 1.0 / (uncertainty**2 + (solution[n_poly:] / OFFSET_DOUBTS) ** 2)
         terms_of = np.split(solution[:n_poly], np.cumsum([b.shape[1] for b in basis])[:-1])
         per_spaxel = np.column_stack([b @ t for b, t in zip(basis, terms_of, strict=True)])
@@ -151,9 +168,9 @@ def fit_model(
     # logarithm.
     offsets = OFFSET_DOUBTS**2 * np.log1p((solution[n_poly:] / (OFFSET_DOUBTS * uncertainty)) ** 2)
     bends = before + solution[higher]
-    penalty = (prior[higher] * bends**2).sum() + offsets.sum()
-    own = np.diag(np.linalg.inv(normal + np.diag(held)))[n_poly:]
-    alone = np.maximum(1.0 - held[n_poly:] * own, 1e-9)
+    penalty = bends @ curve_prior @ bends + offsets.sum()
+    own = np.diag(np.linalg.inv(normal + held))[n_poly:]
+    alone = np.maximum(1.0 - np.diag(held)[n_poly:] * own, 1e-9)
     return Fitted(
         coeff=coeff,
         residual=left,
@@ -163,6 +180,7 @@ def fit_model(
         left_out_error=np.sqrt(own / alone + uncertainty**2),
         curve=middle,
         bends=bends,
+        offset=solution[n_poly:],
     )
 
 

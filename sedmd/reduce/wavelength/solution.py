@@ -27,6 +27,8 @@ from sedmd.reduce.wavelength.arcs import (
 )
 from sedmd.reduce.wavelength.geometry import Lattice, find_lattice
 from sedmd.reduce.wavelength.half_lost import with_half_lost
+from sedmd.reduce.wavelength.law import EarlierLaw, Law, ToldCurve, told_curve
+from sedmd.reduce.wavelength.law_scale import bent_to
 from sedmd.reduce.wavelength.shared_rows import blue_ends_apart
 from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
 
@@ -80,6 +82,7 @@ def solve_geometry(
     lamps: Mapping[str, Image],
     lines: Mapping[str, Lines],
     guesses: Sequence[DispersionGuess],
+    law: Law | None = None,
 ) -> Geometry:
     """Find the traces on the dome, identify the lamps' lines, and lay the hexagonal lattice through the spaxels.
 
@@ -89,6 +92,7 @@ def solve_geometry(
     lamps : lamp -> Image, combined lamp exposures
     lines : lamp -> its lines
     guesses : published wavelength scales to start from
+    law : of an earlier night, to start from and to be held to where the lines agree
 
     Returns
     -------
@@ -102,7 +106,7 @@ def solve_geometry(
     traces = find_traces(np.where(dome.mask == 0, dome.data, 0.0).astype(np.float32), read_noise=dome.read_noise)
     frames = [(np.where(i.mask == 0, i.data, np.nan), i.read_noise) for i in (dome, *lamps.values())]
     traces, _ = refine_traces(traces, frames[:1], rounds=2, width_order=2)
-    solution, score = _first_solution(traces, lamps, lines, guesses)
+    solution, score = _first_solution(traces, lamps, lines, guesses, law)
     x_ref, y_ref = reference_positions(traces, solution)
     # A spaxel half off the chip shows few lines, but its light has to be modelled: the lattice gives its place.
     known = solution.n_lines >= MIN_LINE_GROUPS
@@ -139,6 +143,7 @@ def refine_wavelengths(
     lamps: Mapping[str, Image],
     lines: Mapping[str, Lines],
     guesses: Sequence[DispersionGuess] = (),
+    law: Law | None = None,
 ) -> WavelengthSolution:
     """Wavelength solution from arc spectra extracted with the profile, neighbours taken apart.
 
@@ -149,24 +154,56 @@ def refine_wavelengths(
     lamps : lamp -> Image
     lines : lamp -> its lines
     guesses : published curves; that which is least like the solution's own tells how far another law is off
+    law : of an earlier night; left out if tonight's lines contradict it, which `WavelengthSolution.earlier` then says
 
     Returns
     -------
     WavelengthSolution
     """
     arcs = dict(zip(lamps, side_by_side(lambda image: _arc_spectra(traces, image), lamps.values()), strict=True))
-    return fit_wavelengths(
-        {lamp: flux for lamp, (flux, _) in arcs.items()},
-        {lamp: variance for lamp, (_, variance) in arcs.items()},
-        {lamp: lines[lamp] for lamp in lamps},
-        start.scale,
-        np.rint(traces.centre),
-        traces.y_coeff[:, 0],
-        start.coeff,
-        line_sigma_px=typical_sigma(start, traces),
-        rounds=16,
-        other=_other_law(start.scale, guesses),
-    )
+
+    def fit(scale: Scale, coeff: NDArray[Any], told: tuple[ToldCurve, ToldCurve] | None) -> WavelengthSolution:
+        return fit_wavelengths(
+            {lamp: flux for lamp, (flux, _) in arcs.items()},
+            {lamp: variance for lamp, (_, variance) in arcs.items()},
+            {lamp: lines[lamp] for lamp in lamps},
+            scale,
+            np.rint(traces.centre),
+            traces.y_coeff[:, 0],
+            coeff,
+            line_sigma_px=typical_sigma(start, traces),
+            rounds=16,
+            other=_other_law(scale, guesses),
+            told=None if told is None else told[0],
+            other_told=None if told is None else told[1],
+        )
+
+    against: EarlierLaw | None = None
+    if law is not None and (bent := bent_to(law, guesses)) is not None:
+        scale, told = bent
+        other = _other_law(scale, guesses)
+        with_law = fit(scale, coeff_on(scale, start), (told, told if other is None else told_curve(law, other.to_xi)))
+        if with_law.earlier is None or not with_law.earlier.change.contradicts:
+            return with_law
+        against = with_law.earlier
+    return replace(fit(start.scale, start.coeff, None), earlier=against)
+
+
+def coeff_on(scale: Scale, solution: WavelengthSolution, order: int = 4) -> NDArray[np.floating]:
+    """The columns of a solution as polynomials in another prism coordinate: (n, order + 1), NaN where it has none.
+
+    Parameters
+    ----------
+    scale : the other prism coordinate
+    solution : WavelengthSolution
+    order : degree of the polynomials
+    """
+    wavelength = np.arange(EXTRACTION_RANGE[0], EXTRACTION_RANGE[1], 100.0)
+    column = solution.column(wavelength)
+    known = np.isfinite(column).all(axis=1)
+    coeff = np.full((len(column), order + 1), np.nan)
+    coeff[known] = np.polynomial.polynomial.polyfit(scale.to_xi(wavelength), column[known].T, order).T
+    return coeff
 
 
 def _other_law(own: Scale, guesses: Sequence[DispersionGuess]) -> Scale | None:
@@ -223,7 +260,11 @@ def complete_spaxels(traces: Traces, solution: WavelengthSolution, shape: tuple[
 
 
 def _first_solution(
-    traces: Traces, lamps: Mapping[str, Image], lines: Mapping[str, Lines], guesses: Sequence[DispersionGuess]
+    traces: Traces,
+    lamps: Mapping[str, Image],
+    lines: Mapping[str, Lines],
+    guesses: Sequence[DispersionGuess],
+    law: Law | None,
 ) -> tuple[WavelengthSolution, float]:
     """Identify the lines in simple row sums and fit a solution to them."""
     names = [lamp for lamp in lamps if lamp in lines]
@@ -234,6 +275,16 @@ def _first_solution(
     found = align(spectra, traces.centre, traces.y_coeff[:, 0], reference)
     template = dict(zip(names, mean_aligned(np.nan_to_num(spectra), found), strict=True))
     sigma = float(np.median([peak_sigma(t) for t in template.values()]))
+    against: EarlierLaw | None = None
+    if law is not None and (bent := bent_to(law, guesses)) is not None:
+        scale, told = bent
+        p, score = identify(template, lines, scale.wavelength, 100.0 * scale.xi, law.sense)
+        if score >= MIN_IDENTIFICATION:
+            start = _start(traces.centre, found, p, scale)
+            solution = _fit(traces, lamps, lines, scale, start, sigma, rounds=FIRST_ROUNDS, told=told)
+            if solution.earlier is None or not solution.earlier.change.contradicts:
+                return solution, score
+            against = solution.earlier
     scales = [make_scale(guess.wavelength, guess.column) for guess in guesses]
     identified = side_by_side(lambda guess: identify(template, lines, guess.wavelength, guess.column), guesses)
     starts = [_start(traces.centre, found, p, scale) for (p, _), scale in zip(identified, scales, strict=True)]
@@ -255,7 +306,8 @@ def _first_solution(
 
     strains = side_by_side(strain, zip(scales, starts, strict=True))
     best = int(np.argmin(strains)) if np.isfinite(strains).any() else int(np.argmax(scores))
-    return _fit(traces, lamps, lines, scales[best], starts[best], sigma, rounds=FIRST_ROUNDS), scores[best]
+    solution = _fit(traces, lamps, lines, scales[best], starts[best], sigma, rounds=FIRST_ROUNDS)
+    return replace(solution, earlier=against), scores[best]
 
 
 def _start(
@@ -281,6 +333,7 @@ def _fit(
     line_sigma_px: float,
     *,
     rounds: int,
+    told: ToldCurve | None = None,
 ) -> WavelengthSolution:
     """Solution from simple row sums."""
     names = [lamp for lamp in lamps if lamp in lines]
@@ -296,6 +349,7 @@ def _fit(
         start,
         line_sigma_px=line_sigma_px,
         rounds=rounds,
+        told=told,
     )
 
 

@@ -13,6 +13,8 @@ from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 #: Fewest groups of lines of each lamp and of all together. Shift and stretch go through any two lines; the others say
 #: whether they are the lines they are taken for. Two of xenon's groups hold all its strong lines.
 MIN_LAMP_GROUPS, MIN_GROUPS = 2, 8
+#: Fewest of all where an earlier night tells the law: shift and stretch, and two to say that it still holds.
+MIN_GROUPS_WITH_LAW = 4
 #: The lamps of the instrument.
 LAMPS = ("Hg", "Cd", "Xe")
 #: Where wavelengths have to be known [Angstrom], and to what [column]: without one of the lamps a night is better
@@ -33,11 +35,24 @@ MAX_RMS = 0.6
 ODD_LINE_SIGMA, ODD_LINE_PX = 4.0, 0.3
 #: Fewest groups that place a spaxel by itself: the five terms of its polynomial and one to contradict them.
 MIN_SPAXEL_GROUPS = 6
+#: With the law of an earlier night: shift and stretch, and one to contradict them.
+MIN_SPAXEL_GROUPS_WITH_LAW = 3
 #: Largest share of the complete spaxels that may lack what a cube needs. A scratch or a dead column costs some spaxels
 #: in a hundred; beyond a twentieth, a part of the field is dark.
 MAX_LOST = 0.05
 #: Throughput relative to the field's mean below which a spaxel is not usable: its noise is five times the others'.
 MIN_THROUGHPUT = 0.2
+
+
+def held_by(solution: WavelengthSolution) -> str:
+    """The earlier night whose law of dispersion the solution has; empty where it has its own."""
+    earlier = solution.earlier
+    return "" if earlier is None or earlier.change.contradicts else earlier.law.night
+
+
+def least_spaxel_groups(solution: WavelengthSolution) -> int:
+    """Fewest groups of lines that place a spaxel by itself."""
+    return MIN_SPAXEL_GROUPS_WITH_LAW if held_by(solution) else MIN_SPAXEL_GROUPS
 
 
 def lost_share(solution: WavelengthSolution, complete: NDArray[np.bool_]) -> float:
@@ -48,7 +63,7 @@ def lost_share(solution: WavelengthSolution, complete: NDArray[np.bool_]) -> flo
     solution : WavelengthSolution of n spaxels
     complete : (n,) bool, the whole spectrum is on the chip
     """
-    good = (solution.rms < MAX_RMS) & (solution.n_lines >= MIN_SPAXEL_GROUPS)
+    good = (solution.rms < MAX_RMS) & (solution.n_lines >= least_spaxel_groups(solution))
     return float(1.0 - good[complete].mean()) if complete.any() else 1.0
 
 
@@ -64,6 +79,7 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_], g
     """
     seen = Counter(lamp for lamp, *_ in solution.groups)
     text = ", ".join(f"{lamp} {seen[lamp]}" for lamp in LAMPS)
+    law = held_by(solution)
     dark = [lamp for lamp in LAMPS if lamp not in given]
     if dark and solution.accuracy is not None:
         worst, where = solution.accuracy.worst(*NEEDED_RANGE)
@@ -71,16 +87,17 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_], g
             files = " and ".join(f"{lamp}.fits" for lamp in dark)
             return (
                 f"without lines of {' and '.join(dark)} the wavelengths are known to {worst:.1f} px only at "
-                f"{where:.0f} Angstrom, at most {MAX_ERROR:g} px expected; look at {files}"
+                f"{where:.0f} Angstrom, at most {MAX_ERROR:g} px expected{_by_law(law)}; look at {files}"
             )
     poor = [lamp for lamp in LAMPS if lamp in given and seen[lamp] < MIN_LAMP_GROUPS]
-    if poor or seen.total() < MIN_GROUPS:
+    least = MIN_GROUPS_WITH_LAW if law else MIN_GROUPS
+    if poor or seen.total() < least:
         return (
-            f"too few groups of lamp lines ({text}), at least {MIN_LAMP_GROUPS} of each lamp and {MIN_GROUPS} in all "
+            f"too few groups of lamp lines ({text}), at least {MIN_LAMP_GROUPS} of each lamp and {least} in all "
             f"expected; look at {' and '.join(f'{lamp}.fits' for lamp in poor or LAMPS)}"
         )
     wavelengths = [wavelength for _, wavelength, *_ in solution.groups]
-    if min(wavelengths) > BLUE_END or max(wavelengths) < RED_END:
+    if not law and (min(wavelengths) > BLUE_END or max(wavelengths) < RED_END):
         return (
             f"the lamp lines reach from {min(wavelengths):.0f} to {max(wavelengths):.0f} Angstrom, {BLUE_END:.0f} to "
             f"{RED_END:.0f} expected; look at Hg.fits and Xe.fits"
@@ -97,14 +114,18 @@ def solution_reason(solution: WavelengthSolution, complete: NDArray[np.bool_], g
             f"median rms of the lamp lines {rms:.2f} px, at most {MAX_RMS:g} expected; "
             "look at Hg.fits, Cd.fits and Xe.fits"
         )
-    lost = lost_share(solution, complete)
+    lost, least = lost_share(solution, complete), least_spaxel_groups(solution)
     if lost > MAX_LOST:
         return (
             f"{100 * lost:.0f} % of the {int(complete.sum())} complete spaxels have lines that scatter by more than "
-            f"{MAX_RMS:g} px or fewer than {MIN_SPAXEL_GROUPS} groups of them, at most {100 * MAX_LOST:.0f} % "
+            f"{MAX_RMS:g} px or fewer than {least} groups of them, at most {100 * MAX_LOST:.0f} % "
             "expected; is a part of the field dark in Hg.fits, Cd.fits or Xe.fits?"
         )
     return ""
+
+
+def _by_law(law: str) -> str:
+    return f", also with the law of dispersion of {law}" if law else ""
 
 
 def missing_lamps(solution: WavelengthSolution) -> tuple[str, ...]:
@@ -124,9 +145,11 @@ def accuracy_notes(solution: WavelengthSolution) -> tuple[str, ...]:
     worst, where = solution.accuracy.worst(*NEEDED_RANGE)
     dark = missing_lamps(solution)
     if dark:
+        law = held_by(solution)
+        others = f"those of the other lamps and the law of dispersion of {law}" if law else "those of the other lamps"
         return (
-            f"no lines of {' and '.join(dark)}: by those of the other lamps the wavelengths are known to "
-            f"{worst:.2f} px, the least at {where:.0f} Angstrom",
+            f"no lines of {' and '.join(dark)}: by {others} the wavelengths are known to {worst:.2f} px, the least at "
+            f"{where:.0f} Angstrom",
         )
     if worst > TOLD_ERROR:
         return (
@@ -134,6 +157,17 @@ def accuracy_notes(solution: WavelengthSolution) -> tuple[str, ...]:
             "good lines there, and laws of dispersion differ",
         )
     return ()
+
+
+def law_notes(solution: WavelengthSolution) -> tuple[str, ...]:
+    """A sentence if the law of dispersion of an earlier night does not go with tonight's lines."""
+    earlier = solution.earlier
+    if earlier is None or not earlier.change.contradicts:
+        return ()
+    return (
+        f"the lamp lines do not go with the law of dispersion of {earlier.law.night}, which is left out; was the "
+        "instrument worked on since?",
+    )
 
 
 def odd_lines(solution: WavelengthSolution) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ small, slowly varying higher terms, so that a few lines fix a solution from 3700
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,9 +18,10 @@ from scipy.interpolate import CubicSpline
 
 from sedmd.reduce.numeric.field import FieldModel, fit_field
 from sedmd.reduce.numeric.parallel import side_by_side
-from sedmd.reduce.wavelength.accuracy import Accuracy, accuracy_of
+from sedmd.reduce.wavelength.accuracy import BEST_GROUP, Accuracy, accuracy_of, mean_places
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
-from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Group, fit_model
+from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Fitted, Group, fit_model
+from sedmd.reduce.wavelength.law import PUBLISHED, Change, EarlierLaw, Law, ToldCurve, change_of
 from sedmd.reduce.wavelength.line_groups import (
     MEASURED,
     RED_TABLE_SIGMA,
@@ -56,6 +57,11 @@ ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
 ROUNDS_OF_THE_CURVE = 3
 #: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
+#: Fewest groups of lines: those that shift, stretch and a bend go through and two to contradict them. Where the law of
+#: an earlier night tells the bends, shift and stretch, and two.
+MIN_GROUPS_FITTED, MIN_GROUPS_BY_LAW = 5, 4
+#: Fewest of them in a spaxel whose rms means something: one more than shift, stretch and bend; than shift and stretch.
+MIN_SPAXEL_LINES, MIN_SPAXEL_LINES_BY_LAW = 4, 3
 #: How far the mean of a group may be off, in units of its scatter over the spaxels.
 SCATTER_UNCERTAINTY = 1.0
 
@@ -166,6 +172,8 @@ class WavelengthSolution:
         in units of their uncertainties and of the higher terms in units of their prior, per group; about 1 when all is
         well
     accuracy : Accuracy or None, how well it is known along the spectrum
+    lines : Law or None, where its lines lie in the mean of the field, for later nights
+    earlier : EarlierLaw or None, the law of an earlier night that it was fitted with
     """
 
     scale: Scale
@@ -177,6 +185,8 @@ class WavelengthSolution:
     groups: tuple[LineGroup, ...]
     strain: float = float("nan")
     accuracy: Accuracy | None = None
+    lines: Law | None = None
+    earlier: EarlierLaw | None = None
 
     @property
     def sense(self) -> int:
@@ -250,6 +260,8 @@ def fit_wavelengths(
     line_sigma_px: float = 1.3,
     rounds: int = 16,
     other: Scale | None = None,
+    told: ToldCurve | None = None,
+    other_told: ToldCurve | None = None,
 ) -> WavelengthSolution:
     """Fit the solution from straightened arc spectra.
 
@@ -263,6 +275,8 @@ def fit_wavelengths(
     line_sigma_px : first guess of the Gaussian sigma of a line
     rounds : measure-and-fit rounds at most; fewer where the lines' places have come to rest
     other : another prism coordinate, of which the solution makes no use but to tell its accuracy
+    told : the law of an earlier night, to which `scale` is bent: its bends are those, as far as the lines let them
+    other_told : the same law on `other`
 
     Returns
     -------
@@ -271,8 +285,12 @@ def fit_wavelengths(
     Raises
     ------
     ValueError
-        If fewer than five line groups are seen in at least half of the spaxels.
+        If fewer than five line groups (four with an earlier night's law) are seen in at least half of the spaxels.
     """
+    least = MIN_GROUPS_FITTED if told is None else MIN_GROUPS_BY_LAW
+    by_law = scale.to_xi
+    change: Change | None = None
+    freedom: NDArray[np.floating] | None = None
     coeff = np.array(start, float)
     n = coeff.shape[0]
     line_sigma = FieldModel(order=0, coefficients=np.array([line_sigma_px]), scatter=np.asarray(0.0))
@@ -297,17 +315,20 @@ def fit_wavelengths(
         )
         measured = [group for groups in side_by_side(measure, states) for group in groups]
         good = [g for g in measured if np.isfinite(g.column).sum() >= 0.4 * n and g.wavelength < REDDEST_FITTED]
-        if len(good) < 5:
+        if len(good) < least:
             seen = ", ".join(f"{g.lamp} {g.wavelength:.0f}" for g in good) or "none"
             raise ValueError(
-                f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least 5 are needed; "
+                f"only {len(good)} groups of lamp lines seen in most spaxels ({seen}), at least {least} are needed; "
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
-        first = fit_model(good, _ends(scale), centre, row, bends)
+        if told is not None:
+            change = change_of(told, by_law, *mean_places(good, coeff))
+            freedom = told.about(change.most).covariance
+        first = fit_model(good, _ends(scale), centre, row, bends, freedom)
         residual, weight = first.residual, first.weight
         scatter = np.array([_scatter(residual[weight[:, i] > 0, i]) for i in range(len(good))])
         tight = scatter <= max(MAX_GROUP_SCATTER, MAX_GROUP_EXCESS * float(np.median(scatter)))
-        if tight.sum() < 5:
+        if tight.sum() < least:
             tight[:] = True
         # What makes a line scatter from spaxel to spaxel, light that no table has, moves their mean as well.
         good = [
@@ -318,7 +339,7 @@ def fit_wavelengths(
         if round_ >= ROUNDS_OF_THE_CURVE and (bent := bent_scale(scale, first.curve)) is not scale:
             scale, bends = bent, first.bends
             good = [replace(g, xi=float(scale.to_xi(np.array(g.wavelength)))) for g in good]
-        fitted = fit_model(good, _ends(scale), centre, row, bends)
+        fitted = fit_model(good, _ends(scale), centre, row, bends, freedom)
         coeff = fitted.coeff
         line_sigma, slope = _fit_line_sigma(good, centre, row, line_sigma, slope)
         before, places = places, np.polynomial.polynomial.polyval(scale.to_xi(sampled), coeff.T)
@@ -342,13 +363,33 @@ def fit_wavelengths(
     return WavelengthSolution(
         scale=scale,
         coeff=coeff,
-        rms=np.where(n_lines >= 4, rms, np.nan),
+        rms=np.where(n_lines >= (MIN_SPAXEL_LINES if told is None else MIN_SPAXEL_LINES_BY_LAW), rms, np.nan),
         n_lines=n_lines,
         line_sigma=line_sigma,
         line_sigma_slope=slope,
         groups=groups,
         strain=fitted.strain,
-        accuracy=accuracy_of(good, coeff, scale.to_xi, None if other is None else other.to_xi),
+        accuracy=accuracy_of(
+            good,
+            coeff,
+            scale.to_xi,
+            None if other is None else other.to_xi,
+            bends=PUBLISHED if told is None or change is None else told.about(change.most),
+            other_bends=PUBLISHED if other_told is None or change is None else other_told.tonight(change.most),
+        ),
+        lines=_lines_of(good, fitted),
+        earlier=None if told is None or change is None else EarlierLaw(law=told.law, change=change),
+    )
+
+
+def _lines_of(groups: Sequence[Group], fitted: Fitted) -> Law:
+    """Where the groups lie in the mean of the field."""
+    xi = np.array([group.xi for group in groups])
+    return Law(
+        lamp=tuple(group.lamp for group in groups),
+        wavelength=np.array([group.wavelength for group in groups]),
+        place=np.polynomial.polynomial.polyval(xi, fitted.curve) + fitted.offset,
+        error=np.hypot(BEST_GROUP, np.array([group.uncertainty for group in groups])),
     )
 
 

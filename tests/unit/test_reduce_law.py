@@ -1,0 +1,218 @@
+"""The law of dispersion by an earlier night's lines: told and read, taken over where it holds, left out where not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.polynomial import Legendre
+from numpy.testing import assert_allclose
+
+from sedmd.core.instrument import DISPERSION_GUESSES
+from sedmd.reduce.wavelength.accuracy import ACCURACY_GRID, fit_law
+from sedmd.reduce.wavelength.dispersion import CURVE_FREEDOM, CURVE_RANGE, Group, fit_model
+from sedmd.reduce.wavelength.law import (
+    NIGHTLY,
+    PUBLISHED,
+    SHARES,
+    Bends,
+    Law,
+    change_of,
+    curve_terms,
+    fit_curve,
+    law_in,
+)
+from sedmd.reduce.wavelength.law_scale import bent_to
+from sedmd.reduce.wavelength.wavelength import make_scale
+from unit.reduce_scenes import rng
+
+KPY, PYSEDM = (make_scale(guess.wavelength, guess.column) for guess in DISPERSION_GUESSES)
+LINES = {
+    "Hg": (4046.57, 4358.34, 5460.75, 5778.0, 8061.0),
+    "Cd": (4678.15, 4799.91, 5085.82, 6438.47, 7346.0),
+    "Xe": (7641.0, 8243.0, 8390.0, 8819.0, 8952.0, 9045.0, 9163.0),
+}
+LAMP = tuple(lamp for lamp, lines in LINES.items() for _ in lines)
+AT = np.array([line for lines in LINES.values() for line in lines])
+NEEDED = ACCURACY_GRID[(ACCURACY_GRID >= 4000) & (ACCURACY_GRID <= 9200)]
+SIGMA = 0.06
+#: Bends of an instrument that is like neither published curve.
+OWN = (3.0, -1.2, 0.5, 0.4, -0.2, 0.1)
+
+
+def bend_of(bends, at):
+    """Columns by which a law is bent: Legendre terms from the second on, over the published curve's xi."""
+    ends = np.sort(KPY.to_xi(np.array(CURVE_RANGE)))
+    return Legendre(np.r_[0.0, 0.0, bends], domain=list(ends))(KPY.to_xi(at))
+
+
+def column(at, bends=OWN, shift=500.0, stretch=1.0):
+    return shift + stretch * (100.0 * KPY.to_xi(at) + bend_of(bends, at))
+
+
+def law(bends=OWN, noise=0.0, lamps=("Hg", "Cd", "Xe"), sense=1, seed=3, **place):
+    seen = np.isin(LAMP, lamps)
+    off = noise * rng(seed).normal(0.0, 1.0, AT.size)
+    lines = sense * (column(AT, bends, **place) + off)[seen]
+    names = tuple(lamp for lamp in LAMP if lamp in lamps)
+    return Law(lamp=names, wavelength=AT[seen], place=lines, error=np.full(seen.sum(), SIGMA), night="20211017", age=1)
+
+
+def asked(told, scale, bends, lamps, noise=0.0, seed=5, **place):
+    """What the lines of some lamps say to an earlier law tonight, and the lines."""
+    tonight = law(bends, noise, lamps, seed=seed, **place)
+    lines = (tonight.wavelength, tonight.place, tonight.error)
+    return change_of(told, scale.to_xi, *lines), lines
+
+
+def test_what_a_night_tells_is_read_by_the_next():
+    told = law(noise=0.03, sense=-1)
+    again = Law.of(str(told), "20211017", 1)
+    assert again.lamp == told.lamp and again.night == "20211017" and again.age == 1
+    for name in ("wavelength", "place", "error"):
+        assert_allclose(getattr(again, name), getattr(told, name), atol=0.005)
+    assert again.lamps == ("Hg", "Cd", "Xe") and (again.sense, law().sense) == (-1, 1)
+    assert ";" not in str(told) and " " not in str(told)
+
+
+def test_the_newest_night_with_the_most_lamps_tells_the_law():
+    every, two, one = (str(law(lamps=lamps)) for lamps in (("Hg", "Cd", "Xe"), ("Hg", "Cd"), ("Cd",)))
+    assert law_in("") is None
+    assert law_in(f"20211017 1 {one}") is None, "five lines tell nothing"
+    assert law_in(f"20211017 1 {two}").lamps == ("Hg", "Cd")
+    found = law_in(f"20211017 1 {two}; 20211015 3 {every}; 20211014 4 {every}")
+    assert (found.night, found.age, found.lamps) == ("20211015", 3, ("Hg", "Cd", "Xe"))
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+def test_a_published_curve_is_bent_to_the_lines(sense):
+    scale, told = bent_to(law(sense=sense, stretch=1.02), DISPERSION_GUESSES)
+    u = 100.0 * scale.to_xi(NEEDED)
+    line = np.polynomial.Polynomial.fit(u, column(NEEDED), 1)
+    assert np.abs(column(NEEDED) - line(u)).max() < 0.03, "its bends are those of the instrument"
+    assert told.law.sense == sense
+    assert bent_to(law(), ()) is None
+
+
+def test_the_curve_that_has_to_be_bent_least_is_taken():
+    near_kpy, near_pysedm = law(np.zeros(6)), replace(law(), place=300.0 + 100.0 * PYSEDM.to_xi(AT))
+    for one, scale in ((near_kpy, KPY), (near_pysedm, PYSEDM)):
+        bent, told = bent_to(one, DISPERSION_GUESSES)
+        assert_allclose(told.bends.mean, 0.0, atol=0.02)
+        assert np.ptp((bent.xi - scale.xi)[(scale.wavelength > 3700) & (scale.wavelength < 9900)]) < 0.001
+
+
+def test_a_curve_goes_through_lines_as_far_as_is_known_of_its_bends():
+    """Nothing known but the bends: two lines give shift and stretch. Bends known to nothing: they are those told."""
+    sure = Bends(mean=np.array(OWN), covariance=np.eye(6) * 1e-10)
+    two = np.array([4358.34, 6438.47])
+    found = fit_curve(KPY.to_xi, two, column(two), np.full(2, 0.01), sure)
+    assert_allclose(curve_terms(KPY.to_xi)(NEEDED) @ found.terms, column(NEEDED), atol=1e-3)
+    free = fit_curve(KPY.to_xi, AT, column(AT), np.full(AT.size, 0.01), PUBLISHED)
+    assert_allclose(curve_terms(KPY.to_xi)(NEEDED) @ free.terms, column(NEEDED), atol=0.02)
+
+
+@pytest.mark.parametrize("lamps", [("Hg", "Cd", "Xe"), ("Hg", "Xe"), ("Cd", "Xe"), ("Hg", "Cd"), ("Hg",), ("Cd",)])
+def test_the_same_law_on_another_night_is_believed_and_tells_the_rest(lamps):
+    scale, told = bent_to(law(noise=0.03), DISPERSION_GUESSES)
+    change, lines = asked(told, scale, OWN, lamps, noise=0.03, shift=480.0, stretch=0.997)
+    assert not change.contradicts
+    assert change.most < 0.06
+    place, error = fit_law(scale.to_xi, *lines, NEEDED, told.about(change.most))
+    true = column(NEEDED, shift=480.0, stretch=0.997)
+    assert np.abs(place - true).max() < 2.0 * error.max() < 1.0
+    alone = fit_law(scale.to_xi, *lines, NEEDED, PUBLISHED)[1].max()
+    assert error.max() < (alone if len(lamps) == 3 else 0.6 * alone)
+
+
+@pytest.mark.parametrize("bend", [1.0, -2.0, 3.0])
+@pytest.mark.parametrize("lamps", [("Hg", "Cd", "Xe"), ("Hg", "Xe"), ("Cd", "Xe"), ("Hg", "Cd"), ("Hg",)])
+def test_a_law_that_was_changed_is_left_out(lamps, bend):
+    scale, told = bent_to(law(noise=0.03), DISPERSION_GUESSES)
+    change, _ = asked(told, scale, (OWN[0] + bend, *OWN[1:]), lamps, noise=0.03)
+    seen = np.array([line for lamp in lamps for line in LINES[lamp]])
+    if np.ptp(bend_of([bend, 0, 0, 0, 0, 0], seen)) > 1.0:
+        assert change.contradicts
+    assert change.most > 0.03
+
+
+@pytest.mark.parametrize("lamps", [("Hg", "Cd"), ("Cd", "Xe"), ("Hg",), ("Xe",)])
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.1])
+def test_what_the_lines_cannot_tell_is_in_the_error(lamps, share):
+    """Instruments that were changed unknown to anybody: where the law is used, it is off by as much as is told."""
+    pulls, random = [], rng(11)
+    for seed in range(80):
+        scale, told = bent_to(law(noise=0.03, seed=seed), DISPERSION_GUESSES)
+        nightly = random.normal(0.0, NIGHTLY)
+        changed = np.array(OWN) + nightly + share * random.normal(0.0, CURVE_FREEDOM)
+        change, lines = asked(told, scale, changed, lamps, noise=0.03, seed=1000 + seed)
+        if not change.contradicts:
+            place, error = fit_law(scale.to_xi, *lines, NEEDED, told.about(change.most))
+            pulls.append((place - column(NEEDED, changed)) / error)
+    assert share > 0.05 or len(pulls) > 40
+    assert np.sqrt(np.mean(np.square(pulls), axis=0)).max() < 1.4
+
+
+def test_the_age_of_glass_is_allowed_for():
+    """A change as the temperature makes it is no contradiction, and what is told of tonight is no better than that."""
+    scale, told = bent_to(law(), DISPERSION_GUESSES)
+    warmer = np.array(OWN) + NIGHTLY
+    assert not asked(told, scale, warmer, ("Hg", "Cd", "Xe"))[0].contradicts
+    assert (np.diag(told.about(0.0).covariance) >= np.array(NIGHTLY) ** 2).all()
+    grown = np.diag(told.about(0.1).covariance - told.about(0.0).covariance)
+    assert_allclose(grown, (0.1 * np.array(CURVE_FREEDOM)) ** 2)
+    assert SHARES[0] == 0.0
+
+
+def test_a_line_that_is_mistaken_does_not_speak_against_the_law():
+    scale, told = bent_to(law(noise=0.03), DISPERSION_GUESSES)
+    _, (wavelength, place, error) = asked(told, scale, OWN, ("Hg", "Cd", "Xe"), noise=0.03)
+    place[12] += 1.5
+    assert not change_of(told, scale.to_xi, wavelength, place, error).contradicts
+
+
+def groups_of(lamps, scale, n=150):
+    """Lines of some lamps in a field whose stretch changes over it, measured to 0.02 px."""
+    random = rng(8)
+    centre, row = random.uniform(200, 1800, n), random.uniform(200, 1800, n)
+    stretch = 1.0 + 0.05 * (row - 1024.0) / 1024.0
+    seen = [(lamp, line) for lamp in lamps for line in LINES[lamp]]
+    made = [
+        Group(
+            lamp=lamp,
+            wavelength=line,
+            xi=float(scale.to_xi(line)),
+            uncertainty=0.04,
+            clean=True,
+            light=1e4,
+            column=centre + stretch * column(line, shift=0.0) + random.normal(0.0, 0.02, n),
+            error=np.full(n, 0.02),
+            stretch=np.ones(n),
+        )
+        for lamp, line in seen
+    ]
+    true = centre[:, None] + stretch[:, None] * column(NEEDED, shift=0.0)
+    return made, centre, row, true
+
+
+@pytest.mark.parametrize(("lamps", "most"), [(("Hg",), 0.2), (("Cd",), 0.2), (("Xe",), 0.5)])
+def test_with_the_law_one_lamp_places_the_whole_spectrum(lamps, most):
+    scale, told = bent_to(law(noise=0.02), DISPERSION_GUESSES)
+    made, centre, row, true = groups_of(lamps, scale)
+    ends = tuple(float(at) for at in scale.to_xi(np.array(CURVE_RANGE)))
+    by_law = fit_model(made, ends, centre, row, freedom=told.about(0.01).covariance)
+    off = np.polynomial.polynomial.polyval(scale.to_xi(NEEDED), by_law.coeff.T) - true
+    assert np.abs(np.median(off, axis=0)).max() < most
+    ends = tuple(float(at) for at in KPY.to_xi(np.array(CURVE_RANGE)))
+    alone = fit_model([replace(g, xi=float(KPY.to_xi(g.wavelength))) for g in made], ends, centre, row)
+    off = np.polynomial.polynomial.polyval(KPY.to_xi(NEEDED), alone.coeff.T) - true
+    assert np.abs(np.median(off, axis=0)).max() > 0.4
+
+
+def test_without_an_earlier_night_the_fit_is_what_it_was():
+    """The freedom of published curves, given in words, is no other fit."""
+    made, centre, row, _ = groups_of(("Hg", "Cd", "Xe"), KPY)
+    ends = tuple(float(at) for at in KPY.to_xi(np.array(CURVE_RANGE)))
+    usual, given = (fit_model(made, ends, centre, row, freedom=f) for f in (None, PUBLISHED.covariance))
+    places = [np.polynomial.polynomial.polyval(KPY.to_xi(AT), one.coeff.T) for one in (usual, given)]
+    assert_allclose(*places, atol=0.01)
+    assert_allclose(given.strain, usual.strain, atol=0.01)

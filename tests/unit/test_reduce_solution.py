@@ -1,5 +1,6 @@
 """Dome and lamps of a made-up instrument, seen from either corner: traces, identification, wavelengths, lattice."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 from numpy.polynomial import polynomial
 
 from sedmd.core.instrument import DISPERSION_GUESSES
-from sedmd.reduce.wavelength.solution import refine_wavelengths, solve_geometry
-from sedmd.reduce.wavelength.solution_checks import solution_reason
+from sedmd.reduce.wavelength.solution import coeff_on, refine_wavelengths, solve_geometry
+from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE, held_by, law_notes, solution_reason
 from sedmd.reduce.wavelength.wavelength import make_scale
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import expose, pixel_shares, rng
@@ -81,10 +82,17 @@ def frames(turned):
     return made.pop("dome"), made
 
 
-@pytest.mark.parametrize("turned", [pytest.param(False, marks=pytest.mark.slow), True], ids=["usual", "turned"])
-def test_instrument_is_found(turned):
+@cache
+def solved(turned):
+    """Geometry and wavelengths by all lamps."""
     dome, lamps = frames(turned)
     found = solve_geometry(dome, lamps, lamp_tables(), DISPERSION_GUESSES)
+    return found, refine_wavelengths(found.traces, found.solution, lamps, lamp_tables())
+
+
+@pytest.mark.parametrize("turned", [pytest.param(False, marks=pytest.mark.slow), True], ids=["usual", "turned"])
+def test_instrument_is_found(turned):
+    found, refined = solved(turned)
     assert found.solution.sense == (-1 if turned else 1)
     columns, rows, q, r = instrument()
     place = polynomial.polyval(xi_of(TELL), columns.T)
@@ -103,7 +111,6 @@ def test_instrument_is_found(turned):
     assert np.isin(np.flatnonzero(inside), own[complete]).mean() > 0.99
     # Wavelengths: the first solution places traces and lattice, to a column; the second is the one that is used.
     assert np.percentile(np.abs(found.solution.column(TELL)[complete] - place[own[complete]]), 98) < 1.0
-    refined = refine_wavelengths(found.traces, found.solution, lamps, lamp_tables())
     error = np.abs(refined.column(TELL)[complete] - place[own[complete]])
     assert np.median(error) < 0.05
     assert np.median(error[:, :4]) < 0.02
@@ -114,3 +121,65 @@ def test_instrument_is_found(turned):
     sign = -1 if turned else 1
     for mine, true in ((found.lattice.q, q), (found.lattice.r, r)):
         assert np.unique(mine[complete] - sign * true[own[complete]]).size == 1
+
+
+def off_in_the_mean(solution, found, full):
+    """Columns between a solution and that by all lamps, and what it tells of its error: both at most, mean spaxel."""
+    at = np.arange(*NEEDED_RANGE, 100.0)
+    _, of_one, of_other = np.intersect1d(
+        np.rint(found.x_ref) + 1e4 * np.rint(found.y_ref / 4),
+        np.rint(full[0].x_ref) + 1e4 * np.rint(full[0].y_ref / 4),
+        return_indices=True,
+    )
+    assert of_one.size > 100
+    off = solution.column(at)[of_one] - full[1].column(at)[of_other]
+    return float(np.abs(np.nanmedian(off, axis=0)).max()), solution.accuracy.worst(*NEEDED_RANGE)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"), [(("Hg", "Cd"), ""), (("Cd",), "also with the law of dispersion of 2019")]
+)
+def test_by_the_law_of_an_earlier_night_some_lamps_place_the_spectra(given, reason):
+    """Cadmium lies at 4678 to 6438 Angstrom, mercury from 4047 on: all of 4000 to 9200 is as well known as is told."""
+    full = solved(True)
+    law = replace(full[1].lines, night="20190611", age=1)
+    dome, lamps = frames(True)
+    given = {lamp: lamps[lamp] for lamp in given}
+    found = solve_geometry(dome, given, lamp_tables(), DISPERSION_GUESSES, law)
+    some = refine_wavelengths(found.traces, found.solution, given, lamp_tables(), DISPERSION_GUESSES, law)
+    assert held_by(found.solution) == held_by(some) == "20190611"
+    off, told = off_in_the_mean(some, found, full)
+    assert off < 0.2
+    assert off < told
+    for one in (found.solution, some):
+        assert reason in solution_reason(one, found.complete, given)
+    assert bool(solution_reason(some, found.complete, given)) == bool(reason)
+
+
+def test_the_law_of_another_instrument_is_left_out():
+    """Bent by four columns; without xenon the lines that are left say so, and the solution is what they say alone.
+
+    Bent by two, they cannot be sure: how far the law may have changed is in the error, and the night is refused.
+    """
+    found, full = solved(True)
+    law = replace(full.lines, night="20190611", age=1)
+    bend = ((law.wavelength - 6500.0) / 2500.0) ** 2
+    lamps = {lamp: image for lamp, image in frames(True)[1].items() if lamp != "Xe"}
+    given = (found.traces, found.solution, lamps, lamp_tables(), DISPERSION_GUESSES)
+    wrong, alone = refine_wavelengths(*given, replace(law, place=law.place + 4.0 * bend)), refine_wavelengths(*given)
+    assert held_by(wrong) == "" and wrong.earlier.change.contradicts
+    assert wrong.accuracy.worst(*NEEDED_RANGE) == alone.accuracy.worst(*NEEDED_RANGE)
+    assert np.array_equal(wrong.coeff, alone.coeff, equal_nan=True)
+    assert "20190611" in law_notes(wrong)[0] and law_notes(alone) == ()
+    doubtful = refine_wavelengths(*given, replace(law, place=law.place + 2.0 * bend))
+    off, told = off_in_the_mean(doubtful, found, (found, full))
+    assert off < told
+    assert "the wavelengths are known to" in solution_reason(doubtful, found.complete, lamps)
+
+
+def test_a_solution_in_another_coordinate_is_the_same():
+    _, full = solved(True)
+    scale = make_scale(DISPERSION_GUESSES[1].wavelength, DISPERSION_GUESSES[1].column)
+    again = replace(full, scale=scale, coeff=coeff_on(scale, full, order=7))
+    at = np.arange(*NEEDED_RANGE, 100.0)
+    assert np.nanmax(np.abs(again.column(at) - full.column(at))) < 0.1

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from sedmd.reduce.wavelength.accuracy import Accuracy
+from sedmd.reduce.wavelength.law import Change, EarlierLaw, Law
 from sedmd.reduce.wavelength.solution_checks import (
     accuracy_notes,
     dark_spaxels,
     flat_reason,
+    held_by,
+    law_notes,
     lost_share,
     missing_lamps,
     solution_reason,
@@ -143,3 +146,38 @@ def test_flat_with_a_dark_part_is_refused(level):
     assert dark_spaxels(flat(range(18), level)).sum() == 18
     assert "10 % of the 180 complete spaxels" in flat_reason(flat(range(18), level), COMPLETE)
     assert "100 % of the 0" in flat_reason(flat(), np.zeros(N, bool))
+
+
+def by_law(error, *, evidence=0.0, **changes):
+    """A solution by the lines of one lamp and an earlier night's law, known to `error`."""
+    law = Law(lamp=(), wavelength=np.zeros(0), place=np.zeros(0), error=np.zeros(0), night="20190611", age=1)
+    at = np.arange(3800.0, 9601.0, 100.0)
+    known = Accuracy(wavelength=at, error=np.full(at.size, error), other_law=np.zeros(at.size))
+    earlier = EarlierLaw(law=law, change=Change(likely=0.0, most=0.02, evidence=evidence))
+    return solution(
+        **({"groups": GROUPS[4:8], "n_lines": np.full(N, 4), "accuracy": known, "earlier": earlier} | changes)
+    )
+
+
+def test_with_an_earlier_law_four_lines_of_one_lamp_serve_where_they_are_known_to_be_enough():
+    assert held_by(by_law(0.3)) == "20190611"
+    assert solution_reason(by_law(0.3), COMPLETE, ("Cd",)) == ""
+    assert lost_share(by_law(0.3), COMPLETE) == 0.0
+    reason = solution_reason(by_law(0.6), COMPLETE, ("Cd",))
+    assert "known to 0.6 px only" in reason and "also with the law of dispersion of 20190611" in reason
+    assert "at least 2 of each lamp and 4 in all" in solution_reason(by_law(0.3, groups=GROUPS[4:7]), COMPLETE, ("Cd",))
+    assert "Hg 0" in solution_reason(by_law(0.3), COMPLETE, ("Hg", "Cd")), "a lamp that was given and is not seen"
+    few = by_law(0.3, n_lines=some(0.1, 2, 4))
+    assert "fewer than 3 groups" in solution_reason(few, COMPLETE, ("Cd",))
+    (note,) = accuracy_notes(by_law(0.3))
+    assert "by those of the other lamps and the law of dispersion of 20190611 the wavelengths are known to 0.30" in note
+
+
+def test_a_law_that_tonights_lines_contradict_is_named_and_serves_for_nothing():
+    against = by_law(0.3, evidence=5.0)
+    assert held_by(against) == ""
+    assert "too few groups" in solution_reason(against, COMPLETE, ("Cd",))
+    (note,) = law_notes(against)
+    assert "do not go with the law of dispersion of 20190611" in note
+    assert "law of dispersion" not in accuracy_notes(against)[0]
+    assert law_notes(by_law(0.3)) == law_notes(solution()) == ()

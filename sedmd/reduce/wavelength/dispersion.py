@@ -59,7 +59,7 @@ class Fitted:
         how far it may [column]
     curve : (order + 1,) the curve of the middle of the field without its shift, column as powers of xi
     bends : (order - 1,) how far the Legendre terms from the second on bend the published curve, columns
-    offset : (m,) column, by which each group lies off that curve in all spaxels alike
+    place : (m,) column, where each group lies in the mean of the spaxels that see any, without the shift
     """
 
     coeff: NDArray[np.floating]
@@ -70,7 +70,7 @@ class Fitted:
     left_out_error: NDArray[np.floating]
     curve: NDArray[np.floating]
     bends: NDArray[np.floating]
-    offset: NDArray[np.floating]
+    place: NDArray[np.floating]
 
 
 def fit_model(
@@ -118,6 +118,10 @@ def fit_model(
     if freedom is not None:
         orders += (0,) * (len(FIELD_ORDERS) - n_told)
     basis = [terms(x, y, order) for order in orders]
+    seen = weight.any(axis=1)
+    if freedom is not None:
+        # what is known of the bends is so in the mean of the spaxels, as it was told
+        basis = [np.hstack([b[:, :1], b[:, 1:] - b[seen, 1:].mean(axis=0)]) for b in basis]
     blue, red = ends
     curve = [Legendre.basis(j + 1, domain=[red, blue]) for j in range(len(basis))]
     bend = np.stack([c(xi) for c in curve])
@@ -180,7 +184,7 @@ def fit_model(
         left_out_error=np.sqrt(own / alone + uncertainty**2),
         curve=middle,
         bends=bends,
-        offset=solution[n_poly:],
+        place=per_spaxel[seen].mean(axis=0) @ bend + solution[n_poly:],
     )
 
 

@@ -278,7 +278,10 @@ def _first_solution(
     against: EarlierLaw | None = None
     if law is not None and (bent := bent_to(law, guesses)) is not None:
         scale, told = bent
-        p, score = identify(template, lines, scale.wavelength, 100.0 * scale.xi, law.sense)
+        # the law is that of the mean spaxel, the template that of the trace it began with
+        typical = float(found.stretch[found.likeness > MIN_LIKENESS * np.median(found.likeness)].mean())
+        p, score = identify(template, lines, scale.wavelength, 100.0 * scale.xi / typical, law.sense)
+        p /= np.array([1.0, typical, 1.0, 1.0])
         if score >= MIN_IDENTIFICATION:
             start = _start(traces.centre, found, p, scale)
             solution = _fit(traces, lamps, lines, scale, start, sigma, rounds=FIRST_ROUNDS, told=told)

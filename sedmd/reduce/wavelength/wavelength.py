@@ -384,11 +384,10 @@ def fit_wavelengths(
 
 def _lines_of(groups: Sequence[Group], fitted: Fitted) -> Law:
     """Where the groups lie in the mean of the field."""
-    xi = np.array([group.xi for group in groups])
     return Law(
         lamp=tuple(group.lamp for group in groups),
         wavelength=np.array([group.wavelength for group in groups]),
-        place=np.polynomial.polynomial.polyval(xi, fitted.curve) + fitted.offset,
+        place=fitted.place,
         error=np.hypot(BEST_GROUP, np.array([group.uncertainty for group in groups])),
     )
 

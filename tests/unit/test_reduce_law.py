@@ -61,7 +61,7 @@ def asked(told, scale, bends, lamps, noise=0.0, seed=5, **place):
     """What the lines of some lamps say to an earlier law tonight, and the lines."""
     tonight = law(bends, noise, lamps, seed=seed, **place)
     lines = (tonight.wavelength, tonight.place, tonight.error)
-    return change_of(told, scale.to_xi, *lines), lines
+    return change_of(told, scale.to_xi, tonight), lines
 
 
 def test_what_a_night_tells_is_read_by_the_next():
@@ -135,21 +135,29 @@ def test_a_law_that_was_changed_is_left_out(lamps, bend):
     assert change.most > 0.03
 
 
-@pytest.mark.parametrize("lamps", [("Hg", "Cd"), ("Cd", "Xe"), ("Hg",), ("Xe",)])
-@pytest.mark.parametrize("share", [0.0, 0.03, 0.1])
-def test_what_the_lines_cannot_tell_is_in_the_error(lamps, share):
-    """Instruments that were changed unknown to anybody: where the law is used, it is off by as much as is told."""
-    pulls, random = [], rng(11)
+def after_work(lamps, share):
+    """Errors in units of those told, of 80 instruments whose law was changed by a share; None where it is left out."""
+    random = rng(11)
     for seed in range(80):
         scale, told = bent_to(law(noise=0.03, seed=seed), DISPERSION_GUESSES)
-        nightly = random.normal(0.0, NIGHTLY)
-        changed = np.array(OWN) + nightly + share * random.normal(0.0, CURVE_FREEDOM)
+        changed = np.array(OWN) + random.normal(0.0, NIGHTLY) + share * random.normal(0.0, CURVE_FREEDOM)
         change, lines = asked(told, scale, changed, lamps, noise=0.03, seed=1000 + seed)
-        if not change.contradicts:
-            place, error = fit_law(scale.to_xi, *lines, NEEDED, told.about(change.most))
-            pulls.append((place - column(NEEDED, changed)) / error)
-    assert share > 0.05 or len(pulls) > 40
+        place, error = fit_law(scale.to_xi, *lines, NEEDED, told.about(change.most))
+        yield None if change.contradicts else (place - column(NEEDED, changed)) / error
+
+
+@pytest.mark.parametrize("lamps", [("Hg", "Cd"), ("Cd", "Xe"), ("Hg",), ("Xe",)])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.03])
+def test_what_the_lines_cannot_tell_is_in_the_error(lamps, share):
+    """Instruments that were changed unknown to anybody: where the law is used, it is off by as much as is told."""
+    pulls = [pull for pull in after_work(lamps, share) if pull is not None]
+    assert len(pulls) > 40
     assert np.sqrt(np.mean(np.square(pulls), axis=0)).max() < 1.4
+
+
+@pytest.mark.parametrize("lamps", [("Hg", "Cd"), ("Cd", "Xe"), ("Hg",)])
+def test_what_is_changed_by_a_third_of_what_published_curves_differ_by_is_left_out(lamps):
+    assert sum(pull is None for pull in after_work(lamps, 0.3)) >= 76
 
 
 def test_the_age_of_glass_is_allowed_for():
@@ -165,9 +173,9 @@ def test_the_age_of_glass_is_allowed_for():
 
 def test_a_line_that_is_mistaken_does_not_speak_against_the_law():
     scale, told = bent_to(law(noise=0.03), DISPERSION_GUESSES)
-    _, (wavelength, place, error) = asked(told, scale, OWN, ("Hg", "Cd", "Xe"), noise=0.03)
-    place[12] += 1.5
-    assert not change_of(told, scale.to_xi, wavelength, place, error).contradicts
+    tonight = law(noise=0.03, seed=5)
+    tonight.place[12] += 1.5
+    assert not change_of(told, scale.to_xi, tonight).contradicts
 
 
 def groups_of(lamps, scale, n=150):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.reduce.wavelength.dispersion import Group
-from sedmd.reduce.wavelength.law import PUBLISHED, Bends, ToXi, curve_terms, fit_curve
+from sedmd.reduce.wavelength.law import PUBLISHED, Bends, Law, ToXi, curve_terms, fit_curve
 
 #: Wavelengths at which the accuracy is worked out [Angstrom].
 ACCURACY_GRID = np.arange(3800.0, 9601.0, 100.0)
@@ -77,20 +77,18 @@ def accuracy_of(
     def mean(xi: NDArray[Any]) -> NDArray[np.floating]:
         return np.asarray(np.polynomial.polynomial.polyval(xi, typical))
 
-    wavelength, place, sigma = mean_places(groups, coeff)
+    lines = mean_places(groups, coeff)
     sense = 1.0 if typical[1] > 0 else -1.0
-    place = sense * place
-    _, error = fit_law(to_xi, wavelength, place, sigma, ACCURACY_GRID, bends)
+    measured = lines.wavelength, sense * lines.place, lines.error
+    _, error = fit_law(to_xi, *measured, ACCURACY_GRID, bends)
     said = np.full(ACCURACY_GRID.size, np.nan)
     if other is not None:
-        said = sense * fit_law(other, wavelength, place, sigma, ACCURACY_GRID, other_bends)[0]
+        said = sense * fit_law(other, *measured, ACCURACY_GRID, other_bends)[0]
     return Accuracy(wavelength=ACCURACY_GRID, error=error, other_law=mean(to_xi(ACCURACY_GRID)) - said)
 
 
-def mean_places(
-    groups: Sequence[Group], coeff: NDArray[np.floating]
-) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
-    """Wavelength [Angstrom], column and uncertainty of those groups that are seen, in the mean spaxel: (k,) each.
+def mean_places(groups: Sequence[Group], coeff: NDArray[np.floating]) -> Law:
+    """Where those groups that are seen lie in the mean spaxel.
 
     Parameters
     ----------
@@ -100,9 +98,13 @@ def mean_places(
     xi = np.array([group.xi for group in groups])
     off = np.stack([group.column for group in groups], axis=1) - np.polynomial.polynomial.polyval(xi, coeff.T)
     seen = np.isfinite(off).any(axis=0)
-    place = np.polynomial.polynomial.polyval(xi[seen], np.nanmedian(coeff, axis=0)) + np.nanmedian(off[:, seen], axis=0)
-    sigma = np.hypot(BEST_GROUP, np.array([group.uncertainty for group in groups])[seen])
-    return np.array([group.wavelength for group in groups])[seen], place, sigma
+    return Law(
+        lamp=tuple(group.lamp for group, one in zip(groups, seen, strict=True) if one),
+        wavelength=np.array([group.wavelength for group in groups])[seen],
+        place=np.polynomial.polynomial.polyval(xi[seen], np.nanmedian(coeff, axis=0))
+        + np.nanmedian(off[:, seen], axis=0),
+        error=np.hypot(BEST_GROUP, np.array([group.uncertainty for group in groups])[seen]),
+    )
 
 
 def fit_law(

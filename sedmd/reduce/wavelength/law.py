@@ -25,6 +25,11 @@ ToXi = Callable[[NDArray[Any]], NDArray[np.floating]]
 NIGHTLY = (0.05, 0.05, 0.03, 0.01, 0.005, 0.003)
 #: How far a law may have been changed by work on the instrument that nobody told of, as a share of `CURVE_FREEDOM`.
 SHARES = np.concatenate([[0.0], np.geomspace(0.002, 2.0, 40)])
+#: How far apart the mean wavelengths of a group of lines may be on two nights [Angstrom]: a sixth of a column.
+SAME_LINE = 4.0
+#: How far the place of a line repeats, columns: flexure between the exposures of the lamps; and how much of its
+#: uncertainty is not the same on both nights. What makes that is the table, and which lines are in a blend.
+REPEATED, REPEATED_SHARE = 0.03, 0.1
 #: Logarithm of the likelihood ratio from which a law is left out: three standard errors.
 CONTRADICTED = 4.5
 #: What the likelihood loses to one standard error.
@@ -187,6 +192,11 @@ class Change:
         return self.evidence > CONTRADICTED
 
 
+def change_covariance(share: float) -> NDArray[np.floating]:
+    """Covariance of how the bends changed since an earlier night, (6, 6) column**2: by temperature, and by work."""
+    return np.diag(np.array(NIGHTLY) ** 2 + (share * np.array(CURVE_FREEDOM)) ** 2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldCurve:
     """A published curve, bent to the law of an earlier night.
@@ -209,8 +219,7 @@ class ToldCurve:
 
     def tonight(self, share: float) -> Bends:
         """What they tell of tonight if the law may have changed by `share` of what published curves differ by."""
-        changed = np.diag(np.array(NIGHTLY) ** 2 + (share * np.array(CURVE_FREEDOM)) ** 2)
-        return Bends(mean=self.bends.mean, covariance=self.bends.covariance + changed)
+        return Bends(mean=self.bends.mean, covariance=self.bends.covariance + change_covariance(share))
 
     def about(self, share: float) -> Bends:
         """The same on the xi of the curve as it is bent: no bends are expected."""
@@ -246,37 +255,35 @@ def told_curve(law: Law, to_xi: ToXi) -> ToldCurve:
     return ToldCurve(law=law, curve=curve, strain=float((left**2).sum() + (bent**2).sum()))
 
 
-def change_of(
-    told: ToldCurve,
-    to_xi: ToXi,
-    wavelength: NDArray[np.floating],
-    place: NDArray[np.floating],
-    sigma: NDArray[np.floating],
-) -> Change:
+def change_of(told: ToldCurve, to_xi: ToXi, tonight: Law) -> Change:
     """How far tonight's lines let a law be changed.
 
     Parameters
     ----------
     told : ToldCurve
     to_xi : coordinate of wavelengths [Angstrom] by the curve as it was bent
-    wavelength, place, sigma : (k,) tonight's lines: Angstrom, column, its uncertainty
+    tonight : Law, tonight's lines
 
     Notes
     -----
-    A change by work on the instrument is taken for one as published curves differ, only smaller, by a share s. Given
-    s, places of lines are Gaussian with a known covariance: errors of the lines, of the law, and s. Its likelihood
-    over s is asked for the best s, and for the largest that is one standard error below: what the lines that are
-    left cannot exclude elsewhere in the spectrum either.
+    Each line is compared with itself: what is wrong with a line's wavelength is so on both nights. A change by work on
+    the instrument is taken for one as published curves differ, only smaller, by a share s. Given s, the differences
+    are Gaussian with a known covariance, but for any shift and stretch. Their likelihood is asked for the best s, and
+    for the largest that is one standard error below: what the lines that are left cannot exclude elsewhere in the
+    spectrum either.
     """
+    wavelength, moved, sigma = _moved(told.law, to_xi, tonight)
+    if wavelength.size < 3:
+        return Change(likely=0.0, most=float(SHARES[-1]), evidence=0.0)
     # what is wrong with single lines is judged by a free curve, or a changed law would be taken for wrong lines
-    sigma = fit_curve(to_xi, wavelength, place, sigma).sigma
+    sigma = fit_curve(to_xi, wavelength, moved, sigma).sigma
     rows = curve_terms(to_xi)(wavelength)
     # what is left of the lines when any shift and stretch is taken out
     apart = np.linalg.qr(rows[:, :2], mode="complete")[0][:, 2:]
-    off, bent, noise = apart.T @ place, apart.T @ rows[:, 2:], (apart.T * sigma**2) @ apart
+    off, bent, noise = apart.T @ moved, apart.T @ rows[:, 2:], (apart.T * sigma**2) @ apart
     logs = []
     for share in SHARES:
-        covariance = noise + bent @ told.about(float(share)).covariance @ bent.T
+        covariance = noise + bent @ change_covariance(float(share)) @ bent.T
         logs.append(-0.5 * (np.linalg.slogdet(covariance)[1] + off @ np.linalg.solve(covariance, off)))
     likelihood = np.array(logs)
     best = int(np.argmax(likelihood))
@@ -286,6 +293,24 @@ def change_of(
         most=float(SHARES[allowed[-1]]),
         evidence=float(likelihood[best] - likelihood[0]),
     )
+
+
+def _moved(
+    law: Law, to_xi: ToXi, tonight: Law
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    """Wavelength of the lines of both nights, how far each moved, and the error of that [Angstrom, column, column]."""
+    pairs = [
+        (i, j)
+        for i, (lamp, line) in enumerate(zip(tonight.lamp, tonight.wavelength, strict=True))
+        for j, (other, its) in enumerate(zip(law.lamp, law.wavelength, strict=True))
+        if lamp == other and abs(line - its) < SAME_LINE
+    ]
+    mine, theirs = np.array(pairs, int).reshape(-1, 2).T
+    # the mean wavelength of a blend is that of its strengths, which may differ; its place goes with it
+    along = 100.0 * (to_xi(tonight.wavelength[mine]) - to_xi(law.wavelength[theirs]))
+    moved = tonight.sense * tonight.place[mine] - law.sense * law.place[theirs] - along
+    sigma = np.hypot(REPEATED, REPEATED_SHARE * np.hypot(tonight.error[mine], law.error[theirs]))
+    return tonight.wavelength[mine], moved, sigma
 
 
 def least_strained(curves: Sequence[ToldCurve]) -> int:

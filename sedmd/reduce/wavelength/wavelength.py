@@ -322,7 +322,7 @@ def fit_wavelengths(
                 "were the Hg, Cd and Xe lamps on and the exposures long enough?"
             )
         if told is not None:
-            change = change_of(told, by_law, *mean_places(good, coeff))
+            change = change_of(told, by_law, mean_places(good, coeff))
             freedom = told.about(change.most).covariance
         first = fit_model(good, _ends(scale), centre, row, bends, freedom)
         residual, weight = first.residual, first.weight

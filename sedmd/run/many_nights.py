@@ -2,9 +2,9 @@
 
 A night depends on those before it: target positions, which calibrations and flux calibration replace its own, the shape
 of the response, and whether its geometry is still that of the instrument. What rests on its own frames alone (biases,
-lamps, traces, wavelengths) is made ahead of its turn; everything else waits until each earlier night that it may ask is
-complete. The products therefore do not depend on the number of workers, on who is first, or on how often the work was
-interrupted.
+lamps, traces and wavelengths by all lamps) is made ahead of its turn; everything else waits until each earlier night
+that it may ask is complete. The products therefore do not depend on the number of workers, on who is first, or on how
+often the work was interrupted.
 
 Planning costs the same whether there are ten nights or thousands: only the open ones are held, a night is planned again
 when jobs of its own ended, and what earlier nights tell is asked once, when its turn has come.
@@ -27,8 +27,10 @@ from sedmd.run.context import EarlierNights, remember
 from sedmd.run.dispatch import Dispatcher
 from sedmd.run.target_positions import MEMORY_DAYS
 
-#: Steps that know of no other night.
+#: Steps that know of no other night ...
 AHEAD = frozenset({"bias", "lamp", "traces", "wavelength"})
+#: ... if they have all lamps: where one is missing, earlier nights tell where its lines would lie.
+BY_LAMPS, LAMPS = frozenset({"traces", "wavelength"}), frozenset({"Hg", "Cd", "Xe"})
 
 #: Steps of which later nights learn nothing.
 TELLS_NOTHING = frozenset({"calibrate", "page"})
@@ -45,6 +47,12 @@ class _Open:
     rows: list[FrameRow]
     memory: EarlierNights | None
     plan: Plan
+
+
+def made_ahead(node: Node) -> bool:
+    """The job rests on the night's own frames alone."""
+    step = node.job.step
+    return step in AHEAD and (step not in BY_LAMPS or set(node.job.inputs) >= LAMPS)
 
 
 class NightQueue:
@@ -137,7 +145,7 @@ class NightQueue:
     def _chosen(self, one: _Open) -> Plan:
         """The plan with only the jobs that may be begun."""
         ahead = one.memory is None
-        nodes = (node for node in one.plan.nodes if self._wanted(node) and not (ahead and node.job.step not in AHEAD))
+        nodes = (node for node in one.plan.nodes if self._wanted(node) and not (ahead and not made_ahead(node)))
         return dataclasses.replace(one.plan, nodes=tuple(nodes))
 
     def _finished(self) -> _Open | None:

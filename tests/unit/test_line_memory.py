@@ -14,6 +14,7 @@ from sedmd.plan.planner import plan_night
 from sedmd.raw.frames import Kind
 from sedmd.run.context import ACCEPTED, REFUSED, night_context
 from sedmd.run.event_log import figures
+from sedmd.run.many_nights import made_ahead
 
 from .test_planner import WHOLE, context
 from .test_planner_fallback import cubes, earlier_set
@@ -110,6 +111,12 @@ def test_without_any_lamp_or_without_the_dome_nothing_is_solved():
         plan, nodes = chain(lacking(*lost), fallbacks=[earlier_set()])
         assert not nodes["traces"].active
         assert {node.fallback for node in cubes(plan)} == {"20190611"}
+
+
+def test_of_many_nights_what_asks_others_waits_for_its_turn():
+    whole, lacks = chain(WHOLE)[1], chain(lacking(Kind.CD), lines="")[1]
+    assert made_ahead(whole["traces"]) and made_ahead(whole["wavelength"]) and not made_ahead(whole["flat"])
+    assert not any(made_ahead(node) for node in lacks.values())
 
 
 def test_the_log_shows_none_of_it():

@@ -1,6 +1,7 @@
 """The law of dispersion by an earlier night's lines: told and read, taken over where it holds, left out where not."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def law(bends=OWN, noise=0.0, lamps=("Hg", "Cd", "Xe"), sense=1, seed=3, **place
     lines = sense * (column(AT, bends, **place) + off)[seen]
     names = tuple(lamp for lamp in LAMP if lamp in lamps)
     return Law(lamp=names, wavelength=AT[seen], place=lines, error=np.full(seen.sum(), SIGMA), night="20211017", age=1)
+
+
+@cache
+def told_by(seed):
+    """The bent curve of one of many instruments, and what is known of its bends."""
+    return bent_to(law(noise=0.03, seed=seed), DISPERSION_GUESSES)
 
 
 def asked(told, scale, bends, lamps, noise=0.0, seed=5, **place):
@@ -139,7 +146,7 @@ def after_work(lamps, share):
     """Errors in units of those told, of 80 instruments whose law was changed by a share; None where it is left out."""
     random = rng(11)
     for seed in range(80):
-        scale, told = bent_to(law(noise=0.03, seed=seed), DISPERSION_GUESSES)
+        scale, told = told_by(seed)
         changed = np.array(OWN) + random.normal(0.0, NIGHTLY) + share * random.normal(0.0, CURVE_FREEDOM)
         change, lines = asked(told, scale, changed, lamps, noise=0.03, seed=1000 + seed)
         place, error = fit_law(scale.to_xi, *lines, NEEDED, told.about(change.most))

@@ -15,7 +15,7 @@ import sedmd.steps.calibration as steps
 from sedmd.core.errors import CalibrationFault
 from sedmd.core.instrument import WAVELENGTH_GRID, Sections
 from sedmd.core.job import Job
-from sedmd.core.memory_figures import GIVEN_PIXELS, OWN_PIXELS
+from sedmd.core.memory_figures import GIVEN_PIXELS, OWN_LINES, OWN_PIXELS
 from sedmd.products.image import read_image
 from sedmd.products.solution import TraceSet, read_bad_pixels, read_flat
 from sedmd.products.tables import read_table
@@ -24,6 +24,9 @@ from sedmd.reduce.cube.bad_pixels import Answers, bad_pixels
 from sedmd.reduce.cube.sky_pattern import SkyPattern
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.profile import gaussian_profile
+from sedmd.reduce.wavelength.accuracy import Accuracy
+from sedmd.reduce.wavelength.law import Change, EarlierLaw, Law
+from sedmd.reduce.wavelength.wavelength import LineGroup
 from sedmd.steps.calibration import (
     _fringed,
     _made_of,
@@ -431,3 +434,40 @@ def test_fringes_that_a_spectrum_would_show_are_reported(rms, error, told):
     warnings = _fringed(rms, error)
     assert len(warnings) == told
     assert all("fringes of 3.0 +- 0.1 % (rms) beyond 800 nm, at most 1 % expected" in one for one in warnings)
+
+
+@pytest.mark.parametrize("evidence", [0.0, 9.0])
+def test_wavelengths_by_an_earlier_law_name_the_night_and_tell_their_own_lines(tmp_path, monkeypatch, found, evidence):
+    at = np.arange(3800.0, 9601.0, 100.0)
+    law = Law(lamp=("Cd",) * 8, wavelength=at[:8], place=at[:8] / 25.0, error=np.full(8, 0.1), night="20190610", age=2)
+    given = f"20190611 1 Hg:1:2:3; 20190610 2 {law}"
+    asked = []
+
+    def refined(traces, start, lamps, lines, guesses, its):
+        asked.append((tuple(lamps), its))
+        return replace(
+            start,
+            groups=tuple(LineGroup("Cd", line, 0.0, 0.02) for line in (4358.0, 4800.0, 5086.0, 8243.0)) * 2,
+            rms=np.full(start.rms.size, 0.1),
+            n_lines=np.full(start.rms.size, 8),
+            strain=0.1,
+            accuracy=Accuracy(wavelength=at, error=np.full(at.size, 0.2), other_law=np.zeros(at.size)),
+            lines=replace(law, night="", age=0),
+            earlier=EarlierLaw(law=its, change=Change(likely=0.0, most=0.02, evidence=evidence)),
+        )
+
+    monkeypatch.setattr(steps, "refine_wavelengths", refined)
+    n = found.complete.size
+    traces = SimpleNamespace(y_coeff=np.full((n, 3), 900.0), centre=np.linspace(200.0, 1800.0, n))
+    monkeypatch.setattr(steps, "read_traces", lambda path: replace(found, traces=traces))
+    monkeypatch.setattr(steps, "unevenness", lambda *given: None)
+    monkeypatch.setattr(steps, "usual_unevenness", lambda given: 0.1)
+    job = replace(solved_job(tmp_path, "wavelength", "Cd"), options={"lines": given})
+    result = make_wavelength(job)
+    ((lamps, its),) = asked
+    assert lamps == ("Cd",) and (its.night, its.age) == ("20190610", 2)
+    header = read_table(tmp_path / "wavelength.fits").header
+    assert result.figures[OWN_LINES] == str(law)
+    assert (header.get("LAWNIGHT"), header.get("LAWAGE")) == (("20190610", 2) if not evidence else (None, None))
+    assert result.figures.get("law of") == ("20190610" if not evidence else None)
+    assert any("do not go with the law" in note for note in result.warnings) == bool(evidence)

@@ -260,7 +260,7 @@ def make_traces(job: Job) -> Result:
             f"traces: only {geometry.traces.n} spaxels found, at least {MIN_SPAXELS} expected; look at dome.fits"
         )
     if reason := solution_reason(geometry.solution, geometry.complete, _lamps_of(job)):
-        raise CalibrationFault("; ".join([f"traces: {reason}", *moved]))
+        raise CalibrationFault("; ".join([f"traces: {reason}", *law_notes(geometry.solution), *moved]))
     shape = dome.data.shape
     where = job.options.get("field_centre") or (shape[1] / 2, shape[0] / 2)
     origin = node_at(geometry.lattice, geometry.x_ref, geometry.y_ref, (float(where[0]), float(where[1])))
@@ -342,7 +342,7 @@ def make_wavelength(job: Job) -> Result:
     except ValueError as error:
         raise CalibrationFault(f"wavelength: {error}") from error
     if reason := solution_reason(solution, found.complete, lamps):
-        raise CalibrationFault(f"wavelength: {reason}")
+        raise CalibrationFault("; ".join([f"wavelength: {reason}", *law_notes(solution)]))
     rms = float(np.nanmedian(solution.rms))
     single = float(np.median([group.scatter for group in solution.groups]))
     left_out = float(np.median([abs(group.left_out) for group in solution.groups]))

@@ -1,5 +1,6 @@
 """Arc spectra: aligned over a field of varying dispersion, and identified whichever way the dispersion runs."""
 
+from functools import cache
 from itertools import permutations
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.polynomial import polynomial
 
 from sedmd.core.instrument import DISPERSION_GUESSES
 from sedmd.reduce.loops.arcs import sharpen_alignment, sum_rows
-from sedmd.reduce.wavelength.arcs import HALF_SPAN, Alignment, Lines, _sharpen, align, identify, mean_aligned
+from sedmd.reduce.wavelength.arcs import HALF_SPAN, Alignment, Expected, Lines, _sharpen, align, identify, mean_aligned
 from sedmd.reduce.wavelength.solution import MIN_IDENTIFICATION
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import pixel_shares, rng
@@ -80,6 +81,40 @@ def test_lamps_with_exchanged_labels_are_not_identified(labels):
     for guess in DISPERSION_GUESSES:
         _, score = identify(template, lamp_tables(), guess.wavelength, guess.column)
         assert score < MIN_IDENTIFICATION
+
+
+@cache
+def one_lamp(lamp, sense=1):
+    """Mean arc spectrum of one lamp, aligned by itself; stretch of the traces relative to it, and its expected shift.
+
+    The field's traces are shifted by nothing on the average.
+    """
+    x, y, spectra = arcs(sense, 0.02, 0.0)
+    own = spectra[[list(SEEN).index(lamp)]]
+    found = align(own, x, y, int(np.argmin(np.hypot(x - 1024, y - 1024))))
+    return mean_aligned(own, found)[0], float(found.stretch.mean()), sense * -float(np.median(found.shift))
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize("lamp", SEEN)
+def test_by_the_dispersion_of_an_earlier_night_one_lamp_is_identified(lamp, sense):
+    """Shift and scale alone are looked for, and xenon, whose lines lie close together, does not bend the scale."""
+    spectrum, typical, shift = one_lamp(lamp, sense)
+    guess = DISPERSION_GUESSES[0]
+    expected = Expected(sense=sense, shift=shift / typical)
+    p, score = identify({lamp: spectrum}, lamp_tables(), guess.wavelength, guess.column / typical, expected)
+    assert score > MIN_IDENTIFICATION
+    assert p[1] == pytest.approx(sense, abs=0.02)
+    assert p[2] == p[3] == 0.0
+
+
+@pytest.mark.parametrize(("lamp", "label"), list(permutations(SEEN, 2)))
+def test_one_lamp_with_the_label_of_another_is_not_identified_by_it_either(lamp, label):
+    guess = DISPERSION_GUESSES[0]
+    spectrum, typical, shift = one_lamp(lamp)
+    expected = Expected(sense=1, shift=shift / typical)
+    _, score = identify({label: spectrum}, lamp_tables(), guess.wavelength, guess.column / typical, expected)
+    assert score < MIN_IDENTIFICATION
 
 
 def test_a_line_list_without_its_lamp_takes_no_part():

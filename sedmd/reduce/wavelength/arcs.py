@@ -33,6 +33,8 @@ SURE_RANGE = (3900.0, 9300.0)
 FLOOR_COLUMNS = 31
 #: All of them, (n, 2), and the width of the lines in that scan [column].
 SCAN_GRID, SCAN_SIGMA = np.array([(scale, bend) for scale in SCALES for bend in BENDS]), 2.5
+#: Columns by which the dispersion of an earlier night may be shifted: another lamp would need twenty and more.
+NEAR_COLUMNS = 10
 #: Those that are tried about the dispersion of an earlier night, which is not bent: what is taken for the mean spaxel
 #: differs by no more. And the deviation of the scale that costs as much as a line that is missed: lines that lie close
 #: together, as those of xenon do, hardly tell it.
@@ -59,6 +61,20 @@ class Lines:
 
     wavelength: NDArray[np.floating]
     intensity: NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """Where the lines of an earlier night's dispersion are expected in a mean arc spectrum.
+
+    Attributes
+    ----------
+    sense : 1 where blue light falls on high columns, -1 where on low ones
+    shift : column of the zero of its scale, relative to the middle, were blue light on high columns
+    """
+
+    sense: int
+    shift: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +258,7 @@ def identify(
     lines: Mapping[str, Lines],
     wavelength: NDArray[np.floating],
     column: NDArray[np.floating],
-    sense: int = 0,
+    expected: Expected | None = None,
 ) -> tuple[NDArray[np.floating], float]:
     """Stretch, bend and if need be mirror a published wavelength scale until its lines fall on those of the mean arcs.
 
@@ -251,8 +267,7 @@ def identify(
     template : lamp -> (n_column,) mean arc spectrum on columns relative to the middle
     lines : lamp -> its lines
     wavelength, column : (m,) the published scale, columns relative to 5461 Angstrom, blue at high columns
-    sense : 1 where blue light is known to fall on high columns, -1 where on low ones: the scale is then that of an
-        earlier night and has the right bends: only shift and scale are looked for. 0: not known
+    expected : where the scale is that of an earlier night and has the right bends: only shift and scale are looked for
 
     Returns
     -------
@@ -269,15 +284,18 @@ def identify(
     lamps = [lamp for lamp in template if lamp in lines]
     published = {lamp: np.interp(lines[lamp].wavelength, wavelength, column) for lamp in lamps}
     power = {lamp: _expected_power(lines[lamp]) for lamp in lamps}
-    grid = NEAR_GRID if sense else SCAN_GRID
+    grid = SCAN_GRID if expected is None else NEAR_GRID
+    about, reach = (0.0, REACH_COLUMNS) if expected is None else (expected.shift, NEAR_COLUMNS)
     combs = {lamp: _combs(published[lamp], power[lamp], grid) for lamp in lamps}
     best, best_score = np.array([0.0, 1.0, 0.0, 0.0]), 0.0
-    for turned in (sense,) if sense else (1, -1):
+    for turned in (1, -1) if expected is None else (expected.sense,):
         observed = {lamp: _compressed(template[lamp][::turned]) for lamp in lamps}
-        for start in _scan(observed, combs, grid):
-            p = _polish(start, observed, published, power, free=2 if sense else 4)
+        for start in _scan(observed, combs, grid, about, reach):
+            p = _polish(start, observed, published, power, free=4 if expected is None else 2)
             if not (grid[0, 0] <= p[1] <= grid[-1, 0] and np.abs(p[2:]).max() <= 1.5 * grid[-1, 1]):
                 continue  # no longer the instrument's dispersion
+            if expected is not None and abs(p[0] - expected.shift) > NEAR_COLUMNS:
+                continue
             alike = [_correlation(p, observed[k], published[k], power[k]) for k in lamps]
             score = float(np.prod(np.maximum(alike, 0.0)) ** (1.0 / len(lamps)))
             if score > best_score:
@@ -313,10 +331,15 @@ def _scan(
     observed: Mapping[str, NDArray[np.floating]],
     combs: Mapping[str, NDArray[np.complexfloating]],
     grid: NDArray[np.floating],
+    about: float,
+    reach: float,
     *,
     keep: int = 4,
 ) -> list[NDArray[np.floating]]:
-    """Most likely shifts, scales and bends of the published columns, the best of each neighbourhood, best first."""
+    """Most likely shifts, scales and bends of the published columns, the best of each neighbourhood, best first.
+
+    Shifts lie within `reach` of `about`.
+    """
     n_column = next(iter(observed.values())).size
     product = np.zeros((1, 1), np.complex64)
     for lamp, comb in combs.items():
@@ -326,7 +349,7 @@ def _scan(
     # The comb's origin is in the middle of its array, the spectrum's in the middle of the spectrum.
     lag = (np.arange(FFT_SIZE) + FFT_SIZE // 2) % FFT_SIZE
     lag = lag - n_column // 2
-    total[:, np.abs(lag) > REACH_COLUMNS] = -np.inf
+    total[:, np.abs(lag - about) > reach] = -np.inf
     top = np.argmax(total, axis=1)
     value = total[np.arange(len(grid)), top]
     starts: list[NDArray[np.floating]] = []

@@ -59,7 +59,7 @@ class Fitted:
         how far it may [column]
     curve : (order + 1,) the curve of the middle of the field without its shift, column as powers of xi
     bends : (order - 1,) how far the Legendre terms from the second on bend the published curve, columns
-    place : (m,) column, where each group lies in the mean of the spaxels that see any, without the shift
+    place : (m,) column, where each group lies in the mean of the spaxels that see any, from the middle of the trace
     """
 
     coeff: NDArray[np.floating]
@@ -184,7 +184,7 @@ def fit_model(
         left_out_error=np.sqrt(own / alone + uncertainty**2),
         curve=middle,
         bends=bends,
-        place=per_spaxel[seen].mean(axis=0) @ bend + solution[n_poly:],
+        place=np.median(shift[seen]) + per_spaxel[seen].mean(axis=0) @ bend + solution[n_poly:],
     )
 
 

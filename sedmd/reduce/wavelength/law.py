@@ -49,7 +49,7 @@ class Law:
     night, age : the night that tells them, ``YYYYMMDD``, and how many nights ago it was; empty and 0 for tonight
     lamp : of each line
     wavelength : (k,) Angstrom in air
-    place : (k,) column from some zero; rising with the wavelength where blue light falls on low columns
+    place : (k,) column from the middle of the trace; rising with the wavelength where blue light falls on low columns
     error : (k,) column
     """
 
@@ -206,11 +206,13 @@ class ToldCurve:
     law : Law
     curve : Curve through its lines, on the published curve's xi
     strain : what the lines and the bends cost, squared and in units of their errors
+    zero : column of its xi = 0 from the middle of the trace, were blue light on high columns
     """
 
     law: Law
     curve: Curve
     strain: float
+    zero: float = 0.0
 
     @property
     def bends(self) -> Bends:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.polynomial import Legendre, Polynomial
@@ -37,4 +38,4 @@ def bent_to(law: Law, guesses: Sequence[DispersionGuess]) -> tuple[Scale, ToldCu
     series = Legendre(told[best].curve.terms, domain=[float(ends[0]), float(ends[1])])
     powers = np.asarray(series.convert(kind=Polynomial).coef, float)
     scale = bent_scale(published[best], powers)
-    return None if scale is published[best] else (scale, told[best])
+    return None if scale is published[best] else (scale, replace(told[best], zero=float(powers[0])))

@@ -18,6 +18,7 @@ from sedmd.reduce.traces.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength.arcs import (
     HALF_SPAN,
     Alignment,
+    Expected,
     Lines,
     align,
     identify,
@@ -279,8 +280,11 @@ def _first_solution(
     if law is not None and (bent := bent_to(law, guesses)) is not None:
         scale, told = bent
         # the law is that of the mean spaxel, the template that of the trace it began with
-        typical = float(found.stretch[found.likeness > MIN_LIKENESS * np.median(found.likeness)].mean())
-        p, score = identify(template, lines, scale.wavelength, 100.0 * scale.xi / typical, law.sense)
+        alike = found.likeness > MIN_LIKENESS * np.median(found.likeness)
+        typical = float(found.stretch[alike].mean())
+        shift = (told.zero - law.sense * float(np.median(found.shift[alike]))) / typical
+        expected = Expected(sense=law.sense, shift=shift)
+        p, score = identify(template, lines, scale.wavelength, 100.0 * scale.xi / typical, expected)
         p /= np.array([1.0, typical, 1.0, 1.0])
         if score >= MIN_IDENTIFICATION:
             start = _start(traces.centre, found, p, scale)

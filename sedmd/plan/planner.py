@@ -261,7 +261,7 @@ class _Planner(JobMaker):
         options: dict[str, Any] = {}
         if anything_on_sky:
             absent = self._absent_lamps(lamps)
-            if absent and self.context.lines and self.context.fallback_due:
+            if absent and self.context.lines:
                 options = {"lines": self.context.lines}
             for kind in absent:
                 del given[str(kind)]

@@ -185,6 +185,19 @@ def test_a_line_that_is_mistaken_does_not_speak_against_the_law():
     assert not change_of(told, scale.to_xi, tonight).contradicts
 
 
+def test_a_blend_whose_lines_have_other_strengths_has_not_moved():
+    """Its mean wavelength is another one, and its place goes with it."""
+    scale, told = bent_to(law(), DISPERSION_GUESSES)
+    tonight = law()
+    tonight.wavelength[[3, 8, 15]] += (3.5, -3.0, 2.5)
+    tonight.place[:] = column(tonight.wavelength)
+    change = change_of(told, scale.to_xi, tonight)
+    assert change == change_of(told, scale.to_xi, law())
+    tonight.wavelength[3] += 1.0  # another blend: not compared
+    tonight.place[3] += 50.0
+    assert change_of(told, scale.to_xi, tonight).most == pytest.approx(change.most, rel=0.5)
+
+
 def groups_of(lamps, scale, n=150):
     """Lines of some lamps in a field whose stretch changes over it, measured to 0.02 px."""
     random = rng(8)

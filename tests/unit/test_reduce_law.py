@@ -167,7 +167,62 @@ def test_what_is_changed_by_a_third_of_what_published_curves_differ_by_is_left_o
     assert sum(pull is None for pull in after_work(lamps, 0.3)) >= 76
 
 
-def test_the_age_of_glass_is_allowed_for():
+#: Sellmeier's B and C [um2], and D0, D1, D2, E0, E1 and lambda_TK [um] of dn/dT (Schott, data sheets; TIE-19).
+GLASSES = {
+    "N-BK7": (
+        (1.03961212, 0.231792344, 1.01046945, 0.00600069867, 0.0200179144, 103.560653),
+        (1.86e-6, 1.31e-8, -1.37e-11, 4.34e-7, 6.27e-10, 0.170),
+    ),
+    "SF2": (
+        (1.40301821, 0.231767504, 0.939056586, 0.0105795466, 0.0493226978, 112.405955),
+        (1.10e-6, 1.75e-8, -1.29e-11, 1.08e-6, 1.03e-9, 0.249),
+    ),
+    "F2": (
+        (1.34533359, 0.209073176, 0.937357162, 0.00997743871, 0.0470450767, 111.886764),
+        (1.51e-6, 1.56e-8, -2.78e-11, 9.34e-7, 1.04e-9, 0.250),
+    ),
+    "SF6": (
+        (1.72448482, 0.390104889, 1.04572858, 0.0134871947, 0.0569318095, 118.557185),
+        (6.69e-6, 1.78e-8, -3.36e-11, 1.77e-6, 1.70e-9, 0.272),
+    ),
+}
+SPECTRUM = np.arange(*CURVE_RANGE, 10.0)
+
+
+def index(glass):
+    square = (SPECTRUM / 1e4) ** 2
+    b, c = np.reshape(GLASSES[glass][0], (2, 3))
+    return np.sqrt(1.0 + (b * square[:, None] / (square[:, None] - c)).sum(axis=1))
+
+
+def warmed(glass, kelvin=10.0):
+    """Change of the index by so much warming from 20 C."""
+    d0, d1, d2, e0, e1, resonance = GLASSES[glass][1]
+    n = index(glass)
+    late = (e0 * kelvin + e1 * kelvin**2) / ((SPECTRUM / 1e4) ** 2 - resonance**2)
+    return (n**2 - 1) / (2 * n) * (d0 * kelvin + d1 * kelvin**2 + d2 * kelvin**3 + late)
+
+
+def bends_by_warming(law_of_glass, change):
+    u = law_of_glass / 100.0
+    return Legendre.fit(u, change, 8, domain=[u.min(), u.max()]).coef[2:8]
+
+
+def test_what_temperature_makes_of_the_glass_is_allowed_for_from_night_to_night():
+    """Thin prisms deviate by their index: one glass of the instrument's length, and two that have its law."""
+    columns = 100.0 * KPY.to_xi(SPECTRUM)
+    for glass in GLASSES:
+        length = np.ptp(columns) / np.ptp(index(glass))
+        bends = bends_by_warming(length * (index(glass) - index(glass).mean()), length * warmed(glass))
+        assert (np.abs(bends) <= np.array(NIGHTLY)).all(), glass
+    both = np.column_stack([np.ones(SPECTRUM.size), index("N-BK7"), index("SF2")])
+    _, crown, flint = np.linalg.lstsq(both, columns, rcond=None)[0]
+    bends = bends_by_warming(columns, crown * warmed("N-BK7") + flint * warmed("SF2"))
+    assert (np.abs(bends) <= np.array(NIGHTLY)).all()
+    assert np.abs(bends[0]) > 0.5 * NIGHTLY[0], "and for no more than that"
+
+
+def test_a_change_by_temperature_is_no_contradiction():
     """A change as the temperature makes it is no contradiction, and what is told of tonight is no better than that."""
     scale, told = bent_to(law(), DISPERSION_GUESSES)
     warmer = np.array(OWN) + NIGHTLY

@@ -141,6 +141,10 @@ class Scatter:
     scales: tuple[float, ...]
     weights: tuple[float, ...]
     ghost: float
+    #: A second, faint image of the spectra: px along x and y from them, their share in it, sigma of its blur [px].
+    image: tuple[float, ...] = ()
+    #: Width of the border [px] about the chip from which light that misses it is scattered onto it.
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

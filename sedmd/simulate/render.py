@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, shift
 from scipy.special import ndtr
 
+from sedmd.core.errors import ConfigError
 from sedmd.simulate.optics import BLUE_END, RED_END, Optics
 from sedmd.simulate.sources import shares_at
 from sedmd.simulate.spectra import GRID
@@ -193,10 +194,22 @@ def wings_beyond_reach(optics: Optics) -> float:
 
 
 def spread(
-    optics: Optics, columns: Columns, *, flexure_y: float = 0.0, flexure_x: float = 0.0, breathing: float = 1.0
+    optics: Optics,
+    columns: Columns,
+    *,
+    flexure_y: float = 0.0,
+    flexure_x: float = 0.0,
+    breathing: float = 1.0,
+    beyond: int = 0,
 ) -> np.ndarray:
-    """Spread the column sums across the dispersion onto the chip; expected electrons, float32 (size, size)."""
-    size = optics.profile.frame.size
+    """Spread the column sums across the dispersion onto the chip and `beyond` px about it.
+
+    Returns
+    -------
+    ndarray (size + 2 beyond, size + 2 beyond)
+        Expected electrons, float32.
+    """
+    size = optics.profile.frame.size + 2 * beyond
     image = np.zeros((size, size), dtype=np.float64)
     n, width = columns.flux.shape
     order = np.argsort(optics.y0, kind="stable")
@@ -205,7 +218,8 @@ def spread(
     for start in range(0, n, 160):
         rows = order[start : start + 160]
         x = columns.first[rows, None] + np.arange(width)
-        y = optics.y_of(x - flexure_x, rows) + flexure_y
+        y = optics.y_of(x - flexure_x, rows) + flexure_y + beyond
+        x = x + beyond
         use = (x >= 0) & (x < size) & (y > -REACH - 1) & (y < size + REACH) & (columns.flux[rows] > 1e-6)
         if not use.any():
             continue
@@ -281,10 +295,33 @@ def expected_electrons(
         return Expected(
             image=np.zeros((size, size), dtype=np.float32), scattered=np.zeros((size // BLOCK, size // BLOCK))
         )
+    scatter = optics.profile.scatter
     columns = column_flux(optics, lights, flexure_x=flexure[0], breathing=breathing)
-    direct = spread(optics, columns, flexure_x=flexure[0], flexure_y=flexure[1], breathing=breathing)
+    border = scatter.beyond
+    if border % BLOCK:
+        raise ConfigError(f"scatter.beyond must be a multiple of {BLOCK} px, got {border}")
+    direct = spread(optics, columns, flexure_x=flexure[0], flexure_y=flexure[1], breathing=breathing, beyond=border)
     missed = wings_beyond_reach(optics)
     halo = scattered_light(optics, direct, missed)
+    second = second_image(direct, scatter.image)
+    if border:
+        cut = slice(border, border + size)
+        direct, second = direct[cut, cut].copy(), second[cut, cut] if np.ndim(second) else second
+        cells = slice(border // BLOCK, (border + size) // BLOCK)
+        halo = halo[cells, cells]
     # what is scattered is missing from the traces
-    direct *= np.float32(1.0 - optics.profile.scatter.fraction - optics.profile.scatter.ghost - missed)
+    direct *= np.float32(1.0 - scatter.fraction - scatter.ghost - missed)
+    if np.ndim(second):
+        means = second.reshape(size // BLOCK, BLOCK, size // BLOCK, BLOCK).mean(axis=(1, 3))
+        return Expected(image=direct + enlarge(halo, size) + second, scattered=halo + means)
     return Expected(image=direct + enlarge(halo, size), scattered=halo)
+
+
+def second_image(image: np.ndarray, how: tuple[float, ...]) -> np.ndarray:
+    """Faint reflection of the spectra elsewhere on the chip, as `Scatter.image` says; a scalar 0 without one."""
+    if not how:
+        return np.zeros(())
+    along, up, share, blur = how
+    moved = shift(image, (up, along), order=1, mode="constant", prefilter=False)
+    found: np.ndarray = np.float32(share) * (gaussian_filter(moved, blur, mode="constant") if blur > 0.0 else moved)
+    return found

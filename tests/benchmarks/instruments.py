@@ -14,13 +14,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
+from sedmd.simulate.observe import plan_night
+from sedmd.simulate.plan import NightPlan
 from sedmd.simulate.profiles import load_profile
 from sedmd.simulate.score import products_of, score_night
 from sedmd.simulate.score_rows import ScoreRow, worst
 from sedmd.simulate.score_table import decides
+from sedmd.simulate.score_truth import NightTruth
 
 EPOCHS = ("2017", "2018", "2019", "2021", "2024")
 #: What is shown of each night, by the beginning of a figure's name.
@@ -35,7 +39,12 @@ SHOWN = (
     "sky line",
     "scattered light, median",
     "spectrum pulls, std",
+    "S/N told",
+    "flux, level",
+    "flux in 10 nm bins",
     "flux in 20 nm bins, largest",
+    "faint",
+    "automatic position",
     "fate",
 )
 
@@ -53,11 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = options.out / str(seed)
         rows = _night(folder, seed, options.size, options.reuse)
         print(f"\n{seed}: {(folder / 'instrument.toml').read_text().splitlines()[0]}")
-        for name in dict.fromkeys(_name(row) for row in rows if row.what.startswith(SHOWN)):
-            print(_told(name, [row for row in rows if _name(row) == name]))
+        print("\n".join(figures(rows, SHOWN)))
         good &= all(row.passed for row in rows if decides(row))
         sys.stdout.flush()
     return 0 if good else 1
+
+
+def figures(rows: Sequence[ScoreRow], shown: tuple[str, ...]) -> list[str]:
+    """A line for each figure whose name begins with one of `shown`, with its worst value."""
+    names = dict.fromkeys(_name(row) for row in rows if row.what.startswith(shown))
+    return [_told(name, [row for row in rows if _name(row) == name]) for name in names]
 
 
 def _name(row: ScoreRow) -> tuple[str, str]:
@@ -85,7 +99,13 @@ def _night(folder: Path, seed: int, size: str, reuse: bool) -> list[ScoreRow]:
     code = _sedmd("reduce", *raws, "--redux", str(redux), "--workers", "2")
     if code:
         print(f"  sedmd reduce ended with exit code {code}; see {folder / 'reduce.log'}")
-    return score_night(folder / "truth", products_of(redux))
+    return scored(folder, plan_night(seed=seed, size=size, profile=profile))
+
+
+def scored(folder: Path, plan: NightPlan) -> list[ScoreRow]:
+    """The figures of a reduced night in a folder; what its photons allowed is asked of the plan it was made by."""
+    with patch.object(NightTruth, "plan", plan):
+        return score_night(folder / "truth", products_of(folder / "redux"))
 
 
 def _sedmd(*words: str) -> int:
@@ -167,11 +187,12 @@ def drawn(seed: int) -> str:
     lines = [f'like = "{epoch}"', f'description = "drawn with seed {seed}"', "epoch = false"]
     lines += [f'example = "{like.example}"']
     for section, values in sections.items():
-        lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+        lines += ["", f"[{section}]", *(f"{key} = {toml(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
+    """A value as a profile's file writes it."""
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, int):

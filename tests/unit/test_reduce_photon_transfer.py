@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from sedmd.reduce.detector.photon_transfer import PhotonTransfer, _contrasts, _moved, photon_transfer
 from sedmd.reduce.numeric.containers import Image, Mask
@@ -63,11 +64,50 @@ def test_spectra_that_move_between_the_exposures_are_no_noise():
     assert moved > 1.5
 
 
+def narrow(dy=0.0, level=17000.0):
+    """Spectra hardly a pixel wide, integrated over the pixels."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    edges = y[..., None] - dy - 0.01 * x[..., None] + np.array([-0.5, 0.5])
+    off = (edges - edges.mean(axis=-1, keepdims=True)) + ((edges.mean(axis=-1, keepdims=True) + 4.0) % 8.0 - 4.0)
+    across = sum(np.diff(ndtr((off + turn) / 1.05))[..., 0] for turn in (-8.0, 0.0, 8.0))
+    return 2.6 * level * across * (0.1 + 0.9 * x / SHAPE[1])
+
+
+@pytest.mark.parametrize("light", [dome, narrow])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_narrow_and_wide_spectra_that_move_far_are_no_noise_and_take_none_away(light, order):
+    dy = np.array([0.008, 0.024, -0.045])[list(order)]
+    images, levels = exposures(14, dy=dy, light=lambda shift: light(shift, 17000.0))
+    found = photon_transfer(images, levels, every=1)
+    assert abs(found.ratio - 1.0) < 3.0 * found.ratio_error < 0.05
+
+
+def test_a_change_of_focus_and_a_shift_along_the_spectra_are_no_noise():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+
+    def lamp(state):
+        shift, width = state
+        across = sum(np.exp(-0.5 * ((y - centre) / width) ** 2) for centre in range(4, SHAPE[0], 8))
+        along = sum(np.exp(-0.5 * ((x - shift - line) / width) ** 2) for line in range(5, SHAPE[1], 20))
+        return 20000.0 * across * along
+
+    images, levels = exposures(15, dy=((0.0, 1.2), (0.05, 1.205), (-0.02, 1.198)), light=lamp)
+    found = photon_transfer(images, levels, every=1)
+    assert abs(found.ratio - 1.0) < 3.0 * found.ratio_error < 0.06
+
+
+def test_shapes_share_no_noise_with_the_contrasts():
+    """The light of each exposure is another, so that only the right weights keep the noise of the two apart."""
+    images, levels = exposures(16, levels=(1.0, 0.3, 1.7))
+    found = photon_transfer(images, levels, every=1)
+    assert abs(found.ratio - 1.0) < 3.0 * found.ratio_error
+
+
 def test_cosmic_rays_and_masked_pixels_have_no_say():
     images, levels = exposures(5)
     random = rng(6)
     for image in images:
-        hit = random.random(SHAPE) < 0.002
+        hit = random.random(SHAPE) < 0.0005
         image.data[hit] += random.uniform(500.0, 20000.0, hit.sum())
         image.mask[60] = Mask.SATURATED
         image.data[60] = random.uniform(0.0, 1e5, SHAPE[1])

@@ -1,10 +1,12 @@
 """Expected electrons: nothing is lost, lines land where the optics say, widths and flexure are what was asked for."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
+from sedmd.core.errors import ConfigError
 from sedmd.simulate import PlannedExposure, build_instrument, load_profile
 from sedmd.simulate.expose import lights_of
 from sedmd.simulate.optics import Optics, build_optics
@@ -128,6 +130,46 @@ def test_scattered_light_of_a_uniform_image() -> None:
     assert halo.shape == (2048 // BLOCK, 2048 // BLOCK)
     assert halo[64, 64] == pytest.approx(expected, rel=0.02)
     assert halo[0, 0] < halo[64, 64]
+
+
+def scattering(o: Optics, **how: object) -> Optics:
+    """The same instrument with another way of scattering."""
+    return replace(o, profile=replace(o.profile, scatter=replace(o.profile.scatter, **how)))
+
+
+def test_a_second_image_is_the_spectra_elsewhere_and_counts_as_scattered() -> None:
+    o = optics()
+    index = int(np.argmin(np.hypot(o.x0 - 1024, o.y0 - 1024)))
+    light = LightComponent(continuum=np.full(len(GRID), 1e3), factor=only(o, index))
+    without = expected_electrons(o, [light])
+    with_image = expected_electrons(scattering(o, image=(300.0, -160.0, 0.004, 0.0)), [light])
+    more = with_image.image.astype(float) - without.image
+    direct = spread(o, column_flux(o, [light])).astype(float)
+    assert np.allclose(more[:-160, 300:], 0.004 * direct[160:, :-300], atol=0.004 * 1e-3 * direct.max() + 1e-3)
+    assert more.sum() == pytest.approx(0.004 * direct.sum(), rel=1e-3)
+    assert (with_image.scattered - without.scattered).sum() * BLOCK**2 == pytest.approx(more.sum(), rel=1e-3)
+
+
+def test_light_beyond_the_chip_is_scattered_onto_it() -> None:
+    o = optics()
+    far = int(np.argmax(o.x0))  # its spectrum begins beyond the right edge
+    light = LightComponent(continuum=np.full(len(GRID), 1e3), factor=only(o, far))
+    within, beyond = (expected_electrons(one, [light]) for one in (o, scattering(o, beyond=512)))
+    assert beyond.image.shape == within.image.shape
+    assert beyond.scattered.shape == within.scattered.shape
+    assert beyond.scattered.sum() > 1.2 * within.scattered.sum()
+    # what falls onto the chip itself does not change
+    middle = int(np.argmin(np.hypot(o.x0 - 1024, o.y0 - 1024)))
+    same = LightComponent(continuum=np.full(len(GRID), 1e3), factor=only(o, middle))
+    narrow = {"ghost": 0.0, "scales": (20.0,), "weights": (1.0,)}
+    one, other = (expected_electrons(scattering(o, **narrow, beyond=width), [same]).image for width in (0, 256))
+    assert np.allclose(one, other, atol=1e-3 * one.max())
+
+
+def test_a_border_of_broken_cells_is_an_error() -> None:
+    light = LightComponent(continuum=np.full(len(GRID), 1.0))
+    with pytest.raises(ConfigError, match="multiple of 16"):
+        expected_electrons(scattering(optics(), beyond=100), [light])
 
 
 def test_enlarge_keeps_a_plane() -> None:

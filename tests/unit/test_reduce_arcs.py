@@ -37,7 +37,8 @@ def field(stretch, seed=1):
     return x, y, random.uniform(-20, 20, N), 1 + stretch * (0.8 * u + 0.2 * v**2), 1.5 * u
 
 
-def arcs(sense, stretch, continuum, seed=2):
+def arcs(sense, stretch, continuum, seed=2, *, bright=("", 1.0)):
+    """`bright`: a lamp and how much brighter it is; a full well ends its strongest lines."""
     x, y, shift, scale, bend = field(stretch)
     spectra = []
     for lamp, lines in SEEN.items():
@@ -49,7 +50,7 @@ def arcs(sense, stretch, continuum, seed=2):
         if lamp == "Xe":
             middle = sense * (shift + scale * published(7400.0))
             light += continuum * np.exp(-0.5 * ((COLUMN - middle[:, None]) / 45.0) ** 2)
-        spectra.append(light)
+        spectra.append(np.minimum(light * bright[1], 2e6) if lamp == bright[0] else light)
     expected = np.stack(spectra)
     return x, y, rng(seed).normal(expected, np.sqrt(expected + 60.0))
 
@@ -71,6 +72,22 @@ def test_lines_are_found_in_every_trace(sense, stretch, continuum):
         place = found.shift + found.stretch * u + found.bend * (u / 100) ** 2
         truth = sense * (shift + scale * c + bend * (c / 100) ** 2)
         assert np.mean(np.abs(place - truth) < 1.5) > 0.97
+
+
+@pytest.mark.parametrize("lamp", SEEN)
+@pytest.mark.parametrize("times", [0.1, 1000.0])
+def test_a_lamp_that_outshines_the_others_or_is_faint_leaves_them_their_say(lamp, times):
+    x, y, spectra = arcs(1, 0.25, 0.0, bright=(lamp, times))
+    _, _, shift, scale, bend = field(0.25)
+    found = align(spectra, x, y, int(np.argmin(np.hypot(x - 1024, y - 1024))))
+    template = dict(zip(SEEN, mean_aligned(spectra, found), strict=True))
+    guess = DISPERSION_GUESSES[0]
+    p, _ = identify(template, lamp_tables(), guess.wavelength, guess.column)
+    for wavelength in (4358.3, 5085.8, 6438.5, 8250.0):
+        c = published(wavelength)
+        u = polynomial.polyval(c / 100, [p[0], 100 * p[1], p[2], p[3]])
+        place = found.shift + found.stretch * u + found.bend * (u / 100) ** 2
+        assert np.mean(np.abs(place - (shift + scale * c + bend * (c / 100) ** 2)) < 3.0) > 0.97
 
 
 @pytest.mark.parametrize("labels", list(permutations(SEEN))[1:], ids="-".join)

@@ -135,6 +135,7 @@ def align(spectra: NDArray[np.floating], x: NDArray[Any], y: NDArray[Any], refer
     """
     _, n_trace, n_column = spectra.shape
     data = lines_of(spectra)
+    data *= _evened(data)[:, None, None]
     # All lamps of a trace together have unit norm, so that a bright trace does not lead.
     data /= np.sqrt((data**2).sum(axis=(0, 2), keepdims=True) / n_column) + 1e-9
     template = ndimage.gaussian_filter1d(data[:, reference], 2.0, axis=-1)
@@ -153,6 +154,17 @@ def align(spectra: NDArray[np.floating], x: NDArray[Any], y: NDArray[Any], refer
         template = mean_aligned(data, found, found.likeness > np.median(found.likeness))
         found = _sharpen(data, template, found, sigma)
     return found
+
+
+def _evened(data: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Factor for each lamp, (n_lamp,), by which none is brighter than the middle one.
+
+    A lamp that is much brighter than the others would decide alone, and its lines lie in a part of the range: what
+    stretches the rest is then as good as not seen. A faint lamp stays faint: it may be noise.
+    """
+    size = np.median(np.sqrt((data**2).sum(axis=2)), axis=1)
+    factor: NDArray[np.floating] = np.median(size) / np.maximum(size, max(float(np.median(size)), 1e-9))
+    return factor
 
 
 def lines_of(spectra: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -29,7 +29,7 @@ from sedmd.reduce.detector.cosmic import MIN_EXPTIME_S, clean_cosmics
 from sedmd.reduce.numeric.containers import Cube, Image, Mask
 from sedmd.reduce.target.place import Place
 from sedmd.reduce.traces.frame import SHIFT_REACH_PX, Separated, flagged, separate_traces
-from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, measure_flexure
+from sedmd.reduce.wavelength.flexure import Flexure, find_far_shift, image_shift, measure_flexure
 from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 from sedmd.steps.former import left_by_former
@@ -132,7 +132,7 @@ def make_cube(job: Job) -> Result:
         figures={
             "flexure x [px]": round(flexure.dx_px, 3),
             "+-": round(flexure.error_px, 3),
-            "flexure y [px]": round(separated.dy_px, 3),
+            "flexure y [px]": round(image_shift(separated.dy_px, flexure.dx_px, traces), 3),
             "cosmic [px]": n_cosmic,
             "in the cube": n_stray,
             "scattered [e-]": round(float(np.median(separated.background)), 1),
@@ -345,7 +345,7 @@ def _cards(separated: Separated, flexure: Flexure, calibrations: _Calibrations) 
         "FLEXX": (flexure.dx_px, "[px] shift along dispersion (+ to higher x), applied"),
         "FLEXXERR": (flexure.error_px if known else None, "[px] its error; empty: not measured"),
         "FLEXXN": (len(flexure.features), "sky features measured"),
-        "FLEXY": (separated.dy_px, "[px] shift across dispersion, applied"),
+        "FLEXY": (image_shift(separated.dy_px, flexure.dx_px, traces), "[px] shift across dispersion, applied"),
         "FLEXYERR": (separated.dy_error_px, "[px] its error"),
         "TRWIDTH": (separated.width, "width of the spectra across, of that on the dome"),
         "TRWIDERR": (separated.width_error, "its error"),

@@ -1,11 +1,20 @@
 """Flexure along the dispersion: sign and size from sky lines, infinite error without them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.traces.samples import make_samples
-from sedmd.reduce.wavelength.flexure import FeatureShift, Flexure, SkyFeature, find_far_shift, measure_flexure
+from sedmd.reduce.wavelength.flexure import (
+    FeatureShift,
+    Flexure,
+    SkyFeature,
+    find_far_shift,
+    image_shift,
+    measure_flexure,
+)
 from unit.reduce_scenes import pixel_shares, prism_solution, rng
 
 N = 250
@@ -167,3 +176,18 @@ def test_shift_is_towards_high_columns_whichever_way_the_dispersion_runs_and_var
     flexure = measure(sky(0.8, sense=sense, spread=spread))
     assert flexure.dx_px == pytest.approx(0.8, abs=0.06)
     assert flexure.consistent
+
+
+@pytest.mark.parametrize("dx, dy", [(0.0, 0.3), (1.5, 0.0), (-2.8, 2.6)])
+@pytest.mark.parametrize("slope", [0.018, -0.02])
+def test_the_image_of_tilted_traces_moves_as_a_whole(dx, dy, slope):
+    centre = np.array([300.0, 900.0, 1500.0])
+    rows = np.array([100.0, 200.0, 300.0])
+    traces = SimpleNamespace(y_coeff=np.column_stack([rows, np.full(3, 100 * slope), np.zeros(3)]))
+
+    def row(x):
+        return rows + slope * (x - centre)
+
+    # where the moved image lies at the columns of the calibration, above where it lay
+    higher = row(centre - dx) + dy - row(centre)
+    assert image_shift(float(higher.mean()), dx, traces) == pytest.approx(dy, abs=1e-12)

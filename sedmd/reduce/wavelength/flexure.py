@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedmd.reduce.traces.samples import Samples
+from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.wavelength import WavelengthSolution, line_width
 
 #: Samples further off the mean spectrum than so many times their scatter are no sky.
@@ -76,6 +77,24 @@ class Flexure:
         On a wrong wavelength scale single lines fall on other lines, each with a shift of its own.
         """
         return self.agreeing >= 3 and 2 * self.agreeing > len(self.features)
+
+
+def image_shift(rows_px: float, dx_px: float, traces: Traces) -> float:
+    """How far the image moved towards higher rows [pixel].
+
+    Parameters
+    ----------
+    rows_px : by how many rows the traces lie higher at one and the same column [pixel]
+    dx_px : how far the image moved towards higher columns [pixel]
+    traces : where the calibration put them
+
+    Notes
+    -----
+    Traces are tilted by a degree: an image that moves along them by 1.5 columns alone lies 0.03 rows lower at every
+    column where they rise.
+    """
+    slope = traces.y_coeff[:, 1] / 100.0
+    return float(rows_px + dx_px * (np.median(slope) if slope.size else 0.0))
 
 
 def measure_flexure(

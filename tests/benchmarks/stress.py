@@ -20,7 +20,10 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from instruments import SHOWN, figures, scored, toml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.instruments import SHOWN, figures, scored, toml
 
 from sedmd.simulate import observe, truth
 from sedmd.simulate.night import write_frame
@@ -79,6 +82,12 @@ def _packed(rows: float) -> Callable[[InstrumentProfile], Sections]:
         return {"lattice": {"step_q": q, "step_r": r}}
 
     return sections
+
+
+def _mirrored(like: InstrumentProfile) -> Sections:
+    """Spectra tilted the other way, and the array so that they lie as far from each other as they did."""
+    steps = {key: np.array(getattr(like.lattice, key)) * [1.0, -1.0] for key in ("step_q", "step_r")}
+    return {"trace": {"tilt_deg": -like.trace.tilt_deg}, "lattice": steps}
 
 
 def _flexure(x: float, y: float) -> Callable[[PlannedExposure], PlannedExposure]:
@@ -149,7 +158,7 @@ PROPERTIES: dict[str, Property] = {
     "neighbour": Property(exposure=_on("science", _with_star(-5.5, 4.0, 17.0))),
     "neighbour-bright": Property(exposure=_on("science", _with_star(6.0, 5.0, 14.6))),
     "clouds": Property(exposure=_on("standard", lambda e: replace(e, transparency=0.33))),
-    "tilt-other": Property(sections=lambda like: {"trace": {"tilt_deg": -like.trace.tilt_deg}}),
+    "tilt-other": Property(sections=_mirrored),
     "wide": Property(sections=_keys(width={"trace": 1.7})),
     "narrow": Property(sections=_keys(width={"trace": 0.9})),
     "lines-wide": Property(sections=_keys(width={"line": 1.8})),
@@ -186,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for names in [options.only] if options.together else [[name] for name in options.only]:
         name = "+".join(names)
         folder = options.out / f"{options.like}-{options.seed}-{name}"
-        rows = _night(folder, _all_of(names, options.like), options.like, options.seed, options.reuse)
+        rows = _night(folder, all_of(names, options.like), options.like, options.seed, options.reuse)
         print(f"\n{name}, {options.like}, seed {options.seed}")
         print("\n".join([*figures(rows, SHOWN), *_said(folder / "reduce.log")]))
         good &= all(row.passed for row in rows if decides(row))
@@ -194,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def _all_of(names: Sequence[str], like: str) -> Property:
+def all_of(names: Sequence[str], like: str) -> Property:
     """Several properties in one."""
     sections: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -214,7 +223,7 @@ def _night(folder: Path, what: Property, like: str, seed: int, reuse: bool) -> l
     if not (folder / "truth" / "sensitivity.fits").exists():
         folder.mkdir(parents=True, exist_ok=reuse)
         _simulate(folder, what, like, seed)
-    plan = _planned(what, folder / "instrument.toml", seed)
+    plan = planned(what, folder / "instrument.toml", seed)
     redux = folder / "redux"
     shutil.rmtree(redux, ignore_errors=True)
     raws = sorted(str(path) for path in (folder / "raw").iterdir())
@@ -228,18 +237,25 @@ def _night(folder: Path, what: Property, like: str, seed: int, reuse: bool) -> l
 
 def _simulate(folder: Path, what: Property, like: str, seed: int) -> None:
     profile = folder / "instrument.toml"
-    lines = [f'like = "{like}"', "epoch = false"]
-    for section, values in what.sections(load_profile(like)).items():
-        lines += ["", f"[{section}]"]
-        lines += [f"{key} = {value if isinstance(value, Raw) else toml(value)}" for key, value in values.items()]
-    profile.write_text("\n".join(lines) + "\n")
-    plan = _planned(what, profile, seed)
+    profile.write_text(profile_of(what, like))
+    plan = planned(what, profile, seed)
     (folder / "truth").mkdir(exist_ok=True)
     rows = [write_frame(plan, index, folder) for index in range(len(plan))]
     truth.write_night_truth(plan, rows, folder / "truth")
 
 
-def _planned(what: Property, profile: Path, seed: int) -> NightPlan:
+def profile_of(what: Property, like: str) -> str:
+    """The instrument of a property as the text of a profile."""
+    lines = [f'like = "{like}"', "epoch = false"]
+    for section, values in what.sections(load_profile(like)).items():
+        lines += ["", f"[{section}]"]
+        lines += [f"{key} = {value if isinstance(value, Raw) else toml(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def planned(what: Property, profile: Path, seed: int) -> NightPlan:
+    """The night of a property by the instrument of a profile's file."""
+
     def nearest(observer: Any) -> str:
         """The standard star that is nearest to the airmass asked for."""
         wanted = what.star_airmass or 1.0

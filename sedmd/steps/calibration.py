@@ -41,6 +41,7 @@ from sedmd.reduce.detector.moved_exposures import rows_between
 from sedmd.reduce.detector.overscan import overscan_level
 from sedmd.reduce.detector.photon_transfer import photon_transfer
 from sedmd.reduce.numeric.containers import Image, Mask, Spaxels
+from sedmd.reduce.traces.background import BEYOND_PX
 from sedmd.reduce.traces.extract import scattered_under
 from sedmd.reduce.traces.frame import Separated, separate_traces
 from sedmd.reduce.wavelength.evenness import unevenness, usual_unevenness
@@ -451,7 +452,8 @@ def make_flat(job: Job) -> Result:
     n_frames = int(header.get("NCOMBINE", 1))
     given = str(job.options.get("pixels") or "")
     earlier = findings_in(given, dome.data.shape)
-    pixels = bad_pixels(answers(dome, separated, traces.profile, n_frames), earlier)
+    lit = traces.samples(dome.data.shape, beyond=BEYOND_PX)
+    pixels = bad_pixels(answers(dome, separated, traces.profile, n_frames, lit), earlier)
     whole = np.where(found.complete, mask, np.uint8(Mask.NO_DATA))
     # the weights of a mean of exposures were those of one: its photon noise is smaller
     fringe, fringe_error = fringes(flux, variance / n_frames, whole, flat, WAVELENGTH_GRID)

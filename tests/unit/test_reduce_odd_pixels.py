@@ -82,3 +82,31 @@ def test_the_map_comes_back_from_the_file_for_a_frame_of_its_shape(tmp_path):
     np.testing.assert_array_equal(read_bad_pixels(path, (40, 60)), bad[:40, :60])
     write_flat(path, wave, flat, spaxels, cards={})
     assert not read_bad_pixels(path, bad.shape).any()
+
+
+@pytest.mark.parametrize("ends", [(30, 140), (0, 120), (25, 160)])
+def test_light_that_goes_on_beyond_the_end_of_a_trace_is_no_bad_pixel(ends):
+    near = rows_scene(np.arange(12.0, 84.0, 5.0), shape=(96, 160))
+    every = type(near)(**(vars(near) | {"sigma": 1.8})).samples()
+    cut = (every.trace == 6) & ((every.x < ends[0]) | (every.x >= ends[1]))
+    bad = some((12, 80), (22, 20))
+    # beside brighter ones, and fading there to a third over eight columns
+    fades = np.where(cut, np.exp(-np.where(every.x < ends[0], ends[0] - every.x, every.x - ends[1]) / 8.0), 1.0)
+    light = draw(every, np.where(every.trace == 6, 3000.0 * fades, 12_000.0))
+    image = expose(np.where(bad, 0.0, light), seed=3)
+    separated = separate(image, every.select(~cut), PROFILE, dy_px=0.0, rounds=2)
+    found = answers(image, separated, PROFILE, 1, every).bad(ODD_SIGMA)
+    np.testing.assert_array_equal(found, bad)
+    if ends == (30, 140):  # on both sides of the trace; without knowing of them, pixels there would be called bad
+        assert answers(image, separated, PROFILE, 1).bad(ODD_SIGMA).sum() > bad.sum()
+
+
+def test_what_shines_elsewhere_makes_no_pixel_doubtful():
+    """Places beyond the ends of a trace that fades to nothing there leave all others judged."""
+    samples = SCENE.samples()
+    fades = np.clip((samples.x - 10.0) / 40.0, 0.0, 1.0) * np.clip((150.0 - samples.x) / 40.0, 0.0, 1.0)
+    image = expose(draw(samples, 4000.0 * fades), seed=4)
+    inside = samples.select((samples.x >= 10) & (samples.x < 150))
+    separated = separate(image, inside, PROFILE, dy_px=0.0, rounds=2)
+    one, other = (answers(image, separated, PROFILE, 1, lit).error for lit in (None, samples))
+    assert (np.isfinite(other) == np.isfinite(one)).mean() > 0.98

@@ -52,6 +52,19 @@ def found_in(image: Image, before: Image) -> Persistence | None:
     return persistence(image, separated, PROFILE, before)
 
 
+@pytest.mark.parametrize("times", [6.0, 1.0, 0.17])
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_hot_pixels_that_no_bias_shows_are_no_persistence(times, share):
+    """The same pixels stand out in both exposures, by the ratio of their times."""
+    before, image = pair(share, 11)
+    hot = np.where(rng(12).random(SCENE.shape) < 0.012, rng(13).uniform(500.0, 5000.0, SCENE.shape), 0.0)
+    found = found_in(
+        replace(image, data=image.data + np.float32(times) * hot.astype(np.float32)),
+        replace(before, data=before.data + hot.astype(np.float32)),
+    )
+    assert abs(found.share - share) < 4 * found.error < 0.02
+
+
 @pytest.mark.parametrize("share", [0.002, 0.01, 0.1])
 def test_an_injected_share_comes_back_within_its_error(share):
     found = [measured(share, seed) for seed in (1, 2, 3)]

@@ -12,6 +12,7 @@ from sedmd.reduce.numeric.containers import Image
 from sedmd.reduce.traces.extract import columns_first, model_image
 from sedmd.reduce.traces.frame import Separated
 from sedmd.reduce.traces.profile import Profile
+from sedmd.reduce.traces.samples import Samples
 
 #: Least light of a pixel that is judged [electron].
 LEAST_LIGHT = 100.0
@@ -22,7 +23,7 @@ ENDS, DIM = 4, 0.15
 MODEL_HOLDS = (0.5, 2.0)
 
 
-def answers(dome: Image, separated: Separated, profile: Profile, n_frames: int) -> Answers:
+def answers(dome: Image, separated: Separated, profile: Profile, n_frames: int, lit: Samples | None = None) -> Answers:
     """How far the pixels of a dome frame are off its light.
 
     Parameters
@@ -30,6 +31,8 @@ def answers(dome: Image, separated: Separated, profile: Profile, n_frames: int) 
     dome : Image, electron, mean of `n_frames` exposures
     separated : the same frame as sum of traces and light between them
     profile : of the traces
+    n_frames : exposures that were averaged
+    lit : all places that light of the traces may fall on, those beyond their ends too; None: the samples alone
 
     Returns
     -------
@@ -40,12 +43,15 @@ def answers(dome: Image, separated: Separated, profile: Profile, n_frames: int) 
     Along the dispersion the dome is smooth. So each trace's flux is replaced by the running median of nine samples: a
     column that is dead behind a trap lowers the flux itself, and would fit its own model. A pixel is held against this
     model times what the nine pixels about it along the dispersion have of it, as a profile that is not quite right is
-    wrong for all of them.
+    wrong for all of them. Where a trace ends its light need not: what its last light would reach there is not judged.
     """
     smooth, sure = _smooth_flux(separated)
     samples = separated.samples
     model = columns_first(model_image(samples, profile, smooth)) + separated.background
     doubtful = columns_first(model_image(samples, profile, np.where(sure, 0.0, smooth)))
+    if lit is not None:
+        beyond, ends = _beyond(samples, smooth, lit)
+        doubtful += columns_first(model_image(beyond, profile, ends))
     judged = (dome.mask == 0) & np.isfinite(dome.data) & (model > LEAST_LIGHT) & (np.abs(doubtful) < 0.1 * model)
     light = np.where(model > 1.0, model, np.float32(1.0))
     share = np.where(np.isfinite(dome.data) & (model > 1.0), dome.data / light, 1.0).astype(np.float32)
@@ -78,3 +84,14 @@ def _smooth_flux(separated: Separated) -> tuple[NDArray[np.floating], NDArray[np
     sure = (column >= ENDS) & (column <= last[:, None] - ENDS) & (smooth > DIM * np.median(rows, axis=1)[:, None])
     own = samples.trace, samples.x - first[samples.trace]
     return smooth[own].astype(float), sure[own]
+
+
+def _beyond(samples: Samples, flux: NDArray[np.floating], lit: Samples) -> tuple[Samples, NDArray[np.floating]]:
+    """Those places of `lit` that lie beyond the ends of the traces, and the flux that each has at the end."""
+    trace, first = np.unique(samples.trace, return_index=True)  # sorted by column: the first of a trace is its lowest
+    last = samples.trace.size - 1 - np.unique(samples.trace[::-1], return_index=True)[1]
+    place = np.clip(np.searchsorted(trace, lit.trace), 0, max(trace.size - 1, 0))
+    own = trace[place] == lit.trace if trace.size else np.zeros(lit.trace.size, bool)
+    before, after = own & (lit.x < samples.x[first[place]]), own & (lit.x > samples.x[last[place]])
+    ends = np.where(before, flux[first[place]], flux[last[place]])
+    return lit.select(before | after), ends[before | after]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from sedmd.reduce.detector.cosmic import find_cosmics
 from sedmd.reduce.numeric.containers import Image, Mask
@@ -71,7 +72,8 @@ def persistence(image: Image, separated: Separated, profile: Profile, former: Im
     share is that of a fit of all fluxes and of the share together (Frisch & Waugh 1933), in the pixels that were hit.
     What the same comparison gives for pixels beside these is subtracted, as there is nothing of the hits in them; if it
     scatters by more than the noise, that is the error. The noise counts as much larger as the frame's own chi-square
-    says that its model misses.
+    says that its model misses. A pixel that was hit alone says nothing: a hot one looks the same in both exposures,
+    which no fit tells from charge that was held back.
     """
     if former.data.shape != image.data.shape:
         return None
@@ -90,7 +92,7 @@ def persistence(image: Image, separated: Separated, profile: Profile, former: Im
         frame - model_image(samples, profile, fit_fluxes(samples, profile, frame, weight).flux)
         for frame in (light, columns_first(former.data) - np.median(former.data[::4, ::4]))
     )
-    x, y = np.nonzero(columns_first(hit) & (moved > LEAST_CHARGE))
+    x, y = np.nonzero(_tracks(columns_first(hit) & (moved > LEAST_CHARGE)))
     inside = (x >= -BESIDE[0]) & (x < len(moved) - BESIDE[-1])
     x, y = x[inside], y[inside]
     if x.size < LEAST_PIXELS:
@@ -107,6 +109,12 @@ def persistence(image: Image, separated: Separated, profile: Profile, former: Im
     error = float(np.hypot(error, CHARGE_ERROR * share))
     usual = np.maximum(share, 0.0) * columns_first(clean)[::2, ::2] / np.sqrt(variance[::2, ::2])
     return Persistence(share=share, error=error, pixels=x.size, worst=float(np.percentile(usual, 99.9)))
+
+
+def _tracks(hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those pixels that were hit with one of the eight around them: what a particle does, and a hot pixel does not."""
+    beside = ndimage.convolve(hit.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") > 1
+    return np.asarray(hit & beside)
 
 
 def _share(

@@ -233,6 +233,7 @@ def test_what_the_exposure_before_left_is_sought_in_the_frame_as_it_was_read_and
         "separate_traces": separated,
         "_check_traces": None,
         "_checked_flexure": flexure,
+        "image_shift": 0.25,
         "_cube": "cube",
         "reject_hits": ("cube", 0),
         "sky_slope": None,
@@ -254,4 +255,25 @@ def test_what_the_exposure_before_left_is_sought_in_the_frame_as_it_was_read_and
     assert asked == [(job, read, separated, "profile", "bias")]
     assert written["PERSIST"] == (0.01, "share")
     assert result.figures["persistence [%]"] == 1.0
+    assert result.figures["flexure y [px]"] == 0.25
     assert result.warnings == ("assumed", "a slope", "much is left")
+
+
+def test_the_header_tells_how_far_the_image_moved_though_its_traces_are_tilted():
+    traces = SimpleNamespace(centre=np.full(3, 500.0), y_coeff=np.array([[100.0, 2.0, 0.0]] * 3))
+    separated = SimpleNamespace(
+        dy_px=0.5,
+        dy_error_px=0.01,
+        background=np.zeros((8, 8)),
+        chi2=1.0,
+        outliers=np.zeros((8, 8), bool),
+        samples=SimpleNamespace(sigma=np.ones(3)),
+    )
+    flexure = SimpleNamespace(dx_px=-1.5, error_px=0.02, features=())
+    calibrations = SimpleNamespace(
+        traces=SimpleNamespace(traces=traces), solution=SimpleNamespace(line_sigma=lambda x, y: np.ones(3))
+    )
+    cards = exposure._cards(separated, flexure, calibrations)
+    # two rows in a hundred columns: 1.5 columns back along them lie 0.03 rows higher at any column
+    assert cards["FLEXY"][0] == pytest.approx(0.47)
+    assert cards["FLEXX"][0] == -1.5

@@ -148,7 +148,7 @@ PROPERTIES: dict[str, Property] = {
     "flexure": Property(exposure=_flexure(1.5, -1.5)),
     "flexure-more": Property(exposure=_flexure(-2.8, 2.6)),
     "seeing-bad": Property(exposure=lambda e: replace(e, seeing=replace(e.seeing, fwhm=3.5))),
-    "seeing-good": Property(exposure=lambda e: replace(e, seeing=replace(e.seeing, fwhm=0.8))),
+    "seeing-good": Property(exposure=lambda e: replace(e, seeing=replace(e.seeing, fwhm=1.0))),
     "moffat-2": Property(exposure=lambda e: replace(e, seeing=replace(e.seeing, beta=2.0))),
     "moffat-6": Property(exposure=lambda e: replace(e, seeing=replace(e.seeing, beta=6.0))),
     "elliptical": Property(exposure=lambda e: replace(e, seeing=replace(e.seeing, ellipticity=0.2))),

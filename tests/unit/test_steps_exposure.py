@@ -264,6 +264,8 @@ def test_the_header_tells_how_far_the_image_moved_though_its_traces_are_tilted()
     separated = SimpleNamespace(
         dy_px=0.5,
         dy_error_px=0.01,
+        width=1.0,
+        width_error=0.001,
         background=np.zeros((8, 8)),
         chi2=1.0,
         outliers=np.zeros((8, 8), bool),

@@ -23,6 +23,7 @@ from sedmd.plan.frame_outcomes import calibration_outcome, on_sky_outcome, with_
 from sedmd.plan.guiding import guide_inputs
 from sedmd.plan.job_inputs import Absent, InputFile, correction_option, inputs_of
 from sedmd.plan.jobs import JobMaker
+from sedmd.plan.missing_lamps import lamps_done_without
 from sedmd.plan.plan import FALLBACK, Context, FrameOutcome, Node, Plan, SetStatus, State
 from sedmd.plan.series import REJECTED, SET, LampSet, Series, lamp_sets, series_of, speed_of, unused
 from sedmd.plan.series_concerns import SetConcern, describe, geometry_concern, set_statuses
@@ -257,14 +258,9 @@ class _Planner(JobMaker):
             roles[str(kind)] = self.output(made, "lamp")
         if not lamps and not anything_on_sky:
             return roles
-        given = dict(roles)
-        options: dict[str, Any] = {}
-        if anything_on_sky:
-            absent = self._absent_lamps(lamps)
-            if absent and self.context.lines:
-                options = {"lines": self.context.lines}
-            for kind in absent:
-                del given[str(kind)]
+        absent = lamps_done_without(lamps, self.context) if anything_on_sky else []
+        given = {role: made for role, made in roles.items() if role not in map(str, absent)}
+        options = {"lines": self.context.lines} if absent and self.context.lines else {}
         done: dict[str, Node] = {}
         for name in CHAIN:
             step = RECIPE[name]
@@ -275,18 +271,6 @@ class _Planner(JobMaker):
             done[name] = node
             roles[name] = given[name] = self.output(node, name)
         return roles
-
-    def _absent_lamps(self, lamps: Mapping[Kind, Node]) -> list[Kind]:
-        """Lamps without which the wavelengths are solved: not to be had, and something tells what they would show.
-
-        Where the lines of an earlier night tell it, any of them, once it is late enough for what is less than the
-        night's own calibrations; cadmium also where no earlier night can help. A solution without a lamp says how
-        well it is known, and is refused if that is too little.
-        """
-        lost = [kind for kind in SET[1:] if not ((made := lamps.get(kind)) is not None and made.expected)]
-        if self.context.lines and self.context.fallback_due:
-            return lost if len(lost) < len(SET) - 1 else []
-        return [kind for kind in lost if kind is Kind.CD and not self.context.fallbacks]
 
     def _trusted(self, traces: Node, wavelength: Node) -> Node:
         """The wavelength job, quarantined if tonight's geometry is not that of the instrument as it was last known."""

@@ -20,7 +20,8 @@ from sedmd.reduce.traces.halo import Halo
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
 from sedmd.reduce.wavelength.accuracy import Accuracy
-from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
+from sedmd.reduce.wavelength.scale import Scale
+from sedmd.reduce.wavelength.wavelength import LineGroup, WavelengthSolution
 
 #: Wavelengths at which the column of each spaxel is tabulated for people and other programs [Angstrom].
 SAMPLED_WAVELENGTHS = np.arange(3600.0, 9901.0, 100.0)

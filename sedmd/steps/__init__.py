@@ -47,11 +47,11 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 #: Raised whenever a step would make other numbers of the same inputs: then its products are remade.
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
-    "lamp": 4,
-    "traces": 12,
-    "wavelength": 11,
-    "flat": 11,
-    "cube": 15,
+    "lamp": 5,
+    "traces": 13,
+    "wavelength": 12,
+    "flat": 12,
+    "cube": 16,
     "guide": 2,
     "extract": 18,
     "skyflat": 1,

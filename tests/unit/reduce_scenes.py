@@ -13,7 +13,8 @@ from scipy.special import erf
 from sedmd.reduce.numeric.containers import Cube, Image, Spaxels
 from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.samples import Samples, make_samples
-from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, make_scale
+from sedmd.reduce.wavelength.scale import Scale, make_scale
+from sedmd.reduce.wavelength.wavelength import WavelengthSolution
 
 SHAPE = (256, 512)
 READ_NOISE = 5.0

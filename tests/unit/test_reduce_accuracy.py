@@ -11,7 +11,8 @@ from sedmd.core.instrument import DISPERSION_GUESSES
 from sedmd.products.solution import read_wavelength, write_wavelength
 from sedmd.reduce.wavelength.accuracy import ACCURACY_GRID, Accuracy, accuracy_of, fit_law
 from sedmd.reduce.wavelength.dispersion import CURVE_FREEDOM, CURVE_RANGE, Group
-from sedmd.reduce.wavelength.wavelength import LineGroup, make_scale
+from sedmd.reduce.wavelength.scale import make_scale
+from sedmd.reduce.wavelength.wavelength import LineGroup
 from unit.reduce_scenes import hex_spaxels, prism_solution, rng
 
 KPY, PYSEDM = (make_scale(guess.wavelength, guess.column) for guess in DISPERSION_GUESSES)

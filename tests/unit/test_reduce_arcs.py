@@ -9,7 +9,16 @@ from numpy.polynomial import polynomial
 
 from sedmd.core.instrument import DISPERSION_GUESSES
 from sedmd.reduce.loops.arcs import sharpen_alignment, sum_rows
-from sedmd.reduce.wavelength.arcs import HALF_SPAN, Alignment, Expected, Lines, _sharpen, align, identify, mean_aligned
+from sedmd.reduce.wavelength.arcs import (
+    HALF_SPAN,
+    Alignment,
+    ExpectedPlace,
+    Lines,
+    _sharpen,
+    align,
+    identify,
+    mean_aligned,
+)
 from sedmd.reduce.wavelength.solution import MIN_IDENTIFICATION
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import pixel_shares, rng
@@ -118,7 +127,7 @@ def test_by_the_dispersion_of_an_earlier_night_one_lamp_is_identified(lamp, sens
     """Shift and scale alone are looked for, and xenon, whose lines lie close together, does not bend the scale."""
     spectrum, typical, shift = one_lamp(lamp, sense)
     guess = DISPERSION_GUESSES[0]
-    expected = Expected(sense=sense, shift=shift / typical)
+    expected = ExpectedPlace(sense=sense, shift=shift / typical)
     p, score = identify({lamp: spectrum}, lamp_tables(), guess.wavelength, guess.column / typical, expected)
     assert score > MIN_IDENTIFICATION
     assert p[1] == pytest.approx(sense, abs=0.02)
@@ -129,7 +138,7 @@ def test_by_the_dispersion_of_an_earlier_night_one_lamp_is_identified(lamp, sens
 def test_one_lamp_with_the_label_of_another_is_not_identified_by_it_either(lamp, label):
     guess = DISPERSION_GUESSES[0]
     spectrum, typical, shift = one_lamp(lamp)
-    expected = Expected(sense=1, shift=shift / typical)
+    expected = ExpectedPlace(sense=1, shift=shift / typical)
     _, score = identify({label: spectrum}, lamp_tables(), guess.wavelength, guess.column / typical, expected)
     assert score < MIN_IDENTIFICATION
 

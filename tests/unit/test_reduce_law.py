@@ -24,7 +24,7 @@ from sedmd.reduce.wavelength.law import (
     law_in,
 )
 from sedmd.reduce.wavelength.law_scale import bent_to
-from sedmd.reduce.wavelength.wavelength import make_scale
+from sedmd.reduce.wavelength.scale import make_scale
 from unit.reduce_scenes import rng
 
 KPY, PYSEDM = (make_scale(guess.wavelength, guess.column) for guess in DISPERSION_GUESSES)
@@ -197,7 +197,7 @@ def index(glass):
 
 
 def warmed(glass, kelvin=10.0):
-    """Change of the index by so much warming from 20 C."""
+    """LawChange of the index by so much warming from 20 C."""
     d0, d1, d2, e0, e1, resonance = GLASSES[glass][1]
     n = index(glass)
     late = (e0 * kelvin + e1 * kelvin**2) / ((SPECTRUM / 1e4) ** 2 - resonance**2)

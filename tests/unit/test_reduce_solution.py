@@ -8,9 +8,9 @@ import pytest
 from numpy.polynomial import polynomial
 
 from sedmd.core.instrument import DISPERSION_GUESSES
+from sedmd.reduce.wavelength.scale import make_scale
 from sedmd.reduce.wavelength.solution import coeff_on, refine_wavelengths, solve_geometry
 from sedmd.reduce.wavelength.solution_checks import NEEDED_RANGE, held_by, law_notes, solution_reason
-from sedmd.reduce.wavelength.wavelength import make_scale
 from sedmd.steps.reference import lamp_tables
 from unit.reduce_scenes import expose, pixel_shares, rng
 

@@ -14,7 +14,8 @@ from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, _normal_equations
 from sedmd.reduce.wavelength.line_groups import RED_TABLE_SIGMA
 from sedmd.reduce.wavelength.linefit import KNOWN_SPREAD_SIGMA, SPREAD_SIGMA, TABLE_SIGMA, fit_group
-from sedmd.reduce.wavelength.wavelength import bent_scale, fit_wavelengths, make_scale
+from sedmd.reduce.wavelength.scale import bent_scale, make_scale
+from sedmd.reduce.wavelength.wavelength import fit_wavelengths
 from sedmd.steps.calibration import median_dispersion
 from unit.reduce_scenes import pixel_shares, prism_column, prism_scale, prism_solution, rng
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sedmd.reduce.wavelength.line_groups import REDDEST_RELIABLE
-from sedmd.reduce.wavelength.wavelength import Scale, _blend, spaxel_rms
+from sedmd.reduce.wavelength.scale import Scale
+from sedmd.reduce.wavelength.wavelength import _blend, spaxel_rms
 
 SCALE = Scale(wavelength=np.array([4000.0, 10000.0]), xi=np.array([1.0, -1.0]))
 KNOWN, GUESSED = 0.02, 0.8

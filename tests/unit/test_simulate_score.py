@@ -20,7 +20,8 @@ from sedmd.reduce.numeric.containers import Cube, Image, Spaxels, Spectrum
 from sedmd.reduce.numeric.field import FieldModel
 from sedmd.reduce.traces.profile import Profile
 from sedmd.reduce.traces.traces import Traces
-from sedmd.reduce.wavelength.wavelength import LineGroup, Scale, WavelengthSolution
+from sedmd.reduce.wavelength.scale import Scale
+from sedmd.reduce.wavelength.wavelength import LineGroup, WavelengthSolution
 from sedmd.simulate import NightPlan, plan_night
 from sedmd.simulate.expose import Rendered, lights_of
 from sedmd.simulate.plan import build_instrument, exposure_of

@@ -64,7 +64,7 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedPlace:
     """Where the lines of an earlier night's dispersion are expected in a mean arc spectrum.
 
     Attributes
@@ -270,7 +270,7 @@ def identify(
     lines: Mapping[str, Lines],
     wavelength: NDArray[np.floating],
     column: NDArray[np.floating],
-    expected: Expected | None = None,
+    expected: ExpectedPlace | None = None,
 ) -> tuple[NDArray[np.floating], float]:
     """Stretch, bend and if need be mirror a published wavelength scale until its lines fall on those of the mean arcs.
 

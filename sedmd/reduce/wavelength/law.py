@@ -120,7 +120,7 @@ PUBLISHED = Bends(mean=np.zeros(len(CURVE_FREEDOM)), covariance=np.diag(np.array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class FittedCurve:
     """A curve through lines.
 
     Attributes
@@ -141,7 +141,7 @@ def fit_curve(
     place: NDArray[np.floating],
     sigma: NDArray[np.floating],
     bends: Bends = PUBLISHED,
-) -> Curve:
+) -> FittedCurve:
     """Put a curve through places of lines: shift and stretch free, its bends as far as is known.
 
     Parameters
@@ -168,11 +168,11 @@ def fit_curve(
         left = place - middle - rows @ terms
         effective = np.hypot(sigma, left / OFFSET_DOUBTS)
     terms[0] += middle
-    return Curve(terms=terms, covariance=np.linalg.inv(normal), sigma=effective)
+    return FittedCurve(terms=terms, covariance=np.linalg.inv(normal), sigma=effective)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class LawChange:
     """How far tonight's lines let the law be changed since the night that told it.
 
     Attributes
@@ -204,13 +204,13 @@ class ToldCurve:
     Attributes
     ----------
     law : Law
-    curve : Curve through its lines, on the published curve's xi
+    curve : FittedCurve through its lines, on the published curve's xi
     strain : what the lines and the bends cost, squared and in units of their errors
     zero : column of its xi = 0 from the middle of the trace, were blue light on high columns
     """
 
     law: Law
-    curve: Curve
+    curve: FittedCurve
     strain: float
     zero: float = 0.0
 
@@ -235,11 +235,11 @@ class EarlierLaw:
     Attributes
     ----------
     law : Law
-    change : Change, what the solution's own lines said to it
+    change : LawChange, what the solution's own lines said to it
     """
 
     law: Law
-    change: Change
+    change: LawChange
 
 
 def told_curve(law: Law, to_xi: ToXi) -> ToldCurve:
@@ -257,7 +257,7 @@ def told_curve(law: Law, to_xi: ToXi) -> ToldCurve:
     return ToldCurve(law=law, curve=curve, strain=float((left**2).sum() + (bent**2).sum()))
 
 
-def change_of(told: ToldCurve, to_xi: ToXi, tonight: Law) -> Change:
+def change_of(told: ToldCurve, to_xi: ToXi, tonight: Law) -> LawChange:
     """How far tonight's lines let a law be changed.
 
     Parameters
@@ -276,7 +276,7 @@ def change_of(told: ToldCurve, to_xi: ToXi, tonight: Law) -> Change:
     """
     wavelength, moved, sigma = _moved(told.law, to_xi, tonight)
     if wavelength.size < 3:
-        return Change(likely=0.0, most=float(SHARES[-1]), evidence=0.0)
+        return LawChange(likely=0.0, most=float(SHARES[-1]), evidence=0.0)
     # what is wrong with single lines is judged by a free curve, or a changed law would be taken for wrong lines
     sigma = fit_curve(to_xi, wavelength, moved, sigma).sigma
     rows = curve_terms(to_xi)(wavelength)
@@ -290,7 +290,7 @@ def change_of(told: ToldCurve, to_xi: ToXi, tonight: Law) -> Change:
     likelihood = np.array(logs)
     best = int(np.argmax(likelihood))
     allowed = np.flatnonzero(likelihood >= likelihood[best] - ONE_SIGMA)
-    return Change(
+    return LawChange(
         likely=float(SHARES[best]),
         most=float(SHARES[allowed[-1]]),
         evidence=float(likelihood[best] - likelihood[0]),

@@ -11,7 +11,7 @@ from numpy.polynomial import Legendre, Polynomial
 from sedmd.core.instrument import DispersionGuess
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE
 from sedmd.reduce.wavelength.law import Law, ToldCurve, least_strained, told_curve
-from sedmd.reduce.wavelength.wavelength import Scale, bent_scale, make_scale
+from sedmd.reduce.wavelength.scale import Scale, bent_scale, make_scale
 
 
 def bent_to(law: Law, guesses: Sequence[DispersionGuess]) -> tuple[Scale, ToldCurve] | None:

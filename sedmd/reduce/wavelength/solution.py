@@ -18,7 +18,7 @@ from sedmd.reduce.traces.traces import Traces, find_traces, refine_traces
 from sedmd.reduce.wavelength.arcs import (
     HALF_SPAN,
     Alignment,
-    Expected,
+    ExpectedPlace,
     Lines,
     align,
     identify,
@@ -30,8 +30,9 @@ from sedmd.reduce.wavelength.geometry import Lattice, find_lattice
 from sedmd.reduce.wavelength.half_lost import with_half_lost
 from sedmd.reduce.wavelength.law import EarlierLaw, Law, ToldCurve, told_curve
 from sedmd.reduce.wavelength.law_scale import bent_to
+from sedmd.reduce.wavelength.scale import Scale, make_scale
 from sedmd.reduce.wavelength.shared_rows import blue_ends_apart
-from sedmd.reduce.wavelength.wavelength import Scale, WavelengthSolution, fit_wavelengths, make_scale
+from sedmd.reduce.wavelength.wavelength import WavelengthSolution, fit_wavelengths
 
 #: Wavelengths between which a trace is extracted [Angstrom]: all that silicon still sees. Light beyond the end of its
 #: trace would be taken for the light between the spectra, or for that of a spectrum that begins beside it.
@@ -283,7 +284,7 @@ def _first_solution(
         alike = found.likeness > MIN_LIKENESS * np.median(found.likeness)
         typical = float(found.stretch[alike].mean())
         shift = (told.zero - law.sense * float(np.median(found.shift[alike]))) / typical
-        expected = Expected(sense=law.sense, shift=shift)
+        expected = ExpectedPlace(sense=law.sense, shift=shift)
         p, score = identify(template, lines, scale.wavelength, 100.0 * scale.xi / typical, expected)
         p /= np.array([1.0, typical, 1.0, 1.0])
         if score >= MIN_IDENTIFICATION:

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from sedmd.reduce.numeric.field import FieldModel, fit_field
 from sedmd.reduce.numeric.parallel import side_by_side
 from sedmd.reduce.wavelength.accuracy import BEST_GROUP, Accuracy, accuracy_of, mean_places
 from sedmd.reduce.wavelength.arcs import HALF_SPAN, Lines
 from sedmd.reduce.wavelength.dispersion import CURVE_RANGE, Fitted, Group, fit_model
-from sedmd.reduce.wavelength.law import PUBLISHED, Change, EarlierLaw, Law, ToldCurve, change_of
+from sedmd.reduce.wavelength.law import PUBLISHED, EarlierLaw, Law, LawChange, ToldCurve, change_of
 from sedmd.reduce.wavelength.line_groups import (
     MEASURED,
     RED_TABLE_SIGMA,
@@ -39,6 +38,7 @@ from sedmd.reduce.wavelength.linefit import (
     GroupFit,
     fit_group,
 )
+from sedmd.reduce.wavelength.scale import Scale, bent_scale
 
 #: Strong lines closer than this many times the width (sigma) of a line are fitted together.
 GROUP_SEPARATION = 3.2
@@ -55,7 +55,7 @@ ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
 #: differs over the field is the image of the focal plane, a smooth function of the place there, and of no published
 #: curve. A first solution ends before, so that the wavelength job begins from the published curve.
 ROUNDS_OF_THE_CURVE = 3
-#: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
+#: LawChange of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
 #: Fewest groups of lines: those that shift, stretch and a bend go through and two to contradict them. Where the law of
 #: an earlier night tells the bends, shift and stretch, and two.
@@ -64,75 +64,6 @@ MIN_GROUPS_FITTED, MIN_GROUPS_BY_LAW = 5, 4
 MIN_SPAXEL_LINES, MIN_SPAXEL_LINES_BY_LAW = 4, 3
 #: How far the mean of a group may be off, in units of its scatter over the spaxels.
 SCATTER_UNCERTAINTY = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """The prism coordinate: a smooth monotonic function of wavelength.
-
-    Attributes
-    ----------
-    wavelength : (m,) Angstrom in air, increasing, fine grid
-    xi : (m,) coordinate in units of 100 columns, decreasing; its sense on the detector is that of the solution
-    """
-
-    wavelength: NDArray[np.floating]
-    xi: NDArray[np.floating]
-
-    def to_xi(self, wavelength: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Prism coordinate of wavelengths."""
-        found: NDArray[np.floating] = np.interp(wavelength, self.wavelength, self.xi)
-        return found
-
-    def to_wavelength(self, xi: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Wavelength [Angstrom, air] of prism coordinates."""
-        found: NDArray[np.floating] = np.interp(-np.asarray(xi), -self.xi, self.wavelength)
-        return found
-
-
-def make_scale(
-    wavelength: NDArray[np.floating], column: NDArray[np.floating], low: float = 3300.0, high: float = 10900.0
-) -> Scale:
-    """Spline a published curve; beyond its ends it goes on with the slope it had.
-
-    Parameters
-    ----------
-    wavelength, column : (m,) Angstrom increasing, columns decreasing
-    low, high : range of the result, Angstrom
-
-    Returns
-    -------
-    Scale
-    """
-    spline = CubicSpline(wavelength, column / 100.0)
-    grid = np.arange(low, high + 1.0, 2.0)
-    xi = spline(np.clip(grid, wavelength[0], wavelength[-1]))
-    below, above = grid < wavelength[0], grid > wavelength[-1]
-    xi[below] += spline(wavelength[0], 1) * (grid[below] - wavelength[0])
-    xi[above] += spline(wavelength[-1], 1) * (grid[above] - wavelength[-1])
-    return Scale(wavelength=grid, xi=xi)
-
-
-def bent_scale(scale: Scale, curve: NDArray[np.floating], between: tuple[float, float] = CURVE_RANGE) -> Scale:
-    """The scale of an instrument whose column is a polynomial in that of the published curve.
-
-    Parameters
-    ----------
-    scale : Scale
-    curve : (order + 1,) column as powers of its xi
-    between : where the polynomial is known [Angstrom]; beyond, it goes on with the slope it has there
-
-    Returns
-    -------
-    Scale
-        Zero where `scale` is; `scale` itself if two wavelengths would fall on one column.
-    """
-    ends = np.sort(scale.to_xi(np.array(between)))
-    inside = np.clip(scale.xi, ends[0], ends[1])
-    slope = np.polynomial.polynomial.polyval(inside, np.polynomial.polynomial.polyder(curve))
-    column = np.polynomial.polynomial.polyval(inside, curve) + slope * (scale.xi - inside) - curve[0]
-    xi = column / (100.0 * np.sign(curve[1]))
-    return Scale(wavelength=scale.wavelength, xi=xi) if (np.diff(xi) < 0).all() else scale
 
 
 class LineGroup(NamedTuple):
@@ -289,7 +220,7 @@ def fit_wavelengths(
     """
     least = MIN_GROUPS_FITTED if told is None else MIN_GROUPS_BY_LAW
     by_law = scale.to_xi
-    change: Change | None = None
+    change: LawChange | None = None
     freedom: NDArray[np.floating] | None = None
     coeff = np.array(start, float)
     n = coeff.shape[0]

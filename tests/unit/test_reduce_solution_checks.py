@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sedmd.reduce.wavelength.accuracy import Accuracy
-from sedmd.reduce.wavelength.law import Change, EarlierLaw, Law
+from sedmd.reduce.wavelength.law import EarlierLaw, Law, LawChange
 from sedmd.reduce.wavelength.solution_checks import (
     accuracy_notes,
     dark_spaxels,
@@ -153,7 +153,7 @@ def by_law(error, *, evidence=0.0, **changes):
     law = Law(lamp=(), wavelength=np.zeros(0), place=np.zeros(0), error=np.zeros(0), night="20190611", age=1)
     at = np.arange(3800.0, 9601.0, 100.0)
     known = Accuracy(wavelength=at, error=np.full(at.size, error), other_law=np.zeros(at.size))
-    earlier = EarlierLaw(law=law, change=Change(likely=0.0, most=0.02, evidence=evidence))
+    earlier = EarlierLaw(law=law, change=LawChange(likely=0.0, most=0.02, evidence=evidence))
     return solution(
         **({"groups": GROUPS[4:8], "n_lines": np.full(N, 4), "accuracy": known, "earlier": earlier} | changes)
     )

@@ -25,7 +25,7 @@ from sedmd.reduce.cube.sky_pattern import SkyPattern
 from sedmd.reduce.numeric.containers import Mask
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.reduce.wavelength.accuracy import Accuracy
-from sedmd.reduce.wavelength.law import Change, EarlierLaw, Law
+from sedmd.reduce.wavelength.law import EarlierLaw, Law, LawChange
 from sedmd.reduce.wavelength.wavelength import LineGroup
 from sedmd.steps.calibration import (
     _fringed,
@@ -453,7 +453,7 @@ def test_wavelengths_by_an_earlier_law_name_the_night_and_tell_their_own_lines(t
             strain=0.1,
             accuracy=Accuracy(wavelength=at, error=np.full(at.size, 0.2), other_law=np.zeros(at.size)),
             lines=replace(law, night="", age=0),
-            earlier=EarlierLaw(law=its, change=Change(likely=0.0, most=0.02, evidence=evidence)),
+            earlier=EarlierLaw(law=its, change=LawChange(likely=0.0, most=0.02, evidence=evidence)),
         )
 
     monkeypatch.setattr(steps, "refine_wavelengths", refined)

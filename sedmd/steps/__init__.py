@@ -50,7 +50,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "lamp": 5,
     "traces": 13,
     "wavelength": 12,
-    "flat": 12,
+    "flat": 13,
     "cube": 16,
     "guide": 2,
     "extract": 18,

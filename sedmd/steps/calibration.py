@@ -42,7 +42,7 @@ from sedmd.reduce.detector.overscan import overscan_level
 from sedmd.reduce.detector.photon_transfer import photon_transfer
 from sedmd.reduce.numeric.containers import Image, Mask, Spaxels
 from sedmd.reduce.traces.background import BEYOND_PX
-from sedmd.reduce.traces.extract import scattered_under
+from sedmd.reduce.traces.extract import light_of_others, scattered_under
 from sedmd.reduce.traces.frame import Separated, separate_traces
 from sedmd.reduce.wavelength.evenness import unevenness, usual_unevenness
 from sedmd.reduce.wavelength.geometry import node_at, sky_positions
@@ -440,11 +440,15 @@ def make_flat(job: Job) -> Result:
     extracted = separated.extracted
     flux, variance, mask = _per_angstrom(separated, extracted.flux, extracted.variance, found, solution)
     scattered = scattered_under(separated.samples, separated.background)
-    under, _, _ = _per_angstrom(separated, scattered, np.zeros(scattered.shape), found, solution)
+    others = light_of_others(separated.samples, traces.profile, extracted.flux)
+    under, beside = (
+        np.nan_to_num(_per_angstrom(separated, light, np.zeros(light.shape), found, solution)[0])
+        for light in (scattered, others)
+    )
     places = np.column_stack([found.spaxels.x_arcsec, found.spaxels.y_arcsec])
     known = SCATTERED_ERROR if traces.halo is None else HALO_ERROR
     flat = spaxel_flat(
-        WAVELENGTH_GRID, flux, variance, mask, places, scattered=np.nan_to_num(under), scattered_error=known
+        WAVELENGTH_GRID, flux, variance, mask, places, scattered=under, scattered_error=known, others=beside
     )
     grey = np.median(flat, axis=0)
     if reason := flat_reason(flat, found.complete):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sedmd.reduce.traces.extract import HALF_HEIGHT, columns_first, fit_fluxes, model_image, scattered_under
+from sedmd.reduce.traces.extract import (
+    HALF_HEIGHT,
+    columns_first,
+    fit_fluxes,
+    light_of_others,
+    model_image,
+    scattered_under,
+)
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.reduce.traces.samples import Samples
 from unit.reduce_scenes import lattice_scene, rng, rows_scene
@@ -126,6 +133,30 @@ def test_an_even_background_counts_as_its_level_times_the_width_of_the_profile()
     background = np.full((ny, nx), 7.0)
     taken = fit_fluxes(samples, PROFILE, background.T, np.ones((nx, ny)))
     assert_allclose(taken.flux, scattered_under(samples, background), rtol=0.02)
+
+
+@pytest.mark.parametrize("rows", [2.0, 3.5, 6.0])
+def test_the_light_of_another_spectrum_is_its_flux_times_what_the_two_profiles_share(rows):
+    """``exp(-d**2 / (4 sigma**2))`` of Gaussians; and what a fit finds that knows of no other."""
+    ny, nx, sigma = 61, 8, 1.5
+    places = np.array([1.0, 20.3, 20.3 + rows, 45.7])  # the first has part of its profile beyond the chip
+    samples = Samples(
+        trace=np.tile(np.arange(4), nx),
+        x=np.repeat(np.arange(nx), 4),
+        y=np.tile(places, nx),
+        sigma=np.full(4 * nx, sigma),
+        shape=(ny, nx),
+    )
+    flux = np.tile([900.0, 50.0, 4000.0, 700.0], nx)
+    flux[3] = np.nan
+    found = light_of_others(samples, PROFILE, flux)
+    shared = np.exp(-(rows**2) / (4 * sigma**2))
+    expected = np.tile([0.0, 4000.0 * shared, 50.0 * shared, 0.0], nx)
+    assert_allclose(found, expected, rtol=0.03, atol=1.0)
+    everything = model_image(samples, PROFILE, flux)
+    one = samples.select(samples.trace == 1)
+    alone = fit_fluxes(one, PROFILE, everything, np.ones((nx, ny)))
+    assert_allclose(found[samples.trace == 1], alone.flux - 50.0, rtol=1e-5, atol=0.01)
 
 
 def solved_by_numpy(samples, light, weight):

@@ -113,6 +113,23 @@ def test_light_taken_off_as_scattered_by_a_tenth_too_little_does_not_tilt_the_fl
     assert trusting > 1.3 * error
 
 
+def test_a_blue_end_on_the_rows_of_a_red_end_that_is_modelled_by_two_per_cent_too_bright_is_not_believed():
+    """At one side of the array most of the blue light is lost that way; the flat there is as smooth as elsewhere."""
+    curve = throughput()
+    flux, variance = dome(curve)
+    blue = WAVELENGTH < 4400
+    red_end = flux.max(axis=0) * np.clip((4.0 - PLACES[:, 0]) / 4.0, 0.0, 1.0)
+    others = np.where(blue[:, None], red_end, 0.0)
+    left = -0.02 * others
+    lost = PLACES[:, 0] < 3
+    assert (left / flux)[WAVELENGTH < 4000][:, lost].max() < -0.15
+    given = WAVELENGTH, flux + left, variance, np.zeros(flux.shape, int), PLACES
+    found, believed = spaxel_flat(*given, others=others), spaxel_flat(*given)
+    error, trusting = (np.sqrt(np.mean((one / curve - 1)[blue][:, lost] ** 2)) for one in (found, believed))
+    assert error < 0.06
+    assert trusting > 3 * error
+
+
 def test_the_shape_of_neighbours_is_the_median_of_the_nearest_without_oneself():
     random = rng(8)
     solution = np.column_stack([random.uniform(0.8, 1.2, N), random.normal(0, 0.1, (N, 3))])

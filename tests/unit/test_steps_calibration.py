@@ -23,6 +23,7 @@ from sedmd.raw.epochs import CAMERAS, Camera
 from sedmd.reduce.cube.bad_pixels import Answers, bad_pixels
 from sedmd.reduce.cube.sky_pattern import SkyPattern
 from sedmd.reduce.numeric.containers import Mask
+from sedmd.reduce.traces.extract import light_of_others, model_image, scattered_under
 from sedmd.reduce.traces.profile import gaussian_profile
 from sedmd.reduce.wavelength.accuracy import Accuracy
 from sedmd.reduce.wavelength.law import EarlierLaw, Law, LawChange
@@ -368,6 +369,33 @@ def test_a_flat_is_multiplied_by_what_earlier_nights_saw_of_the_sky(tmp_path, mo
     if corrected:
         assert_allclose(table["SKYFACT"], factor)
         assert_allclose(table["SKYERR"], error)
+
+
+def test_a_flat_knows_what_was_taken_off_for_the_light_between_and_beside_the_spectra(tmp_path, monkeypatch, found):
+    n, asked, given = found.complete.size, [], {}
+    flat = np.ones((WAVELENGTH_GRID.size, n), np.float32)
+    samples = rows_scene([30.0, 33.0]).samples()
+    traces = SimpleNamespace(samples=lambda shape, beyond=0: samples, profile=gaussian_profile(), halo=None)
+    lit = 7.0 + model_image(samples, traces.profile, np.where(samples.trace == 0, 900.0, 90.0)).T
+    monkeypatch.setattr(steps, "read_image", lambda path: (quiet(lit), fits.Header()))
+    monkeypatch.setattr(steps, "read_traces", lambda path: replace(found, traces=traces))
+    monkeypatch.setattr(steps, "read_wavelength", lambda path: found.start)
+
+    def per_angstrom(separated, values, *rest):
+        asked.append((separated, values))
+        grid = np.full(flat.shape, float(len(asked)))
+        grid[0] = np.nan
+        return grid, flat, flat
+
+    monkeypatch.setattr(steps, "_per_angstrom", per_angstrom)
+    monkeypatch.setattr(steps, "spaxel_flat", lambda *places, **options: given.update(options) or flat)
+    make_flat(solved_job(tmp_path, "flat", "dome", "wavelength"))
+    (separated, flux), (_, between), (_, beside) = asked
+    assert np.abs(between - beside).max() > 10
+    assert_allclose(between, scattered_under(separated.samples, separated.background))
+    assert_allclose(beside, light_of_others(separated.samples, traces.profile, flux))
+    for name, level in (("scattered", 2.0), ("others", 3.0)):
+        assert (given[name][1:] == level).all() and (given[name][0] == 0.0).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2])

@@ -17,6 +17,9 @@ LOOSE, LEAST_SPREAD = 0.3, 0.003
 #: no more than one of them: so many at once. With more, nothing would hold the blue end where half-lost spaxels at the
 #: chip's edge spoil the red one.
 HALO_ERROR, SCATTERED_ERROR, COMMON_BINS = 0.02, 0.1, 10.0
+#: The same of the light of the spectra beside that was taken off: two widths from one, a row that is off by 0.03 px or
+#: a width that is off by 1 % makes so much. A red end there is a hundred times brighter than the blue end it lies on.
+OTHERS_ERROR = 0.02
 
 
 def spaxel_flat(
@@ -28,6 +31,7 @@ def spaxel_flat(
     *,
     scattered: NDArray[np.floating] | float = 0.0,
     scattered_error: float = SCATTERED_ERROR,
+    others: NDArray[np.floating] | float = 0.0,
     order: int = 3,
     rounds: int = 4,
 ) -> NDArray[np.floating]:
@@ -41,6 +45,7 @@ def spaxel_flat(
     places : (n_spaxel, 2) where the spaxels are on the array, any unit
     scattered : (n_wave, n_spaxel) or float, electron/Angstrom, subtracted under each spectrum as scattered light
     scattered_error : share of it that may be wrong
+    others : (n_wave, n_spaxel) or float, electron/Angstrom, taken off each spectrum as light of those beside it
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 
@@ -53,9 +58,9 @@ def spaxel_flat(
     -----
     A curve of low degree carries the real differences (coatings, vignetting, the prism's edge) and does not carry the
     noise of the dome's faint blue end into every spectrum. That end is fainter still than the light scattered under it,
-    so that an error of this light, and not the photons, says what it is worth. Where a spaxel's own light does not tell
-    its shape, above all where its trace leaves the chip, the shape is that of its neighbours, as far as neighbours are
-    alike (empirical Bayes: Robbins 1956).
+    so that an error of this light, and not the photons, says what it is worth; so does the light of another's red end
+    where the two run side by side. Where a spaxel's own light does not tell its shape, above all where its trace leaves
+    the chip, the shape is that of its neighbours, as far as neighbours are alike (empirical Bayes: Robbins 1956).
     """
     good = (mask == 0) & np.isfinite(flux) & (variance > 0)
     complete = good.mean(axis=0) > 0.9 * np.median(good.mean(axis=0))
@@ -68,8 +73,9 @@ def spaxel_flat(
     spread: NDArray[np.floating] = np.full(order + 1, LOOSE)
     for _ in range(rounds):
         model = reference[:, None] * curve
-        # Photon noise, half a per cent for structure finer than the curve, and the uncertainty of the scattered light.
-        uncertain = (0.005 * model) ** 2 + COMMON_BINS * (scattered_error * scattered) ** 2
+        # Photon noise, half a per cent for structure finer than the curve, and the uncertainty of what was taken off.
+        taken_off = (scattered_error * scattered) ** 2 + (OTHERS_ERROR * others) ** 2
+        uncertain = (0.005 * model) ** 2 + COMMON_BINS * taken_off
         weight = np.where(good, 1.0 / (variance + uncertain + 1e-12), 0.0) * reference[:, None] ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(good & (reference[:, None] > 0), flux / reference[:, None], 0.0)

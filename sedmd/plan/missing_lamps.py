@@ -1,4 +1,4 @@
-"""Lamps that a night has no frames of, and without which its wavelengths are solved all the same."""
+"""Lamps that a night has no frames of, and without which its wavelengths are solved nevertheless."""
 
 from __future__ import annotations
 

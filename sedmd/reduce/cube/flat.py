@@ -45,7 +45,7 @@ def spaxel_flat(
     places : (n_spaxel, 2) where the spaxels are on the array, any unit
     scattered : (n_wave, n_spaxel) or float, electron/Angstrom, subtracted under each spectrum as scattered light
     scattered_error : share of it that may be wrong
-    others : (n_wave, n_spaxel) or float, electron/Angstrom, taken off each spectrum as light of those beside it
+    others : (n_wave, n_spaxel) or float, electron/Angstrom, subtracted from each spectrum as light of those beside it
     order : degree of the curve in the logarithm of the wavelength
     rounds : rejection rounds
 

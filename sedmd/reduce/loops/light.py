@@ -201,7 +201,7 @@ def draw_columns(column, start, y, sigma, flux, table, step, half_height, image)
     " boolean[:, ::1], float64[::1], float64[::1], float64[::1], float64, int64, float64, float64, float64[:, ::1])"
 )
 def shift_columns(  # type: ignore[no-untyped-def]
-    column, start, y, sigma, flux, residual, weight, left_out, table, slope, stretch, step, reach, doubt, least, sums
+    column, start, y, sigma, flux, residual, weight, bad, table, slope, stretch, step, reach, model_error, least, sums
 ):
     """What the residuals of some columns say about a common shift and a common width of all traces.
 
@@ -209,11 +209,11 @@ def shift_columns(  # type: ignore[no-untyped-def]
     ----------
     column, start, y, sigma, step : as in `fit_columns`
     flux : (n,) electron; NaN counts as none
-    residual, weight, left_out : (n_x, n_y) electron, electron**-2, and pixels that must not count
+    residual, weight, bad : (n_x, n_y) electron, electron**-2, and pixels that must not count
     table, slope, stretch : the profile and its derivatives, see `sedmd.reduce.traces.profile`
-    doubt : uncertainty of the profile, as a share of a pixel's light in a trace: a standard error beside the noise's
-    least : signal to noise of a sample from which it tells the width: that of a faint one is told by its noise, which
-        is also what its flux is
+    model_error : uncertainty of the profile, as a share of a pixel's light in a trace, beside the noise's
+    least : signal to noise of a sample from which it tells the width: a faint one's noise makes its flux, too, and
+        would seem to widen it
     reach : rows on each side that the profile covers
     sums : (m, 4) is filled for each column: sum of weight x slope**2, sum of weight x slope x residual, and the same
         two with the derivative by the relative width, of which that part is taken away that a change of the flux is
@@ -235,10 +235,10 @@ def shift_columns(  # type: ignore[no-untyped-def]
             of_flux, with_flux, wide2, left_of_flux, left_of_width = 0.0, 0.0, 0.0, 0.0, 0.0
             for j in range(max(0, -first), min(width, ny - first)):
                 w = np.float64(weight[x, first + j])
-                if w > 0.0 and not left_out[x, first + j]:
+                if w > 0.0 and not bad[x, first + j]:
                     light, wider = level * share[j], level * swell[j]
                     left = np.float64(residual[x, first + j])
-                    w /= 1.0 + w * (doubt * light) ** 2
+                    w /= 1.0 + w * (model_error * light) ** 2
                     change = -bend[j] * level / sigma[k]
                     row2 += w * change * change
                     row1 += w * change * left

@@ -164,7 +164,7 @@ def scattered_under(samples: Samples, background: NDArray[np.floating]) -> NDArr
 
 
 def light_of_others(samples: Samples, profile: Profile, flux: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much light of the other spectra an extraction takes off each sample: (n_samples,) electron.
+    """Light of the other spectra that an extraction subtracts from each sample: (n_samples,) electron.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ def refine_wavelengths(
     lamps : lamp -> Image
     lines : lamp -> its lines
     guesses : published curves; that which is least like the solution's own tells how far another law is off
-    law : of an earlier night; left out if tonight's lines contradict it, which `WavelengthSolution.earlier` then says
+    law : of an earlier night; rejected if tonight's lines contradict it, which `WavelengthSolution.earlier` then says
 
     Returns
     -------

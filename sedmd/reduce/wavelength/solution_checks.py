@@ -165,7 +165,7 @@ def law_notes(solution: WavelengthSolution) -> tuple[str, ...]:
     if earlier is None or not earlier.change.contradicts:
         return ()
     return (
-        f"the lamp lines do not go with the law of dispersion of {earlier.law.night}, which is left out; was the "
+        f"the lamp lines do not go with the law of dispersion of {earlier.law.night}, which is rejected; was the "
         "instrument worked on since?",
     )
 

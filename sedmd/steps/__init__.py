@@ -47,7 +47,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 #: Raised whenever a step would make other numbers of the same inputs: then its products are remade.
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
-    "lamp": 5,
+    "lamp": 6,
     "traces": 13,
     "wavelength": 12,
     "flat": 13,

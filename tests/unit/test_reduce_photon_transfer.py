@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from sedmd.reduce.detector.photon_transfer import PhotonTransfer, _contrasts, _moved, photon_transfer
+from sedmd.reduce.detector.photon_transfer import BLOCK, PhotonTransfer, _contrasts, _moved, photon_transfer
 from sedmd.reduce.numeric.containers import Image, Mask
 
 from .reduce_scenes import rng
@@ -94,6 +94,20 @@ def test_a_change_of_focus_and_a_shift_along_the_spectra_are_no_noise():
     images, levels = exposures(15, dy=((0.0, 1.2), (0.05, 1.205), (-0.02, 1.198)), light=lamp)
     found = photon_transfer(images, levels, every=1)
     assert abs(found.ratio - 1.0) < 3.0 * found.ratio_error < 0.06
+
+
+def test_few_bright_pixels_lose_none_of_their_noise_to_the_fit_of_a_change():
+    """One line in each block: nine terms fitted to its forty pixels take a fifth of their noise."""
+    random = rng(21)
+    size = (BLOCK, 64 * BLOCK)
+    y, x = np.mgrid[: size[0], : size[1]]
+    bright = np.hypot(y - 32, x % BLOCK - 32) < 3.6
+    shapes = np.where(bright, random.uniform(500, 3000, (9, *size)), random.uniform(0, 1, (9, *size)))
+    noise = np.where(bright, 2000.0, 100.0)
+    value = random.normal(0.0, np.sqrt(noise))
+    left = _moved(value, shapes, noise, np.ones(size, bool))
+    assert np.var(left[bright]) == pytest.approx(2000.0, rel=0.08)
+    assert np.var(left[~bright]) == pytest.approx(100.0, rel=0.01)
 
 
 def test_shapes_share_no_noise_with_the_contrasts():

@@ -48,7 +48,7 @@ STEPS: Mapping[str, Callable[[Job], Result]] = _Steps()
 STEP_VERSIONS: Mapping[str, int] = {
     "bias": 4,
     "lamp": 6,
-    "traces": 13,
+    "traces": 14,
     "wavelength": 12,
     "flat": 13,
     "cube": 16,

@@ -39,6 +39,9 @@ NEAR_COLUMNS = 10
 #: differs by no more. And the deviation of the scale that costs as much as a line that is missed: lines that lie close
 #: together, as those of xenon do, hardly tell it.
 NEAR_GRID, SCALE_HELD = np.array([(scale, 0.0) for scale in np.arange(0.95, 1.0501, 0.0125)]), 0.1
+#: How many times as bright as the middle lamp one may be where spectra are aligned: lamps usually differ by less, and
+#: their brightness then says how sure their lines are.
+MOST_BRIGHTER = 3.0
 #: Length of the Fourier transforms: two spectra side by side and more, so that nothing comes round.
 FFT_SIZE = 1280
 #: Columns from one lag to the next where spectra are correlated with a template, and so the frequencies that are left:
@@ -157,13 +160,14 @@ def align(spectra: NDArray[np.floating], x: NDArray[Any], y: NDArray[Any], refer
 
 
 def _evened(data: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Factor for each lamp, (n_lamp,), by which none is brighter than the middle one.
+    """Factor for each lamp, (n_lamp,), by which none is more than `MOST_BRIGHTER` times as bright as the middle one.
 
     A lamp that is much brighter than the others would decide alone, and its lines lie in a part of the range: what
     stretches the rest is then as good as not seen. A faint lamp stays faint: it may be noise.
     """
     size = np.median(np.sqrt((data**2).sum(axis=2)), axis=1)
-    factor: NDArray[np.floating] = np.median(size) / np.maximum(size, max(float(np.median(size)), 1e-9))
+    most = MOST_BRIGHTER * max(float(np.median(size)), 1e-9)
+    factor: NDArray[np.floating] = most / np.maximum(size, most)
     return factor
 
 

@@ -197,7 +197,7 @@ def index(glass):
 
 
 def warmed(glass, kelvin=10.0):
-    """LawChange of the index by so much warming from 20 C."""
+    """Change of the index by so much warming from 20 C."""
     d0, d1, d2, e0, e1, resonance = GLASSES[glass][1]
     n = index(glass)
     late = (e0 * kelvin + e1 * kelvin**2) / ((SPECTRUM / 1e4) ** 2 - resonance**2)

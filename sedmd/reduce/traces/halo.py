@@ -3,7 +3,7 @@
 Between two spectra, eight rows apart, their wings are brighter than the light scattered there, so that a small error of
 the profile looks like a large one of the scattered light. What tells them apart is how they lie on the frame: errors
 of the profile are as bright as the spectra beside them; scattered light is the same spectra out of focus, and is there
-there also where there are none.
+also where there are none.
 
 A camera's bias changes from frame to frame by some electrons along its rows, and few cameras have columns without light
 to tell it: what is the same along a whole row is fitted with the halo, and is no part of it.
@@ -214,8 +214,9 @@ def _fitted(
     answer: NDArray[np.floating] = np.zeros(design.shape[1])
     rows: NDArray[np.floating] = np.zeros(n_row)
     row_variance = (ROW_SPREAD if rows_differ else LEAST_ROW_SPREAD) ** 2
+    precision = 1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2)
     for _ in range(ROUNDS):
-        inverse = np.where(near, 1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2), 0.0)
+        inverse = np.where(near, precision, 0.0)
         weighted = design * inverse[:, None]
         of_row = np.stack([np.bincount(row, one, n_row) for one in weighted.T])
         value_of_row = np.bincount(row, inverse * value, n_row)
@@ -233,6 +234,7 @@ def _fitted(
             excess = float((left**2 / np.maximum(known, 1e-12)).sum() - np.count_nonzero(known))
             row_variance = max(excess / float(known.sum()), LEAST_ROW_SPREAD**2)
         model = design @ answer
-        off = np.abs(value - model - rows[row]) * np.sqrt(1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2))
+        precision = 1.0 / (1.0 / weight + (BLOCK_ERROR * (level + model)) ** 2)
+        off = np.abs(value - model - rows[row]) * np.sqrt(precision)
         near = off < FAR * max(1.4826 * float(np.median(off)), 1e-12)
     return answer, rows

@@ -55,7 +55,7 @@ ROUNDS_HELD, ROUNDS_LEARNING = 2, 3
 #: differs over the field is the image of the focal plane, a smooth function of the place there, and of no published
 #: curve. A first solution ends before, so that the wavelength job begins from the published curve.
 ROUNDS_OF_THE_CURVE = 3
-#: LawChange of places from round to round [column] below which a solution has arrived; nine in ten move less.
+#: Change of places from round to round [column] below which a solution has arrived; nine in ten move less.
 ARRIVED = 0.002
 #: Fewest groups of lines: those that shift, stretch and a bend go through and two to contradict them. Where the law of
 #: an earlier night tells the bends, shift and stretch, and two.
